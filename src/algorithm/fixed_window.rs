@@ -1,0 +1,98 @@
+//! Fixed window: a counter that starts anew each period.
+
+use super::interval::IntervalState;
+use super::{Algorithm, IntervalRefill};
+use crate::{Quota, QuotaError, Timestamp};
+
+/// A counter per period: at most `permits` in each, and all of them may come at once.
+///
+/// Windows lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to). Up to
+/// twice the limit can pass around the border of two windows; where that matters, use
+/// [`StrictWindow`](super::StrictWindow). A window has no burst of its own. The state is 32 bytes.
+///
+/// The arithmetic is that of an [`IntervalRefill`] whose burst is one refill.
+///
+/// ```
+/// use tollgate::{FixedWindowLimiter, Quota, RateLimiter};
+/// let limiter = FixedWindowLimiter::new(Quota::per_minute(100))?;
+/// assert!(limiter.allow_n(100));
+/// assert!(!limiter.allow());
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct FixedWindow(IntervalRefill);
+
+impl FixedWindow {
+    /// The same rule with a window that ends at `border`, such as on the full hour.
+    ///
+    /// ```
+    /// use tollgate::algorithm::{Algorithm, FixedWindow};
+    /// use tollgate::{Quota, Timestamp};
+    ///
+    /// let at = |secs: u64| Timestamp::from_nanos(secs * 1_000_000_000);
+    /// let rule = FixedWindow::try_from(Quota::per_minute(1))?.aligned_to(at(60));
+    /// let used_up = rule.start(at(59), 1);
+    /// assert_eq!(rule.ready_at(&used_up, at(59), 1), at(60));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn aligned_to(self, border: Timestamp) -> Self {
+        Self(self.0.aligned_to(border))
+    }
+}
+
+/// A window's quota: one whose burst is its permits.
+pub(super) fn without_burst(quota: Quota) -> Result<Quota, QuotaError> {
+    quota.validate()?;
+    if quota.burst_size() == quota.permits() {
+        Ok(quota)
+    } else {
+        Err(QuotaError::BurstUnsupported)
+    }
+}
+
+impl TryFrom<Quota> for FixedWindow {
+    type Error = QuotaError;
+
+    fn try_from(quota: Quota) -> Result<Self, QuotaError> {
+        Ok(Self(without_burst(quota)?.try_into()?))
+    }
+}
+
+impl Algorithm for FixedWindow {
+    type State = IntervalState;
+
+    fn quota(&self) -> Quota {
+        self.0.quota()
+    }
+
+    fn with_quota(&self, quota: Quota) -> Result<Self, QuotaError> {
+        Ok(Self(self.0.with_quota(without_burst(quota)?)?))
+    }
+
+    fn start(&self, now: Timestamp, used: u128) -> IntervalState {
+        self.0.start(now, used)
+    }
+
+    #[inline]
+    fn ready_at(&self, state: &IntervalState, now: Timestamp, permits: u64) -> Timestamp {
+        self.0.ready_at(state, now, permits)
+    }
+
+    #[inline]
+    fn take(&self, state: &mut IntervalState, now: Timestamp, permits: u64) {
+        self.0.take(state, now, permits);
+    }
+
+    fn give_back(&self, state: &mut IntervalState, now: Timestamp, permits: u64) {
+        self.0.give_back(state, now, permits);
+    }
+
+    fn used(&self, state: &IntervalState, now: Timestamp) -> u128 {
+        self.0.used(state, now)
+    }
+
+    fn full_at(&self, state: &IntervalState, now: Timestamp) -> Timestamp {
+        self.0.full_at(state, now)
+    }
+}

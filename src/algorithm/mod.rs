@@ -1,0 +1,141 @@
+//! The decision, and nothing else: pure functions of (state, now, permits). No clock, no lock, no
+//! float, no I/O.
+//!
+//! | rule | admits in any window of one period, at most | memory |
+//! |---|---|---|
+//! | [`GreedyRefill`] | burst + rate | 16 bytes |
+//! | [`IntervalRefill`] | burst + rate | 32 bytes |
+//! | [`FixedWindow`] | 2 x limit | 32 bytes |
+//! | [`SlidingWindow`] | 2 x limit, at an even load 1 x | 24 bytes |
+//! | [`StrictWindow`] | limit | up to 66 x 32 bytes |
+//! | [`AllOf`] | what its strictest limit does | the sum |
+
+mod all_of;
+mod arith;
+mod fixed_window;
+mod greedy;
+mod interval;
+mod sliding_window;
+mod strict_window;
+
+pub use all_of::AllOf;
+pub use fixed_window::FixedWindow;
+pub use greedy::{GreedyRefill, Level};
+pub use interval::IntervalRefill;
+pub use sliding_window::SlidingWindow;
+pub use strict_window::StrictWindow;
+
+use std::fmt::Debug;
+
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
+
+/// A rule for when permits are there. Every limiter accepts any rule; write your own by
+/// implementing this.
+///
+/// There is one decision, [`ready_at`](Self::ready_at); a request passes if the answer is `now`.
+/// Everything a limiter offers follows from it. Usage is counted in permits *used*, from 0 (full)
+/// over the limit (empty) to beyond it (debt).
+///
+/// Containers call with a `now` that never decreases, and never with more permits than
+/// [`limit`](Self::limit) except where a method says so. No method may panic: saturate, in the
+/// direction that admits less.
+///
+/// ```
+/// use tollgate::algorithm::Algorithm;
+/// use tollgate::{Limiter, Quota, QuotaError, RateLimiter, Timestamp};
+///
+/// /// Admits the quota's burst once, and never again.
+/// #[derive(Clone, Debug)]
+/// struct OneShot(Quota);
+///
+/// impl Algorithm for OneShot {
+///     type State = u128;
+///     fn quota(&self) -> Quota { self.0 }
+///     fn with_quota(&self, quota: Quota) -> Result<Self, QuotaError> { Ok(OneShot(quota)) }
+///     fn start(&self, _: Timestamp, used: u128) -> u128 { used }
+///     fn used(&self, state: &u128, _: Timestamp) -> u128 { *state }
+///     fn ready_at(&self, state: &u128, now: Timestamp, permits: u64) -> Timestamp {
+///         let fits = *state + u128::from(permits) <= u128::from(self.limit());
+///         if fits { now } else { Timestamp::MAX }
+///     }
+///     fn take(&self, state: &mut u128, _: Timestamp, permits: u64) {
+///         *state = state.saturating_add(permits.into());
+///     }
+///     fn give_back(&self, state: &mut u128, _: Timestamp, permits: u64) {
+///         *state = state.saturating_sub(permits.into());
+///     }
+///     fn full_at(&self, state: &u128, now: Timestamp) -> Timestamp {
+///         if *state == 0 { now } else { Timestamp::MAX }
+///     }
+/// }
+///
+/// let limiter = Limiter::with_algorithm(OneShot(Quota::per_second(2)));
+/// assert!(limiter.allow_n(2));
+/// assert!(!limiter.allow());
+/// ```
+pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
+    /// What the rule remembers between two decisions.
+    type State: Clone + Debug + Send + Sync + 'static;
+
+    /// Whether the wait for `a + b` permits ends when a wait for `a` and then one for `b` would:
+    /// true for steady refill without loss. It lets a limiter quote the wait behind a queue at
+    /// once instead of going through it; `false` is always right.
+    const CUMULATIVE: bool = false;
+
+    /// The quota that is kept.
+    fn quota(&self) -> Quota;
+
+    /// The same rule for another quota.
+    ///
+    /// # Errors
+    ///
+    /// When the rule can't keep that quota.
+    fn with_quota(&self, quota: Quota) -> Result<Self, QuotaError>;
+
+    /// The most permits that can be taken at once; [`u64::MAX`] if there is no limit.
+    fn limit(&self) -> u64 {
+        self.quota().burst_size()
+    }
+
+    /// A state with `used` permits in use at `now`: 0 is full, more than the limit is debt.
+    fn start(&self, now: Timestamp, used: u128) -> Self::State;
+
+    /// **The decision**: the earliest time, not before `now`, at which `permits` can be taken if
+    /// nobody else takes any. `now` itself means they can be taken now; [`Timestamp::MAX`] means
+    /// never. Rounded up to a nanosecond.
+    ///
+    /// Also asked for more permits than the limit, to place debts: then the answer is when that
+    /// many will have come, or never.
+    fn ready_at(&self, state: &Self::State, now: Timestamp, permits: u64) -> Timestamp;
+
+    /// Takes `permits` at `now`, whether there or not: what is not there is owed.
+    fn take(&self, state: &mut Self::State, now: Timestamp, permits: u64);
+
+    /// Gives `permits` back at `now`; never beyond full.
+    fn give_back(&self, state: &mut Self::State, now: Timestamp, permits: u64);
+
+    /// Permits in use at `now`, parts rounded up.
+    fn used(&self, state: &Self::State, now: Timestamp) -> u128;
+
+    /// The earliest time, not before `now`, at which nothing is used any more.
+    fn full_at(&self, state: &Self::State, now: Timestamp) -> Timestamp;
+
+    /// The state after `previous`, with its `state`, was replaced by this rule at `now`. The
+    /// default carries whole permits over.
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &Self::State,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> Self::State {
+        let used = previous.used(state, now);
+        self.start(now, arith::carry_over(used, previous.limit().into(), self.limit().into(), how))
+    }
+
+    /// Which of several limits is the one that makes `permits` wait longest; 0 for a single limit.
+    fn refused_by(&self, state: &Self::State, now: Timestamp, permits: u64) -> usize {
+        let _ = (state, now, permits);
+        0
+    }
+}

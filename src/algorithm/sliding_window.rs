@@ -1,0 +1,144 @@
+//! Sliding window of two counters.
+
+use super::fixed_window::without_burst;
+use super::{Algorithm, arith};
+use crate::{Quota, QuotaError, Timestamp};
+
+/// Two counters, this window's and the last one's, the latter weighed by how much of it still lies
+/// within one period: smooth at window borders, in 24 bytes.
+///
+/// It assumes that the last window's permits were spread evenly over it. Where they were not, up to
+/// twice the limit can pass within one period; where that matters, use
+/// [`StrictWindow`](super::StrictWindow). A window has no burst of its own.
+///
+/// Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains"
+/// (<https://blog.cloudflare.com/counting-things-a-lot-of-different-things/>).
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{ManualClock, Quota, RateLimiter, SlidingWindowLimiter};
+///
+/// let clock = ManualClock::new();
+/// let limiter =
+///     SlidingWindowLimiter::builder(Quota::per_minute(100)).clock(clock.clone()).build()?;
+/// assert!(limiter.allow_n(100));
+/// clock.advance(Duration::from_secs(75)); // a quarter into the next window: 75 still count
+/// assert_eq!(limiter.usage().remaining, 25);
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SlidingWindow {
+    quota: Quota,
+    period: u64,
+}
+
+/// What a [`SlidingWindow`] remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingState {
+    window: Timestamp,
+    current: u64,
+    previous: u64,
+}
+
+impl SlidingWindow {
+    /// The state seen from the window that `now` lies in.
+    #[inline]
+    fn rolled(&self, state: SlidingState, now: Timestamp) -> SlidingState {
+        let elapsed = now.as_nanos().saturating_sub(state.window.as_nanos());
+        if elapsed < self.period {
+            return state;
+        }
+        let windows = elapsed / self.period;
+        let start = state.window.as_nanos() + windows * self.period;
+        SlidingState {
+            window: Timestamp::from_nanos(start),
+            current: 0,
+            previous: if windows == 1 { state.current } else { 0 },
+        }
+    }
+
+    /// How far into the window at most `room` of `count` permits of the window before still count.
+    fn faded_to(&self, count: u64, room: u64) -> u64 {
+        if count <= room {
+            return 0;
+        }
+        // count * (period - e) <= room * period
+        let kept = u128::from(room) * u128::from(self.period) / u128::from(count);
+        self.period - u64::try_from(kept).unwrap_or(self.period)
+    }
+}
+
+impl TryFrom<Quota> for SlidingWindow {
+    type Error = QuotaError;
+
+    fn try_from(quota: Quota) -> Result<Self, QuotaError> {
+        let quota = without_burst(quota)?;
+        Ok(Self { quota, period: quota.period_nanos()? })
+    }
+}
+
+impl Algorithm for SlidingWindow {
+    type State = SlidingState;
+
+    fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    fn with_quota(&self, quota: Quota) -> Result<Self, QuotaError> {
+        quota.try_into()
+    }
+
+    fn start(&self, now: Timestamp, used: u128) -> SlidingState {
+        let current = u64::try_from(used).unwrap_or(u64::MAX);
+        SlidingState { window: now, current, previous: 0 }
+    }
+
+    fn ready_at(&self, state: &SlidingState, now: Timestamp, permits: u64) -> Timestamp {
+        if self.quota.is_unlimited() {
+            return now;
+        }
+        let Some(room) = self.limit().checked_sub(permits) else { return Timestamp::MAX };
+        let state = self.rolled(*state, now);
+        // In this window the last one fades; in the next, this one does; after that all is free.
+        let (window, faded) = match room.checked_sub(state.current) {
+            Some(room) => (0, self.faded_to(state.previous, room)),
+            None => (1, self.faded_to(state.current, room)),
+        };
+        let start = u128::from(state.window.as_nanos()) + window * u128::from(self.period);
+        Timestamp::from_wide(start + u128::from(faded)).max(now)
+    }
+
+    fn take(&self, state: &mut SlidingState, now: Timestamp, permits: u64) {
+        *state = self.rolled(*state, now);
+        if !self.quota.is_unlimited() {
+            state.current = state.current.saturating_add(permits);
+        }
+    }
+
+    fn give_back(&self, state: &mut SlidingState, now: Timestamp, permits: u64) {
+        *state = self.rolled(*state, now);
+        let rest = permits.saturating_sub(state.current);
+        state.current = state.current.saturating_sub(permits);
+        state.previous = state.previous.saturating_sub(rest);
+    }
+
+    fn used(&self, state: &SlidingState, now: Timestamp) -> u128 {
+        let state = self.rolled(*state, now);
+        let left =
+            self.period - now.as_nanos().saturating_sub(state.window.as_nanos()).min(self.period);
+        u128::from(state.current)
+            + arith::mul_div_ceil(state.previous.into(), left.into(), self.period.into())
+    }
+
+    fn full_at(&self, state: &SlidingState, now: Timestamp) -> Timestamp {
+        let state = self.rolled(*state, now);
+        let windows = match (state.current, state.previous) {
+            (0, 0) => return now,
+            (0, _) => 1,
+            _ => 2,
+        };
+        Timestamp::from_wide(
+            u128::from(state.window.as_nanos()) + windows * u128::from(self.period),
+        )
+    }
+}

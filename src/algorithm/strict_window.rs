@@ -1,0 +1,181 @@
+//! Strict sliding window: never more than the limit in any window of the period.
+//!
+//! A log of grants would be exact but unbounded. Here grants that fall within 1/64 of a period
+//! share one entry, and the entry counts until its *last* grant is a period old. So nothing stops
+//! counting too early, at most 66 entries are alive, and a grant counts at most 1/64 of a period
+//! too long.
+
+use std::collections::VecDeque;
+
+use super::Algorithm;
+use super::fixed_window::without_burst;
+use crate::{Quota, QuotaError, Timestamp};
+
+/// Entries per period.
+const RESOLUTION: u64 = 64;
+
+/// Never more than `permits` in *any* window of one period, in bounded memory.
+///
+/// What a provider that counts strictly wants: it admits no second burst while the first one still
+/// counts. At full load it admits at least 64/65 of the limit (98.4 %), and all of it where grants
+/// are further apart than 1/64 of the period. A window has no burst of its own. The state is up to
+/// 66 entries of 24 bytes.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{ManualClock, Quota, RateLimiter, StrictLimiter};
+///
+/// let clock = ManualClock::new();
+/// let limiter = StrictLimiter::builder(Quota::per_minute(100)).clock(clock.clone()).build()?;
+/// assert!(limiter.allow_n(100));
+/// clock.advance(Duration::from_nanos(59_999_999_999)); // a token bucket would have 99 again
+/// assert!(!limiter.allow());
+/// clock.advance(Duration::from_nanos(1));
+/// assert!(limiter.allow_n(100));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct StrictWindow {
+    quota: Quota,
+    period: u64,
+}
+
+/// What a [`StrictWindow`] remembers: its grants, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StrictState {
+    entries: VecDeque<Entry>,
+    total: u128,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    opened: u64,
+    last: u64,
+    permits: u64,
+}
+
+impl StrictWindow {
+    /// The entries that count at `now`.
+    fn alive<'a>(&self, state: &'a StrictState, now: Timestamp) -> impl Iterator<Item = &'a Entry> {
+        let period = self.period;
+        state.entries.iter().skip_while(move |entry| entry.expired(period, now))
+    }
+
+    /// When the entries that count at `now` are down to `wanted` permits.
+    fn down_to(&self, state: &StrictState, now: Timestamp, wanted: u128) -> Timestamp {
+        let mut rest = self.used(state, now);
+        let mut at = now;
+        for entry in self.alive(state, now) {
+            if rest <= wanted {
+                break;
+            }
+            rest = rest.saturating_sub(entry.permits.into());
+            at = Timestamp::from_nanos(entry.last.saturating_add(self.period));
+        }
+        at
+    }
+
+    fn expire(&self, state: &mut StrictState, now: Timestamp) {
+        while let Some(entry) =
+            state.entries.front().filter(|entry| entry.expired(self.period, now))
+        {
+            state.total -= u128::from(entry.permits);
+            state.entries.pop_front();
+        }
+    }
+}
+
+impl Entry {
+    fn expired(&self, period: u64, now: Timestamp) -> bool {
+        now.as_nanos().saturating_sub(self.last) >= period
+    }
+}
+
+impl TryFrom<Quota> for StrictWindow {
+    type Error = QuotaError;
+
+    fn try_from(quota: Quota) -> Result<Self, QuotaError> {
+        let quota = without_burst(quota)?;
+        Ok(Self { quota, period: quota.period_nanos()? })
+    }
+}
+
+impl Algorithm for StrictWindow {
+    type State = StrictState;
+
+    fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    fn with_quota(&self, quota: Quota) -> Result<Self, QuotaError> {
+        quota.try_into()
+    }
+
+    fn start(&self, now: Timestamp, used: u128) -> StrictState {
+        let mut state = StrictState::default();
+        if used > 0 {
+            self.take(&mut state, now, u64::try_from(used).unwrap_or(u64::MAX));
+        }
+        state
+    }
+
+    fn ready_at(&self, state: &StrictState, now: Timestamp, permits: u64) -> Timestamp {
+        if self.quota.is_unlimited() {
+            return now;
+        }
+        match self.limit().checked_sub(permits) {
+            Some(room) => self.down_to(state, now, room.into()),
+            None => Timestamp::MAX,
+        }
+    }
+
+    fn take(&self, state: &mut StrictState, now: Timestamp, permits: u64) {
+        self.expire(state, now);
+        if permits == 0 || self.quota.is_unlimited() {
+            return;
+        }
+        let now = now.as_nanos();
+        let width = self.period.div_ceil(RESOLUTION);
+        match state.entries.back_mut().filter(|entry| now.saturating_sub(entry.opened) < width) {
+            Some(entry) => {
+                let before = entry.permits;
+                entry.permits = before.saturating_add(permits);
+                entry.last = entry.last.max(now);
+                state.total += u128::from(entry.permits - before);
+            }
+            None => {
+                state.entries.push_back(Entry { opened: now, last: now, permits });
+                state.total += u128::from(permits);
+            }
+        }
+    }
+
+    fn give_back(&self, state: &mut StrictState, now: Timestamp, permits: u64) {
+        self.expire(state, now);
+        // The oldest first: what stays counts longest, so this never admits too much.
+        let mut rest = permits;
+        while let Some(entry) = state.entries.front_mut().filter(|_| rest > 0) {
+            let given = rest.min(entry.permits);
+            entry.permits -= given;
+            rest -= given;
+            state.total -= u128::from(given);
+            if entry.permits == 0 {
+                state.entries.pop_front();
+            }
+        }
+    }
+
+    fn used(&self, state: &StrictState, now: Timestamp) -> u128 {
+        let expired: u128 = state
+            .entries
+            .iter()
+            .take_while(|entry| entry.expired(self.period, now))
+            .map(|entry| u128::from(entry.permits))
+            .sum();
+        state.total - expired
+    }
+
+    fn full_at(&self, state: &StrictState, now: Timestamp) -> Timestamp {
+        self.down_to(state, now, 0)
+    }
+}

@@ -1,0 +1,272 @@
+//! A token bucket in one 64-bit word.
+//!
+//! `allow` is one clock read and one compare-and-swap on the [word](super::word). Every other verb
+//! **checks the state out**: it takes the mutex, swaps the word for a busy mark, works on the exact
+//! state with the same [`Core`] as the locked limiter, and checks the state in again. While anybody
+//! waits, or the limiter is closed, the state stays out, and `allow` takes the mutex too.
+//!
+//! The scale's numbers change only while the word is busy, and then the generation in the word
+//! changes with them: a fast path that read a mixture fails its compare-and-swap, and one that would
+//! refuse looks at the word again first. (The generation wraps after 256 changes of quota; to be
+//! fooled, a thread would have to sleep between two adjacent instructions through just so many and
+//! find the very same tick.)
+
+use super::core::Core;
+use super::gate::{Gate, Settings};
+use super::word::{self, BUSY, Scale};
+use crate::algorithm::{Algorithm, GreedyRefill};
+use crate::limiter::forward_rate_limiter;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::wait::queue::Wakers;
+use crate::{Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage};
+
+/// The lock-free twin of [`TokenBucket`](crate::TokenBucket), for the hottest paths.
+///
+/// The same verbs and the same answers, with fewer extras: it keeps no counters, so
+/// [`Usage::allowed`] and [`Usage::denied`] are 0; and with a clock that steps back, it may refuse
+/// until the clock has caught up. Rates whose reduced fraction is exotic are rounded down by less
+/// than a millionth.
+///
+/// ```
+/// use tollgate::{AtomicTokenBucket, Quota, RateLimiter};
+///
+/// let limiter = AtomicTokenBucket::new(Quota::per_second(50).burst(100))?;
+/// assert!(limiter.allow_n(100));
+/// assert!(!limiter.allow_n(100));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Debug)]
+pub struct AtomicTokenBucket<C: Clock = MonotonicClock> {
+    clock: C,
+    word: AtomicU64,
+    scale: SharedScale,
+    slow: Mutex<Slow>,
+    settings: Settings,
+}
+
+/// What the mutex guards.
+#[derive(Debug)]
+struct Slow {
+    core: Core<GreedyRefill>,
+    scale: Scale,
+    quota: Quota,
+    checked_out: bool,
+}
+
+/// The scale as the fast path reads it: written only while the word is busy.
+#[derive(Debug)]
+struct SharedScale {
+    speed: AtomicU64,
+    shift: AtomicU64,
+    epoch: AtomicU64,
+    cost: AtomicU64,
+    capacity: AtomicU64,
+}
+
+/// What the fast path found.
+enum Fast {
+    Granted { scale: Scale, used: u64 },
+    Denied,
+    AskLock,
+}
+
+impl AtomicTokenBucket {
+    /// A limiter for `quota` on the kernel's clock, full at first. For other options see
+    /// [`Builder::build_atomic`](crate::Builder::build_atomic).
+    ///
+    /// # Errors
+    ///
+    /// When the quota can't be kept, or not in 64 bits.
+    ///
+    /// ```
+    /// use tollgate::{AtomicTokenBucket, Quota};
+    /// assert!(AtomicTokenBucket::new(Quota::per_second(50)).is_ok());
+    /// assert!(AtomicTokenBucket::new(Quota::per_second(0)).is_err());
+    /// ```
+    pub fn new(quota: Quota) -> Result<Self, QuotaError> {
+        crate::TokenBucket::builder(quota).build_atomic()
+    }
+}
+
+impl<C: Clock> AtomicTokenBucket<C> {
+    pub(super) fn from_parts(
+        clock: C,
+        core: Core<GreedyRefill>,
+        settings: Settings,
+    ) -> Result<Self, QuotaError> {
+        let scale = Scale::new(&core.rule, core.latest())?;
+        let quota = core.rule.quota();
+        let limiter = Self {
+            clock,
+            word: AtomicU64::new(BUSY),
+            scale: SharedScale::new(&scale),
+            slow: Mutex::new(Slow { core, scale, quota, checked_out: true }),
+            settings,
+        };
+        limiter.with_core(|_, _| ());
+        Ok(limiter)
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    /// The quota that is kept now.
+    pub fn quota(&self) -> Quota {
+        self.slow.lock().core.rule.quota()
+    }
+
+    #[inline]
+    fn take_fast(&self, now: Timestamp, permits: u64) -> Fast {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            if word & BUSY != 0 {
+                return Fast::AskLock;
+            }
+            let scale = self.scale.load();
+            let Some(at) = scale.ticks_at(now) else { return Fast::AskLock };
+            if let Some(after) = scale.take(word::ticks(word), at, permits) {
+                let new = word::with_ticks(word, after);
+                let swapped =
+                    self.word.compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Relaxed);
+                if swapped.is_ok() {
+                    return Fast::Granted { scale, used: after - at };
+                }
+            } else {
+                // Refuse only on numbers that belong together. Pairs with the release stores of
+                // `SharedScale::store`: whoever read one of them sees the busy mark before it.
+                fence(Ordering::Acquire);
+                if self.word.load(Ordering::Relaxed) == word {
+                    return Fast::Denied;
+                }
+            }
+        }
+    }
+
+    fn check_out(&self, slow: &mut Slow) {
+        if !slow.checked_out {
+            let word = self.word.fetch_or(BUSY, Ordering::AcqRel);
+            slow.core.state = slow.scale.state_of(word::ticks(word));
+            slow.checked_out = true;
+        }
+    }
+
+    /// Puts the state back into the word, unless it must stay out.
+    fn check_in(&self, slow: &mut Slow) {
+        if !slow.core.is_open_and_idle() {
+            return;
+        }
+        let mut generation = self.word.load(Ordering::Relaxed);
+        let quota = slow.core.rule.quota();
+        if quota != slow.quota || slow.scale.ticks_at(slow.core.latest()).is_none() {
+            // `accepts` has checked that this quota has a scale.
+            let Ok(scale) = Scale::new(&slow.core.rule, slow.core.latest()) else { return };
+            (slow.scale, slow.quota) = (scale, quota);
+            self.scale.store(&scale);
+            generation = word::next_generation(generation);
+        }
+        if let Some(ticks) = slow.scale.ticks_of(slow.core.state) {
+            self.word.store(word::with_ticks(generation, ticks), Ordering::Release);
+            slow.checked_out = false;
+        } else {
+            // A debt too large for the word stays out until it has shrunk.
+            self.word.store(generation | BUSY, Ordering::Release);
+        }
+    }
+}
+
+impl SharedScale {
+    fn new(scale: &Scale) -> Self {
+        Self {
+            speed: AtomicU64::new(scale.speed),
+            shift: AtomicU64::new(scale.shift.into()),
+            epoch: AtomicU64::new(scale.epoch),
+            cost: AtomicU64::new(scale.cost),
+            capacity: AtomicU64::new(scale.capacity),
+        }
+    }
+
+    fn store(&self, scale: &Scale) {
+        self.speed.store(scale.speed, Ordering::Release);
+        self.shift.store(scale.shift.into(), Ordering::Release);
+        self.epoch.store(scale.epoch, Ordering::Release);
+        self.cost.store(scale.cost, Ordering::Release);
+        self.capacity.store(scale.capacity, Ordering::Release);
+    }
+
+    #[inline]
+    fn load(&self) -> Scale {
+        Scale {
+            speed: self.speed.load(Ordering::Relaxed),
+            // At most 63, whichever scale it is of.
+            shift: (self.shift.load(Ordering::Relaxed) & 63) as u32,
+            epoch: self.epoch.load(Ordering::Relaxed),
+            cost: self.cost.load(Ordering::Relaxed),
+            capacity: self.capacity.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl<C: Clock> Gate for AtomicTokenBucket<C> {
+    type Rule = GreedyRefill;
+    type Clock = C;
+
+    fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    #[inline]
+    fn allow_n(&self, permits: u64) -> bool {
+        match self.take_fast(self.clock.now(), permits) {
+            Fast::Granted { .. } => true,
+            Fast::Denied => {
+                tracing::debug!(limiter = self.settings.name, permits, "refused");
+                false
+            }
+            Fast::AskLock => self.acquire_now(permits).is_ok(),
+        }
+    }
+
+    #[inline]
+    fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
+        match self.take_fast(self.clock.now(), permits) {
+            Fast::Granted { scale, used } => Ok(Grant {
+                permits,
+                remaining: match scale.cost {
+                    0 => u64::MAX,
+                    cost => (scale.capacity - used) / cost,
+                },
+                reset_after: Timestamp::from_wide(scale.nanos_of(used)) - Timestamp::ZERO,
+            }),
+            // The exact answer is worth the lock.
+            Fast::Denied | Fast::AskLock => self.acquire_now(permits),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        Usage { allowed: 0, denied: 0, ..self.look() }
+    }
+
+    fn with_core<R>(&self, act: impl FnOnce(&mut Core<GreedyRefill>, &mut Wakers) -> R) -> R {
+        let mut wakers = Wakers::default();
+        let mut slow = self.slow.lock();
+        self.check_out(&mut slow);
+        let result = act(&mut slow.core, &mut wakers);
+        self.check_in(&mut slow);
+        drop(slow);
+        drop(wakers);
+        result
+    }
+
+    fn accepts(&self, rule: &GreedyRefill) -> Result<(), QuotaError> {
+        Scale::new(rule, Timestamp::ZERO).map(|_| ())
+    }
+}
+
+forward_rate_limiter!([C: Clock] AtomicTokenBucket<C>, Gate, |this| this);

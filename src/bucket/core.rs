@@ -1,0 +1,516 @@
+//! What every limiter does under its lock: rule, state, counters and queue, and the verbs on them.
+//!
+//! Time is an argument, and nobody is woken here: [`Wakers`] leave with the caller.
+//!
+//! Those who wait are served in order, each **at the time it is due**, even if that is noticed
+//! later: [`settle`](Core::settle) replays what has come due before any verb looks at the state.
+//! So a timer's lateness costs no permit, and it does not matter who notices: a waiter's own alarm,
+//! another one's, or any other call.
+
+use crate::algorithm::Algorithm;
+use crate::wait::queue::{Queue, Ticket, Wakers};
+use crate::{CarryOver, DebtTooLarge, Grant, Rejection, Timestamp, Usage, WaitError};
+
+#[derive(Debug)]
+pub(crate) struct Core<A: Algorithm> {
+    pub(crate) rule: A,
+    pub(crate) state: A::State,
+    /// The newest time seen; an older one counts as this one.
+    latest: Timestamp,
+    /// Neither waiters nor closed: the common case, in one flag.
+    open_and_idle: bool,
+    allowed: u64,
+    pub(crate) denied: u64,
+    closed: bool,
+    max_waiters: usize,
+    queue: Queue,
+    /// The time of the last grant to a waiter: the state is as of then while somebody waits.
+    served_until: Timestamp,
+    /// The state once all who wait are served, and when that is; for rules that can't tell at once.
+    booked: Option<(A::State, Timestamp)>,
+    /// How many have left the queue since its due times were last worked out.
+    departures: usize,
+}
+
+/// What became of a request to wait.
+#[derive(Clone, Copy, Debug)]
+pub enum Joined {
+    /// The permits were there.
+    Granted(Grant),
+    /// A place in the queue.
+    Queued(Ticket),
+}
+
+/// Where a wait stands.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress {
+    /// It has ended.
+    Done(Result<Grant, WaitError>),
+    /// Ask again at this time.
+    Until(Timestamp),
+}
+
+impl<A: Algorithm> Core<A> {
+    pub(crate) fn new(rule: A, state: A::State, now: Timestamp, max_waiters: usize) -> Self {
+        Self {
+            rule,
+            state,
+            latest: now,
+            open_and_idle: true,
+            allowed: 0,
+            denied: 0,
+            closed: false,
+            max_waiters,
+            queue: Queue::default(),
+            served_until: now,
+            booked: None,
+            departures: 0,
+        }
+    }
+
+    /// Takes `permits` if they are there and nobody waits: the hot path. A `false` decides nothing.
+    #[inline]
+    pub(crate) fn allow_if_idle(&mut self, now: Timestamp, permits: u64) -> bool {
+        if !self.open_and_idle || permits > self.rule.limit() {
+            return false;
+        }
+        self.latest = self.latest.max(now);
+        self.take_if_ready(permits)
+    }
+
+    #[inline]
+    fn take_if_ready(&mut self, permits: u64) -> bool {
+        let now = self.latest;
+        let ready = self.rule.ready_at(&self.state, now, permits) <= now;
+        if ready {
+            self.rule.take(&mut self.state, now, permits);
+            self.allowed = self.allowed.saturating_add(permits);
+        }
+        ready
+    }
+
+    /// Takes `permits`, or says why not.
+    pub(crate) fn try_acquire(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+    ) -> Result<Grant, Rejection> {
+        self.decide(now, permits, wakers).map(|()| self.grant(permits))
+    }
+
+    fn decide(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+    ) -> Result<(), Rejection> {
+        let answer = self.check(now, permits, wakers).and_then(|ready| {
+            if ready <= self.latest && self.take_if_ready(permits) {
+                Ok(())
+            } else {
+                Err(self.denial(ready, permits))
+            }
+        });
+        if answer.is_err() {
+            self.denied = self.denied.saturating_add(permits);
+        }
+        answer
+    }
+
+    /// When `permits` could be had by one who asks now and does not queue.
+    pub(crate) fn check(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+    ) -> Result<Timestamp, Rejection> {
+        self.settle(now, wakers);
+        if self.closed {
+            return Err(Rejection::Closed);
+        }
+        if permits > self.rule.limit() {
+            let limit = self.rule.refused_by(&self.state, self.latest, permits);
+            return Err(Rejection::ExceedsBurst {
+                requested: permits,
+                burst: self.rule.limit(),
+                limit,
+            });
+        }
+        Ok(self.ready_behind_queue(permits))
+    }
+
+    pub(crate) fn denial(&self, ready: Timestamp, permits: u64) -> Rejection {
+        let limit = self.rule.refused_by(&self.state, self.latest, permits);
+        let available = if self.queue.is_empty() { self.remaining() } else { 0 };
+        Rejection::Denied { retry_after: ready - self.latest, available, limit }
+    }
+
+    /// Takes as many as there are, up to `permits`, and says how many.
+    pub(crate) fn take_up_to(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) -> u64 {
+        self.settle(now, wakers);
+        if !self.open_and_idle {
+            return 0;
+        }
+        let taken = permits.min(self.remaining());
+        if taken > 0 && self.take_if_ready(taken) { taken } else { 0 }
+    }
+
+    /// Records permits that are already spent; says how long until the debt is paid.
+    pub(crate) fn consume(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+    ) -> Result<std::time::Duration, DebtTooLarge> {
+        self.settle(now, wakers);
+        let mut state = self.state.clone();
+        self.rule.take(&mut state, self.latest, permits);
+        let paid = self.rule.ready_at(&state, self.latest, 0);
+        if paid == Timestamp::MAX {
+            return Err(DebtTooLarge { permits });
+        }
+        self.state = state;
+        self.allowed = self.allowed.saturating_add(permits);
+        self.changed(wakers);
+        Ok(paid - self.latest)
+    }
+
+    /// Gives permits back.
+    pub(crate) fn credit(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+        self.rule.give_back(&mut self.state, self.latest, permits);
+        self.changed(wakers);
+    }
+
+    /// Full again; debts are forgotten, counters go on.
+    pub(crate) fn reset(&mut self, now: Timestamp, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+        self.state = self.rule.start(self.latest, 0);
+        self.changed(wakers);
+    }
+
+    /// Replaces the rule; what was used carries over, and those who wait are re-timed.
+    pub(crate) fn set_rule(
+        &mut self,
+        now: Timestamp,
+        rule: A,
+        how: CarryOver,
+        wakers: &mut Wakers,
+    ) {
+        self.settle(now, wakers);
+        self.state = rule.carry_over(&self.rule, &self.state, self.latest, how);
+        self.rule = rule;
+        let limit = self.rule.limit();
+        let too_large: Vec<(Ticket, u64)> = self
+            .queue
+            .iter()
+            .filter(|(_, waiter)| waiter.permits > limit)
+            .map(|(ticket, waiter)| (ticket, waiter.permits))
+            .collect();
+        for (ticket, requested) in too_large {
+            let never = WaitError::ExceedsBurst {
+                requested,
+                burst: limit,
+                limit: self.rule.refused_by(&self.state, self.latest, requested),
+            };
+            self.queue.finish(ticket, Err(never), wakers);
+        }
+        self.changed(wakers);
+    }
+
+    /// Refuses everybody from now on, those who wait first.
+    pub(crate) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) -> bool {
+        self.settle(now, wakers);
+        let first_time = !self.closed;
+        self.closed = true;
+        self.queue.finish_all(Err(WaitError::Closed), wakers);
+        self.update_flag();
+        first_time
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// The newest time seen.
+    pub(crate) fn latest(&self) -> Timestamp {
+        self.latest
+    }
+
+    /// Whether nobody waits and the limiter is open.
+    pub(crate) fn is_open_and_idle(&self) -> bool {
+        self.open_and_idle
+    }
+
+    pub(crate) fn usage(&mut self, now: Timestamp, wakers: &mut Wakers) -> Usage {
+        self.settle(now, wakers);
+        let limit = self.rule.limit();
+        Usage {
+            limit,
+            used: saturate(self.rule.used(&self.state, self.latest)),
+            remaining: self.remaining(),
+            reset_after: self.rule.full_at(&self.state, self.latest) - self.latest,
+            allowed: self.allowed,
+            denied: self.denied,
+            waiting: self.queue.len(),
+        }
+    }
+
+    /// The state as of `now`.
+    pub(crate) fn snapshot(
+        &mut self,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) -> (A::State, Timestamp) {
+        self.settle(now, wakers);
+        (self.state.clone(), self.latest)
+    }
+
+    /// Takes `permits`, or a place in the queue if they can be had by `deadline`.
+    pub(crate) fn join(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        deadline: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Result<Joined, WaitError> {
+        let joined = self.try_join(now, permits, deadline, wakers);
+        if joined.is_err() {
+            self.denied = self.denied.saturating_add(permits);
+        }
+        joined
+    }
+
+    fn try_join(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        deadline: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Result<Joined, WaitError> {
+        let ready = self.check(now, permits, wakers)?;
+        if ready <= self.latest && self.take_if_ready(permits) {
+            return Ok(Joined::Granted(self.grant(permits)));
+        }
+        if ready > deadline || ready == Timestamp::MAX {
+            return Err(WaitError::Timeout { retry_after: ready - self.latest });
+        }
+        if self.queue.len() >= self.max_waiters {
+            return Err(WaitError::QueueFull { max_waiters: self.max_waiters });
+        }
+        if self.queue.is_empty() {
+            self.served_until = self.latest;
+        }
+        if let Some((state, _)) = &mut self.booked {
+            self.rule.take(state, ready, permits);
+            self.booked = self.booked.take().map(|(state, _)| (state, ready));
+        }
+        let ticket = self.queue.push(permits, ready, deadline);
+        self.update_flag();
+        Ok(Joined::Queued(ticket))
+    }
+
+    /// Where the wait of `ticket` stands; `waker` is called when that changes for the better.
+    pub(crate) fn poll(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        waker: Option<&std::task::Waker>,
+        wakers: &mut Wakers,
+    ) -> Progress {
+        self.settle(now, wakers);
+        if let Some((permits, outcome)) = self.queue.fetch(ticket) {
+            if outcome.is_err() {
+                self.denied = self.denied.saturating_add(permits);
+            }
+            return Progress::Done(outcome.map(|()| self.grant(permits)));
+        }
+        // Due, but not served: something has moved it back since it was told.
+        if self.queue.get(ticket).is_some_and(|waiter| waiter.due <= self.latest) {
+            self.retime(wakers);
+        }
+        let Some(waiter) = self.queue.get(ticket) else {
+            // Not waiting and no outcome: it was fetched before.
+            return Progress::Done(Err(WaitError::Closed));
+        };
+        let (due, deadline, permits) = (waiter.due, waiter.deadline, waiter.permits);
+        if due > deadline {
+            self.leave(now, ticket, wakers);
+            self.denied = self.denied.saturating_add(permits);
+            return Progress::Done(Err(WaitError::Timeout { retry_after: due - self.latest }));
+        }
+        if let Some(waker) = waker {
+            self.queue.set_waker(ticket, waker);
+        }
+        Progress::Until(due)
+    }
+
+    /// When `ticket` will be served, worked out anew; now if it has been.
+    pub(crate) fn due(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) -> Timestamp {
+        self.settle(now, wakers);
+        if self.departures > 0 {
+            self.retime(wakers);
+        }
+        self.queue.get(ticket).map_or(self.latest, |waiter| waiter.due)
+    }
+
+    /// Whether `ticket` was served and not fetched yet.
+    pub(crate) fn is_granted(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        wakers: &mut Wakers,
+    ) -> bool {
+        self.settle(now, wakers);
+        self.queue.is_granted(ticket)
+    }
+
+    /// Gives up a place in the queue, or gives back what was granted and not fetched.
+    pub(crate) fn leave(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+        if let Some((permits, outcome)) = self.queue.fetch(ticket) {
+            if outcome.is_ok() {
+                self.refund(now, permits, wakers);
+            }
+        } else if self.queue.remove(ticket).is_some() {
+            self.booked = None;
+            self.departures += 1;
+            self.settle(now, wakers);
+            // Those behind move up. To tell each at each departure would be quadratic; after an
+            // eighth of the queue has gone, it is paid for. The head is told at once, by `settle`.
+            if self.departures * 8 > self.queue.len() {
+                self.retime(wakers);
+            }
+        }
+    }
+
+    /// Gives back a grant that was fetched but will not be used.
+    pub(crate) fn refund(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
+        self.allowed = self.allowed.saturating_sub(permits);
+        self.credit(now, permits, wakers);
+    }
+
+    /// Moves on to `now` and serves all who are due.
+    #[inline]
+    fn settle(&mut self, now: Timestamp, wakers: &mut Wakers) {
+        self.latest = self.latest.max(now);
+        if !self.open_and_idle {
+            self.serve(wakers);
+        }
+    }
+
+    fn serve(&mut self, wakers: &mut Wakers) {
+        while let Some((ticket, waiter)) = self.queue.head() {
+            let (permits, told, deadline) = (waiter.permits, waiter.due, waiter.deadline);
+            let due = self.rule.ready_at(&self.state, self.served_until, permits);
+            if due > deadline && deadline < self.latest {
+                let late = WaitError::Timeout { retry_after: due - self.latest };
+                self.queue.finish(ticket, Err(late), wakers);
+                self.booked = None;
+                self.departures += 1;
+                continue;
+            }
+            if due > self.latest {
+                // Its own alarm may be set for later, if somebody before it has left.
+                if due < told {
+                    self.queue.set_due(ticket, due, wakers);
+                }
+                break;
+            }
+            self.rule.take(&mut self.state, due, permits);
+            self.served_until = due;
+            self.allowed = self.allowed.saturating_add(permits);
+            self.queue.finish(ticket, Ok(()), wakers);
+        }
+        self.update_flag();
+    }
+
+    /// The state has jumped: whoever waits is served or re-timed.
+    fn changed(&mut self, wakers: &mut Wakers) {
+        if self.queue.is_empty() {
+            self.update_flag();
+            return;
+        }
+        // Nobody was due before the jump, so the state may be taken to be as of now.
+        self.served_until = self.latest;
+        self.booked = None;
+        self.serve(wakers);
+        self.retime(wakers);
+    }
+
+    /// Works out when each waiter is due, and wakes those whose alarm would ring too late.
+    fn retime(&mut self, wakers: &mut Wakers) {
+        self.departures = 0;
+        let (mut state, mut at) = (self.state.clone(), self.served_until);
+        let mut due = Vec::with_capacity(self.queue.len());
+        for (ticket, waiter) in self.queue.iter() {
+            at = self.rule.ready_at(&state, at, waiter.permits);
+            self.rule.take(&mut state, at, waiter.permits);
+            due.push((ticket, at));
+        }
+        for (ticket, at) in due {
+            self.queue.set_due(ticket, at, wakers);
+        }
+        self.booked = Some((state, at));
+    }
+
+    /// When `permits` can be had behind all who wait.
+    fn ready_behind_queue(&mut self, permits: u64) -> Timestamp {
+        if self.queue.is_empty() {
+            return self.rule.ready_at(&self.state, self.latest, permits);
+        }
+        if A::CUMULATIVE {
+            let ahead = self.queue.permits() + u128::from(permits);
+            return self
+                .rule
+                .ready_at(&self.state, self.served_until, saturate(ahead))
+                .max(self.latest);
+        }
+        if self.booked.is_none() {
+            // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
+            let (mut state, mut at) = (self.state.clone(), self.served_until);
+            for (_, waiter) in self.queue.iter() {
+                at = self.rule.ready_at(&state, at, waiter.permits);
+                self.rule.take(&mut state, at, waiter.permits);
+            }
+            self.booked = Some((state, at));
+        }
+        match &self.booked {
+            Some((state, at)) => self.rule.ready_at(state, (*at).max(self.latest), permits),
+            None => Timestamp::MAX,
+        }
+    }
+
+    fn update_flag(&mut self) {
+        self.open_and_idle = !self.closed && self.queue.is_empty();
+        if self.queue.is_empty() {
+            self.booked = None;
+            self.departures = 0;
+        }
+    }
+
+    fn remaining(&self) -> u64 {
+        let used = self.rule.used(&self.state, self.latest);
+        self.rule.limit().saturating_sub(saturate(used))
+    }
+
+    pub(crate) fn grant(&self, permits: u64) -> Grant {
+        let full = self.rule.full_at(&self.state, self.latest);
+        Grant { permits, remaining: self.remaining(), reset_after: full - self.latest }
+    }
+
+    /// The first time at which one permit could be had by anyone, as far as is known now.
+    pub(crate) fn earliest(&self) -> Timestamp {
+        match self.queue.head() {
+            _ if self.closed => Timestamp::ZERO,
+            Some((_, waiter)) => waiter.due,
+            None => self.rule.ready_at(&self.state, self.latest, 1),
+        }
+    }
+}
+
+/// A wide count as 64 bits; what does not fit is as many as there are.
+fn saturate(permits: u128) -> u64 {
+    u64::try_from(permits).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,55 @@
+//! A counter that many threads can raise without touching each other's cache lines.
+
+use super::thread_slot;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// Threads beyond these share one cell.
+const OWN_CELLS: usize = 7;
+
+/// An exact sum of per-thread cells.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    cells: [Cell; OWN_CELLS],
+    shared: Cell,
+}
+
+/// A cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Cell(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub(super) fn add(&self, n: u64) {
+        match self.cells.get(thread_slot::current()) {
+            // This thread alone writes the cell: no read-modify-write is needed.
+            Some(Cell(own)) => {
+                own.store(own.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed)
+            }
+            None => {
+                self.shared.0.fetch_add(n, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        let cells = self.cells.iter().chain([&self.shared]);
+        cells.map(|Cell(cell)| cell.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+    }
+}
+
+#[cfg(all(test, not(tollgate_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_exactly_with_more_threads_than_cells() {
+        let counter = Counter::default();
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| (0..10_000).for_each(|_| counter.add(1)));
+            }
+        });
+        assert_eq!(counter.sum(), 120_000);
+    }
+}

@@ -1,0 +1,184 @@
+//! The verbs, written once: how a cell lends its core is all that differs.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use super::core::{Core, Joined, Progress};
+use crate::algorithm::Algorithm;
+use crate::wait::queue::{Ticket, Wakers};
+use crate::wait::{Jitter, WaitQueue};
+use crate::{
+    CarryOver, Clock, DebtTooLarge, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
+    WaitError,
+};
+
+/// What a limiter was built with, beside its rule and clock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) jitter: Jitter,
+}
+
+/// A cell that lends its core to one caller at a time.
+pub(crate) trait Gate: Send + Sync {
+    type Rule: Algorithm;
+    type Clock: Clock;
+
+    fn clock(&self) -> &Self::Clock;
+
+    fn settings(&self) -> &Settings;
+
+    /// Lends the core. What `act` puts into the wakers is woken after the core is back.
+    fn with_core<R>(&self, act: impl FnOnce(&mut Core<Self::Rule>, &mut Wakers) -> R) -> R;
+
+    /// Called before a quota is replaced: whether this cell can hold the new one.
+    fn accepts(&self, rule: &Self::Rule) -> Result<(), QuotaError> {
+        let _ = rule;
+        Ok(())
+    }
+
+    /// The hot path of this cell.
+    fn allow_n(&self, permits: u64) -> bool;
+
+    fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection>;
+
+    fn usage(&self) -> Usage;
+
+    fn queue(&self) -> &dyn WaitQueue
+    where
+        Self: Sized,
+    {
+        self
+    }
+
+    /// `try_acquire` the long way.
+    fn acquire_now(&self, permits: u64) -> Result<Grant, Rejection> {
+        let now = self.clock().now();
+        let answer = self.with_core(|core, wakers| core.try_acquire(now, permits, wakers));
+        if let Err(rejection) = &answer {
+            self.log_rejection(permits, rejection);
+        }
+        answer
+    }
+
+    fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| {
+            let ready = core.check(now, permits, wakers)?;
+            match core.denial(ready, permits) {
+                Rejection::Denied { retry_after, .. } => Ok(retry_after),
+                other => Err(other),
+            }
+        })
+    }
+
+    fn consume(&self, permits: u64) -> Result<Duration, DebtTooLarge> {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.consume(now, permits, wakers))
+    }
+
+    fn credit(&self, permits: u64) {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.credit(now, permits, wakers));
+    }
+
+    fn try_acquire_up_to(&self, permits: u64) -> u64 {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.take_up_to(now, permits, wakers))
+    }
+
+    fn look(&self) -> Usage {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.usage(now, wakers))
+    }
+
+    fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
+        self.replace_rule(how, |rule| rule.with_quota(quota))
+    }
+
+    /// Replaces the rule by what `new` makes of it, under one lock.
+    fn replace_rule(
+        &self,
+        how: CarryOver,
+        new: impl FnOnce(&Self::Rule) -> Result<Self::Rule, QuotaError>,
+    ) -> Result<(), QuotaError> {
+        let now = self.clock().now();
+        let quota = self.with_core(|core, wakers| {
+            let rule = new(&core.rule)?;
+            self.accepts(&rule)?;
+            core.set_rule(now, rule, how, wakers);
+            Ok(core.rule.quota())
+        })?;
+        tracing::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
+        Ok(())
+    }
+
+    fn reset(&self) {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.reset(now, wakers));
+        tracing::info!(limiter = self.settings().name, "reset");
+    }
+
+    fn close(&self) {
+        let now = self.clock().now();
+        if self.with_core(|core, wakers| core.close(now, wakers)) {
+            tracing::info!(limiter = self.settings().name, "closed");
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.with_core(|core, _| core.is_closed())
+    }
+
+    fn log_rejection(&self, permits: u64, rejection: &Rejection) {
+        tracing::debug!(limiter = self.settings().name, permits, %rejection, "refused");
+    }
+}
+
+impl<G: Gate> WaitQueue for G {
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
+        self.clock().wake_at(deadline, waker)
+    }
+
+    fn jitter(&self) -> Duration {
+        self.settings().jitter.draw()
+    }
+
+    fn join(&self, permits: u64, deadline: Timestamp) -> Result<Joined, WaitError> {
+        let now = self.clock().now();
+        let joined = self.with_core(|core, wakers| core.join(now, permits, deadline, wakers));
+        if let Err(error) = &joined {
+            tracing::debug!(limiter = self.settings().name, permits, %error, "wait refused");
+        }
+        joined
+    }
+
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.poll(now, ticket, waker, wakers))
+    }
+
+    fn due(&self, ticket: Ticket) -> Timestamp {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.due(now, ticket, wakers))
+    }
+
+    fn is_granted(&self, ticket: Ticket) -> bool {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.is_granted(now, ticket, wakers))
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.leave(now, ticket, wakers));
+    }
+
+    fn refund(&self, permits: u64) {
+        let now = self.clock().now();
+        self.with_core(|core, wakers| core.refund(now, permits, wakers));
+    }
+}

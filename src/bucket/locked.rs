@@ -1,0 +1,292 @@
+//! State, counters and queue behind one mutex.
+
+use super::builder::Builder;
+use super::core::Core;
+use super::counter::Counter;
+use super::gate::{Gate, Settings};
+use crate::algorithm::Algorithm;
+use crate::limiter::forward_rate_limiter;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::wait::queue::Wakers;
+use crate::{
+    CarryOver, Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage,
+};
+
+/// A limiter by rule `A`: one mutex around state, counters and queue, so every verb is one atomic
+/// step.
+///
+/// You will mostly write one of its aliases: [`TokenBucket`](crate::TokenBucket),
+/// [`IntervalTokenBucket`](crate::IntervalTokenBucket),
+/// [`FixedWindowLimiter`](crate::FixedWindowLimiter),
+/// [`SlidingWindowLimiter`](crate::SlidingWindowLimiter), [`StrictLimiter`](crate::StrictLimiter).
+/// What it can do is in [`RateLimiter`](crate::RateLimiter).
+///
+/// A hot denial does not take the mutex: after a refusal, the time of the next permit is published,
+/// and whoever asks for one before that is refused after one clock read and one load.
+///
+/// ```
+/// use tollgate::{Quota, RateLimiter, TokenBucket};
+///
+/// let limiter = TokenBucket::new(Quota::per_second(50).burst(100))?;
+/// if limiter.allow() {
+///     // handle the request
+/// }
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Debug)]
+pub struct Limiter<A: Algorithm, C: Clock = MonotonicClock> {
+    clock: C,
+    /// Nobody gets a permit before this time; 0 while that is not known. Written under the lock.
+    ///
+    /// Relaxed is enough: it is a lower bound that held when it was stored, and any verb that makes
+    /// permits come sooner clears it before it returns, so whoever knows of that verb sees it.
+    closed_until: AtomicU64,
+    core: Mutex<Core<A>>,
+    /// Denials that did not take the lock.
+    denied: Counter,
+    settings: Settings,
+}
+
+impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limiter<A> {
+    /// A limiter for `quota` on the kernel's clock, full at first.
+    ///
+    /// # Errors
+    ///
+    /// When the quota can't be kept: a zero somewhere, or an overlong period.
+    ///
+    /// ```
+    /// use tollgate::{Quota, TokenBucket};
+    /// assert!(TokenBucket::new(Quota::per_second(50)).is_ok());
+    /// assert!(TokenBucket::new(Quota::per_second(0)).is_err());
+    /// ```
+    pub fn new(quota: Quota) -> Result<Self, QuotaError> {
+        Self::builder(quota).build()
+    }
+
+    /// A limiter with options: clock, initial fill, bound on the queue, jitter, name.
+    ///
+    /// ```
+    /// use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::builder(Quota::per_second(50)).initial(0).build()?;
+    /// assert!(!limiter.allow());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn builder(quota: Quota) -> Builder<A> {
+        Builder::new(quota.try_into())
+    }
+}
+
+impl<A: Algorithm> Limiter<A> {
+    /// A limiter by any rule, full at first.
+    ///
+    /// ```
+    /// use tollgate::algorithm::StrictWindow;
+    /// use tollgate::{Limiter, Quota};
+    /// let limiter = Limiter::with_algorithm(StrictWindow::try_from(Quota::per_minute(9))?);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn with_algorithm(rule: A) -> Self {
+        let clock = MonotonicClock::new();
+        let now = clock.now();
+        let state = rule.start(now, 0);
+        Self::from_parts(clock, Core::new(rule, state, now, usize::MAX), Settings::default())
+    }
+
+    /// A limiter by any rule, with options.
+    ///
+    /// ```
+    /// use tollgate::algorithm::StrictWindow;
+    /// use tollgate::{Limiter, ManualClock, Quota};
+    /// let limiter = Limiter::builder_with(StrictWindow::try_from(Quota::per_minute(9))?)
+    ///     .clock(ManualClock::new())
+    ///     .build()?;
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn builder_with(rule: A) -> Builder<A> {
+        Builder::new(Ok(rule))
+    }
+}
+
+impl<A: Algorithm, C: Clock> Limiter<A, C> {
+    pub(super) fn from_parts(clock: C, core: Core<A>, settings: Settings) -> Self {
+        Self {
+            clock,
+            closed_until: AtomicU64::new(0),
+            core: Mutex::new(core),
+            denied: Counter::default(),
+            settings,
+        }
+    }
+
+    /// The clock.
+    ///
+    /// ```
+    /// use tollgate::{Clock, Quota, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(50))?;
+    /// assert!(limiter.clock().now() <= limiter.clock().now());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    /// The quota that is kept now.
+    ///
+    /// ```
+    /// use tollgate::{Quota, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(50))?;
+    /// assert_eq!(limiter.quota(), Quota::per_second(50));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn quota(&self) -> Quota {
+        self.core.lock().rule.quota()
+    }
+
+    /// The rule, its state, and the time they were read, to look closer than
+    /// [`usage`](crate::RateLimiter::usage) does, or to start another limiter from
+    /// ([`Builder::state`]).
+    ///
+    /// ```
+    /// use tollgate::algorithm::Algorithm;
+    /// use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_day(9))?;
+    /// limiter.allow_n(2);
+    /// let (rule, state, now) = limiter.snapshot();
+    /// assert_eq!(rule.used(&state, now), 2);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn snapshot(&self) -> (A, A::State, Timestamp) {
+        let now = self.clock.now();
+        self.with_core(|core, wakers| {
+            let (state, now) = core.snapshot(now, wakers);
+            (core.rule.clone(), state, now)
+        })
+    }
+
+    /// Replaces the rule by what `new` makes of it, in one step. What was used carries over as `how`
+    /// says, and those who wait are re-timed.
+    ///
+    /// # Errors
+    ///
+    /// What `new` fails with; then nothing changes.
+    ///
+    /// ```
+    /// use tollgate::algorithm::Algorithm;
+    /// use tollgate::{CarryOver, Quota, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(5))?;
+    /// limiter.set_algorithm(CarryOver::Keep, |rule| {
+    ///     rule.with_quota(Quota::per_second(rule.quota().permits() * 2))
+    /// })?;
+    /// assert_eq!(limiter.quota(), Quota::per_second(10));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn set_algorithm(
+        &self,
+        how: CarryOver,
+        new: impl FnOnce(&A) -> Result<A, QuotaError>,
+    ) -> Result<(), QuotaError> {
+        self.replace_rule(how, new)
+    }
+
+    /// Whether `now` is too early for anybody, by the published time.
+    #[inline]
+    fn is_hopeless(&self, now: Timestamp, permits: u64) -> bool {
+        now.as_nanos() < self.closed_until.load(Ordering::Relaxed) && permits != 0
+    }
+
+    #[inline]
+    fn allow_locked(&self, now: Timestamp, permits: u64) -> bool {
+        let mut core = self.core.lock();
+        if core.allow_if_idle(now, permits) {
+            self.clear_hint();
+            return true;
+        }
+        drop(core);
+        self.decide_slowly(now, permits).is_ok()
+    }
+
+    /// Refuses in most cases, and publishes until when.
+    #[cold]
+    fn decide_slowly(&self, now: Timestamp, permits: u64) -> Result<Grant, Rejection> {
+        let mut wakers = Wakers::default();
+        let mut core = self.core.lock();
+        let answer = core.try_acquire(now, permits, &mut wakers);
+        if answer.is_err() {
+            self.closed_until.store(core.earliest().as_nanos(), Ordering::Relaxed);
+        } else {
+            self.clear_hint();
+        }
+        drop(core);
+        drop(wakers);
+        if let Err(rejection) = &answer {
+            self.log_rejection(permits, rejection);
+        }
+        answer
+    }
+
+    /// Written only when it must change, to leave the line with the readers.
+    #[inline]
+    fn clear_hint(&self) {
+        if self.closed_until.load(Ordering::Relaxed) != 0 {
+            self.closed_until.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
+    type Rule = A;
+    type Clock = C;
+
+    fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    #[inline]
+    fn allow_n(&self, permits: u64) -> bool {
+        let now = self.clock.now();
+        if self.is_hopeless(now, permits) {
+            self.denied.add(permits);
+            tracing::debug!(limiter = self.settings.name, permits, "refused");
+            return false;
+        }
+        self.allow_locked(now, permits)
+    }
+
+    #[inline]
+    fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
+        let now = self.clock.now();
+        let mut core = self.core.lock();
+        if core.allow_if_idle(now, permits) {
+            self.clear_hint();
+            return Ok(core.grant(permits));
+        }
+        drop(core);
+        self.decide_slowly(now, permits)
+    }
+
+    fn usage(&self) -> Usage {
+        let mut usage = self.look();
+        usage.denied = usage.denied.saturating_add(self.denied.sum());
+        usage
+    }
+
+    fn with_core<R>(&self, act: impl FnOnce(&mut Core<A>, &mut Wakers) -> R) -> R {
+        let mut wakers = Wakers::default();
+        let mut core = self.core.lock();
+        let result = act(&mut core, &mut wakers);
+        self.clear_hint();
+        drop(core);
+        drop(wakers);
+        result
+    }
+}
+
+forward_rate_limiter!([A: Algorithm, C: Clock] Limiter<A, C>, Gate, |this| this);

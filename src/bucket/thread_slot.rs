@@ -1,0 +1,97 @@
+//! A small number for each living thread, so that per-thread cells can live in a plain array.
+//!
+//! Numbers are dense and given again after their thread has ended; the hand-over goes through a
+//! mutex, so the new owner sees all that the old one wrote. A cell that belongs to one number can
+//! therefore be written without read-modify-write operations.
+
+/// The calling thread's number; [`usize::MAX`] while the thread is being torn down.
+#[cfg(not(tollgate_loom))]
+#[inline]
+pub(super) fn current() -> usize {
+    use real::{NONE, SLOT};
+    let slot = SLOT.get();
+    if slot == NONE { real::claim() } else { slot }
+}
+
+#[cfg(not(tollgate_loom))]
+mod real {
+    use std::cell::Cell;
+
+    use parking_lot::Mutex;
+
+    pub(super) const NONE: usize = usize::MAX;
+
+    /// Numbers given back, and how many were ever given.
+    static FREE: Mutex<(Vec<usize>, usize)> = Mutex::new((Vec::new(), 0));
+
+    thread_local! {
+        /// Without a destructor, so that reading it is one load.
+        pub(super) static SLOT: Cell<usize> = const { Cell::new(NONE) };
+        static OWNER: Owner = const { Owner };
+    }
+
+    /// Gives the number back when the thread ends.
+    struct Owner;
+
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            let slot = SLOT.replace(NONE);
+            if slot != NONE {
+                FREE.lock().0.push(slot);
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn claim() -> usize {
+        // Fails in destructors that run after ours; such a thread has no number any more.
+        if OWNER.try_with(|_| ()).is_err() {
+            return NONE;
+        }
+        let mut free = FREE.lock();
+        let slot = free.0.pop().unwrap_or_else(|| {
+            free.1 += 1;
+            free.1 - 1
+        });
+        SLOT.set(slot);
+        slot
+    }
+}
+
+#[cfg(tollgate_loom)]
+pub(super) fn current() -> usize {
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+    loom::lazy_static! {
+        static ref NEXT: AtomicUsize = AtomicUsize::new(0);
+    }
+    loom::thread_local! {
+        static SLOT: usize = NEXT.fetch_add(1, Ordering::SeqCst);
+    }
+    SLOT.with(|slot| *slot)
+}
+
+#[cfg(all(test, not(tollgate_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn living_threads_have_numbers_of_their_own() {
+        let barrier = std::sync::Barrier::new(8);
+        let mut slots: Vec<usize> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let slot = current();
+                        barrier.wait();
+                        assert_eq!(slot, current());
+                        slot
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        slots.sort_unstable();
+        slots.dedup();
+        assert_eq!(slots.len(), 8);
+    }
+}

@@ -1,0 +1,170 @@
+//! A token bucket's state in one 64-bit word.
+//!
+//! | bits | meaning |
+//! |---|---|
+//! | 9..64 | `ticks`: when the bucket will be full, since the scale's epoch |
+//! | 1..9 | generation: which [`Scale`] the ticks are in, modulo 256 |
+//! | 0 | busy: the state is checked out, ask for the lock |
+//!
+//! A tick is 2^shift of the exact units of [`GreedyRefill`]: for rates whose reduced
+//! `permits / period` has a numerator below 2^21, which is all but exotic ones, `shift` is 0 and
+//! the word is exact. Otherwise a permit's cost is rounded up, by less than a millionth, so the
+//! word never admits more than the quota.
+
+use crate::algorithm::{Algorithm, GreedyRefill};
+use crate::{QuotaError, Timestamp};
+
+const TICK_BITS: u32 = 55;
+/// A burst takes up at most this many bits, which leaves the rest to the time since the epoch.
+const CAPACITY_BITS: u32 = 53;
+/// Ticks per nanosecond below which the epoch need not be moved all the time: 2^54 ticks last 8 s.
+const SPEED_BITS: u32 = 21;
+/// A cost of at least this many ticks is rounded by less than a millionth.
+const PRECISE: u128 = 1 << 20;
+
+pub(super) const BUSY: u64 = 1;
+const GENERATION: u64 = 0x1FE;
+
+/// How a quota's time line is laid on the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scale {
+    /// Units per nanosecond.
+    pub(super) speed: u64,
+    /// Bits from units to ticks.
+    pub(super) shift: u32,
+    /// The time that tick 0 stands for, in nanoseconds.
+    pub(super) epoch: u64,
+    /// Ticks of a permit.
+    pub(super) cost: u64,
+    /// Ticks of a full bucket.
+    pub(super) capacity: u64,
+}
+
+impl Scale {
+    /// A scale for `rule` whose ticks count from `epoch`.
+    pub(super) fn new(rule: &GreedyRefill, epoch: Timestamp) -> Result<Self, QuotaError> {
+        let (speed, unit_cost, burst) = (rule.speed(), u128::from(rule.cost()), rule.limit());
+        let fits = |cost: u128| cost.saturating_mul(burst.into()) < 1 << CAPACITY_BITS;
+        let mut shift = (u64::BITS - speed.leading_zeros()).saturating_sub(SPEED_BITS);
+        while !fits(unit_cost.div_ceil(1 << shift)) {
+            shift += 1;
+            if shift == u64::BITS {
+                return Err(QuotaError::TooWide);
+            }
+        }
+        let cost = unit_cost.div_ceil(1 << shift);
+        if cost < PRECISE && cost << shift != unit_cost {
+            return Err(QuotaError::TooWide);
+        }
+        let ticks = |wide: u128| u64::try_from(wide).map_err(|_| QuotaError::TooWide);
+        Ok(Self {
+            speed,
+            shift,
+            epoch: epoch.as_nanos(),
+            cost: ticks(cost)?,
+            // An unlimited rule has no cost, so its burst must not count.
+            capacity: ticks(cost.saturating_mul(burst.into()))?,
+        })
+    }
+
+    /// `now` in ticks, rounded down; `None` once the epoch must be moved.
+    #[inline]
+    pub(super) fn ticks_at(&self, now: Timestamp) -> Option<u64> {
+        let since = now.as_nanos().saturating_sub(self.epoch);
+        let ticks = (u128::from(since) * u128::from(self.speed)) >> self.shift;
+        u64::try_from(ticks).ok().filter(|ticks| *ticks < 1 << (TICK_BITS - 1))
+    }
+
+    /// A state in exact units as ticks, rounded up; `None` if it lies too far ahead.
+    pub(super) fn ticks_of(&self, full_at: u128) -> Option<u64> {
+        let epoch = u128::from(self.epoch) * u128::from(self.speed);
+        let ticks = full_at.saturating_sub(epoch).div_ceil(1 << self.shift);
+        u64::try_from(ticks).ok().filter(|ticks| *ticks < 1 << TICK_BITS)
+    }
+
+    /// Ticks as a state in exact units.
+    pub(super) fn state_of(&self, ticks: u64) -> u128 {
+        u128::from(self.epoch) * u128::from(self.speed) + (u128::from(ticks) << self.shift)
+    }
+
+    /// The ticks after `permits` were taken at `at`, if they are there.
+    #[inline]
+    pub(super) fn take(&self, ticks: u64, at: u64, permits: u64) -> Option<u64> {
+        // Saturating, because a torn read may combine the numbers of two scales; the compare and
+        // swap then fails.
+        let after = ticks.max(at).saturating_add(permits.saturating_mul(self.cost));
+        (after.saturating_sub(at) <= self.capacity && after < 1 << TICK_BITS).then_some(after)
+    }
+
+    /// Nanoseconds of `ticks`, rounded up.
+    pub(super) fn nanos_of(&self, ticks: u64) -> u128 {
+        (u128::from(ticks) << self.shift).div_ceil(u128::from(self.speed.max(1)))
+    }
+}
+
+#[inline]
+pub(super) fn ticks(word: u64) -> u64 {
+    word >> 9
+}
+
+/// The word with other ticks, of the same generation.
+#[inline]
+pub(super) fn with_ticks(word: u64, ticks: u64) -> u64 {
+    (ticks << 9) | (word & GENERATION)
+}
+
+/// The generation after that of `word`, and nothing else.
+pub(super) fn next_generation(word: u64) -> u64 {
+    word.wrapping_add(2) & GENERATION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Quota;
+    use std::time::Duration;
+
+    #[test]
+    fn usual_rates_are_exact_and_all_are_within_a_millionth() {
+        for (permits, period) in [
+            (1, 86_400),
+            (7, 3),
+            (600, 60),
+            (1_000, 1),
+            (999_983, 1),
+            (700_000_000, 1),
+            (1_000_000_000, 1),
+            (999_999_937, 1),
+        ] {
+            let quota = Quota::per(permits, Duration::from_secs(period)).burst(100);
+            let rule = GreedyRefill::try_from(quota).expect("valid");
+            let scale = Scale::new(&rule, Timestamp::ZERO).expect("fits");
+            let exact = u128::from(rule.cost());
+            let rounded = u128::from(scale.cost) << scale.shift;
+            assert!(rounded >= exact, "{quota} would run fast");
+            assert!((rounded - exact) * 1_000_000 <= exact, "{quota} off by more than a millionth");
+            assert_eq!(
+                rounded == exact,
+                scale.shift == 0 || exact.is_multiple_of(1 << scale.shift)
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let wide = Quota::per_day(1).burst(u64::MAX);
+        let rule = GreedyRefill::try_from(wide).expect("valid");
+        assert_eq!(Scale::new(&rule, Timestamp::ZERO), Err(QuotaError::TooWide));
+    }
+
+    #[test]
+    fn states_survive_the_word() {
+        let rule = GreedyRefill::try_from(Quota::per(7, Duration::from_secs(3))).expect("valid");
+        let scale = Scale::new(&rule, Timestamp::from_nanos(1_000)).expect("fits");
+        let state = scale.state_of(12_345);
+        assert_eq!(scale.ticks_of(state), Some(12_345));
+        let word = with_ticks(0x1FF, 12_345);
+        assert_eq!((ticks(word), word & BUSY), (12_345, 0));
+        assert_eq!(next_generation(0x1FE), 0);
+    }
+}

@@ -1,0 +1,119 @@
+//! A clock that a test moves by hand.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::Clock;
+use crate::Timestamp;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// A clock that moves only when told to; clones share one time.
+///
+/// Use it to test your own code without sleeping. Waits, blocking and async, end when
+/// [`advance`](Self::advance) reaches the time they are due.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{ManualClock, Quota, RateLimiter, TokenBucket};
+///
+/// let clock = ManualClock::new();
+/// let limiter = TokenBucket::builder(Quota::per_second(1)).clock(clock.clone()).build()?;
+/// assert!(limiter.allow());
+/// assert!(!limiter.allow());
+/// clock.advance(Duration::from_secs(1));
+/// assert!(limiter.allow());
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    now: AtomicU64,
+    sleepers: Mutex<Vec<(Timestamp, Waker)>>,
+}
+
+impl ManualClock {
+    /// A clock that stands at [`Timestamp::ZERO`].
+    ///
+    /// ```
+    /// # use tollgate::{Clock, ManualClock, Timestamp};
+    /// assert_eq!(ManualClock::new().now(), Timestamp::ZERO);
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock forward by `duration` and wakes those who waited for what it passed.
+    ///
+    /// ```
+    /// # use std::time::Duration; use tollgate::{Clock, ManualClock, Timestamp};
+    /// let clock = ManualClock::new();
+    /// clock.advance(Duration::from_nanos(5));
+    /// assert_eq!(clock.now(), Timestamp::from_nanos(5));
+    /// ```
+    pub fn advance(&self, duration: Duration) {
+        self.set(self.now() + duration);
+    }
+
+    /// Moves the clock to `now`, which may lie in the past (to test a clock that steps back).
+    ///
+    /// ```
+    /// # use tollgate::{Clock, ManualClock, Timestamp};
+    /// let clock = ManualClock::new();
+    /// clock.set(Timestamp::from_nanos(9));
+    /// assert_eq!(clock.now().as_nanos(), 9);
+    /// ```
+    pub fn set(&self, now: Timestamp) {
+        let mut due = Vec::new();
+        {
+            let mut sleepers = self.shared.sleepers.lock();
+            self.shared.now.store(now.as_nanos(), Ordering::SeqCst);
+            sleepers.retain(|(deadline, waker)| {
+                let sleeps_on = *deadline > now;
+                if !sleeps_on {
+                    due.push(waker.clone());
+                }
+                sleeps_on
+            });
+        }
+        for waker in due {
+            waker.wake();
+        }
+    }
+
+    /// How many wake-ups are still to come. A test can spin on this to know that its thread waits.
+    ///
+    /// ```
+    /// # use tollgate::ManualClock;
+    /// assert_eq!(ManualClock::new().sleepers(), 0);
+    /// ```
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.shared.sleepers.lock().len()
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.shared.now.load(Ordering::SeqCst))
+    }
+
+    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
+        // Under the lock, so that a concurrent `set` either sees the sleeper or is seen here.
+        let mut sleepers = self.shared.sleepers.lock();
+        if self.now() >= deadline {
+            drop(sleepers);
+            waker.wake_by_ref();
+        } else {
+            sleepers.retain(|(_, other)| !other.will_wake(waker));
+            sleepers.push((deadline, waker.clone()));
+        }
+        true
+    }
+}

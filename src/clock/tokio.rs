@@ -1,0 +1,54 @@
+//! tokio's clock, for tests under paused time.
+
+use ::tokio::time::Instant;
+
+use super::Clock;
+use crate::Timestamp;
+
+/// tokio's clock: the kernel's monotonic clock, or the paused one in a test with `start_paused`.
+///
+/// With it, async waits in such a test take exactly the time they should and no real time at all.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Quota, RateLimiter, TokenBucket, TokioClock};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let limiter = TokenBucket::builder(Quota::per_hour(1)).clock(TokioClock::new()).build()?;
+/// let start = tokio::time::Instant::now();
+/// limiter.acquire(1).await?;
+/// limiter.acquire(1).await?;
+/// assert_eq!(start.elapsed(), Duration::from_secs(3600));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TokioClock {
+    origin: Instant,
+}
+
+impl TokioClock {
+    /// A clock that starts now. Make it inside the runtime whose time it shall follow.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, TokioClock, Timestamp};
+    /// let clock = TokioClock::new();
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::ZERO + Instant::now().saturating_duration_since(self.origin)
+    }
+}

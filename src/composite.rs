@@ -1,0 +1,128 @@
+//! Several limits as one.
+
+use crate::algorithm::{Algorithm, AllOf, GreedyRefill};
+use crate::bucket::Limiter;
+use crate::{Builder, CarryOver, Clock, MonotonicClock, Quota, QuotaError};
+
+/// Several limits, taken all-or-nothing as one, under one lock: 10 a second *and* 500 an hour.
+///
+/// A refusal says by its place in the list which limit refused, and the wait it quotes is the one
+/// after which all agree. What is left is the least any has left.
+///
+/// Build it from named quotas with [`Composite::of`], with options from [`Composite::builder_of`],
+/// or from other rules with [`Limiter::with_algorithm`] and [`AllOf`].
+///
+/// ```
+/// use tollgate::{Composite, Quota, RateLimiter, Rejection};
+///
+/// let limiter =
+///     Composite::of([("per second", Quota::per_second(10)), ("per hour", Quota::per_hour(500))])?;
+/// assert!(limiter.allow_n(10));
+/// let Err(Rejection::Denied { limit, .. }) = limiter.try_acquire(1) else { unreachable!() };
+/// assert_eq!(limiter.name(limit).as_deref(), Some("per second"));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+pub type Composite<C = MonotonicClock> = Limiter<AllOf<GreedyRefill>, C>;
+
+impl Composite {
+    /// A limiter of several named token buckets on the kernel's clock, all full at first.
+    ///
+    /// # Errors
+    ///
+    /// When one of the quotas can't be kept, there are none, or two have one name.
+    ///
+    /// ```
+    /// use tollgate::{Composite, Quota, QuotaError};
+    /// let twice = [("a", Quota::per_second(1)), ("a", Quota::per_hour(9))];
+    /// assert_eq!(Composite::of(twice).unwrap_err(), QuotaError::DuplicateName);
+    /// ```
+    pub fn of<N: Into<String>>(
+        limits: impl IntoIterator<Item = (N, Quota)>,
+    ) -> Result<Self, QuotaError> {
+        Self::builder_of(limits)?.build()
+    }
+
+    /// A composite with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Self::of).
+    ///
+    /// ```
+    /// use tollgate::{Composite, ManualClock, Quota};
+    /// let limiter = Composite::builder_of([("a", Quota::per_second(1))])?
+    ///     .clock(ManualClock::new())
+    ///     .build()?;
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn builder_of<N: Into<String>>(
+        limits: impl IntoIterator<Item = (N, Quota)>,
+    ) -> Result<Builder<AllOf<GreedyRefill>>, QuotaError> {
+        Ok(Self::builder_with(rules(limits)?))
+    }
+}
+
+fn rules<N: Into<String>>(
+    limits: impl IntoIterator<Item = (N, Quota)>,
+) -> Result<AllOf<GreedyRefill>, QuotaError> {
+    let rules: Result<Vec<_>, QuotaError> = limits
+        .into_iter()
+        .map(|(name, quota)| Ok((name, GreedyRefill::try_from(quota)?)))
+        .collect();
+    AllOf::new(rules?)
+}
+
+impl<C: Clock> Composite<C> {
+    /// Replaces the limits. Each carries over to the one of its name; those without such start
+    /// full. Those who wait are re-timed.
+    ///
+    /// # Errors
+    ///
+    /// As [`of`](Composite::of); then nothing changes.
+    ///
+    /// ```
+    /// use tollgate::{CarryOver, Composite, Quota, RateLimiter};
+    /// let limiter = Composite::of([("a", Quota::per_hour(10)), ("b", Quota::per_hour(99))])?;
+    /// limiter.allow_n(4);
+    /// limiter.set_limits([("a", Quota::per_hour(10)), ("c", Quota::per_hour(9))], CarryOver::Keep)?;
+    /// assert_eq!(limiter.usage_each(), [("a".to_owned(), 4), ("c".to_owned(), 0)]);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn set_limits<N: Into<String>>(
+        &self,
+        limits: impl IntoIterator<Item = (N, Quota)>,
+        how: CarryOver,
+    ) -> Result<(), QuotaError> {
+        let new = rules(limits)?;
+        self.set_algorithm(how, |_| Ok(new))
+    }
+}
+
+impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
+    /// The name of the limit at `index`, as a [`Rejection`](crate::Rejection) gives it.
+    ///
+    /// ```
+    /// use tollgate::{Composite, Quota};
+    /// let limiter = Composite::of([("a", Quota::per_second(1))])?;
+    /// assert_eq!(limiter.name(0).as_deref(), Some("a"));
+    /// assert_eq!(limiter.name(1), None);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn name(&self, index: usize) -> Option<String> {
+        self.snapshot().0.name(index).map(str::to_owned)
+    }
+
+    /// Each limit's name and the permits used of it now.
+    ///
+    /// ```
+    /// use tollgate::{Composite, Quota, RateLimiter};
+    /// let limiter = Composite::of([("a", Quota::per_hour(5)), ("b", Quota::per_hour(9))])?;
+    /// limiter.allow();
+    /// assert_eq!(limiter.usage_each(), [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn usage_each(&self) -> Vec<(String, u128)> {
+        let (rule, state, now) = self.snapshot();
+        rule.used_each(&state, now).map(|(name, used)| (name.to_owned(), used)).collect()
+    }
+}

@@ -1,0 +1,82 @@
+//! What a limiter answers: plain values.
+
+use std::time::Duration;
+
+/// Permits that were granted, and what is left.
+///
+/// ```
+/// use tollgate::{Quota, RateLimiter, TokenBucket};
+/// let limiter = TokenBucket::new(Quota::per_second(10))?;
+/// let grant = limiter.try_acquire(4)?;
+/// assert_eq!((grant.permits, grant.remaining), (4, 6));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grant {
+    /// How many were taken.
+    pub permits: u64,
+    /// How many could be taken right after; [`u64::MAX`] if unlimited.
+    pub remaining: u64,
+    /// The time from then until nothing is used any more (the bucket is full).
+    pub reset_after: Duration,
+}
+
+/// A look at a limiter, which takes nothing.
+///
+/// ```
+/// use tollgate::{Quota, RateLimiter, TokenBucket};
+/// let limiter = TokenBucket::new(Quota::per_second(10))?;
+/// limiter.allow_n(4);
+/// let usage = limiter.usage();
+/// assert_eq!((usage.limit, usage.used, usage.remaining), (10, 4, 6));
+/// assert_eq!((usage.allowed, usage.denied), (4, 0));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// The most permits that can be taken at once: the burst; [`u64::MAX`] if unlimited.
+    pub limit: u64,
+    /// Permits of the limit in use, parts rounded up. More than `limit` means debt.
+    pub used: u64,
+    /// Permits that could be taken now.
+    pub remaining: u64,
+    /// The time until nothing is used any more (the bucket is full).
+    pub reset_after: Duration,
+    /// Permits granted since the limiter was built; 0 where no counters are kept.
+    pub allowed: u64,
+    /// Permits refused since the limiter was built; 0 where no counters are kept.
+    pub denied: u64,
+    /// How many wait or hold a reservation that is not due yet.
+    pub waiting: usize,
+}
+
+/// How [`set_quota_with`](crate::RateLimiter::set_quota_with) carries the old level over.
+///
+/// The default keeps the used share: 40 of 100 left becomes 80 of 200, or 8 of 20. With it and with
+/// [`Keep`](Self::Keep), changing the quota to and fro never refills anything; the other two can.
+///
+/// ```
+/// use tollgate::{CarryOver, Quota, RateLimiter, TokenBucket};
+///
+/// let limiter = TokenBucket::new(Quota::per_hour(100))?;
+/// limiter.allow_n(60);
+/// limiter.set_quota_with(Quota::per_hour(200), CarryOver::Keep)?;
+/// assert_eq!(limiter.usage().remaining, 40);
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CarryOver {
+    /// The same share of the new burst: 40 of 100 becomes 80 of 200.
+    #[default]
+    Proportional,
+    /// The same number, capped at the new burst: 40 of 100 becomes 40 of 200.
+    Keep,
+    /// The same number plus what the burst grew by: 40 of 100 becomes 140 of 200. Capped like
+    /// `Keep` when it shrinks.
+    AddDifference,
+    /// All of the new burst.
+    Full,
+}

@@ -1,0 +1,179 @@
+//! What can go wrong, and what to do next.
+
+use std::time::Duration;
+
+/// Why no limiter can be built from a [`Quota`](crate::Quota), or a new quota was not taken.
+///
+/// ```
+/// use tollgate::{Quota, QuotaError, TokenBucket};
+/// let error = TokenBucket::new(Quota::per_second(0)).unwrap_err();
+/// assert_eq!(error, QuotaError::ZeroRate);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuotaError {
+    /// No permits per period.
+    #[error(
+        "the rate is zero: give at least 1 permit per period, or `Quota::unlimited()` if you mean no limit"
+    )]
+    ZeroRate,
+    /// A burst of nothing.
+    #[error("the burst is zero: nothing could ever pass; give at least 1")]
+    ZeroBurst,
+    /// A period of no time.
+    #[error("the period is zero: give at least 1 ns, or `Quota::unlimited()` if you mean no limit")]
+    ZeroPeriod,
+    /// A period of more than 2⁶⁴ − 1 ns.
+    #[error("the period is longer than 584 years")]
+    PeriodTooLong,
+    /// A window admits its permits whenever they are asked for: there is no second number.
+    #[error("a window has no burst of its own: leave the burst out")]
+    BurstUnsupported,
+    /// More initial permits than the burst.
+    #[error("the initial fill is larger than the burst of {burst}")]
+    InitialExceedsBurst {
+        /// The largest possible initial fill.
+        burst: u64,
+    },
+    /// The one word of an [`AtomicTokenBucket`](crate::AtomicTokenBucket) can't hold burst and rate
+    /// to within a millionth.
+    #[error("burst and period are too large for one 64-bit word: use a `TokenBucket`")]
+    TooWide,
+    /// The burst is too small for what leases hold back.
+    #[error(
+        "leases hold back {held_back} permits, which leaves nothing of the burst: raise it, or lease fewer"
+    )]
+    BurstBelowLeases {
+        /// Permits that outstanding leases may hold.
+        held_back: u64,
+    },
+    /// A [`Composite`](crate::Composite) without a limit.
+    #[error("no limits: give at least one")]
+    NoLimits,
+    /// Two limits of a [`Composite`](crate::Composite) with one name.
+    #[error("two limits have the same name")]
+    DuplicateName,
+    /// One quota for a limiter of several limits.
+    #[error("this limiter has several limits: use `set_limits`")]
+    SeveralLimits,
+}
+
+/// Why permits were not granted at once.
+///
+/// ```
+/// use tollgate::{Quota, RateLimiter, Rejection, TokenBucket};
+///
+/// let limiter = TokenBucket::new(Quota::per_second(2))?;
+/// match limiter.try_acquire(5) {
+///     Ok(grant) => println!("{} left", grant.remaining),
+///     Err(Rejection::Denied { retry_after, .. }) => println!("come back in {retry_after:?}"),
+///     Err(Rejection::ExceedsBurst { burst, .. }) => println!("ask for {burst} at most"),
+///     Err(other) => println!("{other}"),
+/// }
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// Not now. Nothing was taken.
+    #[error("rate limited: retry after {retry_after:?}")]
+    Denied {
+        /// How long until the same request can pass, rounded up to a nanosecond: whoever sleeps
+        /// exactly this long is not refused again for want of time. Others may be served first.
+        retry_after: Duration,
+        /// Permits there are now, fewer than were asked for (or held for those who wait).
+        available: u64,
+        /// Which limit refused: its place in a [`Composite`](crate::Composite), else 0.
+        limit: usize,
+    },
+    /// Never: more than the burst. Nothing was taken.
+    #[error("{requested} permits can never pass: the burst is {burst}; ask for fewer at a time")]
+    ExceedsBurst {
+        /// What was asked for.
+        requested: u64,
+        /// The most that can be had at once.
+        burst: u64,
+        /// Which limit refused: its place in a [`Composite`](crate::Composite), else 0.
+        limit: usize,
+    },
+    /// The limiter was closed.
+    #[error("the limiter is closed")]
+    Closed,
+}
+
+/// Why a wait ended without permits. Nothing was taken, and the place in the queue is free.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Quota, RateLimiter, TokenBucket, WaitError};
+///
+/// let limiter = TokenBucket::new(Quota::per_hour(1))?;
+/// assert!(limiter.allow());
+/// // An hour's wait can't be met within a second: that is known, and said, at once.
+/// let error = limiter.wait_timeout(1, Duration::from_secs(1)).unwrap_err();
+/// assert!(matches!(error, WaitError::Timeout { .. }));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// Never: more than the burst.
+    #[error("{requested} permits can never pass: the burst is {burst}; ask for fewer at a time")]
+    ExceedsBurst {
+        /// What was asked for.
+        requested: u64,
+        /// The most that can be had at once.
+        burst: u64,
+        /// Which limit refused: its place in a [`Composite`](crate::Composite), else 0.
+        limit: usize,
+    },
+    /// The permits can't be had before the deadline.
+    #[error("the deadline is too near: the permits would take {retry_after:?}")]
+    Timeout {
+        /// How long the wait would have been.
+        retry_after: Duration,
+    },
+    /// As many wait as the limiter lets wait.
+    #[error("the queue is full: {max_waiters} already wait; shed this request")]
+    QueueFull {
+        /// The bound that was set.
+        max_waiters: usize,
+    },
+    /// The cancel token was cancelled.
+    #[error("the wait was cancelled")]
+    Cancelled,
+    /// The limiter was closed.
+    #[error("the limiter is closed")]
+    Closed,
+    /// An async wait outside any runtime that has a timer.
+    #[error("no timer: await this inside a tokio runtime, or bring a timer with `acquire_with`")]
+    NoTimer,
+}
+
+impl From<Rejection> for WaitError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Denied { retry_after, .. } => Self::Timeout { retry_after },
+            Rejection::ExceedsBurst { requested, burst, limit } => {
+                Self::ExceedsBurst { requested, burst, limit }
+            }
+            Rejection::Closed => Self::Closed,
+        }
+    }
+}
+
+/// A debt whose repayment would outlast the clock; nothing was recorded.
+///
+/// ```
+/// use tollgate::{Quota, RateLimiter, TokenBucket};
+/// let limiter = TokenBucket::new(Quota::per_day(1))?;
+/// assert!(limiter.consume(u64::MAX).is_err());
+/// assert_eq!(limiter.usage().remaining, 1);
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a debt of {permits} permits more could not be repaid within 584 years")]
+pub struct DebtTooLarge {
+    /// What was to be recorded.
+    pub permits: u64,
+}

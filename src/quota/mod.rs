@@ -1,0 +1,236 @@
+//! How much is allowed: a rate and a burst.
+
+mod text;
+
+use std::time::Duration;
+
+pub use text::ParseQuotaError;
+
+use crate::QuotaError;
+
+/// A limit: so many permits per period, and at most `burst` of them at once.
+///
+/// A plain value: constructors accept anything, and the limiter that is built from it checks it
+/// (see [`QuotaError`]). Unless [`burst`](Self::burst) says otherwise, the burst is one period's
+/// permits.
+///
+/// **Mind the first period.** A token bucket starts full and refills while it is being emptied, so
+/// "N per minute, burst N" lets up to 2N through in the first minute. Where the other side counts
+/// strictly, use a [`StrictLimiter`](crate::StrictLimiter) or a smaller burst.
+///
+/// It parses from and prints as text:
+///
+/// ```
+/// use tollgate::Quota;
+///
+/// let quota: Quota = "600/min burst 100".parse()?;
+/// assert_eq!(quota, Quota::per_minute(600).burst(100));
+/// assert_eq!(quota.to_string(), "600/min burst 100");
+/// # Ok::<(), tollgate::ParseQuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Quota {
+    permits: u64,
+    period: Duration,
+    burst: u64,
+    unlimited: bool,
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+impl Quota {
+    /// `permits` per `period`, with a burst of `permits`.
+    ///
+    /// ```
+    /// # use tollgate::Quota; use std::time::Duration;
+    /// let seven_in_three = Quota::per(7, Duration::from_secs(3));
+    /// assert_eq!(seven_in_three.to_string(), "7/3s");
+    /// ```
+    #[must_use]
+    pub const fn per(permits: u64, period: Duration) -> Self {
+        Self { permits, period, burst: permits, unlimited: false }
+    }
+
+    /// `permits` per second.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// assert_eq!(Quota::per_second(50).burst(100).to_string(), "50/s burst 100");
+    /// ```
+    #[must_use]
+    pub const fn per_second(permits: u64) -> Self {
+        Self::per(permits, Duration::from_secs(1))
+    }
+
+    /// `permits` per minute.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// assert_eq!(Quota::per_minute(60).permits(), 60);
+    /// ```
+    #[must_use]
+    pub const fn per_minute(permits: u64) -> Self {
+        Self::per(permits, Duration::from_secs(MINUTE))
+    }
+
+    /// `permits` per hour.
+    ///
+    /// ```
+    /// # use tollgate::Quota; use std::time::Duration;
+    /// assert_eq!(Quota::per_hour(500).period(), Duration::from_secs(3600));
+    /// ```
+    #[must_use]
+    pub const fn per_hour(permits: u64) -> Self {
+        Self::per(permits, Duration::from_secs(HOUR))
+    }
+
+    /// `permits` per day of 24 hours.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// assert_eq!(Quota::per_day(1).to_string(), "1/day");
+    /// ```
+    #[must_use]
+    pub const fn per_day(permits: u64) -> Self {
+        Self::per(permits, Duration::from_secs(DAY))
+    }
+
+    /// One permit every `interval`, with a burst of 1: evenly spaced.
+    ///
+    /// ```
+    /// # use tollgate::Quota; use std::time::Duration;
+    /// assert_eq!(Quota::every(Duration::from_millis(250)).to_string(), "1/250ms");
+    /// ```
+    #[must_use]
+    pub const fn every(interval: Duration) -> Self {
+        Self::per(1, interval)
+    }
+
+    /// No limit at all: everything is admitted, nothing is ever owed.
+    ///
+    /// ```
+    /// use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// assert!(TokenBucket::new(Quota::unlimited())?.allow_n(u64::MAX));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub const fn unlimited() -> Self {
+        Self {
+            permits: u64::MAX,
+            period: Duration::from_nanos(1),
+            burst: u64::MAX,
+            unlimited: true,
+        }
+    }
+
+    /// The same rate with at most `burst` permits at once. A burst of 1 spaces permits evenly.
+    ///
+    /// Without effect on [`unlimited`](Self::unlimited).
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// assert_eq!(Quota::per_second(10).burst(1).burst_size(), 1);
+    /// ```
+    #[must_use]
+    pub const fn burst(mut self, burst: u64) -> Self {
+        if !self.unlimited {
+            self.burst = burst;
+        }
+        self
+    }
+
+    /// Permits per [`period`](Self::period).
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// assert_eq!(Quota::per_hour(500).permits(), 500);
+    /// ```
+    #[must_use]
+    pub const fn permits(&self) -> u64 {
+        self.permits
+    }
+
+    /// The time in which [`permits`](Self::permits) permits come.
+    ///
+    /// ```
+    /// # use tollgate::Quota; use std::time::Duration;
+    /// assert_eq!(Quota::per_second(5).period(), Duration::from_secs(1));
+    /// ```
+    #[must_use]
+    pub const fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// The most permits that can be taken at once.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// assert_eq!(Quota::per_second(5).burst_size(), 5);
+    /// ```
+    #[must_use]
+    pub const fn burst_size(&self) -> u64 {
+        self.burst
+    }
+
+    /// Whether this is [`unlimited`](Self::unlimited).
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// assert!(!Quota::per_second(u64::MAX).is_unlimited());
+    /// ```
+    #[must_use]
+    pub const fn is_unlimited(&self) -> bool {
+        self.unlimited
+    }
+
+    /// The time between two permits at this rate, rounded up to a nanosecond; zero if unlimited,
+    /// [`Duration::MAX`] for a zero rate.
+    ///
+    /// ```
+    /// # use tollgate::Quota; use std::time::Duration;
+    /// assert_eq!(Quota::per_day(24).interval(), Duration::from_secs(3600));
+    /// ```
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        if self.unlimited {
+            return Duration::ZERO;
+        }
+        if self.permits == 0 {
+            return Duration::MAX;
+        }
+        let nanos = self.period.as_nanos().div_ceil(u128::from(self.permits));
+        let (secs, subsec) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+        Duration::new(u64::try_from(secs).unwrap_or(u64::MAX), u32::try_from(subsec).unwrap_or(0))
+    }
+
+    /// Checks that a limiter can be built from this quota.
+    ///
+    /// # Errors
+    ///
+    /// Says which part is zero, or that the period is longer than 2⁶⁴ − 1 ns (584 years).
+    ///
+    /// ```
+    /// use tollgate::{Quota, QuotaError};
+    /// assert_eq!(Quota::per_second(0).validate(), Err(QuotaError::ZeroRate));
+    /// ```
+    pub fn validate(&self) -> Result<(), QuotaError> {
+        self.period_nanos().map(|_| ())
+    }
+
+    /// The checked period in nanoseconds.
+    pub(crate) fn period_nanos(&self) -> Result<u64, QuotaError> {
+        if self.permits == 0 {
+            return Err(QuotaError::ZeroRate);
+        }
+        if self.burst == 0 {
+            return Err(QuotaError::ZeroBurst);
+        }
+        match u64::try_from(self.period.as_nanos()) {
+            Ok(0) => Err(QuotaError::ZeroPeriod),
+            Ok(nanos) => Ok(nanos),
+            Err(_) => Err(QuotaError::PeriodTooLong),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Waiting, written once for every limiter, blocking and async.
+//!
+//! A waiter takes a [place](Place) in the limiter's FIFO [queue], learns when it is due, sleeps
+//! until then, and fetches its permits. Who sleeps how is all that differs: a thread parks
+//! ([`blocking`]), a future asks a [timer] to wake it ([`future`]), and a clock that does not run
+//! with real time wakes either.
+
+pub(crate) mod blocking;
+mod cancel;
+pub(crate) mod future;
+mod jitter;
+pub(crate) mod queue;
+mod reservation;
+#[cfg(feature = "stream")]
+mod stream;
+mod timer;
+
+use std::ops::Deref;
+use std::task::Waker;
+use std::time::Duration;
+
+pub use cancel::CancelToken;
+pub use future::{Acquire, AcquireOwned};
+pub use jitter::Jitter;
+pub use queue::Ticket;
+pub use reservation::Reservation;
+#[cfg(feature = "stream")]
+pub use stream::{RateLimitedSink, RateLimitedStream, SinkError, SinkExt, StreamExt};
+#[cfg(feature = "tokio")]
+pub use timer::TokioTimer;
+pub use timer::{Sleep, Timer};
+
+pub use crate::bucket::core::{Joined, Progress};
+use crate::{Grant, Timestamp, WaitError};
+
+/// The queue of a limiter, as those who wait see it.
+///
+/// Every limiter of this crate has one. A [`RateLimiter`](crate::RateLimiter) of your own that
+/// wraps another returns that one's from [`queue`](crate::RateLimiter::queue); there is no other
+/// reason to touch it.
+pub trait WaitQueue: Send + Sync {
+    /// The time on the limiter's clock.
+    fn now(&self) -> Timestamp;
+
+    /// See [`Clock::wake_at`](crate::Clock::wake_at).
+    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool;
+
+    /// A random extra delay for a waiter; zero unless the limiter was built with a [`Jitter`].
+    fn jitter(&self) -> Duration;
+
+    /// Takes `permits` or a place in the queue.
+    ///
+    /// # Errors
+    ///
+    /// When the permits can't be had by `deadline`, the queue is full, or the limiter closed.
+    fn join(&self, permits: u64, deadline: Timestamp) -> Result<Joined, WaitError>;
+
+    /// Where a wait stands; `waker` is called when that changes for the better.
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress;
+
+    /// When `ticket` will be served; now, if it was.
+    fn due(&self, ticket: Ticket) -> Timestamp;
+
+    /// Whether `ticket` was served and has not been told by [`poll`](Self::poll) yet.
+    fn is_granted(&self, ticket: Ticket) -> bool;
+
+    /// Gives up a place, or gives back what was granted on it and not fetched.
+    fn leave(&self, ticket: Ticket);
+
+    /// Gives back a grant that was fetched but not used.
+    fn refund(&self, permits: u64);
+}
+
+/// A place in the queue, given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Place<H>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
+    queue: H,
+    ticket: Ticket,
+    deadline: Timestamp,
+    jitter: Duration,
+    hold_until: Option<Timestamp>,
+    done: bool,
+}
+
+impl<H> Place<H>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
+    /// Takes the permits at once, or a place in the queue.
+    pub(crate) fn join(
+        queue: H,
+        permits: u64,
+        deadline: Timestamp,
+    ) -> Result<Result<Grant, Self>, WaitError> {
+        Ok(match queue.join(permits, deadline)? {
+            Joined::Granted(grant) => Ok(grant),
+            Joined::Queued(ticket) => {
+                let jitter = queue.jitter();
+                Err(Self { queue, ticket, deadline, jitter, hold_until: None, done: false })
+            }
+        })
+    }
+
+    /// Where the wait stands.
+    pub(crate) fn step(&mut self, waker: &Waker) -> Progress {
+        if !self.jitter.is_zero() && self.queue.is_granted(self.ticket) {
+            // Granted, but held back a little: others must not all act at the same instant.
+            let now = self.queue.now();
+            let until = *self.hold_until.get_or_insert((now + self.jitter).min(self.deadline));
+            if now < until {
+                return Progress::Until(until);
+            }
+        }
+        let progress = self.queue.poll(self.ticket, Some(waker));
+        self.done = matches!(progress, Progress::Done(_));
+        progress
+    }
+
+    pub(crate) fn queue(&self) -> &H::Target {
+        &self.queue
+    }
+
+    pub(crate) fn delay(&self) -> Duration {
+        self.queue.due(self.ticket) - self.queue.now()
+    }
+
+    /// Keeps what was granted, if anything was; else gives the place up.
+    pub(crate) fn settle(mut self) {
+        if self.queue.is_granted(self.ticket) {
+            self.done = matches!(self.queue.poll(self.ticket, None), Progress::Done(_));
+        }
+    }
+}
+
+impl<H> Drop for Place<H>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
+    fn drop(&mut self) {
+        if !self.done {
+            self.queue.leave(self.ticket);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Who waits, in which order: a plain data structure under the limiter's lock.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+
+use crate::{Timestamp, WaitError};
+
+/// A place in the queue. Tickets count up, so their order is the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// One who waits.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) permits: u64,
+    /// When it is to be served, as last told to it; it wakes no later.
+    pub(crate) due: Timestamp,
+    /// It gives up after this.
+    pub(crate) deadline: Timestamp,
+    waker: Option<Waker>,
+}
+
+/// How a wait ended.
+pub(crate) type Outcome = Result<(), WaitError>;
+
+/// FIFO with removal from the middle. Served waiters leave an outcome behind until they fetch it.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: BTreeMap<Ticket, Waiter>,
+    outcomes: BTreeMap<Ticket, (u64, Outcome)>,
+    next: u64,
+    /// Sum of the waiting permits.
+    permits: u128,
+}
+
+/// Wakers to be called once the lock is released.
+#[derive(Debug, Default)]
+#[must_use = "woken when dropped, which must not happen under the lock"]
+pub(crate) struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    fn push(&mut self, waker: Option<Waker>) {
+        self.0.extend(waker);
+    }
+}
+
+impl Drop for Wakers {
+    fn drop(&mut self) {
+        for waker in self.0.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn permits(&self) -> u128 {
+        self.permits
+    }
+
+    pub(crate) fn push(&mut self, permits: u64, due: Timestamp, deadline: Timestamp) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.permits += u128::from(permits);
+        self.waiting.insert(ticket, Waiter { permits, due, deadline, waker: None });
+        ticket
+    }
+
+    /// The one whose turn is next.
+    pub(crate) fn head(&self) -> Option<(Ticket, &Waiter)> {
+        self.waiting.first_key_value().map(|(ticket, waiter)| (*ticket, waiter))
+    }
+
+    pub(crate) fn get(&self, ticket: Ticket) -> Option<&Waiter> {
+        self.waiting.get(&ticket)
+    }
+
+    /// Those who wait, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ticket, &Waiter)> {
+        self.waiting.iter().map(|(ticket, waiter)| (*ticket, waiter))
+    }
+
+    /// Ends a wait; its waiter is woken to fetch the outcome.
+    pub(crate) fn finish(&mut self, ticket: Ticket, outcome: Outcome, wakers: &mut Wakers) {
+        if let Some(waiter) = self.remove(ticket) {
+            wakers.push(waiter.waker);
+            self.outcomes.insert(ticket, (waiter.permits, outcome));
+        }
+    }
+
+    /// Ends all waits.
+    pub(crate) fn finish_all(&mut self, outcome: Outcome, wakers: &mut Wakers) {
+        while let Some((ticket, _)) = self.head() {
+            self.finish(ticket, outcome, wakers);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let waiter = self.waiting.remove(&ticket)?;
+        self.permits -= u128::from(waiter.permits);
+        Some(waiter)
+    }
+
+    /// The outcome of a finished wait and the permits it asked for, handed out once.
+    pub(crate) fn fetch(&mut self, ticket: Ticket) -> Option<(u64, Outcome)> {
+        self.outcomes.remove(&ticket)
+    }
+
+    /// Whether a wait has ended well and nobody has fetched that yet.
+    pub(crate) fn is_granted(&self, ticket: Ticket) -> bool {
+        self.outcomes.get(&ticket).is_some_and(|(_, outcome)| outcome.is_ok())
+    }
+
+    /// Who to wake when something changes for `ticket`.
+    pub(crate) fn set_waker(&mut self, ticket: Ticket, waker: &Waker) {
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            match &mut waiter.waker {
+                Some(old) => old.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Re-times a waiter. It must be woken only if its own alarm would ring too late.
+    pub(crate) fn set_due(&mut self, ticket: Ticket, due: Timestamp, wakers: &mut Wakers) {
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            if due < waiter.due {
+                wakers.push(waiter.waker.take());
+            }
+            waiter.due = due;
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A promise of permits for later.
+
+use std::time::Duration;
+
+use super::{Acquire, Place, Timer, WaitQueue, blocking};
+use crate::{Grant, Timestamp, WaitError};
+
+/// Permits that were promised for a certain time: a place in the queue that you hold yourself.
+///
+/// It is served in order with those who wait, and moves up like them when somebody before it
+/// leaves. Sleep for [`delay`](Self::delay) and act, or let [`wait`](Self::wait) do the sleeping.
+/// After a [`set_quota`](crate::RateLimiter::set_quota) the delay may be longer than it was: ask
+/// again before you act.
+///
+/// Dropped **before** it is due, it gives its place up: nobody can have acted on it yet. Dropped
+/// **after**, its permits count as used; [`cancel`](Self::cancel) gives them back.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{ManualClock, Quota, RateLimiter, TokenBucket};
+///
+/// let clock = ManualClock::new();
+/// let limiter = TokenBucket::builder(Quota::per_second(10).burst(2)).clock(clock).build()?;
+/// limiter.allow_n(2);
+/// let first = limiter.reserve(2)?;
+/// let second = limiter.reserve(1)?;
+/// assert_eq!(first.delay(), Duration::from_millis(200));
+/// assert_eq!(second.delay(), Duration::from_millis(300));
+/// first.cancel();
+/// assert_eq!(second.delay(), Duration::from_millis(100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a reservation that is dropped before it is due gives its permits up"]
+pub struct Reservation<'a> {
+    queue: &'a dyn WaitQueue,
+    permits: u64,
+    state: Option<Result<Grant, Place<&'a dyn WaitQueue>>>,
+}
+
+impl<'a> Reservation<'a> {
+    pub(crate) fn new(
+        queue: &'a dyn WaitQueue,
+        permits: u64,
+        deadline: Timestamp,
+    ) -> Result<Self, WaitError> {
+        let state = Some(Place::join(queue, permits, deadline)?);
+        Ok(Self { queue, permits, state })
+    }
+
+    /// How many permits are promised.
+    #[must_use]
+    pub fn permits(&self) -> u64 {
+        self.permits
+    }
+
+    /// How long until the permits are there; zero if they are, or if the limiter was closed.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        match &self.state {
+            Some(Err(place)) => place.delay(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Blocks until the permits are there, and takes them.
+    ///
+    /// # Errors
+    ///
+    /// When the limiter is closed meanwhile, or a new quota puts the permits out of reach.
+    pub fn wait(mut self) -> Result<Grant, WaitError> {
+        match self.state.take() {
+            Some(Err(place)) => blocking::park_until_done(place, None),
+            Some(Ok(grant)) => Ok(grant),
+            None => Err(WaitError::Closed),
+        }
+    }
+
+    /// Waits for the permits on `timer`, and takes them.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the permits up.
+    pub async fn wait_with(mut self, timer: &'a dyn Timer) -> Result<Grant, WaitError> {
+        match self.state.take() {
+            Some(Err(place)) => Acquire::from_place(place, timer).await,
+            Some(Ok(grant)) => Ok(grant),
+            None => Err(WaitError::Closed),
+        }
+    }
+
+    /// Gives the permits back, due or not: those behind move up.
+    pub fn cancel(mut self) {
+        match self.state.take() {
+            Some(Ok(_)) => self.queue.refund(self.permits),
+            // Its drop leaves the queue, or gives back what was granted.
+            Some(Err(place)) => drop(place),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if let Some(Err(place)) = self.state.take() {
+            place.settle();
+        }
+    }
+}
+
+impl std::fmt::Debug for Reservation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reservation")
+            .field("permits", &self.permits)
+            .field("delay", &self.delay())
+            .finish_non_exhaustive()
+    }
+}

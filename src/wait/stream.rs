@@ -1,0 +1,213 @@
+//! Streams and sinks at the pace of a limiter: one permit per item.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use pin_project_lite::pin_project;
+
+use super::Acquire;
+use crate::{RateLimiter, WaitError};
+
+/// Streams at the pace of a limiter.
+///
+/// ```
+/// use tollgate::{Quota, StreamExt as _, TokenBucket};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tollgate::QuotaError> {
+/// let limiter = TokenBucket::new(Quota::per_second(1000).burst(1))?;
+/// let mut paced = futures_lite::stream::iter(["a", "b"]).rate_limited(&limiter);
+/// let mut seen = Vec::new();
+/// while let Some(item) = futures_lite::StreamExt::next(&mut paced).await {
+///     seen.push(item);
+/// }
+/// assert_eq!(seen, [Ok("a"), Ok("b")]);
+/// # Ok(())
+/// # }
+/// ```
+pub trait StreamExt: Stream + Sized {
+    /// Yields this stream's items no faster than `limiter` permits.
+    ///
+    /// An item is taken from the stream first and handed on when its permit is there, so a stream
+    /// that has nothing to say holds no permit. If the limiter is closed, the error is yielded and
+    /// then the end; the item that waited is in
+    /// [`into_inner`](RateLimitedStream::into_inner).
+    fn rate_limited<L: RateLimiter>(self, limiter: &L) -> RateLimitedStream<'_, Self>;
+}
+
+impl<S: Stream> StreamExt for S {
+    fn rate_limited<L: RateLimiter>(self, limiter: &L) -> RateLimitedStream<'_, Self> {
+        RateLimitedStream { stream: self, limiter, waiting: None, acquire: None, ended: false }
+    }
+}
+
+/// Sinks at the pace of a limiter.
+///
+/// ```
+/// use tollgate::{Quota, RateLimiter, SinkExt as _, TokenBucket};
+/// # use std::{convert::Infallible, pin::Pin, task::{Context, Poll}};
+/// # struct Collect(Vec<u8>);
+/// # impl futures_sink::Sink<u8> for Collect {
+/// #     type Error = Infallible;
+/// #     fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> { Poll::Ready(Ok(())) }
+/// #     fn start_send(mut self: Pin<&mut Self>, item: u8) -> Result<(), Infallible> { self.0.push(item); Ok(()) }
+/// #     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> { Poll::Ready(Ok(())) }
+/// #     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> { Poll::Ready(Ok(())) }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use futures_sink::Sink as _;
+///
+/// let limiter = TokenBucket::new(Quota::per_hour(2))?;
+/// let mut paced = Box::pin(Collect(Vec::new()).rate_limited(&limiter));
+/// std::future::poll_fn(|cx| paced.as_mut().poll_ready(cx)).await?;
+/// paced.as_mut().start_send(7)?;
+/// assert_eq!(limiter.usage().remaining, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub trait SinkExt<Item>: Sink<Item> + Sized {
+    /// Takes items no faster than `limiter` permits: the sink is ready when a permit is there too.
+    fn rate_limited<L: RateLimiter>(self, limiter: &L) -> RateLimitedSink<'_, Self>;
+}
+
+impl<Item, S: Sink<Item>> SinkExt<Item> for S {
+    fn rate_limited<L: RateLimiter>(self, limiter: &L) -> RateLimitedSink<'_, Self> {
+        RateLimitedSink { sink: self, limiter, acquire: None, permitted: false }
+    }
+}
+
+pin_project! {
+    /// The stream made by [`rate_limited`](StreamExt::rate_limited).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, it gives its place in the queue up.
+    #[must_use = "streams do nothing unless polled"]
+    pub struct RateLimitedStream<'a, S: Stream> {
+        #[pin]
+        stream: S,
+        limiter: &'a dyn RateLimiter,
+        waiting: Option<S::Item>,
+        acquire: Option<Acquire<'a>>,
+        ended: bool,
+    }
+}
+
+impl<S: Stream> RateLimitedStream<'_, S> {
+    /// The stream, and the item that was taken from it and waits for its permit.
+    pub fn into_inner(self) -> (S, Option<S::Item>) {
+        (self.stream, self.waiting)
+    }
+}
+
+impl<S: Stream> Stream for RateLimitedStream<'_, S> {
+    type Item = Result<S::Item, WaitError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut this = self.project();
+        if *this.ended {
+            return Poll::Ready(None);
+        }
+        if this.waiting.is_none() {
+            match ready!(this.stream.as_mut().poll_next(cx)) {
+                Some(item) => *this.waiting = Some(item),
+                None => {
+                    *this.ended = true;
+                    return Poll::Ready(None);
+                }
+            }
+        }
+        let answer = ready!(poll_permit(this.acquire, *this.limiter, cx));
+        *this.ended = answer.is_err();
+        Poll::Ready(match answer {
+            Ok(()) => this.waiting.take().map(Ok),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let (_, most) = self.stream.size_hint();
+        let waiting = usize::from(self.waiting.is_some());
+        // One more for an error; the end may come early.
+        (0, most.and_then(|most| most.checked_add(waiting + 1)))
+    }
+}
+
+pin_project! {
+    /// The sink made by [`rate_limited`](SinkExt::rate_limited).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, it gives its place in the queue up. A permit that was had and not
+    /// used is lost with it.
+    #[must_use = "sinks do nothing unless polled"]
+    pub struct RateLimitedSink<'a, S> {
+        #[pin]
+        sink: S,
+        limiter: &'a dyn RateLimiter,
+        acquire: Option<Acquire<'a>>,
+        permitted: bool,
+    }
+}
+
+impl<S> RateLimitedSink<'_, S> {
+    /// The sink.
+    pub fn into_inner(self) -> S {
+        self.sink
+    }
+}
+
+/// Why a rate-limited sink failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError<E> {
+    /// No permit will come.
+    #[error(transparent)]
+    Limiter(WaitError),
+    /// The sink itself failed.
+    #[error("the sink failed")]
+    Sink(#[source] E),
+}
+
+impl<Item, S: Sink<Item>> Sink<Item> for RateLimitedSink<'_, S> {
+    type Error = SinkError<S::Error>;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        let mut this = self.project();
+        // The sink first: one that is not ready holds no permit.
+        ready!(this.sink.as_mut().poll_ready(cx)).map_err(SinkError::Sink)?;
+        if !*this.permitted {
+            ready!(poll_permit(this.acquire, *this.limiter, cx)).map_err(SinkError::Limiter)?;
+            *this.permitted = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(self: Pin<&mut Self>, item: Item) -> Result<(), Self::Error> {
+        let this = self.project();
+        *this.permitted = false;
+        this.sink.start_send(item).map_err(SinkError::Sink)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.project().sink.poll_flush(cx).map_err(SinkError::Sink)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.project().sink.poll_close(cx).map_err(SinkError::Sink)
+    }
+}
+
+/// Waits for one permit, through a future that is kept between polls.
+fn poll_permit<'a>(
+    acquire: &mut Option<Acquire<'a>>,
+    limiter: &'a dyn RateLimiter,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), WaitError>> {
+    let future = acquire.get_or_insert_with(|| limiter.acquire(1));
+    let answer = ready!(Pin::new(future).poll(cx));
+    *acquire = None;
+    Poll::Ready(answer.map(|_| ()))
+}
