@@ -1,17 +1,49 @@
 //! The one place that names synchronisation primitives: real ones, or loom's under
 //! `--cfg tollgate_loom` (our own flag, because dependencies react to `cfg(loom)`).
 
+#[cfg(tollgate_loom)]
+pub(crate) use model::*;
+#[cfg(not(tollgate_loom))]
+pub(crate) use real::*;
+
 #[cfg(not(tollgate_loom))]
 mod real {
     pub(crate) use parking_lot::Mutex;
     pub(crate) use std::sync::atomic;
-    pub(crate) use std::thread;
+    use std::thread::{self, Thread};
+    use std::time::Duration;
+
+    /// A place for one thread to sleep: an [`unpark`](Self::unpark) at any time ends the present
+    /// or the next sleep.
+    #[derive(Debug)]
+    pub(crate) struct Parker(Thread);
+
+    impl Parker {
+        /// For the calling thread.
+        pub(crate) fn new() -> Self {
+            Self(thread::current())
+        }
+
+        /// Sleeps for at most `limit`. Only the thread that made it may call this.
+        pub(crate) fn park(&self, limit: Option<Duration>) {
+            debug_assert_eq!(self.0.id(), thread::current().id());
+            match limit {
+                Some(limit) => thread::park_timeout(limit),
+                None => thread::park(),
+            }
+        }
+
+        pub(crate) fn unpark(&self) {
+            self.0.unpark();
+        }
+    }
 }
 
 #[cfg(tollgate_loom)]
 mod model {
     pub(crate) use loom::sync::atomic;
-    pub(crate) use loom::thread;
+    use std::sync::PoisonError;
+    use std::time::Duration;
 
     /// loom's mutex with `parking_lot`'s face.
     #[derive(Debug, Default)]
@@ -24,24 +56,35 @@ mod model {
 
         pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
             // A panic inside a model ends it; there is no poison to see.
-            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
-}
 
-#[cfg(tollgate_loom)]
-pub(crate) use model::*;
-#[cfg(not(tollgate_loom))]
-pub(crate) use real::*;
+    /// The same out of a condition variable: loom's own `unpark` is lost on a thread that is blocked
+    /// on a mutex just then.
+    #[derive(Debug)]
+    pub(crate) struct Parker {
+        token: Mutex<bool>,
+        changed: loom::sync::Condvar,
+    }
 
-/// Parks the calling thread for at most `duration`.
-pub(crate) fn park_timeout(duration: std::time::Duration) {
-    #[cfg(not(tollgate_loom))]
-    thread::park_timeout(duration);
-    // loom knows no time; its models use a clock that wakes.
-    #[cfg(tollgate_loom)]
-    {
-        let _ = duration;
-        thread::yield_now();
+    impl Parker {
+        pub(crate) fn new() -> Self {
+            Self { token: Mutex::new(false), changed: loom::sync::Condvar::new() }
+        }
+
+        pub(crate) fn park(&self, limit: Option<Duration>) {
+            // loom knows no time; its models use a clock that wakes.
+            assert!(limit.is_none(), "a model must use a clock that wakes");
+            let mut token = self.token.lock();
+            while !std::mem::take(&mut *token) {
+                token = self.changed.wait(token).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+
+        pub(crate) fn unpark(&self) {
+            *self.token.lock() = true;
+            self.changed.notify_one();
+        }
     }
 }

@@ -60,6 +60,7 @@ struct SharedScale {
     speed: AtomicU64,
     shift: AtomicU64,
     epoch: AtomicU64,
+    range: AtomicU64,
     cost: AtomicU64,
     capacity: AtomicU64,
 }
@@ -183,6 +184,7 @@ impl SharedScale {
             speed: AtomicU64::new(scale.speed),
             shift: AtomicU64::new(scale.shift.into()),
             epoch: AtomicU64::new(scale.epoch),
+            range: AtomicU64::new(scale.range),
             cost: AtomicU64::new(scale.cost),
             capacity: AtomicU64::new(scale.capacity),
         }
@@ -192,6 +194,7 @@ impl SharedScale {
         self.speed.store(scale.speed, Ordering::Release);
         self.shift.store(scale.shift.into(), Ordering::Release);
         self.epoch.store(scale.epoch, Ordering::Release);
+        self.range.store(scale.range, Ordering::Release);
         self.cost.store(scale.cost, Ordering::Release);
         self.capacity.store(scale.capacity, Ordering::Release);
     }
@@ -203,6 +206,7 @@ impl SharedScale {
             // At most 63, whichever scale it is of.
             shift: (self.shift.load(Ordering::Relaxed) & 63) as u32,
             epoch: self.epoch.load(Ordering::Relaxed),
+            range: self.range.load(Ordering::Relaxed),
             cost: self.cost.load(Ordering::Relaxed),
             capacity: self.capacity.load(Ordering::Relaxed),
         }
@@ -226,7 +230,7 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
         match self.take_fast(self.clock.now(), permits) {
             Fast::Granted { .. } => true,
             Fast::Denied => {
-                tracing::debug!(limiter = self.settings.name, permits, "refused");
+                self.log_refusal(permits);
                 false
             }
             Fast::AskLock => self.acquire_now(permits).is_ok(),

@@ -130,9 +130,23 @@ pub(crate) trait Gate: Send + Sync {
         self.with_core(|core, _| core.is_closed())
     }
 
+    /// Logs a refusal of the hot path, whose reason was not worked out.
+    #[inline]
+    fn log_refusal(&self, permits: u64) {
+        // The event itself is kept out of line: its code is larger than the decision's.
+        if tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG {
+            log_refusal(&self.settings().name, permits);
+        }
+    }
+
     fn log_rejection(&self, permits: u64, rejection: &Rejection) {
         tracing::debug!(limiter = self.settings().name, permits, %rejection, "refused");
     }
+}
+
+#[cold]
+fn log_refusal(limiter: &str, permits: u64) {
+    tracing::debug!(limiter, permits, "refused");
 }
 
 impl<G: Gate> WaitQueue for G {

@@ -254,7 +254,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
         let now = self.clock.now();
         if self.is_hopeless(now, permits) {
             self.denied.add(permits);
-            tracing::debug!(limiter = self.settings.name, permits, "refused");
+            self.log_refusal(permits);
             return false;
         }
         self.allow_locked(now, permits)

@@ -34,6 +34,8 @@ pub(super) struct Scale {
     pub(super) shift: u32,
     /// The time that tick 0 stands for, in nanoseconds.
     pub(super) epoch: u64,
+    /// Nanoseconds after the epoch when it must be moved.
+    pub(super) range: u64,
     /// Ticks of a permit.
     pub(super) cost: u64,
     /// Ticks of a full bucket.
@@ -57,10 +59,12 @@ impl Scale {
             return Err(QuotaError::TooWide);
         }
         let ticks = |wide: u128| u64::try_from(wide).map_err(|_| QuotaError::TooWide);
+        let range = (1_u128 << (TICK_BITS - 1 + shift)) / u128::from(speed);
         Ok(Self {
             speed,
             shift,
             epoch: epoch.as_nanos(),
+            range: u64::try_from(range).unwrap_or(u64::MAX),
             cost: ticks(cost)?,
             // An unlimited rule has no cost, so its burst must not count.
             capacity: ticks(cost.saturating_mul(burst.into()))?,
@@ -69,10 +73,20 @@ impl Scale {
 
     /// `now` in ticks, rounded down; `None` once the epoch must be moved.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "within the range, ticks have 54 bits")]
     pub(super) fn ticks_at(&self, now: Timestamp) -> Option<u64> {
         let since = now.as_nanos().saturating_sub(self.epoch);
-        let ticks = (u128::from(since) * u128::from(self.speed)) >> self.shift;
-        u64::try_from(ticks).ok().filter(|ticks| *ticks < 1 << (TICK_BITS - 1))
+        if since >= self.range {
+            return None;
+        }
+        Some(if self.speed == 1 && self.shift == 0 {
+            since
+        } else if self.shift == 0 {
+            // Within the range, hence no overflow; in a torn read, no matter.
+            since.wrapping_mul(self.speed)
+        } else {
+            ((u128::from(since) * u128::from(self.speed)) >> self.shift) as u64
+        })
     }
 
     /// A state in exact units as ticks, rounded up; `None` if it lies too far ahead.
@@ -90,10 +104,10 @@ impl Scale {
     /// The ticks after `permits` were taken at `at`, if they are there.
     #[inline]
     pub(super) fn take(&self, ticks: u64, at: u64, permits: u64) -> Option<u64> {
-        // Saturating, because a torn read may combine the numbers of two scales; the compare and
-        // swap then fails.
-        let after = ticks.max(at).saturating_add(permits.saturating_mul(self.cost));
-        (after.saturating_sub(at) <= self.capacity && after < 1 << TICK_BITS).then_some(after)
+        // Wrapping where only a torn read can: then the compare and swap fails.
+        let cost = if permits == 1 { self.cost } else { permits.saturating_mul(self.cost) };
+        let used = ticks.saturating_sub(at).saturating_add(cost);
+        (used <= self.capacity).then(|| at.wrapping_add(used))
     }
 
     /// Nanoseconds of `ticks`, rounded up.

@@ -1,11 +1,10 @@
 //! The default clock: the kernel's.
 
-use std::time::Instant;
-
 use super::Clock;
 use crate::Timestamp;
 
-/// The kernel's monotonic clock, [`std::time::Instant`]: never steps back, the same on every core.
+/// The kernel's monotonic clock, the one behind [`std::time::Instant`]: never steps back, the same
+/// on every core.
 ///
 /// ```
 /// use tollgate::{Clock, MonotonicClock};
@@ -13,12 +12,10 @@ use crate::Timestamp;
 /// assert!(clock.now() <= clock.now());
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct MonotonicClock {
-    origin: Instant,
-}
+pub struct MonotonicClock(source::Source);
 
 impl MonotonicClock {
-    /// A clock that starts now.
+    /// The clock. Its origin is unspecified, but the same for all copies.
     ///
     /// ```
     /// # use tollgate::MonotonicClock;
@@ -26,7 +23,7 @@ impl MonotonicClock {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        Self { origin: Instant::now() }
+        Self(source::Source::new())
     }
 }
 
@@ -39,13 +36,53 @@ impl Default for MonotonicClock {
 impl Clock for MonotonicClock {
     #[inline]
     fn now(&self) -> Timestamp {
-        let elapsed = Instant::now().saturating_duration_since(self.origin);
-        // 64 bits of nanoseconds last 584 years from the clock's creation.
-        Timestamp::from_nanos(
-            elapsed
-                .as_secs()
-                .saturating_mul(1_000_000_000)
-                .saturating_add(u64::from(elapsed.subsec_nanos())),
-        )
+        Timestamp::from_nanos(self.0.nanos())
+    }
+}
+
+/// Seconds and nanoseconds as nanoseconds; 64 bits of them last 584 years.
+#[inline]
+const fn nanos(secs: u64, subsec: u64) -> u64 {
+    secs.wrapping_mul(1_000_000_000).wrapping_add(subsec)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod source {
+    use rustix::time::{ClockId, clock_gettime};
+
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Source;
+
+    impl Source {
+        pub(super) fn new() -> Self {
+            Self
+        }
+
+        #[inline]
+        #[allow(clippy::cast_sign_loss, reason = "this clock counts up from boot")]
+        pub(super) fn nanos(self) -> u64 {
+            let now = clock_gettime(ClockId::Monotonic);
+            super::nanos(now.tv_sec as u64, now.tv_nsec as u64)
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod source {
+    use std::time::Instant;
+
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Source(Instant);
+
+    impl Source {
+        pub(super) fn new() -> Self {
+            Self(Instant::now())
+        }
+
+        #[inline]
+        pub(super) fn nanos(self) -> u64 {
+            let elapsed = self.0.elapsed();
+            super::nanos(elapsed.as_secs(), elapsed.subsec_nanos().into())
+        }
     }
 }

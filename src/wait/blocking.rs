@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use super::{CancelToken, Place, Progress, WaitQueue};
-use crate::sync::{park_timeout, thread};
+use crate::sync::Parker;
 use crate::{Grant, Timestamp, WaitError};
 
 /// Wakes a parked thread.
-struct Unpark(thread::Thread);
+struct Unpark(Parker);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+        self.0.unpark();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
@@ -41,7 +41,8 @@ pub(crate) fn park_until_done(
     mut place: Place<&dyn WaitQueue>,
     cancel: Option<&CancelToken>,
 ) -> Result<Grant, WaitError> {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let thread = Arc::new(Unpark(Parker::new()));
+    let waker = Waker::from(Arc::clone(&thread));
     let _registration = cancel.map(|token| token.register(&waker));
     loop {
         if cancel.is_some_and(CancelToken::is_cancelled) {
@@ -50,11 +51,8 @@ pub(crate) fn park_until_done(
         match place.step(&waker) {
             Progress::Done(outcome) => return outcome,
             Progress::Until(due) => {
-                if place.queue().wake_at(due, &waker) {
-                    thread::park();
-                } else {
-                    park_timeout(due - place.queue().now());
-                }
+                let clock_wakes = place.queue().wake_at(due, &waker);
+                thread.0.park((!clock_wakes).then(|| due - place.queue().now()));
             }
         }
     }
