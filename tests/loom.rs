@@ -105,13 +105,26 @@ fn refill<L: RateLimiter + 'static>(build: impl Fn(OnManual) -> L) {
 both!(set_quota_against_consumer, set_quota);
 fn set_quota<L: RateLimiter + 'static>(build: impl Fn(OnManual) -> L) {
     let limiter = Arc::new(build(builder(Quota::per_hour(2), &ManualClock::new())));
+    // A permit of the new quota costs more than the whole old burst: a mixture would refuse.
     let changing = beside(&limiter, |limiter, _| {
-        limiter.set_quota_with(Quota::per_hour(3), CarryOver::Keep).unwrap();
+        limiter.set_quota_with(Quota::per_day(3), CarryOver::Keep).unwrap();
     });
     let taken = u64::from(limiter.allow()) + u64::from(limiter.allow());
     changing.thread.join().unwrap();
     assert_eq!(taken, 2, "two were there throughout");
     assert_eq!(limiter.usage().remaining, 0, "and none came by the change");
+}
+
+both!(consumer_charges_the_quota_it_saw, refilled);
+fn refilled<L: RateLimiter + 'static>(build: impl Fn(OnManual) -> L) {
+    let limiter = Arc::new(build(builder(Quota::per_day(3), &ManualClock::new())));
+    // Full before, full after: the word's ticks are the same, only their meaning is not.
+    let changing = beside(&limiter, |limiter, _| {
+        limiter.set_quota_with(Quota::per_hour(2), CarryOver::Full).unwrap();
+    });
+    assert!(limiter.allow());
+    changing.thread.join().unwrap();
+    assert!((1..=2).contains(&limiter.usage().remaining), "one was taken, before or after");
 }
 
 both!(cancel_against_next_waiter, cancel);
