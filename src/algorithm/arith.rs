@@ -39,7 +39,7 @@ fn widening_mul(a: u128, b: u128) -> (u128, u128) {
     let middle = a1 * b0 + ((a0 * b0) >> 64);
     let (middle_high, middle_low) = (middle >> 64, middle & LOW);
     let cross = a0 * b1 + middle_low;
-    (a1 * b1 + middle_high + (cross >> 64), (cross << 64) | (a0 * b0 & LOW))
+    (a1 * b1 + middle_high + (cross >> 64), (cross << 64) | ((a0 * b0) & LOW))
 }
 
 /// What is used of `new` after `used` of `old`, all in one unit, rounded up.

@@ -136,17 +136,15 @@ impl Algorithm for StrictWindow {
         }
         let now = now.as_nanos();
         let width = self.period.div_ceil(RESOLUTION);
-        match state.entries.back_mut().filter(|entry| now.saturating_sub(entry.opened) < width) {
-            Some(entry) => {
-                let before = entry.permits;
-                entry.permits = before.saturating_add(permits);
-                entry.last = entry.last.max(now);
-                state.total += u128::from(entry.permits - before);
-            }
-            None => {
-                state.entries.push_back(Entry { opened: now, last: now, permits });
-                state.total += u128::from(permits);
-            }
+        let newest = state.entries.back_mut();
+        if let Some(entry) = newest.filter(|entry| now.saturating_sub(entry.opened) < width) {
+            let before = entry.permits;
+            entry.permits = before.saturating_add(permits);
+            entry.last = entry.last.max(now);
+            state.total += u128::from(entry.permits - before);
+        } else {
+            state.entries.push_back(Entry { opened: now, last: now, permits });
+            state.total += u128::from(permits);
         }
     }
 

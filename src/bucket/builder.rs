@@ -205,7 +205,7 @@ impl<C: Clock> Builder<GreedyRefill, C> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn build_leased(self, batch: u32) -> Result<LeasedTokenBucket<C>, QuotaError> {
-        let quota = self.rule.clone()?.quota();
+        let quota = self.rule?.quota();
         let inner = LeasedTokenBucket::<C>::inner_quota(quota, batch)?;
         let builder = Self { rule: GreedyRefill::try_from(inner), ..self };
         Ok(LeasedTokenBucket::from_parts(builder.build()?, batch))

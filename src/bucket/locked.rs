@@ -72,7 +72,6 @@ impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limiter<A> {
     /// assert!(!limiter.allow());
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    #[must_use]
     pub fn builder(quota: Quota) -> Builder<A> {
         Builder::new(quota.try_into())
     }
@@ -105,7 +104,6 @@ impl<A: Algorithm> Limiter<A> {
     ///     .build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    #[must_use]
     pub fn builder_with(rule: A) -> Builder<A> {
         Builder::new(Ok(rule))
     }

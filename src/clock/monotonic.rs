@@ -50,6 +50,7 @@ const fn nanos(secs: u64, subsec: u64) -> u64 {
 mod source {
     use rustix::time::{ClockId, clock_gettime};
 
+    /// Its origin is the kernel's.
     #[derive(Clone, Copy, Debug)]
     pub(super) struct Source;
 
@@ -60,6 +61,7 @@ mod source {
 
         #[inline]
         #[allow(clippy::cast_sign_loss, reason = "this clock counts up from boot")]
+        #[allow(clippy::unused_self, reason = "its twin for other systems has an origin")]
         pub(super) fn nanos(self) -> u64 {
             let now = clock_gettime(ClockId::Monotonic);
             super::nanos(now.tv_sec as u64, now.tv_nsec as u64)

@@ -112,8 +112,10 @@ impl fmt::Display for Quota {
             return f.write_str("unlimited");
         }
         let period = self.period().as_nanos();
-        let (unit, nanos, _) =
-            UNITS.iter().find(|unit| period != 0 && period % unit.1 == 0).unwrap_or(&UNITS[6]);
+        let (unit, nanos, _) = UNITS
+            .iter()
+            .find(|unit| period != 0 && period.is_multiple_of(unit.1))
+            .unwrap_or(&UNITS[6]);
         write!(f, "{}/", self.permits())?;
         let count = period / nanos;
         if count != 1 {

@@ -1,9 +1,8 @@
 //! Waiting, written once for every limiter, blocking and async.
 //!
-//! A waiter takes a [place](Place) in the limiter's FIFO [queue], learns when it is due, sleeps
-//! until then, and fetches its permits. Who sleeps how is all that differs: a thread parks
-//! ([`blocking`]), a future asks a [timer] to wake it ([`future`]), and a clock that does not run
-//! with real time wakes either.
+//! A waiter takes a place in the limiter's first-in-first-out queue, learns when it is due, sleeps
+//! until then, and fetches its permits. Who sleeps how is all that differs: a thread parks, a future
+//! asks a [`Timer`] to wake it, and a clock that does not run with real time wakes either.
 
 pub(crate) mod blocking;
 mod cancel;

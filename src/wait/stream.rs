@@ -112,12 +112,11 @@ impl<S: Stream> Stream for RateLimitedStream<'_, S> {
             return Poll::Ready(None);
         }
         if this.waiting.is_none() {
-            match ready!(this.stream.as_mut().poll_next(cx)) {
-                Some(item) => *this.waiting = Some(item),
-                None => {
-                    *this.ended = true;
-                    return Poll::Ready(None);
-                }
+            let item = ready!(this.stream.as_mut().poll_next(cx));
+            *this.ended = item.is_none();
+            *this.waiting = item;
+            if *this.ended {
+                return Poll::Ready(None);
             }
         }
         let answer = ready!(poll_permit(this.acquire, *this.limiter, cx));
