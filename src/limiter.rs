@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::wait::future::OwnedQueue;
 use crate::wait::{Acquire, AcquireOwned, Reservation, Timer, WaitQueue, blocking};
 use crate::{
     CancelToken, CarryOver, DebtTooLarge, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
@@ -170,7 +171,7 @@ pub trait RateLimiter: Send + Sync {
     fn is_closed(&self) -> bool;
 
     /// The queue that those who wait stand in. A limiter that wraps another returns that one's.
-    fn queue(&self) -> &dyn WaitQueue;
+    fn queue(&self) -> &(dyn WaitQueue + 'static);
 
     /// Whether one permit was there; takes it.
     ///
@@ -454,8 +455,7 @@ pub trait RateLimiter: Send + Sync {
         self.acquire_timeout_with(permits, timeout, &crate::TokioTimer)
     }
 
-    /// [`acquire_with`](Self::acquire_with) in a future that borrows nothing. On an
-    /// `Arc<dyn RateLimiter>`, clone the arc into an `async move` block instead.
+    /// [`acquire_with`](Self::acquire_with) in a future that borrows nothing.
     ///
     /// # Errors
     ///
@@ -466,9 +466,9 @@ pub trait RateLimiter: Send + Sync {
     /// As [`acquire_with`](Self::acquire_with).
     fn acquire_owned_with(self: Arc<Self>, permits: u64, timer: Arc<dyn Timer>) -> AcquireOwned
     where
-        Self: Sized + WaitQueue + 'static,
+        Self: Sized + 'static,
     {
-        AcquireOwned::new(self, permits, Timestamp::MAX, timer)
+        AcquireOwned::new(OwnedQueue::new(self), permits, Timestamp::MAX, timer)
     }
 
     /// [`acquire`](Self::acquire) in a future that borrows nothing, to be spawned or stored.
@@ -494,9 +494,59 @@ pub trait RateLimiter: Send + Sync {
     #[cfg(feature = "tokio")]
     fn acquire_owned(self: Arc<Self>, permits: u64) -> AcquireOwned
     where
-        Self: Sized + WaitQueue + 'static,
+        Self: Sized + 'static,
     {
         self.acquire_owned_with(permits, Arc::new(crate::TokioTimer))
+    }
+}
+
+/// The owned waits once more, because `Arc<dyn RateLimiter>` has no `Sized` self.
+impl dyn RateLimiter {
+    /// See [`RateLimiter::acquire_owned_with`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire_with`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`RateLimiter::acquire_with`].
+    pub fn acquire_owned_with(
+        self: Arc<Self>,
+        permits: u64,
+        timer: Arc<dyn Timer>,
+    ) -> AcquireOwned {
+        AcquireOwned::new(OwnedQueue::new(self), permits, Timestamp::MAX, timer)
+    }
+
+    /// See [`RateLimiter::acquire_owned`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// ```
+    /// # use std::sync::Arc; use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter: Arc<dyn RateLimiter> = Arc::new(TokenBucket::new(Quota::per_second(10))?);
+    /// let grant = tokio::spawn(Arc::clone(&limiter).acquire_owned(1)).await??;
+    /// assert_eq!(grant.remaining, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn acquire_owned(self: Arc<Self>, permits: u64) -> AcquireOwned {
+        AcquireOwned::new(
+            OwnedQueue::new(self),
+            permits,
+            Timestamp::MAX,
+            Arc::new(crate::TokioTimer),
+        )
     }
 }
 
@@ -555,7 +605,7 @@ macro_rules! forward_rate_limiter {
                 let $this = self;
                 $via::is_closed($inner)
             }
-            fn queue(&self) -> &dyn $crate::wait::WaitQueue {
+            fn queue(&self) -> &(dyn $crate::wait::WaitQueue + 'static) {
                 let $this = self;
                 $via::queue($inner)
             }

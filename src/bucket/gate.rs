@@ -44,9 +44,9 @@ pub(crate) trait Gate: Send + Sync {
 
     fn usage(&self) -> Usage;
 
-    fn queue(&self) -> &dyn WaitQueue
+    fn queue(&self) -> &(dyn WaitQueue + 'static)
     where
-        Self: Sized,
+        Self: Sized + 'static,
     {
         self
     }

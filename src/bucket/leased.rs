@@ -63,8 +63,8 @@ pub struct LeasedTokenBucket<C: Clock = MonotonicClock> {
     slots: [Slot; THREADS],
     /// Draws and recalls, one at a time.
     ledger: Mutex<[Seen; THREADS]>,
-    /// Nobody gets a permit before this time, as in [`Limiter`]; 0 while that is not known.
-    closed_until: AtomicU64,
+    /// Before this time, no lease can be found idle.
+    next_look: AtomicU64,
 }
 
 /// A thread's lease, on a cache line of its own.
@@ -118,7 +118,7 @@ impl<C: Clock> LeasedTokenBucket<C> {
             batch: u64::from(batch.max(1)),
             slots: std::array::from_fn(|_| Slot::default()),
             ledger: Mutex::new([Seen::default(); THREADS]),
-            closed_until: AtomicU64::new(0),
+            next_look: AtomicU64::new(0),
         }
     }
 
@@ -148,7 +148,9 @@ impl<C: Clock> LeasedTokenBucket<C> {
         }
         let now = self.clock().now();
         let marked = slot.recalled.load(Ordering::Relaxed) != 0;
-        if !marked && now.as_nanos() < self.closed_until.load(Ordering::Relaxed) {
+        let too_early = now.as_nanos() < self.next_look.load(Ordering::Relaxed);
+        if !marked && too_early && self.bucket.is_hopeless(now, permits) {
+            self.bucket.refuse(permits);
             return false;
         }
         let mut ledger = self.ledger.lock();
@@ -158,11 +160,14 @@ impl<C: Clock> LeasedTokenBucket<C> {
             left += self.bucket.try_acquire_up_to(self.batch - left);
         }
         let enough = left >= permits;
+        // A new lease may lie idle one day.
+        self.next_look.fetch_min((now + IDLE).as_nanos(), Ordering::Relaxed);
         slot.left.store(if enough { left - permits } else { left }, Ordering::Relaxed);
-        self.closed_until.store(
-            if enough { 0 } else { self.hopeless_until(slot, now, permits - left) },
-            Ordering::Relaxed,
-        );
+        if !enough {
+            self.next_look.store(self.earliest_idle(slot, now), Ordering::Relaxed);
+            self.bucket.publish_earliest();
+            self.bucket.refuse(permits);
+        }
         enough
     }
 
@@ -204,15 +209,14 @@ impl<C: Clock> LeasedTokenBucket<C> {
         self.bucket.credit(left);
     }
 
-    /// The next time at which asking again can help: a refill, or a lease found idle.
-    fn hopeless_until(&self, own: &Slot, now: Timestamp, missing: u64) -> u64 {
-        let refill = self.bucket.delay_for(missing).map_or(Duration::ZERO, |delay| delay);
+    /// The next time at which a lease of another thread may be found idle.
+    fn earliest_idle(&self, own: &Slot, now: Timestamp) -> u64 {
         let held_elsewhere = self.slots.iter().any(|slot| {
             !std::ptr::eq(slot, own)
                 && slot.left.load(Ordering::Relaxed) != 0
                 && slot.recalled.load(Ordering::Relaxed) == 0
         });
-        (now + if held_elsewhere { refill.min(IDLE) } else { refill }).as_nanos()
+        if held_elsewhere { (now + IDLE).as_nanos() } else { u64::MAX }
     }
 
     /// What unmarked leases hold.
@@ -230,7 +234,6 @@ impl<C: Clock> LeasedTokenBucket<C> {
                 self.recall(slot, left);
             }
         }
-        self.closed_until.store(0, Ordering::Relaxed);
         act(&self.bucket)
     }
 }
@@ -255,7 +258,6 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
 
     fn credit(&self, permits: u64) {
         self.bucket.credit(permits);
-        self.closed_until.store(0, Ordering::Relaxed);
     }
 
     fn try_acquire_up_to(&self, permits: u64) -> u64 {
@@ -291,7 +293,7 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
         self.bucket.is_closed()
     }
 
-    fn queue(&self) -> &dyn WaitQueue {
+    fn queue(&self) -> &(dyn WaitQueue + 'static) {
         RateLimiter::queue(&self.bucket)
     }
 }

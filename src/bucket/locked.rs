@@ -190,9 +190,22 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         self.replace_rule(how, new)
     }
 
+    /// Publishes when the next permit comes, for those who are refused beside the lock.
+    pub(super) fn publish_earliest(&self) {
+        let core = self.core.lock();
+        self.closed_until.store(core.earliest().as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Counts and tells a refusal beside the lock.
+    #[inline]
+    pub(super) fn refuse(&self, permits: u64) {
+        self.denied.add(permits);
+        self.log_refusal(permits);
+    }
+
     /// Whether `now` is too early for anybody, by the published time.
     #[inline]
-    fn is_hopeless(&self, now: Timestamp, permits: u64) -> bool {
+    pub(super) fn is_hopeless(&self, now: Timestamp, permits: u64) -> bool {
         now.as_nanos() < self.closed_until.load(Ordering::Relaxed) && permits != 0
     }
 
@@ -251,8 +264,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     fn allow_n(&self, permits: u64) -> bool {
         let now = self.clock.now();
         if self.is_hopeless(now, permits) {
-            self.denied.add(permits);
-            self.log_refusal(permits);
+            self.refuse(permits);
             return false;
         }
         self.allow_locked(now, permits)

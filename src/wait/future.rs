@@ -6,13 +6,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::{Place, Progress, Sleep, Timer, WaitQueue};
-use crate::{Grant, Timestamp, WaitError};
+use crate::{Grant, RateLimiter, Timestamp, WaitError};
 
 /// The future of `acquire`: a place in the queue from its first poll.
 pub type Acquire<'a> = AcquireFuture<&'a dyn WaitQueue, &'a dyn Timer>;
 
 /// The future of `acquire_owned`, which borrows nothing.
-pub type AcquireOwned = AcquireFuture<Arc<dyn WaitQueue>, Arc<dyn Timer>>;
+pub type AcquireOwned = AcquireFuture<OwnedQueue, Arc<dyn Timer>>;
+
+/// A limiter's queue, kept alive with the limiter.
+pub struct OwnedQueue(Arc<dyn RateLimiter>);
+
+impl OwnedQueue {
+    pub(crate) fn new(limiter: Arc<dyn RateLimiter>) -> Self {
+        Self(limiter)
+    }
+}
+
+impl Deref for OwnedQueue {
+    type Target = dyn WaitQueue;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.queue()
+    }
+}
 
 /// Waits for permits. It takes its place in the queue when it is first polled.
 ///
