@@ -1,6 +1,7 @@
 //! How many lines of an access log the `replay` example takes per second, once they are in memory.
 
 #[path = "../examples/replay/parse.rs"]
+#[expect(dead_code, reason = "the report is not measured")]
 mod parse;
 #[path = "../examples/replay/run.rs"]
 #[expect(dead_code, reason = "the report is not measured")]

@@ -76,8 +76,8 @@ fn main() -> Result<(), QuotaError> {
                     }
                 }
                 // Spread the requests over the second, to the nanosecond.
-                let at = |n| Duration::from_nanos(n * 1_000_000_000 / requests);
-                clock.advance(at(request + 1) - at(request));
+                let at = |n| n * 1_000_000_000 / requests;
+                clock.advance(Duration::from_nanos(at(request + 1) - at(request)));
             }
         }
         let asked = full + cached + shed;

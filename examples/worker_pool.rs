@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let working_for = start.elapsed();
         let counts: Vec<_> =
             workers.into_iter().map(|worker| worker.join().unwrap_or_default()).collect();
-        println!("All were home {:.1?} after the word.\n", start.elapsed() - working_for);
+        let all = start.elapsed();
+        println!("All were home {:.1?} after the word.\n", all.saturating_sub(working_for));
         (counts, working_for)
     });
 

@@ -38,7 +38,7 @@ impl Malformed {
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Empty => "the line is empty",
-            Self::Client => "no client address at the start",
+            Self::Client => "no client address before a space",
             Self::User => "no identity and user after the address",
             Self::Time => "no valid [time]",
             Self::Request => "no \"request\" in quotes after the time",
@@ -52,9 +52,13 @@ impl Malformed {
 
 /// The lines of `log`, without their ends. A last line without an end is a line too.
 pub(crate) fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
-    log.split_inclusive(|&byte| byte == b'\n').map(|line| {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        line.strip_suffix(b"\r").unwrap_or(line)
+    let mut rest = log;
+    std::iter::from_fn(move || {
+        let line = match memchr::memchr(b'\n', rest) {
+            Some(end) => rest.split_off(..=end).and_then(|line| line.strip_suffix(b"\n")),
+            None => Some(std::mem::take(&mut rest)).filter(|line| !line.is_empty()),
+        };
+        line.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
     })
 }
 
@@ -98,7 +102,7 @@ fn word(line: &[u8]) -> Option<(&[u8], &[u8])> {
 fn quoted(line: &[u8]) -> Option<&[u8]> {
     let mut rest = line.strip_prefix(b"\"")?;
     loop {
-        let at = rest.iter().position(|&byte| byte == b'"' || byte == b'\\')?;
+        let at = memchr::memchr2(b'"', b'\\', rest)?;
         if rest[at] == b'"' {
             return Some(&rest[at + 1..]);
         }
