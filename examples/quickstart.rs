@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let usage = limiter.usage();
     println!(
-        "usage:       {} of {} in use, full again in {:.0?}; so far {} granted, {} refused",
+        "usage:       {} of {} in use, full again in {:.0?}; so far {} permits granted, {} refused",
         usage.used, usage.limit, usage.reset_after, usage.allowed, usage.denied
     );
     Ok(())

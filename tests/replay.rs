@@ -9,10 +9,12 @@ mod run;
 #[path = "../examples/replay/time.rs"]
 mod time;
 
+use std::collections::HashMap;
+
 use parse::{Malformed, request};
 use proptest::prelude::*;
 use run::Replay;
-use tollgate::Quota;
+use tollgate::{Clock as _, ManualClock, Quota, RateLimiter as _, Timestamp, TokenBucket};
 
 /// Real lines: a crawler, a burst of one client, one line that was cut off.
 const EXCERPT: &[u8] = include_bytes!("data/access_excerpt.log");
@@ -168,6 +170,26 @@ fn the_excerpt() {
     assert_eq!(offenders[0].0, b"75.97.9.59");
     assert_eq!(offenders[0].1.refused(), 35);
     assert_eq!(replay.needed_burst_of(offenders[0].1), 55);
+}
+
+/// The bare rule of the replay decides as whole limiters on a clock that follows the log do.
+#[test]
+fn limiters_on_a_manual_clock_agree() {
+    for quota in ["60/min burst 20", "7/h burst 3", "1/s", "13/7min burst 2", "unlimited"] {
+        let quota: Quota = quota.parse().expect("the quota is valid");
+        let clock = ManualClock::new();
+        let mut limiters = HashMap::new();
+        let mut admitted = 0;
+        for request in parse::lines(EXCERPT).filter_map(|line| request(line).ok()) {
+            clock.set(clock.now().max(Timestamp::from_nanos(request.time * 1_000_000_000)));
+            let limiter = limiters.entry(request.client).or_insert_with(|| {
+                let built = TokenBucket::builder(quota).clock(clock.clone()).build();
+                built.expect("the quota is valid")
+            });
+            admitted += u64::from(limiter.allow());
+        }
+        assert_eq!(replay(quota, EXCERPT).tally().admitted, admitted, "{quota}");
+    }
 }
 
 #[test]
