@@ -1,0 +1,151 @@
+//! The replay itself: each client's bucket, at the log's own time.
+//!
+//! Hundreds of thousands of clients need no hundred thousand limiters with a clock, a lock and a
+//! queue each. The rule is a pure function, and a client's bucket is the 16 bytes it works on.
+
+use std::collections::HashMap;
+
+use tollgate::algorithm::{Algorithm, GreedyRefill};
+use tollgate::{Quota, QuotaError, Timestamp};
+
+use crate::parse::{self, Malformed};
+
+/// A rule's memory of one client.
+type Bucket = <GreedyRefill as Algorithm>::State;
+
+/// A quota applied to the clients of a log.
+#[derive(Debug)]
+pub(crate) struct Replay<'a> {
+    rule: GreedyRefill,
+    clients: HashMap<&'a [u8], Client>,
+    tally: Tally,
+}
+
+/// What a replay counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) lines: u64,
+    pub(crate) requests: u64,
+    pub(crate) admitted: u64,
+    /// Lines that could not be read.
+    pub(crate) malformed: u64,
+    /// The first of them: line number (from 1) and reason.
+    pub(crate) first_malformed: Vec<(u64, Malformed)>,
+    /// Requests with a time before the newest one seen: they count as made at the newest.
+    pub(crate) out_of_order: u64,
+    /// The earliest and the latest time, in seconds since 1970.
+    pub(crate) span: Option<(u64, u64)>,
+}
+
+/// How many malformed lines are remembered.
+pub(crate) const MALFORMED_SHOWN: usize = 10;
+
+/// One client's bucket and counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    bucket: Bucket,
+    /// A bucket that refuses nothing: everything asked for is taken, into debt if need be.
+    bottomless: Bucket,
+    /// The deepest the bottomless bucket was drawn down, in the rule's exact units.
+    deepest: u128,
+    pub(crate) requests: u64,
+    pub(crate) admitted: u64,
+}
+
+impl Client {
+    pub(crate) fn refused(&self) -> u64 {
+        self.requests - self.admitted
+    }
+}
+
+impl<'a> Replay<'a> {
+    /// A replay under `quota` per client.
+    ///
+    /// # Errors
+    ///
+    /// When no limiter can be built from the quota.
+    pub(crate) fn new(quota: Quota) -> Result<Self, QuotaError> {
+        let rule = GreedyRefill::try_from(quota)?;
+        Ok(Self { rule, clients: HashMap::new(), tally: Tally::default() })
+    }
+
+    /// Takes the next line, without its end.
+    pub(crate) fn line(&mut self, line: &'a [u8]) {
+        self.tally.lines += 1;
+        match parse::request(line) {
+            Ok(request) => self.request(request.client, request.time),
+            Err(malformed) => {
+                self.tally.malformed += 1;
+                if self.tally.first_malformed.len() < MALFORMED_SHOWN {
+                    self.tally.first_malformed.push((self.tally.lines, malformed));
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, client: &'a [u8], time: u64) {
+        // A limiter's clock never goes back, and so the newest time seen is what counts.
+        let (first, newest) = self.tally.span.unwrap_or((time, time));
+        self.tally.out_of_order += u64::from(time < newest);
+        let (first, newest) = (first.min(time), newest.max(time));
+        self.tally.span = Some((first, newest));
+        let now = Timestamp::from_nanos(newest * 1_000_000_000);
+
+        let rule = &self.rule;
+        let client = self.clients.entry(client).or_insert_with(|| Client {
+            bucket: rule.start(now, 0),
+            bottomless: rule.start(now, 0),
+            deepest: 0,
+            requests: 0,
+            admitted: 0,
+        });
+        self.tally.requests += 1;
+        client.requests += 1;
+        if rule.ready_at(&client.bucket, now, 1) == now {
+            rule.take(&mut client.bucket, now, 1);
+            client.admitted += 1;
+            self.tally.admitted += 1;
+        }
+        rule.take(&mut client.bottomless, now, 1);
+        client.deepest = client.deepest.max(rule.level(&client.bottomless, now).used_units);
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    pub(crate) fn quota(&self) -> Quota {
+        self.rule.quota()
+    }
+
+    pub(crate) fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Clients with refusals, the worst first; among equals in the order of their names.
+    pub(crate) fn offenders(&self) -> Vec<(&'a [u8], &Client)> {
+        let mut offenders: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.refused() > 0)
+            .map(|(name, client)| (*name, client))
+            .collect();
+        offenders.sort_by_key(|(name, client)| (std::cmp::Reverse(client.refused()), *name));
+        offenders
+    }
+
+    /// The smallest burst with which `client` would have been refused nothing at this rate: the
+    /// whole permits in what a bucket that takes everything was drawn down at the deepest.
+    pub(crate) fn needed_burst_of(&self, client: &Client) -> u64 {
+        let full = self.rule.start(Timestamp::ZERO, 0);
+        let permit = self.rule.level(&full, Timestamp::ZERO).units_per_permit;
+        // No units per permit: there is no limit, and nothing is ever drawn down.
+        let permits = if permit == 0 { 0 } else { client.deepest.div_ceil(permit.into()) };
+        u64::try_from(permits).unwrap_or(u64::MAX)
+    }
+
+    /// The smallest burst with which nobody would have been refused anything at this rate.
+    pub(crate) fn needed_burst(&self) -> u64 {
+        self.clients.values().map(|client| self.needed_burst_of(client)).max().unwrap_or(0)
+    }
+}
