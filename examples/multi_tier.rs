@@ -79,7 +79,7 @@ fn ask_for_a_minute(
 fn partner() -> Result<(), Box<dyn Error>> {
     let clock = ManualClock::new();
     let limits = [("per second", "5/s".parse::<Quota>()?), ("per hour", "20/h".parse()?)];
-    let partner = Composite::builder_of(limits)?.clock(clock.clone()).build()?;
+    let partner = Composite::builder_of(limits).clock(clock.clone()).build()?;
 
     println!("\nA partner may send 5 a second and 20 an hour, and sends 7 every second:");
     for second in 0..5 {
@@ -94,8 +94,8 @@ fn partner() -> Result<(), Box<dyn Error>> {
         }
         clock.advance(Duration::from_secs(1));
     }
-    for (limit, used) in partner.usage_each() {
-        println!("  in use of the limit {limit}: {used}");
+    for (limit, usage) in partner.usage_each() {
+        println!("  in use of the limit {limit}: {} of {}", usage.used, usage.limit);
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use crate::algorithm::{Algorithm, AllOf, GreedyRefill};
 use crate::bucket::Limiter;
-use crate::{Builder, CarryOver, Clock, MonotonicClock, Quota, QuotaError};
+use crate::bucket::gate::Gate;
+use crate::{Builder, CarryOver, Clock, MonotonicClock, Quota, QuotaError, Timestamp, Usage};
 
 /// Several limits, taken all-or-nothing as one, under one lock: 10 a second *and* 500 an hour.
 ///
@@ -39,26 +40,22 @@ impl Composite {
     pub fn of<N: Into<String>>(
         limits: impl IntoIterator<Item = (N, Quota)>,
     ) -> Result<Self, QuotaError> {
-        Self::builder_of(limits)?.build()
+        Self::builder_of(limits).build()
     }
 
     /// A composite with options.
     ///
-    /// # Errors
-    ///
-    /// As [`of`](Self::of).
-    ///
     /// ```
     /// use tollgate::{Composite, ManualClock, Quota};
-    /// let limiter = Composite::builder_of([("a", Quota::per_second(1))])?
+    /// let limiter = Composite::builder_of([("a", Quota::per_second(1))])
     ///     .clock(ManualClock::new())
     ///     .build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn builder_of<N: Into<String>>(
         limits: impl IntoIterator<Item = (N, Quota)>,
-    ) -> Result<Builder<AllOf<GreedyRefill>>, QuotaError> {
-        Ok(Self::builder_with(rules(limits)?))
+    ) -> Builder<AllOf<GreedyRefill>> {
+        Builder::new(rules(limits))
     }
 }
 
@@ -85,7 +82,8 @@ impl<C: Clock> Composite<C> {
     /// let limiter = Composite::of([("a", Quota::per_hour(10)), ("b", Quota::per_hour(99))])?;
     /// limiter.allow_n(4);
     /// limiter.set_limits([("a", Quota::per_hour(10)), ("c", Quota::per_hour(9))], CarryOver::Keep)?;
-    /// assert_eq!(limiter.usage_each(), [("a".to_owned(), 4), ("c".to_owned(), 0)]);
+    /// let each = limiter.usage_each().into_iter().map(|(name, usage)| (name, usage.used));
+    /// assert_eq!(each.collect::<Vec<_>>(), [("a".to_owned(), 4), ("c".to_owned(), 0)]);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn set_limits<N: Into<String>>(
@@ -109,20 +107,36 @@ impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn name(&self, index: usize) -> Option<String> {
-        self.snapshot().0.name(index).map(str::to_owned)
+        self.with_core(|core, _| core.rule.name(index).map(str::to_owned))
     }
 
-    /// Each limit's name and the permits used of it now.
+    /// A look at each limit by itself, by name. Counters are kept for the whole only.
     ///
     /// ```
     /// use tollgate::{Composite, Quota, RateLimiter};
     /// let limiter = Composite::of([("a", Quota::per_hour(5)), ("b", Quota::per_hour(9))])?;
     /// limiter.allow();
-    /// assert_eq!(limiter.usage_each(), [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    /// let [(_, a), (_, b)] = &limiter.usage_each()[..] else { unreachable!() };
+    /// assert_eq!((a.remaining, b.remaining), (4, 8));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn usage_each(&self) -> Vec<(String, u128)> {
-        let (rule, state, now) = self.snapshot();
-        rule.used_each(&state, now).map(|(name, used)| (name.to_owned(), used)).collect()
+    pub fn usage_each(&self) -> Vec<(String, Usage)> {
+        let (all, state, now) = self.snapshot();
+        let each = all.each(&state);
+        each.map(|(name, rule, state)| (name.to_owned(), usage(rule, state, now))).collect()
+    }
+}
+
+/// A limit's own usage.
+fn usage<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp) -> Usage {
+    let used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
+    Usage {
+        limit: rule.limit(),
+        used,
+        remaining: rule.limit().saturating_sub(used),
+        reset_after: rule.full_at(state, now) - now,
+        allowed: 0,
+        denied: 0,
+        waiting: 0,
     }
 }

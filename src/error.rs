@@ -14,14 +14,14 @@ use std::time::Duration;
 pub enum QuotaError {
     /// No permits per period.
     #[error(
-        "the rate is zero: give at least 1 permit per period, or `Quota::unlimited()` if you mean no limit"
+        "the rate is zero: give at least 1 permit per period, or `unlimited` if you mean no limit"
     )]
     ZeroRate,
     /// A burst of nothing.
     #[error("the burst is zero: nothing could ever pass; give at least 1")]
     ZeroBurst,
     /// A period of no time.
-    #[error("the period is zero: give at least 1 ns, or `Quota::unlimited()` if you mean no limit")]
+    #[error("the period is zero: give at least 1 ns, or `unlimited` if you mean no limit")]
     ZeroPeriod,
     /// A period of more than 2⁶⁴ − 1 ns.
     #[error("the period is longer than 584 years")]
@@ -99,6 +99,26 @@ pub enum Rejection {
     /// The limiter was closed.
     #[error("the limiter is closed")]
     Closed,
+}
+
+impl Rejection {
+    /// How long until the same request can pass; `None` if it never will.
+    ///
+    /// ```
+    /// use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(2))?;
+    /// assert!(limiter.allow_n(2));
+    /// assert!(limiter.try_acquire(1).unwrap_err().retry_after().is_some());
+    /// assert!(limiter.try_acquire(9).unwrap_err().retry_after().is_none());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Denied { retry_after, .. } => Some(*retry_after),
+            Self::ExceedsBurst { .. } | Self::Closed => None,
+        }
+    }
 }
 
 /// Why a wait ended without permits. Nothing was taken, and the place in the queue is free.

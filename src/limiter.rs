@@ -214,7 +214,8 @@ pub trait RateLimiter: Send + Sync {
         self.try_acquire_up_to(u64::MAX)
     }
 
-    /// Changes the quota and keeps the used share: 40 of 100 left become 80 of 200.
+    /// Changes the quota and keeps the used share: 40 of 100 left become 80 of 200. For an upgrade
+    /// that shall be felt at once, see [`CarryOver::AddDifference`].
     ///
     /// # Errors
     ///
@@ -330,6 +331,28 @@ pub trait RateLimiter: Send + Sync {
     /// ```
     fn wait_cancellable(&self, permits: u64, cancel: &CancelToken) -> Result<Grant, WaitError> {
         blocking::wait(self.queue(), permits, Timestamp::MAX, Some(cancel))
+    }
+
+    /// Blocks until `permits` are there or `cancel` is cancelled, and for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_cancellable`](Self::wait_cancellable), and [`WaitError::Timeout`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{CancelToken, Quota, RateLimiter, TokenBucket};
+    /// let (limiter, shutdown) = (TokenBucket::new(Quota::per_second(10))?, CancelToken::new());
+    /// limiter.wait_cancellable_timeout(1, Duration::from_secs(1), &shutdown)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn wait_cancellable_timeout(
+        &self,
+        permits: u64,
+        timeout: Duration,
+        cancel: &CancelToken,
+    ) -> Result<Grant, WaitError> {
+        blocking::wait(self.queue(), permits, self.now() + timeout, Some(cancel))
     }
 
     /// Promises `permits` for later, behind those who wait.
@@ -471,7 +494,9 @@ pub trait RateLimiter: Send + Sync {
         AcquireOwned::new(OwnedQueue::new(self), permits, Timestamp::MAX, timer)
     }
 
-    /// [`acquire`](Self::acquire) in a future that borrows nothing, to be spawned or stored.
+    /// [`acquire`](Self::acquire) in a future that borrows nothing, to be spawned or stored. An
+    /// `Arc<dyn RateLimiter>` is a limiter itself: wrap it once more,
+    /// `Arc::new(Arc::clone(&limiter)).acquire_owned(1)`.
     ///
     /// # Errors
     ///
@@ -497,56 +522,6 @@ pub trait RateLimiter: Send + Sync {
         Self: Sized + 'static,
     {
         self.acquire_owned_with(permits, Arc::new(crate::TokioTimer))
-    }
-}
-
-/// The owned waits once more, because `Arc<dyn RateLimiter>` has no `Sized` self.
-impl dyn RateLimiter {
-    /// See [`RateLimiter::acquire_owned_with`].
-    ///
-    /// # Errors
-    ///
-    /// As [`RateLimiter::acquire_with`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`RateLimiter::acquire_with`].
-    pub fn acquire_owned_with(
-        self: Arc<Self>,
-        permits: u64,
-        timer: Arc<dyn Timer>,
-    ) -> AcquireOwned {
-        AcquireOwned::new(OwnedQueue::new(self), permits, Timestamp::MAX, timer)
-    }
-
-    /// See [`RateLimiter::acquire_owned`].
-    ///
-    /// # Errors
-    ///
-    /// As [`RateLimiter::acquire`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`RateLimiter::acquire`].
-    ///
-    /// ```
-    /// # use std::sync::Arc; use tollgate::{Quota, RateLimiter, TokenBucket};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let limiter: Arc<dyn RateLimiter> = Arc::new(TokenBucket::new(Quota::per_second(10))?);
-    /// let grant = tokio::spawn(Arc::clone(&limiter).acquire_owned(1)).await??;
-    /// assert_eq!(grant.remaining, 9);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "tokio")]
-    pub fn acquire_owned(self: Arc<Self>, permits: u64) -> AcquireOwned {
-        AcquireOwned::new(
-            OwnedQueue::new(self),
-            permits,
-            Timestamp::MAX,
-            Arc::new(crate::TokioTimer),
-        )
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 /// A point in time: nanoseconds since the origin of the [`Clock`](crate::Clock) that made it.
 ///
 /// Arithmetic saturates at both ends (0 and about 584 years), so no clock value can overflow.
-/// Time stamps of different clocks must not be compared.
+/// Time stamps of different clocks must not be compared. To make one out of another unit, add to the
+/// origin: `Timestamp::ZERO + Duration::from_secs(5)`.
 ///
 /// ```
 /// use std::time::Duration;

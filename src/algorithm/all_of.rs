@@ -52,26 +52,24 @@ impl<A: Algorithm> AllOf<A> {
         self.limits.get(index).map(|(name, _)| name.as_str())
     }
 
-    /// Each limit's name and the permits used of it.
+    /// Each limit by itself: name, rule and state.
     ///
     /// ```
     /// use tollgate::algorithm::{Algorithm, AllOf, GreedyRefill};
     /// use tollgate::{Quota, Timestamp};
     ///
-    /// let rule = AllOf::new([("a", GreedyRefill::try_from(Quota::per_hour(9))?)])?;
-    /// let state = rule.start(Timestamp::ZERO, 2);
-    /// assert_eq!(rule.used_each(&state, Timestamp::ZERO).collect::<Vec<_>>(), [("a", 2)]);
+    /// let all = AllOf::new([("a", GreedyRefill::try_from(Quota::per_hour(9))?)])?;
+    /// let state = all.start(Timestamp::ZERO, 2);
+    /// for (name, rule, state) in all.each(&state) {
+    ///     assert_eq!((name, rule.used(state, Timestamp::ZERO)), ("a", 2));
+    /// }
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn used_each<'a>(
+    pub fn each<'a>(
         &'a self,
         state: &'a [A::State],
-        now: Timestamp,
-    ) -> impl Iterator<Item = (&'a str, u128)> {
-        self.limits
-            .iter()
-            .zip(state)
-            .map(move |((name, rule), state)| (name.as_str(), rule.used(state, now)))
+    ) -> impl Iterator<Item = (&'a str, &'a A, &'a A::State)> {
+        self.limits.iter().zip(state).map(|((name, rule), state)| (name.as_str(), rule, state))
     }
 
     fn rules(&self) -> impl Iterator<Item = &A> {

@@ -7,7 +7,7 @@
 //! | [`IntervalRefill`] | burst + rate | 32 bytes |
 //! | [`FixedWindow`] | 2 x limit | 32 bytes |
 //! | [`SlidingWindow`] | 2 x limit, at an even load 1 x | 24 bytes |
-//! | [`StrictWindow`] | limit | up to 66 x 32 bytes |
+//! | [`StrictWindow`] | limit | up to 66 x 24 bytes |
 //! | [`AllOf`] | what its strictest limit does | the sum |
 
 mod all_of;
@@ -107,6 +107,27 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
     /// Also asked for more permits than the limit, to place debts: then the answer is when that
     /// many will have come, or never.
     fn ready_at(&self, state: &Self::State, now: Timestamp, permits: u64) -> Timestamp;
+
+    /// Takes `permits` if they are there at `now`, and says whether they were.
+    ///
+    /// ```
+    /// use tollgate::algorithm::{Algorithm, GreedyRefill};
+    /// use tollgate::{Quota, Timestamp};
+    ///
+    /// let rule = GreedyRefill::try_from(Quota::per_hour(1))?;
+    /// let mut state = rule.start(Timestamp::ZERO, 0);
+    /// assert!(rule.try_take(&mut state, Timestamp::ZERO, 1));
+    /// assert!(!rule.try_take(&mut state, Timestamp::ZERO, 1));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[inline]
+    fn try_take(&self, state: &mut Self::State, now: Timestamp, permits: u64) -> bool {
+        let ready = permits <= self.limit() && self.ready_at(state, now, permits) <= now;
+        if ready {
+            self.take(state, now, permits);
+        }
+        ready
+    }
 
     /// Takes `permits` at `now`, whether there or not: what is not there is owed.
     fn take(&self, state: &mut Self::State, now: Timestamp, permits: u64);

@@ -43,7 +43,7 @@ enum Start<S> {
 }
 
 impl<A: Algorithm> Builder<A> {
-    pub(super) fn new(rule: Result<A, QuotaError>) -> Self {
+    pub(crate) fn new(rule: Result<A, QuotaError>) -> Self {
         Self {
             rule,
             clock: MonotonicClock::new(),

@@ -71,7 +71,7 @@ impl<A: Algorithm> Core<A> {
     /// Takes `permits` if they are there and nobody waits: the hot path. A `false` decides nothing.
     #[inline]
     pub(crate) fn allow_if_idle(&mut self, now: Timestamp, permits: u64) -> bool {
-        if !self.open_and_idle || permits > self.rule.limit() {
+        if !self.open_and_idle {
             return false;
         }
         self.latest = self.latest.max(now);
@@ -81,9 +81,8 @@ impl<A: Algorithm> Core<A> {
     #[inline]
     fn take_if_ready(&mut self, permits: u64) -> bool {
         let now = self.latest;
-        let ready = self.rule.ready_at(&self.state, now, permits) <= now;
+        let ready = self.rule.try_take(&mut self.state, now, permits);
         if ready {
-            self.rule.take(&mut self.state, now, permits);
             self.allowed = self.allowed.saturating_add(permits);
         }
         ready

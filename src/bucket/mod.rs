@@ -12,7 +12,7 @@ mod atomic;
 mod builder;
 pub(crate) mod core;
 mod counter;
-mod gate;
+pub(crate) mod gate;
 mod leased;
 mod locked;
 mod thread_slot;

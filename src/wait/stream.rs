@@ -34,11 +34,11 @@ pub trait StreamExt: Stream + Sized {
     /// that has nothing to say holds no permit. If the limiter is closed, the error is yielded and
     /// then the end; the item that waited is in
     /// [`into_inner`](RateLimitedStream::into_inner).
-    fn rate_limited<L: RateLimiter>(self, limiter: &L) -> RateLimitedStream<'_, Self>;
+    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedStream<'_, Self>;
 }
 
 impl<S: Stream> StreamExt for S {
-    fn rate_limited<L: RateLimiter>(self, limiter: &L) -> RateLimitedStream<'_, Self> {
+    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedStream<'_, Self> {
         RateLimitedStream { stream: self, limiter, waiting: None, acquire: None, ended: false }
     }
 }
@@ -70,11 +70,11 @@ impl<S: Stream> StreamExt for S {
 /// ```
 pub trait SinkExt<Item>: Sink<Item> + Sized {
     /// Takes items no faster than `limiter` permits: the sink is ready when a permit is there too.
-    fn rate_limited<L: RateLimiter>(self, limiter: &L) -> RateLimitedSink<'_, Self>;
+    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedSink<'_, Self>;
 }
 
 impl<Item, S: Sink<Item>> SinkExt<Item> for S {
-    fn rate_limited<L: RateLimiter>(self, limiter: &L) -> RateLimitedSink<'_, Self> {
+    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedSink<'_, Self> {
         RateLimitedSink { sink: self, limiter, acquire: None, permitted: false }
     }
 }
