@@ -1,12 +1,14 @@
 //! The replay itself: each client's bucket, at the log's own time.
 //!
-//! Hundreds of thousands of clients need no hundred thousand limiters with a clock, a lock and a
-//! queue each. The rule is a pure function, and a client's bucket is the 16 bytes it works on.
+//! A manual clock follows the log. Hundreds of thousands of clients need no hundred thousand
+//! limiters with a lock and a queue each: the rule is a pure function of what that clock says, and a
+//! client's bucket is the 16 bytes it works on.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tollgate::algorithm::{Algorithm, GreedyRefill};
-use tollgate::{Quota, QuotaError, Timestamp};
+use tollgate::{Clock, ManualClock, Quota, QuotaError, Timestamp};
 
 use crate::parse::{self, Malformed};
 
@@ -17,6 +19,7 @@ type Bucket = <GreedyRefill as Algorithm>::State;
 #[derive(Debug)]
 pub(crate) struct Replay<'a> {
     rule: GreedyRefill,
+    clock: ManualClock,
     clients: HashMap<&'a [u8], Client>,
     tally: Tally,
 }
@@ -66,7 +69,12 @@ impl<'a> Replay<'a> {
     /// When no limiter can be built from the quota.
     pub(crate) fn new(quota: Quota) -> Result<Self, QuotaError> {
         let rule = GreedyRefill::try_from(quota)?;
-        Ok(Self { rule, clients: HashMap::new(), tally: Tally::default() })
+        Ok(Self {
+            rule,
+            clock: ManualClock::new(),
+            clients: HashMap::new(),
+            tally: Tally::default(),
+        })
     }
 
     /// Takes the next line, without its end.
@@ -89,7 +97,8 @@ impl<'a> Replay<'a> {
         self.tally.out_of_order += u64::from(time < newest);
         let (first, newest) = (first.min(time), newest.max(time));
         self.tally.span = Some((first, newest));
-        let now = Timestamp::from_nanos(newest * 1_000_000_000);
+        let now = self.clock.now().max(Timestamp::ZERO + Duration::from_secs(time));
+        self.clock.set(now);
 
         let rule = &self.rule;
         let client = self.clients.entry(client).or_insert_with(|| Client {
@@ -101,8 +110,7 @@ impl<'a> Replay<'a> {
         });
         self.tally.requests += 1;
         client.requests += 1;
-        if rule.ready_at(&client.bucket, now, 1) == now {
-            rule.take(&mut client.bucket, now, 1);
+        if rule.try_take(&mut client.bucket, now, 1) {
             client.admitted += 1;
             self.tally.admitted += 1;
         }

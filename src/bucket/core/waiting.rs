@@ -1,0 +1,228 @@
+//! The verbs of those who wait.
+
+use std::task::Waker;
+
+use super::{Core, saturate};
+use crate::algorithm::Algorithm;
+use crate::wait::queue::{Ticket, Wakers};
+use crate::{Grant, Timestamp, WaitError};
+
+/// What became of a request to wait.
+#[derive(Clone, Copy, Debug)]
+pub enum Joined {
+    /// The permits were there.
+    Granted(Grant),
+    /// A place in the queue.
+    Queued(Ticket),
+}
+
+/// Where a wait stands.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress {
+    /// It has ended.
+    Done(Result<Grant, WaitError>),
+    /// Ask again at this time.
+    Until(Timestamp),
+}
+
+impl<A: Algorithm> Core<A> {
+    /// Takes `permits`, or a place in the queue if they can be had by `deadline`.
+    pub(crate) fn join(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        deadline: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Result<Joined, WaitError> {
+        let joined = self.try_join(now, permits, deadline, wakers);
+        if joined.is_err() {
+            self.denied = self.denied.saturating_add(permits);
+        }
+        joined
+    }
+
+    fn try_join(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        deadline: Timestamp,
+        wakers: &mut Wakers,
+    ) -> Result<Joined, WaitError> {
+        let ready = self.check(now, permits, wakers)?;
+        if ready <= self.latest && self.take_if_ready(permits) {
+            return Ok(Joined::Granted(self.grant(permits)));
+        }
+        if ready > deadline || ready == Timestamp::MAX {
+            return Err(WaitError::Timeout { retry_after: ready - self.latest });
+        }
+        if self.queue.len() >= self.max_waiters {
+            return Err(WaitError::QueueFull { max_waiters: self.max_waiters });
+        }
+        if self.queue.is_empty() {
+            self.served_until = self.latest;
+        }
+        if let Some((state, _)) = &mut self.booked {
+            self.rule.take(state, ready, permits);
+            self.booked = self.booked.take().map(|(state, _)| (state, ready));
+        }
+        let ticket = self.queue.push(permits, ready, deadline);
+        self.update_flag();
+        Ok(Joined::Queued(ticket))
+    }
+
+    /// Where the wait of `ticket` stands; `waker` is called when that changes for the better.
+    pub(crate) fn poll(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        waker: Option<&Waker>,
+        wakers: &mut Wakers,
+    ) -> Progress {
+        self.settle(now, wakers);
+        if let Some((permits, outcome)) = self.queue.fetch(ticket) {
+            if outcome.is_err() {
+                self.denied = self.denied.saturating_add(permits);
+            }
+            return Progress::Done(outcome.map(|()| self.grant(permits)));
+        }
+        // Due, but not served: something has moved it back since it was told.
+        if self.queue.get(ticket).is_some_and(|waiter| waiter.due <= self.latest) {
+            self.retime(wakers);
+        }
+        let Some(waiter) = self.queue.get(ticket) else {
+            // Not waiting and no outcome: it was fetched before.
+            return Progress::Done(Err(WaitError::Closed));
+        };
+        let (due, deadline, permits) = (waiter.due, waiter.deadline, waiter.permits);
+        if due > deadline {
+            self.leave(now, ticket, wakers);
+            self.denied = self.denied.saturating_add(permits);
+            return Progress::Done(Err(WaitError::Timeout { retry_after: due - self.latest }));
+        }
+        if let Some(waker) = waker {
+            self.queue.set_waker(ticket, waker);
+        }
+        Progress::Until(due)
+    }
+
+    /// When `ticket` will be served, worked out anew; now if it has been.
+    pub(crate) fn due(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) -> Timestamp {
+        self.settle(now, wakers);
+        if self.departures > 0 {
+            self.retime(wakers);
+        }
+        self.queue.get(ticket).map_or(self.latest, |waiter| waiter.due)
+    }
+
+    /// Whether `ticket` was served and not fetched yet.
+    pub(crate) fn is_granted(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        wakers: &mut Wakers,
+    ) -> bool {
+        self.settle(now, wakers);
+        self.queue.is_granted(ticket)
+    }
+
+    /// Gives up a place in the queue, or gives back what was granted and not fetched.
+    pub(crate) fn leave(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+        if let Some((permits, outcome)) = self.queue.fetch(ticket) {
+            if outcome.is_ok() {
+                self.refund(now, permits, wakers);
+            }
+        } else if self.queue.remove(ticket).is_some() {
+            self.booked = None;
+            self.departures += 1;
+            self.settle(now, wakers);
+            // Those behind move up. To tell each at each departure would be quadratic; after an
+            // eighth of the queue has gone, it is paid for. The head is told at once, by `settle`.
+            if self.departures * 8 > self.queue.len() {
+                self.retime(wakers);
+            }
+        }
+    }
+
+    pub(super) fn serve(&mut self, wakers: &mut Wakers) {
+        while let Some((ticket, waiter)) = self.queue.head() {
+            let (permits, told, deadline) = (waiter.permits, waiter.due, waiter.deadline);
+            let due = self.rule.ready_at(&self.state, self.served_until, permits);
+            if due > deadline && deadline < self.latest {
+                let late = WaitError::Timeout { retry_after: due - self.latest };
+                self.queue.finish(ticket, Err(late), wakers);
+                self.booked = None;
+                self.departures += 1;
+                continue;
+            }
+            if due > self.latest {
+                // Its own alarm may be set for later, if somebody before it has left.
+                if due < told {
+                    self.queue.set_due(ticket, due, wakers);
+                }
+                break;
+            }
+            self.rule.take(&mut self.state, due, permits);
+            self.served_until = due;
+            self.allowed = self.allowed.saturating_add(permits);
+            self.queue.finish(ticket, Ok(()), wakers);
+        }
+        self.update_flag();
+    }
+
+    /// The state has jumped: whoever waits is served or re-timed.
+    pub(super) fn changed(&mut self, wakers: &mut Wakers) {
+        if self.queue.is_empty() {
+            self.update_flag();
+            return;
+        }
+        // Nobody was due before the jump, so the state may be taken to be as of now.
+        self.served_until = self.latest;
+        self.booked = None;
+        self.serve(wakers);
+        self.retime(wakers);
+    }
+
+    /// Works out when each waiter is due, and wakes those whose alarm would ring too late.
+    fn retime(&mut self, wakers: &mut Wakers) {
+        self.departures = 0;
+        let (mut state, mut at) = (self.state.clone(), self.served_until);
+        let mut due = Vec::with_capacity(self.queue.len());
+        for (ticket, waiter) in self.queue.iter() {
+            at = self.rule.ready_at(&state, at, waiter.permits);
+            self.rule.take(&mut state, at, waiter.permits);
+            due.push((ticket, at));
+        }
+        for (ticket, at) in due {
+            self.queue.set_due(ticket, at, wakers);
+        }
+        self.booked = Some((state, at));
+    }
+
+    /// When `permits` can be had behind all who wait.
+    pub(super) fn ready_behind_queue(&mut self, permits: u64) -> Timestamp {
+        if self.queue.is_empty() {
+            return self.rule.ready_at(&self.state, self.latest, permits);
+        }
+        if A::CUMULATIVE {
+            let ahead = self.queue.permits() + u128::from(permits);
+            return self
+                .rule
+                .ready_at(&self.state, self.served_until, saturate(ahead))
+                .max(self.latest);
+        }
+        if self.booked.is_none() {
+            // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
+            let (mut state, mut at) = (self.state.clone(), self.served_until);
+            for (_, waiter) in self.queue.iter() {
+                at = self.rule.ready_at(&state, at, waiter.permits);
+                self.rule.take(&mut state, at, waiter.permits);
+            }
+            self.booked = Some((state, at));
+        }
+        match &self.booked {
+            Some((state, at)) => self.rule.ready_at(state, (*at).max(self.latest), permits),
+            None => Timestamp::MAX,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Limiters that hand every verb on: references, boxes, arcs, and the cells to their gate.
+
+use std::sync::Arc;
+
+use super::RateLimiter;
+
+/// Implements [`RateLimiter`] for a type by handing each required verb, and `allow_n`, to the method
+/// of the same name in `$via`, on what `$inner` makes of `self`.
+macro_rules! forward_rate_limiter {
+    ([$($generics:tt)*] $type:ty, $via:ident, |$this:ident| $inner:expr) => {
+        impl<$($generics)*> $crate::RateLimiter for $type {
+            #[inline]
+            fn allow_n(&self, permits: u64) -> bool {
+                let $this = self;
+                $via::allow_n($inner, permits)
+            }
+            #[inline]
+            fn try_acquire(&self, permits: u64) -> Result<$crate::Grant, $crate::Rejection> {
+                let $this = self;
+                $via::try_acquire($inner, permits)
+            }
+            fn delay_for(&self, permits: u64) -> Result<std::time::Duration, $crate::Rejection> {
+                let $this = self;
+                $via::delay_for($inner, permits)
+            }
+            fn consume(&self, permits: u64) -> Result<std::time::Duration, $crate::DebtTooLarge> {
+                let $this = self;
+                $via::consume($inner, permits)
+            }
+            fn credit(&self, permits: u64) {
+                let $this = self;
+                $via::credit($inner, permits);
+            }
+            fn try_acquire_up_to(&self, permits: u64) -> u64 {
+                let $this = self;
+                $via::try_acquire_up_to($inner, permits)
+            }
+            fn usage(&self) -> $crate::Usage {
+                let $this = self;
+                $via::usage($inner)
+            }
+            fn set_quota_with(
+                &self,
+                quota: $crate::Quota,
+                how: $crate::CarryOver,
+            ) -> Result<(), $crate::QuotaError> {
+                let $this = self;
+                $via::set_quota_with($inner, quota, how)
+            }
+            fn reset(&self) {
+                let $this = self;
+                $via::reset($inner);
+            }
+            fn close(&self) {
+                let $this = self;
+                $via::close($inner);
+            }
+            fn is_closed(&self) -> bool {
+                let $this = self;
+                $via::is_closed($inner)
+            }
+            fn queue(&self) -> &(dyn $crate::wait::WaitQueue + 'static) {
+                let $this = self;
+                $via::queue($inner)
+            }
+        }
+    };
+}
+pub(crate) use forward_rate_limiter;
+
+forward_rate_limiter!([L: RateLimiter + ?Sized] &L, RateLimiter, |this| &**this);
+forward_rate_limiter!([L: RateLimiter + ?Sized] Box<L>, RateLimiter, |this| &**this);
+forward_rate_limiter!([L: RateLimiter + ?Sized] Arc<L>, RateLimiter, |this| &**this);
