@@ -78,16 +78,14 @@ impl StrictWindow {
     /// Adds to the newest entry, or to a new one once that is as wide as the resolution.
     fn add(&self, state: &mut StrictState, now: u64, permits: u64) {
         let width = self.period.div_ceil(RESOLUTION);
-        match state.entries.back_mut().filter(|entry| now.saturating_sub(entry.opened) < width) {
-            Some(entry) => {
-                let before = entry.permits;
-                entry.permits = before.saturating_add(permits);
-                state.total += u128::from(entry.permits - before);
-            }
-            None => {
-                state.entries.push_back(Entry { opened: now, last: now, permits });
-                state.total += u128::from(permits);
-            }
+        let newest = state.entries.back_mut();
+        if let Some(entry) = newest.filter(|entry| now.saturating_sub(entry.opened) < width) {
+            let before = entry.permits;
+            entry.permits = before.saturating_add(permits);
+            state.total += u128::from(entry.permits - before);
+        } else {
+            state.entries.push_back(Entry { opened: now, last: now, permits });
+            state.total += u128::from(permits);
         }
     }
 

@@ -195,7 +195,9 @@ fn run(limiter: &dyn RateLimiter, clock: &ManualClock, verbs: &[Verb]) {
             }
             Verb::Look(n) => {
                 let _ = limiter.delay_for(n);
-                held.iter().for_each(|place| assert!(place.delay() <= Duration::MAX));
+                for place in &held {
+                    let _ = place.delay();
+                }
             }
             Verb::Reset => limiter.reset(),
         }

@@ -11,6 +11,7 @@ use tollgate::{Composite, ManualClock, Quota, RateLimiter, Sleep, Timer, TokenBu
 use super::limiters::{all, buckets};
 
 const SECOND: Duration = Duration::from_secs(1);
+const NANO: Duration = Duration::from_nanos(1);
 
 /// A manual clock wakes by itself: no timer is needed.
 struct NoTimer;
@@ -57,7 +58,7 @@ fn bug_18_a_refused_wait_costs_nothing() {
         let before = limiter.usage();
         let delay = limiter.delay_for(1).unwrap();
         for _ in 0..100 {
-            let short = delay - Duration::from_nanos(1);
+            let short = delay.saturating_sub(NANO);
             assert!(matches!(limiter.wait_timeout(1, short), Err(WaitError::Timeout { .. })));
             assert!(limiter.reserve_within(10, short).is_err());
             let mut future = limiter.acquire_timeout_with(1, short, &NoTimer);
@@ -90,9 +91,9 @@ fn bug_19_who_is_held_or_forgotten_stalls_nobody() {
             while clock.sleepers() == sleepers {
                 thread::yield_now();
             }
-            clock.advance(due - Duration::from_nanos(1));
+            clock.advance(due.saturating_sub(NANO));
             assert!(!waiter.is_finished(), "{name}");
-            clock.advance(Duration::from_nanos(1));
+            clock.advance(NANO);
             assert!(waiter.join().unwrap().is_ok(), "{name}");
         });
         assert!(matches!(poll_once(&mut held), Poll::Ready(Ok(_))), "{name}");
@@ -178,10 +179,10 @@ fn bug_21_a_big_request_is_served_in_its_turn() {
             }
             for (place, request) in requests.into_iter().enumerate() {
                 let due = SECOND / 10 * u32::try_from(request).unwrap();
-                clock.advance(due - Duration::from_nanos(1));
+                clock.advance(due.saturating_sub(NANO));
                 assert!(!limiter.allow(), "{name}: overtaken");
                 assert_eq!(clock.sleepers(), requests.len() - place, "{name}: woken early");
-                clock.advance(Duration::from_nanos(1));
+                clock.advance(NANO);
                 while served.lock().unwrap().len() <= place {
                     thread::yield_now();
                 }
