@@ -96,9 +96,10 @@ impl Scale {
         u64::try_from(ticks).ok().filter(|ticks| *ticks < 1 << TICK_BITS)
     }
 
-    /// Ticks as a state in exact units.
+    /// Ticks as a state in exact units; saturates, for the end of time at a rate beyond measure.
     pub(super) fn state_of(&self, ticks: u64) -> u128 {
-        u128::from(self.epoch) * u128::from(self.speed) + (u128::from(ticks) << self.shift)
+        let epoch = u128::from(self.epoch) * u128::from(self.speed);
+        epoch.saturating_add(u128::from(ticks) << self.shift)
     }
 
     /// The ticks after `permits` were taken at `at`, if they are there.
