@@ -352,7 +352,7 @@ impl<A: Algorithm> Core<A> {
         if self.departures > 0 {
             self.retime(wakers);
         }
-        self.queue.get(ticket).map_or(self.latest, |waiter| waiter.due)
+        self.queue.get(ticket).map_or(now, |waiter| waiter.due)
     }
 
     /// Whether `ticket` was served and not fetched yet.
