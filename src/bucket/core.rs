@@ -502,11 +502,13 @@ impl<A: Algorithm> Core<A> {
 
     /// The first time at which one permit could be had by anyone, as far as is known now.
     pub(crate) fn earliest(&self) -> Timestamp {
-        match self.queue.head() {
+        let earliest = match self.queue.head() {
             _ if self.closed => Timestamp::ZERO,
-            Some((_, waiter)) => waiter.due,
+            // It makes room by being served, or by giving up.
+            Some((_, waiter)) => waiter.due.min(waiter.deadline),
             None => self.rule.ready_at(&self.state, self.latest, 1),
-        }
+        };
+        if earliest > self.latest { earliest } else { Timestamp::ZERO }
     }
 }
 
