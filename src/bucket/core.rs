@@ -383,6 +383,10 @@ impl<A: Algorithm> Core<A> {
                 self.retime(wakers);
             }
         }
+            if self.queue.head().is_none_or(|(head, _)| ticket < head) {
+                // Whoever moves up to the head can't have been served before.
+                self.served_until = self.latest;
+            }
     }
 
     /// Gives back a grant that was fetched but will not be used.
@@ -416,6 +420,8 @@ impl<A: Algorithm> Core<A> {
                 if due < told {
                     self.queue.set_due(ticket, due, wakers);
                 }
+                // It was in the way until then.
+                self.served_until = self.served_until.max(deadline);
                 break;
             }
             self.rule.take(&mut self.state, due, permits);
