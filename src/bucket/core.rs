@@ -466,12 +466,9 @@ impl<A: Algorithm> Core<A> {
         if self.queue.is_empty() {
             return self.rule.ready_at(&self.state, self.latest, permits);
         }
-        if A::CUMULATIVE {
-            let ahead = self.queue.permits() + u128::from(permits);
-            return self
-                .rule
-                .ready_at(&self.state, self.served_until, saturate(ahead))
-                .max(self.latest);
+        let total = self.queue.permits() + u128::from(permits);
+        if A::CUMULATIVE && let Ok(total) = u64::try_from(total) {
+            return self.rule.ready_at(&self.state, self.served_until, total).max(self.latest);
         }
         if self.booked.is_none() {
             // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
