@@ -11,6 +11,9 @@ use crate::algorithm::Algorithm;
 use crate::wait::queue::{Queue, Ticket, Wakers};
 use crate::{CarryOver, DebtTooLarge, Grant, Rejection, Timestamp, Usage, WaitError};
 
+/// The latest time that counts: "never" must stay ahead.
+const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
+
 #[derive(Debug)]
 pub(crate) struct Core<A: Algorithm> {
     pub(crate) rule: A,
@@ -55,7 +58,7 @@ impl<A: Algorithm> Core<A> {
         Self {
             rule,
             state,
-            latest: now,
+            latest: now.min(LAST),
             open_and_idle: true,
             allowed: 0,
             denied: 0,
@@ -68,13 +71,19 @@ impl<A: Algorithm> Core<A> {
         }
     }
 
+    /// Moves on to `now`.
+    #[inline]
+    fn see(&mut self, now: Timestamp) {
+        self.latest = self.latest.max(now.min(LAST));
+    }
+
     /// Takes `permits` if they are there and nobody waits: the hot path. A `false` decides nothing.
     #[inline]
     pub(crate) fn allow_if_idle(&mut self, now: Timestamp, permits: u64) -> bool {
         if !self.open_and_idle || permits > self.rule.limit() {
             return false;
         }
-        self.latest = self.latest.max(now);
+        self.see(now);
         self.take_if_ready(permits)
     }
 
@@ -374,6 +383,10 @@ impl<A: Algorithm> Core<A> {
                 self.refund(now, permits, wakers);
             }
         } else if self.queue.remove(ticket).is_some() {
+            if self.queue.head().is_none_or(|(head, _)| ticket < head) {
+                // Whoever moves up to the head can't have been served before.
+                self.served_until = self.latest;
+            }
             self.booked = None;
             self.departures += 1;
             self.settle(now, wakers);
@@ -383,10 +396,6 @@ impl<A: Algorithm> Core<A> {
                 self.retime(wakers);
             }
         }
-            if self.queue.head().is_none_or(|(head, _)| ticket < head) {
-                // Whoever moves up to the head can't have been served before.
-                self.served_until = self.latest;
-            }
     }
 
     /// Gives back a grant that was fetched but will not be used.
@@ -398,7 +407,7 @@ impl<A: Algorithm> Core<A> {
     /// Moves on to `now` and serves all who are due.
     #[inline]
     fn settle(&mut self, now: Timestamp, wakers: &mut Wakers) {
-        self.latest = self.latest.max(now);
+        self.see(now);
         if !self.open_and_idle {
             self.serve(wakers);
         }
@@ -411,6 +420,8 @@ impl<A: Algorithm> Core<A> {
             if due > deadline && deadline < self.latest {
                 let late = WaitError::Timeout { retry_after: due - self.latest };
                 self.queue.finish(ticket, Err(late), wakers);
+                // It was in the way until then.
+                self.served_until = self.served_until.max(deadline);
                 self.booked = None;
                 self.departures += 1;
                 continue;
@@ -420,8 +431,6 @@ impl<A: Algorithm> Core<A> {
                 if due < told {
                     self.queue.set_due(ticket, due, wakers);
                 }
-                // It was in the way until then.
-                self.served_until = self.served_until.max(deadline);
                 break;
             }
             self.rule.take(&mut self.state, due, permits);
@@ -503,7 +512,8 @@ impl<A: Algorithm> Core<A> {
         Grant { permits, remaining: self.remaining(), reset_after: full - self.latest }
     }
 
-    /// The first time at which one permit could be had by anyone, as far as is known now.
+    /// The first time at which one permit could be had by anyone, as far as is known now; zero if
+    /// that has come: a clock may step back behind it.
     pub(crate) fn earliest(&self) -> Timestamp {
         let earliest = match self.queue.head() {
             _ if self.closed => Timestamp::ZERO,
