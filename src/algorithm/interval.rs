@@ -1,7 +1,7 @@
 //! Token bucket with interval refill: all permits of a period arrive at its end.
 
-use super::Algorithm;
-use crate::{Quota, QuotaError, Timestamp};
+use super::{Algorithm, arith};
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A token bucket whose permits arrive all at once, at the end of each period.
 ///
@@ -169,5 +169,23 @@ impl Algorithm for IntervalRefill {
     fn full_at(&self, state: &IntervalState, now: Timestamp) -> Timestamp {
         let state = self.refilled(*state, now);
         self.after_refills(state, now, state.used.div_ceil(self.quota.permits().into()))
+    }
+
+    /// The same periods keep their grid: a quota that is set again and again puts no refill off.
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &IntervalState,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> IntervalState {
+        let before = previous.refilled(*state, now);
+        let (old, new) = (previous.limit().into(), self.limit().into());
+        let state = self.start(now, arith::carry_over(before.used, old, new, how));
+        if (self.period, self.first_refill) == (previous.period, previous.first_refill) {
+            IntervalState { next_refill: before.next_refill, ..state }
+        } else {
+            state
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fixed_window::without_burst;
 use super::{Algorithm, arith};
-use crate::{Quota, QuotaError, Timestamp};
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Two counters, this window's and the last one's, the latter weighed by how much of it still lies
 /// within one period: smooth at window borders, in 24 bytes.
@@ -140,5 +140,20 @@ impl Algorithm for SlidingWindow {
         Timestamp::from_wide(
             u128::from(state.window.as_nanos()) + windows * u128::from(self.period),
         )
+    }
+
+    /// Another limit puts all that is used into now; the same one, set again, changes nothing.
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &SlidingState,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> SlidingState {
+        if self.quota == previous.quota && how != CarryOver::Full {
+            return *state;
+        }
+        let (old, new) = (previous.limit().into(), self.limit().into());
+        self.start(now, arith::carry_over(previous.used(state, now), old, new, how))
     }
 }

@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 
-use super::Algorithm;
+use super::{Algorithm, arith};
 use super::fixed_window::without_burst;
-use crate::{Quota, QuotaError, Timestamp};
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Entries per period.
 const RESOLUTION: u64 = 64;
@@ -177,5 +177,20 @@ impl Algorithm for StrictWindow {
 
     fn full_at(&self, state: &StrictState, now: Timestamp) -> Timestamp {
         self.down_to(state, now, 0)
+    }
+
+    /// Another limit puts all that is used into now; the same one, set again, changes nothing.
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &StrictState,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> StrictState {
+        if self.quota == previous.quota && how != CarryOver::Full {
+            return state.clone();
+        }
+        let (old, new) = (previous.limit().into(), self.limit().into());
+        self.start(now, arith::carry_over(previous.used(state, now), old, new, how))
     }
 }
