@@ -476,7 +476,10 @@ impl<A: Algorithm> Core<A> {
             return self.rule.ready_at(&self.state, self.latest, permits);
         }
         let total = self.queue.permits() + u128::from(permits);
-        if A::CUMULATIVE && let Ok(total) = u64::try_from(total) {
+        if A::CUMULATIVE
+            && self.is_lossless(self.queue.widest())
+            && let Ok(total) = u64::try_from(total)
+        {
             return self.rule.ready_at(&self.state, self.served_until, total).max(self.latest);
         }
         if self.booked.is_none() {
@@ -492,6 +495,15 @@ impl<A: Algorithm> Core<A> {
             Some((state, at)) => self.rule.ready_at(state, (*at).max(self.latest), permits),
             None => Timestamp::MAX,
         }
+    }
+
+    /// Whether a wait for `permits` wastes nothing. One for all of the burst ends up to a nanosecond
+    /// after the bucket was full, unless permits come at whole nanoseconds.
+    fn is_lossless(&self, permits: u64) -> bool {
+        let quota = self.rule.quota();
+        let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());
+        period.is_multiple_of(rate)
+            || u128::from(permits) + rate.div_ceil(period) <= self.rule.limit().into()
     }
 
     fn update_flag(&mut self) {
