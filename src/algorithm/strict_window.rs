@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 
-use super::{Algorithm, arith};
 use super::fixed_window::without_burst;
+use super::{Algorithm, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Entries per period.

@@ -127,6 +127,12 @@ impl<A: Algorithm> Core<A> {
         answer
     }
 
+    /// Counts a refusal.
+    pub(crate) fn refuse(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+        self.denied = self.denied.saturating_add(permits);
+    }
+
     /// When `permits` could be had by one who asks now and does not queue.
     pub(crate) fn check(
         &mut self,

@@ -63,8 +63,9 @@ pub struct LeasedTokenBucket<C: Clock = MonotonicClock> {
     slots: [Slot; THREADS],
     /// Draws and recalls, one at a time.
     ledger: Mutex<[Seen; THREADS]>,
-    /// Nobody gets a permit before this time, as in [`Limiter`]; 0 while that is not known.
-    closed_until: AtomicU64,
+    /// No lease is found idle before this time; 0 while that is not known. With what the bucket
+    /// publishes, it tells a hopeless draw.
+    no_recall_until: AtomicU64,
 }
 
 /// A thread's lease, on a cache line of its own.
@@ -118,7 +119,7 @@ impl<C: Clock> LeasedTokenBucket<C> {
             batch: u64::from(batch.max(1)),
             slots: std::array::from_fn(|_| Slot::default()),
             ledger: Mutex::new([Seen::default(); THREADS]),
-            closed_until: AtomicU64::new(0),
+            no_recall_until: AtomicU64::new(0),
         }
     }
 
@@ -148,7 +149,11 @@ impl<C: Clock> LeasedTokenBucket<C> {
         }
         let now = self.clock().now();
         let marked = slot.recalled.load(Ordering::Relaxed) != 0;
-        if !marked && now.as_nanos() < self.closed_until.load(Ordering::Relaxed) {
+        if !marked
+            && self.bucket.is_hopeless(now, permits)
+            && now.as_nanos() < self.no_recall_until.load(Ordering::Relaxed)
+        {
+            self.bucket.refuse_hopeless(permits);
             return false;
         }
         let mut ledger = self.ledger.lock();
@@ -159,10 +164,10 @@ impl<C: Clock> LeasedTokenBucket<C> {
         }
         let enough = left >= permits;
         slot.left.store(if enough { left - permits } else { left }, Ordering::Relaxed);
-        self.closed_until.store(
-            if enough { 0 } else { self.hopeless_until(slot, now, permits - left) },
-            Ordering::Relaxed,
-        );
+        if !enough {
+            self.no_recall_until.store(self.next_recall(now), Ordering::Relaxed);
+            self.bucket.refuse(now, permits);
+        }
         enough
     }
 
@@ -204,15 +209,9 @@ impl<C: Clock> LeasedTokenBucket<C> {
         self.bucket.credit(left);
     }
 
-    /// The next time at which asking again can help: a refill, or a lease found idle.
-    fn hopeless_until(&self, own: &Slot, now: Timestamp, missing: u64) -> u64 {
-        let refill = self.bucket.delay_for(missing).map_or(Duration::ZERO, |delay| delay);
-        let held_elsewhere = self.slots.iter().any(|slot| {
-            !std::ptr::eq(slot, own)
-                && slot.left.load(Ordering::Relaxed) != 0
-                && slot.recalled.load(Ordering::Relaxed) == 0
-        });
-        (now + if held_elsewhere { refill.min(IDLE) } else { refill }).as_nanos()
+    /// The next time at which a lease may be found idle.
+    fn next_recall(&self, now: Timestamp) -> u64 {
+        if self.outstanding() == 0 { u64::MAX } else { (now + IDLE).as_nanos() }
     }
 
     /// What unmarked leases hold.
@@ -230,7 +229,6 @@ impl<C: Clock> LeasedTokenBucket<C> {
                 self.recall(slot, left);
             }
         }
-        self.closed_until.store(0, Ordering::Relaxed);
         act(&self.bucket)
     }
 }
@@ -255,7 +253,6 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
 
     fn credit(&self, permits: u64) {
         self.bucket.credit(permits);
-        self.closed_until.store(0, Ordering::Relaxed);
     }
 
     fn try_acquire_up_to(&self, permits: u64) -> u64 {

@@ -194,7 +194,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     /// Whether `now` is too early for anybody, by the published time.
     #[inline]
-    fn is_hopeless(&self, now: Timestamp, permits: u64) -> bool {
+    pub(super) fn is_hopeless(&self, now: Timestamp, permits: u64) -> bool {
         now.as_nanos() < self.closed_until.load(Ordering::Relaxed) && permits != 0
     }
 
@@ -228,6 +228,24 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         answer
     }
 
+    /// Refuses `permits` for one who has looked elsewhere, and publishes until when.
+    pub(super) fn refuse(&self, now: Timestamp, permits: u64) {
+        let mut wakers = Wakers::default();
+        let mut core = self.core.lock();
+        core.refuse(now, permits, &mut wakers);
+        self.closed_until.store(core.earliest().as_nanos(), Ordering::Relaxed);
+        drop(core);
+        drop(wakers);
+        tracing::debug!(limiter = self.settings.name, permits, "refused");
+    }
+
+    /// Refuses `permits` without the lock, where [`is_hopeless`](Self::is_hopeless).
+    #[inline]
+    pub(super) fn refuse_hopeless(&self, permits: u64) {
+        self.denied.add(permits);
+        tracing::debug!(limiter = self.settings.name, permits, "refused");
+    }
+
     /// Written only when it must change, to leave the line with the readers.
     #[inline]
     fn clear_hint(&self) {
@@ -253,8 +271,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     fn allow_n(&self, permits: u64) -> bool {
         let now = self.clock.now();
         if self.is_hopeless(now, permits) {
-            self.denied.add(permits);
-            tracing::debug!(limiter = self.settings.name, permits, "refused");
+            self.refuse_hopeless(permits);
             return false;
         }
         self.allow_locked(now, permits)

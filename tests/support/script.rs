@@ -62,7 +62,12 @@ struct Run<'a> {
 }
 
 /// Runs `steps` against a bucket and the model; panics where they differ.
-pub fn run(quota: Quota, max_waiters: usize, steps: &[Step], quotas: fn(u8, u64, u64) -> Quota) -> Record {
+pub fn run(
+    quota: Quota,
+    max_waiters: usize,
+    steps: &[Step],
+    quotas: fn(u8, u64, u64) -> Quota,
+) -> Record {
     let clock = ManualClock::new();
     clock.set(Timestamp::from_nanos(1_000));
     let limiter = TokenBucket::builder(quota).clock(clock.clone()).max_waiters(max_waiters).build();
