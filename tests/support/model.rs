@@ -12,7 +12,7 @@ use num_traits::{ToPrimitive, Zero};
 use tollgate::{CarryOver, DebtTooLarge, Quota, Rejection, WaitError};
 
 /// The end of time: "never".
-pub const NEVER: u64 = u64::MAX;
+pub(crate) const NEVER: u64 = u64::MAX;
 
 /// One who waits.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ struct Waiter {
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// Served at this time.
     Served { at: u64 },
     /// It came to nothing.
@@ -33,26 +33,26 @@ pub enum Fate {
 
 /// What is left after a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    pub remaining: u64,
-    pub reset_after: Duration,
+pub(crate) struct Left {
+    pub(crate) remaining: u64,
+    pub(crate) reset_after: Duration,
 }
 
 /// What a look at the bucket shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
-    pub limit: u64,
-    pub used: u64,
-    pub remaining: u64,
-    pub reset_after: Duration,
-    pub allowed: u64,
-    pub denied: u64,
-    pub waiting: usize,
+pub(crate) struct Look {
+    pub(crate) limit: u64,
+    pub(crate) used: u64,
+    pub(crate) remaining: u64,
+    pub(crate) reset_after: Duration,
+    pub(crate) allowed: u64,
+    pub(crate) denied: u64,
+    pub(crate) waiting: usize,
 }
 
 /// A token bucket with a queue.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     quota: Quota,
     /// Permits there are at `at`; negative is debt.
     level: BigRational,
@@ -82,7 +82,7 @@ fn rate(quota: Quota) -> BigRational {
 
 impl Model {
     /// A full bucket.
-    pub fn new(quota: Quota, now: u64, max_waiters: usize) -> Self {
+    pub(crate) fn new(quota: Quota, now: u64, max_waiters: usize) -> Self {
         Self {
             quota,
             level: whole(quota.burst_size()),
@@ -98,20 +98,20 @@ impl Model {
         }
     }
 
-    pub fn quota(&self) -> Quota {
+    pub(crate) fn quota(&self) -> Quota {
         self.quota
     }
 
-    pub fn latest(&self) -> u64 {
+    pub(crate) fn latest(&self) -> u64 {
         self.latest
     }
 
-    pub fn allowed(&self) -> u64 {
+    pub(crate) fn allowed(&self) -> u64 {
         self.allowed
     }
 
     /// Whether the debt outlasts the clock: then some numbers are no longer told apart.
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.ready(0) == NEVER
     }
 
@@ -145,7 +145,7 @@ impl Model {
     }
 
     /// Moves on to `now`; an earlier one is no move.
-    pub fn settle(&mut self, now: u64) {
+    pub(crate) fn settle(&mut self, now: u64) {
         self.latest = self.latest.max(now);
         while let Some(head) = self.queue.front().copied() {
             let due = self.ready(head.permits);
@@ -215,7 +215,7 @@ impl Model {
         Left { remaining: self.remaining(), reset_after: self.reset_after() }
     }
 
-    pub fn try_acquire(&mut self, now: u64, permits: u64) -> Result<Left, Rejection> {
+    pub(crate) fn try_acquire(&mut self, now: u64, permits: u64) -> Result<Left, Rejection> {
         let answer = self.check(now, permits).and_then(|ready| {
             if ready <= self.latest && self.queue.is_empty() {
                 return Ok(());
@@ -233,12 +233,12 @@ impl Model {
         Ok(self.left())
     }
 
-    pub fn delay_for(&mut self, now: u64, permits: u64) -> Result<Duration, Rejection> {
+    pub(crate) fn delay_for(&mut self, now: u64, permits: u64) -> Result<Duration, Rejection> {
         let ready = self.check(now, permits)?;
         Ok(Duration::from_nanos(ready.saturating_sub(self.latest)))
     }
 
-    pub fn try_acquire_up_to(&mut self, now: u64, permits: u64) -> u64 {
+    pub(crate) fn try_acquire_up_to(&mut self, now: u64, permits: u64) -> u64 {
         self.settle(now);
         if self.closed || !self.queue.is_empty() {
             return 0;
@@ -249,7 +249,7 @@ impl Model {
         taken
     }
 
-    pub fn consume(&mut self, now: u64, permits: u64) -> Result<Duration, DebtTooLarge> {
+    pub(crate) fn consume(&mut self, now: u64, permits: u64) -> Result<Duration, DebtTooLarge> {
         self.settle(now);
         let before = self.level.clone();
         self.take(permits);
@@ -262,19 +262,19 @@ impl Model {
         Ok(Duration::from_nanos(paid - self.latest))
     }
 
-    pub fn credit(&mut self, now: u64, permits: u64) {
+    pub(crate) fn credit(&mut self, now: u64, permits: u64) {
         self.settle(now);
         self.level = (&self.level + whole(permits)).min(whole(self.burst()));
         self.settle(now);
     }
 
-    pub fn reset(&mut self, now: u64) {
+    pub(crate) fn reset(&mut self, now: u64) {
         self.settle(now);
         self.level = whole(self.burst());
         self.settle(now);
     }
 
-    pub fn close(&mut self, now: u64) {
+    pub(crate) fn close(&mut self, now: u64) {
         self.settle(now);
         self.closed = true;
         for waiter in std::mem::take(&mut self.queue) {
@@ -282,7 +282,7 @@ impl Model {
         }
     }
 
-    pub fn set_quota(&mut self, now: u64, quota: Quota, how: CarryOver) {
+    pub(crate) fn set_quota(&mut self, now: u64, quota: Quota, how: CarryOver) {
         self.settle(now);
         let (old, new) = (whole(self.burst()), whole(quota.burst_size()));
         let used = &old - &self.level;
@@ -311,7 +311,12 @@ impl Model {
     }
 
     /// Takes permits or a place in the queue; the number is to ask for it later.
-    pub fn reserve(&mut self, now: u64, permits: u64, deadline: u64) -> Result<u64, WaitError> {
+    pub(crate) fn reserve(
+        &mut self,
+        now: u64,
+        permits: u64,
+        deadline: u64,
+    ) -> Result<u64, WaitError> {
         let joined = self.try_reserve(now, permits, deadline);
         if joined.is_err() {
             self.denied = self.denied.saturating_add(permits);
@@ -341,7 +346,7 @@ impl Model {
     }
 
     /// How the wait of `id` ended, or when it will.
-    pub fn due(&mut self, now: u64, id: u64) -> Result<Fate, u64> {
+    pub(crate) fn due(&mut self, now: u64, id: u64) -> Result<Fate, u64> {
         self.settle(now);
         match self.fates.get(&id) {
             Some((_, fate)) => Ok(*fate),
@@ -350,7 +355,7 @@ impl Model {
     }
 
     /// Gives the permits or the place back.
-    pub fn cancel(&mut self, now: u64, id: u64) {
+    pub(crate) fn cancel(&mut self, now: u64, id: u64) {
         self.settle(now);
         match self.fates.remove(&id) {
             Some((permits, Fate::Served { .. })) => {
@@ -366,7 +371,7 @@ impl Model {
     }
 
     /// Fetches how the wait of `id` ended.
-    pub fn collect(&mut self, id: u64) -> Option<Result<Left, WaitError>> {
+    pub(crate) fn collect(&mut self, id: u64) -> Option<Result<Left, WaitError>> {
         let (permits, fate) = self.fates.remove(&id)?;
         Some(match fate {
             Fate::Served { .. } => Ok(self.left()),
@@ -378,7 +383,7 @@ impl Model {
     }
 
     /// Keeps what was served; gives a place up.
-    pub fn abandon(&mut self, now: u64, id: u64) {
+    pub(crate) fn abandon(&mut self, now: u64, id: u64) {
         self.settle(now);
         if self.fates.remove(&id).is_none() {
             self.cancel(now, id);
@@ -386,7 +391,7 @@ impl Model {
     }
 
     /// When the head of the queue is due, or the next whole permit is there.
-    pub fn next_event(&mut self, now: u64) -> u64 {
+    pub(crate) fn next_event(&mut self, now: u64) -> u64 {
         self.settle(now);
         match self.queue.front() {
             Some(head) => self.ready(head.permits),
@@ -394,7 +399,7 @@ impl Model {
         }
     }
 
-    pub fn usage(&mut self, now: u64) -> Look {
+    pub(crate) fn usage(&mut self, now: u64) -> Look {
         self.settle(now);
         let Left { remaining, reset_after } = self.left();
         let used = saturate(&(whole(self.burst()) - &self.level).ceil());

@@ -14,10 +14,10 @@ use super::model::{Fate, Left, Look, Model, NEVER};
 const LAST: u64 = NEVER >> 2;
 
 /// A step of a script, as raw numbers: what to do, and two sizes.
-pub type Step = (u8, u64, u64);
+pub(crate) type Step = (u8, u64, u64);
 
 /// Quotas around all the edges: non-dividing, tiny, huge, unlimited.
-pub fn quota_of(kind: u8, a: u64, b: u64) -> Quota {
+pub(crate) fn quota_of(kind: u8, a: u64, b: u64) -> Quota {
     let nanos = Duration::from_nanos;
     match kind % 10 {
         0 => Quota::per_second(a % 100 + 1),
@@ -35,15 +35,15 @@ pub fn quota_of(kind: u8, a: u64, b: u64) -> Quota {
 }
 
 /// Quotas of everyday size.
-pub fn usual_quota_of(kind: u8, a: u64, b: u64) -> Quota {
+pub(crate) fn usual_quota_of(kind: u8, a: u64, b: u64) -> Quota {
     quota_of([0, 1, 2, 3, 4, 8][usize::from(kind % 6)], a, b)
 }
 
 /// What happened, for bounds that are checked afterwards.
 #[derive(Debug, Default)]
-pub struct Record {
+pub(crate) struct Record {
     /// When how many permits were admitted.
-    pub grants: Vec<(u64, u64)>,
+    pub(crate) grants: Vec<(u64, u64)>,
 }
 
 struct Held<'a> {
@@ -62,7 +62,7 @@ struct Run<'a> {
 }
 
 /// Runs `steps` against a bucket and the model; panics where they differ.
-pub fn run(
+pub(crate) fn run(
     quota: Quota,
     max_waiters: usize,
     steps: &[Step],
