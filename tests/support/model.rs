@@ -25,8 +25,8 @@ struct Waiter {
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Served at this time.
-    Served { at: u64 },
+    /// Served.
+    Served,
     /// It came to nothing.
     Failed(WaitError),
 }
@@ -106,10 +106,6 @@ impl Model {
         self.latest
     }
 
-    pub(crate) fn allowed(&self) -> u64 {
-        self.allowed
-    }
-
     /// Whether the debt outlasts the clock: then some numbers are no longer told apart.
     pub(crate) fn is_lost(&self) -> bool {
         self.ready(0) == NEVER
@@ -162,7 +158,7 @@ impl Model {
             self.take(head.permits);
             self.allowed = self.allowed.saturating_add(head.permits);
             self.queue.pop_front();
-            self.fates.insert(head.id, (head.permits, Fate::Served { at: due }));
+            self.fates.insert(head.id, (head.permits, Fate::Served));
         }
         self.flow(self.latest);
     }
@@ -331,7 +327,7 @@ impl Model {
         if self.queue.is_empty() && ready <= self.latest {
             self.take(permits);
             self.allowed = self.allowed.saturating_add(permits);
-            self.fates.insert(id, (permits, Fate::Served { at: self.latest }));
+            self.fates.insert(id, (permits, Fate::Served));
             return Ok(id);
         }
         if ready > deadline || ready == NEVER {
@@ -358,7 +354,7 @@ impl Model {
     pub(crate) fn cancel(&mut self, now: u64, id: u64) {
         self.settle(now);
         match self.fates.remove(&id) {
-            Some((permits, Fate::Served { .. })) => {
+            Some((permits, Fate::Served)) => {
                 self.allowed = self.allowed.saturating_sub(permits);
                 self.credit(now, permits);
             }
@@ -374,7 +370,7 @@ impl Model {
     pub(crate) fn collect(&mut self, id: u64) -> Option<Result<Left, WaitError>> {
         let (permits, fate) = self.fates.remove(&id)?;
         Some(match fate {
-            Fate::Served { .. } => Ok(self.left()),
+            Fate::Served => Ok(self.left()),
             Fate::Failed(error) => {
                 self.denied = self.denied.saturating_add(permits);
                 Err(error)
