@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tollgate::{
-    CarryOver, FixedWindowLimiter, IntervalTokenBucket, LeasedTokenBucket, ManualClock, Quota,
-    RateLimiter, Rejection, SlidingWindowLimiter, StrictLimiter, Timestamp, TokenBucket,
+    CarryOver, Composite, FixedWindowLimiter, IntervalTokenBucket, LeasedTokenBucket, ManualClock,
+    Quota, RateLimiter, Rejection, SlidingWindowLimiter, StrictLimiter, Timestamp, TokenBucket,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -109,6 +109,21 @@ fn waits_for_the_whole_burst_are_quoted_with_what_they_waste() {
     let quoted = waits.each_ref().map(|wait| wait.delay().as_nanos());
     assert_eq!(quoted, [4, 8, 12, 16]);
     assert_eq!(limiter.delay_for(1), Ok(Duration::from_nanos(20)));
+}
+
+#[test]
+fn a_queue_that_was_served_at_once_leaves_no_booking_behind() {
+    let clock = ManualClock::new();
+    let limits = [("only", Quota::per_second(10))];
+    let limiter = Composite::builder_of(limits).unwrap().clock(clock).build().unwrap();
+    assert_eq!(limiter.drain(), 10);
+    let waiter = limiter.reserve(5).unwrap();
+    limiter.reset();
+    assert_eq!(waiter.delay(), Duration::ZERO);
+    assert_eq!(limiter.drain(), 5);
+    let first = limiter.reserve(1).unwrap();
+    let second = limiter.reserve(1).unwrap();
+    assert_eq!((first.delay(), second.delay()), (SECOND / 10, SECOND / 5));
 }
 
 #[test]

@@ -473,7 +473,7 @@ impl<A: Algorithm> Core<A> {
         for (ticket, at) in due {
             self.queue.set_due(ticket, at, wakers);
         }
-        self.booked = Some((state, at));
+        self.booked = (!self.queue.is_empty()).then_some((state, at));
     }
 
     /// When `permits` can be had behind all who wait.
