@@ -31,6 +31,8 @@ pub(crate) struct Queue {
     next: u64,
     /// Sum of the waiting permits.
     permits: u128,
+    /// The most that one has asked for since the queue was empty.
+    widest: u64,
 }
 
 /// Wakers to be called once the lock is released.
@@ -65,9 +67,14 @@ impl Queue {
         self.permits
     }
 
+    pub(crate) fn widest(&self) -> u64 {
+        self.widest
+    }
+
     pub(crate) fn push(&mut self, permits: u64, due: Timestamp, deadline: Timestamp) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
+        self.widest = if self.is_empty() { permits } else { self.widest.max(permits) };
         self.permits += u128::from(permits);
         self.waiting.insert(ticket, Waiter { permits, due, deadline, waker: None });
         ticket

@@ -28,7 +28,7 @@ pub(super) fn buckets(quota: Quota, clock: &ManualClock) -> Vec<Named> {
     let locked = TokenBucket::builder(quota).clock(clock()).build().unwrap();
     let atomic = TokenBucket::builder(quota).clock(clock()).build_atomic().unwrap();
     let limits = [("one", quota), ("same", quota)];
-    let composite = Composite::builder_of(limits).unwrap().clock(clock()).build().unwrap();
+    let composite = Composite::builder_of(limits).clock(clock()).build().unwrap();
     vec![
         ("token bucket", Box::new(locked)),
         ("atomic token bucket", Box::new(atomic)),

@@ -22,7 +22,7 @@ fn bug_09_idle_time_is_paid_at_the_old_rate() {
         assert_eq!(limiter.usage().remaining, 10, "{name}");
     }
     let (old, new) = (Quota::per_second(10).burst(100), Quota::per_second(1000).burst(100));
-    let limiter = Composite::builder_of([("a", old)]).unwrap();
+    let limiter = Composite::builder_of([("a", old)]);
     let limiter = limiter.clock(clock.clone()).build().unwrap();
     limiter.drain();
     clock.advance(SECOND);
@@ -137,7 +137,7 @@ fn bug_33_what_fails_changes_nothing() {
         assert_eq!(limiter.usage(), before, "{name}");
     }
     let limits = [("a", Quota::per_hour(10)), ("b", Quota::per_hour(5))];
-    let limiter = Composite::builder_of(limits).unwrap().clock(clock).build().unwrap();
+    let limiter = Composite::builder_of(limits).clock(clock).build().unwrap();
     assert!(limiter.allow_n(3));
     let before = limiter.usage_each();
     let bad = [("a", Quota::per_hour(99)), ("b", Quota::per_hour(0))];

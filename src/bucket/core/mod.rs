@@ -15,6 +15,9 @@ use crate::algorithm::Algorithm;
 use crate::wait::queue::{Queue, Ticket, Wakers};
 use crate::{CarryOver, DebtTooLarge, Grant, Rejection, Timestamp, Usage, WaitError};
 
+/// The latest time that counts: "never" must stay ahead.
+const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
+
 #[derive(Debug)]
 pub(crate) struct Core<A: Algorithm> {
     pub(crate) rule: A,
@@ -41,7 +44,7 @@ impl<A: Algorithm> Core<A> {
         Self {
             rule,
             state,
-            latest: now,
+            latest: now.min(LAST),
             open_and_idle: true,
             allowed: 0,
             denied: 0,
@@ -54,13 +57,19 @@ impl<A: Algorithm> Core<A> {
         }
     }
 
+    /// Moves on to `now`.
+    #[inline]
+    fn see(&mut self, now: Timestamp) {
+        self.latest = self.latest.max(now.min(LAST));
+    }
+
     /// Takes `permits` if they are there and nobody waits: the hot path. A `false` decides nothing.
     #[inline]
     pub(crate) fn allow_if_idle(&mut self, now: Timestamp, permits: u64) -> bool {
         if !self.open_and_idle {
             return false;
         }
-        self.latest = self.latest.max(now);
+        self.see(now);
         self.take_if_ready(permits)
     }
 
@@ -261,7 +270,7 @@ impl<A: Algorithm> Core<A> {
     /// Moves on to `now` and serves all who are due.
     #[inline]
     fn settle(&mut self, now: Timestamp, wakers: &mut Wakers) {
-        self.latest = self.latest.max(now);
+        self.see(now);
         if !self.open_and_idle {
             self.serve(wakers);
         }
@@ -285,13 +294,16 @@ impl<A: Algorithm> Core<A> {
         Grant { permits, remaining: self.remaining(), reset_after: full - self.latest }
     }
 
-    /// The first time at which one permit could be had by anyone, as far as is known now.
+    /// The first time at which one permit could be had by anyone, as far as is known now; zero if
+    /// that has come: a clock may step back behind it.
     pub(crate) fn earliest(&self) -> Timestamp {
-        match self.queue.head() {
+        let earliest = match self.queue.head() {
             _ if self.closed => Timestamp::ZERO,
-            Some((_, waiter)) => waiter.due,
+            // It makes room by being served, or by giving up.
+            Some((_, waiter)) => waiter.due.min(waiter.deadline),
             None => self.rule.ready_at(&self.state, self.latest, 1),
-        }
+        };
+        if earliest > self.latest { earliest } else { Timestamp::ZERO }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::{Core, saturate};
+use super::Core;
 use crate::algorithm::Algorithm;
 use crate::wait::queue::{Ticket, Wakers};
 use crate::{Grant, Timestamp, WaitError};
@@ -111,7 +111,7 @@ impl<A: Algorithm> Core<A> {
         if self.departures > 0 {
             self.retime(wakers);
         }
-        self.queue.get(ticket).map_or(self.latest, |waiter| waiter.due)
+        self.queue.get(ticket).map_or(now, |waiter| waiter.due)
     }
 
     /// Whether `ticket` was served and not fetched yet.
@@ -133,6 +133,10 @@ impl<A: Algorithm> Core<A> {
                 self.refund(now, permits, wakers);
             }
         } else if self.queue.remove(ticket).is_some() {
+            if self.queue.head().is_none_or(|(head, _)| ticket < head) {
+                // Whoever moves up to the head can't have been served before.
+                self.served_until = self.latest;
+            }
             self.booked = None;
             self.departures += 1;
             self.settle(now, wakers);
@@ -151,6 +155,8 @@ impl<A: Algorithm> Core<A> {
             if due > deadline && deadline < self.latest {
                 let late = WaitError::Timeout { retry_after: due - self.latest };
                 self.queue.finish(ticket, Err(late), wakers);
+                // It was in the way until then.
+                self.served_until = self.served_until.max(deadline);
                 self.booked = None;
                 self.departures += 1;
                 continue;
@@ -196,7 +202,7 @@ impl<A: Algorithm> Core<A> {
         for (ticket, at) in due {
             self.queue.set_due(ticket, at, wakers);
         }
-        self.booked = Some((state, at));
+        self.booked = (!self.queue.is_empty()).then_some((state, at));
     }
 
     /// When `permits` can be had behind all who wait.
@@ -204,12 +210,12 @@ impl<A: Algorithm> Core<A> {
         if self.queue.is_empty() {
             return self.rule.ready_at(&self.state, self.latest, permits);
         }
-        if A::CUMULATIVE {
-            let ahead = self.queue.permits() + u128::from(permits);
-            return self
-                .rule
-                .ready_at(&self.state, self.served_until, saturate(ahead))
-                .max(self.latest);
+        let total = self.queue.permits() + u128::from(permits);
+        if A::CUMULATIVE
+            && self.is_lossless(self.queue.widest().max(permits))
+            && let Ok(total) = u64::try_from(total)
+        {
+            return self.rule.ready_at(&self.state, self.served_until, total).max(self.latest);
         }
         if self.booked.is_none() {
             // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
@@ -224,5 +230,14 @@ impl<A: Algorithm> Core<A> {
             Some((state, at)) => self.rule.ready_at(state, (*at).max(self.latest), permits),
             None => Timestamp::MAX,
         }
+    }
+
+    /// Whether a wait for `permits` wastes nothing. One for all of the burst ends up to a nanosecond
+    /// after the bucket was full, unless permits come at whole nanoseconds.
+    fn is_lossless(&self, permits: u64) -> bool {
+        let quota = self.rule.quota();
+        let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());
+        period.is_multiple_of(rate)
+            || u128::from(permits) + rate.div_ceil(period) <= self.rule.limit().into()
     }
 }

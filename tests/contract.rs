@@ -1,0 +1,117 @@
+//! What the types promise, whatever they do: threads, trait objects, errors.
+
+use std::error::Error;
+use std::fmt::{Debug, Display};
+use std::sync::Arc;
+
+use tollgate::algorithm::{
+    AllOf, FixedWindow, GreedyRefill, IntervalRefill, Level, SlidingWindow, StrictWindow,
+};
+use tollgate::wait::{Acquire, AcquireOwned, Joined, Progress, Ticket, WaitQueue};
+use tollgate::{
+    AtomicTokenBucket, Builder, CancelToken, CarryOver, Clock, Composite, DebtTooLarge,
+    FixedWindowLimiter, Grant, IntervalTokenBucket, Jitter, LeasedTokenBucket, ManualClock,
+    MonotonicClock, ParseQuotaError, Quota, QuotaError, RateLimiter, Rejection, Reservation,
+    SlidingWindowLimiter, StrictLimiter, Timer, Timestamp, TokenBucket, Usage, WaitError,
+};
+
+fn shared<T: Send + Sync + Unpin + Debug>() {}
+fn owned<T: Send + Sync + Unpin + 'static>() {}
+fn value<T: Copy + Eq + Debug + Send + Sync + 'static>() {}
+fn error<T: Error + Display + Clone + Eq + Send + Sync + 'static>() {}
+fn limiter<T: RateLimiter + WaitQueue + Debug + Unpin + 'static>() {}
+fn sent<T: Send>(_: &T) {}
+
+/// A timer that is never there.
+struct Never;
+impl Timer for Never {
+    fn sleep(&self, _: std::time::Duration) -> Option<tollgate::Sleep> {
+        None
+    }
+}
+
+#[test]
+fn limiters_are_shared_between_threads() {
+    limiter::<TokenBucket>();
+    limiter::<IntervalTokenBucket>();
+    limiter::<FixedWindowLimiter>();
+    limiter::<SlidingWindowLimiter>();
+    limiter::<StrictLimiter>();
+    limiter::<Composite>();
+    limiter::<AtomicTokenBucket>();
+    owned::<TokenBucket<Arc<dyn Clock>>>();
+    shared::<LeasedTokenBucket>();
+    shared::<Builder<GreedyRefill>>();
+    shared::<Reservation<'_>>();
+    owned::<CancelToken>();
+    owned::<ManualClock>();
+    owned::<MonotonicClock>();
+    owned::<Ticket>();
+    owned::<Joined>();
+    owned::<Progress>();
+}
+
+#[test]
+fn rules_are_values() {
+    shared::<GreedyRefill>();
+    shared::<IntervalRefill>();
+    shared::<FixedWindow>();
+    shared::<SlidingWindow>();
+    shared::<StrictWindow>();
+    shared::<AllOf<StrictWindow>>();
+    value::<Level>();
+    value::<Quota>();
+    value::<Timestamp>();
+    value::<Grant>();
+    value::<Usage>();
+    value::<CarryOver>();
+    value::<Jitter>();
+}
+
+#[test]
+fn errors_are_errors() {
+    error::<QuotaError>();
+    error::<ParseQuotaError>();
+    error::<Rejection>();
+    error::<WaitError>();
+    error::<DebtTooLarge>();
+    let told: Box<dyn Error + Send + Sync> = Box::new(QuotaError::ZeroRate);
+    assert!(told.to_string().contains("rate is zero"));
+}
+
+#[test]
+fn futures_can_be_sent_and_moved() {
+    fn future<T: Future + Send + Unpin>() {}
+    fn spawned<T: Future + Send + 'static>() {}
+    future::<Acquire<'_>>();
+    future::<AcquireOwned>();
+    spawned::<AcquireOwned>();
+
+    let bucket = TokenBucket::new(Quota::per_second(1)).expect("a valid quota");
+    sent(&bucket.acquire_with(1, &Never));
+    let reservation = bucket.reserve(1).expect("one is there");
+    sent(&reservation.wait_with(&Never));
+}
+
+#[test]
+fn traits_are_object_safe() {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+    let bucket = TokenBucket::builder(Quota::per_second(3)).clock(clock).build();
+    let shared: Arc<dyn RateLimiter> = Arc::new(bucket.expect("a valid quota"));
+    let borrowed: &dyn RateLimiter = &*shared;
+    let boxed: Box<dyn RateLimiter> = Box::new(Arc::clone(&shared));
+    assert!(shared.allow() && borrowed.allow() && boxed.allow());
+    assert!(!shared.allow(), "all three were the same bucket");
+    let queue: &dyn WaitQueue = shared.queue();
+    assert_eq!(queue.now(), Timestamp::ZERO);
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn tokio_futures_can_be_sent() {
+    let bucket = Arc::new(TokenBucket::new(Quota::per_second(1)).expect("a valid quota"));
+    sent(&bucket.acquire(1));
+    sent(&Arc::clone(&bucket).acquire_owned(1));
+    owned::<tollgate::TokioTimer>();
+    owned::<tollgate::TokioClock>();
+}

@@ -1,0 +1,12 @@
+//! Properties that hold whatever is asked, in whichever order.
+
+mod bounds;
+mod leased;
+#[path = "../support/model.rs"]
+mod model;
+#[path = "../support/script.rs"]
+mod script;
+mod scripts;
+mod timeline;
+mod twin;
+mod windows;
