@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use tollgate::{Composite, ManualClock, Quota, RateLimiter, Sleep, Timer, TokenBucket, WaitError};
+use tollgate::{Composite, ManualClock, Quota, RateLimiter, Sleep, Timer, WaitError};
 
 use super::limiters::{all, buckets};
 
@@ -107,7 +107,8 @@ fn bug_19_who_is_held_or_forgotten_stalls_nobody() {
 #[tokio::test(start_paused = true)]
 async fn bug_19_a_future_that_lost_a_race_stalls_nobody() {
     let clock = tollgate::TokioClock::new();
-    let limiter = TokenBucket::builder(Quota::per_second(1)).clock(clock).build().unwrap();
+    let limiter =
+        tollgate::TokenBucket::builder(Quota::per_second(1)).clock(clock).build().unwrap();
     limiter.acquire(1).await.unwrap();
     let start = tokio::time::Instant::now();
     let mut held = limiter.acquire(1);
