@@ -200,9 +200,10 @@ impl Model {
 
     fn reset_after(&self) -> Duration {
         let missing = whole(self.burst()) - &self.level;
-        let nanos = match self.quota.is_unlimited() {
-            true => 0,
-            false => saturate(&(missing / rate(self.quota)).ceil()),
+        let nanos = if self.quota.is_unlimited() {
+            0
+        } else {
+            saturate(&(missing / rate(self.quota)).ceil())
         };
         Duration::from_nanos(nanos.min(NEVER - self.latest))
     }
