@@ -1,6 +1,9 @@
 //! One suite of checks for every limiter: a failure names both, as `strict::retry_after_is_exact`.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-#![allow(clippy::unchecked_time_subtraction, reason = "an underflow is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::unchecked_time_subtraction,
+    reason = "what fails here is a failed test"
+)]
 
 #[path = "support/checks/mod.rs"]
 mod checks;

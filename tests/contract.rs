@@ -20,10 +20,13 @@ fn owned<T: Send + Sync + Unpin + 'static>() {}
 fn value<T: Copy + Eq + Debug + Send + Sync + 'static>() {}
 fn error<T: Error + Display + Clone + Eq + Send + Sync + 'static>() {}
 fn limiter<T: RateLimiter + WaitQueue + Debug + Unpin + 'static>() {}
+fn future<T: Future + Send + Unpin>() {}
+fn spawned<T: Future + Send + 'static>() {}
 fn sent<T: Send>(_: &T) {}
 
-/// A timer that is never there.
+/// A timer that is never asked.
 struct Never;
+
 impl Timer for Never {
     fn sleep(&self, _: std::time::Duration) -> Option<tollgate::Sleep> {
         None
@@ -81,8 +84,6 @@ fn errors_are_errors() {
 
 #[test]
 fn futures_can_be_sent_and_moved() {
-    fn future<T: Future + Send + Unpin>() {}
-    fn spawned<T: Future + Send + 'static>() {}
     future::<Acquire<'_>>();
     future::<AcquireOwned>();
     spawned::<AcquireOwned>();

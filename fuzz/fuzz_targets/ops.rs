@@ -1,6 +1,8 @@
 //! Random scripts of verbs: each kind of token bucket must answer what the model answers.
 #![no_main]
 
+#[path = "../../tests/support/level.rs"]
+mod level;
 #[path = "../../tests/support/model.rs"]
 mod model;
 #[path = "../../tests/support/script.rs"]

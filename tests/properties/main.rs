@@ -2,6 +2,8 @@
 
 mod bounds;
 mod leased;
+#[path = "../support/level.rs"]
+mod level;
 #[path = "../support/model.rs"]
 mod model;
 #[path = "../support/script.rs"]

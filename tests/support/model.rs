@@ -6,13 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use num_bigint::BigInt;
-use num_rational::BigRational;
-use num_traits::{ToPrimitive, Zero};
 use tollgate::{CarryOver, DebtTooLarge, Quota, Rejection, WaitError};
 
-/// The end of time: "never".
-pub(crate) const NEVER: u64 = u64::MAX;
+pub(crate) use super::level::{Level, NEVER};
 
 /// One who waits.
 #[derive(Clone, Copy, Debug)]
@@ -53,10 +49,7 @@ pub(crate) struct Look {
 /// A token bucket with a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    quota: Quota,
-    /// Permits there are at `at`; negative is debt.
-    level: BigRational,
-    at: u64,
+    level: Level,
     latest: u64,
     closed: bool,
     allowed: u64,
@@ -67,26 +60,11 @@ pub(crate) struct Model {
     next: u64,
 }
 
-fn whole(permits: u64) -> BigRational {
-    BigRational::from_integer(BigInt::from(permits))
-}
-
-fn saturate(value: &BigRational) -> u64 {
-    value.to_integer().to_u64().unwrap_or(u64::MAX)
-}
-
-/// Permits per nanosecond.
-fn rate(quota: Quota) -> BigRational {
-    BigRational::new(quota.permits().into(), quota.period().as_nanos().into())
-}
-
 impl Model {
     /// A full bucket.
     pub(crate) fn new(quota: Quota, now: u64, max_waiters: usize) -> Self {
         Self {
-            quota,
-            level: whole(quota.burst_size()),
-            at: now,
+            level: Level::full(quota, now),
             latest: now,
             closed: false,
             allowed: 0,
@@ -99,7 +77,7 @@ impl Model {
     }
 
     pub(crate) fn quota(&self) -> Quota {
-        self.quota
+        self.level.quota
     }
 
     pub(crate) fn latest(&self) -> u64 {
@@ -108,43 +86,14 @@ impl Model {
 
     /// Whether the debt outlasts the clock: then some numbers are no longer told apart.
     pub(crate) fn is_lost(&self) -> bool {
-        self.ready(0) == NEVER
-    }
-
-    fn burst(&self) -> u64 {
-        self.quota.burst_size()
-    }
-
-    /// The first nanosecond from `at` with `permits` there.
-    fn ready(&self, permits: u64) -> u64 {
-        let missing = whole(permits) - &self.level;
-        if self.quota.is_unlimited() || missing <= BigRational::zero() {
-            return self.at;
-        }
-        let nanos = (missing / rate(self.quota)).ceil().to_integer();
-        (nanos + BigInt::from(self.at)).to_u64().unwrap_or(NEVER)
-    }
-
-    /// Lets time pass with nobody served.
-    fn flow(&mut self, until: u64) {
-        if until > self.at {
-            let inflow = rate(self.quota) * whole(until - self.at);
-            self.level = (&self.level + inflow).min(whole(self.burst()));
-            self.at = until;
-        }
-    }
-
-    fn take(&mut self, permits: u64) {
-        if !self.quota.is_unlimited() {
-            self.level -= whole(permits);
-        }
+        self.level.ready(0) == NEVER
     }
 
     /// Moves on to `now`; an earlier one is no move.
     pub(crate) fn settle(&mut self, now: u64) {
         self.latest = self.latest.max(now);
         while let Some(head) = self.queue.front().copied() {
-            let due = self.ready(head.permits);
+            let due = self.level.ready(head.permits);
             if due > head.deadline && head.deadline < self.latest {
                 self.queue.pop_front();
                 let retry_after = Duration::from_nanos(due.saturating_sub(self.latest));
@@ -154,13 +103,13 @@ impl Model {
             if due > self.latest {
                 break;
             }
-            self.flow(due);
-            self.take(head.permits);
+            self.level.flow(due);
+            self.level.take(head.permits);
             self.allowed = self.allowed.saturating_add(head.permits);
             self.queue.pop_front();
             self.fates.insert(head.id, (head.permits, Fate::Served));
         }
-        self.flow(self.latest);
+        self.level.flow(self.latest);
     }
 
     fn fail(&mut self, waiter: Waiter, error: WaitError) {
@@ -172,12 +121,12 @@ impl Model {
         let mut future = self.clone();
         let mut dues = BTreeMap::new();
         for waiter in &self.queue {
-            let due = future.ready(waiter.permits);
-            future.flow(due);
-            future.take(waiter.permits);
+            let due = future.level.ready(waiter.permits);
+            future.level.flow(due);
+            future.level.take(waiter.permits);
             dues.insert(waiter.id, due);
         }
-        (dues, future.ready(permits))
+        (dues, future.level.ready(permits))
     }
 
     /// When `permits` can be had behind the queue.
@@ -186,30 +135,15 @@ impl Model {
         if self.closed {
             return Err(Rejection::Closed);
         }
-        if permits > self.burst() {
-            let burst = self.burst();
+        if permits > self.level.burst() {
+            let burst = self.level.burst();
             return Err(Rejection::ExceedsBurst { requested: permits, burst, limit: 0 });
         }
         Ok(self.plan(permits).1)
     }
 
-    fn remaining(&self) -> u64 {
-        let level = self.level.floor();
-        if level < BigRational::zero() { 0 } else { saturate(&level) }
-    }
-
-    fn reset_after(&self) -> Duration {
-        let missing = whole(self.burst()) - &self.level;
-        let nanos = if self.quota.is_unlimited() {
-            0
-        } else {
-            saturate(&(missing / rate(self.quota)).ceil())
-        };
-        Duration::from_nanos(nanos.min(NEVER - self.latest))
-    }
-
     fn left(&self) -> Left {
-        Left { remaining: self.remaining(), reset_after: self.reset_after() }
+        Left { remaining: self.level.remaining(), reset_after: self.level.reset_after() }
     }
 
     pub(crate) fn try_acquire(&mut self, now: u64, permits: u64) -> Result<Left, Rejection> {
@@ -217,7 +151,7 @@ impl Model {
             if ready <= self.latest && self.queue.is_empty() {
                 return Ok(());
             }
-            let available = if self.queue.is_empty() { self.remaining() } else { 0 };
+            let available = if self.queue.is_empty() { self.level.remaining() } else { 0 };
             let retry_after = Duration::from_nanos(ready.saturating_sub(self.latest));
             Err(Rejection::Denied { retry_after, available, limit: 0 })
         });
@@ -225,7 +159,7 @@ impl Model {
             self.denied = self.denied.saturating_add(permits);
             return Err(rejection);
         }
-        self.take(permits);
+        self.level.take(permits);
         self.allowed = self.allowed.saturating_add(permits);
         Ok(self.left())
     }
@@ -240,8 +174,8 @@ impl Model {
         if self.closed || !self.queue.is_empty() {
             return 0;
         }
-        let taken = permits.min(self.remaining());
-        self.take(taken);
+        let taken = permits.min(self.level.remaining());
+        self.level.take(taken);
         self.allowed = self.allowed.saturating_add(taken);
         taken
     }
@@ -249,8 +183,8 @@ impl Model {
     pub(crate) fn consume(&mut self, now: u64, permits: u64) -> Result<Duration, DebtTooLarge> {
         self.settle(now);
         let before = self.level.clone();
-        self.take(permits);
-        let paid = self.ready(0);
+        self.level.take(permits);
+        let paid = self.level.ready(0);
         if paid == NEVER {
             self.level = before;
             return Err(DebtTooLarge { permits });
@@ -261,13 +195,13 @@ impl Model {
 
     pub(crate) fn credit(&mut self, now: u64, permits: u64) {
         self.settle(now);
-        self.level = (&self.level + whole(permits)).min(whole(self.burst()));
+        self.level.put(permits);
         self.settle(now);
     }
 
     pub(crate) fn reset(&mut self, now: u64) {
         self.settle(now);
-        self.level = whole(self.burst());
+        self.level.fill();
         self.settle(now);
     }
 
@@ -281,21 +215,8 @@ impl Model {
 
     pub(crate) fn set_quota(&mut self, now: u64, quota: Quota, how: CarryOver) {
         self.settle(now);
-        let (old, new) = (whole(self.burst()), whole(quota.burst_size()));
-        let used = &old - &self.level;
-        let used = match how {
-            CarryOver::Proportional => used * &new / old,
-            CarryOver::Keep => used + &new - old,
-            CarryOver::AddDifference if new < old => used + &new - old,
-            CarryOver::AddDifference => used,
-            _ => BigRational::zero(),
-        };
-        // A level is a multiple of what the smallest step of the new rate is made of.
-        let grain = BigRational::from_integer(rate(quota).denom().clone());
-        let used = (used.max(BigRational::zero()) * &grain).ceil() / grain;
-        self.level = if quota.is_unlimited() { new } else { new - used };
-        self.quota = quota;
-        let burst = self.burst();
+        self.level.set_quota(quota, how);
+        let burst = self.level.burst();
         for waiter in std::mem::take(&mut self.queue) {
             if waiter.permits > burst {
                 let requested = waiter.permits;
@@ -326,7 +247,7 @@ impl Model {
         let id = self.next;
         self.next += 1;
         if self.queue.is_empty() && ready <= self.latest {
-            self.take(permits);
+            self.level.take(permits);
             self.allowed = self.allowed.saturating_add(permits);
             self.fates.insert(id, (permits, Fate::Served));
             return Ok(id);
@@ -391,18 +312,17 @@ impl Model {
     pub(crate) fn next_event(&mut self, now: u64) -> u64 {
         self.settle(now);
         match self.queue.front() {
-            Some(head) => self.ready(head.permits),
-            None => self.ready(self.remaining().saturating_add(1)),
+            Some(head) => self.level.ready(head.permits),
+            None => self.level.ready(self.level.remaining().saturating_add(1)),
         }
     }
 
     pub(crate) fn usage(&mut self, now: u64) -> Look {
         self.settle(now);
         let Left { remaining, reset_after } = self.left();
-        let used = saturate(&(whole(self.burst()) - &self.level).ceil());
         Look {
-            limit: self.burst(),
-            used,
+            limit: self.level.burst(),
+            used: self.level.used(),
             remaining,
             reset_after,
             allowed: self.allowed,

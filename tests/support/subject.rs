@@ -17,6 +17,7 @@ pub(crate) const LIMIT: u64 = 10;
 pub(crate) const NANO: Duration = Duration::from_nanos(1);
 
 /// How a limiter differs from the others by design.
+#[allow(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caps {
     /// Counts what it allowed and denied.
@@ -51,6 +52,7 @@ pub(crate) struct Subject {
 }
 
 /// What a subject is built with.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     pub(crate) quota: Quota,
     pub(crate) max_waiters: usize,
