@@ -16,6 +16,8 @@ mod contestants;
 mod pool;
 #[path = "support/race.rs"]
 mod race;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/ratios.rs"]
 mod ratios;
 #[path = "support/table.rs"]

@@ -27,7 +27,7 @@ pub(crate) enum Answer {
 /// More than any run takes away beyond the refill, and the most governor can say.
 const BURST: u32 = u32::MAX;
 const PER_SECOND: u32 = 1_000_000_000;
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 impl Answer {
     fn is_allowed(self) -> bool {
@@ -44,7 +44,7 @@ impl Answer {
 
 /// Our limiters and all peers, ready to answer so.
 pub(crate) fn limiters(answer: Answer) -> Vec<Contestant> {
-    let mut all = ours("mono", MonotonicClock::new(), answer);
+    let mut all = ours("mono", &MonotonicClock::new(), answer);
     for batch in [64, 256] {
         all.push(leased(batch, answer));
     }
@@ -54,7 +54,7 @@ pub(crate) fn limiters(answer: Answer) -> Vec<Contestant> {
     all.push(tokio_rate_limit(answer));
     #[cfg(feature = "quanta")]
     {
-        all.extend(ours("tsc", tollgate::FastClock::new(), answer));
+        all.extend(ours("tsc", &tollgate::FastClock::new(), answer));
         all.push(governor("governor tsc", governor_clock::QuantaClock::default(), answer));
     }
     all
@@ -65,6 +65,7 @@ pub(crate) fn floors() -> Vec<Contestant> {
     let mut all = vec![
         floor_of_clock("clock mono", MonotonicClock::new()),
         floor_of_lock("clock + lock mono", MonotonicClock::new()),
+        floor_of_swap("clock + swap mono", MonotonicClock::new()),
         lock(),
         compare_and_swap(),
     ];
@@ -72,12 +73,13 @@ pub(crate) fn floors() -> Vec<Contestant> {
     {
         all.push(floor_of_clock("clock tsc", tollgate::FastClock::new()));
         all.push(floor_of_lock("clock + lock tsc", tollgate::FastClock::new()));
+        all.push(floor_of_swap("clock + swap tsc", tollgate::FastClock::new()));
     }
     all
 }
 
 /// The locked and the lock-free bucket on one clock.
-fn ours<C: Clock + Clone>(clock_name: &str, clock: C, answer: Answer) -> Vec<Contestant> {
+fn ours<C: Clock + Clone>(clock_name: &str, clock: &C, answer: Answer) -> Vec<Contestant> {
     let builder = || TokenBucket::builder(answer.quota(1)).clock(clock.clone());
     let locked = builder().build().expect("a valid quota");
     let atomic = builder().build_atomic().expect("a quota that fits a word");
@@ -195,8 +197,25 @@ fn lock() -> Contestant {
 fn compare_and_swap() -> Contestant {
     let word = Arc::new(AtomicU64::new(0));
     Contestant::new("compare-and-swap", true, move || {
-        let old = word.load(Ordering::Acquire);
-        black_box(word.compare_exchange(old, old + 1, Ordering::AcqRel, Ordering::Relaxed)).is_ok()
-            || old > 0
+        swap(&word, 1);
+        true
     })
+}
+
+/// The least a lock-free limiter can do.
+fn floor_of_swap(name: &'static str, clock: impl Clock) -> Contestant {
+    let word = Arc::new(AtomicU64::new(0));
+    Contestant::new(name, true, move || {
+        swap(&word, clock.now().as_nanos());
+        true
+    })
+}
+
+fn swap(word: &AtomicU64, by: u64) {
+    let mut old = word.load(Ordering::Acquire);
+    while let Err(newer) =
+        word.compare_exchange_weak(old, old.wrapping_add(by), Ordering::AcqRel, Ordering::Acquire)
+    {
+        old = newer;
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pool::{Pool, Work};
+use crate::random::Random;
 
 /// Something to measure, with a name.
 pub(crate) struct Contestant {
@@ -62,9 +63,9 @@ impl Race {
             contestants.iter().map(|one| calibrate(pool, one, length.slice)).collect();
         let mut laps: Vec<_> = contestants.iter().map(|one| (one.name, Vec::new())).collect();
         let mut order: Vec<usize> = (0..contestants.len()).collect();
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let mut random = Random::new();
         for _ in 0..length.rounds {
-            random.shuffle(&mut order);
+            shuffle(&mut order, &mut random);
             for &index in &order {
                 let one = &contestants[index];
                 let took = pool.time(one.name, &one.work, times[index]);
@@ -125,20 +126,9 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A small generator (xorshift), the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap_or(0)
-    }
-
-    fn shuffle(&mut self, order: &mut [usize]) {
-        for last in (1..order.len()).rev() {
-            order.swap(last, self.below(last + 1));
-        }
+fn shuffle(order: &mut [usize], random: &mut Random) {
+    for last in (1..order.len()).rev() {
+        let other = random.below(last as u64 + 1);
+        order.swap(last, usize::try_from(other).unwrap_or(last));
     }
 }

@@ -12,6 +12,8 @@ const ALLOWED: &[Pair] = &[
     ("TokenBucket mono", "governor mono", Target::AtMost(1.15)),
     ("Leased 64", "governor mono", Target::AtMost(0.25)),
     ("Leased 256", "governor mono", Target::AtMost(0.25)),
+    ("Atomic mono", "clock + swap mono", Target::None),
+    ("governor mono", "clock + swap mono", Target::None),
     ("Atomic mono", "ratelimit mono", Target::None),
     ("Atomic mono", "leaky-bucket", Target::None),
     ("Atomic mono", "tokio-rate-limit mono", Target::None),
@@ -21,6 +23,8 @@ const ALLOWED_TSC: &[Pair] = &[
     ("Atomic tsc", "governor tsc", Target::AtMost(0.90)),
     ("TokenBucket tsc", "clock + lock tsc", Target::AtMost(1.10)),
     ("TokenBucket tsc", "governor tsc", Target::AtMost(1.15)),
+    ("Atomic tsc", "clock + swap tsc", Target::None),
+    ("governor tsc", "clock + swap tsc", Target::None),
 ];
 
 const DENIED: &[Pair] = &[
