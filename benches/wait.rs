@@ -49,7 +49,7 @@ fn main() {
     let given = |flag: &str| args.iter().any(|arg| arg == flag);
     let only_test = given("--test") || !given("--bench");
     let size =
-        if only_test { Size { rounds: 1, divisor: 100 } } else { Size { rounds: 3, divisor: 1 } };
+        if only_test { Size { rounds: 1, divisor: 100 } } else { Size { rounds: 5, divisor: 1 } };
     waiting(size);
     cancelling(size);
     faster_than_the_timer(size);
@@ -128,10 +128,13 @@ fn used(table: &mut Table, all: &[Waiter], plan: &Plan, rounds: u32) {
     let rounds = run(all, plan, rounds);
     for (index, (name, _)) in all.iter().enumerate() {
         let share = rounds.iter().map(|all| ratio(all[index].ideal(), all[index].wall())).collect();
-        let (wall, ideal) = (rounds[0][index].wall(), rounds[0][index].ideal());
+        let figure = |of: &dyn Fn(&Outcome) -> Duration| {
+            median(rounds.iter().map(|all| of(&all[index]).as_secs_f64()).collect())
+        };
+        let (wall, ideal) = (figure(&Outcome::wall), figure(&Outcome::ideal));
         let ours = OURS.iter().any(|(our, _)| our == name);
         let target = if ours { Target::AtLeast(0.99) } else { Target::None };
-        let (wall, ideal) = (seconds(wall.as_secs_f64()), seconds(ideal.as_secs_f64()));
+        let (wall, ideal) = (seconds(wall), seconds(ideal));
         table.row(*name, wall, ideal, median(share), target);
     }
 }

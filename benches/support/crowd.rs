@@ -41,7 +41,7 @@ impl Plan {
     /// Spawns the waiters, all at once, on a runtime of two threads, and waits for all.
     pub(crate) fn run<F, W>(&self, waiter: F) -> Outcome
     where
-        F: Fn(u32, Instant) -> W,
+        F: Fn(Instant) -> W,
         W: Future<Output = ()> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,8 +57,8 @@ impl Plan {
         let left = Arc::new(AtomicU32::new(self.waiters));
         let busy = process_time();
         let start = Instant::now();
-        for (index, patience) in (0..self.waiters).zip(patience) {
-            let counted = Counted::new(Arc::clone(&joined), Box::pin(waiter(index, start)));
+        for patience in patience {
+            let counted = Counted::new(Arc::clone(&joined), Box::pin(waiter(start)));
             let (report, finish, left) = (report.clone(), finish.clone(), Arc::clone(&left));
             runtime.spawn(async move {
                 let served = match patience {

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tollgate::{AtomicTokenBucket, Quota, RateLimiter, TokenBucket};
 
@@ -19,9 +20,13 @@ pub(crate) const OURS: [Waiter; 2] = [("TokenBucket", locked), ("AtomicTokenBuck
 pub(crate) const PEERS: [Waiter; 2] = [("governor", governor), ("leaky-bucket", leaky_bucket)];
 
 fn bare(plan: &Plan) -> Outcome {
-    plan.run(|index, start| {
-        let due = start + plan.due(index);
-        async move { tokio::time::sleep_until(due.into()).await }
+    let (plan, asked) = (*plan, Arc::new(AtomicU32::new(0)));
+    plan.run(|start| {
+        let asked = Arc::clone(&asked);
+        async move {
+            let due = start + plan.due(asked.fetch_add(1, Ordering::SeqCst));
+            tokio::time::sleep_until(due.into()).await;
+        }
     })
 }
 
@@ -39,7 +44,7 @@ fn quota(plan: &Plan) -> Quota {
 
 fn ours<L: RateLimiter + 'static>(plan: &Plan, limiter: L) -> Outcome {
     let limiter = Arc::new(limiter);
-    plan.run(move |_, _: Instant| {
+    plan.run(move |_| {
         let limiter = Arc::clone(&limiter);
         async move {
             limiter.acquire(1).await.expect("an open limiter");
@@ -53,7 +58,7 @@ fn governor(plan: &Plan) -> Outcome {
         governor::Quota::per_second(non_zero(plan.per_second)).allow_burst(non_zero(plan.burst));
     let limiter =
         Arc::new(governor::RateLimiter::direct_with_clock(quota, governor::clock::MonotonicClock));
-    plan.run(move |_, _| {
+    plan.run(move |_| {
         let limiter = Arc::clone(&limiter);
         async move { limiter.until_ready().await }
     })
@@ -69,7 +74,7 @@ fn leaky_bucket(plan: &Plan) -> Outcome {
         .interval(Duration::from_millis(1))
         .build();
     let limiter = Arc::new(limiter);
-    plan.run(move |_, _| {
+    plan.run(move |_| {
         let limiter = Arc::clone(&limiter);
         async move { limiter.acquire(1).await }
     })

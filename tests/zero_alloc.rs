@@ -1,0 +1,145 @@
+//! The hot paths allocate nothing.
+
+use std::time::Duration;
+
+use tollgate::{
+    AtomicTokenBucket, Clock, Composite, FixedWindowLimiter, IntervalTokenBucket,
+    LeasedTokenBucket, ManualClock, Quota, RateLimiter, SlidingWindowLimiter, StrictLimiter,
+    TokenBucket,
+};
+
+const ROUNDS: u64 = 200;
+
+/// Enough for whatever a test takes in the rounds it shall be granted.
+const AMPLE: Quota = Quota::per_second(1_000_000);
+
+/// Used up by the first few permits.
+const SCARCE: Quota = Quota::per_hour(3);
+
+/// Runs `act` and asserts that it allocated nothing. Only this thread's allocations count.
+#[track_caller]
+fn assert_allocates_nothing(what: &str, mut act: impl FnMut()) {
+    let info = allocation_counter::measure(|| {
+        for _ in 0..ROUNDS {
+            act();
+        }
+    });
+    assert_eq!(info.count_total, 0, "{what} allocates: {info:?}");
+}
+
+/// Every hot verb on a limiter that has plenty.
+#[track_caller]
+fn assert_granting_allocates_nothing(limiter: &dyn RateLimiter) {
+    assert_allocates_nothing("allow", || assert!(limiter.allow()));
+    assert_allocates_nothing("allow_n", || assert!(limiter.allow_n(3)));
+    assert_allocates_nothing("try_acquire", || assert!(limiter.try_acquire(1).is_ok()));
+    assert_allocates_nothing("try_acquire_up_to", || assert_eq!(limiter.try_acquire_up_to(2), 2));
+    assert_allocates_nothing("usage", || assert!(limiter.usage().remaining > 0));
+    assert_allocates_nothing("consume", || assert!(limiter.consume(1).is_ok()));
+    assert_allocates_nothing("credit", || limiter.credit(1));
+    assert_allocates_nothing("delay_for", || assert!(limiter.delay_for(1).is_ok()));
+    assert_allocates_nothing("is_closed", || assert!(!limiter.is_closed()));
+}
+
+/// Every hot verb on a limiter that has nothing left.
+#[track_caller]
+fn assert_refusing_allocates_nothing(limiter: &dyn RateLimiter) {
+    while limiter.allow() {}
+    assert_allocates_nothing("allow, refused", || assert!(!limiter.allow()));
+    assert_allocates_nothing("allow_n, refused", || assert!(!limiter.allow_n(2)));
+    assert_allocates_nothing("try_acquire, refused", || assert!(limiter.try_acquire(1).is_err()));
+    assert_allocates_nothing("beyond the burst", || {
+        assert!(limiter.try_acquire(u64::MAX).is_err());
+    });
+    assert_allocates_nothing("try_acquire_up_to", || assert_eq!(limiter.try_acquire_up_to(2), 0));
+    assert_allocates_nothing("usage", || assert_eq!(limiter.usage().remaining, 0));
+    assert_allocates_nothing("delay_for", || assert!(limiter.delay_for(1).is_ok()));
+}
+
+#[test]
+fn the_counter_counts() {
+    let info = allocation_counter::measure(|| drop(std::hint::black_box(Box::new(1_u8))));
+    assert_eq!(info.count_total, 1);
+}
+
+#[test]
+fn token_bucket() {
+    assert_granting_allocates_nothing(&TokenBucket::new(AMPLE).unwrap());
+    assert_refusing_allocates_nothing(&TokenBucket::new(SCARCE).unwrap());
+}
+
+#[test]
+fn interval_token_bucket() {
+    assert_granting_allocates_nothing(&IntervalTokenBucket::new(AMPLE).unwrap());
+    assert_refusing_allocates_nothing(&IntervalTokenBucket::new(SCARCE).unwrap());
+}
+
+#[test]
+fn atomic_token_bucket() {
+    assert_granting_allocates_nothing(&AtomicTokenBucket::new(AMPLE).unwrap());
+    assert_refusing_allocates_nothing(&AtomicTokenBucket::new(SCARCE).unwrap());
+}
+
+#[test]
+fn leased_token_bucket() {
+    let ample = LeasedTokenBucket::new(AMPLE, 64).unwrap();
+    // A thread's first use of any leased bucket gives it its number.
+    assert!(ample.allow());
+    assert_granting_allocates_nothing(&ample);
+    let scarce = Quota::per_hour(1).burst(16 * 4 + 3);
+    assert_refusing_allocates_nothing(&LeasedTokenBucket::new(scarce, 4).unwrap());
+}
+
+#[test]
+fn windows() {
+    assert_granting_allocates_nothing(&FixedWindowLimiter::new(AMPLE).unwrap());
+    assert_refusing_allocates_nothing(&FixedWindowLimiter::new(SCARCE).unwrap());
+    assert_granting_allocates_nothing(&SlidingWindowLimiter::new(AMPLE).unwrap());
+    assert_refusing_allocates_nothing(&SlidingWindowLimiter::new(SCARCE).unwrap());
+}
+
+#[test]
+fn strict_window_after_it_has_warmed_up() {
+    let clock = ManualClock::new();
+    let limiter =
+        StrictLimiter::builder(Quota::per_second(1000)).clock(clock.clone()).build().unwrap();
+    // It remembers the times of grants: as many as ever fall into one period.
+    let step = || {
+        clock.advance(Duration::from_millis(2));
+        assert!(limiter.allow());
+    };
+    (0..3000).for_each(|_| step());
+    assert_allocates_nothing("allow", step);
+    assert_refusing_allocates_nothing(&StrictLimiter::new(SCARCE).unwrap());
+}
+
+#[test]
+fn composite() {
+    let limiter = Composite::of([("second", AMPLE), ("hour", Quota::per_hour(50_000))]).unwrap();
+    assert_allocates_nothing("allow", || assert!(limiter.allow()));
+    assert_allocates_nothing("allow_n", || assert!(limiter.allow_n(3)));
+    assert_allocates_nothing("try_acquire", || assert!(limiter.try_acquire(1).is_ok()));
+    let scarce = Composite::of([("second", AMPLE), ("hour", SCARCE)]).unwrap();
+    while scarce.allow() {}
+    assert_allocates_nothing("allow, refused", || assert!(!scarce.allow()));
+    assert_allocates_nothing("allow_n, refused", || assert!(!scarce.allow_n(2)));
+}
+
+#[test]
+fn clocks() {
+    let manual = ManualClock::new();
+    assert_allocates_nothing("ManualClock", || {
+        manual.advance(Duration::from_nanos(1));
+        assert!(manual.now().as_nanos() > 0);
+    });
+    #[cfg(feature = "quanta")]
+    {
+        let fast = TokenBucket::builder(AMPLE).clock(tollgate::FastClock::new()).build().unwrap();
+        assert_granting_allocates_nothing(&fast);
+    }
+    #[cfg(feature = "tokio")]
+    {
+        let tokio = TokenBucket::builder(AMPLE).clock(tollgate::TokioClock::new()).build().unwrap();
+        assert_granting_allocates_nothing(&tokio);
+    }
+}
