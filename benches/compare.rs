@@ -22,13 +22,16 @@ mod random;
 mod ratios;
 #[path = "support/table.rs"]
 mod table;
+#[path = "support/work.rs"]
+mod work;
 
 use std::time::Duration;
 
 use contestants::Answer;
 use criterion::{BenchmarkId, Criterion};
 use pool::Pool;
-use race::{Contestant, Length, Race};
+use race::{Length, Race};
+use work::Contestant;
 
 /// A situation in which contestants are measured.
 struct Scene {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tollgate::{
     AtomicTokenBucket, Clock, Composite, FixedWindowLimiter, IntervalTokenBucket,
-    LeasedTokenBucket, ManualClock, Quota, RateLimiter, SlidingWindowLimiter, StrictLimiter,
-    TokenBucket,
+    LeasedTokenBucket, ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter,
+    StrictLimiter, TokenBucket,
 };
 
 const ROUNDS: u64 = 200;
@@ -63,46 +63,50 @@ fn the_counter_counts() {
 }
 
 #[test]
-fn token_bucket() {
-    assert_granting_allocates_nothing(&TokenBucket::new(AMPLE).unwrap());
-    assert_refusing_allocates_nothing(&TokenBucket::new(SCARCE).unwrap());
+fn token_bucket() -> Result<(), QuotaError> {
+    assert_granting_allocates_nothing(&TokenBucket::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&TokenBucket::new(SCARCE)?);
+    Ok(())
 }
 
 #[test]
-fn interval_token_bucket() {
-    assert_granting_allocates_nothing(&IntervalTokenBucket::new(AMPLE).unwrap());
-    assert_refusing_allocates_nothing(&IntervalTokenBucket::new(SCARCE).unwrap());
+fn interval_token_bucket() -> Result<(), QuotaError> {
+    assert_granting_allocates_nothing(&IntervalTokenBucket::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&IntervalTokenBucket::new(SCARCE)?);
+    Ok(())
 }
 
 #[test]
-fn atomic_token_bucket() {
-    assert_granting_allocates_nothing(&AtomicTokenBucket::new(AMPLE).unwrap());
-    assert_refusing_allocates_nothing(&AtomicTokenBucket::new(SCARCE).unwrap());
+fn atomic_token_bucket() -> Result<(), QuotaError> {
+    assert_granting_allocates_nothing(&AtomicTokenBucket::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&AtomicTokenBucket::new(SCARCE)?);
+    Ok(())
 }
 
 #[test]
-fn leased_token_bucket() {
-    let ample = LeasedTokenBucket::new(AMPLE, 64).unwrap();
+fn leased_token_bucket() -> Result<(), QuotaError> {
+    let ample = LeasedTokenBucket::new(AMPLE, 64)?;
     // A thread's first use of any leased bucket gives it its number.
     assert!(ample.allow());
     assert_granting_allocates_nothing(&ample);
     let scarce = Quota::per_hour(1).burst(16 * 4 + 3);
-    assert_refusing_allocates_nothing(&LeasedTokenBucket::new(scarce, 4).unwrap());
+    assert_refusing_allocates_nothing(&LeasedTokenBucket::new(scarce, 4)?);
+    Ok(())
 }
 
 #[test]
-fn windows() {
-    assert_granting_allocates_nothing(&FixedWindowLimiter::new(AMPLE).unwrap());
-    assert_refusing_allocates_nothing(&FixedWindowLimiter::new(SCARCE).unwrap());
-    assert_granting_allocates_nothing(&SlidingWindowLimiter::new(AMPLE).unwrap());
-    assert_refusing_allocates_nothing(&SlidingWindowLimiter::new(SCARCE).unwrap());
+fn windows() -> Result<(), QuotaError> {
+    assert_granting_allocates_nothing(&FixedWindowLimiter::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&FixedWindowLimiter::new(SCARCE)?);
+    assert_granting_allocates_nothing(&SlidingWindowLimiter::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&SlidingWindowLimiter::new(SCARCE)?);
+    Ok(())
 }
 
 #[test]
-fn strict_window_after_it_has_warmed_up() {
+fn strict_window_after_it_has_warmed_up() -> Result<(), QuotaError> {
     let clock = ManualClock::new();
-    let limiter =
-        StrictLimiter::builder(Quota::per_second(1000)).clock(clock.clone()).build().unwrap();
+    let limiter = StrictLimiter::builder(Quota::per_second(1000)).clock(clock.clone()).build()?;
     // It remembers the times of grants: as many as ever fall into one period.
     let step = || {
         clock.advance(Duration::from_millis(2));
@@ -110,23 +114,25 @@ fn strict_window_after_it_has_warmed_up() {
     };
     (0..3000).for_each(|_| step());
     assert_allocates_nothing("allow", step);
-    assert_refusing_allocates_nothing(&StrictLimiter::new(SCARCE).unwrap());
+    assert_refusing_allocates_nothing(&StrictLimiter::new(SCARCE)?);
+    Ok(())
 }
 
 #[test]
-fn composite() {
-    let limiter = Composite::of([("second", AMPLE), ("hour", Quota::per_hour(50_000))]).unwrap();
+fn composite() -> Result<(), QuotaError> {
+    let limiter = Composite::of([("second", AMPLE), ("hour", Quota::per_hour(50_000))])?;
     assert_allocates_nothing("allow", || assert!(limiter.allow()));
     assert_allocates_nothing("allow_n", || assert!(limiter.allow_n(3)));
     assert_allocates_nothing("try_acquire", || assert!(limiter.try_acquire(1).is_ok()));
-    let scarce = Composite::of([("second", AMPLE), ("hour", SCARCE)]).unwrap();
+    let scarce = Composite::of([("second", AMPLE), ("hour", SCARCE)])?;
     while scarce.allow() {}
     assert_allocates_nothing("allow, refused", || assert!(!scarce.allow()));
     assert_allocates_nothing("allow_n, refused", || assert!(!scarce.allow_n(2)));
+    Ok(())
 }
 
 #[test]
-fn clocks() {
+fn clocks() -> Result<(), QuotaError> {
     let manual = ManualClock::new();
     assert_allocates_nothing("ManualClock", || {
         manual.advance(Duration::from_nanos(1));
@@ -134,12 +140,13 @@ fn clocks() {
     });
     #[cfg(feature = "quanta")]
     {
-        let fast = TokenBucket::builder(AMPLE).clock(tollgate::FastClock::new()).build().unwrap();
+        let fast = TokenBucket::builder(AMPLE).clock(tollgate::FastClock::new()).build()?;
         assert_granting_allocates_nothing(&fast);
     }
     #[cfg(feature = "tokio")]
     {
-        let tokio = TokenBucket::builder(AMPLE).clock(tollgate::TokioClock::new()).build().unwrap();
+        let tokio = TokenBucket::builder(AMPLE).clock(tollgate::TokioClock::new()).build()?;
         assert_granting_allocates_nothing(&tokio);
     }
+    Ok(())
 }

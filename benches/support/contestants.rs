@@ -1,7 +1,8 @@
 //! Who takes part: our limiters, the peers, and the floors that none can go below.
 //!
 //! Like is compared with like: every limiter gets the same rate and burst, and the name says which
-//! clock it reads. `mono` is the kernel's monotonic clock, `tsc` the CPU's counter by `quanta`.
+//! clock it reads. `mono` is the kernel's monotonic clock, `tsc` the CPU's counter by `quanta`, and
+//! `manual` one that stands still, so that what is left is the decision.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -11,9 +12,9 @@ use std::time::Duration;
 
 use governor::clock as governor_clock;
 use parking_lot::Mutex;
-use tollgate::{Clock, MonotonicClock, Quota, RateLimiter, TokenBucket};
+use tollgate::{Clock, ManualClock, MonotonicClock, Quota, RateLimiter, TokenBucket};
 
-use crate::race::Contestant;
+use crate::work::Contestant;
 
 /// Which answer is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,7 @@ pub(crate) fn limiters(answer: Answer) -> Vec<Contestant> {
     all.push(ratelimit(answer));
     all.push(leaky_bucket(answer));
     all.push(tokio_rate_limit(answer));
+    all.extend(ours("manual", &ManualClock::new(), answer));
     #[cfg(feature = "quanta")]
     {
         all.extend(ours("tsc", &tollgate::FastClock::new(), answer));
@@ -62,13 +64,14 @@ pub(crate) fn limiters(answer: Answer) -> Vec<Contestant> {
 
 /// What a decision can't do without: a clock read, a lock, a compare-and-swap.
 pub(crate) fn floors() -> Vec<Contestant> {
-    let mut all = vec![
+    let mut all = Vec::new();
+    all.extend([
         floor_of_clock("clock mono", MonotonicClock::new()),
         floor_of_lock("clock + lock mono", MonotonicClock::new()),
         floor_of_swap("clock + swap mono", MonotonicClock::new()),
         lock(),
         compare_and_swap(),
-    ];
+    ]);
     #[cfg(feature = "quanta")]
     {
         all.push(floor_of_clock("clock tsc", tollgate::FastClock::new()));
@@ -85,6 +88,7 @@ fn ours<C: Clock + Clone>(clock_name: &str, clock: &C, answer: Answer) -> Vec<Co
     let atomic = builder().build_atomic().expect("a quota that fits a word");
     let names = match clock_name {
         "mono" => ["TokenBucket mono", "Atomic mono"],
+        "manual" => ["TokenBucket manual", "Atomic manual"],
         _ => ["TokenBucket tsc", "Atomic tsc"],
     };
     vec![asked(names[0], locked, answer), asked(names[1], atomic, answer)]

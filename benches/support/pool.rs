@@ -7,14 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// One operation under measurement, repeated in a loop that the compiler sees as a whole.
-pub(crate) trait Work: Send + Sync {
-    /// Does the operation `times` times.
-    fn run(&self, times: u64);
-
-    /// Does it once more, and says whether the answer is the one under measurement.
-    fn holds(&self) -> bool;
-}
+use crate::work::Work;
 
 type Job = (Arc<dyn Work>, u64);
 

@@ -4,45 +4,11 @@
 //! many rounds; in each, every contestant runs for one short slice, in shuffled order. The ratio of
 //! two contestants is the median over the rounds of their ratio within a round.
 
-use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::pool::{Pool, Work};
+use crate::pool::Pool;
 use crate::random::Random;
-
-/// Something to measure, with a name.
-pub(crate) struct Contestant {
-    pub(crate) name: &'static str,
-    pub(crate) work: Arc<dyn Work>,
-}
-
-impl Contestant {
-    /// `op` must answer `expected` at all times.
-    pub(crate) fn new<F>(name: &'static str, expected: bool, op: F) -> Self
-    where
-        F: Fn() -> bool + Send + Sync + 'static,
-    {
-        Self { name, work: Arc::new(Answering { op, expected }) }
-    }
-}
-
-struct Answering<F> {
-    op: F,
-    expected: bool,
-}
-
-impl<F: Fn() -> bool + Send + Sync> Work for Answering<F> {
-    fn run(&self, times: u64) {
-        for _ in 0..times {
-            black_box((self.op)());
-        }
-    }
-
-    fn holds(&self) -> bool {
-        (self.op)() == self.expected
-    }
-}
+use crate::work::Contestant;
 
 /// How long a race is.
 #[derive(Clone, Copy)]
