@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) per_second: u32,
     pub(crate) burst: u32,
     pub(crate) waiters: u32,
+    /// Threads of the runtime.
+    pub(crate) workers: usize,
     /// Of a hundred waiters, how many give up at a random time in the first second.
     pub(crate) percent_cancelled: u64,
 }
@@ -38,14 +40,14 @@ impl Plan {
         (0..self.waiters).map(|_| one()).collect()
     }
 
-    /// Spawns the waiters, all at once, on a runtime of two threads, and waits for all.
+    /// Spawns the waiters, all at once, on a runtime of their own, and waits for all.
     pub(crate) fn run<F, W>(&self, waiter: F) -> Outcome
     where
         F: Fn(Instant) -> W,
         W: Future<Output = ()> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(self.workers)
             .enable_time()
             .build()
             .expect("a runtime");

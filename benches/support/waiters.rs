@@ -64,14 +64,14 @@ fn governor(plan: &Plan) -> Outcome {
     })
 }
 
-/// It refills by ticks, of a millisecond at least.
+/// It refills by ticks. One of a millisecond, the timer's own, would take two, and halve the rate.
 fn leaky_bucket(plan: &Plan) -> Outcome {
-    let per_tick = (plan.per_second / 1000) as usize;
+    let per_tick = (plan.per_second / 100) as usize;
     let limiter = leaky_bucket::RateLimiter::builder()
         .max(per_tick.max(plan.burst as usize))
         .initial(plan.burst as usize)
         .refill(per_tick)
-        .interval(Duration::from_millis(1))
+        .interval(Duration::from_millis(10))
         .build();
     let limiter = Arc::new(limiter);
     plan.run(move |_| {
