@@ -1,0 +1,121 @@
+//! The price of a decision, beside that of other crates and of what no decision can do without.
+//!
+//! * `cargo bench --all-features --bench compare`: criterion groups, for statistics and history,
+//!   then the tables of ratios.
+//! * `... --bench compare -- --ratios`: only the tables.
+//! * `... --bench compare -- PATTERN`: only the criterion groups that match.
+//! * `... --bench compare -- --test`: everything once, no figures.
+//!
+//! The ratios come from [races](race), not from criterion's means, because a machine drifts between
+//! two means. What is timed is a loop around the call. One thread's figure is its CPU time by
+//! operations; several threads start together, and the figure is wall time by the operations of all.
+
+#[path = "support/contestants.rs"]
+mod contestants;
+#[path = "support/pool.rs"]
+mod pool;
+#[path = "support/race.rs"]
+mod race;
+#[path = "support/random.rs"]
+mod random;
+#[path = "support/ratios.rs"]
+mod ratios;
+#[path = "support/table.rs"]
+mod table;
+#[path = "support/work.rs"]
+mod work;
+
+use std::time::Duration;
+
+use contestants::Answer;
+use criterion::{BenchmarkId, Criterion};
+use pool::Pool;
+use race::{Length, Race};
+use work::Contestant;
+
+/// A situation in which contestants are measured.
+struct Scene {
+    name: &'static str,
+    threads: usize,
+    answer: Answer,
+    slice: Duration,
+}
+
+const SCENES: [Scene; 5] = [
+    Scene::new("allowed", 1, Answer::Allowed, 1),
+    Scene::new("denied", 1, Answer::Denied, 1),
+    Scene::new("allowed, 2 threads", 2, Answer::Allowed, 4),
+    Scene::new("denied, 2 threads", 2, Answer::Denied, 4),
+    Scene::new("allowed, 8 threads", 8, Answer::Allowed, 8),
+];
+
+impl Scene {
+    const fn new(name: &'static str, threads: usize, answer: Answer, slice_millis: u64) -> Self {
+        Self { name, threads, answer, slice: Duration::from_millis(slice_millis) }
+    }
+
+    fn contestants(&self) -> Vec<Contestant> {
+        let mut all = contestants::limiters(self.answer);
+        if self.answer == Answer::Allowed {
+            all.extend(contestants::floors());
+        }
+        all
+    }
+
+    /// `rounds` of everybody in turns.
+    fn race(&self, rounds: usize) -> Race {
+        let pool = Pool::new(self.threads);
+        Race::run(&pool, &self.contestants(), Length { rounds, slice: self.slice })
+    }
+
+    /// A criterion group of everybody, one after another.
+    fn bench(&self, criterion: &mut Criterion) {
+        let pool = Pool::new(self.threads);
+        let mut group = criterion.benchmark_group(self.name);
+        for one in self.contestants() {
+            group.bench_function(BenchmarkId::from_parameter(one.name), |bencher| {
+                bencher.iter_custom(|iterations| {
+                    let times = iterations.div_ceil(pool.threads());
+                    let took = pool.time(one.name, &one.work, times);
+                    took.mul_f64(as_f64(iterations) / as_f64(times * pool.threads()))
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "criterion asks for fewer than 2^53 iterations")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let given = |flag: &str| args.iter().any(|arg| arg == flag);
+    let only_test = given("--test") || !given("--bench");
+    let only_some = args.iter().any(|arg| !arg.starts_with("--"));
+
+    if !given("--ratios") {
+        let mut criterion = Criterion::default()
+            .sample_size(20)
+            .warm_up_time(Duration::from_millis(200))
+            .measurement_time(Duration::from_millis(600))
+            .without_plots()
+            .configure_from_args();
+        for scene in &SCENES {
+            scene.bench(&mut criterion);
+        }
+        criterion.final_summary();
+    }
+    if only_test {
+        for scene in &SCENES {
+            Scene { slice: Duration::from_micros(20), ..*scene }.race(1);
+        }
+    } else if !only_some {
+        ratios::print(|name| {
+            let scene = SCENES.iter().find(|scene| scene.name == name).expect("a scene");
+            scene.race(if scene.threads == 1 { 401 } else { 151 })
+        });
+    }
+}

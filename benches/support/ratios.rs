@@ -1,0 +1,105 @@
+//! The tables of ratios, and what they should be.
+
+use crate::race::Race;
+use crate::table::{Table, Target};
+
+/// Our name, theirs, and the target.
+type Pair = (&'static str, &'static str, Target);
+
+const ALLOWED: &[Pair] = &[
+    ("Atomic mono", "governor mono", Target::AtMost(0.90)),
+    ("TokenBucket mono", "clock + lock mono", Target::AtMost(1.10)),
+    ("TokenBucket mono", "governor mono", Target::AtMost(1.15)),
+    ("Leased 64", "governor mono", Target::AtMost(0.25)),
+    ("Leased 256", "governor mono", Target::AtMost(0.25)),
+    ("Atomic mono", "clock + swap mono", Target::None),
+    ("governor mono", "clock + swap mono", Target::None),
+    ("Atomic mono", "ratelimit mono", Target::None),
+    ("Atomic mono", "leaky-bucket", Target::None),
+    ("Atomic mono", "tokio-rate-limit mono", Target::None),
+];
+
+const ALLOWED_TSC: &[Pair] = &[
+    ("Atomic tsc", "governor tsc", Target::AtMost(0.90)),
+    ("TokenBucket tsc", "clock + lock tsc", Target::AtMost(1.10)),
+    ("TokenBucket tsc", "governor tsc", Target::AtMost(1.15)),
+    ("Atomic tsc", "clock + swap tsc", Target::None),
+    ("governor tsc", "clock + swap tsc", Target::None),
+];
+
+const DENIED: &[Pair] = &[
+    ("Atomic mono", "governor mono", Target::AtMost(1.0)),
+    ("TokenBucket mono", "governor mono", Target::AtMost(1.0)),
+    ("Leased 64", "governor mono", Target::None),
+    ("Leased 256", "governor mono", Target::None),
+];
+
+const DENIED_TSC: &[Pair] = &[
+    ("Atomic tsc", "governor tsc", Target::AtMost(1.0)),
+    ("TokenBucket tsc", "governor tsc", Target::AtMost(1.0)),
+];
+
+const LEASED_CONTENDED: &[Pair] = &[
+    ("Leased 64", "governor mono", Target::AtMost(0.10)),
+    ("Leased 256", "governor mono", Target::AtMost(0.10)),
+];
+
+/// The peers on the kernel's clock, and the one that reads none while its balance lasts.
+const PEERS: &[&str] =
+    &["governor mono", "ratelimit mono", "leaky-bucket", "tokio-rate-limit mono"];
+const PEERS_WITH_CLOCK: &[&str] = &["governor mono", "ratelimit mono", "tokio-rate-limit mono"];
+
+/// Runs all races and prints their tables.
+pub(crate) fn print(mut race: impl FnMut(&str) -> Race) {
+    let alone = race("allowed");
+    print_ratios("allowed", &alone, &[ALLOWED, ALLOWED_TSC]);
+    print_ratios("denied", &race("denied"), &[DENIED, DENIED_TSC]);
+    for name in ["allowed, 2 threads", "denied, 2 threads", "allowed, 8 threads"] {
+        let contended = race(name);
+        let mut pairs = against_best(&contended);
+        if name == "allowed, 2 threads" {
+            pairs.extend_from_slice(LEASED_CONTENDED);
+        }
+        print_ratios(name, &contended, &[&pairs]);
+    }
+}
+
+/// Under contention, the best peer is the measure; on the same clock.
+fn against_best(race: &Race) -> Vec<Pair> {
+    let best = static_name(race.fastest(PEERS));
+    let with_clock = static_name(race.fastest(PEERS_WITH_CLOCK));
+    let mut pairs = Vec::new();
+    for ours in ["TokenBucket mono", "Atomic mono", "Leased 64", "Leased 256"] {
+        pairs.push((ours, best, Target::AtMost(1.0)));
+        if best != with_clock {
+            pairs.push((ours, with_clock, Target::AtMost(1.0)));
+        }
+    }
+    for ours in ["TokenBucket tsc", "Atomic tsc"] {
+        pairs.push((ours, "governor tsc", Target::AtMost(1.0)));
+    }
+    pairs
+}
+
+fn static_name(name: &str) -> &'static str {
+    PEERS.iter().find(|peer| **peer == name).expect("a peer")
+}
+
+/// All medians, then the ratios that have names in the race.
+fn print_ratios(title: &'static str, race: &Race, pairs: &[&[Pair]]) {
+    println!("\n# {title}: ns per operation, median\n");
+    let mut names: Vec<_> = race.names().collect();
+    names.sort_by(|a, b| race.median(a).total_cmp(&race.median(b)));
+    for name in &names {
+        println!("{:>10.2}  {name}", race.median(name));
+    }
+    let mut table = Table::new(title, ["what", "ours ns", "peer ns", "ratio"]);
+    for &(ours, theirs, target) in pairs.iter().copied().flatten() {
+        if names.contains(&ours) && names.contains(&theirs) {
+            let nanos = |name| format!("{:.2}", race.median(name));
+            let what = format!("{ours} / {theirs}");
+            table.row(what, nanos(ours), nanos(theirs), race.ratio(ours, theirs), target);
+        }
+    }
+    table.print();
+}

@@ -1,0 +1,157 @@
+//! The hot paths allocate nothing.
+
+use std::time::Duration;
+
+use tollgate::{
+    AtomicTokenBucket, Clock, Composite, FixedWindowLimiter, IntervalTokenBucket,
+    LeasedTokenBucket, ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter,
+    StrictLimiter, TokenBucket,
+};
+
+const ROUNDS: u64 = 200;
+
+/// Enough for whatever a test takes in the rounds it shall be granted.
+const AMPLE: Quota = Quota::per_second(1_000_000);
+
+/// Used up by the first few permits.
+const SCARCE: Quota = Quota::per_hour(3);
+
+/// Runs `act` and asserts that it allocated nothing. Only this thread's allocations count.
+#[track_caller]
+fn assert_allocates_nothing(what: &str, mut act: impl FnMut()) {
+    let info = allocation_counter::measure(|| {
+        for _ in 0..ROUNDS {
+            act();
+        }
+    });
+    assert_eq!(info.count_total, 0, "{what} allocates: {info:?}");
+}
+
+/// Every hot verb on a limiter that has plenty.
+#[track_caller]
+fn assert_granting_allocates_nothing(limiter: &dyn RateLimiter) {
+    assert_allocates_nothing("allow", || assert!(limiter.allow()));
+    assert_allocates_nothing("allow_n", || assert!(limiter.allow_n(3)));
+    assert_allocates_nothing("try_acquire", || assert!(limiter.try_acquire(1).is_ok()));
+    assert_allocates_nothing("try_acquire_up_to", || assert_eq!(limiter.try_acquire_up_to(2), 2));
+    assert_allocates_nothing("usage", || assert!(limiter.usage().remaining > 0));
+    assert_allocates_nothing("consume", || assert!(limiter.consume(1).is_ok()));
+    assert_allocates_nothing("credit", || limiter.credit(1));
+    assert_allocates_nothing("delay_for", || assert!(limiter.delay_for(1).is_ok()));
+    assert_allocates_nothing("is_closed", || assert!(!limiter.is_closed()));
+}
+
+/// Every hot verb on a limiter that has nothing left.
+#[track_caller]
+fn assert_refusing_allocates_nothing(limiter: &dyn RateLimiter) {
+    while limiter.allow() {}
+    assert_allocates_nothing("allow, refused", || assert!(!limiter.allow()));
+    assert_allocates_nothing("allow_n, refused", || assert!(!limiter.allow_n(2)));
+    assert_allocates_nothing("try_acquire, refused", || assert!(limiter.try_acquire(1).is_err()));
+    assert_allocates_nothing("beyond the burst", || {
+        assert!(limiter.try_acquire(u64::MAX).is_err());
+    });
+    assert_allocates_nothing("try_acquire_up_to", || assert_eq!(limiter.try_acquire_up_to(2), 0));
+    assert_allocates_nothing("usage", || assert_eq!(limiter.usage().remaining, 0));
+    assert_allocates_nothing("delay_for", || assert!(limiter.delay_for(1).is_ok()));
+}
+
+#[test]
+fn the_counter_counts() {
+    let info = allocation_counter::measure(|| drop(std::hint::black_box(Box::new(1_u8))));
+    assert_eq!(info.count_total, 1);
+}
+
+#[test]
+fn token_bucket() -> Result<(), QuotaError> {
+    assert_granting_allocates_nothing(&TokenBucket::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&TokenBucket::new(SCARCE)?);
+    Ok(())
+}
+
+#[test]
+fn interval_token_bucket() -> Result<(), QuotaError> {
+    assert_granting_allocates_nothing(&IntervalTokenBucket::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&IntervalTokenBucket::new(SCARCE)?);
+    Ok(())
+}
+
+#[test]
+fn atomic_token_bucket() -> Result<(), QuotaError> {
+    assert_granting_allocates_nothing(&AtomicTokenBucket::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&AtomicTokenBucket::new(SCARCE)?);
+    Ok(())
+}
+
+#[test]
+fn leased_token_bucket() -> Result<(), QuotaError> {
+    let ample = LeasedTokenBucket::new(AMPLE, 64)?;
+    // A thread's first use of any leased bucket gives it its number.
+    assert!(ample.allow());
+    assert_granting_allocates_nothing(&ample);
+    let scarce = Quota::per_hour(1).burst(16 * 4 + 3);
+    assert_refusing_allocates_nothing(&LeasedTokenBucket::new(scarce, 4)?);
+    Ok(())
+}
+
+#[test]
+fn windows() -> Result<(), QuotaError> {
+    assert_granting_allocates_nothing(&FixedWindowLimiter::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&FixedWindowLimiter::new(SCARCE)?);
+    assert_granting_allocates_nothing(&SlidingWindowLimiter::new(AMPLE)?);
+    assert_refusing_allocates_nothing(&SlidingWindowLimiter::new(SCARCE)?);
+    Ok(())
+}
+
+#[test]
+fn strict_window_after_it_has_warmed_up() -> Result<(), QuotaError> {
+    let clock = ManualClock::new();
+    let limiter = StrictLimiter::builder(Quota::per_second(1000)).clock(clock.clone()).build()?;
+    // It remembers the times of grants: as many as ever fall into one period.
+    let step = || {
+        clock.advance(Duration::from_millis(2));
+        assert!(limiter.allow());
+    };
+    (0..3000).for_each(|_| step());
+    assert_allocates_nothing("allow", step);
+    assert_refusing_allocates_nothing(&StrictLimiter::new(SCARCE)?);
+    Ok(())
+}
+
+#[test]
+fn composite() -> Result<(), QuotaError> {
+    let limiter = Composite::of([("second", AMPLE), ("hour", Quota::per_hour(50_000))])?;
+    assert_allocates_nothing("allow", || assert!(limiter.allow()));
+    assert_allocates_nothing("allow_n", || assert!(limiter.allow_n(3)));
+    assert_allocates_nothing("try_acquire", || assert!(limiter.try_acquire(1).is_ok()));
+    let scarce = Composite::of([("second", AMPLE), ("hour", SCARCE)])?;
+    while scarce.allow() {}
+    assert_allocates_nothing("allow, refused", || assert!(!scarce.allow()));
+    assert_allocates_nothing("allow_n, refused", || assert!(!scarce.allow_n(2)));
+    Ok(())
+}
+
+#[test]
+fn manual_clock() {
+    let clock = ManualClock::new();
+    assert_allocates_nothing("ManualClock", || {
+        clock.advance(Duration::from_nanos(1));
+        assert!(clock.now().as_nanos() > 0);
+    });
+}
+
+#[cfg(feature = "quanta")]
+#[test]
+fn fast_clock() -> Result<(), QuotaError> {
+    let clock = tollgate::FastClock::new();
+    assert_granting_allocates_nothing(&TokenBucket::builder(AMPLE).clock(clock).build()?);
+    Ok(())
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn tokio_clock() -> Result<(), QuotaError> {
+    let clock = tollgate::TokioClock::new();
+    assert_granting_allocates_nothing(&TokenBucket::builder(AMPLE).clock(clock).build()?);
+    Ok(())
+}
