@@ -2,7 +2,7 @@
 
 use super::interval::IntervalState;
 use super::{Algorithm, IntervalRefill};
-use crate::{Quota, QuotaError, Timestamp};
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A counter per period: at most `permits` in each, and all of them may come at once.
 ///
@@ -94,5 +94,15 @@ impl Algorithm for FixedWindow {
 
     fn full_at(&self, state: &IntervalState, now: Timestamp) -> Timestamp {
         self.0.full_at(state, now)
+    }
+
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &IntervalState,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> IntervalState {
+        self.0.carry_over(&previous.0, state, now, how)
     }
 }

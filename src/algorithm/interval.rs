@@ -1,12 +1,12 @@
 //! Token bucket with interval refill: all permits of a period arrive at its end.
 
-use super::Algorithm;
-use crate::{Quota, QuotaError, Timestamp};
+use super::{Algorithm, arith};
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A token bucket whose permits arrive all at once, at the end of each period.
 ///
 /// Periods lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to), and
-/// keep that grid for ever. In any window of length `w` it admits at most
+/// keep that grid for ever; a new quota keeps the share of the period that has passed. In any window of length `w` it admits at most
 /// `burst + permits * (floor(w / period) + 1)`. The state is 32 bytes.
 ///
 /// ```
@@ -169,5 +169,28 @@ impl Algorithm for IntervalRefill {
     fn full_at(&self, state: &IntervalState, now: Timestamp) -> Timestamp {
         let state = self.refilled(*state, now);
         self.after_refills(state, now, state.used.div_ceil(self.quota.permits().into()))
+    }
+
+    /// The share of the period that has passed stays, else whoever sets a quota more often than
+    /// once in a period would put the next refill off for ever.
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &IntervalState,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> IntervalState {
+        if self.quota.is_unlimited() {
+            return self.start(now, 0);
+        }
+        let old = previous.refilled(*state, now);
+        let used = arith::carry_over(old.used, previous.limit().into(), self.limit().into(), how);
+        if self.first_refill.is_some() {
+            return self.start(now, used);
+        }
+        let until = old.next_refill.saturating_sub(now.as_nanos()).max(1);
+        let until = arith::mul_div_ceil(until.into(), self.period.into(), previous.period.into());
+        let next_refill = Timestamp::from_wide(until.saturating_add(now.as_nanos().into()));
+        IntervalState { used, next_refill: next_refill.as_nanos() }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fixed_window::without_burst;
 use super::{Algorithm, arith};
-use crate::{Quota, QuotaError, Timestamp};
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Two counters, this window's and the last one's, the latter weighed by how much of it still lies
 /// within one period: smooth at window borders, in 24 bytes.
@@ -106,6 +106,50 @@ impl Algorithm for SlidingWindow {
         };
         let start = u128::from(state.window.as_nanos()) + window * u128::from(self.period);
         Timestamp::from_wide(start + u128::from(faded)).max(now)
+    }
+
+    /// The share of the window that has passed stays, and each counter is carried over, else whoever
+    /// sets a quota more often than once in a period would keep them from fading for ever.
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &SlidingState,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> SlidingState {
+        let mut state = previous.rolled(*state, now);
+        let (old, new) = (previous.limit(), self.limit());
+        let narrow = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
+        match how {
+            _ if self.quota.is_unlimited() => return self.start(now, 0),
+            CarryOver::Full => return self.start(now, 0),
+            CarryOver::Proportional => {
+                let scale = |count| arith::carry_over(count, old.into(), new.into(), how);
+                let current = scale(state.current.into());
+                let both = scale(u128::from(state.current) + u128::from(state.previous));
+                (state.current, state.previous) = (narrow(current), narrow(both - current));
+            }
+            _ if new < old => {
+                // The older counter first: what stays counts longest.
+                let elapsed = now.as_nanos().saturating_sub(state.window.as_nanos());
+                let (left, period) =
+                    (u128::from(previous.period - elapsed), u128::from(previous.period));
+                let fading = narrow(arith::mul_div_ceil(state.previous.into(), left, period));
+                state.previous = match fading.checked_sub(old - new) {
+                    Some(kept) => {
+                        state.previous.min(narrow(u128::from(kept).saturating_mul(period) / left))
+                    }
+                    None => 0,
+                };
+                state.current = state.current.saturating_sub((old - new).saturating_sub(fading));
+            }
+            CarryOver::Keep => state.current = state.current.saturating_add(new - old),
+            CarryOver::AddDifference => {}
+        }
+        let elapsed = now.as_nanos().saturating_sub(state.window.as_nanos());
+        let elapsed = u128::from(elapsed) * u128::from(self.period) / u128::from(previous.period);
+        let window = now.as_nanos().saturating_sub(narrow(elapsed));
+        SlidingState { window: Timestamp::from_nanos(window), ..state }
     }
 
     fn take(&self, state: &mut SlidingState, now: Timestamp, permits: u64) {

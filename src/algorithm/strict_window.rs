@@ -7,9 +7,9 @@
 
 use std::collections::VecDeque;
 
-use super::Algorithm;
 use super::fixed_window::without_burst;
-use crate::{Quota, QuotaError, Timestamp};
+use super::{Algorithm, arith};
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Entries per period.
 const RESOLUTION: u64 = 64;
@@ -75,6 +75,20 @@ impl StrictWindow {
         at
     }
 
+    /// Adds to the newest entry, or to a new one once that is as wide as the resolution.
+    fn add(&self, state: &mut StrictState, now: u64, permits: u64) {
+        let width = self.period.div_ceil(RESOLUTION);
+        let newest = state.entries.back_mut();
+        if let Some(entry) = newest.filter(|entry| now.saturating_sub(entry.opened) < width) {
+            let before = entry.permits;
+            entry.permits = before.saturating_add(permits);
+            state.total += u128::from(entry.permits - before);
+        } else {
+            state.entries.push_back(Entry { opened: now, last: now, permits });
+            state.total += u128::from(permits);
+        }
+    }
+
     fn expire(&self, state: &mut StrictState, now: Timestamp) {
         while let Some(entry) =
             state.entries.front().filter(|entry| entry.expired(self.period, now))
@@ -134,20 +148,51 @@ impl Algorithm for StrictWindow {
         if permits == 0 || self.quota.is_unlimited() {
             return;
         }
-        let now = now.as_nanos();
-        let width = self.period.div_ceil(RESOLUTION);
-        match state.entries.back_mut().filter(|entry| now.saturating_sub(entry.opened) < width) {
-            Some(entry) => {
-                let before = entry.permits;
-                entry.permits = before.saturating_add(permits);
-                entry.last = entry.last.max(now);
-                state.total += u128::from(entry.permits - before);
-            }
-            None => {
-                state.entries.push_back(Entry { opened: now, last: now, permits });
-                state.total += u128::from(permits);
-            }
+        self.add(state, now.as_nanos(), permits);
+        if let Some(entry) = state.entries.back_mut() {
+            entry.last = entry.last.max(now.as_nanos());
         }
+    }
+
+    /// Grants keep their age, as a share of the period, else whoever sets a quota more often than
+    /// once in a period would keep them from ageing for ever.
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &StrictState,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> StrictState {
+        let mut state = state.clone();
+        previous.expire(&mut state, now);
+        let aged = |at: u64| {
+            let age = u128::from(now.as_nanos().saturating_sub(at));
+            let age = age * u128::from(self.period) / u128::from(previous.period);
+            now.as_nanos().saturating_sub(u64::try_from(age).unwrap_or(u64::MAX))
+        };
+        for entry in &mut state.entries {
+            (entry.opened, entry.last) = (aged(entry.opened), aged(entry.last));
+        }
+        let (old, new) = (previous.limit(), self.limit());
+        match how {
+            _ if self.quota.is_unlimited() => return self.start(now, 0),
+            CarryOver::Full => return self.start(now, 0),
+            CarryOver::Proportional => {
+                // Sums are scaled, from the newest grant on, so that only one rounding counts.
+                let (mut sum, mut scaled) = (0, 0);
+                for entry in state.entries.iter_mut().rev() {
+                    sum += u128::from(entry.permits);
+                    let after = arith::carry_over(sum, old.into(), new.into(), how);
+                    entry.permits = u64::try_from(after - scaled).unwrap_or(u64::MAX);
+                    scaled += u128::from(entry.permits);
+                }
+                state.total = scaled;
+            }
+            _ if new < old => self.give_back(&mut state, now, old - new),
+            CarryOver::Keep if new > old => self.add(&mut state, now.as_nanos(), new - old),
+            CarryOver::Keep | CarryOver::AddDifference => {}
+        }
+        state
     }
 
     fn give_back(&self, state: &mut StrictState, now: Timestamp, permits: u64) {

@@ -55,19 +55,21 @@ fn bug_09_a_lowered_limit_is_never_overdrawn() {
 #[test]
 fn bug_09_raising_a_limit_never_makes_anybody_wait_longer() {
     for how in [CarryOver::Keep, CarryOver::Proportional, CarryOver::AddDifference] {
-        for elapsed in [1, 500, 900, 999] {
-            let clock = ManualClock::new();
-            for (name, limiter) in all(Quota::per_second(10), &clock) {
-                let start = limiter.now();
-                limiter.drain();
-                clock.advance(Duration::from_millis(elapsed));
-                limiter.drain();
-                let before = limiter.delay_for(1).unwrap();
-                if limiter.set_quota_with(Quota::per_second(20), how).is_ok() {
-                    let after = limiter.delay_for(1).unwrap();
-                    assert!(after <= before, "{name} {how:?}: {before:?} became {after:?}");
+        for raised in [Quota::per_second(20), Quota::per(10, SECOND / 3)] {
+            for elapsed in [1, 500, 900, 999] {
+                let clock = ManualClock::new();
+                for (name, limiter) in all(Quota::per_second(10), &clock) {
+                    let start = limiter.now();
+                    limiter.drain();
+                    clock.advance(Duration::from_millis(elapsed));
+                    limiter.drain();
+                    let before = limiter.delay_for(1).unwrap();
+                    if limiter.set_quota_with(raised, how).is_ok() {
+                        let after = limiter.delay_for(1).unwrap();
+                        assert!(after <= before, "{name} {how:?}: {before:?} became {after:?}");
+                    }
+                    clock.set(start + SECOND * 10);
                 }
-                clock.set(start + SECOND * 10);
             }
         }
     }
@@ -86,6 +88,36 @@ fn bug_09_setting_a_limit_often_does_not_starve_anybody() {
                 assert!(set.is_ok() || name == "composite");
             }
             assert_eq!(limiter.usage().remaining, 10, "{name} {how:?} after 21 s");
+        }
+    }
+}
+
+/// iops ratelimit: the way to another quota and back was a refill.
+#[test]
+fn bug_09_to_another_quota_and_back_is_no_refill() {
+    let period = |secs| Quota::per(10, Duration::from_secs(secs));
+    let others = [period(1), period(60), period(3600), Quota::per_minute(3), Quota::per_minute(37)];
+    for how in [CarryOver::Keep, CarryOver::Proportional] {
+        for other in others {
+            for (used, elapsed) in [(10, 0), (10, 17), (4, 59), (9, 60), (7, 61), (10, 119)] {
+                let clock = ManualClock::new();
+                for (name, limiter) in all(period(60), &clock) {
+                    let start = limiter.now();
+                    assert!(limiter.allow_n(used));
+                    clock.advance(Duration::from_secs(elapsed));
+                    let before = (limiter.usage().remaining, limiter.delay_for(10).unwrap());
+                    for _ in 0..3 {
+                        if limiter.set_quota_with(other, how).is_ok() {
+                            limiter.set_quota_with(period(60), how).unwrap();
+                        }
+                    }
+                    let after = (limiter.usage().remaining, limiter.delay_for(10).unwrap());
+                    let what = format!("{name} {how:?} {other} {used} {elapsed}");
+                    assert!(after.0 <= before.0, "{what}: {before:?} became {after:?}");
+                    assert!(after.1 >= before.1, "{what}: {before:?} became {after:?}");
+                    clock.set(start + SECOND * 600);
+                }
+            }
         }
     }
 }
