@@ -13,10 +13,14 @@
 mod support {
     pub(crate) mod answer;
     pub(crate) mod any_rule;
+    mod build;
+    mod changes;
     pub(crate) mod deviations;
     pub(crate) mod exact;
     pub(crate) mod runner;
+    mod session;
     pub(crate) mod vector;
+    mod waits;
 }
 
 use support::deviations::{self, Verdict};
