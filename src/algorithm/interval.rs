@@ -6,7 +6,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// A token bucket whose permits arrive all at once, at the end of each period.
 ///
 /// Periods lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to), and
-/// keep that grid for ever. In any window of length `w` it admits at most
+/// keep that grid for ever; a new quota keeps the share of the period that has passed. In any window of length `w` it admits at most
 /// `burst + permits * (floor(w / period) + 1)`. The state is 32 bytes.
 ///
 /// ```

@@ -94,6 +94,16 @@ impl Queue {
         self.waiting.iter().map(|(ticket, waiter)| (*ticket, waiter))
     }
 
+    /// Ends a wait well at `now`. Its waiter is woken only if its own alarm would ring later.
+    pub(crate) fn grant(&mut self, ticket: Ticket, now: Timestamp, wakers: &mut Wakers) {
+        if let Some(waiter) = self.remove(ticket) {
+            if waiter.due > now {
+                wakers.push(waiter.waker);
+            }
+            self.outcomes.insert(ticket, (waiter.permits, Ok(())));
+        }
+    }
+
     /// Ends a wait; its waiter is woken to fetch the outcome.
     pub(crate) fn finish(&mut self, ticket: Ticket, outcome: Outcome, wakers: &mut Wakers) {
         if let Some(waiter) = self.remove(ticket) {

@@ -55,6 +55,14 @@ fn bug_27_a_clock_that_steps_back_costs_no_more_than_the_step() {
         limiter.usage();
         clock.set(at(start + 2_000));
         assert_eq!(limiter.drain(), 10, "{name}: what came after the step is lost");
+        clock.set(at(start + 5_000));
+        assert!(limiter.allow_n(4), "{name}");
+        clock.set(at(start + 4_700));
+        // The atomic bucket keeps no newest time, and says so.
+        if name != "atomic token bucket" {
+            assert_eq!(limiter.usage().remaining, 6, "{name}");
+            assert!(limiter.allow_n(6), "{name}");
+        }
         clock.set(at(start + 10_000));
     }
 }

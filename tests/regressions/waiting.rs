@@ -86,16 +86,18 @@ fn bug_19_who_is_held_or_forgotten_stalls_nobody() {
         let due = limiter.delay_for(1).unwrap();
         // Behind those two, a thread waits and gets its permit when that is due.
         let sleepers = clock.sleepers();
-        thread::scope(|scope| {
+        let early = thread::scope(|scope| {
             let waiter = scope.spawn(|| limiter.wait());
             while clock.sleepers() == sleepers {
                 thread::yield_now();
             }
             clock.advance(due.saturating_sub(NANO));
-            assert!(!waiter.is_finished(), "{name}");
+            let early = waiter.is_finished();
             clock.advance(NANO);
             assert!(waiter.join().unwrap().is_ok(), "{name}");
+            early
         });
+        assert!(!early, "{name}");
         assert!(matches!(poll_once(&mut held), Poll::Ready(Ok(_))), "{name}");
         clock.advance(SECOND * 10);
         assert_eq!(limiter.usage().remaining, 1, "{name}");
@@ -168,6 +170,8 @@ fn bug_21_a_big_request_is_served_in_its_turn() {
     for (name, limiter) in buckets(Quota::per_second(10), &clock) {
         limiter.drain();
         let served = Mutex::new(Vec::new());
+        // Asserted when nobody waits any more: a panic in the scope would wait for ever.
+        let (mut overtaken, mut early) = (0, 0);
         let requests: [u64; 5] = [10, 1, 1, 7, 1];
         thread::scope(|scope| {
             let (limiter, served) = (&*limiter, &served);
@@ -179,19 +183,22 @@ fn bug_21_a_big_request_is_served_in_its_turn() {
                 while clock.sleepers() <= place {
                     thread::yield_now();
                 }
-                assert!(!limiter.allow(), "{name}: overtaken");
+                overtaken += u32::from(limiter.allow());
             }
             for (place, request) in requests.into_iter().enumerate() {
                 let due = SECOND / 10 * u32::try_from(request).unwrap();
                 clock.advance(due.saturating_sub(NANO));
-                assert!(!limiter.allow(), "{name}: overtaken");
-                assert_eq!(clock.sleepers(), requests.len() - place, "{name}: woken early");
+                overtaken += u32::from(limiter.allow());
+                early += u32::from(clock.sleepers() != requests.len() - place);
                 clock.advance(NANO);
                 while served.lock().unwrap().len() <= place {
+                    // If it was overtaken it is late; it shall end all the same.
+                    clock.advance(SECOND * overtaken);
                     thread::yield_now();
                 }
             }
         });
+        assert_eq!((overtaken, early), (0, 0), "{name}");
         assert_eq!(served.into_inner().unwrap(), [0, 1, 2, 3, 4], "{name}");
         assert_eq!(limiter.usage().waiting, 0, "{name}");
     }

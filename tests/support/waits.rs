@@ -52,6 +52,7 @@ impl Session<'_> {
         let on_clock = |name| step.int(name).map(|t| self.vector.times.on_clock(t));
         let (deadline, cancel_at) = (on_clock("deadline"), on_clock("cancel_at"));
         let due = self.limiter.delay_for(n).map_or(Timestamp::MAX, |delay| start + delay);
+        let mut early = false;
         let granted = thread::scope(|scope| {
             let waiter = scope.spawn(|| match deadline {
                 Some(deadline) => self.limiter.wait_deadline(n, deadline),
@@ -66,12 +67,13 @@ impl Session<'_> {
                     cancel.cancel();
                 } else {
                     self.clock.set(Timestamp::from_nanos(due.as_nanos() - 1));
-                    assert_eq!(self.clock.sleepers(), 1, "woken too early");
+                    early = self.clock.sleepers() != 1;
                     self.clock.set(due);
                 }
             }
             waiter.join().expect("no panic").is_ok()
         });
+        assert!(!early, "woken before it was due");
         Answer::Fields(vec![
             ("ok", Answer::Bool(granted)),
             ("elapsed", nanos_of(self.clock.now() - start)),

@@ -171,7 +171,7 @@ impl<A: Algorithm> Core<A> {
             self.rule.take(&mut self.state, due, permits);
             self.served_until = due;
             self.allowed = self.allowed.saturating_add(permits);
-            self.queue.finish(ticket, Ok(()), wakers);
+            self.queue.grant(ticket, self.latest, wakers);
         }
         self.update_flag();
     }
