@@ -92,3 +92,20 @@ suite! {
     in_a_box,
     by_reference,
 }
+
+/// The one check for a composite alone: a wide limit that refills slowly takes nothing from what
+/// the narrow one has left, until it is the narrower of the two.
+#[test]
+fn a_composite_has_what_the_least_of_its_limits_has() {
+    use tollgate::{Composite, ManualClock, Quota, RateLimiter};
+
+    let clock = ManualClock::new();
+    let limits = [("narrow", Quota::per_second(10)), ("wide", Quota::per_day(25))];
+    let builder = Composite::builder_of(limits).unwrap().clock(clock.clone());
+    let limiter = builder.build().unwrap();
+    for left in [10, 10, 5, 0] {
+        assert_eq!((limiter.usage().used, limiter.usage().remaining), (10 - left, left));
+        assert_eq!(limiter.drain(), left);
+        clock.advance(std::time::Duration::from_secs(1));
+    }
+}

@@ -80,6 +80,7 @@ pub(crate) fn retry_after_is_exact(make: Make) {
         assert!(!s.limiter.allow_n(permits), "{permits} too early");
         assert!(s.limiter.try_acquire(permits).is_err(), "{permits} too early");
         s.clock.advance(NANO);
+        assert!(s.remaining() >= permits, "what can be taken is what remains");
         assert!(s.limiter.allow_n(permits), "{permits} in time");
     }
 }
