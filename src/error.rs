@@ -35,9 +35,11 @@ pub enum QuotaError {
         /// The largest possible initial fill.
         burst: u64,
     },
-    /// The one word of an [`AtomicTokenBucket`](crate::AtomicTokenBucket) can't hold burst and rate
+    /// The one word of an [`AtomicTokenBucket`](crate::AtomicTokenBucket) can't keep rate and burst
     /// to within a millionth.
-    #[error("burst and period are too large for one 64-bit word: use a `TokenBucket`")]
+    #[error(
+        "one 64-bit word can't keep this rate and burst to within a millionth: use a `TokenBucket`"
+    )]
     TooWide,
     /// The burst is too small for what leases hold back.
     #[error(

@@ -101,7 +101,7 @@ fn a_composite_has_what_the_least_of_its_limits_has() {
 
     let clock = ManualClock::new();
     let limits = [("narrow", Quota::per_second(10)), ("wide", Quota::per_day(25))];
-    let builder = Composite::builder_of(limits).unwrap().clock(clock.clone());
+    let builder = Composite::builder_of(limits).clock(clock.clone());
     let limiter = builder.build().unwrap();
     for left in [10, 10, 5, 0] {
         assert_eq!((limiter.usage().used, limiter.usage().remaining), (10 - left, left));

@@ -133,7 +133,10 @@ impl Algorithm for GreedyRefill {
     #[inline]
     fn ready_at(&self, state: &u128, now: Timestamp, permits: u64) -> Timestamp {
         let at = self.at(now);
-        let after = (*state).max(at).saturating_add(self.cost_of(permits));
+        // Beyond 2^128 units there is no telling: never.
+        let Some(after) = (*state).max(at).checked_add(self.cost_of(permits)) else {
+            return Timestamp::MAX;
+        };
         if after - at <= self.capacity { now } else { self.nanos_ceil(after - self.capacity) }
     }
 

@@ -7,9 +7,15 @@
 //! | 0 | busy: the state is checked out, ask for the lock |
 //!
 //! A tick is 2^shift of the exact units of [`GreedyRefill`]: for rates whose reduced
-//! `permits / period` has a numerator below 2^21, which is all but exotic ones, `shift` is 0 and
-//! the word is exact. Otherwise a permit's cost is rounded up, by less than a millionth, so the
-//! word never admits more than the quota.
+//! `permits / period` has a numerator below 2^22, which is all but exotic ones, `shift` is 0 and
+//! the word is exact.
+//!
+//! Otherwise it is rounded so that it never admits more than the quota: time is rounded up where it
+//! is stored, so `ticks` is never too early; a permit costs a tick more than its cost rounded up, by
+//! less than a millionth; and one tick is added to the capacity, so that a full bucket still has its
+//! whole burst. In a window of `w` ticks N permits pass only if
+//! `N * cost <= burst * cost + w + 1`. Since `cost` is at least one more than the exact cost `c`,
+//! that is within `burst + w / c` for `w >= c`, and for a shorter window it is `N <= burst`.
 
 use crate::algorithm::{Algorithm, GreedyRefill};
 use crate::{QuotaError, Timestamp};
@@ -17,10 +23,10 @@ use crate::{QuotaError, Timestamp};
 const TICK_BITS: u32 = 55;
 /// A burst takes up at most this many bits, which leaves the rest to the time since the epoch.
 const CAPACITY_BITS: u32 = 53;
-/// Ticks per nanosecond below which the epoch need not be moved all the time: 2^54 ticks last 8 s.
-const SPEED_BITS: u32 = 21;
-/// A cost of at least this many ticks is rounded by less than a millionth.
-const PRECISE: u128 = 1 << 20;
+/// Ticks per nanosecond below which the epoch need not be moved all the time: 2^54 ticks last 4 s.
+const SPEED_BITS: u32 = 22;
+/// A cost of at least this many ticks may be two ticks too high: less than a millionth.
+const PRECISE: u128 = 1 << 21;
 
 pub(super) const BUSY: u64 = 1;
 const GENERATION: u64 = 0x1FE;
@@ -46,16 +52,21 @@ impl Scale {
     /// A scale for `rule` whose ticks count from `epoch`.
     pub(super) fn new(rule: &GreedyRefill, epoch: Timestamp) -> Result<Self, QuotaError> {
         let (speed, unit_cost, burst) = (rule.speed(), u128::from(rule.cost()), rule.limit());
+        // Exact in units, or a tick more than rounded up.
+        let in_ticks = |shift: u32| match shift {
+            0 => unit_cost,
+            _ => unit_cost.div_ceil(1 << shift) + 1,
+        };
         let fits = |cost: u128| cost.saturating_mul(burst.into()) < 1 << CAPACITY_BITS;
         let mut shift = (u64::BITS - speed.leading_zeros()).saturating_sub(SPEED_BITS);
-        while !fits(unit_cost.div_ceil(1 << shift)) {
+        while !fits(in_ticks(shift)) {
             shift += 1;
             if shift == u64::BITS {
                 return Err(QuotaError::TooWide);
             }
         }
-        let cost = unit_cost.div_ceil(1 << shift);
-        if cost < PRECISE && cost << shift != unit_cost {
+        let cost = in_ticks(shift);
+        if shift != 0 && cost < PRECISE {
             return Err(QuotaError::TooWide);
         }
         let ticks = |wide: u128| u64::try_from(wide).map_err(|_| QuotaError::TooWide);
@@ -67,7 +78,7 @@ impl Scale {
             range: u64::try_from(range).unwrap_or(u64::MAX),
             cost: ticks(cost)?,
             // An unlimited rule has no cost, so its burst must not count.
-            capacity: ticks(cost.saturating_mul(burst.into()))?,
+            capacity: ticks(cost.saturating_mul(burst.into()))? + u64::from(shift != 0),
         })
     }
 
@@ -107,7 +118,8 @@ impl Scale {
     pub(super) fn take(&self, ticks: u64, at: u64, permits: u64) -> Option<u64> {
         // Wrapping where only a torn read can: then the compare and swap fails.
         let cost = if permits == 1 { self.cost } else { permits.saturating_mul(self.cost) };
-        let used = ticks.saturating_sub(at).saturating_add(cost);
+        let since = if self.shift == 0 { at } else { at.wrapping_add(1) };
+        let used = ticks.max(since).saturating_sub(at).saturating_add(cost);
         (used <= self.capacity).then(|| at.wrapping_add(used))
     }
 
@@ -158,10 +170,7 @@ mod tests {
             let rounded = u128::from(scale.cost) << scale.shift;
             assert!(rounded >= exact, "{quota} would run fast");
             assert!((rounded - exact) * 1_000_000 <= exact, "{quota} off by more than a millionth");
-            assert_eq!(
-                rounded == exact,
-                scale.shift == 0 || exact.is_multiple_of(1 << scale.shift)
-            );
+            assert_eq!(rounded == exact, scale.shift == 0, "{quota}");
         }
     }
 
