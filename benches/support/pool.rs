@@ -21,6 +21,13 @@ struct Report {
     held: bool,
 }
 
+/// How long a job took, and how many of its threads ran at a time in the mean.
+#[derive(Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) took: Duration,
+    pub(crate) parallel: f64,
+}
+
 /// A fixed number of threads that wait for work.
 pub(crate) struct Pool {
     jobs: Vec<mpsc::Sender<Job>>,
@@ -78,18 +85,26 @@ impl Pool {
     /// # Panics
     ///
     /// If an answer was not the one under measurement.
-    pub(crate) fn time(&self, name: &str, work: &Arc<dyn Work>, times: u64) -> Duration {
+    pub(crate) fn time(&self, name: &str, work: &Arc<dyn Work>, times: u64) -> Timing {
         for job in &self.jobs {
             job.send((Arc::clone(work), times)).expect("the thread waits for work");
         }
         let reports: Vec<Report> = self.reports.iter().take(self.jobs.len()).collect();
         assert!(reports.iter().all(|report| report.held), "{name} changed its answer");
         if let [alone] = &*reports {
-            return alone.busy;
+            return Timing { took: alone.busy, parallel: 1.0 };
         }
         let begun = reports.iter().map(|report| report.begun).min().expect("a thread");
         let ended = reports.iter().map(|report| report.ended).max().expect("a thread");
-        ended - begun
+        let busy: Duration = reports.iter().map(|report| report.busy).sum();
+        let took = ended - begun;
+        Timing { took, parallel: busy.as_secs_f64() / took.as_secs_f64().max(1e-9) }
+    }
+
+    /// How many threads should have run at a time, had nothing else used the machine.
+    pub(crate) fn undisturbed(&self) -> f64 {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        f64::from(u32::try_from(cores.min(self.threads.len())).unwrap_or(u32::MAX))
     }
 }
 
