@@ -64,10 +64,18 @@ impl Pool {
             Arc::new(Start { asleep: Barrier::new(threads), awake: AtomicUsize::new(0), threads });
         let (report, reports) = mpsc::channel();
         let (jobs, threads) = (0..threads)
-            .map(|_| {
+            .map(|number| {
                 let (job, jobs) = mpsc::channel();
                 let (start, report) = (Arc::clone(&start), report.clone());
-                (job, thread::spawn(move || work(&start, &jobs, &report)))
+                (
+                    job,
+                    thread::spawn(move || {
+                        if threads > 1 {
+                            stay_on_core(number);
+                        }
+                        work(&start, &jobs, &report);
+                    }),
+                )
             })
             .unzip();
         Self { jobs, reports, threads }
@@ -137,3 +145,20 @@ fn work(start: &Start, jobs: &mpsc::Receiver<Job>, reports: &mpsc::Sender<Report
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
+
+/// Keeps the calling thread on one core, a different one for each number: threads that are woken
+/// together may else take turns on a single core, and never meet.
+#[cfg(target_os = "linux")]
+fn stay_on_core(number: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+    let mut own = CpuSet::new();
+    own.set(cores[number % cores.len()]);
+    // Where it is not allowed, the printed parallelism tells.
+    let _ = sched_setaffinity(None, &own);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on_core(_: usize) {}

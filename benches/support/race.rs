@@ -17,11 +17,15 @@ pub(crate) struct Length {
     pub(crate) slice: Duration,
 }
 
+/// The share of the time for which threads must have run together to have met.
+const ENOUGH: f64 = 0.85;
+
 /// Nanoseconds per operation, of each contestant in each round.
 pub(crate) struct Race {
     laps: Vec<(&'static str, Vec<f64>)>,
     /// How many threads ran at a time: the median of all slices.
     pub(crate) parallel: f64,
+    undisturbed: f64,
 }
 
 impl Race {
@@ -42,7 +46,12 @@ impl Race {
                 parallel.push(timing.parallel);
             }
         }
-        Self { laps, parallel: median(parallel) }
+        Self { laps, parallel: median(parallel), undisturbed: pool.undisturbed() }
+    }
+
+    /// Whether the threads ran at the same time as far as there are cores for them.
+    pub(crate) fn is_contended(&self) -> bool {
+        self.parallel >= ENOUGH * self.undisturbed
     }
 
     /// The contestants' names.
@@ -76,9 +85,9 @@ impl Race {
 /// A slice in which the threads really ran at the same time, if the machine lets them: where one
 /// has to pause for something else, the others meet no contention.
 fn undisturbed(pool: &Pool, one: &Contestant, times: u64) -> Timing {
-    let wanted = 0.85 * pool.undisturbed();
+    let wanted = ENOUGH * pool.undisturbed();
     let mut best = pool.time(one.name, &one.work, times);
-    for _ in 0..9 {
+    for _ in 0..3 {
         if best.parallel >= wanted {
             break;
         }

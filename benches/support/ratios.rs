@@ -102,4 +102,7 @@ fn print_ratios(title: &'static str, race: &Race, pairs: &[&[Pair]]) {
         }
     }
     table.print();
+    if !race.is_contended() {
+        println!("\nThe machine was busy: these threads took turns, and the verdicts say little.");
+    }
 }
