@@ -21,6 +21,13 @@ struct Report {
     held: bool,
 }
 
+/// How long a job took, and how many of its threads ran at a time in the mean.
+#[derive(Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) took: Duration,
+    pub(crate) parallel: f64,
+}
+
 /// A fixed number of threads that wait for work.
 pub(crate) struct Pool {
     jobs: Vec<mpsc::Sender<Job>>,
@@ -57,10 +64,18 @@ impl Pool {
             Arc::new(Start { asleep: Barrier::new(threads), awake: AtomicUsize::new(0), threads });
         let (report, reports) = mpsc::channel();
         let (jobs, threads) = (0..threads)
-            .map(|_| {
+            .map(|number| {
                 let (job, jobs) = mpsc::channel();
                 let (start, report) = (Arc::clone(&start), report.clone());
-                (job, thread::spawn(move || work(&start, &jobs, &report)))
+                (
+                    job,
+                    thread::spawn(move || {
+                        if threads > 1 {
+                            stay_on_core(number);
+                        }
+                        work(&start, &jobs, &report);
+                    }),
+                )
             })
             .unzip();
         Self { jobs, reports, threads }
@@ -78,18 +93,26 @@ impl Pool {
     /// # Panics
     ///
     /// If an answer was not the one under measurement.
-    pub(crate) fn time(&self, name: &str, work: &Arc<dyn Work>, times: u64) -> Duration {
+    pub(crate) fn time(&self, name: &str, work: &Arc<dyn Work>, times: u64) -> Timing {
         for job in &self.jobs {
             job.send((Arc::clone(work), times)).expect("the thread waits for work");
         }
         let reports: Vec<Report> = self.reports.iter().take(self.jobs.len()).collect();
         assert!(reports.iter().all(|report| report.held), "{name} changed its answer");
         if let [alone] = &*reports {
-            return alone.busy;
+            return Timing { took: alone.busy, parallel: 1.0 };
         }
         let begun = reports.iter().map(|report| report.begun).min().expect("a thread");
         let ended = reports.iter().map(|report| report.ended).max().expect("a thread");
-        ended - begun
+        let busy: Duration = reports.iter().map(|report| report.busy).sum();
+        let took = ended - begun;
+        Timing { took, parallel: busy.as_secs_f64() / took.as_secs_f64().max(1e-9) }
+    }
+
+    /// How many threads should have run at a time, had nothing else used the machine.
+    pub(crate) fn undisturbed(&self) -> f64 {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        f64::from(u32::try_from(cores.min(self.threads.len())).unwrap_or(u32::MAX))
     }
 }
 
@@ -122,3 +145,20 @@ fn work(start: &Start, jobs: &mpsc::Receiver<Job>, reports: &mpsc::Sender<Report
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
+
+/// Keeps the calling thread on one core, a different one for each number: threads that are woken
+/// together may else take turns on a single core, and never meet.
+#[cfg(target_os = "linux")]
+fn stay_on_core(number: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+    let mut own = CpuSet::new();
+    own.set(cores[number % cores.len()]);
+    // Where it is not allowed, the printed parallelism tells.
+    let _ = sched_setaffinity(None, &own);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on_core(_: usize) {}

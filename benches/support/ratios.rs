@@ -87,7 +87,7 @@ fn static_name(name: &str) -> &'static str {
 
 /// All medians, then the ratios that have names in the race.
 fn print_ratios(title: &'static str, race: &Race, pairs: &[&[Pair]]) {
-    println!("\n# {title}: ns per operation, median\n");
+    println!("\n# {title}: ns per operation, median; {:.2} threads at a time\n", race.parallel);
     let mut names: Vec<_> = race.names().collect();
     names.sort_by(|a, b| race.median(a).total_cmp(&race.median(b)));
     for name in &names {
@@ -102,4 +102,7 @@ fn print_ratios(title: &'static str, race: &Race, pairs: &[&[Pair]]) {
         }
     }
     table.print();
+    if !race.is_contended() {
+        println!("\nThe machine was busy: these threads took turns, and the verdicts say little.");
+    }
 }

@@ -71,7 +71,9 @@ impl Row {
             Target::AtLeast(least) => (format!(">= {least:.2}"), verdict(self.value >= least)),
             Target::None => ("-".to_owned(), ""),
         };
-        let value = format!("{:.3}", self.value);
+        // A small share must not look like none.
+        let digits = if self.value < 0.01 { 4 } else { 3 };
+        let value = format!("{:.digits$}", self.value);
         [self.what.clone(), self.ours.clone(), self.theirs.clone(), value, target, ok.to_owned()]
     }
 }
