@@ -96,8 +96,8 @@ impl<C: Clock> AtomicTokenBucket<C> {
         core: Core<GreedyRefill>,
         settings: Settings,
     ) -> Result<Self, QuotaError> {
-        let scale = Scale::new(&core.rule, core.latest())?;
-        let quota = core.rule.quota();
+        let scale = Scale::new(&core.rest.rule, core.latest())?;
+        let quota = core.rest.rule.quota();
         let limiter = Self {
             clock,
             word: AtomicU64::new(BUSY),
@@ -116,7 +116,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
 
     /// The quota that is kept now.
     pub fn quota(&self) -> Quota {
-        self.slow.lock().core.rule.quota()
+        self.slow.lock().core.rest.rule.quota()
     }
 
     #[inline]
@@ -160,10 +160,10 @@ impl<C: Clock> AtomicTokenBucket<C> {
             return;
         }
         let mut generation = self.word.load(Ordering::Relaxed);
-        let quota = slow.core.rule.quota();
+        let quota = slow.core.rest.rule.quota();
         if quota != slow.quota || slow.scale.ticks_at(slow.core.latest()).is_none() {
             // `accepts` has checked that this quota has a scale.
-            let Ok(scale) = Scale::new(&slow.core.rule, slow.core.latest()) else { return };
+            let Ok(scale) = Scale::new(&slow.core.rest.rule, slow.core.latest()) else { return };
             (slow.scale, slow.quota) = (scale, quota);
             self.scale.store(&scale);
             generation = word::next_generation(generation);

@@ -104,10 +104,10 @@ pub(crate) trait Gate: Send + Sync {
     ) -> Result<(), QuotaError> {
         let now = self.clock().now();
         let quota = self.with_core(|core, wakers| {
-            let rule = new(&core.rule)?;
+            let rule = new(&core.rest.rule)?;
             self.accepts(&rule)?;
             core.set_rule(now, rule, how, wakers);
-            Ok(core.rule.quota())
+            Ok(core.rest.rule.quota())
         })?;
         tracing::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
         Ok(())

@@ -42,11 +42,16 @@ pub struct Limiter<A: Algorithm, C: Clock = MonotonicClock> {
     /// Relaxed is enough: it is a lower bound that held when it was stored, and any verb that makes
     /// permits come sooner clears it before it returns, so whoever knows of that verb sees it.
     closed_until: AtomicU64,
-    core: Mutex<Core<A>>,
+    core: Line<Mutex<Core<A>>>,
     /// Denials that did not take the lock.
     denied: Counter,
     settings: Settings,
 }
+
+/// Starts on a cache line of its own.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Line<T>(T);
 
 impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limiter<A> {
     /// A limiter for `quota` on the kernel's clock, full at first.
@@ -114,7 +119,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         Self {
             clock,
             closed_until: AtomicU64::new(0),
-            core: Mutex::new(core),
+            core: Line(Mutex::new(core)),
             denied: Counter::default(),
             settings,
         }
@@ -141,7 +146,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn quota(&self) -> Quota {
-        self.core.lock().rule.quota()
+        self.core.0.lock().rest.rule.quota()
     }
 
     /// The rule, its state, and the time they were read, to look closer than
@@ -161,7 +166,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         let now = self.clock.now();
         self.with_core(|core, wakers| {
             let (state, now) = core.snapshot(now, wakers);
-            (core.rule.clone(), state, now)
+            (core.rest.rule.clone(), state, now)
         })
     }
 
@@ -192,7 +197,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     /// Publishes when the next permit comes, for those who are refused beside the lock.
     pub(super) fn publish_earliest(&self) {
-        let core = self.core.lock();
+        let core = self.core.0.lock();
         self.closed_until.store(core.earliest().as_nanos(), Ordering::Relaxed);
     }
 
@@ -211,7 +216,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     #[inline]
     fn allow_locked(&self, now: Timestamp, permits: u64) -> bool {
-        let mut core = self.core.lock();
+        let mut core = self.core.0.lock();
         if core.allow_if_idle(now, permits) {
             self.clear_hint();
             return true;
@@ -224,7 +229,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     #[cold]
     fn decide_slowly(&self, now: Timestamp, permits: u64) -> Result<Grant, Rejection> {
         let mut wakers = Wakers::default();
-        let mut core = self.core.lock();
+        let mut core = self.core.0.lock();
         let answer = core.try_acquire(now, permits, &mut wakers);
         if answer.is_err() {
             self.closed_until.store(core.earliest().as_nanos(), Ordering::Relaxed);
@@ -273,7 +278,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     #[inline]
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
         let now = self.clock.now();
-        let mut core = self.core.lock();
+        let mut core = self.core.0.lock();
         if core.allow_if_idle(now, permits) {
             self.clear_hint();
             return Ok(core.grant(permits));
@@ -290,7 +295,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
 
     fn with_core<R>(&self, act: impl FnOnce(&mut Core<A>, &mut Wakers) -> R) -> R {
         let mut wakers = Wakers::default();
-        let mut core = self.core.lock();
+        let mut core = self.core.0.lock();
         let result = act(&mut core, &mut wakers);
         self.clear_hint();
         drop(core);

@@ -16,13 +16,15 @@ pub(super) fn current() -> usize {
 #[cfg(not(tollgate_loom))]
 mod real {
     use std::cell::Cell;
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
 
     use parking_lot::Mutex;
 
     pub(super) const NONE: usize = usize::MAX;
 
-    /// Numbers given back, and how many were ever given.
-    static FREE: Mutex<(Vec<usize>, usize)> = Mutex::new((Vec::new(), 0));
+    /// Numbers given back, the smallest first, and how many were ever given.
+    static FREE: Mutex<(BinaryHeap<Reverse<usize>>, usize)> = Mutex::new((BinaryHeap::new(), 0));
 
     thread_local! {
         /// Without a destructor, so that reading it is one load.
@@ -37,7 +39,7 @@ mod real {
         fn drop(&mut self) {
             let slot = SLOT.replace(NONE);
             if slot != NONE {
-                FREE.lock().0.push(slot);
+                FREE.lock().0.push(Reverse(slot));
             }
         }
     }
@@ -49,10 +51,8 @@ mod real {
             return NONE;
         }
         let mut free = FREE.lock();
-        let slot = free.0.pop().unwrap_or_else(|| {
-            free.1 += 1;
-            free.1 - 1
-        });
+        let slot = free.0.pop().map_or(free.1, |Reverse(slot)| slot);
+        free.1 = free.1.max(slot + 1);
         SLOT.set(slot);
         slot
     }

@@ -18,16 +18,24 @@ use crate::{CarryOver, DebtTooLarge, Grant, Rejection, Timestamp, Usage, WaitErr
 /// The latest time that counts: "never" must stay ahead.
 const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
 
+/// What a plain decision writes comes first and fits one cache line with the lock around it; the rest
+/// is apart, so that two threads pass just that line to and fro.
 #[derive(Debug)]
 pub(crate) struct Core<A: Algorithm> {
-    pub(crate) rule: A,
     pub(crate) state: A::State,
     /// The newest time seen; an older one counts as this one.
     latest: Timestamp,
+    allowed: u64,
     /// Neither waiters nor closed: the common case, in one flag.
     open_and_idle: bool,
-    allowed: u64,
-    pub(crate) denied: u64,
+    pub(crate) rest: Box<Rest<A>>,
+}
+
+/// What plain decisions only read, or don't need.
+#[derive(Debug)]
+pub(crate) struct Rest<A: Algorithm> {
+    pub(crate) rule: A,
+    denied: u64,
     closed: bool,
     max_waiters: usize,
     queue: Queue,
@@ -42,18 +50,20 @@ pub(crate) struct Core<A: Algorithm> {
 impl<A: Algorithm> Core<A> {
     pub(crate) fn new(rule: A, state: A::State, now: Timestamp, max_waiters: usize) -> Self {
         Self {
-            rule,
             state,
             latest: now.min(LAST),
-            open_and_idle: true,
             allowed: 0,
-            denied: 0,
-            closed: false,
-            max_waiters,
-            queue: Queue::default(),
-            served_until: now,
-            booked: None,
-            departures: 0,
+            open_and_idle: true,
+            rest: Box::new(Rest {
+                rule,
+                denied: 0,
+                closed: false,
+                max_waiters,
+                queue: Queue::default(),
+                served_until: now,
+                booked: None,
+                departures: 0,
+            }),
         }
     }
 
@@ -76,7 +86,7 @@ impl<A: Algorithm> Core<A> {
     #[inline]
     fn take_if_ready(&mut self, permits: u64) -> bool {
         let now = self.latest;
-        let ready = self.rule.try_take(&mut self.state, now, permits);
+        let ready = self.rest.rule.try_take(&mut self.state, now, permits);
         if ready {
             self.allowed = self.allowed.saturating_add(permits);
         }
@@ -107,7 +117,7 @@ impl<A: Algorithm> Core<A> {
             }
         });
         if answer.is_err() {
-            self.denied = self.denied.saturating_add(permits);
+            self.rest.denied = self.rest.denied.saturating_add(permits);
         }
         answer
     }
@@ -120,14 +130,14 @@ impl<A: Algorithm> Core<A> {
         wakers: &mut Wakers,
     ) -> Result<Timestamp, Rejection> {
         self.settle(now, wakers);
-        if self.closed {
+        if self.rest.closed {
             return Err(Rejection::Closed);
         }
-        if permits > self.rule.limit() {
-            let limit = self.rule.refused_by(&self.state, self.latest, permits);
+        if permits > self.rest.rule.limit() {
+            let limit = self.rest.rule.refused_by(&self.state, self.latest, permits);
             return Err(Rejection::ExceedsBurst {
                 requested: permits,
-                burst: self.rule.limit(),
+                burst: self.rest.rule.limit(),
                 limit,
             });
         }
@@ -135,8 +145,8 @@ impl<A: Algorithm> Core<A> {
     }
 
     pub(crate) fn denial(&self, ready: Timestamp, permits: u64) -> Rejection {
-        let limit = self.rule.refused_by(&self.state, self.latest, permits);
-        let available = if self.queue.is_empty() { self.remaining() } else { 0 };
+        let limit = self.rest.rule.refused_by(&self.state, self.latest, permits);
+        let available = if self.rest.queue.is_empty() { self.remaining() } else { 0 };
         Rejection::Denied { retry_after: ready - self.latest, available, limit }
     }
 
@@ -159,8 +169,8 @@ impl<A: Algorithm> Core<A> {
     ) -> Result<std::time::Duration, DebtTooLarge> {
         self.settle(now, wakers);
         let mut state = self.state.clone();
-        self.rule.take(&mut state, self.latest, permits);
-        let paid = self.rule.ready_at(&state, self.latest, 0);
+        self.rest.rule.take(&mut state, self.latest, permits);
+        let paid = self.rest.rule.ready_at(&state, self.latest, 0);
         if paid == Timestamp::MAX {
             return Err(DebtTooLarge { permits });
         }
@@ -173,14 +183,14 @@ impl<A: Algorithm> Core<A> {
     /// Gives permits back.
     pub(crate) fn credit(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
         self.settle(now, wakers);
-        self.rule.give_back(&mut self.state, self.latest, permits);
+        self.rest.rule.give_back(&mut self.state, self.latest, permits);
         self.changed(wakers);
     }
 
     /// Full again; debts are forgotten, counters go on.
     pub(crate) fn reset(&mut self, now: Timestamp, wakers: &mut Wakers) {
         self.settle(now, wakers);
-        self.state = self.rule.start(self.latest, 0);
+        self.state = self.rest.rule.start(self.latest, 0);
         self.changed(wakers);
     }
 
@@ -193,10 +203,11 @@ impl<A: Algorithm> Core<A> {
         wakers: &mut Wakers,
     ) {
         self.settle(now, wakers);
-        self.state = rule.carry_over(&self.rule, &self.state, self.latest, how);
-        self.rule = rule;
-        let limit = self.rule.limit();
+        self.state = rule.carry_over(&self.rest.rule, &self.state, self.latest, how);
+        self.rest.rule = rule;
+        let limit = self.rest.rule.limit();
         let too_large: Vec<(Ticket, u64)> = self
+            .rest
             .queue
             .iter()
             .filter(|(_, waiter)| waiter.permits > limit)
@@ -206,9 +217,9 @@ impl<A: Algorithm> Core<A> {
             let never = WaitError::ExceedsBurst {
                 requested,
                 burst: limit,
-                limit: self.rule.refused_by(&self.state, self.latest, requested),
+                limit: self.rest.rule.refused_by(&self.state, self.latest, requested),
             };
-            self.queue.finish(ticket, Err(never), wakers);
+            self.rest.queue.finish(ticket, Err(never), wakers);
         }
         self.changed(wakers);
     }
@@ -216,15 +227,15 @@ impl<A: Algorithm> Core<A> {
     /// Refuses everybody from now on, those who wait first.
     pub(crate) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) -> bool {
         self.settle(now, wakers);
-        let first_time = !self.closed;
-        self.closed = true;
-        self.queue.finish_all(Err(WaitError::Closed), wakers);
+        let first_time = !self.rest.closed;
+        self.rest.closed = true;
+        self.rest.queue.finish_all(Err(WaitError::Closed), wakers);
         self.update_flag();
         first_time
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+        self.rest.closed
     }
 
     /// The newest time seen.
@@ -239,15 +250,15 @@ impl<A: Algorithm> Core<A> {
 
     pub(crate) fn usage(&mut self, now: Timestamp, wakers: &mut Wakers) -> Usage {
         self.settle(now, wakers);
-        let limit = self.rule.limit();
+        let limit = self.rest.rule.limit();
         Usage {
             limit,
-            used: saturate(self.rule.used(&self.state, self.latest)),
+            used: saturate(self.rest.rule.used(&self.state, self.latest)),
             remaining: self.remaining(),
-            reset_after: self.rule.full_at(&self.state, self.latest) - self.latest,
+            reset_after: self.rest.rule.full_at(&self.state, self.latest) - self.latest,
             allowed: self.allowed,
-            denied: self.denied,
-            waiting: self.queue.len(),
+            denied: self.rest.denied,
+            waiting: self.rest.queue.len(),
         }
     }
 
@@ -277,31 +288,31 @@ impl<A: Algorithm> Core<A> {
     }
 
     fn update_flag(&mut self) {
-        self.open_and_idle = !self.closed && self.queue.is_empty();
-        if self.queue.is_empty() {
-            self.booked = None;
-            self.departures = 0;
+        self.open_and_idle = !self.rest.closed && self.rest.queue.is_empty();
+        if self.rest.queue.is_empty() {
+            self.rest.booked = None;
+            self.rest.departures = 0;
         }
     }
 
     fn remaining(&self) -> u64 {
-        let used = self.rule.used(&self.state, self.latest);
-        self.rule.limit().saturating_sub(saturate(used))
+        let used = self.rest.rule.used(&self.state, self.latest);
+        self.rest.rule.limit().saturating_sub(saturate(used))
     }
 
     pub(crate) fn grant(&self, permits: u64) -> Grant {
-        let full = self.rule.full_at(&self.state, self.latest);
+        let full = self.rest.rule.full_at(&self.state, self.latest);
         Grant { permits, remaining: self.remaining(), reset_after: full - self.latest }
     }
 
     /// The first time at which one permit could be had by anyone, as far as is known now; zero if
     /// that has come: a clock may step back behind it.
     pub(crate) fn earliest(&self) -> Timestamp {
-        let earliest = match self.queue.head() {
-            _ if self.closed => Timestamp::ZERO,
+        let earliest = match self.rest.queue.head() {
+            _ if self.rest.closed => Timestamp::ZERO,
             // It makes room by being served, or by giving up.
             Some((_, waiter)) => waiter.due.min(waiter.deadline),
-            None => self.rule.ready_at(&self.state, self.latest, 1),
+            None => self.rest.rule.ready_at(&self.state, self.latest, 1),
         };
         if earliest > self.latest { earliest } else { Timestamp::ZERO }
     }

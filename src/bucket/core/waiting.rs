@@ -36,7 +36,7 @@ impl<A: Algorithm> Core<A> {
     ) -> Result<Joined, WaitError> {
         let joined = self.try_join(now, permits, deadline, wakers);
         if joined.is_err() {
-            self.denied = self.denied.saturating_add(permits);
+            self.rest.denied = self.rest.denied.saturating_add(permits);
         }
         joined
     }
@@ -55,17 +55,17 @@ impl<A: Algorithm> Core<A> {
         if ready > deadline || ready == Timestamp::MAX {
             return Err(WaitError::Timeout { retry_after: ready - self.latest });
         }
-        if self.queue.len() >= self.max_waiters {
-            return Err(WaitError::QueueFull { max_waiters: self.max_waiters });
+        if self.rest.queue.len() >= self.rest.max_waiters {
+            return Err(WaitError::QueueFull { max_waiters: self.rest.max_waiters });
         }
-        if self.queue.is_empty() {
-            self.served_until = self.latest;
+        if self.rest.queue.is_empty() {
+            self.rest.served_until = self.latest;
         }
-        if let Some((state, _)) = &mut self.booked {
-            self.rule.take(state, ready, permits);
-            self.booked = self.booked.take().map(|(state, _)| (state, ready));
+        if let Some((state, _)) = &mut self.rest.booked {
+            self.rest.rule.take(state, ready, permits);
+            self.rest.booked = self.rest.booked.take().map(|(state, _)| (state, ready));
         }
-        let ticket = self.queue.push(permits, ready, deadline);
+        let ticket = self.rest.queue.push(permits, ready, deadline);
         self.update_flag();
         Ok(Joined::Queued(ticket))
     }
@@ -79,28 +79,28 @@ impl<A: Algorithm> Core<A> {
         wakers: &mut Wakers,
     ) -> Progress {
         self.settle(now, wakers);
-        if let Some((permits, outcome)) = self.queue.fetch(ticket) {
+        if let Some((permits, outcome)) = self.rest.queue.fetch(ticket) {
             if outcome.is_err() {
-                self.denied = self.denied.saturating_add(permits);
+                self.rest.denied = self.rest.denied.saturating_add(permits);
             }
             return Progress::Done(outcome.map(|()| self.grant(permits)));
         }
         // Due, but not served: something has moved it back since it was told.
-        if self.queue.get(ticket).is_some_and(|waiter| waiter.due <= self.latest) {
+        if self.rest.queue.get(ticket).is_some_and(|waiter| waiter.due <= self.latest) {
             self.retime(wakers);
         }
-        let Some(waiter) = self.queue.get(ticket) else {
+        let Some(waiter) = self.rest.queue.get(ticket) else {
             // Not waiting and no outcome: it was fetched before.
             return Progress::Done(Err(WaitError::Closed));
         };
         let (due, deadline, permits) = (waiter.due, waiter.deadline, waiter.permits);
         if due > deadline {
             self.leave(now, ticket, wakers);
-            self.denied = self.denied.saturating_add(permits);
+            self.rest.denied = self.rest.denied.saturating_add(permits);
             return Progress::Done(Err(WaitError::Timeout { retry_after: due - self.latest }));
         }
         if let Some(waker) = waker {
-            self.queue.set_waker(ticket, waker);
+            self.rest.queue.set_waker(ticket, waker);
         }
         Progress::Until(due)
     }
@@ -108,10 +108,10 @@ impl<A: Algorithm> Core<A> {
     /// When `ticket` will be served, worked out anew; now if it has been.
     pub(crate) fn due(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) -> Timestamp {
         self.settle(now, wakers);
-        if self.departures > 0 {
+        if self.rest.departures > 0 {
             self.retime(wakers);
         }
-        self.queue.get(ticket).map_or(now, |waiter| waiter.due)
+        self.rest.queue.get(ticket).map_or(now, |waiter| waiter.due)
     }
 
     /// Whether `ticket` was served and not fetched yet.
@@ -122,112 +122,116 @@ impl<A: Algorithm> Core<A> {
         wakers: &mut Wakers,
     ) -> bool {
         self.settle(now, wakers);
-        self.queue.is_granted(ticket)
+        self.rest.queue.is_granted(ticket)
     }
 
     /// Gives up a place in the queue, or gives back what was granted and not fetched.
     pub(crate) fn leave(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) {
         self.settle(now, wakers);
-        if let Some((permits, outcome)) = self.queue.fetch(ticket) {
+        if let Some((permits, outcome)) = self.rest.queue.fetch(ticket) {
             if outcome.is_ok() {
                 self.refund(now, permits, wakers);
             }
-        } else if self.queue.remove(ticket).is_some() {
-            if self.queue.head().is_none_or(|(head, _)| ticket < head) {
+        } else if self.rest.queue.remove(ticket).is_some() {
+            if self.rest.queue.head().is_none_or(|(head, _)| ticket < head) {
                 // Whoever moves up to the head can't have been served before.
-                self.served_until = self.latest;
+                self.rest.served_until = self.latest;
             }
-            self.booked = None;
-            self.departures += 1;
+            self.rest.booked = None;
+            self.rest.departures += 1;
             self.settle(now, wakers);
             // Those behind move up. To tell each at each departure would be quadratic; after an
             // eighth of the queue has gone, it is paid for. The head is told at once, by `settle`.
-            if self.departures * 8 > self.queue.len() {
+            if self.rest.departures * 8 > self.rest.queue.len() {
                 self.retime(wakers);
             }
         }
     }
 
     pub(super) fn serve(&mut self, wakers: &mut Wakers) {
-        while let Some((ticket, waiter)) = self.queue.head() {
+        while let Some((ticket, waiter)) = self.rest.queue.head() {
             let (permits, told, deadline) = (waiter.permits, waiter.due, waiter.deadline);
-            let due = self.rule.ready_at(&self.state, self.served_until, permits);
+            let due = self.rest.rule.ready_at(&self.state, self.rest.served_until, permits);
             if due > deadline && deadline < self.latest {
                 let late = WaitError::Timeout { retry_after: due - self.latest };
-                self.queue.finish(ticket, Err(late), wakers);
+                self.rest.queue.finish(ticket, Err(late), wakers);
                 // It was in the way until then.
-                self.served_until = self.served_until.max(deadline);
-                self.booked = None;
-                self.departures += 1;
+                self.rest.served_until = self.rest.served_until.max(deadline);
+                self.rest.booked = None;
+                self.rest.departures += 1;
                 continue;
             }
             if due > self.latest {
                 // Its own alarm may be set for later, if somebody before it has left.
                 if due < told {
-                    self.queue.set_due(ticket, due, wakers);
+                    self.rest.queue.set_due(ticket, due, wakers);
                 }
                 break;
             }
-            self.rule.take(&mut self.state, due, permits);
-            self.served_until = due;
+            self.rest.rule.take(&mut self.state, due, permits);
+            self.rest.served_until = due;
             self.allowed = self.allowed.saturating_add(permits);
-            self.queue.grant(ticket, self.latest, wakers);
+            self.rest.queue.grant(ticket, self.latest, wakers);
         }
         self.update_flag();
     }
 
     /// The state has jumped: whoever waits is served or re-timed.
     pub(super) fn changed(&mut self, wakers: &mut Wakers) {
-        if self.queue.is_empty() {
+        if self.rest.queue.is_empty() {
             self.update_flag();
             return;
         }
         // Nobody was due before the jump, so the state may be taken to be as of now.
-        self.served_until = self.latest;
-        self.booked = None;
+        self.rest.served_until = self.latest;
+        self.rest.booked = None;
         self.serve(wakers);
         self.retime(wakers);
     }
 
     /// Works out when each waiter is due, and wakes those whose alarm would ring too late.
     fn retime(&mut self, wakers: &mut Wakers) {
-        self.departures = 0;
-        let (mut state, mut at) = (self.state.clone(), self.served_until);
-        let mut due = Vec::with_capacity(self.queue.len());
-        for (ticket, waiter) in self.queue.iter() {
-            at = self.rule.ready_at(&state, at, waiter.permits);
-            self.rule.take(&mut state, at, waiter.permits);
+        self.rest.departures = 0;
+        let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
+        let mut due = Vec::with_capacity(self.rest.queue.len());
+        for (ticket, waiter) in self.rest.queue.iter() {
+            at = self.rest.rule.ready_at(&state, at, waiter.permits);
+            self.rest.rule.take(&mut state, at, waiter.permits);
             due.push((ticket, at));
         }
         for (ticket, at) in due {
-            self.queue.set_due(ticket, at, wakers);
+            self.rest.queue.set_due(ticket, at, wakers);
         }
-        self.booked = (!self.queue.is_empty()).then_some((state, at));
+        self.rest.booked = (!self.rest.queue.is_empty()).then_some((state, at));
     }
 
     /// When `permits` can be had behind all who wait.
     pub(super) fn ready_behind_queue(&mut self, permits: u64) -> Timestamp {
-        if self.queue.is_empty() {
-            return self.rule.ready_at(&self.state, self.latest, permits);
+        if self.rest.queue.is_empty() {
+            return self.rest.rule.ready_at(&self.state, self.latest, permits);
         }
-        let total = self.queue.permits() + u128::from(permits);
+        let total = self.rest.queue.permits() + u128::from(permits);
         if A::CUMULATIVE
-            && self.is_lossless(self.queue.widest().max(permits))
+            && self.is_lossless(self.rest.queue.widest().max(permits))
             && let Ok(total) = u64::try_from(total)
         {
-            return self.rule.ready_at(&self.state, self.served_until, total).max(self.latest);
+            return self
+                .rest
+                .rule
+                .ready_at(&self.state, self.rest.served_until, total)
+                .max(self.latest);
         }
-        if self.booked.is_none() {
+        if self.rest.booked.is_none() {
             // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
-            let (mut state, mut at) = (self.state.clone(), self.served_until);
-            for (_, waiter) in self.queue.iter() {
-                at = self.rule.ready_at(&state, at, waiter.permits);
-                self.rule.take(&mut state, at, waiter.permits);
+            let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
+            for (_, waiter) in self.rest.queue.iter() {
+                at = self.rest.rule.ready_at(&state, at, waiter.permits);
+                self.rest.rule.take(&mut state, at, waiter.permits);
             }
-            self.booked = Some((state, at));
+            self.rest.booked = Some((state, at));
         }
-        match &self.booked {
-            Some((state, at)) => self.rule.ready_at(state, (*at).max(self.latest), permits),
+        match &self.rest.booked {
+            Some((state, at)) => self.rest.rule.ready_at(state, (*at).max(self.latest), permits),
             None => Timestamp::MAX,
         }
     }
@@ -235,9 +239,9 @@ impl<A: Algorithm> Core<A> {
     /// Whether a wait for `permits` wastes nothing. One for all of the burst ends up to a nanosecond
     /// after the bucket was full, unless permits come at whole nanoseconds.
     fn is_lossless(&self, permits: u64) -> bool {
-        let quota = self.rule.quota();
+        let quota = self.rest.rule.quota();
         let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());
         period.is_multiple_of(rate)
-            || u128::from(permits) + rate.div_ceil(period) <= self.rule.limit().into()
+            || u128::from(permits) + rate.div_ceil(period) <= self.rest.rule.limit().into()
     }
 }
