@@ -11,6 +11,7 @@ mod real {
     pub(crate) use parking_lot::Mutex;
     pub(crate) use std::sync::atomic;
     use std::thread::{self, Thread};
+    pub(crate) use std::thread_local;
     use std::time::Duration;
 
     /// A place for one thread to sleep: an [`unpark`](Self::unpark) at any time ends the present
@@ -42,6 +43,7 @@ mod real {
 #[cfg(tollgate_loom)]
 mod model {
     pub(crate) use loom::sync::atomic;
+    pub(crate) use loom::thread_local;
     use std::sync::PoisonError;
     use std::time::Duration;
 

@@ -162,9 +162,15 @@ impl<G: Gate> WaitQueue for G {
         self.settings().jitter.draw()
     }
 
-    fn join(&self, permits: u64, deadline: Timestamp) -> Result<Joined, WaitError> {
+    fn join(
+        &self,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
         let now = self.clock().now();
-        let joined = self.with_core(|core, wakers| core.join(now, permits, deadline, wakers));
+        let joined =
+            self.with_core(|core, wakers| core.join(now, permits, deadline, waker, wakers));
         if let Err(error) = &joined {
             tracing::debug!(limiter = self.settings().name, permits, %error, "wait refused");
         }

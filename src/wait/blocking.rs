@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use super::{CancelToken, Place, Progress, WaitQueue};
-use crate::sync::Parker;
+use crate::sync::{Parker, thread_local};
 use crate::{Grant, Timestamp, WaitError};
 
 /// Wakes a parked thread.
@@ -20,6 +20,11 @@ impl Wake for Unpark {
     }
 }
 
+thread_local! {
+    /// This thread's, made once.
+    static THREAD: Arc<Unpark> = Arc::new(Unpark(Parker::new()));
+}
+
 /// Blocks until `permits` are granted, `deadline` can't be met any more, or `cancel` is cancelled.
 pub(crate) fn wait(
     queue: &dyn WaitQueue,
@@ -30,28 +35,40 @@ pub(crate) fn wait(
     if cancel.is_some_and(CancelToken::is_cancelled) {
         return Err(WaitError::Cancelled);
     }
-    match Place::join(queue, permits, deadline)? {
+    let thread = this_thread();
+    let waker = Waker::from(Arc::clone(&thread));
+    match Place::join(queue, permits, deadline, Some(&waker))? {
         Ok(grant) => Ok(grant),
-        Err(place) => park_until_done(place, cancel),
+        Err(place) => park(&thread, &waker, place, cancel),
     }
 }
 
 /// Blocks on a place in the queue.
-pub(crate) fn park_until_done(
+pub(crate) fn park_until_done(place: Place<&dyn WaitQueue>) -> Result<Grant, WaitError> {
+    let thread = this_thread();
+    park(&thread, &Waker::from(Arc::clone(&thread)), place, None)
+}
+
+fn this_thread() -> Arc<Unpark> {
+    // A thread that waits while it is torn down has none any more.
+    THREAD.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Unpark(Parker::new())))
+}
+
+fn park(
+    thread: &Unpark,
+    waker: &Waker,
     mut place: Place<&dyn WaitQueue>,
     cancel: Option<&CancelToken>,
 ) -> Result<Grant, WaitError> {
-    let thread = Arc::new(Unpark(Parker::new()));
-    let waker = Waker::from(Arc::clone(&thread));
-    let _registration = cancel.map(|token| token.register(&waker));
+    let _registration = cancel.map(|token| token.register(waker));
     loop {
         if cancel.is_some_and(CancelToken::is_cancelled) {
             return Err(WaitError::Cancelled);
         }
-        match place.step(&waker) {
+        match place.step(waker) {
             Progress::Done(outcome) => return outcome,
             Progress::Until(due) => {
-                let clock_wakes = place.queue().wake_at(due, &waker);
+                let clock_wakes = place.queue().wake_at(due, waker);
                 thread.0.park((!clock_wakes).then(|| due - place.queue().now()));
             }
         }

@@ -110,7 +110,7 @@ where
             && let State::New { queue, permits, deadline } =
                 std::mem::replace(&mut this.state, State::Done)
         {
-            match Place::join(queue, permits, deadline) {
+            match Place::join(queue, permits, deadline, Some(cx.waker())) {
                 Ok(Ok(grant)) => return Poll::Ready(Ok(grant)),
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(Err(place)) => this.state = State::Waiting(place),

@@ -47,12 +47,17 @@ pub trait WaitQueue: Send + Sync {
     /// A random extra delay for a waiter; zero unless the limiter was built with a [`Jitter`].
     fn jitter(&self) -> Duration;
 
-    /// Takes `permits` or a place in the queue.
+    /// Takes `permits` or a place in the queue; `waker` is as for [`poll`](Self::poll).
     ///
     /// # Errors
     ///
     /// When the permits can't be had by `deadline`, the queue is full, or the limiter closed.
-    fn join(&self, permits: u64, deadline: Timestamp) -> Result<Joined, WaitError>;
+    fn join(
+        &self,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError>;
 
     /// Where a wait stands; `waker` is called when that changes for the better.
     fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress;
@@ -82,6 +87,8 @@ where
     deadline: Timestamp,
     jitter: Duration,
     hold_until: Option<Timestamp>,
+    /// What the first step answers, if the queue knows whom to wake.
+    first_due: Option<Timestamp>,
     done: bool,
 }
 
@@ -95,18 +102,31 @@ where
         queue: H,
         permits: u64,
         deadline: Timestamp,
+        waker: Option<&Waker>,
     ) -> Result<Result<Grant, Self>, WaitError> {
-        Ok(match queue.join(permits, deadline)? {
+        Ok(match queue.join(permits, deadline, waker)? {
             Joined::Granted(grant) => Ok(grant),
-            Joined::Queued(ticket) => {
+            Joined::Queued(ticket, due) => {
                 let jitter = queue.jitter();
-                Err(Self { queue, ticket, deadline, jitter, hold_until: None, done: false })
+                let first_due = waker.map(|_| due);
+                Err(Self {
+                    queue,
+                    ticket,
+                    deadline,
+                    jitter,
+                    hold_until: None,
+                    first_due,
+                    done: false,
+                })
             }
         })
     }
 
     /// Where the wait stands.
     pub(crate) fn step(&mut self, waker: &Waker) -> Progress {
+        if let Some(due) = self.first_due.take() {
+            return Progress::Until(due);
+        }
         if !self.jitter.is_zero() && self.queue.is_granted(self.ticket) {
             // Granted, but held back a little: others must not all act at the same instant.
             let now = self.queue.now();

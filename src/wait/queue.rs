@@ -1,12 +1,12 @@
 //! Who waits, in which order: a plain data structure under the limiter's lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 
 use crate::{Timestamp, WaitError};
 
 /// A place in the queue. Tickets count up, so their order is the order of arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 
 /// One who waits.
@@ -27,7 +27,7 @@ pub(crate) type Outcome = Result<(), WaitError>;
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: BTreeMap<Ticket, Waiter>,
-    outcomes: BTreeMap<Ticket, (u64, Outcome)>,
+    outcomes: HashMap<Ticket, (u64, Outcome)>,
     next: u64,
     /// Sum of the waiting permits.
     permits: u128,
@@ -71,12 +71,18 @@ impl Queue {
         self.widest
     }
 
-    pub(crate) fn push(&mut self, permits: u64, due: Timestamp, deadline: Timestamp) -> Ticket {
+    pub(crate) fn push(
+        &mut self,
+        permits: u64,
+        due: Timestamp,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
         self.widest = if self.is_empty() { permits } else { self.widest.max(permits) };
         self.permits += u128::from(permits);
-        self.waiting.insert(ticket, Waiter { permits, due, deadline, waker: None });
+        self.waiting.insert(ticket, Waiter { permits, due, deadline, waker: waker.cloned() });
         ticket
     }
 

@@ -43,7 +43,7 @@ impl<'a> Reservation<'a> {
         permits: u64,
         deadline: Timestamp,
     ) -> Result<Self, WaitError> {
-        let state = Some(Place::join(queue, permits, deadline)?);
+        let state = Some(Place::join(queue, permits, deadline, None)?);
         Ok(Self { queue, permits, state })
     }
 
@@ -69,7 +69,7 @@ impl<'a> Reservation<'a> {
     /// When the limiter is closed meanwhile, or a new quota puts the permits out of reach.
     pub fn wait(mut self) -> Result<Grant, WaitError> {
         match self.state.take() {
-            Some(Err(place)) => blocking::park_until_done(place, None),
+            Some(Err(place)) => blocking::park_until_done(place),
             Some(Ok(grant)) => Ok(grant),
             None => Err(WaitError::Closed),
         }

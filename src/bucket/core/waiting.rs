@@ -12,8 +12,8 @@ use crate::{Grant, Timestamp, WaitError};
 pub enum Joined {
     /// The permits were there.
     Granted(Grant),
-    /// A place in the queue.
-    Queued(Ticket),
+    /// A place in the queue, and when it is due.
+    Queued(Ticket, Timestamp),
 }
 
 /// Where a wait stands.
@@ -26,15 +26,17 @@ pub enum Progress {
 }
 
 impl<A: Algorithm> Core<A> {
-    /// Takes `permits`, or a place in the queue if they can be had by `deadline`.
+    /// Takes `permits`, or a place in the queue if they can be had by `deadline`; `waker` is called
+    /// when that place becomes due earlier, or the wait ends.
     pub(crate) fn join(
         &mut self,
         now: Timestamp,
         permits: u64,
         deadline: Timestamp,
+        waker: Option<&Waker>,
         wakers: &mut Wakers,
     ) -> Result<Joined, WaitError> {
-        let joined = self.try_join(now, permits, deadline, wakers);
+        let joined = self.try_join(now, permits, deadline, waker, wakers);
         if joined.is_err() {
             self.rest.denied = self.rest.denied.saturating_add(permits);
         }
@@ -46,6 +48,7 @@ impl<A: Algorithm> Core<A> {
         now: Timestamp,
         permits: u64,
         deadline: Timestamp,
+        waker: Option<&Waker>,
         wakers: &mut Wakers,
     ) -> Result<Joined, WaitError> {
         let ready = self.check(now, permits, wakers)?;
@@ -65,9 +68,9 @@ impl<A: Algorithm> Core<A> {
             self.rest.rule.take(state, ready, permits);
             self.rest.booked = self.rest.booked.take().map(|(state, _)| (state, ready));
         }
-        let ticket = self.rest.queue.push(permits, ready, deadline);
+        let ticket = self.rest.queue.push(permits, ready, deadline, waker);
         self.update_flag();
-        Ok(Joined::Queued(ticket))
+        Ok(Joined::Queued(ticket, ready))
     }
 
     /// Where the wait of `ticket` stands; `waker` is called when that changes for the better.
