@@ -58,7 +58,7 @@ impl ManualClock {
     /// assert_eq!(clock.now(), Timestamp::from_nanos(5));
     /// ```
     pub fn advance(&self, duration: Duration) {
-        self.set(self.now() + duration);
+        self.move_to(|now| now + duration);
     }
 
     /// Moves the clock to `now`, which may lie in the past (to test a clock that steps back).
@@ -70,9 +70,15 @@ impl ManualClock {
     /// assert_eq!(clock.now().as_nanos(), 9);
     /// ```
     pub fn set(&self, now: Timestamp) {
+        self.move_to(|_| now);
+    }
+
+    fn move_to(&self, time: impl FnOnce(Timestamp) -> Timestamp) {
         let mut due = Vec::new();
         {
+            // Under the lock, so that no step of a concurrent move is lost.
             let mut sleepers = self.shared.sleepers.lock();
+            let now = time(self.now());
             self.shared.now.store(now.as_nanos(), Ordering::SeqCst);
             sleepers.retain(|(deadline, waker)| {
                 let sleeps_on = *deadline > now;
