@@ -6,6 +6,7 @@ use std::time::Duration;
 use tollgate::{
     CarryOver, Composite, FixedWindowLimiter, IntervalTokenBucket, LeasedTokenBucket, ManualClock,
     Quota, RateLimiter, Rejection, SlidingWindowLimiter, StrictLimiter, Timestamp, TokenBucket,
+    WaitError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -70,7 +71,7 @@ fn whoever_moves_up_is_served_when_the_head_leaves_and_not_before() {
 }
 
 #[test]
-fn whoever_moves_up_after_a_deadline_is_not_served_before_it() {
+fn who_cannot_be_served_in_time_any_more_is_in_nobodys_way() {
     let clock = ManualClock::new();
     let quota = Quota::per_second(10);
     let limiter = StrictLimiter::builder(quota).clock(clock.clone()).build().unwrap();
@@ -80,12 +81,15 @@ fn whoever_moves_up_after_a_deadline_is_not_served_before_it() {
     let second = limiter.reserve(5).unwrap();
     limiter.consume(1).unwrap(); // now the head would be due at 1.1 s
     at(&clock, 200);
-    limiter.consume(1).unwrap(); // now at 1.2 s
+    assert_eq!(limiter.usage().waiting, 2);
+    limiter.consume(1).unwrap(); // now at 1.2 s: too late, and known at once
+    assert_eq!(limiter.usage().waiting, 1);
+    assert_eq!(second.delay(), Duration::from_millis(800));
+    assert!(matches!(head.wait(), Err(WaitError::Timeout { .. })));
     at(&clock, 1_150);
     assert_eq!(second.delay(), Duration::ZERO);
-    assert!(head.wait().is_err());
-    at(&clock, 2_050);
-    assert_eq!(limiter.usage().remaining, 5, "5 were admitted after 1.1 s");
+    at(&clock, 1_999);
+    assert_eq!(limiter.usage().remaining, 5, "5 were admitted at 1 s");
 }
 
 #[test]

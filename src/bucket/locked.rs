@@ -289,7 +289,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
 
     fn usage(&self) -> Usage {
         let mut usage = self.look();
-        usage.denied = usage.denied.saturating_add(self.denied.sum());
+        usage.denied = usage.denied.wrapping_add(self.denied.sum());
         usage
     }
 

@@ -94,22 +94,33 @@ impl Model {
         self.latest = self.latest.max(now);
         while let Some(head) = self.queue.front().copied() {
             let due = self.level.ready(head.permits);
-            if due > head.deadline && head.deadline < self.latest {
-                self.queue.pop_front();
-                let retry_after = Duration::from_nanos(due.saturating_sub(self.latest));
-                self.fail(head, WaitError::Timeout { retry_after });
-                continue;
-            }
             if due > self.latest {
                 break;
             }
             self.level.flow(due);
             self.level.take(head.permits);
-            self.allowed = self.allowed.saturating_add(head.permits);
+            self.allowed = self.allowed.wrapping_add(head.permits);
             self.queue.pop_front();
             self.fates.insert(head.id, (head.permits, Fate::Served));
         }
         self.level.flow(self.latest);
+    }
+
+    /// After a jump of the level: serves, and gives up on those who can't be served in time.
+    fn changed(&mut self, now: u64) {
+        self.settle(now);
+        let mut future = self.clone();
+        for waiter in std::mem::take(&mut self.queue) {
+            let due = future.level.ready(waiter.permits);
+            if due > waiter.deadline {
+                let retry_after = Duration::from_nanos(due.saturating_sub(self.latest));
+                self.fail(waiter, WaitError::Timeout { retry_after });
+            } else {
+                future.level.flow(due);
+                future.level.take(waiter.permits);
+                self.queue.push_back(waiter);
+            }
+        }
     }
 
     fn fail(&mut self, waiter: Waiter, error: WaitError) {
@@ -156,11 +167,11 @@ impl Model {
             Err(Rejection::Denied { retry_after, available, limit: 0 })
         });
         if let Err(rejection) = answer {
-            self.denied = self.denied.saturating_add(permits);
+            self.denied = self.denied.wrapping_add(permits);
             return Err(rejection);
         }
         self.level.take(permits);
-        self.allowed = self.allowed.saturating_add(permits);
+        self.allowed = self.allowed.wrapping_add(permits);
         Ok(self.left())
     }
 
@@ -176,7 +187,7 @@ impl Model {
         }
         let taken = permits.min(self.level.remaining());
         self.level.take(taken);
-        self.allowed = self.allowed.saturating_add(taken);
+        self.allowed = self.allowed.wrapping_add(taken);
         taken
     }
 
@@ -189,20 +200,21 @@ impl Model {
             self.level = before;
             return Err(DebtTooLarge { permits });
         }
-        self.allowed = self.allowed.saturating_add(permits);
+        self.allowed = self.allowed.wrapping_add(permits);
+        self.changed(now);
         Ok(Duration::from_nanos(paid - self.latest))
     }
 
     pub(crate) fn credit(&mut self, now: u64, permits: u64) {
         self.settle(now);
         self.level.put(permits);
-        self.settle(now);
+        self.changed(now);
     }
 
     pub(crate) fn reset(&mut self, now: u64) {
         self.settle(now);
         self.level.fill();
-        self.settle(now);
+        self.changed(now);
     }
 
     pub(crate) fn close(&mut self, now: u64) {
@@ -225,7 +237,7 @@ impl Model {
                 self.queue.push_back(waiter);
             }
         }
-        self.settle(now);
+        self.changed(now);
     }
 
     /// Takes permits or a place in the queue; the number is to ask for it later.
@@ -237,7 +249,7 @@ impl Model {
     ) -> Result<u64, WaitError> {
         let joined = self.try_reserve(now, permits, deadline);
         if joined.is_err() {
-            self.denied = self.denied.saturating_add(permits);
+            self.denied = self.denied.wrapping_add(permits);
         }
         joined
     }
@@ -248,7 +260,7 @@ impl Model {
         self.next += 1;
         if self.queue.is_empty() && ready <= self.latest {
             self.level.take(permits);
-            self.allowed = self.allowed.saturating_add(permits);
+            self.allowed = self.allowed.wrapping_add(permits);
             self.fates.insert(id, (permits, Fate::Served));
             return Ok(id);
         }
@@ -277,7 +289,7 @@ impl Model {
         self.settle(now);
         match self.fates.remove(&id) {
             Some((permits, Fate::Served)) => {
-                self.allowed = self.allowed.saturating_sub(permits);
+                self.allowed = self.allowed.wrapping_sub(permits);
                 self.credit(now, permits);
             }
             Some(_) => {}
@@ -294,7 +306,7 @@ impl Model {
         Some(match fate {
             Fate::Served => Ok(self.left()),
             Fate::Failed(error) => {
-                self.denied = self.denied.saturating_add(permits);
+                self.denied = self.denied.wrapping_add(permits);
                 Err(error)
             }
         })

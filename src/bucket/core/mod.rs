@@ -88,7 +88,7 @@ impl<A: Algorithm> Core<A> {
         let now = self.latest;
         let ready = self.rest.rule.try_take(&mut self.state, now, permits);
         if ready {
-            self.allowed = self.allowed.saturating_add(permits);
+            self.allowed = self.allowed.wrapping_add(permits);
         }
         ready
     }
@@ -117,7 +117,7 @@ impl<A: Algorithm> Core<A> {
             }
         });
         if answer.is_err() {
-            self.rest.denied = self.rest.denied.saturating_add(permits);
+            self.rest.denied = self.rest.denied.wrapping_add(permits);
         }
         answer
     }
@@ -175,7 +175,7 @@ impl<A: Algorithm> Core<A> {
             return Err(DebtTooLarge { permits });
         }
         self.state = state;
-        self.allowed = self.allowed.saturating_add(permits);
+        self.allowed = self.allowed.wrapping_add(permits);
         self.changed(wakers);
         Ok(paid - self.latest)
     }
@@ -274,7 +274,7 @@ impl<A: Algorithm> Core<A> {
 
     /// Gives back a grant that was fetched but will not be used.
     pub(crate) fn refund(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
-        self.allowed = self.allowed.saturating_sub(permits);
+        self.allowed = self.allowed.wrapping_sub(permits);
         self.credit(now, permits, wakers);
     }
 
@@ -310,8 +310,7 @@ impl<A: Algorithm> Core<A> {
     pub(crate) fn earliest(&self) -> Timestamp {
         let earliest = match self.rest.queue.head() {
             _ if self.rest.closed => Timestamp::ZERO,
-            // It makes room by being served, or by giving up.
-            Some((_, waiter)) => waiter.due.min(waiter.deadline),
+            Some((_, waiter)) => waiter.due,
             None => self.rest.rule.ready_at(&self.state, self.latest, 1),
         };
         if earliest > self.latest { earliest } else { Timestamp::ZERO }

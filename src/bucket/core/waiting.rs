@@ -38,7 +38,7 @@ impl<A: Algorithm> Core<A> {
     ) -> Result<Joined, WaitError> {
         let joined = self.try_join(now, permits, deadline, waker, wakers);
         if joined.is_err() {
-            self.rest.denied = self.rest.denied.saturating_add(permits);
+            self.rest.denied = self.rest.denied.wrapping_add(permits);
         }
         joined
     }
@@ -84,24 +84,15 @@ impl<A: Algorithm> Core<A> {
         self.settle(now, wakers);
         if let Some((permits, outcome)) = self.rest.queue.fetch(ticket) {
             if outcome.is_err() {
-                self.rest.denied = self.rest.denied.saturating_add(permits);
+                self.rest.denied = self.rest.denied.wrapping_add(permits);
             }
             return Progress::Done(outcome.map(|()| self.grant(permits)));
-        }
-        // Due, but not served: something has moved it back since it was told.
-        if self.rest.queue.get(ticket).is_some_and(|waiter| waiter.due <= self.latest) {
-            self.retime(wakers);
         }
         let Some(waiter) = self.rest.queue.get(ticket) else {
             // Not waiting and no outcome: it was fetched before.
             return Progress::Done(Err(WaitError::Closed));
         };
-        let (due, deadline, permits) = (waiter.due, waiter.deadline, waiter.permits);
-        if due > deadline {
-            self.leave(now, ticket, wakers);
-            self.rest.denied = self.rest.denied.saturating_add(permits);
-            return Progress::Done(Err(WaitError::Timeout { retry_after: due - self.latest }));
-        }
+        let due = waiter.due;
         if let Some(waker) = waker {
             self.rest.queue.set_waker(ticket, waker);
         }
@@ -153,17 +144,8 @@ impl<A: Algorithm> Core<A> {
 
     pub(super) fn serve(&mut self, wakers: &mut Wakers) {
         while let Some((ticket, waiter)) = self.rest.queue.head() {
-            let (permits, told, deadline) = (waiter.permits, waiter.due, waiter.deadline);
+            let (permits, told) = (waiter.permits, waiter.due);
             let due = self.rest.rule.ready_at(&self.state, self.rest.served_until, permits);
-            if due > deadline && deadline < self.latest {
-                let late = WaitError::Timeout { retry_after: due - self.latest };
-                self.rest.queue.finish(ticket, Err(late), wakers);
-                // It was in the way until then.
-                self.rest.served_until = self.rest.served_until.max(deadline);
-                self.rest.booked = None;
-                self.rest.departures += 1;
-                continue;
-            }
             if due > self.latest {
                 // Its own alarm may be set for later, if somebody before it has left.
                 if due < told {
@@ -173,7 +155,7 @@ impl<A: Algorithm> Core<A> {
             }
             self.rest.rule.take(&mut self.state, due, permits);
             self.rest.served_until = due;
-            self.allowed = self.allowed.saturating_add(permits);
+            self.allowed = self.allowed.wrapping_add(permits);
             self.rest.queue.grant(ticket, self.latest, wakers);
         }
         self.update_flag();
@@ -192,19 +174,30 @@ impl<A: Algorithm> Core<A> {
         self.retime(wakers);
     }
 
-    /// Works out when each waiter is due, and wakes those whose alarm would ring too late.
+    /// Works out when each waiter is due, and wakes those whose alarm would ring too late. Who can't
+    /// be served by its deadline any more is told so at once, and is in nobody's way.
     fn retime(&mut self, wakers: &mut Wakers) {
         self.rest.departures = 0;
         let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
         let mut due = Vec::with_capacity(self.rest.queue.len());
         for (ticket, waiter) in self.rest.queue.iter() {
-            at = self.rest.rule.ready_at(&state, at, waiter.permits);
-            self.rest.rule.take(&mut state, at, waiter.permits);
-            due.push((ticket, at));
+            let ready = self.rest.rule.ready_at(&state, at, waiter.permits);
+            let in_time = ready <= waiter.deadline;
+            if in_time {
+                at = ready;
+                self.rest.rule.take(&mut state, at, waiter.permits);
+            }
+            due.push((ticket, ready, in_time));
         }
-        for (ticket, at) in due {
-            self.rest.queue.set_due(ticket, at, wakers);
+        for (ticket, at, in_time) in due {
+            if in_time {
+                self.rest.queue.set_due(ticket, at, wakers);
+            } else {
+                let late = WaitError::Timeout { retry_after: at - self.latest };
+                self.rest.queue.finish(ticket, Err(late), wakers);
+            }
         }
+        self.update_flag();
         self.rest.booked = (!self.rest.queue.is_empty()).then_some((state, at));
     }
 
