@@ -65,18 +65,60 @@ pub use wait::{CancelToken, Jitter, Reservation, Sleep, Timer};
 pub use wait::{SinkExt, StreamExt};
 
 /// A token bucket with greedy refill: permits flow in evenly. Start with this one.
+///
+/// ```
+/// use tollgate::{Quota, RateLimiter, TokenBucket};
+/// let limiter = TokenBucket::new(Quota::per_second(50).burst(100))?;
+/// assert!(limiter.allow_n(100));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
 pub type TokenBucket<C = MonotonicClock> = Limiter<algorithm::GreedyRefill, C>;
 
 /// A token bucket with interval refill: all permits of a period arrive at its end.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{IntervalTokenBucket, ManualClock, Quota, RateLimiter};
+/// let builder = IntervalTokenBucket::builder(Quota::per_minute(10)).clock(ManualClock::new());
+/// let limiter = builder.build()?;
+/// limiter.drain();
+/// assert_eq!(limiter.delay_for(1), Ok(Duration::from_secs(60)));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
 pub type IntervalTokenBucket<C = MonotonicClock> = Limiter<algorithm::IntervalRefill, C>;
 
 /// A counter per period. Up to twice the limit can pass around a border.
+///
+/// ```
+/// use tollgate::{FixedWindowLimiter, Quota, QuotaError};
+/// // A window has no burst of its own.
+/// let error = FixedWindowLimiter::new(Quota::per_minute(10).burst(5)).unwrap_err();
+/// assert_eq!(error, QuotaError::BurstUnsupported);
+/// ```
 pub type FixedWindowLimiter<C = MonotonicClock> = Limiter<algorithm::FixedWindow, C>;
 
 /// A sliding window of two counters: smooth, and about right.
+///
+/// ```
+/// use tollgate::{Quota, RateLimiter, SlidingWindowLimiter};
+/// let limiter = SlidingWindowLimiter::new(Quota::per_minute(10))?;
+/// assert_eq!(limiter.try_acquire_up_to(99), 10);
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
 pub type SlidingWindowLimiter<C = MonotonicClock> = Limiter<algorithm::SlidingWindow, C>;
 
 /// Never more than the limit in any window of the period.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{ManualClock, Quota, RateLimiter, StrictLimiter};
+/// let clock = ManualClock::new();
+/// let limiter = StrictLimiter::builder(Quota::per_minute(10)).clock(clock.clone()).build()?;
+/// limiter.drain();
+/// clock.advance(Duration::from_secs(59));
+/// assert!(!limiter.allow()); // a token bucket would have nine again
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
 pub type StrictLimiter<C = MonotonicClock> = Limiter<algorithm::StrictWindow, C>;
 
 /// The README's snippets, compiled as doctests.

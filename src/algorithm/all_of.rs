@@ -31,6 +31,13 @@ impl<A: Algorithm> AllOf<A> {
     /// # Errors
     ///
     /// When there are none, or two of one name.
+    ///
+    /// ```
+    /// use tollgate::QuotaError;
+    /// use tollgate::algorithm::{AllOf, GreedyRefill};
+    /// let none: [(&str, GreedyRefill); 0] = [];
+    /// assert_eq!(AllOf::new(none).unwrap_err(), QuotaError::NoLimits);
+    /// ```
     pub fn new<N: Into<String>>(
         limits: impl IntoIterator<Item = (N, A)>,
     ) -> Result<Self, QuotaError> {
@@ -47,6 +54,14 @@ impl<A: Algorithm> AllOf<A> {
     }
 
     /// The name of the limit at `index`, as a [`Rejection`](crate::Rejection) gives it.
+    ///
+    /// ```
+    /// use tollgate::Quota;
+    /// use tollgate::algorithm::{AllOf, GreedyRefill};
+    /// let all = AllOf::new([("a", GreedyRefill::try_from(Quota::per_hour(9))?)])?;
+    /// assert_eq!(all.name(0), Some("a"));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     #[must_use]
     pub fn name(&self, index: usize) -> Option<&str> {
         self.limits.get(index).map(|(name, _)| name.as_str())

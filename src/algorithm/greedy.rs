@@ -57,7 +57,7 @@ pub struct Level {
 }
 
 impl GreedyRefill {
-    /// The exact level, fractions included.
+    /// The exact level, fractions included. See [`Level`] for an example.
     #[must_use]
     pub fn level(&self, state: &<Self as Algorithm>::State, now: Timestamp) -> Level {
         Level { used_units: state.saturating_sub(self.at(now)), units_per_permit: self.cost }

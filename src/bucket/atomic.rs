@@ -110,11 +110,25 @@ impl<C: Clock> AtomicTokenBucket<C> {
     }
 
     /// The clock.
+    ///
+    /// ```
+    /// # use tollgate::{AtomicTokenBucket, Clock, Quota};
+    /// let limiter = AtomicTokenBucket::new(Quota::per_second(50))?;
+    /// assert!(limiter.clock().now() <= limiter.clock().now());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub fn clock(&self) -> &C {
         &self.clock
     }
 
     /// The quota that is kept now.
+    ///
+    /// ```
+    /// # use tollgate::{AtomicTokenBucket, Quota};
+    /// let limiter = AtomicTokenBucket::new(Quota::per_second(50))?;
+    /// assert_eq!(limiter.quota(), Quota::per_second(50));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub fn quota(&self) -> Quota {
         self.slow.lock().core.rest.rule.quota()
     }

@@ -123,6 +123,13 @@ impl<C: Clock> LeasedTokenBucket<C> {
     }
 
     /// The clock.
+    ///
+    /// ```
+    /// # use tollgate::{Clock, LeasedTokenBucket, Quota};
+    /// let limiter = LeasedTokenBucket::new(Quota::per_second(5_000), 16)?;
+    /// assert!(limiter.clock().now() <= limiter.clock().now());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub fn clock(&self) -> &C {
         self.bucket.clock()
     }

@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use super::{Place, Progress, Sleep, Timer, WaitQueue};
 use crate::{Grant, RateLimiter, Timestamp, WaitError};
 
-/// The future of `acquire`: a place in the queue from its first poll.
+/// The future of [`acquire_with`](RateLimiter::acquire_with): a place in the queue from its first
+/// poll.
 pub type Acquire<'a> = AcquireFuture<&'a dyn WaitQueue, &'a dyn Timer>;
 
-/// The future of `acquire_owned`, which borrows nothing.
+/// The future of [`acquire_owned_with`](RateLimiter::acquire_owned_with), which borrows nothing.
 pub type AcquireOwned = AcquireFuture<OwnedQueue, Arc<dyn Timer>>;
 
 /// A limiter's queue, kept alive with the limiter.

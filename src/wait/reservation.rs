@@ -48,12 +48,26 @@ impl<'a> Reservation<'a> {
     }
 
     /// How many permits are promised.
+    ///
+    /// ```
+    /// # use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(9))?;
+    /// assert_eq!(limiter.reserve(4)?.permits(), 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn permits(&self) -> u64 {
         self.permits
     }
 
-    /// How long until the permits are there; zero if they are, or if the limiter was closed.
+    /// How long until the permits are there; zero if they are, or if the wait has failed.
+    ///
+    /// ```
+    /// # use std::time::Duration; use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(9))?;
+    /// assert_eq!(limiter.reserve(9)?.delay(), Duration::ZERO);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn delay(&self) -> Duration {
         match &self.state {
@@ -67,6 +81,15 @@ impl<'a> Reservation<'a> {
     /// # Errors
     ///
     /// When the limiter is closed meanwhile, or a new quota puts the permits out of reach.
+    ///
+    /// ```
+    /// # use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(1_000).burst(1))?;
+    /// let (now, soon) = (limiter.reserve(1)?, limiter.reserve(1)?);
+    /// now.wait()?;
+    /// soon.wait()?; // a millisecond later
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait(mut self) -> Result<Grant, WaitError> {
         match self.state.take() {
             Some(Err(place)) => blocking::park_until_done(place),
@@ -84,6 +107,20 @@ impl<'a> Reservation<'a> {
     /// # Cancel safety
     ///
     /// Dropping the future gives the permits up.
+    ///
+    /// ```
+    /// # use tollgate::{Quota, RateLimiter, Sleep, Timer, TokenBucket}; use std::time::Duration;
+    /// # struct AsyncIo;
+    /// # impl Timer for AsyncIo {
+    /// #     fn sleep(&self, duration: Duration) -> Option<Sleep> {
+    /// #         Some(Box::pin(async move { async_io::Timer::after(duration).await; }))
+    /// #     }
+    /// # }
+    /// let limiter = TokenBucket::new(Quota::per_second(9))?;
+    /// let grant = futures_lite::future::block_on(limiter.reserve(4)?.wait_with(&AsyncIo))?;
+    /// assert_eq!(grant.permits, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn wait_with(mut self, timer: &'a dyn Timer) -> Result<Grant, WaitError> {
         match self.state.take() {
             Some(Err(place)) => Acquire::from_place(place, timer).await,
@@ -93,6 +130,14 @@ impl<'a> Reservation<'a> {
     }
 
     /// Gives the permits back, due or not: those behind move up.
+    ///
+    /// ```
+    /// # use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_hour(9))?;
+    /// limiter.reserve(9)?.cancel();
+    /// assert!(limiter.allow_n(9));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel(mut self) {
         match self.state.take() {
             Some(Ok(_)) => self.queue.refund(self.permits),

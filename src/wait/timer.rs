@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-/// A future that ends when its time has come.
+/// A future that ends when its time has come. See [`Timer`] for an example.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A runtime's timer, so that `acquire_with` runs on any of them.
