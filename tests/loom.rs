@@ -1,5 +1,5 @@
 //! Every interleaving of small scenes, by loom:
-//! `RUSTFLAGS="--cfg tollgate_loom" cargo test --release --test loom`.
+//! `RUSTFLAGS="--cfg tollgate_loom" cargo test --test loom`.
 //!
 //! Time stands still or is moved by the scene's own threads, so a wait that nobody ends is found
 //! as a deadlock.
