@@ -103,7 +103,7 @@ impl<A: Algorithm> Core<A> {
             return Progress::Done(Err(WaitError::Timeout { retry_after: due - self.latest }));
         }
         if let Some(waker) = waker {
-            self.rest.queue.set_waker(ticket, waker);
+            self.rest.queue.set_waker(ticket, waker, wakers);
         }
         Progress::Until(due)
     }
@@ -135,7 +135,7 @@ impl<A: Algorithm> Core<A> {
             if outcome.is_ok() {
                 self.refund(now, permits, wakers);
             }
-        } else if self.rest.queue.remove(ticket).is_some() {
+        } else if self.rest.queue.remove(ticket, wakers) {
             if self.rest.queue.head().is_none_or(|(head, _)| ticket < head) {
                 // Whoever moves up to the head can't have been served before.
                 self.rest.served_until = self.latest;
