@@ -1,14 +1,28 @@
 //! One small test for each fault that the property tests have found in the core.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tollgate::{
     CarryOver, Composite, FixedWindowLimiter, IntervalTokenBucket, LeasedTokenBucket, ManualClock,
-    Quota, RateLimiter, Rejection, SlidingWindowLimiter, StrictLimiter, Timestamp, TokenBucket,
+    Quota, RateLimiter, Rejection, Sleep, SlidingWindowLimiter, StrictLimiter, Timer, Timestamp,
+    TokenBucket,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A manual clock wakes by itself: no timer is needed.
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Option<Sleep> {
+        None
+    }
+}
 
 fn at(clock: &ManualClock, millis: u64) {
     clock.set(Timestamp::from_nanos(millis * 1_000_000));
@@ -186,4 +200,44 @@ fn a_refusal_of_many_does_not_refuse_few_from_a_lease() {
     assert!(!limiter.allow_n(8));
     clock.advance(SECOND);
     assert!(limiter.allow(), "one permit has come");
+}
+
+/// Counts how often it is called.
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Calls {
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::SeqCst)
+    }
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F, calls: &Arc<Calls>) -> Poll<F::Output> {
+    let waker = Waker::from(Arc::clone(calls));
+    pin!(future).poll(&mut Context::from_waker(&waker))
+}
+
+#[test]
+fn one_task_with_two_waits_is_woken_for_both() {
+    let clock = ManualClock::new();
+    let limiter = bucket(Quota::per_second(1), &clock);
+    assert!(limiter.allow());
+    let calls = Arc::new(Calls::default());
+    let (mut first, mut second) =
+        (limiter.acquire_with(1, &Never), limiter.acquire_with(1, &Never));
+    assert!(poll_once(&mut first, &calls).is_pending());
+    assert!(poll_once(&mut second, &calls).is_pending());
+    clock.advance(SECOND);
+    assert_eq!(calls.take(), 1);
+    assert!(poll_once(&mut first, &calls).is_ready());
+    // The second one was not polled again, and still is to be woken.
+    clock.advance(SECOND);
+    assert_eq!(calls.take(), 1);
+    assert!(poll_once(&mut second, &calls).is_ready());
 }
