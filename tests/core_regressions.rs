@@ -241,3 +241,27 @@ fn one_task_with_two_waits_is_woken_for_both() {
     assert_eq!(calls.take(), 1);
     assert!(poll_once(&mut second, &calls).is_ready());
 }
+
+#[test]
+fn those_behind_who_gave_up_are_not_late() {
+    let clock = ManualClock::new();
+    let limiter = bucket(Quota::per_second(1), &clock);
+    assert!(limiter.allow());
+    let giving_up = [(); 10].map(|()| limiter.reserve_within(1, 10 * SECOND).unwrap());
+    let asleep = limiter.reserve(1).unwrap();
+    let calls = Arc::new(Calls::default());
+    let mut last = limiter.acquire_with(1, &Never);
+    assert!(poll_once(&mut last, &calls).is_pending());
+    limiter.consume(12).unwrap(); // the ten are due after their deadline now
+    clock.advance(11 * SECOND);
+    for one in giving_up {
+        assert!(one.wait().is_err());
+    }
+    // Without the ten it is due at 14 s, and nobody but itself looks then.
+    assert!(poll_once(&mut last, &calls).is_pending());
+    calls.take();
+    clock.advance(3 * SECOND);
+    assert!(calls.take() > 0, "nobody woke it");
+    assert!(poll_once(&mut last, &calls).is_ready());
+    drop(asleep);
+}

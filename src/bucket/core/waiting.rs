@@ -142,12 +142,7 @@ impl<A: Algorithm> Core<A> {
             }
             self.rest.booked = None;
             self.rest.departures += 1;
-            self.settle(now, wakers);
-            // Those behind move up. To tell each at each departure would be quadratic; after an
-            // eighth of the queue has gone, it is paid for. The head is told at once, by `settle`.
-            if self.rest.departures * 8 > self.rest.queue.len() {
-                self.retime(wakers);
-            }
+            self.serve(wakers);
         }
     }
 
@@ -177,6 +172,11 @@ impl<A: Algorithm> Core<A> {
             self.rest.queue.grant(ticket, self.latest, wakers);
         }
         self.update_flag();
+        // Those behind who left move up. To tell each at each departure would be quadratic; after an
+        // eighth of the queue has gone, it is paid for. The head was told above.
+        if self.rest.departures * 8 > self.rest.queue.len() {
+            self.retime(wakers);
+        }
     }
 
     /// The state has jumped: whoever waits is served or re-timed.
