@@ -265,3 +265,17 @@ fn those_behind_who_gave_up_are_not_late() {
     assert!(poll_once(&mut last, &calls).is_ready());
     drop(asleep);
 }
+
+#[test]
+fn unlimited_admits_at_an_older_reading_of_the_clock_too() {
+    let clock = ManualClock::new();
+    let builder = TokenBucket::builder(Quota::unlimited()).clock(clock.clone());
+    let limiter = builder.build_atomic().unwrap();
+    at(&clock, 2);
+    assert!(limiter.allow());
+    at(&clock, 1);
+    assert!(limiter.allow());
+    assert_eq!(limiter.try_acquire(1).map(|grant| grant.reset_after), Ok(Duration::ZERO));
+    assert!(limiter.wait_timeout(1, Duration::ZERO).is_ok());
+    assert_eq!(limiter.usage().reset_after, Duration::ZERO);
+}

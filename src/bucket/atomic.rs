@@ -140,7 +140,11 @@ impl<C: Clock> AtomicTokenBucket<C> {
                 // `SharedScale::store`: whoever read one of them sees the busy mark before it.
                 fence(Ordering::Acquire);
                 if self.word.load(Ordering::Relaxed) == word {
-                    return Fast::Denied;
+                    // Without a limit, only an old reading of the clock comes here.
+                    return match scale.cost {
+                        0 => Fast::Granted { scale, used: 0 },
+                        _ => Fast::Denied,
+                    };
                 }
             }
         }
