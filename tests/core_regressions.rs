@@ -279,3 +279,17 @@ fn unlimited_admits_at_an_older_reading_of_the_clock_too() {
     assert!(limiter.wait_timeout(1, Duration::ZERO).is_ok());
     assert_eq!(limiter.usage().reset_after, Duration::ZERO);
 }
+
+#[test]
+fn a_state_of_fewer_limits_admits_nothing_and_does_not_panic() {
+    let one = [("a", Quota::per_second(1))];
+    let two = [("a", Quota::per_second(1)), ("b", Quota::per_second(1))];
+    let (_, state, _) = Composite::of(one).unwrap().snapshot();
+    let limiter = Composite::builder_of(two).state(state).build().unwrap();
+    assert!(!limiter.allow());
+    assert!(limiter.try_acquire(1).is_err());
+    assert_eq!(limiter.usage().limit, 1);
+    assert!(limiter.wait().is_err());
+    limiter.reset();
+    assert!(limiter.allow());
+}
