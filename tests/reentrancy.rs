@@ -135,3 +135,74 @@ fn a_task_that_dies_with_its_last_waker_gives_its_grants_back() {
         assert!(limiter.allow(), "nobody fetched it");
     });
 }
+
+/// Does something when it is called.
+struct OnWake<F: Fn() + Send + Sync>(F);
+
+impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+/// Asks its limiter whenever it hears an event, as a rate-limited log does.
+struct Asking(Arc<dyn RateLimiter>, AtomicU64);
+
+impl tracing::Subscriber for Asking {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.allow();
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn whoever_is_woken_by_a_leased_bucket_may_draw_from_it() {
+    for change in [RateLimiter::reset, RateLimiter::close, |limiter: &dyn RateLimiter| {
+        limiter.set_quota(Quota::per_second(1000).burst(20)).unwrap();
+    }] {
+        without_deadlock(move || {
+            let limiter = TokenBucket::builder(Quota::per_second(1).burst(20)).build_leased(1);
+            let limiter: Arc<dyn RateLimiter> = Arc::new(limiter.unwrap());
+            limiter.drain();
+            let again = Arc::clone(&limiter);
+            let waker = Waker::from(Arc::new(OnWake(move || {
+                again.allow();
+            })));
+            let mut waiting = limiter.acquire_with(1, &Never);
+            assert!(poll_once(&mut waiting, &waker).is_pending());
+            change(&*limiter);
+        });
+    }
+}
+
+#[test]
+fn a_subscriber_may_draw_from_the_leased_bucket_it_hears() {
+    without_deadlock(|| {
+        let limiter = TokenBucket::builder(Quota::per_hour(17)).build_leased(1);
+        let limiter: Arc<dyn RateLimiter> = Arc::new(limiter.unwrap());
+        let asking = Arc::new(Asking(Arc::clone(&limiter), AtomicU64::new(0)));
+        tracing::subscriber::with_default(Arc::clone(&asking), || {
+            assert!(limiter.allow());
+            assert!(!limiter.allow());
+            limiter.reset();
+            limiter.close();
+        });
+        assert!(asking.1.load(Ordering::SeqCst) >= 3);
+    });
+}
