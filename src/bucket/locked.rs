@@ -171,7 +171,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     }
 
     /// Replaces the rule by what `new` makes of it, in one step. What was used carries over as `how`
-    /// says, and those who wait are re-timed.
+    /// says, and those who wait are re-timed. `new` runs under the lock: it must not call the limiter.
     ///
     /// # Errors
     ///

@@ -53,7 +53,8 @@ impl<'a> Reservation<'a> {
         self.permits
     }
 
-    /// How long until the permits are there; zero if they are, or if the limiter was closed.
+    /// How long until the permits are there; zero if they are, or if they never will be: after the
+    /// limiter was closed, or a new quota put them out of reach, [`wait`](Self::wait) fails at once.
     #[must_use]
     pub fn delay(&self) -> Duration {
         match &self.state {
