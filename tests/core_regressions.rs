@@ -1,15 +1,28 @@
 //! One small test for each fault that the property tests have found in the core.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tollgate::{
     CarryOver, Composite, FixedWindowLimiter, IntervalTokenBucket, LeasedTokenBucket, ManualClock,
-    Quota, RateLimiter, Rejection, SlidingWindowLimiter, StrictLimiter, Timestamp, TokenBucket,
-    WaitError,
+    Quota, RateLimiter, Rejection, Sleep, SlidingWindowLimiter, StrictLimiter, Timer, Timestamp,
+    TokenBucket, WaitError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A manual clock wakes by itself: no timer is needed.
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Option<Sleep> {
+        None
+    }
+}
 
 fn at(clock: &ManualClock, millis: u64) {
     clock.set(Timestamp::from_nanos(millis * 1_000_000));
@@ -190,4 +203,108 @@ fn a_refusal_of_many_does_not_refuse_few_from_a_lease() {
     assert!(!limiter.allow_n(8));
     clock.advance(SECOND);
     assert!(limiter.allow(), "one permit has come");
+}
+
+/// Counts how often it is called.
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Calls {
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::SeqCst)
+    }
+}
+
+fn poll_once<F: Future + Unpin>(future: &mut F, calls: &Arc<Calls>) -> Poll<F::Output> {
+    let waker = Waker::from(Arc::clone(calls));
+    pin!(future).poll(&mut Context::from_waker(&waker))
+}
+
+#[test]
+fn one_task_with_two_waits_is_woken_for_both() {
+    let clock = ManualClock::new();
+    let limiter = bucket(Quota::per_second(1), &clock);
+    assert!(limiter.allow());
+    let calls = Arc::new(Calls::default());
+    let (mut first, mut second) =
+        (limiter.acquire_with(1, &Never), limiter.acquire_with(1, &Never));
+    assert!(poll_once(&mut first, &calls).is_pending());
+    assert!(poll_once(&mut second, &calls).is_pending());
+    clock.advance(SECOND);
+    assert_eq!(calls.take(), 1);
+    assert!(poll_once(&mut first, &calls).is_ready());
+    // The second one was not polled again, and still is to be woken.
+    clock.advance(SECOND);
+    assert_eq!(calls.take(), 1);
+    assert!(poll_once(&mut second, &calls).is_ready());
+}
+
+#[test]
+fn those_behind_who_gave_up_are_not_late() {
+    let clock = ManualClock::new();
+    let limiter = bucket(Quota::per_second(1), &clock);
+    assert!(limiter.allow());
+    let giving_up = [(); 10].map(|()| limiter.reserve_within(1, 10 * SECOND).unwrap());
+    let asleep = limiter.reserve(1).unwrap();
+    let calls = Arc::new(Calls::default());
+    let mut last = limiter.acquire_with(1, &Never);
+    assert!(poll_once(&mut last, &calls).is_pending());
+    limiter.consume(12).unwrap(); // the ten are due after their deadline now
+    clock.advance(11 * SECOND);
+    for one in giving_up {
+        assert!(one.wait().is_err());
+    }
+    // Without the ten it is due at 14 s, and nobody but itself looks then.
+    assert!(poll_once(&mut last, &calls).is_pending());
+    calls.take();
+    clock.advance(3 * SECOND);
+    assert!(calls.take() > 0, "nobody woke it");
+    assert!(poll_once(&mut last, &calls).is_ready());
+    drop(asleep);
+}
+
+#[test]
+fn unlimited_admits_at_an_older_reading_of_the_clock_too() {
+    let clock = ManualClock::new();
+    let builder = TokenBucket::builder(Quota::unlimited()).clock(clock.clone());
+    let limiter = builder.build_atomic().unwrap();
+    at(&clock, 2);
+    assert!(limiter.allow());
+    at(&clock, 1);
+    assert!(limiter.allow());
+    assert_eq!(limiter.try_acquire(1).map(|grant| grant.reset_after), Ok(Duration::ZERO));
+    assert!(limiter.wait_timeout(1, Duration::ZERO).is_ok());
+    assert_eq!(limiter.usage().reset_after, Duration::ZERO);
+}
+
+#[test]
+fn a_state_of_fewer_limits_admits_nothing_and_does_not_panic() {
+    let one = [("a", Quota::per_second(1))];
+    let two = [("a", Quota::per_second(1)), ("b", Quota::per_second(1))];
+    let (_, state, _) = Composite::of(one).unwrap().snapshot();
+    let limiter = Composite::builder_of(two).state(state).build().unwrap();
+    assert!(!limiter.allow());
+    assert!(limiter.try_acquire(1).is_err());
+    assert_eq!(limiter.usage().limit, 1);
+    assert!(limiter.wait().is_err());
+    limiter.reset();
+    assert!(limiter.allow());
+}
+
+#[test]
+fn an_idle_lease_comes_back_to_one_who_asks_the_bucket_itself() {
+    let clock = ManualClock::new();
+    let builder = TokenBucket::builder(Quota::per_hour(68)).clock(clock.clone());
+    let limiter = builder.build_leased(4).unwrap(); // 64 are held back: four are to be had
+    assert!(limiter.allow(), "leases all four, and uses one");
+    assert!(limiter.try_acquire(3).is_err(), "sees the lease");
+    clock.advance(Duration::from_millis(1));
+    assert!(limiter.try_acquire(3).is_ok(), "finds it idle");
+    assert!(!limiter.allow(), "and the owner knows");
 }

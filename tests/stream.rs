@@ -105,3 +105,11 @@ async fn a_sink_is_given_back_with_what_it_took() {
     sink.as_mut().start_send(7).unwrap();
     assert_eq!(Pin::into_inner(sink).into_inner().0, [7]);
 }
+
+#[test]
+fn adapters_print_what_they_wrap() {
+    let limiter = TokenBucket::new(Quota::per_second(1)).unwrap();
+    let paced = tollgate::StreamExt::rate_limited(stream::iter([7]), &limiter);
+    let text = format!("{paced:?}");
+    assert!(text.contains("RateLimitedStream") && text.contains('7'), "{text}");
+}

@@ -138,7 +138,11 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
     }
 
     fn ready_at(&self, state: &Box<[A::State]>, now: Timestamp, permits: u64) -> Timestamp {
-        self.latest(|i, rule| rule.ready_at(&state[i], now, permits)).0.max(now)
+        // A state that came from fewer limits admits nothing.
+        let ready = |i: usize, rule: &A| {
+            state.get(i).map_or(Timestamp::MAX, |state| rule.ready_at(state, now, permits))
+        };
+        self.latest(ready).0.max(now)
     }
 
     fn take(&self, state: &mut Box<[A::State]>, now: Timestamp, permits: u64) {
@@ -167,7 +171,10 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
     }
 
     fn full_at(&self, state: &Box<[A::State]>, now: Timestamp) -> Timestamp {
-        self.latest(|i, rule| rule.full_at(&state[i], now)).0.max(now)
+        let full = |i: usize, rule: &A| {
+            state.get(i).map_or(Timestamp::MAX, |state| rule.full_at(state, now))
+        };
+        self.latest(full).0.max(now)
     }
 
     /// Each limit carries over to the one of its name; one without such starts full.
@@ -192,12 +199,9 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
     }
 
     fn refused_by(&self, state: &Box<[A::State]>, now: Timestamp, permits: u64) -> usize {
-        self.latest(|i, rule| {
-            if permits > rule.limit() {
-                Timestamp::MAX
-            } else {
-                rule.ready_at(&state[i], now, permits)
-            }
+        self.latest(|i, rule| match state.get(i) {
+            Some(state) if permits <= rule.limit() => rule.ready_at(state, now, permits),
+            _ => Timestamp::MAX,
         })
         .1
     }

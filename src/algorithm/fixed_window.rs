@@ -23,7 +23,8 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 pub struct FixedWindow(IntervalRefill);
 
 impl FixedWindow {
-    /// The same rule with a window that ends at `border`, such as on the full hour.
+    /// The same rule with a window that ends at `border`, such as on the full hour. The first window
+    /// lasts until then, however far it is; if it has passed, the grid it began goes on.
     ///
     /// ```
     /// use tollgate::algorithm::{Algorithm, FixedWindow};

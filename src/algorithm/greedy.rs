@@ -49,6 +49,7 @@ pub struct GreedyRefill {
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Level {
     /// Units in use; more than a burst's worth is debt.
     pub used_units: u128,

@@ -39,8 +39,8 @@ pub struct IntervalState {
 }
 
 impl IntervalRefill {
-    /// The same rule with refills at `first_refill` and every period from there (or back), such as
-    /// on the full minute.
+    /// The same rule with refills at `first_refill` and every period from there, such as on the full
+    /// minute. No refill comes before it; if it has passed, the grid it began goes on.
     ///
     /// ```
     /// use tollgate::algorithm::{Algorithm, IntervalRefill};

@@ -24,8 +24,9 @@ use crate::{Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestam
 /// The lock-free twin of [`TokenBucket`](crate::TokenBucket), for the hottest paths.
 ///
 /// The same verbs and the same answers, with fewer extras: it keeps no counters, so
-/// [`Usage::allowed`] and [`Usage::denied`] are 0; and with a clock that steps back, it may refuse
-/// until the clock has caught up. Rates whose reduced fraction is exotic are rounded down by less
+/// [`Usage::allowed`] and [`Usage::denied`] are 0; and a clock reading older than the last taker's
+/// (a clock that steps back, a thread that was held up after reading it) may be refused what a newer
+/// one would get. Rates whose reduced fraction is exotic are rounded down by less
 /// than a millionth.
 ///
 /// ```
@@ -154,7 +155,11 @@ impl<C: Clock> AtomicTokenBucket<C> {
                 // `SharedScale::store`: whoever read one of them sees the busy mark before it.
                 fence(Ordering::Acquire);
                 if self.word.load(Ordering::Relaxed) == word {
-                    return Fast::Denied;
+                    // Without a limit, only an old reading of the clock comes here.
+                    return match scale.cost {
+                        0 => Fast::Granted { scale, used: 0 },
+                        _ => Fast::Denied,
+                    };
                 }
             }
         }

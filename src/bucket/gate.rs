@@ -109,25 +109,37 @@ pub(crate) trait Gate: Send + Sync {
             core.set_rule(now, rule, how, wakers);
             Ok(core.rest.rule.quota())
         })?;
-        tracing::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
+        self.log_quota(quota, how);
         Ok(())
     }
 
     fn reset(&self) {
         let now = self.clock().now();
         self.with_core(|core, wakers| core.reset(now, wakers));
-        tracing::info!(limiter = self.settings().name, "reset");
+        self.log_reset();
     }
 
     fn close(&self) {
         let now = self.clock().now();
         if self.with_core(|core, wakers| core.close(now, wakers)) {
-            tracing::info!(limiter = self.settings().name, "closed");
+            self.log_closed();
         }
     }
 
     fn is_closed(&self) -> bool {
         self.with_core(|core, _| core.is_closed())
+    }
+
+    fn log_quota(&self, quota: Quota, how: CarryOver) {
+        tracing::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
+    }
+
+    fn log_reset(&self) {
+        tracing::info!(limiter = self.settings().name, "reset");
+    }
+
+    fn log_closed(&self) {
+        tracing::info!(limiter = self.settings().name, "closed");
     }
 
     /// Logs a refusal of the hot path, whose reason was not worked out.

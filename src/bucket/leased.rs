@@ -18,12 +18,15 @@
 
 use std::time::Duration;
 
+use super::core::Core;
+use super::gate::Gate;
 use super::locked::Limiter;
 use super::thread_slot;
-use crate::algorithm::GreedyRefill;
+use crate::algorithm::{Algorithm, GreedyRefill};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::wait::WaitQueue;
+use crate::wait::queue::Wakers;
 use crate::{
     CarryOver, Clock, DebtTooLarge, Grant, MonotonicClock, Quota, QuotaError, RateLimiter,
     Rejection, Timestamp, TokenBucket, Usage,
@@ -46,8 +49,11 @@ const IDLE: Duration = Duration::from_millis(1);
 /// hold comes back when another thread needs it.
 ///
 /// [`allow`](RateLimiter::allow) and `allow_n` up to a batch use the lease; all other verbs ask the
-/// bucket itself. A lease was paid for when it was drawn, so it may be used while others wait, or
-/// right after a [`consume`](RateLimiter::consume). [`Usage::allowed`] counts permits drawn.
+/// bucket itself. Leases go to the first 8 living threads of the process that use any leased limiter
+/// or are refused by a [`TokenBucket`](crate::TokenBucket); further threads ask the bucket each time.
+/// A lease was paid for when it was drawn, so it may be used while others wait, or right after a
+/// [`consume`](RateLimiter::consume); those who wait do not call leases back.
+/// [`Usage::allowed`] counts permits drawn.
 ///
 /// ```
 /// use tollgate::{LeasedTokenBucket, Quota, RateLimiter};
@@ -61,7 +67,8 @@ pub struct LeasedTokenBucket<C: Clock = MonotonicClock> {
     bucket: TokenBucket<C>,
     batch: u64,
     slots: [Slot; THREADS],
-    /// Draws and recalls, one at a time.
+    /// Draws and recalls, one at a time. Wakers and events may call back into the limiter, so they wait
+    /// until it is unlocked.
     ledger: Mutex<[Seen; THREADS]>,
     /// Before this time, no lease can be found idle.
     next_look: AtomicU64,
@@ -137,7 +144,7 @@ impl<C: Clock> LeasedTokenBucket<C> {
     #[inline]
     fn take_leased(&self, permits: u64) -> bool {
         let Some(slot) = self.slots.get(thread_slot::current()) else {
-            return self.bucket.allow_n(permits);
+            return RateLimiter::allow_n(&self.bucket, permits);
         };
         let left = slot.left.load(Ordering::Relaxed);
         if permits <= left && slot.recalled.load(Ordering::Relaxed) == 0 && permits != 0 {
@@ -151,7 +158,7 @@ impl<C: Clock> LeasedTokenBucket<C> {
     #[cold]
     fn draw(&self, slot: &Slot, permits: u64) -> bool {
         if permits == 0 || permits > self.batch {
-            return self.bucket.allow_n(permits);
+            return RateLimiter::allow_n(&self.bucket, permits);
         }
         let now = self.clock().now();
         let marked = slot.recalled.load(Ordering::Relaxed) != 0;
@@ -160,11 +167,12 @@ impl<C: Clock> LeasedTokenBucket<C> {
             self.bucket.refuse(permits);
             return false;
         }
+        let mut wakers = Wakers::default();
         let mut ledger = self.ledger.lock();
-        let mut left = self.acknowledge(slot);
-        left += self.bucket.try_acquire_up_to(self.batch - left);
-        if left < permits && self.recall_idle(slot, &mut ledger, now) {
-            left += self.bucket.try_acquire_up_to(self.batch - left);
+        let mut left = self.acknowledge(slot, &mut wakers);
+        left += self.take_up_to(self.batch - left, &mut wakers);
+        if left < permits && self.recall_idle(Some(slot), &mut ledger, now, &mut wakers) {
+            left += self.take_up_to(self.batch - left, &mut wakers);
         }
         let enough = left >= permits;
         // A new lease may lie idle one day.
@@ -173,47 +181,82 @@ impl<C: Clock> LeasedTokenBucket<C> {
         if !enough {
             self.next_look.store(self.earliest_idle(slot, now), Ordering::Relaxed);
             self.bucket.publish_earliest();
+        }
+        drop(ledger);
+        drop(wakers);
+        if !enough {
             self.bucket.refuse(permits);
         }
         enough
     }
 
+    fn take_up_to(&self, permits: u64, wakers: &mut Wakers) -> u64 {
+        self.on_bucket(wakers, |core, now, wakers| core.take_up_to(now, permits, wakers))
+    }
+
+    /// Runs `act` on the bucket's core; for use under the ledger.
+    fn on_bucket<R>(
+        &self,
+        wakers: &mut Wakers,
+        act: impl FnOnce(&mut Core<GreedyRefill>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        let now = self.clock().now();
+        self.bucket.lend(wakers, |core, wakers| act(core, now, wakers))
+    }
+
     /// What is really left in the owner's slot. If it was recalled, that is nothing, and what was
     /// spent of it since is charged.
-    fn acknowledge(&self, slot: &Slot) -> u64 {
+    fn acknowledge(&self, slot: &Slot, wakers: &mut Wakers) -> u64 {
         let left = slot.left.load(Ordering::Relaxed);
         let recalled = slot.recalled.load(Ordering::Relaxed);
         if recalled == 0 {
             return left;
         }
         // A debt of less than a batch is never too large.
-        let _ = self.bucket.consume(recalled.saturating_sub(left));
+        let spent_twice = recalled.saturating_sub(left);
+        let _ = self.on_bucket(wakers, |core, now, wakers| core.consume(now, spent_twice, wakers));
         slot.left.store(0, Ordering::Relaxed);
         slot.recalled.store(0, Ordering::Relaxed);
         0
     }
 
     /// Takes back what other threads hold and have not used for a while.
-    fn recall_idle(&self, own: &Slot, ledger: &mut [Seen; THREADS], now: Timestamp) -> bool {
+    fn recall_idle(
+        &self,
+        own: Option<&Slot>,
+        ledger: &mut [Seen; THREADS],
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) -> bool {
         let mut recalled = false;
         for (slot, seen) in self.slots.iter().zip(ledger) {
             let left = slot.left.load(Ordering::Relaxed);
-            if std::ptr::eq(slot, own) || left == 0 || slot.recalled.load(Ordering::Relaxed) != 0 {
+            let is_own = own.is_some_and(|own| std::ptr::eq(slot, own));
+            if is_own || left == 0 || slot.recalled.load(Ordering::Relaxed) != 0 {
                 continue;
             }
             if left != seen.left {
                 *seen = Seen { left, since: now };
             } else if now - seen.since >= IDLE {
-                self.recall(slot, left);
+                self.recall(slot, left, wakers);
                 recalled = true;
             }
         }
         recalled
     }
 
-    fn recall(&self, slot: &Slot, left: u64) {
+    /// Calls back what lies idle, for one who holds no lease.
+    fn reclaim(&self) -> bool {
+        // Dropped after the ledger.
+        let mut wakers = Wakers::default();
+        let now = self.clock().now();
+        let mut ledger = self.ledger.lock();
+        self.recall_idle(None, &mut ledger, now, &mut wakers)
+    }
+
+    fn recall(&self, slot: &Slot, left: u64, wakers: &mut Wakers) {
         slot.recalled.store(left, Ordering::Relaxed);
-        self.bucket.credit(left);
+        self.on_bucket(wakers, |core, now, wakers| core.credit(now, left, wakers));
     }
 
     /// The next time at which a lease of another thread may be found idle.
@@ -233,15 +276,20 @@ impl<C: Clock> LeasedTokenBucket<C> {
     }
 
     /// Runs `act` on the bucket after all leases were called back; they are drawn anew.
-    fn without_leases<R>(&self, act: impl FnOnce(&TokenBucket<C>) -> R) -> R {
+    fn without_leases<R>(
+        &self,
+        act: impl FnOnce(&mut Core<GreedyRefill>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        // Dropped after the ledger.
+        let mut wakers = Wakers::default();
         let _ledger = self.ledger.lock();
         for slot in &self.slots {
             let left = slot.left.load(Ordering::Relaxed);
             if left != 0 && slot.recalled.load(Ordering::Relaxed) == 0 {
-                self.recall(slot, left);
+                self.recall(slot, left, &mut wakers);
             }
         }
-        act(&self.bucket)
+        self.on_bucket(&mut wakers, act)
     }
 }
 
@@ -252,27 +300,32 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
     }
 
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
-        self.bucket.try_acquire(permits)
+        match RateLimiter::try_acquire(&self.bucket, permits) {
+            Err(Rejection::Denied { .. }) if self.reclaim() => {
+                RateLimiter::try_acquire(&self.bucket, permits)
+            }
+            answer => answer,
+        }
     }
 
     fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
-        self.bucket.delay_for(permits)
+        RateLimiter::delay_for(&self.bucket, permits)
     }
 
     fn consume(&self, permits: u64) -> Result<Duration, DebtTooLarge> {
-        self.bucket.consume(permits)
+        RateLimiter::consume(&self.bucket, permits)
     }
 
     fn credit(&self, permits: u64) {
-        self.bucket.credit(permits);
+        RateLimiter::credit(&self.bucket, permits);
     }
 
     fn try_acquire_up_to(&self, permits: u64) -> u64 {
-        self.bucket.try_acquire_up_to(permits)
+        RateLimiter::try_acquire_up_to(&self.bucket, permits)
     }
 
     fn usage(&self) -> Usage {
-        let usage = self.bucket.usage();
+        let usage = RateLimiter::usage(&self.bucket);
         let held = self.outstanding();
         Usage {
             used: usage.used.saturating_sub(held),
@@ -285,19 +338,28 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
         // A batch came from a `u32`.
         let batch = u32::try_from(self.batch).unwrap_or(u32::MAX);
         let inner = Self::inner_quota(quota, batch)?;
-        self.without_leases(|bucket| bucket.set_quota_with(inner, how))
+        self.without_leases(|core, now, wakers| {
+            let rule = core.rest.rule.with_quota(inner)?;
+            core.set_rule(now, rule, how, wakers);
+            Ok(())
+        })?;
+        self.bucket.log_quota(inner, how);
+        Ok(())
     }
 
     fn reset(&self) {
-        self.without_leases(RateLimiter::reset);
+        self.without_leases(Core::reset);
+        self.bucket.log_reset();
     }
 
     fn close(&self) {
-        self.without_leases(RateLimiter::close);
+        if self.without_leases(Core::close) {
+            self.bucket.log_closed();
+        }
     }
 
     fn is_closed(&self) -> bool {
-        self.bucket.is_closed()
+        RateLimiter::is_closed(&self.bucket)
     }
 
     fn queue(&self) -> &(dyn WaitQueue + 'static) {

@@ -171,7 +171,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     }
 
     /// Replaces the rule by what `new` makes of it, in one step. What was used carries over as `how`
-    /// says, and those who wait are re-timed.
+    /// says, and those who wait are re-timed. `new` runs under the lock: it must not call the limiter.
     ///
     /// # Errors
     ///
@@ -199,6 +199,18 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     pub(super) fn publish_earliest(&self) {
         let core = self.core.0.lock();
         self.closed_until.store(core.earliest().as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Lends the core; the caller drops the wakers once it holds no lock of its own.
+    pub(super) fn lend<R>(
+        &self,
+        wakers: &mut Wakers,
+        act: impl FnOnce(&mut Core<A>, &mut Wakers) -> R,
+    ) -> R {
+        let mut core = self.core.0.lock();
+        let result = act(&mut core, wakers);
+        self.clear_hint();
+        result
     }
 
     /// Counts and tells a refusal beside the lock.
@@ -294,13 +306,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     }
 
     fn with_core<R>(&self, act: impl FnOnce(&mut Core<A>, &mut Wakers) -> R) -> R {
-        let mut wakers = Wakers::default();
-        let mut core = self.core.0.lock();
-        let result = act(&mut core, &mut wakers);
-        self.clear_hint();
-        drop(core);
-        drop(wakers);
-        result
+        self.lend(&mut Wakers::default(), act)
     }
 }
 

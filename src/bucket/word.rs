@@ -110,6 +110,10 @@ impl Scale {
     /// Ticks as a state in exact units; saturates, for the end of time at a rate beyond measure.
     pub(super) fn state_of(&self, ticks: u64) -> u128 {
         let epoch = u128::from(self.epoch) * u128::from(self.speed);
+        if self.cost == 0 {
+            // Unlimited: the ticks are no debt, just the newest time seen.
+            return epoch;
+        }
         epoch.saturating_add(u128::from(ticks) << self.shift)
     }
 

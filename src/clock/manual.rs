@@ -74,21 +74,14 @@ impl ManualClock {
     }
 
     fn move_to(&self, time: impl FnOnce(Timestamp) -> Timestamp) {
-        let mut due = Vec::new();
-        {
+        let due: Vec<_> = {
             // Under the lock, so that no step of a concurrent move is lost.
             let mut sleepers = self.shared.sleepers.lock();
             let now = time(self.now());
             self.shared.now.store(now.as_nanos(), Ordering::SeqCst);
-            sleepers.retain(|(deadline, waker)| {
-                let sleeps_on = *deadline > now;
-                if !sleeps_on {
-                    due.push(waker.clone());
-                }
-                sleeps_on
-            });
-        }
-        for waker in due {
+            sleepers.extract_if(.., |(deadline, _)| *deadline <= now).collect()
+        };
+        for (_, waker) in due {
             waker.wake();
         }
     }
@@ -117,8 +110,12 @@ impl Clock for ManualClock {
             drop(sleepers);
             waker.wake_by_ref();
         } else {
-            sleepers.retain(|(_, other)| !other.will_wake(waker));
-            sleepers.push((deadline, waker.clone()));
+            // One waker may sleep for several times: a task can wait in several places at once.
+            let known =
+                |(at, other): &(Timestamp, Waker)| *at == deadline && other.will_wake(waker);
+            if !sleepers.iter().any(known) {
+                sleepers.push((deadline, waker.clone()));
+            }
         }
         true
     }

@@ -414,7 +414,7 @@ pub trait RateLimiter: Send + Sync {
     }
 
     /// As [`acquire_with`](Self::acquire_with), but fails at once if it would take longer than
-    /// `timeout`.
+    /// `timeout`, counted from this call.
     ///
     /// # Errors
     ///
@@ -457,7 +457,8 @@ pub trait RateLimiter: Send + Sync {
         self.acquire_with(permits, &crate::TokioTimer)
     }
 
-    /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`.
+    /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`,
+    /// counted from this call.
     ///
     /// # Errors
     ///

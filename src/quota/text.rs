@@ -71,8 +71,11 @@ impl FromStr for Quota {
             .ok_or_else(|| ParseQuotaError::Permits { text: permits.trim().to_owned() })?;
         let rest = rest.trim();
         let (period, burst) = match rest.find("burst") {
-            Some(at) => (rest[..at].trim(), Some(&rest[at..])),
-            None => (rest, None),
+            // A word of its own.
+            Some(at) if rest[..at].ends_with(char::is_whitespace) => {
+                (rest[..at].trim(), Some(&rest[at..]))
+            }
+            _ => (rest, None),
         };
         let period = parse_period(period)
             .ok_or_else(|| ParseQuotaError::Period { text: period.to_owned() })?;

@@ -62,7 +62,7 @@ pub trait WaitQueue: Send + Sync {
     /// Where a wait stands; `waker` is called when that changes for the better.
     fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress;
 
-    /// When `ticket` will be served; now, if it was.
+    /// When `ticket` will be served; now, if it was, and [`Timestamp::MAX`] if it never will be.
     fn due(&self, ticket: Ticket) -> Timestamp;
 
     /// Whether `ticket` was served and has not been told by [`poll`](Self::poll) yet.

@@ -35,20 +35,32 @@ pub(crate) struct Queue {
     widest: u64,
 }
 
-/// Wakers to be called once the lock is released.
+/// Wakers to be called, or just dropped, once the lock is released: either may run foreign code, and
+/// the last waker of a task may own its future.
 #[derive(Debug, Default)]
 #[must_use = "woken when dropped, which must not happen under the lock"]
-pub(crate) struct Wakers(Vec<Waker>);
+pub(crate) struct Wakers {
+    wake: Vec<Waker>,
+    /// No longer needed. Mostly there is one, which then costs no allocation.
+    spent: Option<Waker>,
+    more_spent: Vec<Waker>,
+}
 
 impl Wakers {
     fn push(&mut self, waker: Option<Waker>) {
-        self.0.extend(waker);
+        self.wake.extend(waker);
+    }
+
+    fn discard(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.more_spent.extend(self.spent.replace(waker));
+        }
     }
 }
 
 impl Drop for Wakers {
     fn drop(&mut self) {
-        for waker in self.0.drain(..) {
+        for waker in self.wake.drain(..) {
             waker.wake();
         }
     }
@@ -102,9 +114,11 @@ impl Queue {
 
     /// Ends a wait well at `now`. Its waiter is woken only if its own alarm would ring later.
     pub(crate) fn grant(&mut self, ticket: Ticket, now: Timestamp, wakers: &mut Wakers) {
-        if let Some(waiter) = self.remove(ticket) {
+        if let Some(waiter) = self.take(ticket) {
             if waiter.due > now {
                 wakers.push(waiter.waker);
+            } else {
+                wakers.discard(waiter.waker);
             }
             self.outcomes.insert(ticket, (waiter.permits, Ok(())));
         }
@@ -112,7 +126,7 @@ impl Queue {
 
     /// Ends a wait; its waiter is woken to fetch the outcome.
     pub(crate) fn finish(&mut self, ticket: Ticket, outcome: Outcome, wakers: &mut Wakers) {
-        if let Some(waiter) = self.remove(ticket) {
+        if let Some(waiter) = self.take(ticket) {
             wakers.push(waiter.waker);
             self.outcomes.insert(ticket, (waiter.permits, outcome));
         }
@@ -125,7 +139,14 @@ impl Queue {
         }
     }
 
-    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
+    /// Gives up a place; says whether there was one.
+    pub(crate) fn remove(&mut self, ticket: Ticket, wakers: &mut Wakers) -> bool {
+        let Some(waiter) = self.take(ticket) else { return false };
+        wakers.discard(waiter.waker);
+        true
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.waiting.remove(&ticket)?;
         self.permits -= u128::from(waiter.permits);
         Some(waiter)
@@ -142,12 +163,11 @@ impl Queue {
     }
 
     /// Who to wake when something changes for `ticket`.
-    pub(crate) fn set_waker(&mut self, ticket: Ticket, waker: &Waker) {
-        if let Some(waiter) = self.waiting.get_mut(&ticket) {
-            match &mut waiter.waker {
-                Some(old) => old.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            }
+    pub(crate) fn set_waker(&mut self, ticket: Ticket, waker: &Waker, wakers: &mut Wakers) {
+        if let Some(waiter) = self.waiting.get_mut(&ticket)
+            && !waiter.waker.as_ref().is_some_and(|old| old.will_wake(waker))
+        {
+            wakers.discard(waiter.waker.replace(waker.clone()));
         }
     }
 

@@ -60,19 +60,24 @@ impl<'a> Reservation<'a> {
         self.permits
     }
 
-    /// How long until the permits are there; zero if they are, or if the wait has failed.
+    /// How long until the permits are there; zero if they are. As good as for ever (centuries) if they
+    /// never will be: after the limiter was closed, or a change put them out of reach;
+    /// [`wait`](Self::wait) then fails at once.
     ///
     /// ```
     /// # use std::time::Duration; use tollgate::{Quota, RateLimiter, TokenBucket};
     /// let limiter = TokenBucket::new(Quota::per_second(9))?;
-    /// assert_eq!(limiter.reserve(9)?.delay(), Duration::ZERO);
+    /// let (now, later) = (limiter.reserve(9)?, limiter.reserve(1)?);
+    /// assert_eq!(now.delay(), Duration::ZERO);
+    /// limiter.close();
+    /// assert!(later.delay() > Duration::from_secs(1_000_000_000));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn delay(&self) -> Duration {
         match &self.state {
             Some(Err(place)) => place.delay(),
-            _ => Duration::ZERO,
+            Some(Ok(_)) | None => Duration::ZERO,
         }
     }
 
@@ -158,9 +163,6 @@ impl Drop for Reservation<'_> {
 
 impl std::fmt::Debug for Reservation<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reservation")
-            .field("permits", &self.permits)
-            .field("delay", &self.delay())
-            .finish_non_exhaustive()
+        f.debug_struct("Reservation").field("permits", &self.permits).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! Streams and sinks at the pace of a limiter: one permit per item.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -96,6 +97,16 @@ pin_project! {
     }
 }
 
+impl<S: Stream + fmt::Debug> fmt::Debug for RateLimitedStream<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitedStream")
+            .field("stream", &self.stream)
+            .field("holds_item", &self.waiting.is_some())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S: Stream> RateLimitedStream<'_, S> {
     /// The stream, and the item that was taken from it and waits for its permit.
     pub fn into_inner(self) -> (S, Option<S::Item>) {
@@ -152,6 +163,15 @@ pin_project! {
     }
 }
 
+impl<S: fmt::Debug> fmt::Debug for RateLimitedSink<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitedSink")
+            .field("sink", &self.sink)
+            .field("permitted", &self.permitted)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S> RateLimitedSink<'_, S> {
     /// The sink.
     pub fn into_inner(self) -> S {
@@ -161,6 +181,7 @@ impl<S> RateLimitedSink<'_, S> {
 
 /// Why a rate-limited sink failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SinkError<E> {
     /// No permit will come.
     #[error(transparent)]

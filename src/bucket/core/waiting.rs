@@ -9,6 +9,7 @@ use crate::{Grant, Timestamp, WaitError};
 
 /// What became of a request to wait.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Joined {
     /// The permits were there.
     Granted(Grant),
@@ -18,6 +19,7 @@ pub enum Joined {
 
 /// Where a wait stands.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Progress {
     /// It has ended.
     Done(Result<Grant, WaitError>),
@@ -94,18 +96,22 @@ impl<A: Algorithm> Core<A> {
         };
         let due = waiter.due;
         if let Some(waker) = waker {
-            self.rest.queue.set_waker(ticket, waker);
+            self.rest.queue.set_waker(ticket, waker, wakers);
         }
         Progress::Until(due)
     }
 
-    /// When `ticket` will be served, worked out anew; now if it has been.
+    /// When `ticket` will be served, worked out anew; now if it has been, never if it has failed.
     pub(crate) fn due(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) -> Timestamp {
         self.settle(now, wakers);
         if self.rest.departures > 0 {
             self.retime(wakers);
         }
-        self.rest.queue.get(ticket).map_or(now, |waiter| waiter.due)
+        match self.rest.queue.get(ticket) {
+            Some(waiter) => waiter.due,
+            None if self.rest.queue.is_granted(ticket) => now,
+            None => Timestamp::MAX,
+        }
     }
 
     /// Whether `ticket` was served and not fetched yet.
@@ -126,19 +132,14 @@ impl<A: Algorithm> Core<A> {
             if outcome.is_ok() {
                 self.refund(now, permits, wakers);
             }
-        } else if self.rest.queue.remove(ticket).is_some() {
+        } else if self.rest.queue.remove(ticket, wakers) {
             if self.rest.queue.head().is_none_or(|(head, _)| ticket < head) {
                 // Whoever moves up to the head can't have been served before.
                 self.rest.served_until = self.latest;
             }
             self.rest.booked = None;
             self.rest.departures += 1;
-            self.settle(now, wakers);
-            // Those behind move up. To tell each at each departure would be quadratic; after an
-            // eighth of the queue has gone, it is paid for. The head is told at once, by `settle`.
-            if self.rest.departures * 8 > self.rest.queue.len() {
-                self.retime(wakers);
-            }
+            self.serve(wakers);
         }
     }
 
@@ -159,6 +160,11 @@ impl<A: Algorithm> Core<A> {
             self.rest.queue.grant(ticket, self.latest, wakers);
         }
         self.update_flag();
+        // Those behind who left move up. To tell each at each departure would be quadratic; after an
+        // eighth of the queue has gone, it is paid for. The head was told above.
+        if self.rest.departures * 8 > self.rest.queue.len() {
+            self.retime(wakers);
+        }
     }
 
     /// The state has jumped: whoever waits is served or re-timed.
