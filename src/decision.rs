@@ -44,9 +44,11 @@ pub struct Usage {
     pub remaining: u64,
     /// The time until nothing is used any more (the bucket is full).
     pub reset_after: Duration,
-    /// Permits granted since the limiter was built, modulo 2⁶⁴; 0 where no counters are kept.
+    /// Permits granted or consumed since the limiter was built, modulo 2⁶⁴; 0 where no counters are
+    /// kept.
     pub allowed: u64,
-    /// Permits refused since the limiter was built, modulo 2⁶⁴; 0 where no counters are kept.
+    /// Permits refused since the limiter was built, up to 2⁶⁴ − 1; 0 where no counters are kept. Counts
+    /// permits, not requests, and those too that could never have passed.
     pub denied: u64,
     /// How many wait or hold a reservation that is not due yet.
     pub waiting: usize,

@@ -104,6 +104,22 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// [`retry_after`](Self::retry_after) in whole seconds, rounded up and at least 1, as HTTP's
+    /// `Retry-After` wants it (RFC 9110, section 10.2.3).
+    ///
+    /// ```
+    /// use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(5))?;
+    /// limiter.drain();
+    /// assert_eq!(limiter.try_acquire(1).unwrap_err().retry_after_secs(), Some(1)); // 200 ms
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn retry_after_secs(&self) -> Option<u64> {
+        let wait = self.retry_after()?;
+        Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
+    }
+
     /// How long until the same request can pass; `None` if it never will.
     ///
     /// ```
@@ -150,7 +166,7 @@ pub enum WaitError {
         limit: usize,
     },
     /// The permits can't be had before the deadline.
-    #[error("the deadline is too near: the permits would take {retry_after:?}")]
+    #[error("not in time: the permits would take {retry_after:?}")]
     Timeout {
         /// How long the wait would have been.
         retry_after: Duration,

@@ -265,3 +265,13 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
     assert_eq!(answer, Poll::Ready(Err(WaitError::NoTimer)));
     assert_eq!(limiter.usage().waiting, 0);
 }
+
+#[test]
+fn a_runtime_without_a_timer_is_an_error_too() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let limiter = TokenBucket::new(Quota::per_hour(1)).unwrap();
+    runtime.block_on(async {
+        limiter.acquire(1).await.unwrap();
+        assert_eq!(limiter.acquire(1).await, Err(WaitError::NoTimer));
+    });
+}

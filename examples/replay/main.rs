@@ -73,7 +73,12 @@ fn main() -> ExitCode {
     feed(&mut replay, &log);
 
     let mut out = io::BufWriter::new(io::stdout().lock());
-    printed(report::write(&mut out, &replay).and_then(|()| out.flush()))
+    let code = printed(report::write(&mut out, &replay).and_then(|()| out.flush()));
+    if replay.tally().requests == 0 && replay.tally().malformed > 0 {
+        eprintln!("replay: no line looks like an access log");
+        return ExitCode::from(1);
+    }
+    code
 }
 
 fn arguments(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {

@@ -122,18 +122,6 @@ impl<C: Clock> AtomicTokenBucket<C> {
         &self.clock
     }
 
-    /// The quota that is kept now.
-    ///
-    /// ```
-    /// # use tollgate::{AtomicTokenBucket, Quota};
-    /// let limiter = AtomicTokenBucket::new(Quota::per_second(50))?;
-    /// assert_eq!(limiter.quota(), Quota::per_second(50));
-    /// # Ok::<(), tollgate::QuotaError>(())
-    /// ```
-    pub fn quota(&self) -> Quota {
-        self.slow.lock().core.rest.rule.quota()
-    }
-
     #[inline]
     fn take_fast(&self, now: Timestamp, permits: u64) -> Fast {
         loop {

@@ -24,7 +24,7 @@ impl Counter {
         match self.cells.get(thread_slot::current()) {
             // This thread alone writes the cell: no read-modify-write is needed.
             Some(Cell(own)) => {
-                own.store(own.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+                own.store(own.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
             }
             None => {
                 self.shared.0.fetch_add(n, Ordering::Relaxed);
@@ -34,7 +34,7 @@ impl Counter {
 
     pub(super) fn sum(&self) -> u64 {
         let cells = self.cells.iter().chain([&self.shared]);
-        cells.map(|Cell(cell)| cell.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+        cells.map(|Cell(cell)| cell.load(Ordering::Relaxed)).fold(0, u64::saturating_add)
     }
 }
 

@@ -113,6 +113,10 @@ pub(crate) trait Gate: Send + Sync {
         Ok(())
     }
 
+    fn quota(&self) -> Quota {
+        self.with_core(|core, _| core.rest.rule.quota())
+    }
+
     fn reset(&self) {
         let now = self.clock().now();
         self.with_core(|core, wakers| core.reset(now, wakers));

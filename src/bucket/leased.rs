@@ -110,9 +110,14 @@ impl LeasedTokenBucket {
 }
 
 impl<C: Clock> LeasedTokenBucket<C> {
+    /// What outstanding leases may hold at most.
+    const fn held_back(batch: u64) -> u64 {
+        2 * THREADS as u64 * batch
+    }
+
     /// The quota of the bucket that leases are drawn from.
     pub(super) fn inner_quota(quota: Quota, batch: u32) -> Result<Quota, QuotaError> {
-        let held_back = 2 * THREADS as u64 * u64::from(batch.max(1));
+        let held_back = Self::held_back(batch.max(1).into());
         match quota.burst_size().checked_sub(held_back) {
             None | Some(0) => Err(QuotaError::BurstBelowLeases { held_back }),
             Some(burst) => Ok(quota.burst(burst)),
@@ -246,12 +251,12 @@ impl<C: Clock> LeasedTokenBucket<C> {
     }
 
     /// Calls back what lies idle, for one who holds no lease.
-    fn reclaim(&self) -> bool {
+    fn reclaim(&self) {
         // Dropped after the ledger.
         let mut wakers = Wakers::default();
         let now = self.clock().now();
         let mut ledger = self.ledger.lock();
-        self.recall_idle(None, &mut ledger, now, &mut wakers)
+        self.recall_idle(None, &mut ledger, now, &mut wakers);
     }
 
     fn recall(&self, slot: &Slot, left: u64, wakers: &mut Wakers) {
@@ -300,12 +305,11 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
     }
 
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
-        match RateLimiter::try_acquire(&self.bucket, permits) {
-            Err(Rejection::Denied { .. }) if self.reclaim() => {
-                RateLimiter::try_acquire(&self.bucket, permits)
-            }
-            answer => answer,
+        // A look first, so that no request is refused, and counted, twice.
+        if self.delay_for(permits).is_ok_and(|delay| !delay.is_zero()) {
+            self.reclaim();
         }
+        RateLimiter::try_acquire(&self.bucket, permits)
     }
 
     fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
@@ -345,6 +349,11 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
         })?;
         self.bucket.log_quota(inner, how);
         Ok(())
+    }
+
+    fn quota(&self) -> Quota {
+        let inner = RateLimiter::quota(&self.bucket);
+        inner.burst(inner.burst_size().saturating_add(Self::held_back(self.batch)))
     }
 
     fn reset(&self) {

@@ -137,18 +137,6 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         &self.clock
     }
 
-    /// The quota that is kept now.
-    ///
-    /// ```
-    /// use tollgate::{Quota, TokenBucket};
-    /// let limiter = TokenBucket::new(Quota::per_second(50))?;
-    /// assert_eq!(limiter.quota(), Quota::per_second(50));
-    /// # Ok::<(), tollgate::QuotaError>(())
-    /// ```
-    pub fn quota(&self) -> Quota {
-        self.core.0.lock().rest.rule.quota()
-    }
-
     /// The rule, its state, and the time they were read, to look closer than
     /// [`usage`](crate::RateLimiter::usage) does, or to start another limiter from
     /// ([`Builder::state`]).
@@ -179,7 +167,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     ///
     /// ```
     /// use tollgate::algorithm::Algorithm;
-    /// use tollgate::{CarryOver, Quota, TokenBucket};
+    /// use tollgate::{CarryOver, Quota, RateLimiter, TokenBucket};
     /// let limiter = TokenBucket::new(Quota::per_second(5))?;
     /// limiter.set_algorithm(CarryOver::Keep, |rule| {
     ///     rule.with_quota(Quota::per_second(rule.quota().permits() * 2))
@@ -301,7 +289,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
 
     fn usage(&self) -> Usage {
         let mut usage = self.look();
-        usage.denied = usage.denied.wrapping_add(self.denied.sum());
+        usage.denied = usage.denied.saturating_add(self.denied.sum());
         usage
     }
 

@@ -86,7 +86,9 @@ impl ManualClock {
         }
     }
 
-    /// How many wake-ups are still to come. A test can spin on this to know that its thread waits.
+    /// How many wake-ups are still to come. Those of waits that were cancelled
+    /// meanwhile count too: to know that somebody waits, look at
+    /// [`Usage::waiting`](crate::Usage::waiting).
     ///
     /// ```
     /// # use tollgate::ManualClock;

@@ -8,6 +8,8 @@ use crate::Timestamp;
 /// tokio's clock: the kernel's monotonic clock, or the paused one in a test with `start_paused`.
 ///
 /// With it, async waits in such a test take exactly the time they should and no real time at all.
+/// **Under `start_paused`, build the limiter with this clock**: with another one, tokio's time races
+/// ahead of the limiter's, and timeouts fire falsely.
 ///
 /// ```
 /// use std::time::Duration;

@@ -47,6 +47,10 @@ macro_rules! forward_rate_limiter {
                 let $this = self;
                 $via::set_quota_with($inner, quota, how)
             }
+            fn quota(&self) -> $crate::Quota {
+                let $this = self;
+                $via::quota($inner)
+            }
             fn reset(&self) {
                 let $this = self;
                 $via::reset($inner);

@@ -29,7 +29,7 @@ use crate::{
 /// Most callers should wait, with a deadline. Those who wait are served first come, first served,
 /// and nothing overtakes them: while somebody waits, `allow` is `false`.
 ///
-/// Zero permits are there unless the limiter is in debt or somebody waits.
+/// A request for 0 permits passes, unless the limiter is closed, in debt, or somebody waits.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -91,7 +91,7 @@ pub trait RateLimiter: Send + Sync {
     /// ```
     fn consume(&self, permits: u64) -> Result<Duration, DebtTooLarge>;
 
-    /// Gives permits back, or grants extra ones; never beyond the burst.
+    /// Gives permits back, or grants extra ones. The level never exceeds the burst; the rest is lost.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -125,7 +125,9 @@ pub trait RateLimiter: Send + Sync {
     fn usage(&self) -> Usage;
 
     /// Changes the quota; `how` says what becomes of the old level. Those who wait keep their
-    /// place and are re-timed; whoever now asks for more than the burst fails.
+    /// place and are re-timed; who wants more than the new burst ends with
+    /// [`WaitError::ExceedsBurst`], and who can't be served by its deadline any more with
+    /// [`WaitError::Timeout`].
     ///
     /// # Errors
     ///
@@ -174,6 +176,16 @@ pub trait RateLimiter: Send + Sync {
     /// ```
     fn is_closed(&self) -> bool;
 
+    /// The quota that is kept now; of several, the one with the smallest burst.
+    ///
+    /// ```
+    /// use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_second(50))?;
+    /// assert_eq!(limiter.quota(), Quota::per_second(50));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    fn quota(&self) -> Quota;
+
     /// The queue that those who wait stand in. A limiter that wraps another returns that one's.
     fn queue(&self) -> &(dyn WaitQueue + 'static);
 
@@ -205,7 +217,8 @@ pub trait RateLimiter: Send + Sync {
         self.try_acquire(permits).is_ok()
     }
 
-    /// Takes all permits there are, and says how many that was.
+    /// Takes all permits there are, and says how many that was. (Not a way to shut down: see
+    /// [`close`](Self::close).)
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -250,7 +263,8 @@ pub trait RateLimiter: Send + Sync {
         self.queue().now()
     }
 
-    /// Blocks until a permit is there, and takes it.
+    /// Blocks until a permit is there, and takes it. In an async task, use an `acquire`: this blocks
+    /// the thread.
     ///
     /// # Errors
     ///
@@ -432,7 +446,8 @@ pub trait RateLimiter: Send + Sync {
         Acquire::new(self.queue(), permits, self.now() + timeout, timer)
     }
 
-    /// Waits for `permits` on tokio.
+    /// Waits for `permits` on tokio. Under paused time, build the limiter with
+    /// [`TokioClock`](crate::TokioClock).
     ///
     /// # Errors
     ///
@@ -500,8 +515,8 @@ pub trait RateLimiter: Send + Sync {
     }
 
     /// [`acquire`](Self::acquire) in a future that borrows nothing, to be spawned or stored. An
-    /// `Arc<dyn RateLimiter>` is a limiter itself: wrap it once more,
-    /// `Arc::new(Arc::clone(&limiter)).acquire_owned(1)`.
+    /// `Arc<dyn RateLimiter>` can be moved into a block:
+    /// `async move { limiter.acquire(1).await }`.
     ///
     /// # Errors
     ///

@@ -205,7 +205,7 @@ impl Quota {
         Duration::new(u64::try_from(secs).unwrap_or(u64::MAX), u32::try_from(subsec).unwrap_or(0))
     }
 
-    /// Checks that a limiter can be built from this quota.
+    /// Checks what every limiter needs. Windows, atomic and leased buckets ask for more.
     ///
     /// # Errors
     ///

@@ -167,7 +167,7 @@ impl Model {
             Err(Rejection::Denied { retry_after, available, limit: 0 })
         });
         if let Err(rejection) = answer {
-            self.denied = self.denied.wrapping_add(permits);
+            self.denied = self.denied.saturating_add(permits);
             return Err(rejection);
         }
         self.level.take(permits);
@@ -249,7 +249,7 @@ impl Model {
     ) -> Result<u64, WaitError> {
         let joined = self.try_reserve(now, permits, deadline);
         if joined.is_err() {
-            self.denied = self.denied.wrapping_add(permits);
+            self.denied = self.denied.saturating_add(permits);
         }
         joined
     }
@@ -306,7 +306,7 @@ impl Model {
         Some(match fate {
             Fate::Served => Ok(self.left()),
             Fate::Failed(error) => {
-                self.denied = self.denied.wrapping_add(permits);
+                self.denied = self.denied.saturating_add(permits);
                 Err(error)
             }
         })

@@ -9,7 +9,7 @@ use tollgate::{
     TokenBucket, WaitError,
 };
 
-use super::model::{Left, Look, Model, NEVER};
+use super::model::{Fate, Left, Look, Model, NEVER};
 
 /// The clock's last time, 146 years: with the fastest rates, the crate counts no further.
 const LAST: u64 = NEVER >> 2;
@@ -292,7 +292,9 @@ impl Run<'_> {
         let now = self.now();
         for held in &self.held {
             let expected = match self.model.due(now, held.id) {
-                Ok(_) => 0,
+                Ok(Fate::Served) => 0,
+                // It never will be.
+                Ok(_) => u64::MAX - now,
                 Err(due) => due - now,
             };
             assert_eq!(held.reservation.delay(), Duration::from_nanos(expected), "{}", held.id);

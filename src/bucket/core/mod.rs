@@ -117,7 +117,7 @@ impl<A: Algorithm> Core<A> {
             }
         });
         if answer.is_err() {
-            self.rest.denied = self.rest.denied.wrapping_add(permits);
+            self.rest.denied = self.rest.denied.saturating_add(permits);
         }
         answer
     }

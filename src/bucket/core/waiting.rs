@@ -40,7 +40,7 @@ impl<A: Algorithm> Core<A> {
     ) -> Result<Joined, WaitError> {
         let joined = self.try_join(now, permits, deadline, waker, wakers);
         if joined.is_err() {
-            self.rest.denied = self.rest.denied.wrapping_add(permits);
+            self.rest.denied = self.rest.denied.saturating_add(permits);
         }
         joined
     }
@@ -86,7 +86,7 @@ impl<A: Algorithm> Core<A> {
         self.settle(now, wakers);
         if let Some((permits, outcome)) = self.rest.queue.fetch(ticket) {
             if outcome.is_err() {
-                self.rest.denied = self.rest.denied.wrapping_add(permits);
+                self.rest.denied = self.rest.denied.saturating_add(permits);
             }
             return Progress::Done(outcome.map(|()| self.grant(permits)));
         }
