@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Ann has used up her quota, and pays. Nobody restarts anything. What she used before counts:
     // the new burst starts with what it is larger by, and not full.
     let ann = &limiters["ann"];
-    println!("\nann upgrades to Basic with {} permits left:", ann.usage().remaining);
+    println!("\nann upgrades to Basic, her remaining permits being {}:", ann.usage().remaining);
     ann.set_quota_with(quotas["Basic"], CarryOver::AddDifference)?;
     println!("  {} permits of {} are there now", ann.usage().remaining, ann.usage().limit);
     for (customer, admitted) in ask_for_a_minute(&clock, &limiters, 150) {

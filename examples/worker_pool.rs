@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let total: usize = counts.iter().sum();
     let spread = counts.iter().max().unwrap_or(&0) - counts.iter().min().unwrap_or(&0);
-    println!("\nFirst come, first served: most and least busy are {spread} jobs apart.");
+    println!("\nFirst come, first served: most and least busy differ by {spread}.");
 
     let seconds = working_for.as_secs_f64();
     let most = 1 + working_for.as_nanos() / quota.interval().as_nanos();
