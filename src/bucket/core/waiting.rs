@@ -184,17 +184,8 @@ impl<A: Algorithm> Core<A> {
     /// be served by its deadline any more is told so at once, and is in nobody's way.
     fn retime(&mut self, wakers: &mut Wakers) {
         self.rest.departures = 0;
-        let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
         let mut due = Vec::with_capacity(self.rest.queue.len());
-        for (ticket, waiter) in self.rest.queue.iter() {
-            let ready = self.rest.rule.ready_at(&state, at, waiter.permits);
-            let in_time = ready <= waiter.deadline;
-            if in_time {
-                at = ready;
-                self.rest.rule.take(&mut state, at, waiter.permits);
-            }
-            due.push((ticket, ready, in_time));
-        }
+        let booked = self.plan(|ticket, at, in_time| due.push((ticket, at, in_time)));
         for (ticket, at, in_time) in due {
             if in_time {
                 self.rest.queue.set_due(ticket, at, wakers);
@@ -204,7 +195,23 @@ impl<A: Algorithm> Core<A> {
             }
         }
         self.update_flag();
-        self.rest.booked = (!self.rest.queue.is_empty()).then_some((state, at));
+        self.rest.booked = (!self.rest.queue.is_empty()).then_some(booked);
+    }
+
+    /// Goes through the queue as time will: tells when each is due and whether that is in time, and
+    /// returns the state once all are served, and when that is.
+    fn plan(&self, mut tell: impl FnMut(Ticket, Timestamp, bool)) -> (A::State, Timestamp) {
+        let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
+        for (ticket, waiter) in self.rest.queue.iter() {
+            let due = self.rest.rule.ready_at(&state, at, waiter.permits);
+            let in_time = due <= waiter.deadline;
+            if in_time {
+                at = due;
+                self.rest.rule.take(&mut state, at, waiter.permits);
+            }
+            tell(ticket, due, in_time);
+        }
+        (state, at)
     }
 
     /// When `permits` can be had behind all who wait.
@@ -225,12 +232,7 @@ impl<A: Algorithm> Core<A> {
         }
         if self.rest.booked.is_none() {
             // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
-            let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
-            for (_, waiter) in self.rest.queue.iter() {
-                at = self.rest.rule.ready_at(&state, at, waiter.permits);
-                self.rest.rule.take(&mut state, at, waiter.permits);
-            }
-            self.rest.booked = Some((state, at));
+            self.rest.booked = Some(self.plan(|_, _, _| ()));
         }
         match &self.rest.booked {
             Some((state, at)) => self.rest.rule.ready_at(state, (*at).max(self.latest), permits),
@@ -244,6 +246,6 @@ impl<A: Algorithm> Core<A> {
         let quota = self.rest.rule.quota();
         let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());
         period.is_multiple_of(rate)
-            || u128::from(permits) + rate.div_ceil(period) <= self.rest.rule.limit().into()
+            || u128::from(permits) + rate.div_ceil(period.max(1)) <= self.rest.rule.limit().into()
     }
 }
