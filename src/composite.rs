@@ -2,8 +2,9 @@
 
 use crate::algorithm::{Algorithm, AllOf, GreedyRefill};
 use crate::bucket::Limiter;
+use crate::bucket::core::usage_of;
 use crate::bucket::gate::Gate;
-use crate::{Builder, CarryOver, Clock, MonotonicClock, Quota, QuotaError, Timestamp, Usage};
+use crate::{Builder, CarryOver, Clock, MonotonicClock, Quota, QuotaError, Usage};
 
 /// Several limits, taken all-or-nothing as one, under one lock: 10 a second *and* 500 an hour.
 ///
@@ -123,20 +124,6 @@ impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
     pub fn usage_each(&self) -> Vec<(String, Usage)> {
         let (all, state, now) = self.snapshot();
         let each = all.each(&state);
-        each.map(|(name, rule, state)| (name.to_owned(), usage(rule, state, now))).collect()
-    }
-}
-
-/// A limit's own usage.
-fn usage<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp) -> Usage {
-    let used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
-    Usage {
-        limit: rule.limit(),
-        used,
-        remaining: rule.limit().saturating_sub(used),
-        reset_after: rule.full_at(state, now) - now,
-        allowed: 0,
-        denied: 0,
-        waiting: 0,
+        each.map(|(name, rule, state)| (name.to_owned(), usage_of(rule, state, now))).collect()
     }
 }

@@ -100,18 +100,9 @@ impl<A: Algorithm> Core<A> {
         permits: u64,
         wakers: &mut Wakers,
     ) -> Result<Grant, Rejection> {
-        self.decide(now, permits, wakers).map(|()| self.grant(permits))
-    }
-
-    fn decide(
-        &mut self,
-        now: Timestamp,
-        permits: u64,
-        wakers: &mut Wakers,
-    ) -> Result<(), Rejection> {
         let answer = self.check(now, permits, wakers).and_then(|ready| {
             if ready <= self.latest && self.take_if_ready(permits) {
-                Ok(())
+                Ok(self.grant(permits))
             } else {
                 Err(self.denial(ready, permits))
             }
@@ -250,15 +241,11 @@ impl<A: Algorithm> Core<A> {
 
     pub(crate) fn usage(&mut self, now: Timestamp, wakers: &mut Wakers) -> Usage {
         self.settle(now, wakers);
-        let limit = self.rest.rule.limit();
         Usage {
-            limit,
-            used: saturate(self.rest.rule.used(&self.state, self.latest)),
-            remaining: self.remaining(),
-            reset_after: self.rest.rule.full_at(&self.state, self.latest) - self.latest,
             allowed: self.allowed,
             denied: self.rest.denied,
             waiting: self.rest.queue.len(),
+            ..usage_of(&self.rest.rule, &self.state, self.latest)
         }
     }
 
@@ -314,6 +301,20 @@ impl<A: Algorithm> Core<A> {
             None => self.rest.rule.ready_at(&self.state, self.latest, 1),
         };
         if earliest > self.latest { earliest } else { Timestamp::ZERO }
+    }
+}
+
+/// What a rule says of a state, without counters and queue.
+pub(crate) fn usage_of<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp) -> Usage {
+    let used = saturate(rule.used(state, now));
+    Usage {
+        limit: rule.limit(),
+        used,
+        remaining: rule.limit().saturating_sub(used),
+        reset_after: rule.full_at(state, now) - now,
+        allowed: 0,
+        denied: 0,
+        waiting: 0,
     }
 }
 

@@ -66,9 +66,9 @@ impl<A: Algorithm> Core<A> {
         if self.rest.queue.is_empty() {
             self.rest.served_until = self.latest;
         }
-        if let Some((state, _)) = &mut self.rest.booked {
+        if let Some((state, at)) = &mut self.rest.booked {
             self.rest.rule.take(state, ready, permits);
-            self.rest.booked = self.rest.booked.take().map(|(state, _)| (state, ready));
+            *at = ready;
         }
         let ticket = self.rest.queue.push(permits, ready, deadline, waker);
         self.update_flag();
