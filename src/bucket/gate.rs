@@ -44,9 +44,9 @@ pub(crate) trait Gate: Send + Sync {
 
     fn usage(&self) -> Usage;
 
-    fn queue(&self) -> &(dyn WaitQueue + 'static)
+    fn queue(&self) -> &dyn WaitQueue
     where
-        Self: Sized + 'static,
+        Self: Sized,
     {
         self
     }

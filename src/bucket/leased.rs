@@ -371,7 +371,7 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
         RateLimiter::is_closed(&self.bucket)
     }
 
-    fn queue(&self) -> &(dyn WaitQueue + 'static) {
+    fn queue(&self) -> &dyn WaitQueue {
         RateLimiter::queue(&self.bucket)
     }
 }

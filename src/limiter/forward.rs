@@ -63,7 +63,7 @@ macro_rules! forward_rate_limiter {
                 let $this = self;
                 $via::is_closed($inner)
             }
-            fn queue(&self) -> &(dyn $crate::wait::WaitQueue + 'static) {
+            fn queue(&self) -> &dyn $crate::wait::WaitQueue {
                 let $this = self;
                 $via::queue($inner)
             }

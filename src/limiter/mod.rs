@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub(crate) use forward::forward_rate_limiter;
 
-use crate::wait::future::OwnedQueue;
+use crate::wait::held::{Held, OwnedQueue};
 use crate::wait::{Acquire, AcquireOwned, Reservation, Timer, WaitQueue, blocking};
 use crate::{
     CancelToken, CarryOver, DebtTooLarge, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
@@ -187,7 +187,7 @@ pub trait RateLimiter: Send + Sync {
     fn quota(&self) -> Quota;
 
     /// The queue that those who wait stand in. A limiter that wraps another returns that one's.
-    fn queue(&self) -> &(dyn WaitQueue + 'static);
+    fn queue(&self) -> &dyn WaitQueue;
 
     /// Whether one permit was there; takes it.
     ///
@@ -511,7 +511,7 @@ pub trait RateLimiter: Send + Sync {
     where
         Self: Sized + 'static,
     {
-        AcquireOwned::new(OwnedQueue::new(self), permits, Timestamp::MAX, timer)
+        AcquireOwned::new(Held(OwnedQueue::new(self)), permits, Timestamp::MAX, timer)
     }
 
     /// [`acquire`](Self::acquire) in a future that borrows nothing, to be spawned or stored. An

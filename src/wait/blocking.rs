@@ -1,5 +1,6 @@
 //! A thread that waits: it parks until it is due.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -38,13 +39,17 @@ pub(crate) fn wait(
     let thread = this_thread();
     let waker = Waker::from(Arc::clone(&thread));
     match Place::join(queue, permits, deadline, Some(&waker))? {
-        Ok(grant) => Ok(grant),
+        Ok((_, grant)) => Ok(grant),
         Err(place) => park(&thread, &waker, place, cancel),
     }
 }
 
 /// Blocks on a place in the queue.
-pub(crate) fn park_until_done(place: Place<&dyn WaitQueue>) -> Result<Grant, WaitError> {
+pub(crate) fn park_until_done<H>(place: Place<H>) -> Result<Grant, WaitError>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
     let thread = this_thread();
     park(&thread, &Waker::from(Arc::clone(&thread)), place, None)
 }
@@ -54,12 +59,16 @@ fn this_thread() -> Arc<Unpark> {
     THREAD.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Unpark(Parker::new())))
 }
 
-fn park(
+fn park<H>(
     thread: &Unpark,
     waker: &Waker,
-    mut place: Place<&dyn WaitQueue>,
+    mut place: Place<H>,
     cancel: Option<&CancelToken>,
-) -> Result<Grant, WaitError> {
+) -> Result<Grant, WaitError>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
     let _registration = cancel.map(|token| token.register(waker));
     loop {
         if cancel.is_some_and(CancelToken::is_cancelled) {

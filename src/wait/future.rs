@@ -5,32 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::held::{Held, OwnedQueue};
 use super::{Place, Progress, Sleep, Timer, WaitQueue};
-use crate::{Grant, RateLimiter, Timestamp, WaitError};
+use crate::{Grant, Timestamp, WaitError};
 
 /// The future of [`acquire_with`](RateLimiter::acquire_with): a place in the queue from its first
 /// poll.
 pub type Acquire<'a> = AcquireFuture<&'a dyn WaitQueue, &'a dyn Timer>;
 
 /// The future of [`acquire_owned_with`](RateLimiter::acquire_owned_with), which borrows nothing.
-pub type AcquireOwned = AcquireFuture<OwnedQueue, Arc<dyn Timer>>;
-
-/// A limiter's queue, kept alive with the limiter.
-pub struct OwnedQueue(Arc<dyn RateLimiter>);
-
-impl OwnedQueue {
-    pub(crate) fn new(limiter: Arc<dyn RateLimiter>) -> Self {
-        Self(limiter)
-    }
-}
-
-impl Deref for OwnedQueue {
-    type Target = dyn WaitQueue;
-
-    fn deref(&self) -> &Self::Target {
-        self.0.queue()
-    }
-}
+pub type AcquireOwned = AcquireFuture<Held<OwnedQueue>, Arc<dyn Timer>>;
 
 /// Waits for permits. It takes its place in the queue when it is first polled.
 ///
@@ -112,7 +96,7 @@ where
                 std::mem::replace(&mut this.state, State::Done)
         {
             match Place::join(queue, permits, deadline, Some(cx.waker())) {
-                Ok(Ok(grant)) => return Poll::Ready(Ok(grant)),
+                Ok(Ok((_, grant))) => return Poll::Ready(Ok(grant)),
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(Err(place)) => this.state = State::Waiting(place),
             }

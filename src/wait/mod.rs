@@ -7,6 +7,7 @@
 pub(crate) mod blocking;
 mod cancel;
 pub(crate) mod future;
+pub(crate) mod held;
 mod jitter;
 pub(crate) mod queue;
 mod reservation;
@@ -19,7 +20,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 pub use cancel::CancelToken;
-pub use future::{Acquire, AcquireOwned};
+pub use future::{Acquire, AcquireFuture, AcquireOwned};
+pub use held::{Held, OwnedQueue};
 pub use jitter::Jitter;
 pub use queue::Ticket;
 pub use reservation::Reservation;
@@ -97,15 +99,15 @@ where
     H: Deref,
     H::Target: WaitQueue,
 {
-    /// Takes the permits at once, or a place in the queue.
+    /// Takes the permits at once, and hands the queue back; or takes a place in it.
     pub(crate) fn join(
         queue: H,
         permits: u64,
         deadline: Timestamp,
         waker: Option<&Waker>,
-    ) -> Result<Result<Grant, Self>, WaitError> {
+    ) -> Result<Result<(H, Grant), Self>, WaitError> {
         Ok(match queue.join(permits, deadline, waker)? {
-            Joined::Granted(grant) => Ok(grant),
+            Joined::Granted(grant) => Ok((queue, grant)),
             Joined::Queued(ticket, due) => {
                 let jitter = queue.jitter();
                 let first_due = waker.map(|_| due);

@@ -1,8 +1,10 @@
 //! A promise of permits for later.
 
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::time::Duration;
 
-use super::{Acquire, Place, Timer, WaitQueue, blocking};
+use super::{AcquireFuture, Place, Timer, WaitQueue, blocking};
 use crate::{Grant, Timestamp, WaitError};
 
 /// Permits that were promised for a certain time: a place in the queue that you hold yourself.
@@ -31,20 +33,39 @@ use crate::{Grant, Timestamp, WaitError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a reservation that is dropped before it is due gives its permits up"]
-pub struct Reservation<'a> {
-    queue: &'a dyn WaitQueue,
+pub struct Reservation<'a, H = &'a dyn WaitQueue>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
     permits: u64,
-    state: Option<Result<Grant, Place<&'a dyn WaitQueue>>>,
+    state: State<H>,
+    life: PhantomData<&'a ()>,
 }
 
-impl<'a> Reservation<'a> {
-    pub(crate) fn new(
-        queue: &'a dyn WaitQueue,
-        permits: u64,
-        deadline: Timestamp,
-    ) -> Result<Self, WaitError> {
-        let state = Some(Place::join(queue, permits, deadline, None)?);
-        Ok(Self { queue, permits, state })
+enum State<H>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
+    /// The permits were there when they were asked for.
+    Granted(H, Grant),
+    Queued(Place<H>),
+    /// Waited for, cancelled, or dropped.
+    Ended,
+}
+
+impl<'a, H> Reservation<'a, H>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
+    pub(crate) fn new(queue: H, permits: u64, deadline: Timestamp) -> Result<Self, WaitError> {
+        let state = match Place::join(queue, permits, deadline, None)? {
+            Ok((queue, grant)) => State::Granted(queue, grant),
+            Err(place) => State::Queued(place),
+        };
+        Ok(Self { permits, state, life: PhantomData })
     }
 
     /// How many permits are promised.
@@ -76,8 +97,8 @@ impl<'a> Reservation<'a> {
     #[must_use]
     pub fn delay(&self) -> Duration {
         match &self.state {
-            Some(Err(place)) => place.delay(),
-            Some(Ok(_)) | None => Duration::ZERO,
+            State::Queued(place) => place.delay(),
+            State::Granted(..) | State::Ended => Duration::ZERO,
         }
     }
 
@@ -96,10 +117,10 @@ impl<'a> Reservation<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn wait(mut self) -> Result<Grant, WaitError> {
-        match self.state.take() {
-            Some(Err(place)) => blocking::park_until_done(place),
-            Some(Ok(grant)) => Ok(grant),
-            None => Err(WaitError::Closed),
+        match self.end() {
+            State::Queued(place) => blocking::park_until_done(place),
+            State::Granted(_, grant) => Ok(grant),
+            State::Ended => Err(WaitError::Closed),
         }
     }
 
@@ -127,10 +148,10 @@ impl<'a> Reservation<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn wait_with(mut self, timer: &'a dyn Timer) -> Result<Grant, WaitError> {
-        match self.state.take() {
-            Some(Err(place)) => Acquire::from_place(place, timer).await,
-            Some(Ok(grant)) => Ok(grant),
-            None => Err(WaitError::Closed),
+        match self.end() {
+            State::Queued(place) => AcquireFuture::from_place(place, timer).await,
+            State::Granted(_, grant) => Ok(grant),
+            State::Ended => Err(WaitError::Closed),
         }
     }
 
@@ -144,24 +165,36 @@ impl<'a> Reservation<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(mut self) {
-        match self.state.take() {
-            Some(Ok(_)) => self.queue.refund(self.permits),
+        match self.end() {
+            State::Granted(queue, _) => queue.refund(self.permits),
             // Its drop leaves the queue, or gives back what was granted.
-            Some(Err(place)) => drop(place),
-            None => {}
+            State::Queued(place) => drop(place),
+            State::Ended => {}
         }
+    }
+
+    fn end(&mut self) -> State<H> {
+        std::mem::replace(&mut self.state, State::Ended)
     }
 }
 
-impl Drop for Reservation<'_> {
+impl<H> Drop for Reservation<'_, H>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
     fn drop(&mut self) {
-        if let Some(Err(place)) = self.state.take() {
+        if let State::Queued(place) = self.end() {
             place.settle();
         }
     }
 }
 
-impl std::fmt::Debug for Reservation<'_> {
+impl<H> std::fmt::Debug for Reservation<'_, H>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+{
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reservation").field("permits", &self.permits).finish_non_exhaustive()
     }
