@@ -108,7 +108,7 @@ impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn name(&self, index: usize) -> Option<String> {
-        self.with_core(|core, _| core.rest.rule.name(index).map(str::to_owned))
+        self.with_core(|core, _, _| core.rest.rule.name(index).map(str::to_owned))
     }
 
     /// A look at each limit by itself, by name. Counters are kept for the whole only.

@@ -55,6 +55,9 @@ pub enum QuotaError {
     /// Two limits of a [`Composite`](crate::Composite) with one name.
     #[error("two limits have the same name")]
     DuplicateName,
+    /// A keyed limiter holds as many keys as it may, and this one is new.
+    #[error("no room for a new key")]
+    NoRoom,
     /// One quota for a limiter of several limits.
     #[error("this limiter has several limits: use `set_limits`")]
     SeveralLimits,
@@ -98,9 +101,16 @@ pub enum Rejection {
         /// Which limit refused: its place in a [`Composite`](crate::Composite), else 0.
         limit: usize,
     },
-    /// The limiter was closed.
+    /// The limiter was closed, or this key blocked.
     #[error("the limiter is closed")]
     Closed,
+    /// The key is new, and a keyed limiter holds as many as it may. Known keys are not affected, and
+    /// there is room again once one of them is idle.
+    #[error("no room for a new key: {max_keys} are held already")]
+    TooManyKeys {
+        /// The bound that was set.
+        max_keys: usize,
+    },
 }
 
 impl Rejection {
@@ -120,7 +130,7 @@ impl Rejection {
         Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 
-    /// How long until the same request can pass; `None` if it never will.
+    /// How long until the same request can pass; `None` if it never will, or nobody can tell.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -134,7 +144,7 @@ impl Rejection {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Denied { retry_after, .. } => Some(*retry_after),
-            Self::ExceedsBurst { .. } | Self::Closed => None,
+            Self::ExceedsBurst { .. } | Self::Closed | Self::TooManyKeys { .. } => None,
         }
     }
 }
@@ -180,9 +190,15 @@ pub enum WaitError {
     /// The cancel token was cancelled.
     #[error("the wait was cancelled")]
     Cancelled,
-    /// The limiter was closed.
+    /// The limiter was closed, or this key blocked.
     #[error("the limiter is closed")]
     Closed,
+    /// The key is new, and a keyed limiter holds as many as it may.
+    #[error("no room for a new key: {max_keys} are held already")]
+    TooManyKeys {
+        /// The bound that was set.
+        max_keys: usize,
+    },
     /// An async wait outside any runtime that has a timer.
     #[error("no timer: await this inside a tokio runtime, or bring a timer with `acquire_with`")]
     NoTimer,
@@ -196,22 +212,34 @@ impl From<Rejection> for WaitError {
                 Self::ExceedsBurst { requested, burst, limit }
             }
             Rejection::Closed => Self::Closed,
+            Rejection::TooManyKeys { max_keys } => Self::TooManyKeys { max_keys },
         }
     }
 }
 
-/// A debt whose repayment would outlast the clock; nothing was recorded.
+/// Why usage could not be recorded; nothing was.
 ///
 /// ```
-/// use tollgate::{Quota, RateLimiter, TokenBucket};
+/// use tollgate::{ConsumeError, Quota, RateLimiter, TokenBucket};
 /// let limiter = TokenBucket::new(Quota::per_day(1))?;
-/// assert!(limiter.consume(u64::MAX).is_err());
+/// let error = limiter.consume(u64::MAX).unwrap_err();
+/// assert_eq!(error, ConsumeError::DebtTooLarge { permits: u64::MAX });
 /// assert_eq!(limiter.usage().remaining, 1);
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a debt of {permits} permits more could not be repaid within 584 years")]
-pub struct DebtTooLarge {
-    /// What was to be recorded.
-    pub permits: u64,
+#[non_exhaustive]
+pub enum ConsumeError {
+    /// The repayment would outlast the clock.
+    #[error("a debt of {permits} permits more could not be repaid within 584 years")]
+    DebtTooLarge {
+        /// What was to be recorded.
+        permits: u64,
+    },
+    /// The key is new, and a keyed limiter holds as many as it may.
+    #[error("no room for a new key: {max_keys} are held already")]
+    TooManyKeys {
+        /// The bound that was set.
+        max_keys: usize,
+    },
 }

@@ -40,6 +40,7 @@ mod clock;
 mod composite;
 mod decision;
 mod error;
+pub mod keyed;
 mod limiter;
 mod quota;
 mod sync;
@@ -54,7 +55,8 @@ pub use clock::TokioClock;
 pub use clock::{Clock, ManualClock, MonotonicClock};
 pub use composite::Composite;
 pub use decision::{CarryOver, Grant, Usage};
-pub use error::{DebtTooLarge, QuotaError, Rejection, WaitError};
+pub use error::{ConsumeError, QuotaError, Rejection, WaitError};
+pub use keyed::Keyed;
 pub use limiter::RateLimiter;
 pub use quota::{ParseQuotaError, Quota};
 pub use time::Timestamp;
@@ -73,6 +75,18 @@ pub use wait::{SinkExt, StreamExt};
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 pub type TokenBucket<C = MonotonicClock> = Limiter<algorithm::GreedyRefill, C>;
+
+/// A token bucket for each key.
+///
+/// ```
+/// use tollgate::{KeyedLimiter, Quota};
+/// let per_user = KeyedLimiter::<String>::new(Quota::per_minute(60))?;
+/// if per_user.allow("alice") {
+///     // handle the request
+/// }
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+pub type KeyedLimiter<K, C = MonotonicClock> = Keyed<K, algorithm::GreedyRefill, C>;
 
 /// A token bucket with interval refill: all permits of a period arrive at its end.
 ///

@@ -9,7 +9,7 @@ use tollgate::algorithm::{
 };
 use tollgate::wait::{Acquire, AcquireOwned, Joined, Progress, Ticket, WaitQueue};
 use tollgate::{
-    AtomicTokenBucket, Builder, CancelToken, CarryOver, Clock, Composite, DebtTooLarge,
+    AtomicTokenBucket, Builder, CancelToken, CarryOver, Clock, Composite, ConsumeError,
     FixedWindowLimiter, Grant, IntervalTokenBucket, Jitter, LeasedTokenBucket, ManualClock,
     MonotonicClock, ParseQuotaError, Quota, QuotaError, RateLimiter, Rejection, Reservation,
     SlidingWindowLimiter, StrictLimiter, Timer, Timestamp, TokenBucket, Usage, WaitError,
@@ -77,7 +77,7 @@ fn errors_are_errors() {
     error::<ParseQuotaError>();
     error::<Rejection>();
     error::<WaitError>();
-    error::<DebtTooLarge>();
+    error::<ConsumeError>();
     let told: Box<dyn Error + Send + Sync> = Box::new(QuotaError::ZeroRate);
     assert!(told.to_string().contains("rate is zero"));
 }

@@ -1,6 +1,6 @@
 //! Several limits taken all-or-nothing as one.
 
-use super::Algorithm;
+use super::{Algorithm, Whole};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Several named limits of one kind: permits are taken from all of them, or from none.
@@ -106,6 +106,7 @@ impl<A: Algorithm> AllOf<A> {
 
 impl<A: Algorithm> Algorithm for AllOf<A> {
     type State = Box<[A::State]>;
+    type Packed = Whole<Box<[A::State]>>;
 
     /// The quota with the smallest burst.
     fn quota(&self) -> Quota {
@@ -135,6 +136,12 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
                 _ => rule.start(now, used.saturating_add((rule.limit() - limit).into())),
             })
             .collect()
+    }
+
+    fn restart(&self, state: &mut Box<[A::State]>, now: Timestamp) {
+        for (rule, state) in self.rules().zip(state) {
+            rule.restart(state, now);
+        }
     }
 
     fn ready_at(&self, state: &Box<[A::State]>, now: Timestamp, permits: u64) -> Timestamp {

@@ -1,7 +1,7 @@
 //! Fixed window: a counter that starts anew each period.
 
 use super::interval::IntervalState;
-use super::{Algorithm, IntervalRefill};
+use super::{Algorithm, IntervalRefill, Whole};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A counter per period: at most `permits` in each, and all of them may come at once.
@@ -62,6 +62,7 @@ impl TryFrom<Quota> for FixedWindow {
 
 impl Algorithm for FixedWindow {
     type State = IntervalState;
+    type Packed = Whole<IntervalState>;
 
     fn quota(&self) -> Quota {
         self.0.quota()

@@ -76,7 +76,7 @@ impl GreedyRefill {
 
     /// `now` in units.
     #[inline]
-    fn at(&self, now: Timestamp) -> u128 {
+    pub(super) fn at(&self, now: Timestamp) -> u128 {
         u128::from(now.as_nanos()) * u128::from(self.speed)
     }
 
@@ -111,6 +111,7 @@ impl TryFrom<Quota> for GreedyRefill {
 
 impl Algorithm for GreedyRefill {
     type State = u128;
+    type Packed = u64;
 
     const CUMULATIVE: bool = true;
 

@@ -1,6 +1,6 @@
 //! Token bucket with interval refill: all permits of a period arrive at its end.
 
-use super::{Algorithm, arith};
+use super::{Algorithm, Whole, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A token bucket whose permits arrive all at once, at the end of each period.
@@ -118,6 +118,7 @@ impl TryFrom<Quota> for IntervalRefill {
 
 impl Algorithm for IntervalRefill {
     type State = IntervalState;
+    type Packed = Whole<IntervalState>;
 
     fn quota(&self) -> Quota {
         self.quota

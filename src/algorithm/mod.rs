@@ -15,6 +15,7 @@ mod arith;
 mod fixed_window;
 mod greedy;
 mod interval;
+mod packed;
 mod sliding_window;
 mod strict_window;
 
@@ -22,6 +23,7 @@ pub use all_of::AllOf;
 pub use fixed_window::FixedWindow;
 pub use greedy::{GreedyRefill, Level};
 pub use interval::IntervalRefill;
+pub use packed::{Packed, Whole};
 pub use sliding_window::SlidingWindow;
 pub use strict_window::StrictWindow;
 
@@ -41,7 +43,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// direction that admits less.
 ///
 /// ```
-/// use tollgate::algorithm::Algorithm;
+/// use tollgate::algorithm::{Algorithm, Whole};
 /// use tollgate::{Limiter, Quota, QuotaError, RateLimiter, Timestamp};
 ///
 /// /// Admits the quota's burst once, and never again.
@@ -50,6 +52,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 ///
 /// impl Algorithm for OneShot {
 ///     type State = u128;
+///     type Packed = Whole<u128>;
 ///     fn quota(&self) -> Quota { self.0 }
 ///     fn with_quota(&self, quota: Quota) -> Result<Self, QuotaError> { Ok(OneShot(quota)) }
 ///     fn start(&self, _: Timestamp, used: u128) -> u128 { used }
@@ -77,6 +80,9 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
     /// What the rule remembers between two decisions.
     type State: Clone + Debug + Send + Sync + 'static;
 
+    /// How a [keyed limiter](crate::Keyed) keeps a state: [`Whole`] as it is, or [`Packed`] into less.
+    type Packed: Packed<Self>;
+
     /// Whether the wait for `a + b` permits ends when a wait for `a` and then one for `b` would:
     /// true for steady refill without loss. It lets a limiter quote the wait behind a queue at
     /// once instead of going through it; `false` is always right.
@@ -99,6 +105,12 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
 
     /// A state with `used` permits in use at `now`: 0 is full, more than the limit is debt.
     fn start(&self, now: Timestamp, used: u128) -> Self::State;
+
+    /// Makes a state that is full at `now` the one that [`start`](Self::start) would give. Where the
+    /// state has no phase of its own, there is nothing to do.
+    fn restart(&self, state: &mut Self::State, now: Timestamp) {
+        *state = self.start(now, 0);
+    }
 
     /// **The decision**: the earliest time, not before `now`, at which `permits` can be taken if
     /// nobody else takes any. `now` itself means they can be taken now; [`Timestamp::MAX`] means

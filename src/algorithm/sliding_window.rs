@@ -1,7 +1,7 @@
 //! Sliding window of two counters.
 
 use super::fixed_window::without_burst;
-use super::{Algorithm, arith};
+use super::{Algorithm, Whole, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Two counters, this window's and the last one's, the latter weighed by how much of it still lies
@@ -79,6 +79,7 @@ impl TryFrom<Quota> for SlidingWindow {
 
 impl Algorithm for SlidingWindow {
     type State = SlidingState;
+    type Packed = Whole<SlidingState>;
 
     fn quota(&self) -> Quota {
         self.quota

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::fixed_window::without_burst;
-use super::{Algorithm, arith};
+use super::{Algorithm, Whole, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Entries per period.
@@ -116,6 +116,7 @@ impl TryFrom<Quota> for StrictWindow {
 
 impl Algorithm for StrictWindow {
     type State = StrictState;
+    type Packed = Whole<StrictState>;
 
     fn quota(&self) -> Quota {
         self.quota
@@ -131,6 +132,10 @@ impl Algorithm for StrictWindow {
             self.take(&mut state, now, u64::try_from(used).unwrap_or(u64::MAX));
         }
         state
+    }
+
+    fn restart(&self, state: &mut StrictState, now: Timestamp) {
+        self.expire(state, now);
     }
 
     fn ready_at(&self, state: &StrictState, now: Timestamp, permits: u64) -> Timestamp {

@@ -106,7 +106,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
             slow: Mutex::new(Slow { core, scale, quota, checked_out: true }),
             settings,
         };
-        limiter.with_core(|_, _| ());
+        limiter.with_core(|_, _, _| ());
         Ok(limiter)
     }
 
@@ -264,11 +264,15 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
         Usage { allowed: 0, denied: 0, ..self.look() }
     }
 
-    fn with_core<R>(&self, act: impl FnOnce(&mut Core<GreedyRefill>, &mut Wakers) -> R) -> R {
+    fn with_core<R>(
+        &self,
+        act: impl FnOnce(&mut Core<GreedyRefill>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
         let mut wakers = Wakers::default();
+        let now = self.clock.now();
         let mut slow = self.slow.lock();
         self.check_out(&mut slow);
-        let result = act(&mut slow.core, &mut wakers);
+        let result = act(&mut slow.core, now, &mut wakers);
         self.check_in(&mut slow);
         drop(slow);
         drop(wakers);

@@ -8,7 +8,7 @@ use crate::algorithm::Algorithm;
 use crate::wait::queue::{Ticket, Wakers};
 use crate::wait::{Jitter, WaitQueue};
 use crate::{
-    CarryOver, Clock, DebtTooLarge, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
+    CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
     WaitError,
 };
 
@@ -28,8 +28,12 @@ pub(crate) trait Gate: Send + Sync {
 
     fn settings(&self) -> &Settings;
 
-    /// Lends the core. What `act` puts into the wakers is woken after the core is back.
-    fn with_core<R>(&self, act: impl FnOnce(&mut Core<Self::Rule>, &mut Wakers) -> R) -> R;
+    /// Lends the core, and says what time it is. What `act` puts into the wakers is woken after the
+    /// core is back.
+    fn with_core<R>(
+        &self,
+        act: impl FnOnce(&mut Core<Self::Rule>, Timestamp, &mut Wakers) -> R,
+    ) -> R;
 
     /// Called before a quota is replaced: whether this cell can hold the new one.
     fn accepts(&self, rule: &Self::Rule) -> Result<(), QuotaError> {
@@ -53,8 +57,7 @@ pub(crate) trait Gate: Send + Sync {
 
     /// `try_acquire` the long way.
     fn acquire_now(&self, permits: u64) -> Result<Grant, Rejection> {
-        let now = self.clock().now();
-        let answer = self.with_core(|core, wakers| core.try_acquire(now, permits, wakers));
+        let answer = self.with_core(|core, now, wakers| core.try_acquire(now, permits, wakers));
         if let Err(rejection) = &answer {
             self.log_rejection(permits, rejection);
         }
@@ -62,8 +65,7 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| {
+        self.with_core(|core, now, wakers| {
             let ready = core.check(now, permits, wakers)?;
             match core.denial(ready, permits) {
                 Rejection::Denied { retry_after, .. } => Ok(retry_after),
@@ -72,24 +74,20 @@ pub(crate) trait Gate: Send + Sync {
         })
     }
 
-    fn consume(&self, permits: u64) -> Result<Duration, DebtTooLarge> {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.consume(now, permits, wakers))
+    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
+        self.with_core(|core, now, wakers| core.consume(now, permits, wakers))
     }
 
     fn credit(&self, permits: u64) {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.credit(now, permits, wakers));
+        self.with_core(|core, now, wakers| core.credit(now, permits, wakers));
     }
 
     fn try_acquire_up_to(&self, permits: u64) -> u64 {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.take_up_to(now, permits, wakers))
+        self.with_core(|core, now, wakers| core.take_up_to(now, permits, wakers))
     }
 
     fn look(&self) -> Usage {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.usage(now, wakers))
+        self.with_core(|core, now, wakers| core.usage(now, wakers))
     }
 
     fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
@@ -102,8 +100,7 @@ pub(crate) trait Gate: Send + Sync {
         how: CarryOver,
         new: impl FnOnce(&Self::Rule) -> Result<Self::Rule, QuotaError>,
     ) -> Result<(), QuotaError> {
-        let now = self.clock().now();
-        let quota = self.with_core(|core, wakers| {
+        let quota = self.with_core(|core, now, wakers| {
             let rule = new(&core.rest.rule)?;
             self.accepts(&rule)?;
             core.set_rule(now, rule, how, wakers);
@@ -114,24 +111,22 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn quota(&self) -> Quota {
-        self.with_core(|core, _| core.rest.rule.quota())
+        self.with_core(|core, _, _| core.rest.rule.quota())
     }
 
     fn reset(&self) {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.reset(now, wakers));
+        self.with_core(|core, now, wakers| core.reset(now, wakers));
         self.log_reset();
     }
 
     fn close(&self) {
-        let now = self.clock().now();
-        if self.with_core(|core, wakers| core.close(now, wakers)) {
+        if self.with_core(|core, now, wakers| core.close(now, wakers)) {
             self.log_closed();
         }
     }
 
     fn is_closed(&self) -> bool {
-        self.with_core(|core, _| core.is_closed())
+        self.with_core(|core, _, _| core.is_closed())
     }
 
     fn log_quota(&self, quota: Quota, how: CarryOver) {
@@ -184,9 +179,8 @@ impl<G: Gate> WaitQueue for G {
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
-        let now = self.clock().now();
         let joined =
-            self.with_core(|core, wakers| core.join(now, permits, deadline, waker, wakers));
+            self.with_core(|core, now, wakers| core.join(now, permits, deadline, waker, wakers));
         if let Err(error) = &joined {
             tracing::debug!(limiter = self.settings().name, permits, %error, "wait refused");
         }
@@ -194,27 +188,22 @@ impl<G: Gate> WaitQueue for G {
     }
 
     fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.poll(now, ticket, waker, wakers))
+        self.with_core(|core, now, wakers| core.poll(now, ticket, waker, wakers))
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.due(now, ticket, wakers))
+        self.with_core(|core, now, wakers| core.due(now, ticket, wakers))
     }
 
     fn is_granted(&self, ticket: Ticket) -> bool {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.is_granted(now, ticket, wakers))
+        self.with_core(|core, now, wakers| core.is_granted(now, ticket, wakers))
     }
 
     fn leave(&self, ticket: Ticket) {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.leave(now, ticket, wakers));
+        self.with_core(|core, now, wakers| core.leave(now, ticket, wakers));
     }
 
     fn refund(&self, permits: u64) {
-        let now = self.clock().now();
-        self.with_core(|core, wakers| core.refund(now, permits, wakers));
+        self.with_core(|core, now, wakers| core.refund(now, permits, wakers));
     }
 }

@@ -28,7 +28,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::wait::WaitQueue;
 use crate::wait::queue::Wakers;
 use crate::{
-    CarryOver, Clock, DebtTooLarge, Grant, MonotonicClock, Quota, QuotaError, RateLimiter,
+    CarryOver, Clock, ConsumeError, Grant, MonotonicClock, Quota, QuotaError, RateLimiter,
     Rejection, Timestamp, TokenBucket, Usage,
 };
 
@@ -316,7 +316,7 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
         RateLimiter::delay_for(&self.bucket, permits)
     }
 
-    fn consume(&self, permits: u64) -> Result<Duration, DebtTooLarge> {
+    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
         RateLimiter::consume(&self.bucket, permits)
     }
 

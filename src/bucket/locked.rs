@@ -151,8 +151,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn snapshot(&self) -> (A, A::State, Timestamp) {
-        let now = self.clock.now();
-        self.with_core(|core, wakers| {
+        self.with_core(|core, now, wakers| {
             let (state, now) = core.snapshot(now, wakers);
             (core.rest.rule.clone(), state, now)
         })
@@ -190,7 +189,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     }
 
     /// Lends the core; the caller drops the wakers once it holds no lock of its own.
-    pub(super) fn lend<R>(
+    pub(crate) fn lend<R>(
         &self,
         wakers: &mut Wakers,
         act: impl FnOnce(&mut Core<A>, &mut Wakers) -> R,
@@ -293,8 +292,9 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
         usage
     }
 
-    fn with_core<R>(&self, act: impl FnOnce(&mut Core<A>, &mut Wakers) -> R) -> R {
-        self.lend(&mut Wakers::default(), act)
+    fn with_core<R>(&self, act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R) -> R {
+        let now = self.clock.now();
+        self.lend(&mut Wakers::default(), |core, wakers| act(core, now, wakers))
     }
 }
 

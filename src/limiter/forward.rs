@@ -23,7 +23,7 @@ macro_rules! forward_rate_limiter {
                 let $this = self;
                 $via::delay_for($inner, permits)
             }
-            fn consume(&self, permits: u64) -> Result<std::time::Duration, $crate::DebtTooLarge> {
+            fn consume(&self, permits: u64) -> Result<std::time::Duration, $crate::ConsumeError> {
                 let $this = self;
                 $via::consume($inner, permits)
             }

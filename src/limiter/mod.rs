@@ -10,7 +10,7 @@ pub(crate) use forward::forward_rate_limiter;
 use crate::wait::held::{Held, OwnedQueue};
 use crate::wait::{Acquire, AcquireOwned, Reservation, Timer, WaitQueue, blocking};
 use crate::{
-    CancelToken, CarryOver, DebtTooLarge, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
+    CancelToken, CarryOver, ConsumeError, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
     WaitError,
 };
 
@@ -79,7 +79,7 @@ pub trait RateLimiter: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`DebtTooLarge`] when it could not be repaid within 584 years; then nothing is recorded.
+    /// [`ConsumeError::DebtTooLarge`] when it could not be repaid within 584 years; then nothing is recorded.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -89,7 +89,7 @@ pub trait RateLimiter: Send + Sync {
     /// assert!(!limiter.allow());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn consume(&self, permits: u64) -> Result<Duration, DebtTooLarge>;
+    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError>;
 
     /// Gives permits back, or grants extra ones. The level never exceeds the burst; the rest is lost.
     ///

@@ -9,6 +9,15 @@ use crate::{Timestamp, WaitError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 
+impl Ticket {
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// The one after this.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
 /// One who waits.
 #[derive(Debug)]
 pub(crate) struct Waiter {
@@ -69,6 +78,11 @@ impl Drop for Wakers {
 impl Queue {
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether nobody waits or has an outcome to fetch.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.waiting.is_empty() && self.outcomes.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {

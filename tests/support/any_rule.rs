@@ -1,6 +1,6 @@
 //! A rule of one's own: greedy or interval refill, so that limits of both styles fit one list.
 
-use tollgate::algorithm::{Algorithm, AllOf, GreedyRefill, IntervalRefill};
+use tollgate::algorithm::{Algorithm, AllOf, GreedyRefill, IntervalRefill, Whole};
 use tollgate::{CarryOver, Limiter, ManualClock, Quota, QuotaError, Timestamp};
 
 /// All limits of a vector as one rule.
@@ -34,6 +34,7 @@ macro_rules! on_own_state {
 
 impl Algorithm for AnyRule {
     type State = AnyState;
+    type Packed = Whole<AnyState>;
 
     fn quota(&self) -> Quota {
         match self {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use tollgate::{CarryOver, DebtTooLarge, Quota, Rejection, WaitError};
+use tollgate::{CarryOver, ConsumeError, Quota, Rejection, WaitError};
 
 pub(crate) use super::level::{Level, NEVER};
 
@@ -191,14 +191,14 @@ impl Model {
         taken
     }
 
-    pub(crate) fn consume(&mut self, now: u64, permits: u64) -> Result<Duration, DebtTooLarge> {
+    pub(crate) fn consume(&mut self, now: u64, permits: u64) -> Result<Duration, ConsumeError> {
         self.settle(now);
         let before = self.level.clone();
         self.level.take(permits);
         let paid = self.level.ready(0);
         if paid == NEVER {
             self.level = before;
-            return Err(DebtTooLarge { permits });
+            return Err(ConsumeError::DebtTooLarge { permits });
         }
         self.allowed = self.allowed.wrapping_add(permits);
         self.changed(now);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::algorithm::Algorithm;
+use tollgate::algorithm::{Algorithm, Whole};
 use tollgate::{
     AtomicTokenBucket, Builder, Composite, FixedWindowLimiter, IntervalTokenBucket, Limiter,
     ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter, StrictLimiter, Timestamp,
@@ -189,6 +189,7 @@ impl Cooldown {
 
 impl Algorithm for Cooldown {
     type State = (u128, Timestamp);
+    type Packed = Whole<(u128, Timestamp)>;
 
     fn quota(&self) -> Quota {
         self.0

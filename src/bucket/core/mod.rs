@@ -13,7 +13,7 @@ pub use waiting::{Joined, Progress};
 
 use crate::algorithm::Algorithm;
 use crate::wait::queue::{Queue, Ticket, Wakers};
-use crate::{CarryOver, DebtTooLarge, Grant, Rejection, Timestamp, Usage, WaitError};
+use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage, WaitError};
 
 /// The latest time that counts: "never" must stay ahead.
 const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
@@ -26,7 +26,7 @@ pub(crate) struct Core<A: Algorithm> {
     /// The newest time seen; an older one counts as this one.
     latest: Timestamp,
     allowed: u64,
-    /// Neither waiters nor closed: the common case, in one flag.
+    /// Neither waiters nor shut: the common case, in one flag.
     open_and_idle: bool,
     pub(crate) rest: Box<Rest<A>>,
 }
@@ -36,7 +36,8 @@ pub(crate) struct Core<A: Algorithm> {
 pub(crate) struct Rest<A: Algorithm> {
     pub(crate) rule: A,
     denied: u64,
-    closed: bool,
+    /// Why nobody is let in any more, if so.
+    shut: Option<Rejection>,
     max_waiters: usize,
     queue: Queue,
     /// The time of the last grant to a waiter: the state is as of then while somebody waits.
@@ -57,7 +58,7 @@ impl<A: Algorithm> Core<A> {
             rest: Box::new(Rest {
                 rule,
                 denied: 0,
-                closed: false,
+                shut: None,
                 max_waiters,
                 queue: Queue::default(),
                 served_until: now,
@@ -121,8 +122,8 @@ impl<A: Algorithm> Core<A> {
         wakers: &mut Wakers,
     ) -> Result<Timestamp, Rejection> {
         self.settle(now, wakers);
-        if self.rest.closed {
-            return Err(Rejection::Closed);
+        if let Some(rejection) = self.rest.shut {
+            return Err(rejection);
         }
         if permits > self.rest.rule.limit() {
             let limit = self.rest.rule.refused_by(&self.state, self.latest, permits);
@@ -157,13 +158,16 @@ impl<A: Algorithm> Core<A> {
         now: Timestamp,
         permits: u64,
         wakers: &mut Wakers,
-    ) -> Result<std::time::Duration, DebtTooLarge> {
+    ) -> Result<std::time::Duration, ConsumeError> {
         self.settle(now, wakers);
+        if let Some(Rejection::TooManyKeys { max_keys }) = self.rest.shut {
+            return Err(ConsumeError::TooManyKeys { max_keys });
+        }
         let mut state = self.state.clone();
         self.rest.rule.take(&mut state, self.latest, permits);
         let paid = self.rest.rule.ready_at(&state, self.latest, 0);
         if paid == Timestamp::MAX {
-            return Err(DebtTooLarge { permits });
+            return Err(ConsumeError::DebtTooLarge { permits });
         }
         self.state = state;
         self.allowed = self.allowed.wrapping_add(permits);
@@ -218,15 +222,37 @@ impl<A: Algorithm> Core<A> {
     /// Refuses everybody from now on, those who wait first.
     pub(crate) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) -> bool {
         self.settle(now, wakers);
-        let first_time = !self.rest.closed;
-        self.rest.closed = true;
+        let first_time = self.rest.shut.is_none();
+        self.rest.shut = Some(Rejection::Closed);
         self.rest.queue.finish_all(Err(WaitError::Closed), wakers);
         self.update_flag();
         first_time
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.rest.closed
+        self.rest.shut == Some(Rejection::Closed)
+    }
+
+    /// Goes on at `now`, with nobody waiting, for a state put in from elsewhere.
+    pub(crate) fn resume(&mut self, now: Timestamp, shut: Option<Rejection>) {
+        self.see(now);
+        self.rest.shut = shut;
+        self.update_flag();
+    }
+
+    /// Counts a refusal that was decided elsewhere.
+    pub(crate) fn count_denied(&mut self, permits: u64) {
+        self.rest.denied = self.rest.denied.saturating_add(permits);
+    }
+
+    /// Whether the state is all there is to it: nobody waits, or has an outcome to fetch.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.rest.queue.is_unused()
+    }
+
+    /// Permits allowed and denied since the last call.
+    pub(crate) fn take_counts(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.allowed), std::mem::take(&mut self.rest.denied))
     }
 
     /// The newest time seen.
@@ -275,7 +301,7 @@ impl<A: Algorithm> Core<A> {
     }
 
     fn update_flag(&mut self) {
-        self.open_and_idle = !self.rest.closed && self.rest.queue.is_empty();
+        self.open_and_idle = self.rest.shut.is_none() && self.rest.queue.is_empty();
         if self.rest.queue.is_empty() {
             self.rest.booked = None;
             self.rest.departures = 0;
@@ -283,20 +309,18 @@ impl<A: Algorithm> Core<A> {
     }
 
     fn remaining(&self) -> u64 {
-        let used = self.rest.rule.used(&self.state, self.latest);
-        self.rest.rule.limit().saturating_sub(saturate(used))
+        remaining(&self.rest.rule, &self.state, self.latest)
     }
 
     pub(crate) fn grant(&self, permits: u64) -> Grant {
-        let full = self.rest.rule.full_at(&self.state, self.latest);
-        Grant { permits, remaining: self.remaining(), reset_after: full - self.latest }
+        grant_of(&self.rest.rule, &self.state, self.latest, permits)
     }
 
     /// The first time at which one permit could be had by anyone, as far as is known now; zero if
     /// that has come: a clock may step back behind it.
     pub(crate) fn earliest(&self) -> Timestamp {
         let earliest = match self.rest.queue.head() {
-            _ if self.rest.closed => Timestamp::ZERO,
+            _ if self.rest.shut.is_some() => Timestamp::ZERO,
             Some((_, waiter)) => waiter.due,
             None => self.rest.rule.ready_at(&self.state, self.latest, 1),
         };
@@ -316,6 +340,21 @@ pub(crate) fn usage_of<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp)
         denied: 0,
         waiting: 0,
     }
+}
+
+/// What one who was just granted `permits` is told.
+pub(crate) fn grant_of<A: Algorithm>(
+    rule: &A,
+    state: &A::State,
+    now: Timestamp,
+    permits: u64,
+) -> Grant {
+    let reset_after = rule.full_at(state, now) - now;
+    Grant { permits, remaining: remaining(rule, state, now), reset_after }
+}
+
+fn remaining<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp) -> u64 {
+    rule.limit().saturating_sub(saturate(rule.used(state, now)))
 }
 
 /// A wide count as 64 bits; what does not fit is as many as there are.

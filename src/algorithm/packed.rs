@@ -1,0 +1,139 @@
+//! States as a map of many keeps them: as small as they can be.
+
+use super::{Algorithm, GreedyRefill};
+use crate::Timestamp;
+
+/// A state as a [keyed limiter](crate::Keyed) keeps it, one for each key.
+///
+/// A rule of your own says `type Packed = Whole<Self::State>`; there is no other reason to touch
+/// this. Implement it if millions of keys shall take less.
+///
+/// `epoch` is a time that all states of a shard are kept relative to. It does not change while a
+/// state is packed, and is not later than any decision.
+pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
+    /// Packs a state, or hands it back if it does not fit.
+    ///
+    /// # Errors
+    ///
+    /// The state, if it does not fit.
+    fn pack(rule: &A, epoch: Timestamp, state: A::State) -> Result<Self, A::State>;
+
+    /// Takes `permits` if they are there at `now`. `false` need not mean that they are not: then ask
+    /// the rule.
+    fn try_take(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, permits: u64) -> bool;
+
+    /// Puts the state into `state`. What this holds then must not be used, but for
+    /// [`settle`](Self::settle).
+    fn lend(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, state: &mut A::State);
+
+    /// Takes a lent state back; `false`, and nothing changes, if it does not fit any more.
+    fn settle(&mut self, rule: &A, epoch: Timestamp, state: &mut A::State) -> bool;
+
+    /// Whether nothing is used at `now`: as good as no state at all.
+    fn is_full(&self, rule: &A, epoch: Timestamp, now: Timestamp) -> bool;
+
+    /// When `epoch` will be too long ago: then all states are packed anew.
+    fn good_until(rule: &A, epoch: Timestamp) -> Timestamp {
+        let _ = (rule, epoch);
+        Timestamp::MAX
+    }
+}
+
+/// A state as it is.
+///
+/// One that has become full starts anew when it is next used: a full bucket is no bucket, so it can't
+/// matter whether it was dropped in between.
+///
+/// ```
+/// use tollgate::algorithm::{Algorithm, Packed, StrictWindow, Whole};
+/// use tollgate::{Quota, Timestamp};
+///
+/// let rule = StrictWindow::try_from(Quota::per_minute(1))?;
+/// let state = rule.start(Timestamp::ZERO, 0);
+/// let mut kept = Whole::pack(&rule, Timestamp::ZERO, state).expect("always fits");
+/// assert!(kept.try_take(&rule, Timestamp::ZERO, Timestamp::ZERO, 1));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Whole<S>(S);
+
+impl<S, A: Algorithm<State = S>> Packed<A> for Whole<S>
+where
+    S: Send + Sync + 'static,
+{
+    fn pack(_: &A, _: Timestamp, state: S) -> Result<Self, S> {
+        Ok(Self(state))
+    }
+
+    #[inline]
+    fn try_take(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, permits: u64) -> bool {
+        if self.is_full(rule, epoch, now) {
+            rule.restart(&mut self.0, now);
+        }
+        rule.try_take(&mut self.0, now, permits)
+    }
+
+    fn lend(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, state: &mut S) {
+        if self.is_full(rule, epoch, now) {
+            rule.restart(&mut self.0, now);
+        }
+        std::mem::swap(&mut self.0, state);
+    }
+
+    fn settle(&mut self, _: &A, _: Timestamp, state: &mut S) -> bool {
+        std::mem::swap(&mut self.0, state);
+        true
+    }
+
+    fn is_full(&self, rule: &A, _: Timestamp, now: Timestamp) -> bool {
+        rule.full_at(&self.0, now) <= now
+    }
+}
+
+/// Units from the epoch until the bucket is full, exactly; more than 2⁶⁴ of them do not fit.
+impl Packed<GreedyRefill> for u64 {
+    #[inline]
+    fn pack(rule: &GreedyRefill, epoch: Timestamp, state: u128) -> Result<Self, u128> {
+        let units = state.saturating_sub(rule.at(epoch));
+        units.try_into().map_err(|_| state)
+    }
+
+    #[inline]
+    fn try_take(
+        &mut self,
+        rule: &GreedyRefill,
+        epoch: Timestamp,
+        now: Timestamp,
+        permits: u64,
+    ) -> bool {
+        let mut state = unpacked(*self, rule, epoch);
+        rule.try_take(&mut state, now, permits) && self.settle(rule, epoch, &mut state)
+    }
+
+    fn lend(&mut self, rule: &GreedyRefill, epoch: Timestamp, _: Timestamp, state: &mut u128) {
+        *state = unpacked(*self, rule, epoch);
+    }
+
+    #[inline]
+    fn settle(&mut self, rule: &GreedyRefill, epoch: Timestamp, state: &mut u128) -> bool {
+        let packed = Self::pack(rule, epoch, *state);
+        if let Ok(units) = packed {
+            *self = units;
+        }
+        packed.is_ok()
+    }
+
+    fn is_full(&self, rule: &GreedyRefill, epoch: Timestamp, now: Timestamp) -> bool {
+        unpacked(*self, rule, epoch) <= rule.at(now)
+    }
+
+    /// Half of what fits is left to what is used.
+    fn good_until(rule: &GreedyRefill, epoch: Timestamp) -> Timestamp {
+        epoch + std::time::Duration::from_nanos((1 << 63) / rule.speed())
+    }
+}
+
+#[inline]
+fn unpacked(units: u64, rule: &GreedyRefill, epoch: Timestamp) -> u128 {
+    rule.at(epoch).saturating_add(units.into())
+}

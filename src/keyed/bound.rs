@@ -1,0 +1,73 @@
+//! At most so many keys, whatever comes.
+
+use crate::algorithm::Algorithm;
+use crate::bucket::core::Core;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::{Rejection, Timestamp};
+
+/// What a new key meets when a keyed limiter holds [`max_keys`](super::Builder::max_keys) already.
+///
+/// Known keys are served as ever. There is room again once a known key is idle: each new key looks
+/// for such.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// It is refused with [`Rejection::TooManyKeys`].
+    #[default]
+    Deny,
+    /// All new keys share one bucket with the limiter's quota, in which nobody can wait: a wait that
+    /// would not end at once fails with [`WaitError::QueueFull`](crate::WaitError::QueueFull).
+    Share,
+}
+
+/// Counts the places that are taken, over all shards.
+#[derive(Debug)]
+pub(super) struct Bound<A: Algorithm> {
+    max_keys: usize,
+    taken: AtomicUsize,
+    /// The shard that is searched for idle keys next.
+    search: AtomicUsize,
+    /// Shared by those who found no room.
+    pub(super) overflow: Option<Mutex<Core<A>>>,
+}
+
+impl<A: Algorithm> Bound<A> {
+    pub(super) fn new(max_keys: usize, when_full: WhenFull, rule: &A, now: Timestamp) -> Self {
+        let overflow = match when_full {
+            WhenFull::Deny => None,
+            WhenFull::Share => {
+                let state = rule.start(now, 0);
+                Some(Mutex::new(Core::new(rule.clone(), state, now, 0)))
+            }
+        };
+        Self { max_keys, taken: AtomicUsize::new(0), search: AtomicUsize::new(0), overflow }
+    }
+
+    pub(super) fn rejection(&self) -> Rejection {
+        Rejection::TooManyKeys { max_keys: self.max_keys }
+    }
+
+    /// Takes a place for a key, if there is one.
+    pub(super) fn reserve(&self) -> bool {
+        let more = |taken| (taken < self.max_keys).then_some(taken + 1);
+        // Nothing is read by way of this count: the keys themselves are under their shards' locks.
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    pub(super) fn next_search(&self) -> usize {
+        self.search.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts what a shard came to hold, of which `reserved` was counted before.
+    pub(super) fn settle(&self, reserved: usize, before: usize, after: usize) {
+        match (before + reserved).checked_sub(after) {
+            Some(0) => {}
+            Some(gone) => {
+                self.taken.fetch_sub(gone, Ordering::Relaxed);
+            }
+            // Cannot be: a key comes in only where a place was reserved.
+            None => debug_assert!(false, "a key without a place"),
+        }
+    }
+}

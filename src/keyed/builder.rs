@@ -1,0 +1,288 @@
+//! Options of a keyed limiter.
+
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::bound::Bound;
+use super::shard::Shard;
+use super::terms::Interner;
+use super::{Key, Keyed, Line, RandomState, Terms, TermsBy, WhenFull, basis};
+use crate::algorithm::Algorithm;
+use crate::bucket::gate::Settings;
+use crate::sync::Mutex;
+use crate::{Clock, Jitter, MonotonicClock, Quota, QuotaError, TokenBucket};
+
+/// So many that two threads seldom meet, and that a table that grows is small.
+const SHARDS: usize = 128;
+/// With fewer keys than this for each shard, fewer shards do.
+const KEYS_PER_SHARD: usize = 64;
+const MAX_SHARDS: usize = 1 << 16;
+
+/// Collects the options of a keyed limiter; ends in [`build`](Self::build).
+///
+/// ```
+/// use tollgate::keyed::{Terms, WhenFull};
+/// use tollgate::{KeyedLimiter, ManualClock, Quota};
+///
+/// let limiter = KeyedLimiter::<String>::builder(Quota::per_minute(60).burst(10))
+///     .name("api")
+///     .clock(ManualClock::new())
+///     .global(Quota::per_second(1_000))
+///     .terms_by(|key: &String| if key == "health" { Terms::exempt() } else { Terms::default() })
+///     .max_keys(1_000_000)
+///     .when_full(WhenFull::Share)
+///     .max_waiters(100)
+///     .build()?;
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[must_use = "nothing is built before `build`"]
+pub struct Builder<K, A: Algorithm, C: Clock = MonotonicClock, S = RandomState> {
+    rule: Result<A, QuotaError>,
+    clock: C,
+    hasher: S,
+    settings: Settings,
+    max_waiters: usize,
+    global: Option<Quota>,
+    shards: Option<usize>,
+    capacity: usize,
+    max_keys: Option<usize>,
+    when_full: WhenFull,
+    terms_by: Option<TermsBy<K>>,
+    keys: PhantomData<fn(K)>,
+}
+
+impl<K: Key, A: Algorithm> Builder<K, A> {
+    pub(super) fn new(rule: Result<A, QuotaError>) -> Self {
+        Self {
+            rule,
+            clock: MonotonicClock::new(),
+            hasher: RandomState::default(),
+            settings: Settings::default(),
+            max_waiters: usize::MAX,
+            global: None,
+            shards: None,
+            capacity: 0,
+            max_keys: None,
+            when_full: WhenFull::default(),
+            terms_by: None,
+            keys: PhantomData,
+        }
+    }
+}
+
+impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
+    /// The clock to read; default: the kernel's ([`MonotonicClock`]).
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, ManualClock, Quota};
+    /// let builder = KeyedLimiter::<u64>::builder(Quota::per_second(1)).clock(ManualClock::new());
+    /// ```
+    pub fn clock<D: Clock>(self, clock: D) -> Builder<K, A, D, S> {
+        self.with(|_, hasher| (clock, hasher))
+    }
+
+    /// The hasher; default: [`RandomState`], fast and randomly seeded.
+    ///
+    /// One that is not seeded randomly lets whoever chooses the keys put them all into one shard.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let builder = KeyedLimiter::<String>::builder(Quota::per_second(1))
+    ///     .hasher(std::hash::RandomState::new());
+    /// ```
+    pub fn hasher<T: BuildHasher>(self, hasher: T) -> Builder<K, A, C, T> {
+        self.with(|clock, _| (clock, hasher))
+    }
+
+    fn with<D: Clock, T>(self, change: impl FnOnce(C, S) -> (D, T)) -> Builder<K, A, D, T> {
+        let (clock, hasher) = change(self.clock, self.hasher);
+        Builder {
+            rule: self.rule,
+            clock,
+            hasher,
+            settings: self.settings,
+            max_waiters: self.max_waiters,
+            global: self.global,
+            shards: self.shards,
+            capacity: self.capacity,
+            max_keys: self.max_keys,
+            when_full: self.when_full,
+            terms_by: self.terms_by,
+            keys: PhantomData,
+        }
+    }
+
+    /// A limit for everybody together: a request passes if its key *and* all keys together may.
+    /// Nothing is taken unless both agree. In a [`Rejection`](crate::Rejection), limit 0 is the
+    /// key's and limit 1 this one.
+    ///
+    /// Who waits, waits for its key first, and then stands in line with the other keys.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, Rejection};
+    /// let limiter = KeyedLimiter::<String>::builder(Quota::per_hour(10))
+    ///     .global(Quota::per_hour(2))
+    ///     .build()?;
+    /// assert!(limiter.allow("alice") && limiter.allow("bob"));
+    /// let Err(Rejection::Denied { limit, .. }) = limiter.try_acquire("carol", 1) else { panic!() };
+    /// assert_eq!(limit, 1);
+    /// assert_eq!(limiter.usage("carol").used, 0);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn global(mut self, quota: Quota) -> Self {
+        self.global = Some(quota);
+        self
+    }
+
+    /// What applies to a key: a function from the key to its [`Terms`], or to a [`Quota`].
+    ///
+    /// It is asked when a key is seen that is not held, that is also: when one comes back after its
+    /// bucket was full. Use [`refresh_terms`](Keyed::refresh_terms) when its answers have changed.
+    /// Terms that can't be kept are logged, and those of everybody apply.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    ///
+    /// let tiers = KeyedLimiter::<String>::builder(Quota::per_minute(10))
+    ///     .terms_by(|user: &String| Quota::per_minute(if user == "root" { 1_000 } else { 10 }))
+    ///     .build()?;
+    /// assert_eq!(tiers.usage("root").limit, 1_000);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn terms_by<T: Into<Terms>>(
+        mut self,
+        terms: impl Fn(&K) -> T + Send + Sync + 'static,
+    ) -> Self {
+        self.terms_by = Some(Box::new(move |key| terms(key).into()));
+        self
+    }
+
+    /// How many keys may be held at once; default: no bound. At least 1. What happens beyond is said
+    /// by [`when_full`](Self::when_full).
+    ///
+    /// Only keys count that are not full: who was not active within one refill time takes no place
+    /// for long.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, Rejection};
+    /// let limiter = KeyedLimiter::<u64>::builder(Quota::per_hour(5)).max_keys(2).build()?;
+    /// assert!(limiter.allow(&1) && limiter.allow(&2));
+    /// assert_eq!(limiter.try_acquire(&3, 1), Err(Rejection::TooManyKeys { max_keys: 2 }));
+    /// assert!(limiter.allow(&1));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = Some(max_keys.max(1));
+        self
+    }
+
+    /// What a new key meets when [`max_keys`](Self::max_keys) are held; default:
+    /// [`WhenFull::Deny`].
+    ///
+    /// ```
+    /// use tollgate::keyed::WhenFull;
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let builder = KeyedLimiter::<u64>::builder(Quota::per_hour(5)).max_keys(1);
+    /// let limiter = builder.when_full(WhenFull::Share).build()?;
+    /// limiter.allow(&1);
+    /// assert!(limiter.allow_n(&2, 3) && limiter.allow_n(&3, 2));
+    /// assert!(!limiter.allow(&4)); // 2, 3 and 4 share a bucket
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// How many shards, each with a lock of its own: rounded up to a power of two, from 1 to 65,536.
+    /// Default: 128, or fewer if [`max_keys`](Self::max_keys) is small.
+    ///
+    /// More shards make the pause shorter when a table grows; each takes about 200 bytes.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<u64>::builder(Quota::per_second(5)).shards(1024).build()?;
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// How many keys to make room for at once; default: none. Not a bound.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<u64>::builder(Quota::per_day(5)).capacity(100_000).build()?;
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn capacity(mut self, keys: usize) -> Self {
+        self.capacity = keys;
+        self
+    }
+
+    /// How many may wait or hold a reservation for one key; see
+    /// [`Builder::max_waiters`](crate::Builder::max_waiters).
+    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
+        self.max_waiters = max_waiters;
+        self
+    }
+
+    /// A random extra delay for those who wait; see [`Jitter`].
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.settings.jitter = jitter;
+        self
+    }
+
+    /// The name under which tracing events appear, in their field `limiter`. Keys never do.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Builds the limiter.
+    ///
+    /// # Errors
+    ///
+    /// When a quota can't be kept.
+    pub fn build(self) -> Result<Keyed<K, A, C, S>, QuotaError> {
+        let rule = self.rule?;
+        let clock = Arc::new(self.clock);
+        let now = clock.now();
+        let global = self.global.map(|quota| {
+            TokenBucket::builder(quota)
+                .clock(Arc::clone(&clock))
+                .max_waiters(usize::MAX)
+                .name(format!("{} (all keys)", self.settings.name))
+                .build()
+        });
+        let few = self.max_keys.map_or(SHARDS, |keys| keys / KEYS_PER_SHARD);
+        let shards = self.shards.unwrap_or(few.min(SHARDS));
+        let shards = shards.clamp(1, MAX_SHARDS).next_power_of_two();
+        let basis = basis(rule.clone(), now);
+        let capacity = self.capacity.div_ceil(shards);
+        Ok(Keyed {
+            shards: (0..shards)
+                .map(|_| Line(Mutex::new(Shard::new(Arc::clone(&basis), capacity))))
+                .collect(),
+            // All of the bits, for one shard, would be too far.
+            shift: (u64::BITS - shards.trailing_zeros()).min(u64::BITS - 1),
+            hasher: self.hasher,
+            clock,
+            settings: self.settings,
+            max_waiters: self.max_waiters,
+            global: global.transpose()?,
+            bound: self.max_keys.map(|max| Bound::new(max, self.when_full, &rule, now)),
+            terms_by: self.terms_by,
+            terms: Interner::new(rule),
+            changing: Mutex::new(()),
+        })
+    }
+}
+
+impl<K, A: Algorithm, C: Clock, S> std::fmt::Debug for Builder<K, A, C, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("rule", &self.rule).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! One key as a cell: with this, every verb of a limiter is there, and waiting too.
+
+use std::hash::BuildHasher;
+use std::ops::Deref;
+
+use super::Keyed;
+use super::key::{Key, KeyRef};
+use super::shard::Subject;
+use crate::algorithm::Algorithm;
+use crate::bucket::core::Core;
+use crate::bucket::gate::{Gate, Settings};
+use crate::wait::queue::Wakers;
+use crate::{Clock, Grant, Rejection, Timestamp, Usage};
+
+/// A key of a limiter, by itself: without the limit for everybody.
+#[derive(Debug)]
+pub(super) struct KeyCell<L, Q> {
+    pub(super) limiter: L,
+    pub(super) key: Q,
+    pub(super) hash: u64,
+}
+
+impl<L, Q, K, A, C, S> KeyCell<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// What applies to the key.
+    pub(super) fn subject(&self) -> Subject {
+        self.limiter.with_core(self.hash, &*self.key, |_, _, subject, _| subject)
+    }
+}
+
+impl<L, Q, K, A, C, S> Gate for KeyCell<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    type Rule = A;
+    type Clock = C;
+
+    fn clock(&self) -> &C {
+        self.limiter.clock()
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.limiter.settings
+    }
+
+    fn with_core<R>(&self, act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R) -> R {
+        self.limiter.with_core(self.hash, &*self.key, |core, now, _, wakers| act(core, now, wakers))
+    }
+
+    fn allow_n(&self, permits: u64) -> bool {
+        self.acquire_now(permits).is_ok()
+    }
+
+    fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
+        self.acquire_now(permits)
+    }
+
+    /// Counters are kept for all keys together.
+    fn usage(&self) -> Usage {
+        Usage { allowed: 0, denied: 0, ..self.look() }
+    }
+}

@@ -1,0 +1,299 @@
+//! A limit for each key: per user, address, API key, tenant.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`key`] | what a key is, and what it is looked up by |
+//! | [`terms`] | what applies to one key |
+//! | [`shard`] | some keys under one lock: where a key's state is, and how a verb gets at it |
+//! | [`sweep`] | how full buckets vanish |
+//! | [`walk`] | what is done to all keys of a shard |
+//! | [`bound`] | at most so many keys |
+//! | [`refused`] | who is refused most |
+//! | [`cell`] | one key as a cell like any other: all verbs come from there |
+//! | [`view`] | one key as a [`RateLimiter`](crate::RateLimiter), and waiting for two limits |
+//! | [`verbs`] | the verbs with the key as an argument |
+//! | [`manage`] | changing, listing and forgetting keys |
+
+mod bound;
+mod builder;
+mod cell;
+mod key;
+mod manage;
+mod pair;
+mod refused;
+mod shard;
+mod sweep;
+mod terms;
+mod verbs;
+mod view;
+mod walk;
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+pub use bound::WhenFull;
+pub use builder::Builder;
+pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
+pub use manage::{KeyedError, Totals};
+pub use refused::Offender;
+pub use terms::Terms;
+pub use view::ForKey;
+
+use crate::algorithm::{Algorithm, GreedyRefill};
+use crate::bucket::core::Core;
+use crate::bucket::gate::Settings;
+use crate::sync::Mutex;
+use crate::wait::queue::Wakers;
+use crate::{Clock, MonotonicClock, Quota, QuotaError, Timestamp, TokenBucket};
+use bound::Bound;
+use shard::{At, Basis, Call, Shard, Subject};
+use terms::{Interner, Own};
+
+/// The default hasher: fast, and seeded anew for each limiter.
+///
+/// An attacker who does not know the seed can't choose keys that collide. Against one who can
+/// measure single decisions to the nanosecond, bring [`std::hash::RandomState`].
+pub type RandomState = foldhash::fast::RandomState;
+
+/// A limiter for each key, by rule `A`. You will mostly write its alias
+/// [`KeyedLimiter`](crate::KeyedLimiter), whose rule is the token bucket; with another rule it is
+/// `Keyed<String, StrictWindow>`.
+///
+/// * A known key costs one hash, one lock, one look-up, one decision, and no allocation. It is looked
+///   up by anything it borrows as: `&str` for `String`.
+/// * A full bucket is the same as none: keys that are not used vanish by themselves, bit by bit as
+///   new ones come. Memory follows the keys active within one refill time. No thread, no timer.
+/// * [`max_keys`](Builder::max_keys) bounds memory under attack.
+/// * Keys can have [`Terms`] of their own, all keys together a limit
+///   [for everybody](Builder::global).
+/// * [`for_key`](Self::for_key) is one key as a [`RateLimiter`](crate::RateLimiter).
+///
+/// A key whose bucket has become full starts anew when it is next used: windows and refill intervals
+/// then begin at that moment, unless they are aligned to the clock.
+///
+/// ```
+/// use tollgate::{KeyedLimiter, Quota};
+///
+/// let per_user = KeyedLimiter::<String>::new(Quota::per_minute(2))?;
+/// assert!(per_user.allow("alice")); // no String is made for a known key
+/// assert!(per_user.allow("alice"));
+/// assert!(!per_user.allow("alice"));
+/// assert!(per_user.allow("bob"));
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = MonotonicClock, S = RandomState> {
+    shards: Box<[Line<K, A>]>,
+    /// Bits by which a hash is moved right to choose the shard.
+    shift: u32,
+    hasher: S,
+    clock: Arc<C>,
+    settings: Settings,
+    max_waiters: usize,
+    /// For everybody together.
+    global: Option<TokenBucket<Arc<C>>>,
+    bound: Option<Bound<A>>,
+    terms_by: Option<TermsBy<K>>,
+    terms: Interner<A>,
+    /// Held while all shards are changed, one after another.
+    changing: Mutex<()>,
+}
+
+type TermsBy<K> = Box<dyn Fn(&K) -> terms::Terms + Send + Sync>;
+
+/// A shard that starts on a cache line of its own.
+#[repr(align(64))]
+struct Line<K, A: Algorithm>(Mutex<Shard<K, A>>);
+
+impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
+    /// A limiter that gives each key `quota`.
+    ///
+    /// # Errors
+    ///
+    /// When the quota can't be kept.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// assert!(KeyedLimiter::<u64>::new(Quota::per_second(5)).is_ok());
+    /// assert!(KeyedLimiter::<u64>::new(Quota::per_second(0)).is_err());
+    /// ```
+    pub fn new(quota: Quota) -> Result<Self, QuotaError> {
+        Self::builder(quota).build()
+    }
+
+    /// A limiter with options.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let per_user = KeyedLimiter::<String>::builder(Quota::per_minute(60))
+    ///     .max_keys(1_000_000)
+    ///     .build()?;
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn builder(quota: Quota) -> Builder<K, A> {
+        Builder::new(quota.try_into())
+    }
+}
+
+impl<K: Key, A: Algorithm> Keyed<K, A> {
+    /// A limiter by any rule, with options.
+    ///
+    /// ```
+    /// use tollgate::algorithm::StrictWindow;
+    /// use tollgate::{Keyed, Quota};
+    /// let rule = StrictWindow::try_from(Quota::per_minute(60))?;
+    /// let per_user = Keyed::<String, _>::builder_with(rule).build()?;
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn builder_with(rule: A) -> Builder<K, A> {
+        Builder::new(Ok(rule))
+    }
+}
+
+impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
+    /// The clock.
+    pub fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    /// The limit for everybody together, if there is one: a limiter like any other.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, RateLimiter};
+    /// let limiter = KeyedLimiter::<String>::builder(Quota::per_second(10))
+    ///     .global(Quota::per_second(1_000))
+    ///     .build()?;
+    /// limiter.allow("alice");
+    /// assert_eq!(limiter.global().map(|all| all.usage().remaining), Some(999));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn global(&self) -> Option<&TokenBucket<Arc<C>>> {
+        self.global.as_ref()
+    }
+
+    #[inline]
+    fn hash<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// The shard of a hash. Its table uses the lowest bits and the top seven, so others choose here.
+    #[inline]
+    fn shard(&self, hash: u64) -> &Mutex<Shard<K, A>> {
+        let index = usize::try_from((hash << 7) >> self.shift).unwrap_or(0);
+        // The index has as many bits as there are shards; the mask lets the compiler see that.
+        &self.shards[index & (self.shards.len() - 1)].0
+    }
+
+    fn call(&self, hash: u64, now: Timestamp) -> Call<'_, S> {
+        Call { hash, now, hasher: &self.hasher, max_waiters: self.max_waiters }
+    }
+
+    /// Lends the key's core to `verb`, and tells it the time and what applies to the key.
+    fn with_core<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        verb: impl FnOnce(&mut Core<A>, Timestamp, Subject, &mut Wakers) -> R,
+    ) -> R
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let now = self.clock.now();
+        let call = self.call(hash, now);
+        // Dropped after the lock is free.
+        let mut wakers = Wakers::default();
+        let mut shard = self.shard(hash).lock();
+        let mut at = shard.find(hash, key);
+        let mut reserved = 0;
+        if at.is_none() {
+            at = Some(if self.bound.is_none() && self.terms_by.is_none() {
+                At::New(None)
+            } else {
+                drop(shard);
+                // A user's function, and other shards' locks: not under this lock.
+                let own = self.terms_of(key);
+                let room = self.place_for(hash, now);
+                shard = self.shard(hash).lock();
+                reserved = usize::from(room == Ok(true));
+                match (shard.find(hash, key), room) {
+                    (Some(at), _) => at,
+                    (None, Ok(_)) => At::New(own),
+                    (None, Err(rejection)) => At::NoRoom(rejection),
+                }
+            });
+        }
+        let at = at.unwrap_or(At::New(None));
+        if let At::NoRoom(_) = at
+            && let Some(overflow) = self.bound.as_ref().and_then(|bound| bound.overflow.as_ref())
+        {
+            drop(shard);
+            let mut core = overflow.lock();
+            let result = verb(&mut core, now, Subject { cost: 1, exempt: false }, &mut wakers);
+            drop(core);
+            drop(wakers);
+            return result;
+        }
+        let before = shard.len();
+        let result = shard.act(&call, key, at, &mut wakers, |core, subject, wakers| {
+            verb(core, now, subject, wakers)
+        });
+        self.settle(reserved, before, shard.len());
+        drop(shard);
+        drop(wakers);
+        result
+    }
+
+    /// Counts what a shard came to hold, under its lock.
+    fn settle(&self, reserved: usize, before: usize, after: usize) {
+        if let Some(bound) = &self.bound {
+            bound.settle(reserved, before, after);
+        }
+    }
+
+    /// What applies to a key that is not known yet. Terms that can't be kept are logged, and those
+    /// of everybody apply.
+    fn terms_of<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Own<A> {
+        let terms_by = self.terms_by.as_ref()?;
+        let terms = terms_by(&key.to_key());
+        self.terms.apply(terms).unwrap_or_else(|error| {
+            tracing::warn!(limiter = self.settings.name, %error, "terms of a key can't be kept");
+            None
+        })
+    }
+
+    /// Takes a place for a new key; whether one was counted.
+    fn place_for(&self, hash: u64, now: Timestamp) -> Result<bool, crate::Rejection> {
+        let Some(bound) = &self.bound else { return Ok(false) };
+        if bound.reserve() {
+            return Ok(true);
+        }
+        // First where the key belongs: there is the best chance to find the key itself grown idle.
+        let others = (0..sweep::OTHER_SHARDS).map(|_| {
+            let next = bound.next_search();
+            &self.shards[next & (self.shards.len() - 1)].0
+        });
+        for shard in std::iter::once(self.shard(hash)).chain(others) {
+            let mut shard = shard.lock();
+            let before = shard.len();
+            shard.latest = shard.latest.max(now);
+            shard.sweep_some(sweep::A_LOT, &self.hasher);
+            self.settle(0, before, shard.len());
+            drop(shard);
+            if bound.reserve() {
+                return Ok(true);
+            }
+        }
+        Err(bound.rejection())
+    }
+}
+
+impl<K, A: Algorithm, C: Clock, S> fmt::Debug for Keyed<K, A, C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the keys: they may be secrets.
+        f.debug_struct("Keyed").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
+}
+
+fn basis<A: Algorithm>(rule: A, now: Timestamp) -> Arc<Basis<A>> {
+    Arc::new(Basis::new(rule, now, false))
+}

@@ -1,0 +1,305 @@
+//! Waiting for a key's permits and for everybody's.
+//!
+//! A waiter stands in its key's line first, and joins everybody's only when its key's permits are
+//! its own: a key with a long line of its own keeps nobody else waiting. A reservation is a promise,
+//! so it takes its place in both lines at once.
+
+use std::hash::BuildHasher;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::Keyed;
+use super::key::{Key, KeyRef};
+use super::view::ForKey;
+use crate::algorithm::Algorithm;
+use crate::sync::Mutex;
+use crate::wait::{Joined, Progress, Ticket, WaitQueue};
+use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, TokenBucket, WaitError};
+
+/// Where those who wait by way of one view stand.
+#[derive(Debug, Default)]
+pub(super) struct Places(Mutex<Vec<Place>>);
+
+/// A line in which somebody stands, or has what it stood for.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    NotYet,
+    At(Ticket),
+    Done,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    ticket: Ticket,
+    permits: u64,
+    deadline: Timestamp,
+    key: Line,
+    global: Line,
+}
+
+impl Places {
+    fn enter(&self, mut place: Place) -> Ticket {
+        let mut places = self.0.lock();
+        let next =
+            places.iter().map(|place| place.ticket).max().map_or(Ticket::FIRST, Ticket::next);
+        place.ticket = next;
+        places.push(place);
+        next
+    }
+
+    fn get(&self, ticket: Ticket) -> Option<Place> {
+        self.0.lock().iter().find(|place| place.ticket == ticket).copied()
+    }
+
+    fn set(&self, changed: Place) {
+        let mut places = self.0.lock();
+        if let Some(place) = places.iter_mut().find(|place| place.ticket == changed.ticket) {
+            *place = changed;
+        }
+    }
+
+    fn remove(&self, ticket: Ticket) -> Option<Place> {
+        let mut places = self.0.lock();
+        let at = places.iter().position(|place| place.ticket == ticket)?;
+        Some(places.swap_remove(at))
+    }
+}
+
+/// A grant by both.
+pub(super) fn least(one: Grant, other: Grant) -> Grant {
+    Grant {
+        permits: one.permits,
+        remaining: one.remaining.min(other.remaining),
+        reset_after: one.reset_after.max(other.reset_after),
+    }
+}
+
+impl Rejection {
+    /// The same from the limit for everybody.
+    pub(super) fn by_global(self) -> Self {
+        match self {
+            Self::Denied { retry_after, available, .. } => {
+                Self::Denied { retry_after, available, limit: 1 }
+            }
+            Self::ExceedsBurst { requested, burst, .. } => {
+                Self::ExceedsBurst { requested, burst, limit: 1 }
+            }
+            other => other,
+        }
+    }
+}
+
+type Global<C> = TokenBucket<Arc<C>>;
+
+impl<L, Q, K, A, C, S> ForKey<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    fn join_both(
+        &self,
+        global: &Global<C>,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        let delay = RateLimiter::delay_for(global, permits).map_err(Rejection::by_global)?;
+        if self.cell.now() + delay > deadline {
+            return Err(WaitError::Timeout { retry_after: delay });
+        }
+        let mut place = Place {
+            ticket: Ticket::FIRST,
+            permits,
+            deadline,
+            key: Line::Done,
+            global: Line::NotYet,
+        };
+        let (granted, due) = match self.cell.join(permits, deadline, waker)? {
+            Joined::Granted(grant) => (Some(grant), Timestamp::ZERO),
+            Joined::Queued(ticket, due) => {
+                place.key = Line::At(ticket);
+                (None, due)
+            }
+        };
+        if granted.is_none() && waker.is_some() {
+            return Ok(Joined::Queued(self.places.enter(place), due));
+        }
+        match global.join(permits, deadline, waker) {
+            Err(error) => {
+                self.give_up(&place, global);
+                Err(error)
+            }
+            Ok(Joined::Granted(by_all)) => match granted {
+                Some(grant) => Ok(Joined::Granted(least(grant, by_all))),
+                None => {
+                    place.global = Line::Done;
+                    Ok(Joined::Queued(self.places.enter(place), due))
+                }
+            },
+            Ok(Joined::Queued(ticket, later)) => {
+                place.global = Line::At(ticket);
+                Ok(Joined::Queued(self.places.enter(place), due.max(later)))
+            }
+        }
+    }
+
+    fn poll_both(&self, global: &Global<C>, place: &mut Place, waker: Option<&Waker>) -> Progress {
+        let mut until = Timestamp::ZERO;
+        let mut grant = None;
+        if let Line::At(ticket) = place.key {
+            match self.cell.poll(ticket, waker) {
+                Progress::Until(due) => until = due,
+                Progress::Done(Ok(granted)) => {
+                    (place.key, grant) = (Line::Done, Some(granted));
+                }
+                Progress::Done(Err(error)) => return Progress::Done(Err(error)),
+            }
+        }
+        if let (Line::Done, Line::NotYet) = (place.key, place.global) {
+            place.global = match global.join(place.permits, place.deadline, waker) {
+                Err(error) => return Progress::Done(Err(error)),
+                Ok(Joined::Granted(granted)) => {
+                    grant = Some(grant.map_or(granted, |grant| least(grant, granted)));
+                    Line::Done
+                }
+                Ok(Joined::Queued(ticket, due)) => {
+                    until = until.max(due);
+                    Line::At(ticket)
+                }
+            };
+        } else if let Line::At(ticket) = place.global {
+            match global.poll(ticket, waker) {
+                Progress::Until(due) => until = until.max(due),
+                Progress::Done(Ok(granted)) => {
+                    grant = Some(grant.map_or(granted, |grant| least(grant, granted)));
+                    place.global = Line::Done;
+                }
+                Progress::Done(Err(error)) => return Progress::Done(Err(error)),
+            }
+        }
+        match (place.key, place.global, grant) {
+            (Line::Done, Line::Done, Some(grant)) => Progress::Done(Ok(grant)),
+            _ => Progress::Until(until),
+        }
+    }
+
+    /// Leaves both lines, and gives back what was taken.
+    fn give_up(&self, place: &Place, global: &Global<C>) {
+        give_up(&self.cell, place.key, place.permits);
+        give_up(global, place.global, place.permits);
+    }
+}
+
+fn give_up(queue: &impl WaitQueue, line: Line, permits: u64) {
+    match line {
+        Line::NotYet => {}
+        Line::At(ticket) => queue.leave(ticket),
+        Line::Done => queue.refund(permits),
+    }
+}
+
+fn due(queue: &impl WaitQueue, line: Line) -> Timestamp {
+    match line {
+        Line::At(ticket) => queue.due(ticket),
+        Line::NotYet | Line::Done => Timestamp::ZERO,
+    }
+}
+
+fn is_granted(queue: &impl WaitQueue, line: Line) -> bool {
+    match line {
+        Line::At(ticket) => queue.is_granted(ticket),
+        Line::NotYet => false,
+        Line::Done => true,
+    }
+}
+
+impl<L, Q, K, A, C, S> WaitQueue for ForKey<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    fn now(&self) -> Timestamp {
+        self.cell.now()
+    }
+
+    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
+        self.cell.wake_at(deadline, waker)
+    }
+
+    fn jitter(&self) -> Duration {
+        self.cell.jitter()
+    }
+
+    fn join(
+        &self,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        match self.global() {
+            Some(global) => self.join_both(global, permits, deadline, waker),
+            None => self.cell.join(permits, deadline, waker),
+        }
+    }
+
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
+        let (Some(global), Some(mut place)) = (self.cell.limiter.global(), self.places.get(ticket))
+        else {
+            return self.cell.poll(ticket, waker);
+        };
+        let progress = self.poll_both(global, &mut place, waker);
+        match progress {
+            Progress::Until(_) => self.places.set(place),
+            Progress::Done(outcome) => {
+                self.places.remove(ticket);
+                if outcome.is_err() {
+                    self.give_up(&place, global);
+                }
+            }
+        }
+        progress
+    }
+
+    fn due(&self, ticket: Ticket) -> Timestamp {
+        let (Some(global), Some(place)) = (self.cell.limiter.global(), self.places.get(ticket))
+        else {
+            return self.cell.due(ticket);
+        };
+        due(&self.cell, place.key).max(due(global, place.global)).max(self.cell.now())
+    }
+
+    fn is_granted(&self, ticket: Ticket) -> bool {
+        match (self.cell.limiter.global(), self.places.get(ticket)) {
+            (Some(global), Some(place)) => {
+                is_granted(&self.cell, place.key) && is_granted(global, place.global)
+            }
+            _ => self.cell.is_granted(ticket),
+        }
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        match (self.cell.limiter.global(), self.places.remove(ticket)) {
+            (Some(global), Some(place)) => self.give_up(&place, global),
+            _ => self.cell.leave(ticket),
+        }
+    }
+
+    fn refund(&self, permits: u64) {
+        self.cell.refund(permits);
+        if let Some(global) = self.global() {
+            global.refund(permits);
+        }
+    }
+}

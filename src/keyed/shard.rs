@@ -1,0 +1,387 @@
+//! One shard: some of the keys under one lock, which is the lock of all their buckets.
+//!
+//! A key is in one of two tables, or in none. *Plain* ones take a key and a packed state, and go by
+//! what applies to all. *Special* ones have terms of their own, somebody waiting, or a state that
+//! does not fit. A key in neither is full.
+//!
+//! There is one way to a verb: [`act`](Shard::act) puts the key's state into a core, the same that
+//! every limiter has, lets the verb run on it, and puts the state where it then belongs.
+
+use std::hash::BuildHasher;
+use std::mem;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::key::{Key, KeyRef};
+use super::refused::Refused;
+use super::sweep::Cursors;
+use super::terms::{Applied, Own};
+use crate::algorithm::{Algorithm, Packed};
+use crate::bucket::core::Core;
+use crate::wait::queue::Wakers;
+use crate::{Rejection, Timestamp};
+
+/// What a decision about a plain key touches comes first: one cache line with the lock before it.
+#[repr(C)]
+pub(super) struct Shard<K, A: Algorithm> {
+    pub(super) plain: HashTable<Plain<K, A>>,
+    pub(super) basis: Arc<Basis<A>>,
+    /// The newest time seen; an older one counts as this one.
+    pub(super) latest: Timestamp,
+    pub(super) allowed: u64,
+    pub(super) denied: u64,
+    pub(super) special: HashTable<Special<K, A>>,
+    pub(super) refused: Refused<K>,
+    pub(super) cursors: Cursors,
+    /// A core that is used again and again, and the terms whose rule it has.
+    pub(super) scratch: Option<(Own<A>, Box<Core<A>>)>,
+}
+
+/// What applies to all keys of a shard; shared by shards while it is the same.
+#[derive(Debug)]
+pub(super) struct Basis<A> {
+    pub(super) rule: A,
+    /// What packed states are relative to, and how long they can be.
+    pub(super) epoch: Timestamp,
+    pub(super) good_until: Timestamp,
+    pub(super) closed: bool,
+}
+
+pub(super) struct Plain<K, A: Algorithm> {
+    pub(super) key: K,
+    pub(super) state: A::Packed,
+}
+
+pub(super) struct Special<K, A: Algorithm> {
+    pub(super) key: K,
+    pub(super) own: Own<A>,
+    /// Its terms were set by hand: it stays, even if it is full.
+    pub(super) pinned: bool,
+    pub(super) cell: Cell<A>,
+}
+
+#[derive(Debug)]
+pub(super) enum Cell<A: Algorithm> {
+    Idle(A::State),
+    /// Somebody waits, or has an outcome to fetch.
+    Busy(Box<Core<A>>),
+    /// In use by `act` just now.
+    Lent,
+}
+
+/// Where a key is.
+#[derive(Debug)]
+pub(super) enum At<A> {
+    Plain(usize),
+    Special(usize),
+    /// Nowhere yet, and its terms.
+    New(Own<A>),
+    /// Nowhere, and there is no room for it.
+    NoRoom(Rejection),
+}
+
+/// What a shard needs to know from outside.
+#[derive(Debug)]
+pub(super) struct Call<'a, S> {
+    pub(super) hash: u64,
+    pub(super) now: Timestamp,
+    pub(super) hasher: &'a S,
+    pub(super) max_waiters: usize,
+}
+
+/// What a verb is told of the key it acts on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject {
+    /// Permits of one request.
+    pub(super) cost: u64,
+    pub(super) exempt: bool,
+}
+
+impl<A: Algorithm> Basis<A> {
+    pub(super) fn new(rule: A, epoch: Timestamp, closed: bool) -> Self {
+        let good_until = A::Packed::good_until(&rule, epoch);
+        Self { rule, epoch, good_until, closed }
+    }
+
+    pub(super) fn rule_of<'a>(&'a self, own: &'a Own<A>) -> &'a A {
+        own.as_ref().and_then(|own| own.rule.as_ref()).unwrap_or(&self.rule)
+    }
+}
+
+impl<K: Key, A: Algorithm> Shard<K, A> {
+    pub(super) fn new(basis: Arc<Basis<A>>, capacity: usize) -> Self {
+        let mut plain = HashTable::new();
+        // Only a hint: without that much memory, it grows as keys come.
+        let _ = plain.try_reserve(capacity, |_| 0);
+        Self {
+            plain,
+            latest: basis.epoch,
+            basis,
+            allowed: 0,
+            denied: 0,
+            special: HashTable::new(),
+            refused: Refused::default(),
+            cursors: Cursors::default(),
+            scratch: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.plain.len() + self.special.len()
+    }
+
+    /// Takes `permits`, or what a request costs, if that can be told at once. `false` decides
+    /// nothing.
+    #[inline]
+    pub(super) fn try_take<Q: KeyRef<K> + ?Sized>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        now: Timestamp,
+        permits: Option<u64>,
+    ) -> bool {
+        let basis = &*self.basis;
+        if basis.closed {
+            return false;
+        }
+        self.latest = self.latest.max(now);
+        let taken = match self.plain.find_mut(hash, |plain| key.equivalent(&plain.key)) {
+            Some(plain) => {
+                let permits = permits.unwrap_or(1);
+                let (rule, epoch) = (&basis.rule, basis.epoch);
+                plain.state.try_take(rule, epoch, self.latest, permits).then_some(permits)
+            }
+            None if self.special.is_empty() => None,
+            None => self.try_take_special(hash, key, permits),
+        };
+        self.allowed = self.allowed.wrapping_add(taken.unwrap_or(0));
+        taken.is_some()
+    }
+
+    fn try_take_special<Q: KeyRef<K> + ?Sized>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        permits: Option<u64>,
+    ) -> Option<u64> {
+        let special = self.special.find_mut(hash, |special| key.equivalent(&special.key))?;
+        let Cell::Idle(state) = &mut special.cell else { return None };
+        let own = special.own.as_deref().filter(|own| !own.terms.is_blocked())?;
+        let permits = permits.unwrap_or(own.terms.permits());
+        let rule = own.rule.as_ref().unwrap_or(&self.basis.rule);
+        if rule.full_at(state, self.latest) <= self.latest {
+            rule.restart(state, self.latest);
+        }
+        rule.try_take(state, self.latest, permits).then_some(permits)
+    }
+
+    pub(super) fn find<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<At<A>> {
+        let plain = self.plain.find_bucket_index(hash, |plain| key.equivalent(&plain.key));
+        plain.map(At::Plain).or_else(|| {
+            let same = |special: &Special<K, A>| key.equivalent(&special.key);
+            self.special.find_bucket_index(hash, same).map(At::Special)
+        })
+    }
+
+    /// Runs `verb` on the key's core.
+    pub(super) fn act<Q, S, R>(
+        &mut self,
+        call: &Call<'_, S>,
+        key: &Q,
+        at: At<A>,
+        wakers: &mut Wakers,
+        verb: impl FnOnce(&mut Core<A>, Subject, &mut Wakers) -> R,
+    ) -> R
+    where
+        Q: KeyRef<K> + ?Sized,
+        S: BuildHasher,
+    {
+        self.latest = self.latest.max(call.now);
+        let mut core = self.lend(call, &at);
+        let terms = self.own_of(&at).map(|own| own.terms).unwrap_or_default();
+        let subject = Subject { cost: terms.permits(), exempt: terms.is_exempt() };
+        let result = verb(&mut core, subject, wakers);
+        self.count(call.hash, key, &mut core);
+        self.take_back(call, key, at, core);
+        result
+    }
+
+    /// Adds what a core has counted to the shard's counts.
+    pub(super) fn count<Q: KeyRef<K> + ?Sized>(&mut self, hash: u64, key: &Q, core: &mut Core<A>) {
+        self.latest = self.latest.max(core.latest());
+        let (allowed, denied) = core.take_counts();
+        self.allowed = self.allowed.wrapping_add(allowed);
+        if denied > 0 {
+            self.denied = self.denied.saturating_add(denied);
+            self.refused.count(hash, denied, || key.to_key());
+        }
+    }
+
+    pub(super) fn own_of<'a>(&'a self, at: &'a At<A>) -> Option<&'a Arc<Applied<A>>> {
+        match at {
+            At::Special(index) => self.special.get_bucket(*index)?.own.as_ref(),
+            At::New(own) => own.as_ref(),
+            At::Plain(_) | At::NoRoom(_) => None,
+        }
+    }
+
+    /// The core of the key: its own, or the scratch one with its state.
+    pub(super) fn lend<S>(&mut self, call: &Call<'_, S>, at: &At<A>) -> Box<Core<A>> {
+        if let At::Special(index) = at
+            && let Some(special) = self.special.get_bucket_mut(*index)
+            && let Cell::Busy(_) = special.cell
+            && let Cell::Busy(core) = mem::replace(&mut special.cell, Cell::Lent)
+        {
+            return core;
+        }
+        let own = self.own_of(at).cloned();
+        let mut core = self.scratch(call, own.as_ref());
+        let (basis, now) = (&*self.basis, self.latest);
+        let rule = basis.rule_of(&own);
+        let mut fresh = true;
+        match at {
+            At::Plain(index) => {
+                if let Some(plain) = self.plain.get_bucket_mut(*index) {
+                    plain.state.lend(rule, basis.epoch, now, &mut core.state);
+                    fresh = false;
+                }
+            }
+            At::Special(index) => {
+                if let Some(special) = self.special.get_bucket_mut(*index)
+                    && let Cell::Idle(state) = &mut special.cell
+                {
+                    if rule.full_at(state, now) <= now {
+                        rule.restart(state, now);
+                    }
+                    mem::swap(state, &mut core.state);
+                    fresh = false;
+                }
+            }
+            At::New(_) | At::NoRoom(_) => {}
+        }
+        if fresh {
+            core.state = rule.start(now, 0);
+        }
+        let blocked = basis.closed || own.is_some_and(|own| own.terms.is_blocked());
+        let shut = match at {
+            _ if blocked => Some(Rejection::Closed),
+            At::NoRoom(rejection) => Some(*rejection),
+            _ => None,
+        };
+        core.resume(now, shut);
+        core
+    }
+
+    /// The scratch core, with the rule of `own` terms.
+    fn scratch<S>(&mut self, call: &Call<'_, S>, own: Option<&Arc<Applied<A>>>) -> Box<Core<A>> {
+        let rule = own.and_then(|own| own.rule.as_ref()).unwrap_or(&self.basis.rule);
+        match self.scratch.take() {
+            Some((of, core)) if of.as_ref().map(Arc::as_ptr) == own.map(Arc::as_ptr) => core,
+            Some((_, mut core)) => {
+                core.rest.rule = rule.clone();
+                core
+            }
+            None => {
+                let state = rule.start(self.latest, 0);
+                Box::new(Core::new(rule.clone(), state, self.latest, call.max_waiters))
+            }
+        }
+    }
+
+    /// Puts a lent core back where it came from, if it belongs there still.
+    fn take_back<Q, S>(&mut self, call: &Call<'_, S>, key: &Q, at: At<A>, mut core: Box<Core<A>>)
+    where
+        Q: KeyRef<K> + ?Sized,
+        S: BuildHasher,
+    {
+        let (rest, full) = (core.is_at_rest(), self.is_full(&core));
+        match at {
+            At::Plain(index) => {
+                let basis = &*self.basis;
+                let settled = rest
+                    && !full
+                    && self.plain.get_bucket_mut(index).is_some_and(|plain| {
+                        plain.state.settle(&basis.rule, basis.epoch, &mut core.state)
+                    });
+                if settled {
+                    self.scratch = Some((None, core));
+                } else if let Ok(entry) = self.plain.get_bucket_entry(index) {
+                    let key = entry.remove().0.key;
+                    self.put(call, move || key, None, false, core);
+                }
+            }
+            At::Special(index) => {
+                let Ok(mut entry) = self.special.get_bucket_entry(index) else { return };
+                let special = entry.get_mut();
+                if !rest {
+                    special.cell = Cell::Busy(core);
+                    return;
+                }
+                if let Cell::Idle(state) = &mut special.cell
+                    && (special.pinned || (special.own.is_some() && !full))
+                {
+                    mem::swap(state, &mut core.state);
+                    self.scratch = Some((special.own.clone(), core));
+                } else {
+                    let Special { key, own, pinned, .. } = entry.remove().0;
+                    self.put(call, move || key, own, pinned, core);
+                }
+            }
+            At::New(own) => self.put(call, || key.to_key(), own, false, core),
+            At::NoRoom(_) => self.scratch = Some((None, core)),
+        }
+    }
+
+    pub(super) fn is_full(&self, core: &Core<A>) -> bool {
+        core.rest.rule.full_at(&core.state, self.latest) <= self.latest
+    }
+
+    /// Puts a core that is in no table where it belongs.
+    pub(super) fn put<S: BuildHasher>(
+        &mut self,
+        call: &Call<'_, S>,
+        to_key: impl FnOnce() -> K,
+        own: Own<A>,
+        pinned: bool,
+        mut core: Box<Core<A>>,
+    ) {
+        let hasher = |special: &Special<K, A>| call.hasher.hash_one(&special.key);
+        if !core.is_at_rest() {
+            let special = Special { key: to_key(), own, pinned, cell: Cell::Busy(core) };
+            self.special.insert_unique(call.hash, special, hasher);
+            return;
+        }
+        if pinned || !self.is_full(&core) {
+            let fresh = core.rest.rule.start(self.latest, 0);
+            let state = mem::replace(&mut core.state, fresh);
+            let key = to_key();
+            let state = if own.is_none() && !pinned { self.pack(call, state) } else { Err(state) };
+            match state {
+                Ok(state) => {
+                    let hasher = |plain: &Plain<K, A>| call.hasher.hash_one(&plain.key);
+                    self.plain.insert_unique(call.hash, Plain { key, state }, hasher);
+                }
+                Err(state) => {
+                    let own = own.clone();
+                    let special = Special { key, own, pinned, cell: Cell::Idle(state) };
+                    self.special.insert_unique(call.hash, special, hasher);
+                }
+            }
+            self.sweep_a_little(call.hasher);
+        }
+        self.scratch = Some((own, core));
+    }
+
+    /// Packs a state, relative to a new epoch if it must be.
+    fn pack<S>(&mut self, _: &Call<'_, S>, state: A::State) -> Result<A::Packed, A::State> {
+        let basis = &*self.basis;
+        A::Packed::pack(&basis.rule, basis.epoch, state).or_else(|state| {
+            if self.latest < self.basis.good_until {
+                return Err(state);
+            }
+            self.renew_epoch();
+            A::Packed::pack(&self.basis.rule, self.basis.epoch, state)
+        })
+    }
+}

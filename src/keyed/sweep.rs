@@ -1,0 +1,122 @@
+//! Full buckets vanish: a full bucket is the same as none.
+//!
+//! There is no sweep that stops the world. Each new key looks at the next few places of its shard's
+//! tables, so what a new key costs is constant, and a table never holds more than an eighth of
+//! buckets that are full. When it has gone round and most places are empty, the table shrinks.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::key::Key;
+use super::shard::{Basis, Cell, Plain, Shard, Special};
+use crate::Timestamp;
+use crate::algorithm::{Algorithm, Packed};
+
+/// Places that a new key looks at.
+const A_LITTLE: usize = 8;
+/// Places that are looked at when there is no room for a new key.
+pub(super) const A_LOT: usize = 64;
+/// How many other shards are looked at then.
+pub(super) const OTHER_SHARDS: usize = 4;
+/// Smaller tables are left alone.
+const SMALL: usize = 64;
+
+/// Where the next look begins.
+#[derive(Debug, Default)]
+pub(super) struct Cursors {
+    plain: usize,
+    special: usize,
+}
+
+impl<K: Key, A: Algorithm> Shard<K, A> {
+    /// What a new key does.
+    #[inline]
+    pub(super) fn sweep_a_little(&mut self, hasher: &impl BuildHasher) {
+        self.sweep_some(A_LITTLE, hasher);
+    }
+
+    /// Drops the full buckets among the next `places` of both tables.
+    pub(super) fn sweep_some(&mut self, places: usize, hasher: &impl BuildHasher) {
+        let (basis, now) = (&*self.basis, self.latest);
+        sweep(
+            &mut self.plain,
+            &mut self.cursors.plain,
+            places,
+            |plain| plain.state.is_full(&basis.rule, basis.epoch, now),
+            |plain| hasher.hash_one(&plain.key),
+        );
+        sweep(
+            &mut self.special,
+            &mut self.cursors.special,
+            places,
+            |special| is_idle(special, basis, now),
+            |special| hasher.hash_one(&special.key),
+        );
+    }
+
+    /// Drops all full buckets, and the room they took.
+    pub(super) fn sweep_all(&mut self, now: Timestamp, hasher: &impl BuildHasher) {
+        self.latest = self.latest.max(now);
+        let (basis, now) = (&*self.basis, self.latest);
+        self.plain.retain(|plain| !plain.state.is_full(&basis.rule, basis.epoch, now));
+        self.special.retain(|special| !is_idle(special, basis, now));
+        self.plain.shrink_to_fit(|plain| hasher.hash_one(&plain.key));
+        self.special.shrink_to_fit(|special| hasher.hash_one(&special.key));
+    }
+
+    /// Makes now the epoch. Happens every few decades to minutes, the faster the rate, the more often.
+    pub(super) fn renew_epoch(&mut self) {
+        let (old, now) = (Arc::clone(&self.basis), self.latest);
+        let new = Basis::new(old.rule.clone(), now, old.closed);
+        let mut state = new.rule.start(now, 0);
+        self.plain.retain(|Plain { state: packed, .. }| {
+            if packed.is_full(&old.rule, old.epoch, now) {
+                return false;
+            }
+            packed.lend(&old.rule, old.epoch, now, &mut state);
+            // What fitted relative to an earlier epoch fits to a later one.
+            packed.settle(&new.rule, new.epoch, &mut state)
+        });
+        self.basis = Arc::new(new);
+    }
+}
+
+/// Whether nothing is lost with it.
+fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Timestamp) -> bool {
+    let Cell::Idle(state) = &special.cell else { return false };
+    !special.pinned && basis.rule_of(&special.own).full_at(state, now) <= now
+}
+
+/// Goes on through `table` by `places`, and removes what is idle.
+fn sweep<T>(
+    table: &mut HashTable<T>,
+    cursor: &mut usize,
+    places: usize,
+    idle: impl Fn(&T) -> bool,
+    hasher: impl Fn(&T) -> u64,
+) {
+    if table.is_empty() && table.num_buckets() <= SMALL {
+        return;
+    }
+    if places >= table.num_buckets() {
+        *cursor = 0;
+    }
+    for index in *cursor..cursor.saturating_add(places) {
+        if index >= table.num_buckets() {
+            *cursor = 0;
+            // A quarter full after this, so that it need not grow again at once.
+            if table.num_buckets() > SMALL && table.len() < table.num_buckets() / 8 {
+                table.shrink_to(table.len() * 2, hasher);
+            }
+            return;
+        }
+        if table.get_bucket(index).is_some_and(&idle)
+            && let Ok(entry) = table.get_bucket_entry(index)
+        {
+            entry.remove();
+        }
+    }
+    *cursor += places;
+}

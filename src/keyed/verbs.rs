@@ -1,0 +1,320 @@
+//! The verbs of a limiter, with the key as an argument. All others are had by way of a view.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Keyed;
+use super::key::{Key, KeyRef};
+use super::view::ForKey;
+use crate::algorithm::Algorithm;
+use crate::wait::{AcquireFuture, Held, Reservation, Timer};
+use crate::{Clock, ConsumeError, Grant, RateLimiter, Rejection, Timestamp, Usage, WaitError};
+
+/// The queue of one key, held by a wait.
+type Queue<'a, K, A, C, S, Q> = Held<ForKey<&'a Keyed<K, A, C, S>, &'a Q>>;
+
+impl<K, A, C, S> Keyed<K, A, C, S>
+where
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// Whether a request of `key` may pass now; takes what it costs: one permit, unless its
+    /// [`Terms`](super::Terms) say otherwise.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(1))?;
+    /// assert!(limiter.allow("alice"));
+    /// assert!(!limiter.allow("alice"));
+    /// assert!(limiter.allow("bob"));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[inline]
+    pub fn allow<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> bool {
+        self.decide(self.hash(key), key, None)
+    }
+
+    /// Whether `permits` permits were there for `key`; takes all of them or none.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<u64>::new(Quota::per_hour(5))?;
+    /// assert!(!limiter.allow_n(&7, 6));
+    /// assert!(limiter.allow_n(&7, 5));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[inline]
+    pub fn allow_n<Q: KeyRef<K> + ?Sized>(&self, key: &Q, permits: u64) -> bool {
+        self.decide(self.hash(key), key, Some(permits))
+    }
+
+    /// Takes `permits` of `key` now, or says when or why not.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::try_acquire`]; [`Rejection::Closed`] for a blocked key;
+    /// [`Rejection::TooManyKeys`] for a new one when there is no room.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(5))?;
+    /// assert_eq!(limiter.try_acquire("alice", 3)?.remaining, 2);
+    /// let rejection = limiter.try_acquire("alice", 3).unwrap_err();
+    /// assert_eq!(rejection.retry_after_secs(), Some(720));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_acquire<Q: KeyRef<K> + ?Sized>(
+        &self,
+        key: &Q,
+        permits: u64,
+    ) -> Result<Grant, Rejection> {
+        self.acquire_both(self.hash(key), key, Some(permits))
+    }
+
+    /// How long until `permits` could be had for `key`; see [`RateLimiter::delay_for`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::delay_for`].
+    pub fn delay_for<Q: KeyRef<K> + ?Sized>(
+        &self,
+        key: &Q,
+        permits: u64,
+    ) -> Result<Duration, Rejection> {
+        self.for_key(key).delay_for(permits)
+    }
+
+    /// Records usage of `key` that already happened; see [`RateLimiter::consume`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::consume`], and [`ConsumeError::TooManyKeys`] for a new key when there is
+    /// no room. Then nothing is recorded.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_minute(60))?;
+    /// limiter.consume("alice", 90)?;
+    /// assert_eq!(limiter.usage("alice").used, 90);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn consume<Q: KeyRef<K> + ?Sized>(
+        &self,
+        key: &Q,
+        permits: u64,
+    ) -> Result<Duration, ConsumeError> {
+        self.for_key(key).consume(permits)
+    }
+
+    /// Gives permits back to `key`; see [`RateLimiter::credit`].
+    pub fn credit<Q: KeyRef<K> + ?Sized>(&self, key: &Q, permits: u64) {
+        self.for_key(key).credit(permits);
+    }
+
+    /// A look at `key`. Takes nothing, and an unknown key stays unknown.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_minute(60))?;
+    /// assert_eq!(limiter.usage("alice").remaining, 60);
+    /// assert!(limiter.is_empty());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn usage<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Usage {
+        self.for_key(key).usage()
+    }
+
+    /// Blocks until a request of `key` may pass, and takes what it costs.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::wait`].
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_second(1_000).burst(1))?;
+    /// limiter.wait("alice")?;
+    /// limiter.wait("alice")?; // a millisecond later
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Result<Grant, WaitError> {
+        self.for_key(key).wait()
+    }
+
+    /// Blocks until `permits` are there for `key`, for at most `timeout`: a wait that would take
+    /// longer fails at once. See [`for_key`](Self::for_key) for all other ways to wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::wait_timeout`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(1))?;
+    /// assert!(limiter.wait_timeout("alice", 1, Duration::ZERO).is_ok());
+    /// assert!(limiter.wait_timeout("alice", 1, Duration::from_secs(60)).is_err());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn wait_timeout<Q: KeyRef<K> + ?Sized>(
+        &self,
+        key: &Q,
+        permits: u64,
+        timeout: Duration,
+    ) -> Result<Grant, WaitError> {
+        self.for_key(key).wait_timeout(permits, timeout)
+    }
+
+    /// Promises `permits` of `key` for later; see [`Reservation`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::reserve`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{KeyedLimiter, ManualClock, Quota};
+    /// let builder = KeyedLimiter::<String>::builder(Quota::per_second(1)).clock(ManualClock::new());
+    /// let limiter = builder.build()?;
+    /// let (now, later) = (limiter.reserve("alice", 1)?, limiter.reserve("alice", 1)?);
+    /// assert_eq!((now.delay(), later.delay()), (Duration::ZERO, Duration::from_secs(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserve<'a, Q: KeyRef<K> + ?Sized>(
+        &'a self,
+        key: &'a Q,
+        permits: u64,
+    ) -> Result<Reservation<'a, Queue<'a, K, A, C, S, Q>>, WaitError> {
+        Reservation::new(Held(self.for_key(key)), permits, Timestamp::MAX)
+    }
+
+    /// Waits for `permits` of `key` on any runtime's `timer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire_with`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    pub fn acquire_with<'a, Q: KeyRef<K> + ?Sized>(
+        &'a self,
+        key: &'a Q,
+        permits: u64,
+        timer: &'a dyn Timer,
+    ) -> AcquireFuture<Queue<'a, K, A, C, S, Q>, &'a dyn Timer> {
+        AcquireFuture::new(Held(self.for_key(key)), permits, Timestamp::MAX, timer)
+    }
+
+    /// Waits for `permits` of `key` on tokio.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    ///
+    /// ```
+    /// # use tollgate::{KeyedLimiter, Quota};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_second(1_000).burst(1))?;
+    /// limiter.acquire("alice", 1).await?;
+    /// limiter.acquire("alice", 1).await?; // a millisecond later
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn acquire<'a, Q: KeyRef<K> + ?Sized>(
+        &'a self,
+        key: &'a Q,
+        permits: u64,
+    ) -> AcquireFuture<Queue<'a, K, A, C, S, Q>, &'a dyn Timer> {
+        self.acquire_with(key, permits, &crate::TokioTimer)
+    }
+
+    /// One key as a [`RateLimiter`], with every verb there is. Costs a hash.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{KeyedLimiter, Quota, RateLimiter};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_second(1_000))?;
+    /// limiter.for_key("alice").wait_timeout(5, Duration::from_secs(1))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn for_key<'a, Q: KeyRef<K> + ?Sized>(&'a self, key: &'a Q) -> ForKey<&'a Self, &'a Q> {
+        ForKey::new(self, key)
+    }
+
+    /// One key as a [`RateLimiter`] that borrows nothing: to be stored, spawned, or put into an
+    /// `Arc<dyn RateLimiter>`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tollgate::{KeyedLimiter, Quota, RateLimiter};
+    /// let limiter = Arc::new(KeyedLimiter::<String>::new(Quota::per_hour(1))?);
+    /// let alice: Arc<dyn RateLimiter> = Arc::new(limiter.for_key_owned("alice".to_owned()));
+    /// assert!(alice.allow());
+    /// assert!(!limiter.allow("alice"));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn for_key_owned(self: &Arc<Self>, key: K) -> ForKey<Arc<Self>, Arc<K>>
+    where
+        K: KeyRef<K>,
+    {
+        ForKey::new(Arc::clone(self), Arc::new(key))
+    }
+
+    /// The hot path: whether `permits`, or what a request costs, were there.
+    #[inline]
+    pub(super) fn decide<Q>(&self, hash: u64, key: &Q, permits: Option<u64>) -> bool
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        if self.global.is_none() {
+            let now = self.clock.now();
+            if self.shard(hash).lock().try_take(hash, key, now, permits) {
+                return true;
+            }
+        }
+        self.acquire_both(hash, key, permits).is_ok()
+    }
+
+    /// Takes the permits of the key and of everybody, or none.
+    pub(super) fn acquire_both<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        permits: Option<u64>,
+    ) -> Result<Grant, Rejection>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let answer = self.with_core(hash, key, |core, now, subject, wakers| {
+            let permits = permits.unwrap_or(subject.cost);
+            let grant = core.try_acquire(now, permits, wakers)?;
+            let Some(global) = self.global.as_ref().filter(|_| !subject.exempt) else {
+                return Ok(grant);
+            };
+            // Under the key's lock, so nobody sees the key's permits taken and given back.
+            let by_all = global.lend(wakers, |all, wakers| all.try_acquire(now, permits, wakers));
+            match by_all {
+                Ok(by_all) => Ok(super::pair::least(grant, by_all)),
+                Err(rejection) => {
+                    core.refund(now, permits, wakers);
+                    core.count_denied(permits);
+                    Err(rejection.by_global())
+                }
+            }
+        });
+        if let Err(rejection) = &answer {
+            tracing::debug!(limiter = self.settings.name, permits, %rejection, "refused");
+        }
+        answer
+    }
+}

@@ -1,0 +1,160 @@
+//! One key as a limiter of its own.
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::ops::Deref;
+use std::time::Duration;
+
+use super::Keyed;
+use super::cell::KeyCell;
+use super::key::{Key, KeyRef};
+use super::pair::Places;
+use crate::algorithm::Algorithm;
+use crate::bucket::gate::Gate;
+use crate::wait::WaitQueue;
+use crate::{
+    CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, Usage,
+    WaitError,
+};
+
+/// One key of a keyed limiter, as a [`RateLimiter`]: the answer of [`Keyed::for_key`] and
+/// [`Keyed::for_key_owned`].
+///
+/// It holds no permits and no state: two views of a key are the same bucket. Where there is a limit
+/// [for everybody](super::Builder::global), it counts here too. [`close`](RateLimiter::close) blocks
+/// the key, [`set_quota`](RateLimiter::set_quota) sets its terms. The counters in its usage are 0:
+/// see [`Keyed::totals`].
+pub struct ForKey<L, Q> {
+    pub(super) cell: KeyCell<L, Q>,
+    pub(super) places: Places,
+}
+
+impl<L, Q> fmt::Debug for ForKey<L, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the key: it may be a secret.
+        f.debug_struct("ForKey").finish_non_exhaustive()
+    }
+}
+
+impl<L, Q, K, A, C, S> ForKey<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    pub(super) fn new(limiter: L, key: Q) -> Self {
+        let hash = limiter.hash(&*key);
+        Self { cell: KeyCell { limiter, key, hash }, places: Places::default() }
+    }
+
+    fn limiter(&self) -> &Keyed<K, A, C, S> {
+        &self.cell.limiter
+    }
+
+    /// The limit for everybody, if it counts for this key.
+    pub(super) fn global(&self) -> Option<&crate::TokenBucket<std::sync::Arc<C>>> {
+        let global = self.cell.limiter.global()?;
+        (!self.cell.subject().exempt).then_some(global)
+    }
+
+    /// Permits of one request.
+    pub(super) fn cost(&self) -> u64 {
+        self.cell.subject().cost
+    }
+}
+
+impl<L, Q, K, A, C, S> RateLimiter for ForKey<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    fn allow(&self) -> bool {
+        self.limiter().decide(self.cell.hash, &*self.cell.key, None)
+    }
+
+    fn allow_n(&self, permits: u64) -> bool {
+        self.limiter().decide(self.cell.hash, &*self.cell.key, Some(permits))
+    }
+
+    fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
+        self.limiter().acquire_both(self.cell.hash, &*self.cell.key, Some(permits))
+    }
+
+    fn wait(&self) -> Result<Grant, WaitError> {
+        self.wait_n(self.cost())
+    }
+
+    fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
+        let delay = Gate::delay_for(&self.cell, permits)?;
+        let Some(global) = self.global() else { return Ok(delay) };
+        Ok(delay.max(RateLimiter::delay_for(global, permits).map_err(Rejection::by_global)?))
+    }
+
+    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
+        let paid = Gate::consume(&self.cell, permits)?;
+        let Some(global) = self.global() else { return Ok(paid) };
+        match RateLimiter::consume(global, permits) {
+            Ok(by_all) => Ok(paid.max(by_all)),
+            Err(error) => {
+                self.cell.refund(permits);
+                Err(error)
+            }
+        }
+    }
+
+    fn credit(&self, permits: u64) {
+        Gate::credit(&self.cell, permits);
+        if let Some(global) = self.global() {
+            RateLimiter::credit(global, permits);
+        }
+    }
+
+    fn try_acquire_up_to(&self, permits: u64) -> u64 {
+        let mine = Gate::try_acquire_up_to(&self.cell, permits);
+        let Some(global) = self.global() else { return mine };
+        let both = RateLimiter::try_acquire_up_to(global, mine);
+        if both < mine {
+            self.cell.refund(mine - both);
+        }
+        both
+    }
+
+    fn usage(&self) -> Usage {
+        let usage = Gate::usage(&self.cell);
+        let Some(global) = self.global() else { return usage };
+        Usage { remaining: usage.remaining.min(RateLimiter::usage(global).remaining), ..usage }
+    }
+
+    fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
+        self.limiter().set_own_quota(self.cell.hash, &*self.cell.key, quota, how)
+    }
+
+    fn quota(&self) -> Quota {
+        Gate::quota(&self.cell)
+    }
+
+    fn reset(&self) {
+        Gate::reset(&self.cell);
+    }
+
+    fn close(&self) {
+        self.limiter().block_key(self.cell.hash, &*self.cell.key);
+    }
+
+    fn is_closed(&self) -> bool {
+        Gate::is_closed(&self.cell)
+    }
+
+    fn queue(&self) -> &dyn WaitQueue {
+        self
+    }
+}

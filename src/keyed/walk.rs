@@ -1,0 +1,190 @@
+//! What is done to all keys of a shard, or to what applies to one.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use super::key::{Key, KeyRef};
+use super::shard::{At, Basis, Call, Cell, Plain, Shard, Special};
+use super::terms::Own;
+use crate::algorithm::{Algorithm, Packed};
+use crate::bucket::core::usage_of;
+use crate::wait::queue::Wakers;
+use crate::{CarryOver, Timestamp, Usage};
+
+/// What shall apply to a key from now on.
+#[derive(Debug)]
+pub(super) struct Change<A> {
+    pub(super) own: Own<A>,
+    pub(super) pinned: bool,
+    pub(super) how: CarryOver,
+    /// Makes the bucket full, too.
+    pub(super) reset: bool,
+}
+
+impl<K: Key, A: Algorithm> Shard<K, A> {
+    /// Changes what applies to the key at `at`.
+    pub(super) fn change<Q, S>(
+        &mut self,
+        call: &Call<'_, S>,
+        key: &Q,
+        at: At<A>,
+        change: Change<A>,
+        wakers: &mut Wakers,
+    ) where
+        Q: KeyRef<K> + ?Sized,
+        S: BuildHasher,
+    {
+        self.latest = self.latest.max(call.now);
+        let mut core = self.lend(call, &at);
+        let (basis, now) = (&*self.basis, self.latest);
+        if change.reset {
+            core.reset(now, wakers);
+        }
+        let rule = basis.rule_of(&change.own);
+        if rule.quota() != core.rest.rule.quota() {
+            core.set_rule(now, rule.clone(), change.how, wakers);
+        }
+        if basis.closed || change.own.as_ref().is_some_and(|own| own.terms.is_blocked()) {
+            core.close(now, wakers);
+        } else {
+            core.resume(now, None);
+        }
+        self.count(call.hash, key, &mut core);
+        let key = match at {
+            At::Plain(index) => self.plain.get_bucket_entry(index).ok().map(|e| e.remove().0.key),
+            At::Special(index) => {
+                self.special.get_bucket_entry(index).ok().map(|e| e.remove().0.key)
+            }
+            At::New(_) | At::NoRoom(_) => Some(key.to_key()),
+        };
+        if let Some(key) = key {
+            self.put(call, || key, change.own, change.pinned, core);
+        }
+    }
+
+    /// Replaces the rule of all keys that have none of their own.
+    pub(super) fn set_default<S: BuildHasher>(
+        &mut self,
+        call: &Call<'_, S>,
+        rule: &A,
+        how: CarryOver,
+        wakers: &mut Wakers,
+    ) {
+        self.latest = self.latest.max(call.now);
+        let now = self.latest;
+        let old = Arc::clone(&self.basis);
+        let new = Basis::new(rule.clone(), now, old.closed);
+        let mut state = old.rule.start(now, 0);
+        let mut too_large = Vec::new();
+        self.plain.retain(|Plain { key, state: packed }| {
+            packed.lend(&old.rule, old.epoch, now, &mut state);
+            let carried = rule.carry_over(&old.rule, &state, now, how);
+            if rule.full_at(&carried, now) <= now {
+                return false;
+            }
+            match A::Packed::pack(rule, new.epoch, carried) {
+                Ok(carried) => *packed = carried,
+                Err(carried) => {
+                    too_large.push((key.clone(), carried));
+                    return false;
+                }
+            }
+            true
+        });
+        for Special { own, cell, .. } in self.special.iter_mut() {
+            match cell {
+                _ if own.as_ref().is_some_and(|own| own.rule.is_some()) => {}
+                Cell::Idle(state) => *state = rule.carry_over(&old.rule, state, now, how),
+                Cell::Busy(core) => core.set_rule(now, rule.clone(), how, wakers),
+                Cell::Lent => {}
+            }
+        }
+        for (key, state) in too_large {
+            let hash = call.hasher.hash_one(&key);
+            let special = Special { key, own: None, pinned: false, cell: Cell::Idle(state) };
+            self.special.insert_unique(hash, special, |special| call.hasher.hash_one(&special.key));
+        }
+        self.basis = Arc::new(new);
+        self.scratch = None;
+    }
+
+    /// Refuses everybody from now on, those who wait first.
+    pub(super) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) {
+        for special in self.special.iter_mut() {
+            if let Cell::Busy(core) = &mut special.cell {
+                core.close(now, wakers);
+            }
+        }
+        let old = &self.basis;
+        self.basis = Arc::new(Basis {
+            rule: old.rule.clone(),
+            epoch: old.epoch,
+            good_until: old.good_until,
+            closed: true,
+        });
+    }
+
+    /// Forgets all keys but those whose terms were set by hand. Who waits is served as if all
+    /// permits were there again.
+    pub(super) fn clear(&mut self, now: Timestamp, wakers: &mut Wakers) {
+        self.latest = self.latest.max(now);
+        let now = self.latest;
+        let basis = Arc::clone(&self.basis);
+        self.plain = hashbrown::HashTable::new();
+        self.refused.forget();
+        self.special.retain(|special| match &mut special.cell {
+            Cell::Busy(core) => {
+                core.reset(now, wakers);
+                true
+            }
+            Cell::Idle(state) if special.pinned => {
+                *state = basis.rule_of(&special.own).start(now, 0);
+                true
+            }
+            Cell::Idle(_) | Cell::Lent => false,
+        });
+    }
+
+    /// Each key with its usage.
+    pub(super) fn usages(&mut self, now: Timestamp, wakers: &mut Wakers) -> Vec<(K, Usage)> {
+        self.latest = self.latest.max(now);
+        let (basis, now) = (&*self.basis, self.latest);
+        let mut usages = Vec::with_capacity(self.plain.len() + self.special.len());
+        let mut state = basis.rule.start(now, 0);
+        for plain in self.plain.iter_mut() {
+            plain.state.lend(&basis.rule, basis.epoch, now, &mut state);
+            usages.push((plain.key.clone(), usage_of(&basis.rule, &state, now)));
+            // It fitted before.
+            plain.state.settle(&basis.rule, basis.epoch, &mut state);
+        }
+        for special in self.special.iter_mut() {
+            let usage = match &mut special.cell {
+                Cell::Idle(state) => usage_of(basis.rule_of(&special.own), state, now),
+                Cell::Busy(core) => {
+                    let usage = core.usage(now, wakers);
+                    Usage { allowed: 0, denied: 0, ..usage }
+                }
+                Cell::Lent => continue,
+            };
+            usages.push((special.key.clone(), usage));
+        }
+        usages
+    }
+
+    /// The keys whose terms were not set by hand.
+    pub(super) fn keys_not_pinned(&self) -> Vec<K> {
+        let special = self.special.iter().filter(|special| !special.pinned);
+        let plain = self.plain.iter().map(|plain| plain.key.clone());
+        plain.chain(special.map(|special| special.key.clone())).collect()
+    }
+
+    /// Whether the key's terms were set by hand.
+    pub(super) fn is_pinned(&self, at: &At<A>) -> bool {
+        match at {
+            At::Special(index) => {
+                self.special.get_bucket(*index).is_some_and(|special| special.pinned)
+            }
+            At::Plain(_) | At::New(_) | At::NoRoom(_) => false,
+        }
+    }
+}
