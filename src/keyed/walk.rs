@@ -41,9 +41,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             core.reset(now, wakers);
         }
         let rule = basis.rule_of(&change.own);
-        if rule.quota() != core.rest.rule.quota() {
-            core.set_rule(now, rule.clone(), change.how, wakers);
-        }
+        core.set_rule(now, rule.clone(), change.how, wakers);
         if basis.closed || change.own.as_ref().is_some_and(|own| own.terms.is_blocked()) {
             core.close(now, wakers);
         } else {
