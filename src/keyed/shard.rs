@@ -241,15 +241,18 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let terms = self.own_of(&at).map(|own| own.terms).unwrap_or_default();
         let subject = Subject { cost: terms.permits(), exempt: terms.is_exempt() };
         let result = verb(&mut core, subject, wakers);
-        self.count(call.hash, key, &mut core);
+        self.count(call.hash, key, core.take_counts());
         self.take_back(call, key, at, core);
         result
     }
 
     /// Adds what a core has counted to the shard's counts.
-    pub(super) fn count<Q: KeyRef<K> + ?Sized>(&mut self, hash: u64, key: &Q, core: &mut Core<A>) {
-        self.latest = self.latest.max(core.latest());
-        let (allowed, denied) = core.take_counts();
+    pub(super) fn count<Q: KeyRef<K> + ?Sized>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        (allowed, denied): (u64, u64),
+    ) {
         self.allowed = self.allowed.wrapping_add(allowed);
         if denied > 0 {
             self.denied = self.denied.saturating_add(denied);

@@ -47,7 +47,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         } else {
             core.resume(now, None);
         }
-        self.count(call.hash, key, &mut core);
+        self.count(call.hash, key, core.take_counts());
         let key = match at {
             At::Plain(index) => self.plain.get_bucket_entry(index).ok().map(|e| e.remove().0.key),
             At::Special(index) => {
