@@ -311,7 +311,7 @@ where
     {
         let call = self.call(hash, self.clock.now());
         let mut shard = self.shard(hash).lock();
-        if self.global.is_none()
+        if self.alone
             && let Some(answer) = shard.try_take(&call, key, permits, quick)
         {
             return Ok(answer);
