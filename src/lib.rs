@@ -33,6 +33,7 @@
 //! * `stream`: `rate_limited(&limiter)` for streams and sinks.
 //! * `quanta`: `FastClock`, the CPU's time stamp counter.
 //! * `serde`: `Quota` as a string.
+//! * `llm`: the limits of model APIs, read from response headers.
 
 pub mod algorithm;
 mod bucket;
@@ -41,6 +42,8 @@ mod composite;
 mod decision;
 mod error;
 mod limiter;
+#[cfg(feature = "llm")]
+pub mod llm;
 mod quota;
 mod sync;
 mod time;
