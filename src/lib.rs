@@ -33,6 +33,7 @@
 //! * `stream`: `rate_limited(&limiter)` for streams and sinks.
 //! * `quanta`: `FastClock`, the CPU's time stamp counter.
 //! * `serde`: `Quota` as a string.
+//! * `llm`: the limits of model APIs, read from response headers.
 
 pub mod algorithm;
 mod bucket;
@@ -42,6 +43,8 @@ mod decision;
 mod error;
 pub mod keyed;
 mod limiter;
+#[cfg(feature = "llm")]
+pub mod llm;
 mod quota;
 mod sync;
 mod time;

@@ -1,47 +1,12 @@
 //! What is told to tracing: refusals, changes of quota, close.
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+#[path = "support/recorder.rs"]
+mod recorder;
 
+use recorder::Recorder;
 use tollgate::{ManualClock, Quota, RateLimiter, TokenBucket};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
-
-/// Collects events as text.
-#[derive(Clone, Default)]
-struct Recorder(Arc<Mutex<Vec<(Level, String)>>>);
-
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        use std::fmt::Write as _;
-        write!(self.0, "{}={value:?} ", field.name()).unwrap();
-    }
-}
-
-impl Subscriber for Recorder {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("tollgate")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut text = Text(String::new());
-        event.record(&mut text);
-        self.0.lock().unwrap().push((*event.metadata().level(), text.0));
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
+use tracing::Level;
 
 #[test]
 fn refusals_changes_and_close_are_told_with_the_limiters_name() {
@@ -59,7 +24,7 @@ fn refusals_changes_and_close_are_told_with_the_limiters_name() {
         limiter.close();
         limiter.close();
     });
-    let events = recorder.0.lock().unwrap();
+    let events = recorder.events();
     let count = |level: Level, word: &str| {
         let told = |(l, text): &&(Level, String)| *l == level && text.contains(word);
         events.iter().filter(told).count()

@@ -1,0 +1,178 @@
+//! The values of the headers: counts, bounds, waits.
+
+use std::time::{Duration, SystemTime};
+
+use super::Bound;
+use super::duration::{self, Decimal, MILLISECOND, SECOND, TOO_LONG};
+use super::instant;
+
+/// Why a value is ignored.
+pub(super) type Why = &'static str;
+
+/// No valid value is longer.
+const LONGEST: usize = 64;
+
+/// A Unix time from here on is in milliseconds, below in seconds: the years 1973 and 5138.
+const UNIX_MILLIS: u64 = 100_000_000_000;
+
+/// The year 5138 in milliseconds.
+const TOO_LARGE: u64 = 100_000_000_000_000;
+
+/// The value as text, without the white space around it.
+pub(super) fn text(value: &[u8]) -> Result<&str, Why> {
+    let value = value.trim_ascii();
+    match value.len() {
+        0 => Err("empty"),
+        1..=LONGEST => str::from_utf8(value).map_err(|_| "not text"),
+        _ => Err("longer than any valid value"),
+    }
+}
+
+/// A whole number. The sign that `u64::from_str` takes has no place here.
+pub(super) fn count(text: &str) -> Result<u64, Why> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_err(|_| "more than 64 bits")
+    } else if text.starts_with('-') {
+        Err("negative")
+    } else {
+        Err("not a whole number")
+    }
+}
+
+/// A limit: 0 and −1 mean that there is none.
+pub(super) fn bound(text: &str) -> Result<Bound, Why> {
+    if text == "-1" {
+        return Ok(Bound::Unlimited);
+    }
+    Ok(match count(text)? {
+        0 => Bound::Unlimited,
+        most => Bound::Of(most),
+    })
+}
+
+/// When something will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    After(Duration),
+    At(SystemTime),
+}
+
+/// A wait in any of the forms: `6m0s`, seconds, Unix time, RFC 3339, HTTP date.
+pub(super) fn when(text: &str) -> Result<When, Why> {
+    if let Some(number) = Decimal::parse(text) {
+        let when = match number.whole() {
+            Some(..TOO_LONG) => {
+                number.times(SECOND).and_then(duration::from_nanos).map(When::After)
+            }
+            Some(secs @ ..UNIX_MILLIS) => unix(Duration::from_secs(secs)),
+            Some(millis @ ..TOO_LARGE) => unix(Duration::from_millis(millis)),
+            _ => None,
+        };
+        return when.ok_or("too large");
+    }
+    let when = duration::parse(text).map(When::After);
+    when.or_else(|| instant::parse(text).map(When::At)).ok_or("neither a wait nor a date")
+}
+
+fn unix(since: Duration) -> Option<When> {
+    SystemTime::UNIX_EPOCH.checked_add(since).map(When::At)
+}
+
+/// A number of milliseconds.
+pub(super) fn millis(text: &str) -> Result<Duration, Why> {
+    let number = Decimal::parse(text).ok_or("not a number")?;
+    number.times(MILLISECOND).and_then(duration::from_nanos).ok_or("too large")
+}
+
+/// A period: a duration or a number of seconds, but not none.
+pub(super) fn period(text: &str) -> Result<Duration, Why> {
+    let number = Decimal::parse(text).and_then(|number| number.times(SECOND));
+    let period = number.map_or_else(|| duration::parse(text), duration::from_nanos);
+    period.filter(|period| !period.is_zero()).ok_or("not a period")
+}
+
+/// An HTTP date.
+pub(super) fn date(text: &str) -> Result<SystemTime, Why> {
+    instant::http_date(text).ok_or("not an HTTP date")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_755_780_059;
+
+    fn at(secs: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn counts_and_bounds() {
+        assert_eq!(count("0"), Ok(0));
+        assert_eq!(count("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(count("18446744073709551616"), Err("more than 64 bits"));
+        for text in ["-1", "-0", "-5"] {
+            assert_eq!(count(text), Err("negative"), "{text}");
+        }
+        for text in ["+1", "1.0", "1,000", "1_000", "1e3", "NaN", "inf", "0x10", "60 60", "١"] {
+            assert_eq!(count(text), Err("not a whole number"), "{text}");
+        }
+        assert_eq!(bound("-1"), Ok(Bound::Unlimited));
+        assert_eq!(bound("0"), Ok(Bound::Unlimited));
+        assert_eq!(bound("60"), Ok(Bound::Of(60)));
+        assert_eq!(bound("-2"), Err("negative"));
+    }
+
+    #[test]
+    fn waits_in_every_form() {
+        let after = |millis: u64| Ok(When::After(Duration::from_millis(millis)));
+        for (text, expected) in [
+            ("55", after(55_000)),
+            ("0", after(0)),
+            ("11.5", after(11_500)),
+            ("6m0s", after(360_000)),
+            ("999999999", after(999_999_999_000)),
+            // From here on it is Unix time.
+            ("1000000000", Ok(When::At(at(1_000_000_000)))),
+            ("99999999999", Ok(When::At(at(99_999_999_999)))),
+            ("100000000000", Ok(When::At(at(100_000_000)))),
+            ("1755780119", Ok(When::At(at(NOW + 60)))),
+            ("1755780119000", Ok(When::At(at(NOW + 60)))),
+            ("2025-08-21T12:41:59Z", Ok(When::At(at(NOW + 60)))),
+            ("Thu, 21 Aug 2025 12:41:59 GMT", Ok(When::At(at(NOW + 60)))),
+            ("1970-01-01T00:00:00Z", Ok(When::At(at(0)))),
+        ] {
+            assert_eq!(when(text), expected, "{text}");
+        }
+        for text in ["-1", "-1s", "1e308", "NaN", "inf", "soon", "1000000000s", "1 s"] {
+            assert_eq!(when(text), Err("neither a wait nor a date"), "{text}");
+        }
+        for text in ["100000000000000", "18446744073709551615", "99999999999999999999"] {
+            assert_eq!(when(text), Err("too large"), "{text}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_and_periods() {
+        assert_eq!(millis("4321"), Ok(Duration::from_millis(4321)));
+        assert_eq!(millis("0.5"), Ok(Duration::from_micros(500)));
+        assert_eq!(millis("999999999999"), Ok(Duration::from_millis(999_999_999_999)));
+        for text in ["1000000000000", "-1", "1s", "inf", "00:00:00.033"] {
+            assert!(millis(text).is_err(), "{text}");
+        }
+        assert_eq!(period("60"), Ok(Duration::from_mins(1)));
+        assert_eq!(period("1m0s"), Ok(Duration::from_mins(1)));
+        for text in ["0", "0s", "-60", "1000000000", "minute"] {
+            assert!(period(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_is_short_and_utf_8() {
+        assert_eq!(text(b" \t60 "), Ok("60"));
+        assert_eq!(text(b"  "), Err("empty"));
+        assert_eq!(text(b"6\xff"), Err("not text"));
+        assert_eq!(text(&[b'1'; 64]).map(str::len), Ok(64));
+        assert_eq!(text(&[b'1'; 65]), Err("longer than any valid value"));
+    }
+}

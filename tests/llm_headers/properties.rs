@@ -1,0 +1,87 @@
+//! What holds whatever is sent.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use tollgate::llm::ServerLimits;
+
+use crate::looser::assert_not_looser;
+use crate::{NAMES, NOW, at, limit, read};
+
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        9 => select(&NAMES[..]).prop_map(|name| name.as_bytes().to_vec()),
+        1 => any::<Vec<u8>>(),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop_oneof![
+        (0_u64..20).prop_map(|n| n.to_string()),
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_map(|n| n.to_string()),
+        (any::<u16>(), any::<u16>()).prop_map(|(m, ms)| format!("{m}m{ms}ms")),
+        (0..NOW * 2).prop_map(|secs| httpdate::fmt_http_date(at(secs))),
+        (0..NOW * 2).prop_map(|secs| humantime::format_rfc3339(at(secs)).to_string()),
+        "[-+0-9a-zµ:. ]{0,30}",
+    ];
+    prop_oneof![9 => text.prop_map(String::into_bytes), 1 => any::<Vec<u8>>()]
+}
+
+fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
+    prop::collection::vec((name(), value()), 1..12)
+}
+
+fn read_bytes(headers: &[(Vec<u8>, Vec<u8>)], received: u64) -> ServerLimits {
+    ServerLimits::from_headers(headers.iter().map(|(name, value)| (name, value)), at(received))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn repeating_a_header_never_loosens(
+        mut headers in headers(), which: Index, place: Index, value in value(), now in 0..NOW * 2,
+    ) {
+        let before = read_bytes(&headers, now);
+        assert_not_looser(&before, &before);
+        let name = which.get(&headers).0.clone();
+        // A first valid date replaces our clock by the server's, which is not a repetition.
+        prop_assume!(name != b"date" || headers.iter().any(is_date));
+        headers.insert(place.index(headers.len() + 1), (name, value));
+        assert_not_looser(&before, &read_bytes(&headers, now));
+    }
+
+    #[test]
+    fn the_order_of_headers_does_not_matter(
+        (headers, shuffled) in headers().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+    ) {
+        prop_assert_eq!(read_bytes(&headers, NOW), read_bytes(&shuffled, NOW));
+    }
+
+    #[test]
+    fn what_a_server_prints_is_what_is_read(
+        most in 1_u64.., used: u64, millis in 0_u64..4_000_000_000, secs in 0_u64..1_000_000_000,
+    ) {
+        let remaining = most - used % most;
+        let (limit_text, remaining_text) = (most.to_string(), remaining.to_string());
+        let reset = format!("{}h{}m{}ms", millis / 3_600_000, millis / 60_000 % 60, millis % 60_000);
+        let later = humantime::format_rfc3339(at(NOW + secs)).to_string();
+        let said = read(&[
+            ("x-ratelimit-limit-tokens", &limit_text),
+            ("x-ratelimit-remaining-tokens", &remaining_text),
+            ("x-ratelimit-reset-tokens", &reset),
+            ("anthropic-ratelimit-requests-reset", &later),
+            ("retry-after", &secs.to_string()),
+        ]);
+        prop_assert_eq!(said.tokens, limit(most, remaining, millis));
+        prop_assert_eq!(said.requests.reset_after, Some(Duration::from_secs(secs)));
+        prop_assert_eq!(said.retry_after, Some(Duration::from_secs(secs)));
+    }
+}
+
+fn is_date((name, value): &(Vec<u8>, Vec<u8>)) -> bool {
+    let text = str::from_utf8(value).unwrap_or_default();
+    name == b"date" && httpdate::parse_http_date(text.trim()).is_ok()
+}

@@ -1,0 +1,185 @@
+//! What is made of contradictions, dates, and values that are none.
+
+use std::time::Duration;
+
+use tollgate::llm::{Bound, ServerLimits};
+use tracing::Level;
+
+use crate::recorder::Recorder;
+use crate::{NAMES, NOW, at, limit, read, remaining_only, saying};
+
+#[test]
+fn retry_after_in_seconds_as_a_date_and_in_milliseconds() {
+    for (headers, millis) in [
+        (&[("Retry-After", "20")][..], 20_000),
+        (&[("retry-after", " 0.5\t")], 500),
+        (&[("retry-after", "0")], 0),
+        (&[("retry-after", "1m30s")], 90_000),
+        (&[("retry-after", "Thu, 21 Aug 2025 12:41:30 GMT")], 30_000),
+        (&[("retry-after", "Thu, 21 Aug 2025 12:40:00 GMT")], 0),
+        (&[("retry-after", "9"), ("retry-after", "Thu, 21 Aug 2025 12:41:30 GMT")], 30_000),
+        (&[("retry-after", "99"), ("retry-after", "Thu, 21 Aug 2025 12:41:30 GMT")], 99_000),
+        // More precise, so it wins; but only if it is valid, and no other wait altogether.
+        (&[("retry-after-ms", "1200"), ("retry-after", "2")], 1_200),
+        (&[("retry-after-ms", "2200"), ("retry-after", "2")], 2_200),
+        (&[("retry-after-ms", "4001"), ("retry-after", "5")], 4_001),
+        (&[("retry-after-ms", "4000"), ("retry-after", "5")], 5_000),
+        (&[("retry-after-ms", "0"), ("retry-after", "60")], 60_000),
+        (&[("x-ms-retry-after-ms", "1200"), ("retry-after-ms", "1300")], 1_300),
+        (&[("retry-after-ms", "soon"), ("retry-after", "2")], 2_000),
+        // The day that Azure sometimes asks for is for the caller to bound.
+        (&[("retry-after", "86400")], 86_400_000),
+    ] {
+        let wait = Some(Duration::from_millis(millis));
+        assert_eq!(read(headers).retry_after, wait, "{headers:?}");
+    }
+}
+
+/// The client's clock may be wrong by an hour: the server's own date is what counts.
+#[test]
+fn dates_count_from_the_responses_own_date() {
+    let reset = ("anthropic-ratelimit-tokens-reset", "2025-08-21T12:41:30Z");
+    let date = ("Date", "Thu, 21 Aug 2025 12:41:00 GMT");
+    for received in [0, NOW - 3_600, NOW, NOW + 3_600] {
+        for headers in [[reset, date], [date, reset]] {
+            let said = ServerLimits::from_headers(headers, at(received));
+            assert_eq!(said.tokens.reset_after, Some(Duration::from_secs(30)));
+        }
+        // Without a date, or without a valid one, ours is all there is.
+        let ours = Duration::from_secs((NOW + 30).saturating_sub(received));
+        for headers in [vec![reset], vec![reset, ("date", "today")]] {
+            let said = ServerLimits::from_headers(headers, at(received));
+            assert_eq!(said.tokens.reset_after, Some(ours));
+        }
+    }
+}
+
+#[test]
+fn of_contradictions_the_stricter_stays() {
+    let said = read(&[
+        // Two families at once, behind a gateway.
+        ("x-ratelimit-limit-requests", "500"),
+        ("anthropic-ratelimit-requests-limit", "50"),
+        ("x-ratelimit-remaining-requests", "7"),
+        ("anthropic-ratelimit-requests-remaining", "49"),
+        ("x-ratelimit-reset-requests", "1s"),
+        ("anthropic-ratelimit-requests-reset", "2025-08-21T12:41:40Z"),
+        // Repeated.
+        ("x-ratelimit-limit-tokens", "0"),
+        ("x-ratelimit-limit-tokens", "90000"),
+        ("X-RATELIMIT-LIMIT-TOKENS", "80000"),
+        // More left than there can be: rounded to thousands.
+        ("anthropic-ratelimit-input-tokens-limit", "80500"),
+        ("anthropic-ratelimit-input-tokens-remaining", "81000"),
+    ]);
+    assert_eq!(said.requests, limit(50, 7, 40_000));
+    assert_eq!(said.tokens.limit, Some(Bound::Of(80_000)));
+    assert_eq!(said.input_tokens.remaining, Some(80_500));
+}
+
+/// A gateway's own `x-ratelimit-limit` may be per second: it must not pass for the model's.
+#[test]
+fn headers_without_a_subject_count_only_where_none_names_the_requests() {
+    let gateway = [("x-ratelimit-limit", "10"), ("x-ratelimit-remaining", "9")];
+    assert_eq!(read(&gateway).requests.limit, Some(Bound::Of(10)));
+    let named = ("x-ratelimit-remaining-requests", "499");
+    assert_eq!(read(&[gateway[0], gateway[1], named]).requests, remaining_only(499));
+    // Even one that is not valid: else repeating it validly would loosen.
+    let invalid = ("x-ratelimit-remaining-requests", "many");
+    assert!(read(&[invalid, gateway[0], gateway[1]]).is_empty());
+}
+
+#[test]
+fn hostile_values_are_ignored() {
+    let digits = "9".repeat(1_000);
+    let spaces = " ".repeat(100_000) + "x";
+    for value in [
+        "",
+        " ",
+        "-",
+        "-2",
+        "+1",
+        "NaN",
+        "inf",
+        "1e308",
+        "1e-308",
+        "0x10",
+        "1,000",
+        "1 2",
+        "6m0",
+        "٣",
+        "\u{feff}1",
+        "1\0",
+        "true",
+        "null",
+        "\"1\"",
+        &digits,
+        &spaces,
+    ] {
+        for name in NAMES {
+            assert!(read(&[(name, value)]).is_empty(), "{name}: {value}");
+        }
+    }
+    for value in [&b"\xff\xfe"[..], b"1\xff", &[0; 100], &vec![b'1'; 100_000]] {
+        for name in NAMES {
+            assert!(ServerLimits::from_headers([(name, value)], at(NOW)).is_empty());
+        }
+    }
+    for name in [&[0xff; 20][..], b"x-ratelimit-limit-requests\xff", &vec![b'x'; 100_000]] {
+        assert!(ServerLimits::from_headers([(name, "1")], at(NOW)).is_empty());
+    }
+    let none: [(&str, &str); 0] = [];
+    assert!(ServerLimits::from_headers(none, at(NOW)).is_empty());
+}
+
+/// A `HeaderMap` has repeated headers one by one.
+#[test]
+fn a_header_map_is_taken_as_it_is() {
+    let mut headers = http::HeaderMap::new();
+    headers.append("X-RateLimit-Remaining-Tokens", "30".parse().unwrap());
+    headers.append("X-RateLimit-Remaining-Tokens", "20".parse().unwrap());
+    headers.insert("retry-after", http::HeaderValue::from_bytes(b"\xff").unwrap());
+    assert_eq!(
+        ServerLimits::from_headers(&headers, at(NOW)),
+        saying(|said| said.tokens = remaining_only(20))
+    );
+}
+
+#[test]
+fn what_is_ignored_is_told_with_its_name_and_never_a_value() {
+    let recorder = Recorder::default();
+    tracing::subscriber::with_default(recorder.clone(), || {
+        read(&[
+            ("authorization", "secret-1"),
+            ("X-RateLimit-Limit-Requests", "secret-2"),
+            ("x-ratelimit-remaining-requests", "-77"),
+            ("x-ratelimit-limit-tokens", "5555"),
+            ("x-ratelimit-limit-tokens", "6666"),
+            ("x-ratelimit-limit-tokens", "5555"),
+            ("x-ratelimit-remaining-tokens", "7777"),
+            ("x-ratelimit-limit-tokens-day", "0"),
+            ("x-ratelimit-remaining-tokens-day", "0"),
+            ("x-ratelimit-limit", "8888"),
+            ("retry-after", "9e9"),
+        ]);
+    });
+    let events = recorder.events();
+    let text: Vec<_> = events.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(events.iter().all(|(level, _)| *level == Level::DEBUG), "{text:?}");
+    for (event, part) in text.iter().zip([
+        "header=\"x-ratelimit-limit-requests\" why=\"not a whole number\"",
+        "header=\"x-ratelimit-remaining-requests\" why=\"negative\"",
+        "header=\"x-ratelimit-limit-tokens\" why=\"an earlier one is stricter\"",
+        "header=\"retry-after\" why=\"neither a wait nor a date\"",
+        "without a subject",
+        "limit=Tokens",
+        "limit=TokensPerDay",
+    ]) {
+        assert!(event.contains(part), "{event}");
+    }
+    assert_eq!(text.len(), 7, "{text:?}");
+    let all = text.concat();
+    for value in ["secret", "77", "5555", "6666", "8888", "9e9"] {
+        assert!(!all.contains(value), "{all}");
+    }
+}
