@@ -20,6 +20,8 @@ pub struct Grant {
     pub remaining: u64,
     /// The time from then until nothing is used any more (the bucket is full).
     pub reset_after: Duration,
+    /// Which of several buckets served it.
+    pub(crate) by: u32,
 }
 
 /// A look at a limiter, which takes nothing.

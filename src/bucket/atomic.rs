@@ -249,6 +249,7 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
         match self.take_fast(self.clock.now(), permits) {
             Fast::Granted { scale, used } => Ok(Grant {
                 permits,
+                by: 0,
                 remaining: match scale.cost {
                     0 => u64::MAX,
                     cost => (scale.capacity - used) / cost,

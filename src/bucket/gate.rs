@@ -204,6 +204,6 @@ impl<G: Gate> WaitQueue for G {
     }
 
     fn refund(&self, permits: u64) {
-        self.with_core(|core, now, wakers| core.refund(now, permits, wakers));
+        self.with_core(|core, now, wakers| core.refund(now, permits, 0, wakers));
     }
 }

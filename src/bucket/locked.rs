@@ -216,7 +216,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     #[inline]
     fn allow_locked(&self, now: Timestamp, permits: u64) -> bool {
         let mut core = self.core.0.lock();
-        if core.allow_if_idle(now, permits) {
+        if core.allow_if_idle(now, permits).is_some() {
             self.clear_hint();
             return true;
         }
@@ -278,9 +278,9 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
         let now = self.clock.now();
         let mut core = self.core.0.lock();
-        if core.allow_if_idle(now, permits) {
+        if let Some(by) = core.allow_if_idle(now, permits) {
             self.clear_hint();
-            return Ok(core.grant(permits));
+            return Ok(core.grant(permits, by));
         }
         drop(core);
         self.decide_slowly(now, permits)

@@ -72,6 +72,7 @@ pub(super) fn least(one: Grant, other: Grant) -> Grant {
     Grant {
         permits: one.permits,
         remaining: one.remaining.min(other.remaining),
+        by: 0,
         reset_after: one.reset_after.max(other.reset_after),
     }
 }

@@ -349,7 +349,7 @@ where
             match by_all {
                 Ok(by_all) => Ok(super::pair::least(grant, by_all)),
                 Err(rejection) => {
-                    core.refund(now, permits, wakers);
+                    core.refund(now, permits, 0, wakers);
                     core.count_denied(permits);
                     Err(rejection.by_global())
                 }

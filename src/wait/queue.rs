@@ -20,8 +20,10 @@ impl Ticket {
 
 /// One who waits.
 #[derive(Debug)]
-pub(crate) struct Waiter {
-    pub(crate) permits: u64,
+pub(crate) struct Waiter<Q> {
+    pub(crate) ask: Q,
+    /// The permits of it.
+    permits: u64,
     /// When it is to be served, as last told to it; it wakes no later.
     pub(crate) due: Timestamp,
     /// It gives up after this.
@@ -29,14 +31,14 @@ pub(crate) struct Waiter {
     waker: Option<Waker>,
 }
 
-/// How a wait ended.
-pub(crate) type Outcome = Result<(), WaitError>;
+/// How a wait ended: served from this bucket, or why not.
+pub(crate) type Outcome = Result<u32, WaitError>;
 
 /// FIFO with removal from the middle. Served waiters leave an outcome behind until they fetch it.
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
-    waiting: BTreeMap<Ticket, Waiter>,
-    outcomes: HashMap<Ticket, (u64, Outcome)>,
+#[derive(Debug)]
+pub(crate) struct Queue<Q> {
+    waiting: BTreeMap<Ticket, Waiter<Q>>,
+    outcomes: HashMap<Ticket, (Q, Outcome)>,
     next: u64,
     /// Sum of the waiting permits.
     permits: u128,
@@ -75,7 +77,13 @@ impl Drop for Wakers {
     }
 }
 
-impl Queue {
+impl<Q> Default for Queue<Q> {
+    fn default() -> Self {
+        Self { waiting: BTreeMap::new(), outcomes: HashMap::new(), next: 0, permits: 0, widest: 0 }
+    }
+}
+
+impl<Q: Copy> Queue<Q> {
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -99,6 +107,7 @@ impl Queue {
 
     pub(crate) fn push(
         &mut self,
+        ask: Q,
         permits: u64,
         due: Timestamp,
         deadline: Timestamp,
@@ -108,33 +117,33 @@ impl Queue {
         self.next += 1;
         self.widest = if self.is_empty() { permits } else { self.widest.max(permits) };
         self.permits += u128::from(permits);
-        self.waiting.insert(ticket, Waiter { permits, due, deadline, waker: waker.cloned() });
+        self.waiting.insert(ticket, Waiter { ask, permits, due, deadline, waker: waker.cloned() });
         ticket
     }
 
     /// The one whose turn is next.
-    pub(crate) fn head(&self) -> Option<(Ticket, &Waiter)> {
+    pub(crate) fn head(&self) -> Option<(Ticket, &Waiter<Q>)> {
         self.waiting.first_key_value().map(|(ticket, waiter)| (*ticket, waiter))
     }
 
-    pub(crate) fn get(&self, ticket: Ticket) -> Option<&Waiter> {
+    pub(crate) fn get(&self, ticket: Ticket) -> Option<&Waiter<Q>> {
         self.waiting.get(&ticket)
     }
 
     /// Those who wait, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ticket, &Waiter)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ticket, &Waiter<Q>)> {
         self.waiting.iter().map(|(ticket, waiter)| (*ticket, waiter))
     }
 
     /// Ends a wait well at `now`. Its waiter is woken only if its own alarm would ring later.
-    pub(crate) fn grant(&mut self, ticket: Ticket, now: Timestamp, wakers: &mut Wakers) {
+    pub(crate) fn grant(&mut self, ticket: Ticket, by: u32, now: Timestamp, wakers: &mut Wakers) {
         if let Some(waiter) = self.take(ticket) {
             if waiter.due > now {
                 wakers.push(waiter.waker);
             } else {
                 wakers.discard(waiter.waker);
             }
-            self.outcomes.insert(ticket, (waiter.permits, Ok(())));
+            self.outcomes.insert(ticket, (waiter.ask, Ok(by)));
         }
     }
 
@@ -142,7 +151,7 @@ impl Queue {
     pub(crate) fn finish(&mut self, ticket: Ticket, outcome: Outcome, wakers: &mut Wakers) {
         if let Some(waiter) = self.take(ticket) {
             wakers.push(waiter.waker);
-            self.outcomes.insert(ticket, (waiter.permits, outcome));
+            self.outcomes.insert(ticket, (waiter.ask, outcome));
         }
     }
 
@@ -160,14 +169,14 @@ impl Queue {
         true
     }
 
-    fn take(&mut self, ticket: Ticket) -> Option<Waiter> {
+    fn take(&mut self, ticket: Ticket) -> Option<Waiter<Q>> {
         let waiter = self.waiting.remove(&ticket)?;
         self.permits -= u128::from(waiter.permits);
         Some(waiter)
     }
 
-    /// The outcome of a finished wait and the permits it asked for, handed out once.
-    pub(crate) fn fetch(&mut self, ticket: Ticket) -> Option<(u64, Outcome)> {
+    /// The outcome of a finished wait and what it asked for, handed out once.
+    pub(crate) fn fetch(&mut self, ticket: Ticket) -> Option<(Q, Outcome)> {
         self.outcomes.remove(&ticket)
     }
 

@@ -7,8 +7,10 @@
 //! So a timer's lateness costs no permit, and it does not matter who notices: a waiter's own alarm,
 //! another one's, or any other call.
 
+mod rule;
 mod waiting;
 
+pub(crate) use rule::Rule;
 pub use waiting::{Joined, Progress};
 
 use crate::algorithm::Algorithm;
@@ -21,7 +23,7 @@ const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
 /// What a plain decision writes comes first and fits one cache line with the lock around it; the rest
 /// is apart, so that two threads pass just that line to and fro.
 #[derive(Debug)]
-pub(crate) struct Core<A: Algorithm> {
+pub(crate) struct Core<A: Rule> {
     pub(crate) state: A::State,
     /// The newest time seen; an older one counts as this one.
     latest: Timestamp,
@@ -33,13 +35,13 @@ pub(crate) struct Core<A: Algorithm> {
 
 /// What plain decisions only read, or don't need.
 #[derive(Debug)]
-pub(crate) struct Rest<A: Algorithm> {
+pub(crate) struct Rest<A: Rule> {
     pub(crate) rule: A,
     denied: u64,
     /// Why nobody is let in any more, if so.
     shut: Option<Rejection>,
     max_waiters: usize,
-    queue: Queue,
+    queue: Queue<A::Ask>,
     /// The time of the last grant to a waiter: the state is as of then while somebody waits.
     served_until: Timestamp,
     /// The state once all who wait are served, and when that is; for rules that can't tell at once.
@@ -48,7 +50,7 @@ pub(crate) struct Rest<A: Algorithm> {
     departures: usize,
 }
 
-impl<A: Algorithm> Core<A> {
+impl<A: Rule> Core<A> {
     pub(crate) fn new(rule: A, state: A::State, now: Timestamp, max_waiters: usize) -> Self {
         Self {
             state,
@@ -74,112 +76,65 @@ impl<A: Algorithm> Core<A> {
         self.latest = self.latest.max(now.min(LAST));
     }
 
-    /// Takes `permits` if they are there and nobody waits: the hot path. A `false` decides nothing.
+    /// Takes what is asked if it is there and nobody waits, and says from which bucket: the hot path.
+    /// `None` decides nothing.
     #[inline]
-    pub(crate) fn allow_if_idle(&mut self, now: Timestamp, permits: u64) -> bool {
+    pub(crate) fn allow_if_idle(&mut self, now: Timestamp, ask: A::Ask) -> Option<u32> {
         if !self.open_and_idle {
-            return false;
+            return None;
         }
         self.see(now);
-        self.take_if_ready(permits)
+        self.take_if_ready(ask)
     }
 
     #[inline]
-    fn take_if_ready(&mut self, permits: u64) -> bool {
+    fn take_if_ready(&mut self, ask: A::Ask) -> Option<u32> {
         let now = self.latest;
-        let ready = self.rest.rule.try_take(&mut self.state, now, permits);
-        if ready {
-            self.allowed = self.allowed.wrapping_add(permits);
+        let by = self.rest.rule.try_take(&mut self.state, now, ask);
+        if by.is_some() {
+            self.allowed = self.allowed.wrapping_add(A::permits(ask));
         }
-        ready
+        by
     }
 
-    /// Takes `permits`, or says why not.
+    /// Takes what is asked, or says why not.
     pub(crate) fn try_acquire(
         &mut self,
         now: Timestamp,
-        permits: u64,
+        ask: A::Ask,
         wakers: &mut Wakers,
     ) -> Result<Grant, Rejection> {
-        let answer = self.check(now, permits, wakers).and_then(|ready| {
-            if ready <= self.latest && self.take_if_ready(permits) {
-                Ok(self.grant(permits))
-            } else {
-                Err(self.denial(ready, permits))
-            }
+        let answer = self.check(now, ask, wakers).and_then(|ready| {
+            let by = if ready <= self.latest { self.take_if_ready(ask) } else { None };
+            by.map(|by| self.grant(ask, by)).ok_or_else(|| self.denial(ready, ask))
         });
         if answer.is_err() {
-            self.rest.denied = self.rest.denied.saturating_add(permits);
+            self.count_denied(A::permits(ask));
         }
         answer
     }
 
-    /// When `permits` could be had by one who asks now and does not queue.
+    /// When `ask` could be had by one who asks now and does not queue.
     pub(crate) fn check(
         &mut self,
         now: Timestamp,
-        permits: u64,
+        ask: A::Ask,
         wakers: &mut Wakers,
     ) -> Result<Timestamp, Rejection> {
         self.settle(now, wakers);
         if let Some(rejection) = self.rest.shut {
             return Err(rejection);
         }
-        if permits > self.rest.rule.limit() {
-            let limit = self.rest.rule.refused_by(&self.state, self.latest, permits);
-            return Err(Rejection::ExceedsBurst {
-                requested: permits,
-                burst: self.rest.rule.limit(),
-                limit,
-            });
+        match self.rest.rule.never(&self.state, self.latest, ask) {
+            Some(never) => Err(never),
+            None => Ok(self.ready_behind_queue(ask)),
         }
-        Ok(self.ready_behind_queue(permits))
     }
 
-    pub(crate) fn denial(&self, ready: Timestamp, permits: u64) -> Rejection {
-        let limit = self.rest.rule.refused_by(&self.state, self.latest, permits);
+    pub(crate) fn denial(&self, ready: Timestamp, ask: A::Ask) -> Rejection {
+        let limit = self.rest.rule.refused_by(&self.state, self.latest, ask);
         let available = if self.rest.queue.is_empty() { self.remaining() } else { 0 };
         Rejection::Denied { retry_after: ready - self.latest, available, limit }
-    }
-
-    /// Takes as many as there are, up to `permits`, and says how many.
-    pub(crate) fn take_up_to(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) -> u64 {
-        self.settle(now, wakers);
-        if !self.open_and_idle {
-            return 0;
-        }
-        let taken = permits.min(self.remaining());
-        if taken > 0 && self.take_if_ready(taken) { taken } else { 0 }
-    }
-
-    /// Records permits that are already spent; says how long until the debt is paid.
-    pub(crate) fn consume(
-        &mut self,
-        now: Timestamp,
-        permits: u64,
-        wakers: &mut Wakers,
-    ) -> Result<std::time::Duration, ConsumeError> {
-        self.settle(now, wakers);
-        if let Some(Rejection::TooManyKeys { max_keys }) = self.rest.shut {
-            return Err(ConsumeError::TooManyKeys { max_keys });
-        }
-        let mut state = self.state.clone();
-        self.rest.rule.take(&mut state, self.latest, permits);
-        let paid = self.rest.rule.ready_at(&state, self.latest, 0);
-        if paid == Timestamp::MAX {
-            return Err(ConsumeError::DebtTooLarge { permits });
-        }
-        self.state = state;
-        self.allowed = self.allowed.wrapping_add(permits);
-        self.changed(wakers);
-        Ok(paid - self.latest)
-    }
-
-    /// Gives permits back.
-    pub(crate) fn credit(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
-        self.settle(now, wakers);
-        self.rest.rule.give_back(&mut self.state, self.latest, permits);
-        self.changed(wakers);
     }
 
     /// Full again; debts are forgotten, counters go on.
@@ -200,21 +155,12 @@ impl<A: Algorithm> Core<A> {
         self.settle(now, wakers);
         self.state = rule.carry_over(&self.rest.rule, &self.state, self.latest, how);
         self.rest.rule = rule;
-        let limit = self.rest.rule.limit();
-        let too_large: Vec<(Ticket, u64)> = self
-            .rest
-            .queue
-            .iter()
-            .filter(|(_, waiter)| waiter.permits > limit)
-            .map(|(ticket, waiter)| (ticket, waiter.permits))
-            .collect();
-        for (ticket, requested) in too_large {
-            let never = WaitError::ExceedsBurst {
-                requested,
-                burst: limit,
-                limit: self.rest.rule.refused_by(&self.state, self.latest, requested),
-            };
-            self.rest.queue.finish(ticket, Err(never), wakers);
+        let never = |ask| self.rest.rule.never(&self.state, self.latest, ask);
+        let waiting = self.rest.queue.iter();
+        let too_large: Vec<(Ticket, Rejection)> =
+            waiting.filter_map(|(ticket, waiter)| Some((ticket, never(waiter.ask)?))).collect();
+        for (ticket, never) in too_large {
+            self.rest.queue.finish(ticket, Err(never.into()), wakers);
         }
         self.changed(wakers);
     }
@@ -286,9 +232,11 @@ impl<A: Algorithm> Core<A> {
     }
 
     /// Gives back a grant that was fetched but will not be used.
-    pub(crate) fn refund(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
-        self.allowed = self.allowed.wrapping_sub(permits);
-        self.credit(now, permits, wakers);
+    pub(crate) fn refund(&mut self, now: Timestamp, ask: A::Ask, by: u32, wakers: &mut Wakers) {
+        self.allowed = self.allowed.wrapping_sub(A::permits(ask));
+        self.settle(now, wakers);
+        self.rest.rule.give_back(&mut self.state, self.latest, ask, by);
+        self.changed(wakers);
     }
 
     /// Moves on to `now` and serves all who are due.
@@ -312,8 +260,8 @@ impl<A: Algorithm> Core<A> {
         remaining(&self.rest.rule, &self.state, self.latest)
     }
 
-    pub(crate) fn grant(&self, permits: u64) -> Grant {
-        grant_of(&self.rest.rule, &self.state, self.latest, permits)
+    pub(crate) fn grant(&self, ask: A::Ask, by: u32) -> Grant {
+        Grant { by, ..grant_of(&self.rest.rule, &self.state, self.latest, A::permits(ask)) }
     }
 
     /// The first time at which one permit could be had by anyone, as far as is known now; zero if
@@ -322,14 +270,57 @@ impl<A: Algorithm> Core<A> {
         let earliest = match self.rest.queue.head() {
             _ if self.rest.shut.is_some() => Timestamp::ZERO,
             Some((_, waiter)) => waiter.due,
-            None => self.rest.rule.ready_at(&self.state, self.latest, 1),
+            None => self.rest.rule.ready_at(&self.state, self.latest, A::ask(1)),
         };
         if earliest > self.latest { earliest } else { Timestamp::ZERO }
     }
 }
 
+/// The verbs of those who ask for a number of permits.
+impl<A: Algorithm> Core<A> {
+    /// Takes as many as there are, up to `permits`, and says how many.
+    pub(crate) fn take_up_to(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) -> u64 {
+        self.settle(now, wakers);
+        if !self.open_and_idle {
+            return 0;
+        }
+        let taken = permits.min(self.remaining());
+        if taken > 0 && self.take_if_ready(taken).is_some() { taken } else { 0 }
+    }
+
+    /// Records permits that are already spent; says how long until the debt is paid.
+    pub(crate) fn consume(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+    ) -> Result<std::time::Duration, ConsumeError> {
+        self.settle(now, wakers);
+        if let Some(Rejection::TooManyKeys { max_keys }) = self.rest.shut {
+            return Err(ConsumeError::TooManyKeys { max_keys });
+        }
+        let mut state = self.state.clone();
+        Rule::take(&self.rest.rule, &mut state, self.latest, permits);
+        let paid = Rule::ready_at(&self.rest.rule, &state, self.latest, 0);
+        if paid == Timestamp::MAX {
+            return Err(ConsumeError::DebtTooLarge { permits });
+        }
+        self.state = state;
+        self.allowed = self.allowed.wrapping_add(permits);
+        self.changed(wakers);
+        Ok(paid - self.latest)
+    }
+
+    /// Gives permits back.
+    pub(crate) fn credit(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+        Rule::give_back(&self.rest.rule, &mut self.state, self.latest, permits, 0);
+        self.changed(wakers);
+    }
+}
+
 /// What a rule says of a state, without counters and queue.
-pub(crate) fn usage_of<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp) -> Usage {
+pub(crate) fn usage_of<A: Rule>(rule: &A, state: &A::State, now: Timestamp) -> Usage {
     let used = saturate(rule.used(state, now));
     Usage {
         limit: rule.limit(),
@@ -343,17 +334,12 @@ pub(crate) fn usage_of<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp)
 }
 
 /// What one who was just granted `permits` is told.
-pub(crate) fn grant_of<A: Algorithm>(
-    rule: &A,
-    state: &A::State,
-    now: Timestamp,
-    permits: u64,
-) -> Grant {
+pub(crate) fn grant_of<A: Rule>(rule: &A, state: &A::State, now: Timestamp, permits: u64) -> Grant {
     let reset_after = rule.full_at(state, now) - now;
-    Grant { permits, remaining: remaining(rule, state, now), reset_after }
+    Grant { permits, remaining: remaining(rule, state, now), reset_after, by: 0 }
 }
 
-fn remaining<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp) -> u64 {
+fn remaining<A: Rule>(rule: &A, state: &A::State, now: Timestamp) -> u64 {
     rule.limit().saturating_sub(saturate(rule.used(state, now)))
 }
 

@@ -2,8 +2,7 @@
 
 use std::task::Waker;
 
-use super::Core;
-use crate::algorithm::Algorithm;
+use super::{Core, Rule};
 use crate::wait::queue::{Ticket, Wakers};
 use crate::{Grant, Timestamp, WaitError};
 
@@ -27,20 +26,20 @@ pub enum Progress {
     Until(Timestamp),
 }
 
-impl<A: Algorithm> Core<A> {
+impl<A: Rule> Core<A> {
     /// Takes `permits`, or a place in the queue if they can be had by `deadline`; `waker` is called
     /// when that place becomes due earlier, or the wait ends.
     pub(crate) fn join(
         &mut self,
         now: Timestamp,
-        permits: u64,
+        ask: A::Ask,
         deadline: Timestamp,
         waker: Option<&Waker>,
         wakers: &mut Wakers,
     ) -> Result<Joined, WaitError> {
-        let joined = self.try_join(now, permits, deadline, waker, wakers);
+        let joined = self.try_join(now, ask, deadline, waker, wakers);
         if joined.is_err() {
-            self.rest.denied = self.rest.denied.saturating_add(permits);
+            self.count_denied(A::permits(ask));
         }
         joined
     }
@@ -48,14 +47,16 @@ impl<A: Algorithm> Core<A> {
     fn try_join(
         &mut self,
         now: Timestamp,
-        permits: u64,
+        ask: A::Ask,
         deadline: Timestamp,
         waker: Option<&Waker>,
         wakers: &mut Wakers,
     ) -> Result<Joined, WaitError> {
-        let ready = self.check(now, permits, wakers)?;
-        if ready <= self.latest && self.take_if_ready(permits) {
-            return Ok(Joined::Granted(self.grant(permits)));
+        let ready = self.check(now, ask, wakers)?;
+        if ready <= self.latest
+            && let Some(by) = self.take_if_ready(ask)
+        {
+            return Ok(Joined::Granted(self.grant(ask, by)));
         }
         if ready > deadline || ready == Timestamp::MAX {
             return Err(WaitError::Timeout { retry_after: ready - self.latest });
@@ -67,10 +68,10 @@ impl<A: Algorithm> Core<A> {
             self.rest.served_until = self.latest;
         }
         if let Some((state, at)) = &mut self.rest.booked {
-            self.rest.rule.take(state, ready, permits);
+            self.rest.rule.take(state, ready, ask);
             *at = ready;
         }
-        let ticket = self.rest.queue.push(permits, ready, deadline, waker);
+        let ticket = self.rest.queue.push(ask, A::permits(ask), ready, deadline, waker);
         self.update_flag();
         Ok(Joined::Queued(ticket, ready))
     }
@@ -84,11 +85,11 @@ impl<A: Algorithm> Core<A> {
         wakers: &mut Wakers,
     ) -> Progress {
         self.settle(now, wakers);
-        if let Some((permits, outcome)) = self.rest.queue.fetch(ticket) {
+        if let Some((ask, outcome)) = self.rest.queue.fetch(ticket) {
             if outcome.is_err() {
-                self.rest.denied = self.rest.denied.saturating_add(permits);
+                self.count_denied(A::permits(ask));
             }
-            return Progress::Done(outcome.map(|()| self.grant(permits)));
+            return Progress::Done(outcome.map(|by| self.grant(ask, by)));
         }
         let Some(waiter) = self.rest.queue.get(ticket) else {
             // Not waiting and no outcome: it was fetched before.
@@ -128,9 +129,9 @@ impl<A: Algorithm> Core<A> {
     /// Gives up a place in the queue, or gives back what was granted and not fetched.
     pub(crate) fn leave(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) {
         self.settle(now, wakers);
-        if let Some((permits, outcome)) = self.rest.queue.fetch(ticket) {
-            if outcome.is_ok() {
-                self.refund(now, permits, wakers);
+        if let Some((ask, outcome)) = self.rest.queue.fetch(ticket) {
+            if let Ok(by) = outcome {
+                self.refund(now, ask, by, wakers);
             }
         } else if self.rest.queue.remove(ticket, wakers) {
             if self.rest.queue.head().is_none_or(|(head, _)| ticket < head) {
@@ -145,8 +146,8 @@ impl<A: Algorithm> Core<A> {
 
     pub(super) fn serve(&mut self, wakers: &mut Wakers) {
         while let Some((ticket, waiter)) = self.rest.queue.head() {
-            let (permits, told) = (waiter.permits, waiter.due);
-            let due = self.rest.rule.ready_at(&self.state, self.rest.served_until, permits);
+            let (ask, told) = (waiter.ask, waiter.due);
+            let due = self.rest.rule.ready_at(&self.state, self.rest.served_until, ask);
             if due > self.latest {
                 // Its own alarm may be set for later, if somebody before it has left.
                 if due < told {
@@ -154,10 +155,10 @@ impl<A: Algorithm> Core<A> {
                 }
                 break;
             }
-            self.rest.rule.take(&mut self.state, due, permits);
+            let by = self.rest.rule.take(&mut self.state, due, ask);
             self.rest.served_until = due;
-            self.allowed = self.allowed.wrapping_add(permits);
-            self.rest.queue.grant(ticket, self.latest, wakers);
+            self.allowed = self.allowed.wrapping_add(A::permits(ask));
+            self.rest.queue.grant(ticket, by, self.latest, wakers);
         }
         self.update_flag();
         // Those behind who left move up. To tell each at each departure would be quadratic; after an
@@ -203,39 +204,37 @@ impl<A: Algorithm> Core<A> {
     fn plan(&self, mut tell: impl FnMut(Ticket, Timestamp, bool)) -> (A::State, Timestamp) {
         let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
         for (ticket, waiter) in self.rest.queue.iter() {
-            let due = self.rest.rule.ready_at(&state, at, waiter.permits);
+            let due = self.rest.rule.ready_at(&state, at, waiter.ask);
             let in_time = due <= waiter.deadline;
             if in_time {
                 at = due;
-                self.rest.rule.take(&mut state, at, waiter.permits);
+                self.rest.rule.take(&mut state, at, waiter.ask);
             }
             tell(ticket, due, in_time);
         }
         (state, at)
     }
 
-    /// When `permits` can be had behind all who wait.
-    pub(super) fn ready_behind_queue(&mut self, permits: u64) -> Timestamp {
+    /// When `ask` can be had behind all who wait.
+    pub(super) fn ready_behind_queue(&mut self, ask: A::Ask) -> Timestamp {
         if self.rest.queue.is_empty() {
-            return self.rest.rule.ready_at(&self.state, self.latest, permits);
+            return self.rest.rule.ready_at(&self.state, self.latest, ask);
         }
+        let permits = A::permits(ask);
         let total = self.rest.queue.permits() + u128::from(permits);
         if A::CUMULATIVE
             && self.is_lossless(self.rest.queue.widest().max(permits))
             && let Ok(total) = u64::try_from(total)
         {
-            return self
-                .rest
-                .rule
-                .ready_at(&self.state, self.rest.served_until, total)
-                .max(self.latest);
+            let (rule, since) = (&self.rest.rule, self.rest.served_until);
+            return rule.ready_at(&self.state, since, A::ask(total)).max(self.latest);
         }
         if self.rest.booked.is_none() {
             // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
             self.rest.booked = Some(self.plan(|_, _, _| ()));
         }
         match &self.rest.booked {
-            Some((state, at)) => self.rest.rule.ready_at(state, (*at).max(self.latest), permits),
+            Some((state, at)) => self.rest.rule.ready_at(state, (*at).max(self.latest), ask),
             None => Timestamp::MAX,
         }
     }

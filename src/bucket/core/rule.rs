@@ -1,0 +1,135 @@
+//! What a core needs of a rule.
+
+use std::fmt::Debug;
+
+use crate::algorithm::Algorithm;
+use crate::{CarryOver, Quota, Rejection, Timestamp};
+
+/// A rule as the core sees it: an [`Algorithm`], but what is asked for may be more than a number of
+/// permits, and one of several buckets may be what serves it.
+pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
+    type State: Clone + Debug + Send + Sync + 'static;
+    type Ask: Copy + Debug + Send + Sync + 'static;
+
+    /// See [`Algorithm::CUMULATIVE`]; only for asks that are numbers of permits.
+    const CUMULATIVE: bool;
+
+    /// The permits of an ask, for counts and sums.
+    fn permits(ask: Self::Ask) -> u64;
+
+    /// That many permits.
+    fn ask(permits: u64) -> Self::Ask;
+
+    /// Why `ask` can never pass, if so.
+    fn never(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> Option<Rejection>;
+
+    fn ready_at(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> Timestamp;
+
+    /// Takes it if it is there, and says from which bucket.
+    fn try_take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> Option<u32>;
+
+    fn take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> u32;
+
+    /// Gives back what was taken from bucket `by`.
+    fn give_back(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask, by: u32);
+
+    fn refused_by(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> usize;
+
+    fn start(&self, now: Timestamp, used: u128) -> Self::State;
+
+    fn used(&self, state: &Self::State, now: Timestamp) -> u128;
+
+    fn limit(&self) -> u64;
+
+    fn full_at(&self, state: &Self::State, now: Timestamp) -> Timestamp;
+
+    fn quota(&self) -> Quota;
+
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &Self::State,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> Self::State;
+}
+
+impl<A: Algorithm> Rule for A {
+    type State = A::State;
+    type Ask = u64;
+
+    const CUMULATIVE: bool = A::CUMULATIVE;
+
+    #[inline]
+    fn permits(ask: u64) -> u64 {
+        ask
+    }
+
+    #[inline]
+    fn ask(permits: u64) -> u64 {
+        permits
+    }
+
+    fn never(&self, state: &A::State, now: Timestamp, permits: u64) -> Option<Rejection> {
+        let burst = Algorithm::limit(self);
+        (permits > burst).then(|| Rejection::ExceedsBurst {
+            requested: permits,
+            burst,
+            limit: Algorithm::refused_by(self, state, now, permits),
+        })
+    }
+
+    #[inline]
+    fn ready_at(&self, state: &A::State, now: Timestamp, permits: u64) -> Timestamp {
+        Algorithm::ready_at(self, state, now, permits)
+    }
+
+    #[inline]
+    fn try_take(&self, state: &mut A::State, now: Timestamp, permits: u64) -> Option<u32> {
+        Algorithm::try_take(self, state, now, permits).then_some(0)
+    }
+
+    #[inline]
+    fn take(&self, state: &mut A::State, now: Timestamp, permits: u64) -> u32 {
+        Algorithm::take(self, state, now, permits);
+        0
+    }
+
+    fn give_back(&self, state: &mut A::State, now: Timestamp, permits: u64, _: u32) {
+        Algorithm::give_back(self, state, now, permits);
+    }
+
+    fn refused_by(&self, state: &A::State, now: Timestamp, permits: u64) -> usize {
+        Algorithm::refused_by(self, state, now, permits)
+    }
+
+    fn start(&self, now: Timestamp, used: u128) -> A::State {
+        Algorithm::start(self, now, used)
+    }
+
+    fn used(&self, state: &A::State, now: Timestamp) -> u128 {
+        Algorithm::used(self, state, now)
+    }
+
+    fn limit(&self) -> u64 {
+        Algorithm::limit(self)
+    }
+
+    fn full_at(&self, state: &A::State, now: Timestamp) -> Timestamp {
+        Algorithm::full_at(self, state, now)
+    }
+
+    fn quota(&self) -> Quota {
+        Algorithm::quota(self)
+    }
+
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &A::State,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> A::State {
+        Algorithm::carry_over(self, previous, state, now, how)
+    }
+}
