@@ -74,6 +74,16 @@ impl GreedyRefill {
         if u128::from(used) <= self.capacity { at.checked_add(used) } else { None }
     }
 
+    /// How much of the capacity is used, in 65,536 parts rounded down; more is debt.
+    #[cfg(feature = "llm")]
+    pub(crate) fn share_used(&self, state: &u128, now: Timestamp) -> u64 {
+        // The highest 47 bits are plenty.
+        let shift = (u128::BITS - self.capacity.leading_zeros()).saturating_sub(47);
+        let narrow = |units: u128| u64::try_from(units >> shift).unwrap_or(u64::MAX);
+        let used = narrow(state.saturating_sub(self.at(now))).min(u64::MAX >> 16);
+        (used << 16) / narrow(self.capacity).max(1)
+    }
+
     /// Units per nanosecond.
     pub(crate) fn speed(&self) -> u64 {
         self.speed

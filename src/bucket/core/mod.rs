@@ -20,6 +20,19 @@ use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage, WaitErr
 /// The latest time that counts: "never" must stay ahead.
 const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
 
+/// A rule's answer when it can't tell: it depends on when somebody gives something back.
+pub(crate) const UNKNOWN: Timestamp = LAST;
+
+/// What became of a state under [`edit`](Core::edit).
+#[cfg(feature = "llm")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edited {
+    /// Nothing comes later than before.
+    GaveBack,
+    /// Anything.
+    Changed,
+}
+
 /// What a plain decision writes comes first and fits one cache line with the lock around it; the rest
 /// is apart, so that two threads pass just that line to and fro.
 #[derive(Debug)]
@@ -229,6 +242,30 @@ impl<A: Rule> Core<A> {
     ) -> (A::State, Timestamp) {
         self.settle(now, wakers);
         (self.state.clone(), self.latest)
+    }
+
+    /// Ends all waits with an error.
+    #[cfg(feature = "llm")]
+    pub(crate) fn fail_all(&mut self, error: WaitError, wakers: &mut Wakers) {
+        self.rest.queue.finish_all(Err(error), wakers);
+        self.update_flag();
+    }
+
+    /// Changes the state by hand.
+    #[cfg(feature = "llm")]
+    pub(crate) fn edit<R>(
+        &mut self,
+        now: Timestamp,
+        wakers: &mut Wakers,
+        act: impl FnOnce(&mut A::State, Timestamp) -> (R, Edited),
+    ) -> R {
+        self.settle(now, wakers);
+        let (result, edited) = act(&mut self.state, self.latest);
+        match edited {
+            Edited::GaveBack => self.moved_up(wakers),
+            Edited::Changed => self.changed(wakers),
+        }
+        result
     }
 
     /// Gives back a grant that was fetched but will not be used.

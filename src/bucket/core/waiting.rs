@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::{Core, Rule};
+use super::{Core, Rule, UNKNOWN};
 use crate::wait::queue::{Ticket, Wakers};
 use crate::{Grant, Timestamp, WaitError};
 
@@ -24,6 +24,11 @@ pub enum Progress {
     Done(Result<Grant, WaitError>),
     /// Ask again at this time.
     Until(Timestamp),
+}
+
+/// When one who waits looks again by itself: when it is due, or at its deadline if nobody can tell.
+fn alarm(due: Timestamp, deadline: Timestamp) -> Timestamp {
+    if due == UNKNOWN { deadline.min(due) } else { due }
 }
 
 impl<A: Rule> Core<A> {
@@ -58,7 +63,9 @@ impl<A: Rule> Core<A> {
         {
             return Ok(Joined::Granted(self.grant(ask, by)));
         }
-        if ready > deadline || ready == Timestamp::MAX {
+        if (ready > deadline && (ready != UNKNOWN || deadline <= self.latest))
+            || ready == Timestamp::MAX
+        {
             return Err(WaitError::Timeout { retry_after: ready - self.latest });
         }
         if self.rest.queue.len() >= self.rest.max_waiters {
@@ -73,7 +80,7 @@ impl<A: Rule> Core<A> {
         }
         let ticket = self.rest.queue.push(ask, A::permits(ask), ready, deadline, waker);
         self.update_flag();
-        Ok(Joined::Queued(ticket, ready))
+        Ok(Joined::Queued(ticket, alarm(ready, deadline)))
     }
 
     /// Where the wait of `ticket` stands; `waker` is called when that changes for the better.
@@ -95,11 +102,17 @@ impl<A: Rule> Core<A> {
             // Not waiting and no outcome: it was fetched before.
             return Progress::Done(Err(WaitError::Closed));
         };
-        let due = waiter.due;
+        let (due, deadline) = (waiter.due, waiter.deadline);
+        if due == UNKNOWN && deadline <= self.latest {
+            let ask = waiter.ask;
+            self.leave(now, ticket, wakers);
+            self.count_denied(A::permits(ask));
+            return Progress::Done(Err(WaitError::Timeout { retry_after: due - self.latest }));
+        }
         if let Some(waker) = waker {
             self.rest.queue.set_waker(ticket, waker, wakers);
         }
-        Progress::Until(due)
+        Progress::Until(alarm(due, deadline))
     }
 
     /// When `ticket` will be served, worked out anew; now if it has been, never if it has failed.
@@ -168,6 +181,18 @@ impl<A: Rule> Core<A> {
         }
     }
 
+    /// Something was given back: whoever waits moves up, like after a departure.
+    #[cfg(feature = "llm")]
+    pub(super) fn moved_up(&mut self, wakers: &mut Wakers) {
+        if self.rest.queue.is_empty() {
+            return;
+        }
+        self.rest.served_until = self.latest;
+        self.rest.booked = None;
+        self.rest.departures += 1;
+        self.serve(wakers);
+    }
+
     /// The state has jumped: whoever waits is served or re-timed.
     pub(super) fn changed(&mut self, wakers: &mut Wakers) {
         if self.rest.queue.is_empty() {
@@ -205,7 +230,8 @@ impl<A: Rule> Core<A> {
         let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
         for (ticket, waiter) in self.rest.queue.iter() {
             let due = self.rest.rule.ready_at(&state, at, waiter.ask);
-            let in_time = due <= waiter.deadline;
+            let in_time =
+                due <= waiter.deadline || (due == UNKNOWN && waiter.deadline > self.latest);
             if in_time {
                 at = due;
                 self.rest.rule.take(&mut state, at, waiter.ask);

@@ -1,0 +1,250 @@
+//! The limits of one account, and what is in flight under them.
+
+use super::headers::{Bound, ServerLimit, ServerLimits};
+use super::meter::{Burst, LimitKind, Meter};
+use super::{LimitUsage, Tokens, Usage};
+use crate::bucket::core::UNKNOWN;
+use crate::{QuotaError, Rejection, Timestamp};
+
+/// The numbers that a user gave: `None` is not limited, or not known yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    counts: [Option<u64>; LimitKind::METERED.len()],
+    pub(super) concurrency: Option<u64>,
+}
+
+impl Numbers {
+    /// 0 means unlimited.
+    pub(super) fn set(&mut self, kind: LimitKind, count: u64) {
+        let count = (count > 0).then_some(count);
+        match LimitKind::METERED.iter().position(|metered| *metered == kind) {
+            Some(at) => self.counts[at] = count,
+            None => self.concurrency = count,
+        }
+    }
+
+    fn get(&self, kind: LimitKind) -> Option<u64> {
+        LimitKind::METERED.iter().zip(self.counts).find(|(metered, _)| **metered == kind)?.1
+    }
+}
+
+/// One account: its limits, and who uses them now.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    meters: Vec<Meter>,
+    numbers: Numbers,
+    burst: Burst,
+    in_flight: u64,
+    /// The estimates of all requests in flight.
+    reserved: Tokens,
+}
+
+impl Account {
+    pub(super) fn new(numbers: Numbers, burst: Burst, now: Timestamp) -> Result<Self, QuotaError> {
+        let mut account =
+            Self { meters: Vec::new(), numbers, burst, in_flight: 0, reserved: Tokens::default() };
+        account.set_numbers(numbers, now)?;
+        Ok(account)
+    }
+
+    /// Other limits: what was used stays used. A limit that is new starts with what is in flight.
+    pub(super) fn set_numbers(
+        &mut self,
+        numbers: Numbers,
+        now: Timestamp,
+    ) -> Result<(), QuotaError> {
+        let mut meters = Vec::new();
+        for kind in LimitKind::METERED {
+            if let Some(count) = numbers.get(kind) {
+                meters.push(self.renewed(kind, count, now)?);
+            }
+        }
+        (self.meters, self.numbers) = (meters, numbers);
+        Ok(())
+    }
+
+    /// A meter of this kind for another count.
+    fn renewed(&self, kind: LimitKind, count: u64, now: Timestamp) -> Result<Meter, QuotaError> {
+        let mut new = Meter::new(kind, count, self.burst, now)?;
+        if let Some(old) = self.meters.iter().find(|old| old.kind == kind) {
+            old.carry_over_to(&mut new, now);
+        } else {
+            let one = kind.cost(self.reserved);
+            new.take_count(now, if kind.counts_tokens() { one } else { self.in_flight });
+        }
+        Ok(new)
+    }
+
+    /// Why so many tokens can never be had.
+    pub(super) fn never(&self, tokens: Tokens) -> Option<Rejection> {
+        self.meters.iter().find_map(|meter| {
+            let (requested, burst) = (meter.kind.cost(tokens), meter.most());
+            let limit = meter.kind as usize;
+            (requested > burst).then_some(Rejection::ExceedsBurst { requested, burst, limit })
+        })
+    }
+
+    /// So many of these tokens as can be had at once.
+    pub(super) fn clamped(&self, mut tokens: Tokens) -> Tokens {
+        for meter in &self.meters {
+            let most = meter.most();
+            match meter.kind {
+                LimitKind::InputTokens => tokens.input = tokens.input.min(most),
+                LimitKind::OutputTokens => tokens.output = tokens.output.min(most),
+                LimitKind::Tokens | LimitKind::TokensPerDay => {
+                    tokens.input = tokens.input.min(most);
+                    tokens.output = tokens.output.min(most - tokens.input);
+                }
+                _ => {}
+            }
+        }
+        tokens
+    }
+
+    /// When all limits agree; unknown if that depends on who is in flight.
+    #[inline]
+    pub(super) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
+        if self.is_busy() {
+            return UNKNOWN;
+        }
+        let ready = self.meters.iter().map(|meter| meter.ready_at(now, tokens)).max();
+        ready.unwrap_or(now)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.numbers.concurrency.is_some_and(|most| self.in_flight >= most)
+    }
+
+    /// Which limit makes a request wait longest.
+    pub(super) fn refused_by(&self, now: Timestamp, tokens: Tokens) -> LimitKind {
+        if self.is_busy() {
+            return LimitKind::Concurrency;
+        }
+        let slowest = self.meters.iter().max_by_key(|meter| meter.ready_at(now, tokens));
+        slowest.map_or(LimitKind::Requests, |meter| meter.kind)
+    }
+
+    pub(super) fn take(&mut self, now: Timestamp, tokens: Tokens) {
+        for meter in &mut self.meters {
+            meter.take(now, tokens);
+        }
+        self.in_flight += 1;
+        self.reserved.input = self.reserved.input.saturating_add(tokens.input);
+        self.reserved.output = self.reserved.output.saturating_add(tokens.output);
+    }
+
+    /// A request has ended: it is not in flight any more.
+    fn land(&mut self, estimate: Tokens) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.reserved.input = self.reserved.input.saturating_sub(estimate.input);
+        self.reserved.output = self.reserved.output.saturating_sub(estimate.output);
+    }
+
+    /// A request has ended as if it had never been.
+    pub(super) fn cancel(&mut self, now: Timestamp, estimate: Tokens) {
+        for meter in &mut self.meters {
+            meter.give_back(now, meter.kind.cost(estimate));
+        }
+        self.land(estimate);
+    }
+
+    /// A request has ended, and took `actual` instead of what was estimated; says whether some is
+    /// owed now.
+    pub(super) fn settle(&mut self, now: Timestamp, estimate: Tokens, actual: Tokens) -> bool {
+        let mut owes = false;
+        for meter in &mut self.meters {
+            let (estimated, used) = (meter.kind.cost(estimate), meter.kind.cost(actual));
+            if used < estimated {
+                meter.give_back(now, estimated - used);
+            } else if used > estimated {
+                meter.take_count(now, used - estimated);
+                owes = true;
+            }
+        }
+        self.land(estimate);
+        owes
+    }
+
+    /// Records tokens that no permit was acquired for.
+    pub(super) fn consume(&mut self, now: Timestamp, tokens: Tokens) {
+        for meter in self.meters.iter_mut().filter(|meter| meter.kind.counts_tokens()) {
+            meter.take(now, tokens);
+        }
+    }
+
+    /// Learns from what a server says. What it says is only ever made stricter by what the user said.
+    pub(super) fn observe(&mut self, now: Timestamp, said: &ServerLimits) {
+        let said = [
+            (LimitKind::Requests, said.requests),
+            (LimitKind::Tokens, said.tokens),
+            (LimitKind::Tokens, said.project_tokens),
+            (LimitKind::InputTokens, said.input_tokens),
+            (LimitKind::OutputTokens, said.output_tokens),
+            (LimitKind::RequestsPerDay, said.requests_per_day),
+            (LimitKind::TokensPerDay, said.tokens_per_day),
+        ];
+        for (kind, limit) in said {
+            self.observe_limit(now, kind, limit);
+        }
+    }
+
+    fn observe_limit(&mut self, now: Timestamp, kind: LimitKind, said: ServerLimit) {
+        if said.period.is_some_and(|period| period != kind.period()) {
+            tracing::debug!(limit = %kind, "a limit over another period is ignored");
+            return;
+        }
+        if let Some(Bound::Of(count)) = said.limit {
+            let count = self.numbers.get(kind).map_or(count, |own| own.min(count));
+            self.learn(now, kind, count);
+        }
+        let Some(remaining) = said.remaining else { return };
+        let meter = self.meters.iter_mut().find(|meter| meter.kind == kind);
+        if let Some(meter) = meter {
+            // Other clients of the account show as less remaining. More is no reason to believe it:
+            // the server may not have seen yet what is on its way.
+            let left = meter.most().saturating_sub(meter.used(now));
+            meter.take_count(now, left.saturating_sub(remaining));
+        }
+    }
+
+    fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) {
+        let known = self.meters.iter().position(|meter| meter.kind == kind);
+        if known.is_some_and(|at| self.meters[at].count() == count) {
+            return;
+        }
+        match (self.renewed(kind, count, now), known) {
+            (Ok(meter), Some(at)) => self.meters[at] = meter,
+            (Ok(meter), None) => self.meters.push(meter),
+            (Err(error), _) => {
+                tracing::debug!(limit = %kind, %error, "a limit can't be kept");
+                return;
+            }
+        }
+        tracing::info!(limit = %kind, count, "limit learned");
+    }
+
+    /// How much of its limits is left, of 65,535: the least of all.
+    pub(super) fn headroom(&self, now: Timestamp) -> u64 {
+        self.meters.iter().map(|meter| meter.headroom(now)).min().unwrap_or(u64::from(u16::MAX))
+    }
+
+    pub(super) fn usage(&self, now: Timestamp) -> Usage {
+        let limits = self.meters.iter().map(|meter| {
+            let used = meter.used(now);
+            LimitUsage {
+                kind: meter.kind,
+                used,
+                limit: meter.most(),
+                remaining: meter.most().saturating_sub(used),
+                reset_after: meter.full_at(now) - now,
+            }
+        });
+        Usage {
+            limits: limits.collect(),
+            in_flight: self.in_flight,
+            max_in_flight: self.numbers.concurrency,
+            paused_for: None,
+            waiting: 0,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The rule of all LLM limits: which key can serve a request, and when the first one can.
+//!
+//! A [`Limiter`](super::Limiter) is the case of one key. Rule and core know nothing of secrets:
+//! a key is a number here.
+
+use super::account::Account;
+use super::meter::LimitKind;
+use super::{Tokens, Usage};
+use crate::bucket::core::Rule;
+use crate::{CarryOver, Quota, Rejection, Timestamp};
+
+/// Of more keys than this that could serve at once, the best of so many is taken, beginning after the
+/// one that was taken last: nearly as good as the best of all (Mitzenmacher: "The power of two
+/// choices in randomized load balancing", 2001), at a price that does not grow.
+const LOOKED_AT: usize = 8;
+
+/// The keys and their accounts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys {
+    pub(super) accounts: Vec<Account>,
+    pub(super) keys: Vec<Key>,
+    /// Where the next choice begins.
+    next: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) account: usize,
+    /// Taken out of use, for good or until it is put back.
+    pub(super) out: bool,
+    /// The server said to wait until then.
+    pub(super) paused_until: Timestamp,
+}
+
+/// The rule has nothing of its own: limits are learned, so they are state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice;
+
+impl Key {
+    pub(super) fn new(account: usize) -> Self {
+        Self { account, out: false, paused_until: Timestamp::ZERO }
+    }
+}
+
+impl Keys {
+    pub(super) fn one(account: Account, key: Key) -> Self {
+        Self { accounts: vec![account], keys: vec![key], next: 0 }
+    }
+
+    /// As many tokens as can be had at once from the key that can give most.
+    pub(super) fn clamped(&self, tokens: Tokens) -> Tokens {
+        let each = self.usable().filter_map(|(_, key)| Some(self.account(key)?.clamped(tokens)));
+        each.max_by_key(|tokens| tokens.total()).unwrap_or(tokens)
+    }
+
+    /// Leaves a key alone until then; says until when it is left alone.
+    pub(super) fn pause(&mut self, key: u32, until: Timestamp) -> Timestamp {
+        let Some(key) = self.keys.get_mut(key as usize) else { return Timestamp::ZERO };
+        key.paused_until = key.paused_until.max(until);
+        key.paused_until
+    }
+
+    pub(super) fn usage(&self, key: u32, now: Timestamp, waiting: usize) -> Usage {
+        let key = self.keys.get(key as usize);
+        let usage = key.and_then(|key| Some(self.account(key)?.usage(now))).unwrap_or_default();
+        let paused_for = key.map(|key| key.paused_until - now).filter(|pause| !pause.is_zero());
+        Usage { paused_for, waiting, ..usage }
+    }
+
+    fn account(&self, key: &Key) -> Option<&Account> {
+        self.accounts.get(key.account)
+    }
+
+    pub(super) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
+        let account = self.keys.get(key as usize)?.account;
+        self.accounts.get_mut(account)
+    }
+
+    /// Keys in use.
+    pub(super) fn usable(&self) -> impl Iterator<Item = (usize, &Key)> {
+        self.keys.iter().enumerate().filter(|(_, key)| !key.out)
+    }
+
+    fn ready_at(&self, key: &Key, now: Timestamp, tokens: Tokens) -> Timestamp {
+        let Some(account) = self.account(key) else { return Timestamp::MAX };
+        if account.never(tokens).is_some() {
+            return Timestamp::MAX;
+        }
+        account.ready_at(now, tokens).max(key.paused_until)
+    }
+
+    /// Of the keys that can serve now, one with much room left.
+    fn choose(&self, now: Timestamp, tokens: Tokens) -> Option<usize> {
+        if let [key] = &*self.keys {
+            return (!key.out && self.ready_at(key, now, tokens) <= now).then_some(0);
+        }
+        let (before, after) = self.keys.split_at_checked(self.next)?;
+        let in_turn = after.iter().chain(before).zip((self.next..self.keys.len()).chain(0..));
+        let ready = in_turn
+            .filter(|(key, _)| !key.out && self.ready_at(key, now, tokens) <= now)
+            .take(LOOKED_AT);
+        // Of equals the first: the one that has rested longest.
+        let headroom = |key: &Key| self.account(key).map_or(0, |account| account.headroom(now));
+        let mut best: Option<(u64, usize)> = None;
+        for (key, at) in ready {
+            let room = headroom(key);
+            if best.is_none_or(|(most, _)| room > most) {
+                best = Some((room, at));
+            }
+        }
+        best.map(|(_, at)| at)
+    }
+
+    /// The key that can serve first.
+    pub(super) fn first(&self, now: Timestamp, tokens: Tokens) -> Option<usize> {
+        let ready = |(_, key): &(usize, &Key)| self.ready_at(key, now, tokens);
+        self.usable().min_by_key(ready).map(|(at, _)| at)
+    }
+
+    fn take_from(&mut self, at: usize, now: Timestamp, tokens: Tokens) -> u32 {
+        self.next = if at + 1 < self.keys.len() { at + 1 } else { 0 };
+        let key = u32::try_from(at).unwrap_or(u32::MAX);
+        if let Some(account) = self.account_of(key) {
+            account.take(now, tokens);
+        }
+        key
+    }
+}
+
+impl Rule for Choice {
+    type State = Keys;
+    type Ask = Tokens;
+
+    const CUMULATIVE: bool = false;
+
+    fn permits(_: Tokens) -> u64 {
+        1
+    }
+
+    fn ask(permits: u64) -> Tokens {
+        permits.into()
+    }
+
+    /// If it can't pass by any key; the reason of the one that comes nearest.
+    fn never(&self, keys: &Keys, _: Timestamp, tokens: Tokens) -> Option<Rejection> {
+        let mut nearest: Option<(u64, Rejection)> = None;
+        for (_, key) in keys.usable() {
+            let never = keys.account(key).and_then(|account| account.never(tokens))?;
+            let Rejection::ExceedsBurst { burst, .. } = never else { return Some(never) };
+            if nearest.is_none_or(|(most, _)| burst > most) {
+                nearest = Some((burst, never));
+            }
+        }
+        // Without a key in use, nothing passes until one is added.
+        nearest.map(|(_, never)| never)
+    }
+
+    fn ready_at(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> Timestamp {
+        let mut first = crate::bucket::core::UNKNOWN;
+        for (_, key) in keys.usable() {
+            first = first.min(keys.ready_at(key, now, tokens));
+            if first <= now {
+                return now;
+            }
+        }
+        first
+    }
+
+    fn try_take(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens) -> Option<u32> {
+        let at = keys.choose(now, tokens)?;
+        Some(keys.take_from(at, now, tokens))
+    }
+
+    fn take(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens) -> u32 {
+        let at = keys.choose(now, tokens).or_else(|| keys.first(now, tokens));
+        at.map_or(u32::MAX, |at| keys.take_from(at, now, tokens))
+    }
+
+    fn give_back(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, by: u32) {
+        if let Some(account) = keys.account_of(by) {
+            account.cancel(now, tokens);
+        }
+    }
+
+    fn refused_by(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> usize {
+        let first = keys.first(now, tokens).and_then(|at| keys.keys.get(at));
+        let kind = first.map_or(LimitKind::Concurrency, |key| match keys.account(key) {
+            Some(account) if key.paused_until <= account.ready_at(now, tokens) => {
+                account.refused_by(now, tokens)
+            }
+            _ => LimitKind::ServerWait,
+        });
+        kind as usize
+    }
+
+    fn start(&self, _: Timestamp, _: u128) -> Keys {
+        Keys::default()
+    }
+
+    fn used(&self, _: &Keys, _: Timestamp) -> u128 {
+        0
+    }
+
+    fn limit(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn full_at(&self, _: &Keys, now: Timestamp) -> Timestamp {
+        now
+    }
+
+    fn quota(&self) -> Quota {
+        Quota::unlimited()
+    }
+
+    fn carry_over(&self, _: &Self, keys: &Keys, _: Timestamp, _: CarryOver) -> Keys {
+        keys.clone()
+    }
+}

@@ -1,0 +1,269 @@
+//! Keys, their limits and those who wait for them, under one lock: what a limiter and a pool share.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::choice::{Choice, Keys};
+use super::{Error, Tokens};
+use crate::bucket::core::{Core, Edited, Joined, Progress, UNKNOWN};
+use crate::bucket::gate::Settings;
+use crate::sync::Mutex;
+use crate::wait::queue::Wakers;
+use crate::wait::{Ticket, WaitQueue};
+use crate::{Clock, Timestamp, WaitError};
+
+/// What becomes of a permit that is dropped without being settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDrop {
+    /// The estimate counts as used. The safe choice: the server may have counted the request.
+    #[default]
+    Keep,
+    /// Everything is given back. **Mind that requests that fail are then free**: a client whose
+    /// requests all time out after the server has counted them sends without limit.
+    Refund,
+}
+
+/// The inside of a limiter or a pool.
+#[derive(Debug)]
+pub struct Engine<C> {
+    clock: C,
+    core: Mutex<Core<Choice>>,
+    pub(super) settings: Settings,
+    pub(super) options: Options,
+}
+
+/// What a limiter or a pool was built with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) on_drop: OnDrop,
+    pub(super) clamp: bool,
+    pub(super) max_server_wait: Duration,
+    pub(super) max_waiters: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            on_drop: OnDrop::default(),
+            clamp: false,
+            max_server_wait: Duration::from_secs(120),
+            max_waiters: usize::MAX,
+        }
+    }
+}
+
+impl<C: Clock> Engine<C> {
+    pub(super) fn new(
+        clock: C,
+        keys: Keys,
+        now: Timestamp,
+        settings: Settings,
+        options: Options,
+    ) -> Self {
+        let core = Mutex::new(Core::new(Choice, keys, now, options.max_waiters));
+        Self { clock, core, settings, options }
+    }
+
+    pub(super) fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    pub(super) fn with_core<R>(
+        &self,
+        act: impl FnOnce(&mut Core<Choice>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        // Dropped after the lock is free.
+        let mut wakers = Wakers::default();
+        let mut core = self.core.lock();
+        let result = act(&mut core, now, &mut wakers);
+        drop(core);
+        drop(wakers);
+        result
+    }
+
+    /// Looks at the keys, or changes them in any way.
+    pub(super) fn edit<R>(&self, act: impl FnOnce(&mut Keys, Timestamp) -> R) -> R {
+        self.with_core(|core, now, wakers| {
+            core.edit(now, wakers, |keys, now| (act(keys, now), Edited::Changed))
+        })
+    }
+
+    /// Takes what `tokens` need, and says of which key and how many.
+    #[inline]
+    pub(super) fn try_acquire(&self, tokens: Tokens) -> Result<(u32, Tokens), Error> {
+        let now = self.clock.now();
+        if let Some(key) = self.core.lock().allow_if_idle(now, tokens) {
+            return Ok((key, tokens));
+        }
+        self.acquire_slowly(tokens)
+    }
+
+    #[cold]
+    fn acquire_slowly(&self, tokens: Tokens) -> Result<(u32, Tokens), Error> {
+        let answer = self.with_core(|core, now, wakers| {
+            let tokens = self.admit(&core.state, now, tokens)?;
+            Ok((core.try_acquire(now, tokens, wakers)?.by, tokens))
+        });
+        if let Err(error) = &answer {
+            self.log(error);
+        }
+        answer
+    }
+
+    /// The tokens to ask for, if there is sense in asking.
+    fn admit(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> Result<Tokens, Error> {
+        let pause = keys.usable().map(|(_, key)| key.paused_until - now).min();
+        let Some(pause) = pause else { return Err(Error::NoKeys) };
+        if pause > self.options.max_server_wait {
+            return Err(Error::ServerWait { retry_after: pause });
+        }
+        Ok(if self.options.clamp { keys.clamped(tokens) } else { tokens })
+    }
+
+    pub(super) fn log(&self, error: &Error) {
+        tracing::debug!(limiter = self.settings.name, %error, "refused");
+    }
+
+    /// What a wait's error means here: a server's wait that is too long ends waits, too.
+    pub(super) fn explain(&self, error: WaitError) -> Error {
+        let error = match error {
+            WaitError::Timeout { .. } => self.with_core(|core, now, _| {
+                let admitted = self.admit(&core.state, now, Tokens::default());
+                admitted.err().unwrap_or(error.into())
+            }),
+            other => other.into(),
+        };
+        self.log(&error);
+        error
+    }
+
+    /// Ends all waits that a server's wait makes too long.
+    pub(super) fn end_hopeless_waits(&self) {
+        self.with_core(|core, now, wakers| {
+            if let Err(Error::ServerWait { retry_after }) =
+                self.admit(&core.state, now, Tokens::default())
+            {
+                core.fail_all(WaitError::Timeout { retry_after }, wakers);
+            }
+        });
+    }
+
+    /// A request has ended.
+    pub(super) fn settle(&self, key: u32, estimate: Tokens, actual: Tokens) {
+        let act = |keys: &mut Keys, now| {
+            let account = keys.account_of(key);
+            let owes = account.is_some_and(|account| account.settle(now, estimate, actual));
+            ((), if owes { Edited::Changed } else { Edited::GaveBack })
+        };
+        if actual.input <= estimate.input && actual.output <= estimate.output {
+            // To give back, nobody needs to know the time.
+            let mut wakers = Wakers::default();
+            let mut core = self.core.lock();
+            core.edit(Timestamp::ZERO, &mut wakers, act);
+            drop(core);
+            drop(wakers);
+        } else {
+            self.with_core(|core, now, wakers| core.edit(now, wakers, act));
+        }
+    }
+
+    /// A request has not been made.
+    pub(super) fn cancel(&self, key: u32, estimate: Tokens) {
+        self.with_core(|core, now, wakers| core.refund(now, estimate, key, wakers));
+    }
+}
+
+/// An engine, borrowed or shared.
+#[derive(Debug)]
+pub(super) enum Handle<'a, C> {
+    Borrowed(&'a Engine<C>),
+    Shared(Arc<Engine<C>>),
+}
+
+impl<C> Deref for Handle<'_, C> {
+    type Target = Engine<C>;
+
+    #[inline]
+    fn deref(&self) -> &Engine<C> {
+        match self {
+            Self::Borrowed(engine) => engine,
+            Self::Shared(engine) => engine,
+        }
+    }
+}
+
+impl<C> Clone for Handle<'_, C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Borrowed(engine) => Self::Borrowed(engine),
+            Self::Shared(engine) => Self::Shared(Arc::clone(engine)),
+        }
+    }
+}
+
+/// One request that waits: the queue as it sees it, in which every ask is for its tokens.
+#[derive(Debug)]
+pub struct Request<'a, C> {
+    pub(super) engine: Handle<'a, C>,
+    pub(super) tokens: Tokens,
+}
+
+impl<'a, C: Clock> Request<'a, C> {
+    pub(super) fn new(engine: Handle<'a, C>, tokens: Tokens) -> Result<Self, Error> {
+        let admitted = engine.with_core(|core, now, _| engine.admit(&core.state, now, tokens));
+        match admitted {
+            Ok(tokens) => Ok(Self { engine, tokens }),
+            Err(error) => {
+                engine.log(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<C: Clock> WaitQueue for Request<'_, C> {
+    fn now(&self) -> Timestamp {
+        self.engine.clock.now()
+    }
+
+    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
+        self.engine.clock.wake_at(deadline, waker)
+    }
+
+    fn jitter(&self) -> Duration {
+        self.engine.settings.jitter.draw()
+    }
+
+    fn join(
+        &self,
+        _: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        let tokens = self.tokens;
+        self.engine.with_core(|core, now, wakers| core.join(now, tokens, deadline, waker, wakers))
+    }
+
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
+        self.engine.with_core(|core, now, wakers| core.poll(now, ticket, waker, wakers))
+    }
+
+    fn due(&self, ticket: Ticket) -> Timestamp {
+        self.engine.with_core(|core, now, wakers| core.due(now, ticket, wakers)).min(UNKNOWN)
+    }
+
+    fn is_granted(&self, ticket: Ticket) -> bool {
+        self.engine.with_core(|core, now, wakers| core.is_granted(now, ticket, wakers))
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        self.engine.with_core(|core, now, wakers| core.leave(now, ticket, wakers));
+    }
+
+    /// Not called: a permit gives back what it was granted, by its key.
+    fn refund(&self, _: u64) {}
+}

@@ -1,0 +1,479 @@
+//! The limits of one API key.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::account::{Account, Numbers};
+use super::choice::{Key, Keys};
+use super::engine::{Engine, Handle, OnDrop, Options, Request};
+use super::headers::ServerLimits;
+use super::meter::{Burst, LimitKind};
+use super::{Error, OwnedPermit, Permit, Tokens, Usage};
+use crate::bucket::gate::Settings;
+use crate::wait::{AcquireFuture, Held, Timer, blocking};
+use crate::{CancelToken, Clock, Jitter, MonotonicClock, QuotaError, Timestamp, WaitError};
+
+/// The limits of one API key, taken together: requests and tokens per minute and day, and requests
+/// at the same time. A request takes from all of them, or from none.
+///
+/// Acquire an estimate before the request, [`settle`](Permit::settle) the permit with what the
+/// response says was used, and [`observe`](Self::observe) its headers: they teach the limiter the
+/// server's limits, and what other clients of the account use.
+///
+/// **Mind the first minute.** By default a limit's burst is all of a minute's, as providers
+/// describe theirs, so up to twice the limit can pass in the first minute. For a server that counts
+/// strictly, build with [`Burst::Strict`].
+///
+/// ```
+/// use tollgate::llm::Limiter;
+///
+/// let model = Limiter::builder().requests_per_minute(500).tokens_per_minute(200_000).build()?;
+/// let permit = model.try_acquire(1_500)?;
+/// // ... the request: its response says that 900 tokens were used ...
+/// permit.settle(900);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Limiter<C: Clock = MonotonicClock> {
+    engine: Arc<Engine<C>>,
+}
+
+impl Limiter {
+    /// Options of a limiter. Without any, it has no limits until it [observes](Self::observe) some.
+    pub fn builder() -> Builder {
+        Builder {
+            clock: MonotonicClock::new(),
+            numbers: Numbers::default(),
+            burst: Burst::default(),
+            settings: Settings::default(),
+            options: Options::default(),
+        }
+    }
+}
+
+impl<C: Clock> Limiter<C> {
+    fn borrowed(&self) -> Handle<'_, C> {
+        Handle::Borrowed(&self.engine)
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &C {
+        self.engine.clock()
+    }
+
+    /// Takes a request and its estimated tokens now, or says which limit refused and when all of them
+    /// will agree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`], or [`Error::Never`] for an estimate larger than a limit.
+    ///
+    /// ```
+    /// use tollgate::llm::{Error, LimitKind, Limiter};
+    /// let model = Limiter::builder().requests_per_minute(60).tokens_per_minute(600).build()?;
+    /// model.try_acquire(600)?.settle(600);
+    /// let Err(Error::Denied { limit, .. }) = model.try_acquire(10) else { panic!() };
+    /// assert_eq!(limit, LimitKind::Tokens);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
+        let (key, tokens) = self.engine.try_acquire(estimate.into())?;
+        Ok(Permit::new(self.borrowed(), key, tokens))
+    }
+
+    /// Whether a request without tokens may go out now; takes it. It is over at once.
+    pub fn allow(&self) -> bool {
+        self.try_acquire(0).map(|permit| permit.settle(0)).is_ok()
+    }
+
+    /// Blocks until a request with so many tokens may go out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Never`], [`Error::ServerWait`], [`Error::QueueFull`] or [`Error::Closed`].
+    pub fn wait(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
+        self.wait_until(estimate.into(), Timestamp::MAX, None)
+    }
+
+    /// Blocks for at most `timeout`; what would take longer fails at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::Timeout`].
+    pub fn wait_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> Result<Permit<'_, C>, Error> {
+        self.wait_until(estimate.into(), self.clock().now() + timeout, None)
+    }
+
+    /// Blocks until it may go out, or `cancel` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::Cancelled`].
+    pub fn wait_cancellable(
+        &self,
+        estimate: impl Into<Tokens>,
+        cancel: &CancelToken,
+    ) -> Result<Permit<'_, C>, Error> {
+        self.wait_until(estimate.into(), Timestamp::MAX, Some(cancel))
+    }
+
+    fn wait_until(
+        &self,
+        tokens: Tokens,
+        deadline: Timestamp,
+        cancel: Option<&CancelToken>,
+    ) -> Result<Permit<'_, C>, Error> {
+        let request = Request::new(self.borrowed(), tokens)?;
+        let granted = blocking::wait(&request, 1, deadline, cancel);
+        let grant = granted.map_err(|error| self.engine.explain(error))?;
+        Ok(Permit::new(self.borrowed(), grant.by, request.tokens))
+    }
+
+    /// Waits on any runtime's `timer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::NoTimer`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    pub async fn acquire_with(
+        &self,
+        estimate: impl Into<Tokens>,
+        timer: &dyn Timer,
+    ) -> Result<Permit<'_, C>, Error> {
+        acquire(self.borrowed(), estimate.into(), Timestamp::MAX, timer).await
+    }
+
+    /// Waits on tokio until a request with so many tokens may go out.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::NoTimer`] outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    ///
+    /// ```
+    /// # use tollgate::llm::Limiter;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = Limiter::builder().tokens_per_minute(200_000).build()?;
+    /// let permit = model.acquire(1_500).await?;
+    /// permit.settle(900);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub async fn acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
+        self.acquire_with(estimate, &crate::TokioTimer).await
+    }
+
+    /// As [`acquire`](Self::acquire), but fails at once if it would take longer than `timeout`,
+    /// counted from the first poll.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and [`Error::Timeout`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[cfg(feature = "tokio")]
+    pub async fn acquire_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> Result<Permit<'_, C>, Error> {
+        let deadline = self.clock().now() + timeout;
+        acquire(self.borrowed(), estimate.into(), deadline, &crate::TokioTimer).await
+    }
+
+    /// [`acquire`](Self::acquire) with a permit that borrows nothing, to be sent to another task.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[cfg(feature = "tokio")]
+    pub async fn acquire_owned(
+        &self,
+        estimate: impl Into<Tokens>,
+    ) -> Result<OwnedPermit<C>, Error> {
+        let engine = Handle::Shared(Arc::clone(&self.engine));
+        acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await
+    }
+
+    /// How long until a request with so many tokens could go out, behind those who wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`]; [`Error::Denied`] if it depends
+    /// on when a request in flight ends.
+    pub fn delay_for(&self, estimate: impl Into<Tokens>) -> Result<Duration, Error> {
+        let request = Request::new(self.borrowed(), estimate.into())?;
+        self.engine.with_core(|core, now, wakers| {
+            let ready = core.check(now, request.tokens, wakers)?;
+            match Error::from(core.denial(ready, request.tokens)) {
+                Error::Denied { retry_after: Some(delay), .. } => Ok(delay),
+                unknown => Err(unknown),
+            }
+        })
+    }
+
+    /// Records tokens that were used without a permit.
+    pub fn consume_tokens(&self, tokens: impl Into<Tokens>) {
+        let tokens = tokens.into();
+        self.engine.edit(|keys, now| {
+            if let Some(account) = keys.account_of(0) {
+                account.consume(now, tokens);
+            }
+        });
+    }
+
+    /// A look at all limits. Takes nothing.
+    ///
+    /// ```
+    /// use tollgate::llm::{LimitKind, Limiter};
+    /// let model = Limiter::builder().requests_per_minute(500).build()?;
+    /// model.try_acquire(1_500)?.settle(900);
+    /// let requests = model.usage().of(LimitKind::Requests).expect("limited");
+    /// assert_eq!((requests.used, requests.remaining), (1, 499));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn usage(&self) -> Usage {
+        self.engine.usage(0)
+    }
+
+    /// Changes the limits; what was used stays used, and those who wait are re-timed. A limit that
+    /// is not among them is lifted.
+    ///
+    /// # Errors
+    ///
+    /// When a limit can't be kept; then nothing changes.
+    ///
+    /// ```
+    /// use tollgate::llm::{LimitKind, Limiter};
+    /// let model = Limiter::builder().requests_per_minute(10).build()?;
+    /// model.allow();
+    /// model.set_limits([(LimitKind::Requests, 500), (LimitKind::Tokens, 100_000)])?;
+    /// assert_eq!(model.usage().of(LimitKind::Requests).expect("limited").remaining, 499);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn set_limits(
+        &self,
+        limits: impl IntoIterator<Item = (LimitKind, u64)>,
+    ) -> Result<(), QuotaError> {
+        let mut numbers = Numbers::default();
+        for (kind, count) in limits {
+            numbers.set(kind, count);
+        }
+        self.engine.edit(|keys, now| match keys.account_of(0) {
+            Some(account) => account.set_numbers(numbers, now),
+            None => Ok(()),
+        })
+    }
+
+    /// Learns from the headers of a response: limits, what remains of them, and how long to wait.
+    ///
+    /// A limit that was built in is never raised by what a server says, only lowered; one that was
+    /// not follows the server. Less remaining than is known here means that others use the account,
+    /// and counts; more does not. [`ServerLimits`] says which headers are read, and
+    /// what becomes of wrong ones.
+    ///
+    /// ```
+    /// use tollgate::llm::{LimitKind, Limiter};
+    /// let model = Limiter::builder().build()?;
+    /// model.observe([
+    ///     ("x-ratelimit-limit-tokens", "150000"),
+    ///     ("x-ratelimit-remaining-tokens", "149000"),
+    /// ]);
+    /// let tokens = model.usage().of(LimitKind::Tokens).expect("learned");
+    /// assert_eq!((tokens.limit, tokens.remaining), (150_000, 149_000));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn observe<N, V>(&self, headers: impl IntoIterator<Item = (N, V)>)
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        self.observe_limits(&ServerLimits::from_headers(headers, SystemTime::now()));
+    }
+
+    /// As [`observe`](Self::observe), with headers that were read already.
+    pub fn observe_limits(&self, said: &ServerLimits) {
+        self.engine.observe(0, said);
+    }
+
+    /// Refuses everybody from now on, and wakes those who wait.
+    pub fn close(&self) {
+        self.engine.with_core(|core, now, wakers| core.close(now, wakers));
+    }
+}
+
+/// Waits for a permit.
+pub(super) async fn acquire<'a, C: Clock>(
+    engine: Handle<'a, C>,
+    tokens: Tokens,
+    deadline: Timestamp,
+    timer: &dyn Timer,
+) -> Result<Permit<'a, C>, Error> {
+    let request = Request::new(engine.clone(), tokens)?;
+    let tokens = request.tokens;
+    let granted: Result<_, WaitError> = AcquireFuture::new(Held(request), 1, deadline, timer).await;
+    match granted {
+        Ok(grant) => Ok(Permit::new(engine, grant.by, tokens)),
+        Err(error) => Err(engine.explain(error)),
+    }
+}
+
+/// Options of a [`Limiter`]. In all limits, 0 means unlimited, as configurations say it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::llm::{Burst, Limiter, OnDrop};
+///
+/// let model = Limiter::builder()
+///     .requests_per_minute(500)
+///     .tokens_per_minute(200_000)
+///     .tokens_per_day(10_000_000)
+///     .max_concurrent(32)
+///     .burst(Burst::Percent(10))
+///     .on_drop(OnDrop::Keep)
+///     .max_server_wait(Duration::from_secs(60))
+///     .build()?;
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is built before `build`"]
+pub struct Builder<C = MonotonicClock> {
+    clock: C,
+    numbers: Numbers,
+    burst: Burst,
+    settings: Settings,
+    options: Options,
+}
+
+impl<C: Clock> Builder<C> {
+    /// The clock to read; default: the kernel's.
+    pub fn clock<D: Clock>(self, clock: D) -> Builder<D> {
+        let Self { numbers, burst, settings, options, .. } = self;
+        Builder { clock, numbers, burst, settings, options }
+    }
+
+    fn limit(mut self, kind: LimitKind, count: u64) -> Self {
+        self.numbers.set(kind, count);
+        self
+    }
+
+    /// Requests per minute (RPM).
+    pub fn requests_per_minute(self, requests: u64) -> Self {
+        self.limit(LimitKind::Requests, requests)
+    }
+
+    /// Tokens per minute (TPM), input and output together.
+    pub fn tokens_per_minute(self, tokens: u64) -> Self {
+        self.limit(LimitKind::Tokens, tokens)
+    }
+
+    /// Input tokens per minute (ITPM).
+    pub fn input_tokens_per_minute(self, tokens: u64) -> Self {
+        self.limit(LimitKind::InputTokens, tokens)
+    }
+
+    /// Output tokens per minute (OTPM).
+    pub fn output_tokens_per_minute(self, tokens: u64) -> Self {
+        self.limit(LimitKind::OutputTokens, tokens)
+    }
+
+    /// Requests per day (RPD).
+    pub fn requests_per_day(self, requests: u64) -> Self {
+        self.limit(LimitKind::RequestsPerDay, requests)
+    }
+
+    /// Tokens per day (TPD).
+    pub fn tokens_per_day(self, tokens: u64) -> Self {
+        self.limit(LimitKind::TokensPerDay, tokens)
+    }
+
+    /// Requests at the same time.
+    pub fn max_concurrent(self, requests: u64) -> Self {
+        self.limit(LimitKind::Concurrency, requests)
+    }
+
+    /// How much of a limit may come at once; default: all of it.
+    pub fn burst(mut self, burst: Burst) -> Self {
+        self.burst = burst;
+        self
+    }
+
+    /// Lowers an estimate that is larger than a limit to that limit, instead of refusing it for ever:
+    /// for estimates that are guesses. What it takes more is owed when it is settled.
+    ///
+    /// ```
+    /// use tollgate::llm::{Limiter, Tokens};
+    /// let model = Limiter::builder().tokens_per_minute(1_000).clamp_estimates().build()?;
+    /// let permit = model.try_acquire(Tokens::new(600, 4_096))?;
+    /// assert_eq!(permit.estimate(), Tokens::new(600, 400));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clamp_estimates(mut self) -> Self {
+        self.options.clamp = true;
+        self
+    }
+
+    /// What becomes of a permit that is dropped without being settled; default:
+    /// [`OnDrop::Keep`].
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.options.on_drop = on_drop;
+        self
+    }
+
+    /// The longest that anybody waits because a server said so; default: 120 s. Beyond it, requests
+    /// fail at once with [`Error::ServerWait`].
+    pub fn max_server_wait(mut self, wait: Duration) -> Self {
+        self.options.max_server_wait = wait;
+        self
+    }
+
+    /// How many may wait at once; default: no bound.
+    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
+        self.options.max_waiters = max_waiters;
+        self
+    }
+
+    /// A random extra delay for those who wait.
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.settings.jitter = jitter;
+        self
+    }
+
+    /// The name under which tracing events appear.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Builds the limiter.
+    ///
+    /// # Errors
+    ///
+    /// When a limit can't be kept.
+    pub fn build(self) -> Result<Limiter<C>, QuotaError> {
+        let now = self.clock.now();
+        let account = Account::new(self.numbers, self.burst, now)?;
+        let keys = Keys::one(account, Key::new(0));
+        let engine = Engine::new(self.clock, keys, now, self.settings, self.options);
+        Ok(Limiter { engine: Arc::new(engine) })
+    }
+}

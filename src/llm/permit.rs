@@ -1,0 +1,88 @@
+//! Leave for one request to go out.
+
+use super::Tokens;
+use super::engine::{Handle, OnDrop};
+use super::headers::ServerLimits;
+use crate::{Clock, MonotonicClock};
+
+/// Leave for one request to go out, with so many tokens estimated.
+///
+/// [`settle`](Self::settle) it with what the response says was used, or [`cancel`](Self::cancel) it if the
+/// request was never made. Dropped without either, it does what the builder's
+/// [`on_drop`](super::Builder::on_drop) says: by default the estimate counts as used. In any case the
+/// request is no longer in flight.
+///
+/// ```
+/// use tollgate::llm::{LimitKind, Limiter, Tokens};
+///
+/// let limiter = Limiter::builder().tokens_per_minute(10_000).build()?;
+/// let permit = limiter.try_acquire(Tokens::new(1_000, 500))?;
+/// // ... the request ...
+/// permit.settle(Tokens::new(1_000, 120));
+/// assert_eq!(limiter.usage().of(LimitKind::Tokens).map(|tokens| tokens.used), Some(1_120));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a permit that is dropped counts as used in full, unless built otherwise"]
+pub struct Permit<'a, C: Clock = MonotonicClock> {
+    engine: Handle<'a, C>,
+    key: u32,
+    estimate: Tokens,
+    ended: bool,
+}
+
+/// A [`Permit`] that borrows nothing.
+pub type OwnedPermit<C = MonotonicClock> = Permit<'static, C>;
+
+impl<'a, C: Clock> Permit<'a, C> {
+    #[inline]
+    pub(super) fn new(engine: Handle<'a, C>, key: u32, estimate: Tokens) -> Self {
+        Self { engine, key, estimate, ended: false }
+    }
+
+    /// The tokens that were acquired: the estimate, unless it was clamped.
+    #[must_use]
+    pub fn estimate(&self) -> Tokens {
+        self.estimate
+    }
+
+    pub(super) fn key(&self) -> u32 {
+        self.key
+    }
+
+    /// The request is over and took `actual` tokens: the difference is given back, or owed.
+    #[inline]
+    pub fn settle(mut self, actual: impl Into<Tokens>) {
+        self.ended = true;
+        self.engine.settle(self.key, self.estimate, actual.into());
+    }
+
+    /// The request was not made: everything is given back, the request itself too.
+    pub fn cancel(mut self) {
+        self.ended = true;
+        self.engine.cancel(self.key, self.estimate);
+    }
+
+    /// Learns from the headers of the response; see [`Limiter::observe`](super::Limiter::observe).
+    pub fn observe<N, V>(&self, headers: impl IntoIterator<Item = (N, V)>)
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let said = ServerLimits::from_headers(headers, std::time::SystemTime::now());
+        self.engine.observe(self.key, &said);
+    }
+}
+
+impl<C: Clock> Drop for Permit<'_, C> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        match self.engine.options.on_drop {
+            OnDrop::Keep => self.engine.settle(self.key, self.estimate, self.estimate),
+            OnDrop::Refund => self.engine.cancel(self.key, self.estimate),
+        }
+    }
+}
