@@ -1,71 +1,51 @@
 //! The limits of one account, and what is in flight under them.
 
 use super::headers::{Bound, ServerLimit, ServerLimits};
-use super::meter::{Burst, LimitKind, Meter};
-use super::{LimitUsage, Tokens, Usage};
+use super::meter::{LimitKind, Meter};
+use super::{LimitUsage, Limits, Tokens, Usage};
 use crate::bucket::core::UNKNOWN;
 use crate::{QuotaError, Rejection, Timestamp};
-
-/// The numbers that a user gave: `None` is not limited, or not known yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Numbers {
-    counts: [Option<u64>; LimitKind::METERED.len()],
-    pub(super) concurrency: Option<u64>,
-}
-
-impl Numbers {
-    /// 0 means unlimited.
-    pub(super) fn set(&mut self, kind: LimitKind, count: u64) {
-        let count = (count > 0).then_some(count);
-        match LimitKind::METERED.iter().position(|metered| *metered == kind) {
-            Some(at) => self.counts[at] = count,
-            None => self.concurrency = count,
-        }
-    }
-
-    fn get(&self, kind: LimitKind) -> Option<u64> {
-        LimitKind::METERED.iter().zip(self.counts).find(|(metered, _)| **metered == kind)?.1
-    }
-}
 
 /// One account: its limits, and who uses them now.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     meters: Vec<Meter>,
-    numbers: Numbers,
-    burst: Burst,
+    limits: Limits,
     in_flight: u64,
     /// The estimates of all requests in flight.
     reserved: Tokens,
 }
 
 impl Account {
-    pub(super) fn new(numbers: Numbers, burst: Burst, now: Timestamp) -> Result<Self, QuotaError> {
+    pub(super) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
         let mut account =
-            Self { meters: Vec::new(), numbers, burst, in_flight: 0, reserved: Tokens::default() };
-        account.set_numbers(numbers, now)?;
+            Self { meters: Vec::new(), limits, in_flight: 0, reserved: Tokens::default() };
+        account.set_limits(limits, now)?;
         Ok(account)
     }
 
     /// Other limits: what was used stays used. A limit that is new starts with what is in flight.
-    pub(super) fn set_numbers(
-        &mut self,
-        numbers: Numbers,
-        now: Timestamp,
-    ) -> Result<(), QuotaError> {
+    pub(super) fn set_limits(&mut self, limits: Limits, now: Timestamp) -> Result<(), QuotaError> {
+        let before = std::mem::replace(&mut self.limits, limits);
         let mut meters = Vec::new();
         for kind in LimitKind::METERED {
-            if let Some(count) = numbers.get(kind) {
-                meters.push(self.renewed(kind, count, now)?);
+            if let Some(count) = limits.get(kind) {
+                match self.renewed(kind, count, now) {
+                    Ok(meter) => meters.push(meter),
+                    Err(error) => {
+                        self.limits = before;
+                        return Err(error);
+                    }
+                }
             }
         }
-        (self.meters, self.numbers) = (meters, numbers);
+        self.meters = meters;
         Ok(())
     }
 
     /// A meter of this kind for another count.
     fn renewed(&self, kind: LimitKind, count: u64, now: Timestamp) -> Result<Meter, QuotaError> {
-        let mut new = Meter::new(kind, count, self.burst, now)?;
+        let mut new = Meter::new(kind, count, self.limits.burst_mode(), now)?;
         if let Some(old) = self.meters.iter().find(|old| old.kind == kind) {
             old.carry_over_to(&mut new, now);
         } else {
@@ -112,7 +92,7 @@ impl Account {
     }
 
     fn is_busy(&self) -> bool {
-        self.numbers.concurrency.is_some_and(|most| self.in_flight >= most)
+        self.limits.get(LimitKind::Concurrency).is_some_and(|most| self.in_flight >= most)
     }
 
     /// Which limit makes a request wait longest.
@@ -194,7 +174,7 @@ impl Account {
             return;
         }
         if let Some(Bound::Of(count)) = said.limit {
-            let count = self.numbers.get(kind).map_or(count, |own| own.min(count));
+            let count = self.limits.get(kind).map_or(count, |own| own.min(count));
             self.learn(now, kind, count);
         }
         let Some(remaining) = said.remaining else { return };
@@ -242,7 +222,7 @@ impl Account {
         Usage {
             limits: limits.collect(),
             in_flight: self.in_flight,
-            max_in_flight: self.numbers.concurrency,
+            max_in_flight: self.limits.get(LimitKind::Concurrency),
             paused_for: None,
             waiting: 0,
         }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::account::{Account, Numbers};
+use super::account::Account;
 use super::choice::{Key, Keys};
 use super::engine::{Engine, Handle, OnDrop, Options, Request};
 use super::headers::ServerLimits;
-use super::meter::{Burst, LimitKind};
-use super::{Error, OwnedPermit, Permit, Tokens, Usage};
+use super::meter::Burst;
+use super::{Error, Limits, OwnedPermit, Permit, Tokens, Usage};
 use crate::bucket::gate::Settings;
 use crate::wait::{AcquireFuture, Held, Timer, blocking};
 use crate::{CancelToken, Clock, Jitter, MonotonicClock, QuotaError, Timestamp, WaitError};
@@ -43,8 +43,7 @@ impl Limiter {
     pub fn builder() -> Builder {
         Builder {
             clock: MonotonicClock::new(),
-            numbers: Numbers::default(),
-            burst: Burst::default(),
+            limits: Limits::default(),
             settings: Settings::default(),
             options: Options::default(),
         }
@@ -256,30 +255,23 @@ impl<C: Clock> Limiter<C> {
     }
 
     /// Changes the limits; what was used stays used, and those who wait are re-timed. A limit that
-    /// is not among them is lifted.
+    /// is not among them is lifted, until the server tells it anew.
     ///
     /// # Errors
     ///
     /// When a limit can't be kept; then nothing changes.
     ///
     /// ```
-    /// use tollgate::llm::{LimitKind, Limiter};
+    /// use tollgate::llm::{LimitKind, Limiter, Limits};
     /// let model = Limiter::builder().requests_per_minute(10).build()?;
     /// model.allow();
-    /// model.set_limits([(LimitKind::Requests, 500), (LimitKind::Tokens, 100_000)])?;
+    /// model.set_limits(Limits::new().requests_per_minute(500))?;
     /// assert_eq!(model.usage().of(LimitKind::Requests).expect("limited").remaining, 499);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn set_limits(
-        &self,
-        limits: impl IntoIterator<Item = (LimitKind, u64)>,
-    ) -> Result<(), QuotaError> {
-        let mut numbers = Numbers::default();
-        for (kind, count) in limits {
-            numbers.set(kind, count);
-        }
+    pub fn set_limits(&self, limits: Limits) -> Result<(), QuotaError> {
         self.engine.edit(|keys, now| match keys.account_of(0) {
-            Some(account) => account.set_numbers(numbers, now),
+            Some(account) => account.set_limits(limits, now),
             None => Ok(()),
         })
     }
@@ -358,8 +350,7 @@ pub(super) async fn acquire<'a, C: Clock>(
 #[must_use = "nothing is built before `build`"]
 pub struct Builder<C = MonotonicClock> {
     clock: C,
-    numbers: Numbers,
-    burst: Burst,
+    limits: Limits,
     settings: Settings,
     options: Options,
 }
@@ -367,54 +358,62 @@ pub struct Builder<C = MonotonicClock> {
 impl<C: Clock> Builder<C> {
     /// The clock to read; default: the kernel's.
     pub fn clock<D: Clock>(self, clock: D) -> Builder<D> {
-        let Self { numbers, burst, settings, options, .. } = self;
-        Builder { clock, numbers, burst, settings, options }
+        let Self { limits, settings, options, .. } = self;
+        Builder { clock, limits, settings, options }
     }
 
-    fn limit(mut self, kind: LimitKind, count: u64) -> Self {
-        self.numbers.set(kind, count);
+    /// All limits at once; those set before are forgotten.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
     /// Requests per minute (RPM).
     pub fn requests_per_minute(self, requests: u64) -> Self {
-        self.limit(LimitKind::Requests, requests)
+        let limits = self.limits.requests_per_minute(requests);
+        self.limits(limits)
     }
 
     /// Tokens per minute (TPM), input and output together.
     pub fn tokens_per_minute(self, tokens: u64) -> Self {
-        self.limit(LimitKind::Tokens, tokens)
+        let limits = self.limits.tokens_per_minute(tokens);
+        self.limits(limits)
     }
 
     /// Input tokens per minute (ITPM).
     pub fn input_tokens_per_minute(self, tokens: u64) -> Self {
-        self.limit(LimitKind::InputTokens, tokens)
+        let limits = self.limits.input_tokens_per_minute(tokens);
+        self.limits(limits)
     }
 
     /// Output tokens per minute (OTPM).
     pub fn output_tokens_per_minute(self, tokens: u64) -> Self {
-        self.limit(LimitKind::OutputTokens, tokens)
+        let limits = self.limits.output_tokens_per_minute(tokens);
+        self.limits(limits)
     }
 
     /// Requests per day (RPD).
     pub fn requests_per_day(self, requests: u64) -> Self {
-        self.limit(LimitKind::RequestsPerDay, requests)
+        let limits = self.limits.requests_per_day(requests);
+        self.limits(limits)
     }
 
     /// Tokens per day (TPD).
     pub fn tokens_per_day(self, tokens: u64) -> Self {
-        self.limit(LimitKind::TokensPerDay, tokens)
+        let limits = self.limits.tokens_per_day(tokens);
+        self.limits(limits)
     }
 
     /// Requests at the same time.
     pub fn max_concurrent(self, requests: u64) -> Self {
-        self.limit(LimitKind::Concurrency, requests)
+        let limits = self.limits.max_concurrent(requests);
+        self.limits(limits)
     }
 
     /// How much of a limit may come at once; default: all of it.
-    pub fn burst(mut self, burst: Burst) -> Self {
-        self.burst = burst;
-        self
+    pub fn burst(self, burst: Burst) -> Self {
+        let limits = self.limits.burst(burst);
+        self.limits(limits)
     }
 
     /// Lowers an estimate that is larger than a limit to that limit, instead of refusing it for ever:
@@ -471,7 +470,7 @@ impl<C: Clock> Builder<C> {
     /// When a limit can't be kept.
     pub fn build(self) -> Result<Limiter<C>, QuotaError> {
         let now = self.clock.now();
-        let account = Account::new(self.numbers, self.burst, now)?;
+        let account = Account::new(self.limits, now)?;
         let keys = Keys::one(account, Key::new(0));
         let engine = Engine::new(self.clock, keys, now, self.settings, self.options);
         Ok(Limiter { engine: Arc::new(engine) })

@@ -1,0 +1,100 @@
+//! The limits of an account as a plain value.
+
+use super::meter::{Burst, LimitKind};
+
+/// The limits of an account. In all of them, 0 means unlimited, as configurations say it.
+///
+/// ```
+/// use tollgate::llm::{Burst, Limits};
+/// let tier_one = Limits::new().requests_per_minute(500).tokens_per_minute(200_000);
+/// let strict = tier_one.burst(Burst::Strict);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    counts: [Option<u64>; LimitKind::METERED.len()],
+    concurrency: Option<u64>,
+    burst: Burst,
+}
+
+impl Limits {
+    /// No limits. Those that a server tells are learned.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with one limit set.
+    #[must_use]
+    pub fn with(mut self, kind: LimitKind, count: u64) -> Self {
+        let count = (count > 0).then_some(count);
+        match LimitKind::METERED.iter().position(|metered| *metered == kind) {
+            Some(at) => self.counts[at] = count,
+            None if kind == LimitKind::Concurrency => self.concurrency = count,
+            None => {}
+        }
+        self
+    }
+
+    /// Requests per minute (RPM).
+    #[must_use]
+    pub fn requests_per_minute(self, requests: u64) -> Self {
+        self.with(LimitKind::Requests, requests)
+    }
+
+    /// Tokens per minute (TPM), input and output together.
+    #[must_use]
+    pub fn tokens_per_minute(self, tokens: u64) -> Self {
+        self.with(LimitKind::Tokens, tokens)
+    }
+
+    /// Input tokens per minute (ITPM).
+    #[must_use]
+    pub fn input_tokens_per_minute(self, tokens: u64) -> Self {
+        self.with(LimitKind::InputTokens, tokens)
+    }
+
+    /// Output tokens per minute (OTPM).
+    #[must_use]
+    pub fn output_tokens_per_minute(self, tokens: u64) -> Self {
+        self.with(LimitKind::OutputTokens, tokens)
+    }
+
+    /// Requests per day (RPD).
+    #[must_use]
+    pub fn requests_per_day(self, requests: u64) -> Self {
+        self.with(LimitKind::RequestsPerDay, requests)
+    }
+
+    /// Tokens per day (TPD).
+    #[must_use]
+    pub fn tokens_per_day(self, tokens: u64) -> Self {
+        self.with(LimitKind::TokensPerDay, tokens)
+    }
+
+    /// Requests at the same time.
+    #[must_use]
+    pub fn max_concurrent(self, requests: u64) -> Self {
+        self.with(LimitKind::Concurrency, requests)
+    }
+
+    /// How much of a limit may come at once; default: all of it.
+    #[must_use]
+    pub fn burst(mut self, burst: Burst) -> Self {
+        self.burst = burst;
+        self
+    }
+
+    /// The number of a limit; `None` if it is unlimited.
+    #[must_use]
+    pub fn get(&self, kind: LimitKind) -> Option<u64> {
+        match LimitKind::METERED.iter().position(|metered| *metered == kind) {
+            Some(at) => self.counts[at],
+            None if kind == LimitKind::Concurrency => self.concurrency,
+            None => None,
+        }
+    }
+
+    pub(super) fn burst_mode(&self) -> Burst {
+        self.burst
+    }
+}
