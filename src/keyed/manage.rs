@@ -16,16 +16,16 @@ use crate::{CarryOver, Clock, Quota, QuotaError, RateLimiter, Rejection, Usage};
 /// Why the terms of a key could not be set; nothing has changed.
 ///
 /// ```
-/// use tollgate::keyed::KeyedError;
+/// use tollgate::keyed::TermsError;
 /// use tollgate::{KeyedLimiter, Quota, QuotaError};
 /// let limiter = KeyedLimiter::<u64>::new(Quota::per_second(5))?;
 /// let error = limiter.set_quota_for(&7, Quota::per_second(0)).unwrap_err();
-/// assert_eq!(error, KeyedError::Quota(QuotaError::ZeroRate));
+/// assert_eq!(error, TermsError::Quota(QuotaError::ZeroRate));
 /// # Ok::<(), QuotaError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum KeyedError {
+pub enum TermsError {
     /// The quota can't be kept.
     #[error(transparent)]
     Quota(#[from] QuotaError),
@@ -112,20 +112,77 @@ where
     /// limiter.set_quota_for("acme", Quota::per_minute(1_000))?;
     /// assert_eq!(limiter.usage("acme").limit, 1_000);
     /// assert_eq!(limiter.usage("bob").limit, 10);
-    /// # Ok::<(), tollgate::keyed::KeyedError>(())
+    /// # Ok::<(), tollgate::keyed::TermsError>(())
     /// ```
     pub fn set_quota_for<Q: KeyRef<K> + ?Sized>(
         &self,
         key: &Q,
         quota: Quota,
-    ) -> Result<(), KeyedError> {
+    ) -> Result<(), TermsError> {
         self.change_key(self.hash(key), key, CarryOver::default(), |old| old.quota(quota))
+    }
+
+    /// As [`set_quota_for`](Self::set_quota_for); `how` says what becomes of the old level.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_terms_for`](Self::set_terms_for).
+    pub fn set_quota_for_with<Q: KeyRef<K> + ?Sized>(
+        &self,
+        key: &Q,
+        quota: Quota,
+        how: CarryOver,
+    ) -> Result<(), TermsError> {
+        self.change_key(self.hash(key), key, how, |old| old.quota(quota))
+    }
+
+    /// Lets nothing of `key` pass any more; those who wait end with
+    /// [`WaitError::Blocked`](crate::WaitError::Blocked). The rest of its terms stays, for
+    /// [`unblock`](Self::unblock).
+    ///
+    /// # Errors
+    ///
+    /// As [`set_terms_for`](Self::set_terms_for).
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, Rejection};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
+    /// limiter.block("mallory")?;
+    /// assert_eq!(limiter.try_acquire("mallory", 1), Err(Rejection::Blocked));
+    /// limiter.unblock("mallory");
+    /// assert!(limiter.allow("mallory"));
+    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// ```
+    pub fn block<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Result<(), TermsError> {
+        self.change_key(self.hash(key), key, CarryOver::default(), Terms::block)
+    }
+
+    /// Ends what [`block`](Self::block) began; without effect on a key that is not blocked.
+    pub fn unblock<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
+        let hash = self.hash(key);
+        if self.knows(hash, key) {
+            // Neither a new quota nor a new key: it can't fail.
+            let _ = self.change_key(hash, key, CarryOver::default(), Terms::unblock);
+        }
+    }
+
+    /// What applies to `key`.
+    ///
+    /// ```
+    /// use tollgate::keyed::Terms;
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
+    /// assert_eq!(limiter.terms_for("alice"), Terms::default());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Terms {
+        self.for_key(key).cell.terms()
     }
 
     /// Sets what applies to one key, whatever the builder's [`terms_by`](super::Builder::terms_by)
     /// says. The used share is kept, and those who wait are re-timed.
     ///
-    /// Such a key is held until [`unset_terms_for`](Self::unset_terms_for) or
+    /// Such a key is held until [`clear_terms_for`](Self::clear_terms_for) or
     /// [`remove`](Self::remove), and takes about 50 bytes more than others.
     ///
     /// # Errors
@@ -141,13 +198,13 @@ where
     /// limiter.set_terms_for("batch", Terms::from(Quota::per_hour(100)).cost(5))?;
     /// assert!(limiter.allow_n("office", 1_000));
     /// assert!(!limiter.allow("mallory"));
-    /// # Ok::<(), tollgate::keyed::KeyedError>(())
+    /// # Ok::<(), tollgate::keyed::TermsError>(())
     /// ```
     pub fn set_terms_for<Q: KeyRef<K> + ?Sized>(
         &self,
         key: &Q,
         terms: Terms,
-    ) -> Result<(), KeyedError> {
+    ) -> Result<(), TermsError> {
         self.change_key(self.hash(key), key, CarryOver::default(), |_| terms)
     }
 
@@ -159,11 +216,11 @@ where
     /// use tollgate::{KeyedLimiter, Quota};
     /// let limiter = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
     /// limiter.set_terms_for("mallory", Terms::blocked())?;
-    /// limiter.unset_terms_for("mallory");
+    /// limiter.clear_terms_for("mallory");
     /// assert!(limiter.allow("mallory"));
-    /// # Ok::<(), tollgate::keyed::KeyedError>(())
+    /// # Ok::<(), tollgate::keyed::TermsError>(())
     /// ```
-    pub fn unset_terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
+    pub fn clear_terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
         self.back_to_own(key, false, true);
     }
 
@@ -223,7 +280,7 @@ where
     /// limiter.remove("alice");
     /// assert!(limiter.is_empty());
     /// assert_eq!(limiter.usage("alice").limit, 1);
-    /// # Ok::<(), tollgate::keyed::KeyedError>(())
+    /// # Ok::<(), tollgate::keyed::TermsError>(())
     /// ```
     pub fn remove<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
         self.back_to_own(key, true, true);
@@ -268,8 +325,8 @@ where
         }
     }
 
-    /// How many keys are held: those that are not full, and those with terms set by hand. Some that
-    /// have become full may count until they are swept.
+    /// How many keys are held: those that are not full, and those with terms set by hand. Full ones
+    /// count until they are swept: about one in nine while new keys come, all if none do.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|line| line.0.lock().len()).sum()
     }
@@ -305,9 +362,10 @@ where
 
     /// The `n` keys that were refused the most permits, the most refused first.
     ///
-    /// Memory is bounded, so counts may be too high, by at most [`error`](Offender::error). Every key
-    /// with more than a sixteenth of the refusals of its shard is among those that are counted; one
-    /// that was refused just once may be missing.
+    /// Only refusals for want of permits count, not those of blocked keys or for want of room. Memory
+    /// is bounded, so counts may be too high, by at most [`overcount`](Offender::overcount). Every
+    /// key with more than a sixteenth of the refusals of its shard is among those that are counted;
+    /// one that was refused just once may be missing. [`clear`](Self::clear) begins anew.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -416,17 +474,17 @@ where
         how: CarryOver,
     ) -> Result<(), QuotaError> {
         match self.change_key(hash, key, how, |old| old.quota(quota)) {
-            Err(KeyedError::Quota(error)) => Err(error),
+            Err(TermsError::Quota(error)) => Err(error),
             // A full bucket has no level to carry over; the key is as it was.
-            Err(KeyedError::TooManyKeys { .. }) => Err(QuotaError::NoRoom),
+            Err(TermsError::TooManyKeys { .. }) => Err(QuotaError::NoRoom),
             Ok(()) => Ok(()),
         }
     }
 
-    pub(super) fn block_key<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
-        let blocked = self.change_key(hash, key, CarryOver::default(), Terms::block);
-        if let Err(error) = blocked {
-            tracing::warn!(limiter = self.settings.name, %error, "a key could not be blocked");
+    pub(super) fn close_key<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
+        let closed = self.change_key(hash, key, CarryOver::default(), Terms::close);
+        if let Err(error) = closed {
+            tracing::warn!(limiter = self.settings.name, %error, "a key could not be closed");
         }
     }
 
@@ -437,7 +495,7 @@ where
         key: &Q,
         how: CarryOver,
         change: impl Fn(Terms) -> Terms,
-    ) -> Result<(), KeyedError> {
+    ) -> Result<(), TermsError> {
         let now = self.clock.now();
         let by_function = self.terms_of(key);
         let mut wakers = Wakers::default();
@@ -448,7 +506,7 @@ where
             let reserved = match self.place_for(hash, now) {
                 Ok(reserved) => usize::from(reserved),
                 Err(Rejection::TooManyKeys { max_keys }) if !self.knows(hash, key) => {
-                    return Err(KeyedError::TooManyKeys { max_keys });
+                    return Err(TermsError::TooManyKeys { max_keys });
                 }
                 Err(_) => 0,
             };
@@ -462,7 +520,10 @@ where
             let at = found.unwrap_or(At::New(by_function.clone()));
             let current = shard.own_of(&at).map(|own| own.terms).unwrap_or_default();
             if current == old {
-                let change = Change { own, pinned: true, how, reset: false };
+                // What applies anyway need not be kept.
+                let same = by_function.as_ref().map(|own| own.terms).unwrap_or_default();
+                let pinned = own.as_ref().map(|own| own.terms).unwrap_or_default() != same;
+                let change = Change { own, pinned, how, reset: false };
                 shard.change(&self.call(hash, now), key, at, change, &mut wakers);
                 self.settle(reserved, before, shard.len());
                 return Ok(());

@@ -265,6 +265,7 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
+        let permits = self.permits(permits);
         match self.global() {
             Some(global) => self.join_both(global, permits, deadline, waker),
             None => self.cell.join(permits, deadline, waker),
@@ -314,6 +315,7 @@ where
     }
 
     fn refund(&self, permits: u64) {
+        let permits = self.permits(permits);
         self.cell.refund(permits);
         if let Some(global) = self.global() {
             global.refund(permits);

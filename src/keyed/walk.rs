@@ -9,7 +9,7 @@ use super::terms::Own;
 use crate::algorithm::{Algorithm, Packed};
 use crate::bucket::core::usage_of;
 use crate::wait::queue::Wakers;
-use crate::{CarryOver, Timestamp, Usage};
+use crate::{CarryOver, Rejection, Timestamp, Usage};
 
 /// What shall apply to a key from now on.
 #[derive(Debug)]
@@ -42,12 +42,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
         let rule = basis.rule_of(&change.own);
         core.set_rule(now, rule.clone(), change.how, wakers);
-        if basis.closed || change.own.as_ref().is_some_and(|own| own.terms.is_blocked()) {
-            core.close(now, wakers);
-        } else {
-            core.resume(now, None);
+        let refusal = change.own.as_ref().and_then(|own| own.terms.refusal());
+        match if basis.closed { Some(Rejection::Closed) } else { refusal } {
+            Some(why) => core.shut(now, why, wakers),
+            None => core.resume(now, None),
         }
-        self.count(call.hash, key, core.take_counts());
+        self.count(call.hash, key, core.take_counts(), false);
         let key = match at {
             At::Plain(index) => self.plain.get_bucket_entry(index).ok().map(|e| e.remove().0.key),
             At::Special(index) => {
