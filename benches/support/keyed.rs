@@ -77,19 +77,19 @@ impl Served for String {
 impl Run<'_> {
     /// Runs all wanted scenes and prints their tables.
     pub(crate) fn print(&self) {
-        let mut table = self.table("keyed, known keys, one thread");
+        let mut table = table("keyed, known keys, one thread");
         self.known::<u64>(1, &mut table);
         self.known::<String>(1, &mut table);
         self.show(&table);
-        let mut table = self.table("keyed, known keys, two threads");
+        let mut table = table("keyed, known keys, two threads");
         self.known::<u64>(2, &mut table);
         self.known::<String>(2, &mut table);
         self.show(&table);
-        let mut table = self.table("keyed, first sight of a key");
+        let mut table = table("keyed, first sight of a key");
         self.first_sight::<u64>(&mut table);
         self.first_sight::<String>(&mut table);
         self.show(&table);
-        let mut table = self.table("keyed, other answers");
+        let mut table = table("keyed, other answers");
         self.others::<u64>(&mut table);
         self.others::<String>(&mut table);
         self.show(&table);
@@ -168,15 +168,15 @@ impl Run<'_> {
         if self.only_test { count.min(THOUSAND) } else { count }
     }
 
-    fn table(&self, title: &'static str) -> Table {
-        Table::new(title, ["what", "ours ns", "peer ns", "ratio"])
-    }
-
     fn show(&self, table: &Table) {
         if !self.only_test && !table.is_empty() {
             table.print();
         }
     }
+}
+
+fn table(title: &'static str) -> Table {
+    Table::new(title, ["what", "ours ns", "peer ns", "ratio"])
 }
 
 /// The pairs of which both took part.
