@@ -8,7 +8,7 @@ pub(crate) use real::*;
 
 #[cfg(not(tollgate_loom))]
 mod real {
-    pub(crate) use parking_lot::Mutex;
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic;
     use std::thread::{self, Thread};
     pub(crate) use std::thread_local;
@@ -42,6 +42,7 @@ mod real {
 
 #[cfg(tollgate_loom)]
 mod model {
+    pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic;
     pub(crate) use loom::thread_local;
     use std::sync::PoisonError;
@@ -56,7 +57,7 @@ mod model {
             Self(loom::sync::Mutex::new(value))
         }
 
-        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             // A panic inside a model ends it; there is no poison to see.
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }

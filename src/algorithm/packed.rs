@@ -18,9 +18,16 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
     /// The state, if it does not fit.
     fn pack(rule: &A, epoch: Timestamp, state: A::State) -> Result<Self, A::State>;
 
-    /// Takes `permits` if they are there at `now`. `false` need not mean that they are not: then ask
-    /// the rule.
-    fn try_take(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, permits: u64) -> bool;
+    /// Takes `permits` if they are there at `now`, and answers with what `answer` makes of the state
+    /// after that. `None` need not mean that they are not there: then ask the rule.
+    fn try_take<R>(
+        &mut self,
+        rule: &A,
+        epoch: Timestamp,
+        now: Timestamp,
+        permits: u64,
+        answer: impl FnOnce(&A::State) -> R,
+    ) -> Option<R>;
 
     /// Puts the state into `state`. What this holds then must not be used, but for
     /// [`settle`](Self::settle).
@@ -51,7 +58,10 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
 /// let rule = StrictWindow::try_from(Quota::per_minute(1))?;
 /// let state = rule.start(Timestamp::ZERO, 0);
 /// let mut kept = Whole::pack(&rule, Timestamp::ZERO, state).expect("always fits");
-/// assert!(kept.try_take(&rule, Timestamp::ZERO, Timestamp::ZERO, 1));
+/// let used = kept.try_take(&rule, Timestamp::ZERO, Timestamp::ZERO, 1, |state| {
+///     rule.used(state, Timestamp::ZERO)
+/// });
+/// assert_eq!(used, Some(1));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -66,11 +76,18 @@ where
     }
 
     #[inline]
-    fn try_take(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, permits: u64) -> bool {
+    fn try_take<R>(
+        &mut self,
+        rule: &A,
+        epoch: Timestamp,
+        now: Timestamp,
+        permits: u64,
+        answer: impl FnOnce(&S) -> R,
+    ) -> Option<R> {
         if self.is_full(rule, epoch, now) {
             rule.restart(&mut self.0, now);
         }
-        rule.try_take(&mut self.0, now, permits)
+        rule.try_take(&mut self.0, now, permits).then(|| answer(&self.0))
     }
 
     fn lend(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, state: &mut S) {
@@ -99,15 +116,17 @@ impl Packed<GreedyRefill> for u64 {
     }
 
     #[inline]
-    fn try_take(
+    fn try_take<R>(
         &mut self,
         rule: &GreedyRefill,
         epoch: Timestamp,
         now: Timestamp,
         permits: u64,
-    ) -> bool {
-        let mut state = unpacked(*self, rule, epoch);
-        rule.try_take(&mut state, now, permits) && self.settle(rule, epoch, &mut state)
+        answer: impl FnOnce(&u128) -> R,
+    ) -> Option<R> {
+        let elapsed = now.as_nanos().checked_sub(epoch.as_nanos())?;
+        *self = rule.try_take_since(*self, elapsed, permits)?;
+        Some(answer(&unpacked(*self, rule, epoch)))
     }
 
     fn lend(&mut self, rule: &GreedyRefill, epoch: Timestamp, _: Timestamp, state: &mut u128) {

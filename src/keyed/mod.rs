@@ -43,7 +43,7 @@ pub use view::ForKey;
 use crate::algorithm::{Algorithm, GreedyRefill};
 use crate::bucket::core::Core;
 use crate::bucket::gate::Settings;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
 use crate::{Clock, MonotonicClock, Quota, QuotaError, Timestamp, TokenBucket};
 use bound::Bound;
@@ -90,6 +90,10 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = MonotonicClock, S = 
     clock: Arc<C>,
     settings: Settings,
     max_waiters: usize,
+    /// Whether a new key may come in just so: no bound, and nothing to ask about it.
+    newcomers: bool,
+    /// Whether there is no limit for everybody.
+    alone: bool,
     /// For everybody together.
     global: Option<TokenBucket<Arc<C>>>,
     bound: Option<Bound<A>>,
@@ -184,8 +188,10 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         &self.shards[index & (self.shards.len() - 1)].0
     }
 
+    #[inline]
     fn call(&self, hash: u64, now: Timestamp) -> Call<'_, S> {
-        Call { hash, now, hasher: &self.hasher, max_waiters: self.max_waiters }
+        let (max_waiters, newcomers) = (self.max_waiters, self.newcomers);
+        Call { hash, now, hasher: &self.hasher, max_waiters, newcomers }
     }
 
     /// Lends the key's core to `verb`, and tells it the time and what applies to the key.
@@ -198,15 +204,29 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let now = self.clock.now();
-        let call = self.call(hash, now);
+        let call = self.call(hash, self.clock.now());
+        let shard = self.shard(hash).lock();
+        self.with_locked(shard, &call, key, verb)
+    }
+
+    /// The same with the key's shard, which is locked already.
+    fn with_locked<'a, Q, R>(
+        &'a self,
+        mut shard: MutexGuard<'a, Shard<K, A>>,
+        call: &Call<'_, S>,
+        key: &Q,
+        verb: impl FnOnce(&mut Core<A>, Timestamp, Subject, &mut Wakers) -> R,
+    ) -> R
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let (hash, now) = (call.hash, call.now);
         // Dropped after the lock is free.
         let mut wakers = Wakers::default();
-        let mut shard = self.shard(hash).lock();
         let mut at = shard.find(hash, key);
         let mut reserved = 0;
         if at.is_none() {
-            at = Some(if self.bound.is_none() && self.terms_by.is_none() {
+            at = Some(if call.newcomers {
                 At::New(None)
             } else {
                 drop(shard);
@@ -229,12 +249,14 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             drop(shard);
             let mut core = overflow.lock();
             let result = verb(&mut core, now, Subject { cost: 1, exempt: false }, &mut wakers);
+            let counts = core.take_counts();
             drop(core);
             drop(wakers);
+            self.shard(hash).lock().count(hash, key, counts);
             return result;
         }
         let before = shard.len();
-        let result = shard.act(&call, key, at, &mut wakers, |core, subject, wakers| {
+        let result = shard.act(call, key, at, &mut wakers, |core, subject, wakers| {
             verb(core, now, subject, wakers)
         });
         self.settle(reserved, before, shard.len());

@@ -91,6 +91,17 @@ impl Rejection {
     }
 }
 
+impl WaitError {
+    fn by_global(self) -> Self {
+        match self {
+            Self::ExceedsBurst { requested, burst, .. } => {
+                Self::ExceedsBurst { requested, burst, limit: 1 }
+            }
+            other => other,
+        }
+    }
+}
+
 type Global<C> = TokenBucket<Arc<C>>;
 
 impl<L, Q, K, A, C, S> ForKey<L, Q>
@@ -110,10 +121,6 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
-        let delay = RateLimiter::delay_for(global, permits).map_err(Rejection::by_global)?;
-        if self.cell.now() + delay > deadline {
-            return Err(WaitError::Timeout { retry_after: delay });
-        }
         let mut place = Place {
             ticket: Ticket::FIRST,
             permits,
@@ -129,12 +136,22 @@ where
             }
         };
         if granted.is_none() && waker.is_some() {
-            return Ok(Joined::Queued(self.places.enter(place), due));
+            // Not before its turn; but if everybody's limit can't serve it in time, it knows now.
+            let delay = RateLimiter::delay_for(global, permits);
+            let error = match delay.map_err(Rejection::by_global) {
+                Ok(delay) if self.cell.now() + delay > deadline => {
+                    WaitError::Timeout { retry_after: delay }
+                }
+                Ok(_) => return Ok(Joined::Queued(self.places.enter(place), due)),
+                Err(rejection) => rejection.into(),
+            };
+            self.give_up(&place, global);
+            return Err(error);
         }
         match global.join(permits, deadline, waker) {
             Err(error) => {
                 self.give_up(&place, global);
-                Err(error)
+                Err(error.by_global())
             }
             Ok(Joined::Granted(by_all)) => match granted {
                 Some(grant) => Ok(Joined::Granted(least(grant, by_all))),
@@ -164,7 +181,7 @@ where
         }
         if let (Line::Done, Line::NotYet) = (place.key, place.global) {
             place.global = match global.join(place.permits, place.deadline, waker) {
-                Err(error) => return Progress::Done(Err(error)),
+                Err(error) => return Progress::Done(Err(error.by_global())),
                 Ok(Joined::Granted(granted)) => {
                     grant = Some(grant.map_or(granted, |grant| least(grant, granted)));
                     Line::Done
@@ -181,7 +198,7 @@ where
                     grant = Some(grant.map_or(granted, |grant| least(grant, granted)));
                     place.global = Line::Done;
                 }
-                Progress::Done(Err(error)) => return Progress::Done(Err(error)),
+                Progress::Done(Err(error)) => return Progress::Done(Err(error.by_global())),
             }
         }
         match (place.key, place.global, grant) {

@@ -88,6 +88,17 @@ pub(super) struct Call<'a, S> {
     pub(super) now: Timestamp,
     pub(super) hasher: &'a S,
     pub(super) max_waiters: usize,
+    /// Whether a new key may come in just so: no bound, and nothing to ask about it.
+    pub(super) newcomers: bool,
+}
+
+/// What became of a request that can be decided at once, if it can.
+pub(super) enum Taken<R> {
+    Yes(R),
+    /// Or not to be told at once.
+    Refused,
+    /// The key is not a plain one.
+    Unknown,
 }
 
 /// What a verb is told of the key it acts on.
@@ -131,49 +142,86 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.plain.len() + self.special.len()
     }
 
-    /// Takes `permits`, or what a request costs, if that can be told at once. `false` decides
-    /// nothing.
+    /// Takes `permits` of a plain key, or what a request costs.
     #[inline]
-    pub(super) fn try_take<Q: KeyRef<K> + ?Sized>(
+    pub(super) fn try_take<Q, R>(
         &mut self,
         hash: u64,
         key: &Q,
         now: Timestamp,
         permits: Option<u64>,
-    ) -> bool {
+        answer: impl FnOnce(&A, &A::State, Timestamp, u64) -> R,
+    ) -> Taken<R>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
         let basis = &*self.basis;
         if basis.closed {
-            return false;
+            return Taken::Refused;
         }
         self.latest = self.latest.max(now);
-        let taken = match self.plain.find_mut(hash, |plain| key.equivalent(&plain.key)) {
-            Some(plain) => {
-                let permits = permits.unwrap_or(1);
-                let (rule, epoch) = (&basis.rule, basis.epoch);
-                plain.state.try_take(rule, epoch, self.latest, permits).then_some(permits)
-            }
-            None if self.special.is_empty() => None,
-            None => self.try_take_special(hash, key, permits),
+        let now = self.latest;
+        let Some(plain) = self.plain.find_mut(hash, |plain| key.equivalent(&plain.key)) else {
+            return Taken::Unknown;
         };
-        self.allowed = self.allowed.wrapping_add(taken.unwrap_or(0));
-        taken.is_some()
+        let permits = permits.unwrap_or(1);
+        let (rule, epoch) = (&basis.rule, basis.epoch);
+        let answer = |state: &A::State| answer(rule, state, now, permits);
+        match plain.state.try_take(rule, epoch, now, permits, answer) {
+            Some(answer) => {
+                self.allowed = self.allowed.wrapping_add(permits);
+                Taken::Yes(answer)
+            }
+            None => Taken::Refused,
+        }
     }
 
-    fn try_take_special<Q: KeyRef<K> + ?Sized>(
+    /// The same for a special key or a new one.
+    pub(super) fn try_take_elsewhere<Q, S, R>(
         &mut self,
-        hash: u64,
+        call: &Call<'_, S>,
         key: &Q,
         permits: Option<u64>,
-    ) -> Option<u64> {
-        let special = self.special.find_mut(hash, |special| key.equivalent(&special.key))?;
-        let Cell::Idle(state) = &mut special.cell else { return None };
-        let own = special.own.as_deref().filter(|own| !own.terms.is_blocked())?;
-        let permits = permits.unwrap_or(own.terms.permits());
-        let rule = own.rule.as_ref().unwrap_or(&self.basis.rule);
-        if rule.full_at(state, self.latest) <= self.latest {
-            rule.restart(state, self.latest);
+        answer: impl FnOnce(&A, &A::State, Timestamp, u64) -> R,
+    ) -> Option<R>
+    where
+        Q: KeyRef<K> + ?Sized,
+        S: BuildHasher,
+    {
+        let (basis, now) = (&*self.basis, self.latest);
+        let same = |special: &Special<K, A>| key.equivalent(&special.key);
+        if let Some(special) = self.special.find_mut(call.hash, same) {
+            let Cell::Idle(state) = &mut special.cell else { return None };
+            let own = special.own.as_deref().filter(|own| !own.terms.is_blocked())?;
+            let permits = permits.unwrap_or(own.terms.permits());
+            let rule = own.rule.as_ref().unwrap_or(&basis.rule);
+            if rule.full_at(state, now) <= now {
+                rule.restart(state, now);
+            }
+            if !rule.try_take(state, now, permits) {
+                return None;
+            }
+            self.allowed = self.allowed.wrapping_add(permits);
+            return Some(answer(rule, state, now, permits));
         }
-        rule.try_take(state, self.latest, permits).then_some(permits)
+        if !call.newcomers {
+            return None;
+        }
+        let permits = permits.unwrap_or(1);
+        let mut state = basis.rule.start(now, 0);
+        if !basis.rule.try_take(&mut state, now, permits) {
+            return None;
+        }
+        let answer = answer(&basis.rule, &state, now, permits);
+        let state = A::Packed::pack(&basis.rule, basis.epoch, state).ok()?;
+        // Without a limit, or a cost, nothing needs to be kept.
+        if !state.is_full(&basis.rule, basis.epoch, now) {
+            let plain = Plain { key: key.to_key(), state };
+            self.plain.insert_unique(call.hash, plain, |plain| call.hasher.hash_one(&plain.key));
+            self.sweep_a_little(call.hasher);
+        }
+        self.allowed = self.allowed.wrapping_add(permits);
+        Some(answer)
     }
 
     pub(super) fn find<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<At<A>> {
@@ -202,15 +250,18 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let terms = self.own_of(&at).map(|own| own.terms).unwrap_or_default();
         let subject = Subject { cost: terms.permits(), exempt: terms.is_exempt() };
         let result = verb(&mut core, subject, wakers);
-        self.count(call.hash, key, &mut core);
+        self.count(call.hash, key, core.take_counts());
         self.take_back(call, key, at, core);
         result
     }
 
     /// Adds what a core has counted to the shard's counts.
-    pub(super) fn count<Q: KeyRef<K> + ?Sized>(&mut self, hash: u64, key: &Q, core: &mut Core<A>) {
-        self.latest = self.latest.max(core.latest());
-        let (allowed, denied) = core.take_counts();
+    pub(super) fn count<Q: KeyRef<K> + ?Sized>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        (allowed, denied): (u64, u64),
+    ) {
         self.allowed = self.allowed.wrapping_add(allowed);
         if denied > 0 {
             self.denied = self.denied.saturating_add(denied);

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
+use super::shard::{Call, Shard, Taken};
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
+use crate::bucket::core::grant_of;
+use crate::sync::MutexGuard;
 use crate::wait::{AcquireFuture, Held, Reservation, Timer};
 use crate::{Clock, ConsumeError, Grant, RateLimiter, Rejection, Timestamp, Usage, WaitError};
 
@@ -276,13 +279,7 @@ where
     where
         Q: KeyRef<K> + ?Sized,
     {
-        if self.global.is_none() {
-            let now = self.clock.now();
-            if self.shard(hash).lock().try_take(hash, key, now, permits) {
-                return true;
-            }
-        }
-        self.acquire_both(hash, key, permits).is_ok()
+        self.ask(hash, key, permits, |_, _, _, _| (), |_| ()).is_ok()
     }
 
     /// Takes the permits of the key and of everybody, or none.
@@ -295,7 +292,53 @@ where
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let answer = self.with_core(hash, key, |core, now, subject, wakers| {
+        self.ask(hash, key, permits, grant_of, |grant| grant)
+    }
+
+    /// Takes `permits`, or what a request costs. The answer is what `quick` makes of the state if
+    /// that can be told at once, else what `slow` makes of a grant.
+    #[inline]
+    fn ask<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        permits: Option<u64>,
+        quick: impl Fn(&A, &A::State, Timestamp, u64) -> R,
+        slow: impl FnOnce(Grant) -> R,
+    ) -> Result<R, Rejection>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let now = self.clock.now();
+        let mut shard = self.shard(hash).lock();
+        if self.alone {
+            match shard.try_take(hash, key, now, permits, &quick) {
+                Taken::Yes(answer) => return Ok(answer),
+                Taken::Refused => {}
+                Taken::Unknown => {
+                    let call = self.call(hash, now);
+                    if let Some(answer) = shard.try_take_elsewhere(&call, key, permits, quick) {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+        self.ask_slowly(shard, &self.call(hash, now), key, permits).map(slow)
+    }
+
+    /// What is refused, waited for, bounded, or has a limit for everybody.
+    #[cold]
+    fn ask_slowly<'a, Q>(
+        &'a self,
+        shard: MutexGuard<'a, Shard<K, A>>,
+        call: &Call<'_, S>,
+        key: &Q,
+        permits: Option<u64>,
+    ) -> Result<Grant, Rejection>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let answer = self.with_locked(shard, call, key, |core, now, subject, wakers| {
             let permits = permits.unwrap_or(subject.cost);
             let grant = core.try_acquire(now, permits, wakers)?;
             let Some(global) = self.global.as_ref().filter(|_| !subject.exempt) else {

@@ -41,15 +41,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             core.reset(now, wakers);
         }
         let rule = basis.rule_of(&change.own);
-        if rule.quota() != core.rest.rule.quota() {
-            core.set_rule(now, rule.clone(), change.how, wakers);
-        }
+        core.set_rule(now, rule.clone(), change.how, wakers);
         if basis.closed || change.own.as_ref().is_some_and(|own| own.terms.is_blocked()) {
             core.close(now, wakers);
         } else {
             core.resume(now, None);
         }
-        self.count(call.hash, key, &mut core);
+        self.count(call.hash, key, core.take_counts());
         let key = match at {
             At::Plain(index) => self.plain.get_bucket_entry(index).ok().map(|e| e.remove().0.key),
             At::Special(index) => {

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::algorithm::{Algorithm, Whole};
+use tollgate::algorithm::{Algorithm, StrictWindow, Whole};
 use tollgate::{
-    AtomicTokenBucket, Builder, Composite, FixedWindowLimiter, IntervalTokenBucket, Limiter,
-    ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter, StrictLimiter, Timestamp,
-    TokenBucket,
+    AtomicTokenBucket, Builder, Composite, FixedWindowLimiter, IntervalTokenBucket, Keyed,
+    KeyedLimiter, Limiter, ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter,
+    StrictLimiter, Timestamp, TokenBucket, keyed,
 };
 
 /// Permits at once, for every subject.
@@ -157,6 +157,50 @@ pub(crate) fn composite_of_one(o: Options) -> Subject {
 
 pub(crate) fn custom(o: Options) -> Subject {
     locked(USUAL, Limiter::builder_with(Cooldown(o.quota)), o.max_waiters)
+}
+
+/// One key of a keyed limiter; it keeps no counters for each key.
+const OF_A_KEY: Caps = Caps { counters: false, ..USUAL };
+
+fn of_a_key<A: Algorithm>(
+    o: &Options,
+    caps: Caps,
+    builder: keyed::Builder<String, A>,
+    prepare: impl FnOnce(&Keyed<String, A, ManualClock>),
+) -> Subject {
+    subject(caps, |clock| {
+        let built = builder.clock(clock).max_waiters(o.max_waiters).build();
+        let limiter = Arc::new(built.expect("a valid quota"));
+        prepare(&limiter);
+        Arc::new(limiter.for_key_owned("alice".to_owned()))
+    })
+}
+
+pub(crate) fn key(o: Options) -> Subject {
+    of_a_key(&o, OF_A_KEY, KeyedLimiter::builder(o.quota), |_| ())
+}
+
+pub(crate) fn key_by_strict_window(o: Options) -> Subject {
+    let rule = StrictWindow::try_from(o.quota).expect("a valid quota");
+    of_a_key(&o, Caps { counters: false, ..WINDOW }, Keyed::builder_with(rule), |_| ())
+}
+
+pub(crate) fn key_by_custom_rule(o: Options) -> Subject {
+    of_a_key(&o, OF_A_KEY, Keyed::builder_with(Cooldown(o.quota)), |_| ())
+}
+
+/// Its terms are its own: others have one permit in a day.
+pub(crate) fn key_with_own_quota(o: Options) -> Subject {
+    let prepare = |limiter: &KeyedLimiter<String, ManualClock>| {
+        limiter.set_quota_for("alice", o.quota).expect("a valid quota");
+    };
+    of_a_key(&o, OF_A_KEY, KeyedLimiter::builder(Quota::per_day(1)), prepare)
+}
+
+/// All keys together have a limit that is never met.
+pub(crate) fn key_below_a_wide_limit(o: Options) -> Subject {
+    let global = if o.quota.is_unlimited() { o.quota } else { Quota::per_second(1_000_000) };
+    of_a_key(&o, OF_A_KEY, KeyedLimiter::builder(o.quota).global(global), |_| ())
 }
 
 pub(crate) fn in_an_arc(o: Options) -> Subject {
