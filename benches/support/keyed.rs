@@ -77,19 +77,19 @@ impl Served for String {
 impl Run<'_> {
     /// Runs all wanted scenes and prints their tables.
     pub(crate) fn print(&self) {
-        let mut table = table("keyed, known keys, one thread");
+        let mut table = empty_table("keyed, known keys, one thread");
         self.known::<u64>(1, &mut table);
         self.known::<String>(1, &mut table);
         self.show(&table);
-        let mut table = table("keyed, known keys, two threads");
+        let mut table = empty_table("keyed, known keys, two threads");
         self.known::<u64>(2, &mut table);
         self.known::<String>(2, &mut table);
         self.show(&table);
-        let mut table = table("keyed, first sight of a key");
+        let mut table = empty_table("keyed, first sight of a key");
         self.first_sight::<u64>(&mut table);
         self.first_sight::<String>(&mut table);
         self.show(&table);
-        let mut table = table("keyed, other answers");
+        let mut table = empty_table("keyed, other answers");
         self.others::<u64>(&mut table);
         self.others::<String>(&mut table);
         self.show(&table);
@@ -175,7 +175,7 @@ impl Run<'_> {
     }
 }
 
-fn table(title: &'static str) -> Table {
+fn empty_table(title: &'static str) -> Table {
     Table::new(title, ["what", "ours ns", "peer ns", "ratio"])
 }
 
