@@ -229,7 +229,8 @@ fn everybody<K: Served>(known: &[K], keys: &Arc<Vec<K>>) -> Vec<Contestant> {
 fn newcomers<K: Sort>(keys: &Arc<Vec<K>>) -> Vec<Contestant> {
     let yes = Answer::Allowed;
     let mono = || peer_clock::MonotonicClock;
-    let mut all = vec![
+    let mut all = Vec::new();
+    all.extend([
         first_sight("ours mono", move || limiters::ours(MonotonicClock::new(), yes), keys),
         first_sight("governor dashmap mono", move || limiters::dash(mono(), yes), keys),
         first_sight("governor hashmap mono", move || limiters::hash(mono(), yes), keys),
@@ -238,7 +239,7 @@ fn newcomers<K: Sort>(keys: &Arc<Vec<K>>) -> Vec<Contestant> {
             move || limiters::dash_hashed(mono(), yes),
             keys,
         ),
-    ];
+    ]);
     #[cfg(feature = "quanta")]
     {
         let (own, peer) = (tollgate::FastClock::new(), peer_clock::QuantaClock::default());
@@ -254,10 +255,11 @@ fn newcomers<K: Sort>(keys: &Arc<Vec<K>>) -> Vec<Contestant> {
 fn denying<K: Sort>(known: &[K], keys: &Arc<Vec<K>>) -> Vec<Contestant> {
     let no = Answer::Denied;
     let mono = peer_clock::MonotonicClock;
-    let mut all = vec![
+    let mut all = Vec::new();
+    all.extend([
         walk("ours mono", limiters::ours(MonotonicClock::new(), no), known, keys, no),
         walk("governor dashmap mono", limiters::dash(mono, no), known, keys, no),
-    ];
+    ]);
     #[cfg(feature = "quanta")]
     {
         let (own, peer) = (tollgate::FastClock::new(), peer_clock::QuantaClock::default());
@@ -274,10 +276,11 @@ fn telling<K: Sort>(known: &[K], keys: &Arc<Vec<K>>) -> Vec<Contestant> {
     let yes = Answer::Allowed;
     let mono = peer_clock::MonotonicClock;
     let ours = Telling(limiters::ours(MonotonicClock::new(), yes));
-    let mut all = vec![
+    let mut all = Vec::new();
+    all.extend([
         walk("ours mono", ours, known, keys, yes),
         walk("governor dashmap mono", limiters::dash_telling(mono, yes), known, keys, yes),
-    ];
+    ]);
     #[cfg(feature = "quanta")]
     {
         let (own, peer) = (tollgate::FastClock::new(), peer_clock::QuantaClock::default());
