@@ -5,21 +5,26 @@
 //! | [`key`] | what a key is, and what it is looked up by |
 //! | [`terms`] | what applies to one key |
 //! | [`shard`] | some keys under one lock: where a key's state is, and how a verb gets at it |
+//! | [`quick`] | the hot path |
 //! | [`sweep`] | how full buckets vanish |
 //! | [`walk`] | what is done to all keys of a shard |
 //! | [`bound`] | at most so many keys |
 //! | [`refused`] | who is refused most |
 //! | [`cell`] | one key as a cell like any other: all verbs come from there |
-//! | [`view`] | one key as a [`RateLimiter`](crate::RateLimiter), and waiting for two limits |
+//! | [`view`] | one key as a [`RateLimiter`](crate::RateLimiter) |
+//! | [`pair`] | waiting for a key's permits and for everybody's |
 //! | [`verbs`] | the verbs with the key as an argument |
-//! | [`manage`] | changing, listing and forgetting keys |
+//! | [`apply`] | changing what applies to keys |
+//! | [`manage`] | listing keys, forgetting them, closing |
 
+mod apply;
 mod bound;
 mod builder;
 mod cell;
 mod key;
 mod manage;
 mod pair;
+mod quick;
 mod refused;
 mod shard;
 mod sweep;
@@ -32,10 +37,11 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+pub use apply::TermsError;
 pub use bound::WhenFull;
 pub use builder::Builder;
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
-pub use manage::{TermsError, Totals};
+pub use manage::Totals;
 pub use refused::Offender;
 pub use terms::Terms;
 pub use view::ForKey;

@@ -153,13 +153,13 @@ where
                 self.give_up(&place, global);
                 Err(error.by_global())
             }
-            Ok(Joined::Granted(by_all)) => match granted {
-                Some(grant) => Ok(Joined::Granted(least(grant, by_all))),
-                None => {
-                    place.global = Line::Done;
-                    Ok(Joined::Queued(self.places.enter(place), due))
+            Ok(Joined::Granted(by_all)) => {
+                if let Some(grant) = granted {
+                    return Ok(Joined::Granted(least(grant, by_all)));
                 }
-            },
+                place.global = Line::Done;
+                Ok(Joined::Queued(self.places.enter(place), due))
+            }
             Ok(Joined::Queued(ticket, later)) => {
                 place.global = Line::At(ticket);
                 Ok(Joined::Queued(self.places.enter(place), due.max(later)))

@@ -8,7 +8,6 @@
 //! every limiter has, lets the verb run on it, and puts the state where it then belongs.
 
 use std::hash::BuildHasher;
-use std::hint::black_box;
 use std::mem;
 use std::sync::Arc;
 
@@ -93,26 +92,18 @@ pub(super) struct Call<'a, S> {
     pub(super) newcomers: bool,
 }
 
-/// What became of a request for permits of a plain key.
-pub(super) enum Taken<G, R> {
-    Yes(G),
-    No(R),
-    /// It can't be told at once.
-    NotTold,
-    NotPlain,
-}
-
 impl<A: Algorithm> Basis<A> {
     pub(super) fn new(rule: A, epoch: Timestamp, closed: bool) -> Self {
         let good_until = A::Packed::good_until(&rule, epoch);
         Self { rule, epoch, good_until, closed }
     }
 
-    pub(super) fn rule_of<'a>(&'a self, own: &'a Own<A>) -> &'a A {
-        own.as_ref().and_then(|own| own.rule.as_ref()).unwrap_or(&self.rule)
+    pub(super) fn rule_of<'a>(&'a self, own: Option<&'a Arc<Applied<A>>>) -> &'a A {
+        own.and_then(|own| own.rule.as_ref()).unwrap_or(&self.rule)
     }
 }
 
+#[allow(clippy::unnecessary_box_returns, reason = "a core is kept and handed on in its box")]
 impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(super) fn new(basis: Arc<Basis<A>>, capacity: usize) -> Self {
         let mut plain = HashTable::new();
@@ -133,106 +124,6 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     pub(super) fn len(&self) -> usize {
         self.plain.len() + self.special.len()
-    }
-
-    /// Takes `permits` of a plain key, and answers with what `granted` makes of that; or says that
-    /// they are not there, with what `refused` makes of that.
-    #[inline]
-    pub(super) fn try_take<Q, G, R>(
-        &mut self,
-        hash: u64,
-        key: &Q,
-        now: Timestamp,
-        permits: u64,
-        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
-        refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
-    ) -> Taken<G, R>
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let basis = &*self.basis;
-        if basis.closed {
-            return Taken::NotTold;
-        }
-        self.latest = self.latest.max(now);
-        let now = self.latest;
-        let (rule, epoch) = (&basis.rule, basis.epoch);
-        let same = |plain: &Plain<K, A>| key.equivalent(&plain.key);
-        // A look-up waits for memory twice, for the place's control byte and then for the place. So
-        // look at the place where the key is most likely, whose address needs no control byte: both
-        // come at once. With a million keys, that is a third of a decision.
-        let home = home(hash, &self.plain);
-        let at_home = self.plain.get_bucket(home).is_some_and(|plain| {
-            if std::mem::needs_drop::<K>() {
-                // To compare a key with a heap of its own might wait for another's.
-                black_box(plain.state.is_full(rule, epoch, now));
-                return false;
-            }
-            same(plain)
-        });
-        let plain =
-            if at_home { self.plain.get_bucket_mut(home) } else { self.plain.find_mut(hash, same) };
-        let Some(plain) = plain else { return Taken::NotPlain };
-        let answer = |state: &A::State| granted(rule, state, now, permits);
-        if let Some(answer) = plain.state.try_take(rule, epoch, now, permits, answer) {
-            self.allowed = self.allowed.wrapping_add(permits);
-            return Taken::Yes(answer);
-        }
-        let answer = |state: &A::State| refused(rule, state, now, permits);
-        match plain.state.peek(rule, epoch, now, answer) {
-            Some(answer) => {
-                self.count(hash, key, (0, permits), true);
-                Taken::No(answer)
-            }
-            None => Taken::NotTold,
-        }
-    }
-
-    /// Takes the permits of `requests` of a special key, or of a new one.
-    pub(super) fn try_take_elsewhere<Q, S, G>(
-        &mut self,
-        call: &Call<'_, S>,
-        key: &Q,
-        requests: u64,
-        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
-    ) -> Option<G>
-    where
-        Q: KeyRef<K> + ?Sized,
-        S: BuildHasher,
-    {
-        let (basis, now) = (&*self.basis, self.latest);
-        let same = |special: &Special<K, A>| key.equivalent(&special.key);
-        if let Some(special) = self.special.find_mut(call.hash, same) {
-            let Cell::Idle(state) = &mut special.cell else { return None };
-            let own = special.own.as_deref().filter(|own| own.terms.refusal().is_none())?;
-            let permits = own.terms.permits(requests);
-            let rule = own.rule.as_ref().unwrap_or(&basis.rule);
-            if rule.full_at(state, now) <= now {
-                rule.restart(state, now);
-            }
-            if !rule.try_take(state, now, permits) {
-                return None;
-            }
-            self.allowed = self.allowed.wrapping_add(permits);
-            return Some(granted(rule, state, now, permits));
-        }
-        if !call.newcomers {
-            return None;
-        }
-        let mut state = basis.rule.start(now, 0);
-        if !basis.rule.try_take(&mut state, now, requests) {
-            return None;
-        }
-        let answer = granted(&basis.rule, &state, now, requests);
-        let state = A::Packed::pack(&basis.rule, basis.epoch, state).ok()?;
-        // Without a limit, or a cost, nothing needs to be kept.
-        if !state.is_full(&basis.rule, basis.epoch, now) {
-            let plain = Plain { key: key.to_key(), state };
-            self.plain.insert_unique(call.hash, plain, |plain| call.hasher.hash_one(&plain.key));
-            self.sweep_a_little(call.hasher);
-        }
-        self.allowed = self.allowed.wrapping_add(requests);
-        Some(answer)
     }
 
     pub(super) fn find<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<At<A>> {
@@ -303,7 +194,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let own = self.own_of(at).cloned();
         let mut core = self.scratch(call, own.as_ref());
         let (basis, now) = (&*self.basis, self.latest);
-        let rule = basis.rule_of(&own);
+        let rule = basis.rule_of(own.as_ref());
         let mut fresh = true;
         match at {
             At::Plain(index) => {
@@ -339,7 +230,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// The scratch core, with the rule of `own` terms.
     fn scratch<S>(&mut self, call: &Call<'_, S>, own: Option<&Arc<Applied<A>>>) -> Box<Core<A>> {
-        let rule = own.and_then(|own| own.rule.as_ref()).unwrap_or(&self.basis.rule);
+        let rule = self.basis.rule_of(own);
         match self.scratch.take() {
             Some((of, core)) if of.as_ref().map(Arc::as_ptr) == own.map(Arc::as_ptr) => core,
             Some((_, mut core)) => {
@@ -448,14 +339,4 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             A::Packed::pack(&self.basis.rule, self.basis.epoch, state)
         })
     }
-}
-
-/// The place where the key of this hash is, unless another was there before. Should the table think
-/// otherwise, it is only slower.
-#[inline]
-fn home<T>(hash: u64, table: &HashTable<T>) -> usize {
-    // The lowest bits, whatever the width.
-    #[allow(clippy::cast_possible_truncation, reason = "only the lowest bits are wanted")]
-    let low = hash as usize;
-    low & (table.num_buckets() - 1)
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
-use super::shard::{Call, Shard, Taken};
+use super::quick::Taken;
+use super::shard::{Call, Shard};
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::{grant_of, refusal_of};
@@ -15,7 +16,7 @@ use crate::wait::{AcquireFuture, Held, Reservation, Timer};
 use crate::{Clock, ConsumeError, Grant, RateLimiter, Rejection, Timestamp, Usage, WaitError};
 
 /// The queue of one key, held by a wait.
-type Queue<'a, K, A, C, S, Q> = Held<ForKey<&'a Keyed<K, A, C, S>, &'a Q>>;
+type Queue<'a, L, Q> = Held<ForKey<&'a L, &'a Q>>;
 
 impl<K, A, C, S> Keyed<K, A, C, S>
 where
@@ -191,7 +192,7 @@ where
         &'a self,
         key: &'a Q,
         permits: u64,
-    ) -> Result<Reservation<'a, Queue<'a, K, A, C, S, Q>>, WaitError> {
+    ) -> Result<Reservation<'a, Queue<'a, Self, Q>>, WaitError> {
         Reservation::new(Held(self.for_key(key)), permits, Timestamp::MAX)
     }
 
@@ -209,7 +210,7 @@ where
         key: &'a Q,
         permits: u64,
         timer: &'a dyn Timer,
-    ) -> AcquireFuture<Queue<'a, K, A, C, S, Q>, &'a dyn Timer> {
+    ) -> AcquireFuture<Queue<'a, Self, Q>, &'a dyn Timer> {
         AcquireFuture::new(Held(self.for_key(key)), permits, Timestamp::MAX, timer)
     }
 
@@ -238,7 +239,7 @@ where
         &'a self,
         key: &'a Q,
         permits: u64,
-    ) -> AcquireFuture<Queue<'a, K, A, C, S, Q>, &'a dyn Timer> {
+    ) -> AcquireFuture<Queue<'a, Self, Q>, &'a dyn Timer> {
         self.acquire_with(key, permits, &crate::TokioTimer)
     }
 
