@@ -1,21 +1,22 @@
 //! A limit for each key: per user, address, API key, tenant.
 //!
-//! | file | what |
-//! |---|---|
-//! | [`key`] | what a key is, and what it is looked up by |
-//! | [`terms`] | what applies to one key |
-//! | [`shard`] | some keys under one lock: where a key's state is, and how a verb gets at it |
-//! | [`quick`] | the hot path |
-//! | [`sweep`] | how full buckets vanish |
-//! | [`walk`] | what is done to all keys of a shard |
-//! | [`bound`] | at most so many keys |
-//! | [`refused`] | who is refused most |
-//! | [`cell`] | one key as a cell like any other: all verbs come from there |
-//! | [`view`] | one key as a [`RateLimiter`](crate::RateLimiter) |
-//! | [`pair`] | waiting for a key's permits and for everybody's |
-//! | [`verbs`] | the verbs with the key as an argument |
-//! | [`apply`] | changing what applies to keys |
-//! | [`manage`] | listing keys, forgetting them, closing |
+//! [`Keyed`] is what you build, mostly by its alias [`KeyedLimiter`](crate::KeyedLimiter); [`Terms`]
+//! are what applies to one key, [`ForKey`] is one key as a limiter of its own.
+
+// key       what a key is, and what it is looked up by
+// terms     what applies to one key
+// shard     some keys under one lock: where a key's state is, and how a verb gets at it
+// quick     the hot path
+// sweep     how full buckets vanish
+// walk      what is done to all keys of a shard
+// bound     at most so many keys
+// refused   who is refused most
+// cell      one key as a cell like any other: all verbs come from there
+// view      one key as a limiter
+// pair      waiting for a key's permits and for everybody's
+// verbs     the verbs with the key as an argument
+// apply     changing what applies to keys
+// manage    listing keys, forgetting them, closing
 
 mod apply;
 mod bound;
