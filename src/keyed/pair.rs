@@ -154,13 +154,13 @@ where
                 self.give_up(&place, global);
                 Err(error.by_global())
             }
-            Ok(Joined::Granted(by_all)) => match granted {
-                Some(grant) => Ok(Joined::Granted(least(grant, by_all))),
-                None => {
-                    place.global = Line::Done;
-                    Ok(Joined::Queued(self.places.enter(place), due))
+            Ok(Joined::Granted(by_all)) => {
+                if let Some(grant) = granted {
+                    return Ok(Joined::Granted(least(grant, by_all)));
                 }
-            },
+                place.global = Line::Done;
+                Ok(Joined::Queued(self.places.enter(place), due))
+            }
             Ok(Joined::Queued(ticket, later)) => {
                 place.global = Line::At(ticket);
                 Ok(Joined::Queued(self.places.enter(place), due.max(later)))
@@ -266,6 +266,7 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
+        let permits = self.permits(permits);
         match self.global() {
             Some(global) => self.join_both(global, permits, deadline, waker),
             None => self.cell.join(permits, deadline, waker),
@@ -315,6 +316,7 @@ where
     }
 
     fn refund(&self, permits: u64) {
+        let permits = self.permits(permits);
         self.cell.refund(permits);
         if let Some(global) = self.global() {
             global.refund(permits);
