@@ -104,7 +104,7 @@ impl From<Rejection> for Error {
             Rejection::ExceedsBurst { requested, burst, limit } => {
                 Self::Never { limit: LimitKind::at(limit), requested, most: burst }
             }
-            Rejection::Closed | Rejection::TooManyKeys { .. } => Self::Closed,
+            Rejection::Closed | Rejection::Blocked | Rejection::TooManyKeys { .. } => Self::Closed,
         }
     }
 }
@@ -119,7 +119,7 @@ impl From<WaitError> for Error {
             WaitError::QueueFull { max_waiters } => Self::QueueFull { max_waiters },
             WaitError::Cancelled => Self::Cancelled,
             WaitError::NoTimer => Self::NoTimer,
-            WaitError::Closed | WaitError::TooManyKeys { .. } => Self::Closed,
+            WaitError::Closed | WaitError::Blocked | WaitError::TooManyKeys { .. } => Self::Closed,
         }
     }
 }
