@@ -26,10 +26,22 @@ pub(super) struct Keys {
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) account: usize,
-    /// Taken out of use, for good or until it is put back.
-    pub(super) out: bool,
+    pub(super) standing: Standing,
+    /// Refused by the server so many times on end.
+    failures: u32,
+    in_flight: u64,
     /// The server said to wait until then.
     pub(super) paused_until: Timestamp,
+}
+
+/// Whether a key is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    InUse,
+    /// The server does not accept it.
+    Out,
+    /// Its place is free once nothing is in flight.
+    Removed,
 }
 
 /// The rule has nothing of its own: limits are learned, so they are state.
@@ -38,7 +50,24 @@ pub(super) struct Choice;
 
 impl Key {
     pub(super) fn new(account: usize) -> Self {
-        Self { account, out: false, paused_until: Timestamp::ZERO }
+        Self {
+            account,
+            standing: Standing::InUse,
+            failures: 0,
+            in_flight: 0,
+            paused_until: Timestamp::ZERO,
+        }
+    }
+}
+
+impl Key {
+    /// Gone, and nobody has it any more.
+    fn is_free(&self) -> bool {
+        self.standing == Standing::Removed && self.in_flight == 0
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.standing == Standing::InUse
     }
 }
 
@@ -51,6 +80,73 @@ impl Keys {
     pub(super) fn clamped(&self, tokens: Tokens) -> Tokens {
         let each = self.usable().filter_map(|(_, key)| Some(self.account(key)?.clamped(tokens)));
         each.max_by_key(|tokens| tokens.total()).unwrap_or(tokens)
+    }
+
+    /// Adds an account, in the place of one that no key belongs to any more.
+    pub(super) fn add_account(&mut self, account: Account) -> usize {
+        let used = |at: usize| self.keys.iter().any(|key| key.account == at && !key.is_free());
+        let free = (0..self.accounts.len()).find(|at| !used(*at));
+        if let Some(at) = free {
+            self.accounts[at] = account;
+            return at;
+        }
+        self.accounts.push(account);
+        self.accounts.len() - 1
+    }
+
+    /// Adds a key, in the place of one that is gone, and says where.
+    pub(super) fn add(&mut self, key: Key) -> usize {
+        if let Some(at) = self.keys.iter().position(Key::is_free) {
+            self.keys[at] = key;
+            return at;
+        }
+        self.keys.push(key);
+        self.keys.len() - 1
+    }
+
+    pub(super) fn account_number(&self, key: usize) -> usize {
+        self.keys.get(key).map_or(usize::MAX, |key| key.account)
+    }
+
+    pub(super) fn is_known(&self, key: usize) -> bool {
+        self.keys.get(key).is_some_and(|key| key.standing != Standing::Removed)
+    }
+
+    pub(super) fn remove(&mut self, key: usize) {
+        if let Some(key) = self.keys.get_mut(key) {
+            key.standing = Standing::Removed;
+        }
+    }
+
+    pub(super) fn restore(&mut self, key: usize) {
+        if let Some(key) = self.keys.get_mut(key) {
+            *key = Key { in_flight: key.in_flight, ..Key::new(key.account) };
+        }
+    }
+
+    pub(super) fn take_out(&mut self, key: u32) {
+        if let Some(key) = self.keys.get_mut(key as usize)
+            && key.is_in_use()
+        {
+            key.standing = Standing::Out;
+        }
+    }
+
+    /// A request by `key` has ended, well or not.
+    pub(super) fn landed(&mut self, key: u32, well: bool) {
+        if let Some(key) = self.keys.get_mut(key as usize) {
+            key.in_flight = key.in_flight.saturating_sub(1);
+            if well {
+                key.failures = 0;
+            }
+        }
+    }
+
+    /// Counts one more refusal by the server, and says how many there were on end.
+    pub(super) fn refused(&mut self, key: u32) -> u32 {
+        let Some(key) = self.keys.get_mut(key as usize) else { return 1 };
+        key.failures = key.failures.saturating_add(1);
+        key.failures
     }
 
     /// Leaves a key alone until then; says until when it is left alone.
@@ -78,7 +174,7 @@ impl Keys {
 
     /// Keys in use.
     pub(super) fn usable(&self) -> impl Iterator<Item = (usize, &Key)> {
-        self.keys.iter().enumerate().filter(|(_, key)| !key.out)
+        self.keys.iter().enumerate().filter(|(_, key)| key.is_in_use())
     }
 
     fn ready_at(&self, key: &Key, now: Timestamp, tokens: Tokens) -> Timestamp {
@@ -92,12 +188,12 @@ impl Keys {
     /// Of the keys that can serve now, one with much room left.
     fn choose(&self, now: Timestamp, tokens: Tokens) -> Option<usize> {
         if let [key] = &*self.keys {
-            return (!key.out && self.ready_at(key, now, tokens) <= now).then_some(0);
+            return (key.is_in_use() && self.ready_at(key, now, tokens) <= now).then_some(0);
         }
         let (before, after) = self.keys.split_at_checked(self.next)?;
         let in_turn = after.iter().chain(before).zip((self.next..self.keys.len()).chain(0..));
         let ready = in_turn
-            .filter(|(key, _)| !key.out && self.ready_at(key, now, tokens) <= now)
+            .filter(|(key, _)| key.is_in_use() && self.ready_at(key, now, tokens) <= now)
             .take(LOOKED_AT);
         // Of equals the first: the one that has rested longest.
         let headroom = |key: &Key| self.account(key).map_or(0, |account| account.headroom(now));
@@ -119,6 +215,9 @@ impl Keys {
 
     fn take_from(&mut self, at: usize, now: Timestamp, tokens: Tokens) -> u32 {
         self.next = if at + 1 < self.keys.len() { at + 1 } else { 0 };
+        if let Some(key) = self.keys.get_mut(at) {
+            key.in_flight += 1;
+        }
         let key = u32::try_from(at).unwrap_or(u32::MAX);
         if let Some(account) = self.account_of(key) {
             account.take(now, tokens);
@@ -180,6 +279,7 @@ impl Rule for Choice {
         if let Some(account) = keys.account_of(by) {
             account.cancel(now, tokens);
         }
+        keys.landed(by, false);
     }
 
     fn refused_by(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> usize {

@@ -28,7 +28,7 @@ pub enum OnDrop {
 
 /// The inside of a limiter or a pool.
 #[derive(Debug)]
-pub struct Engine<C> {
+pub(super) struct Engine<C> {
     clock: C,
     core: Mutex<Core<Choice>>,
     pub(super) settings: Settings,
@@ -85,11 +85,27 @@ impl<C: Clock> Engine<C> {
         result
     }
 
-    /// Looks at the keys, or changes them in any way.
+    /// Changes the keys in any way.
     pub(super) fn edit<R>(&self, act: impl FnOnce(&mut Keys, Timestamp) -> R) -> R {
-        self.with_core(|core, now, wakers| {
-            core.edit(now, wakers, |keys, now| (act(keys, now), Edited::Changed))
-        })
+        // Dropped after the lock is free.
+        let mut wakers = Wakers::default();
+        self.edit_under(&mut wakers, act)
+    }
+
+    /// The same under a lock of the caller's, who drops the wakers once it is free.
+    pub(super) fn edit_under<R>(
+        &self,
+        wakers: &mut Wakers,
+        act: impl FnOnce(&mut Keys, Timestamp) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        let mut core = self.core.lock();
+        core.edit(now, wakers, |keys, now| (act(keys, now), Edited::Changed))
+    }
+
+    /// Looks at the keys; wakes nobody.
+    pub(super) fn look<R>(&self, act: impl FnOnce(&Keys) -> R) -> R {
+        act(&self.core.lock().state)
     }
 
     /// Takes what `tokens` need, and says of which key and how many.
@@ -157,6 +173,7 @@ impl<C: Clock> Engine<C> {
         let act = |keys: &mut Keys, now| {
             let account = keys.account_of(key);
             let owes = account.is_some_and(|account| account.settle(now, estimate, actual));
+            keys.landed(key, true);
             ((), if owes { Edited::Changed } else { Edited::GaveBack })
         };
         if actual.input <= estimate.input && actual.output <= estimate.output {
@@ -207,7 +224,7 @@ impl<C> Clone for Handle<'_, C> {
 
 /// One request that waits: the queue as it sees it, in which every ask is for its tokens.
 #[derive(Debug)]
-pub struct Request<'a, C> {
+pub(super) struct Request<'a, C> {
     pub(super) engine: Handle<'a, C>,
     pub(super) tokens: Tokens,
 }

@@ -21,6 +21,7 @@ mod limits;
 mod meter;
 mod observe;
 mod permit;
+mod pool;
 mod tokens;
 mod usage;
 
@@ -31,5 +32,6 @@ pub use limiter::{Builder, Limiter};
 pub use limits::Limits;
 pub use meter::{Burst, LimitKind};
 pub use permit::{OwnedPermit, Permit};
+pub use pool::{AddKeyError, KeyPool, PoolBuilder, PoolPermit};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};

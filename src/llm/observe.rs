@@ -1,9 +1,14 @@
 //! What a server's words do to a key.
 
-use super::Usage;
+use std::time::Duration;
+
 use super::engine::Engine;
 use super::headers::ServerLimits;
-use crate::{Clock, Timestamp};
+use super::{Tokens, Usage};
+use crate::{Clock, Jitter, Timestamp};
+
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 impl<C: Clock> Engine<C> {
     /// Learns what the server said to a request of `key`.
@@ -23,6 +28,29 @@ impl<C: Clock> Engine<C> {
                 self.end_hopeless_waits();
             }
         }
+    }
+
+    /// Leaves `key` alone for as long as the server said, or longer each time.
+    pub(super) fn rest(&self, key: u32, said: &ServerLimits) {
+        let failures = self.edit(|keys, _| keys.refused(key));
+        let mut said = *said;
+        if said.retry_after.is_none_or(|wait| wait.is_zero()) {
+            let wait = FIRST_REST.saturating_mul(1 << failures.saturating_sub(1).min(6));
+            let wait = wait.min(LONGEST_REST);
+            // Up to a quarter more, so that clients do not come back all at once.
+            said.retry_after = Some(wait + Jitter::up_to(wait / 4).draw());
+        }
+        self.observe(key, &said);
+    }
+
+    /// The server refused a request: it counts, its tokens don't.
+    pub(super) fn fail(&self, key: u32, estimate: Tokens) {
+        self.edit(|keys, now| {
+            if let Some(account) = keys.account_of(key) {
+                account.settle(now, estimate, Tokens::default());
+            }
+            keys.landed(key, false);
+        });
     }
 
     pub(super) fn usage(&self, key: u32) -> Usage {

@@ -1,6 +1,8 @@
 //! Leave for one request to go out.
 
 use super::Tokens;
+use std::time::SystemTime;
+
 use super::engine::{Handle, OnDrop};
 use super::headers::ServerLimits;
 use crate::{Clock, MonotonicClock};
@@ -69,8 +71,35 @@ impl<'a, C: Clock> Permit<'a, C> {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let said = ServerLimits::from_headers(headers, std::time::SystemTime::now());
-        self.engine.observe(self.key, &said);
+        self.observe_limits(&ServerLimits::from_headers(headers, SystemTime::now()));
+    }
+
+    /// As [`observe`](Self::observe), with headers that were read already.
+    pub fn observe_limits(&self, said: &ServerLimits) {
+        self.engine.observe(self.key, said);
+    }
+
+    /// The server answered 429: learns from its headers, and rests the key for as long as they say,
+    /// or, if they don't, for 1 s, 2 s, 4 s and so on up to a minute, with jitter. The request counts,
+    /// as providers count it; its tokens are given back.
+    pub fn limited<N, V>(self, headers: impl IntoIterator<Item = (N, V)>)
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        self.limited_by(&ServerLimits::from_headers(headers, SystemTime::now()));
+    }
+
+    pub(super) fn limited_by(mut self, said: &ServerLimits) {
+        self.ended = true;
+        self.engine.rest(self.key, said);
+        self.engine.fail(self.key, self.estimate);
+    }
+
+    /// Takes the key out, and gives everything back.
+    pub(super) fn take_out(self) {
+        self.engine.edit(|keys, _| keys.take_out(self.key));
+        self.cancel();
     }
 }
 

@@ -1,0 +1,468 @@
+//! Many API keys, each with its limits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::account::Account;
+use super::choice::{Key, Keys};
+use super::engine::{Engine, Handle, OnDrop, Options, Request};
+use super::headers::ServerLimits;
+use super::limiter::acquire;
+use super::{Error, Limits, Permit, Tokens, Usage};
+use crate::bucket::gate::Settings;
+use crate::sync::Mutex;
+use crate::wait::queue::Wakers;
+use crate::wait::{Timer, blocking};
+use crate::{CancelToken, Clock, Jitter, MonotonicClock, QuotaError, Timestamp};
+
+/// Many API keys, each with its own limits: a request gets the key that can serve it first.
+///
+/// * If several can serve it now, it gets one with much of its limits left, in turn among equals.
+/// * If none can, it waits for **all** of them: the first to be free serves the first in line.
+/// * A key that met a 429 rests: for as long as the server said, else longer each time, with jitter.
+///   One that met a 401 or 403 is taken out.
+/// * Keys can be added and removed at any time, and several can [share](Self::add_sharing) one
+///   account's limits.
+///
+/// Each key has an id, which appears in events and errors, and a secret of any type `T`, which never
+/// does: not in `Debug` either. It may be the key itself, or a client that is set up with it.
+///
+/// ```
+/// use tollgate::llm::{KeyPool, Limits};
+///
+/// let pool = KeyPool::new();
+/// let tier = Limits::new().requests_per_minute(500).tokens_per_minute(200_000);
+/// pool.add("main", "sk-1234", tier)?;
+/// pool.add("spare", "sk-5678", tier)?;
+///
+/// let permit = pool.try_acquire(1_500)?;
+/// let authorization = format!("Bearer {}", permit.secret());
+/// // ... the request ...
+/// permit.settle(900);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct KeyPool<T, C: Clock = MonotonicClock> {
+    engine: Arc<Engine<C>>,
+    /// By the number that the engine knows a key by.
+    entries: Mutex<Vec<Arc<Entry<T>>>>,
+}
+
+struct Entry<T> {
+    id: Arc<str>,
+    secret: T,
+}
+
+/// Why a key could not be added; nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddKeyError {
+    /// There is a key of this id.
+    #[error("there is a key `{0}` already")]
+    Duplicate(Arc<str>),
+    /// There is no key of the id to share with.
+    #[error("there is no key `{0}`")]
+    Unknown(Arc<str>),
+    /// A limit can't be kept.
+    #[error(transparent)]
+    Limits(#[from] QuotaError),
+}
+
+impl<T> KeyPool<T> {
+    /// A pool without keys on the kernel's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Options of a pool.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder {
+            clock: MonotonicClock::new(),
+            settings: Settings::default(),
+            options: Options::default(),
+        }
+    }
+}
+
+impl<T> Default for KeyPool<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T, C: Clock> KeyPool<T, C> {
+    /// Adds a key with limits of its own. Those who wait may be served by it at once.
+    ///
+    /// # Errors
+    ///
+    /// When there is a key of this id, or a limit can't be kept.
+    pub fn add(
+        &self,
+        id: impl Into<Arc<str>>,
+        secret: T,
+        limits: Limits,
+    ) -> Result<(), AddKeyError> {
+        self.insert(id.into(), secret, |keys, now| {
+            let account = Account::new(limits, now)?;
+            Ok(keys.add_account(account))
+        })
+    }
+
+    /// Adds a key that shares the limits of the account that key `with` belongs to.
+    ///
+    /// # Errors
+    ///
+    /// When there is a key of this id, or none `with` which to share.
+    ///
+    /// ```
+    /// use tollgate::llm::{KeyPool, Limits};
+    /// let pool = KeyPool::new();
+    /// pool.add("team", "sk-1", Limits::new().requests_per_minute(2))?;
+    /// pool.add_sharing("team", "batch", "sk-2")?;
+    /// pool.try_acquire(0)?.settle(0);
+    /// pool.try_acquire(0)?.settle(0);
+    /// assert!(pool.try_acquire(0).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_sharing(
+        &self,
+        with: &str,
+        id: impl Into<Arc<str>>,
+        secret: T,
+    ) -> Result<(), AddKeyError> {
+        let number = self.number(with).ok_or_else(|| AddKeyError::Unknown(with.into()))?;
+        self.insert(id.into(), secret, |keys, _| Ok(keys.account_number(number)))
+    }
+
+    fn insert(
+        &self,
+        id: Arc<str>,
+        secret: T,
+        account: impl FnOnce(&mut Keys, Timestamp) -> Result<usize, QuotaError>,
+    ) -> Result<(), AddKeyError> {
+        // Dropped after the locks are free.
+        let mut wakers = Wakers::default();
+        let mut entries = self.entries.lock();
+        let known = entries.iter().enumerate().any(|(number, entry)| {
+            entry.id == id && self.engine.look(|keys| keys.is_known(number))
+        });
+        if known {
+            return Err(AddKeyError::Duplicate(id));
+        }
+        // Under both locks, so that whoever is granted the key finds it.
+        let entry = Arc::new(Entry { id: Arc::clone(&id), secret });
+        self.engine.edit_under(&mut wakers, |keys, now| {
+            let account = account(keys, now)?;
+            let number = keys.add(Key::new(account));
+            match entries.get_mut(number) {
+                Some(free) => *free = entry,
+                None => entries.push(entry),
+            }
+            Ok::<(), QuotaError>(())
+        })?;
+        drop(entries);
+        drop(wakers);
+        tracing::info!(limiter = self.engine.settings.name, %id, "key added");
+        Ok(())
+    }
+
+    /// Takes a key out for good; requests that have it go on. Says whether there was one.
+    pub fn remove(&self, id: &str) -> bool {
+        let Some(number) = self.number(id) else { return false };
+        self.engine.edit(|keys, _| keys.remove(number));
+        tracing::info!(limiter = self.engine.settings.name, id, "key removed");
+        true
+    }
+
+    /// Puts a key back that was [taken out](PoolPermit::unauthorized), and ends its rest. Says whether
+    /// there is one.
+    pub fn restore(&self, id: &str) -> bool {
+        let Some(number) = self.number(id) else { return false };
+        self.engine.edit(|keys, _| keys.restore(number));
+        true
+    }
+
+    /// Ids of the keys there are, those taken out among them.
+    pub fn ids(&self) -> Vec<Arc<str>> {
+        let entries = self.entries.lock();
+        let known = |number: &usize| self.engine.look(|keys| keys.is_known(*number));
+        (0..entries.len())
+            .filter(known)
+            .filter_map(|number| Some(Arc::clone(&entries.get(number)?.id)))
+            .collect()
+    }
+
+    /// A look at one key's limits; `None` if there is no such key.
+    pub fn usage(&self, id: &str) -> Option<Usage> {
+        let number = u32::try_from(self.number(id)?).ok()?;
+        Some(self.engine.usage(number))
+    }
+
+    /// Changes the limits of a key's account; see [`Limiter::set_limits`](super::Limiter::set_limits).
+    ///
+    /// # Errors
+    ///
+    /// When there is no such key, or a limit can't be kept; then nothing changes.
+    pub fn set_limits(&self, id: &str, limits: Limits) -> Result<(), AddKeyError> {
+        let number = self.number(id).ok_or_else(|| AddKeyError::Unknown(id.into()))?;
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        self.engine.edit(|keys, now| match keys.account_of(number) {
+            Some(account) => account.set_limits(limits, now),
+            None => Ok(()),
+        })?;
+        Ok(())
+    }
+
+    /// Takes a request and its tokens of some key now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] with the time after which the first key can serve it; its limit is
+    /// [`ServerWait`](super::LimitKind::ServerWait) if that key rests. [`Error::NoKeys`],
+    /// [`Error::Never`], [`Error::ServerWait`].
+    pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<PoolPermit<'_, T, C>, Error> {
+        let (key, tokens) = self.engine.try_acquire(estimate.into())?;
+        self.permit(Permit::new(Handle::Borrowed(&self.engine), key, tokens))
+    }
+
+    /// Blocks until some key can serve the request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeys`], [`Error::Never`], [`Error::ServerWait`], [`Error::QueueFull`],
+    /// [`Error::Closed`].
+    pub fn wait(&self, estimate: impl Into<Tokens>) -> Result<PoolPermit<'_, T, C>, Error> {
+        self.wait_until(estimate.into(), Timestamp::MAX, None)
+    }
+
+    /// Blocks for at most `timeout`; what would take longer fails at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::Timeout`].
+    pub fn wait_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        self.wait_until(estimate.into(), self.engine.clock().now() + timeout, None)
+    }
+
+    fn wait_until(
+        &self,
+        tokens: Tokens,
+        deadline: Timestamp,
+        cancel: Option<&CancelToken>,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        let engine = Handle::Borrowed(&*self.engine);
+        let request = Request::new(engine.clone(), tokens)?;
+        let granted = blocking::wait(&request, 1, deadline, cancel);
+        let grant = granted.map_err(|error| self.engine.explain(error))?;
+        self.permit(Permit::new(engine, grant.by, request.tokens))
+    }
+
+    /// Waits on any runtime's `timer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::NoTimer`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    pub async fn acquire_with(
+        &self,
+        estimate: impl Into<Tokens>,
+        timer: &dyn Timer,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        let engine = Handle::Borrowed(&*self.engine);
+        self.permit(acquire(engine, estimate.into(), Timestamp::MAX, timer).await?)
+    }
+
+    /// Waits on tokio until some key can serve the request.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::NoTimer`] outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    #[cfg(feature = "tokio")]
+    pub async fn acquire(
+        &self,
+        estimate: impl Into<Tokens>,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        self.acquire_with(estimate, &crate::TokioTimer).await
+    }
+
+    /// Refuses everybody from now on, and wakes those who wait.
+    pub fn close(&self) {
+        self.engine.with_core(|core, now, wakers| core.close(now, wakers));
+    }
+
+    fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
+        let entry = self.entries.lock().get(permit.key() as usize).cloned();
+        let Some(entry) = entry else {
+            permit.cancel();
+            return Err(Error::NoKeys);
+        };
+        Ok(PoolPermit { permit, entry })
+    }
+
+    fn number(&self, id: &str) -> Option<usize> {
+        let entries = self.entries.lock();
+        (0..entries.len()).find(|number| {
+            entries.get(*number).is_some_and(|entry| &*entry.id == id)
+                && self.engine.look(|keys| keys.is_known(*number))
+        })
+    }
+}
+
+impl<T, C: Clock> fmt::Debug for KeyPool<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPool").field("ids", &self.ids()).finish_non_exhaustive()
+    }
+}
+
+/// A [`Permit`] with the key to use for it.
+#[must_use = "a permit that is dropped counts as used in full, unless built otherwise"]
+pub struct PoolPermit<'a, T, C: Clock = MonotonicClock> {
+    permit: Permit<'a, C>,
+    entry: Arc<Entry<T>>,
+}
+
+impl<T, C: Clock> PoolPermit<'_, T, C> {
+    /// The id of the key.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.entry.id
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn secret(&self) -> &T {
+        &self.entry.secret
+    }
+
+    /// See [`Permit::estimate`].
+    #[must_use]
+    pub fn estimate(&self) -> Tokens {
+        self.permit.estimate()
+    }
+
+    /// See [`Permit::settle`].
+    pub fn settle(self, actual: impl Into<Tokens>) {
+        self.permit.settle(actual);
+    }
+
+    /// See [`Permit::cancel`].
+    pub fn cancel(self) {
+        self.permit.cancel();
+    }
+
+    /// See [`Permit::observe`].
+    pub fn observe<N, V>(&self, headers: impl IntoIterator<Item = (N, V)>)
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        self.permit.observe(headers);
+    }
+
+    pub(super) fn observe_limits(&self, said: &ServerLimits) {
+        self.permit.observe_limits(said);
+    }
+
+    /// See [`Permit::limited`].
+    pub fn limited<N, V>(self, headers: impl IntoIterator<Item = (N, V)>)
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        self.permit.limited(headers);
+    }
+
+    pub(super) fn limited_by(self, said: &ServerLimits) {
+        self.permit.limited_by(said);
+    }
+
+    /// The server answered 401 or 403: the key is taken out, until it is
+    /// [restored](KeyPool::restore). What was taken is given back.
+    pub fn unauthorized(self) {
+        let Self { permit, entry } = self;
+        permit.take_out();
+        tracing::warn!(id = %entry.id, "key taken out: the server does not accept it");
+    }
+}
+
+impl<T, C: Clock> fmt::Debug for PoolPermit<'_, T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolPermit")
+            .field("id", &self.entry.id)
+            .field("estimate", &self.estimate())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Options of a [`KeyPool`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is built before `build`"]
+pub struct PoolBuilder<C = MonotonicClock> {
+    clock: C,
+    settings: Settings,
+    options: Options,
+}
+
+impl<C: Clock> PoolBuilder<C> {
+    /// The clock to read; default: the kernel's.
+    pub fn clock<D: Clock>(self, clock: D) -> PoolBuilder<D> {
+        PoolBuilder { clock, settings: self.settings, options: self.options }
+    }
+
+    /// See [`Builder::clamp_estimates`](super::Builder::clamp_estimates).
+    pub fn clamp_estimates(mut self) -> Self {
+        self.options.clamp = true;
+        self
+    }
+
+    /// See [`Builder::on_drop`](super::Builder::on_drop).
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.options.on_drop = on_drop;
+        self
+    }
+
+    /// See [`Builder::max_server_wait`](super::Builder::max_server_wait): here, if all keys rest for
+    /// longer.
+    pub fn max_server_wait(mut self, wait: Duration) -> Self {
+        self.options.max_server_wait = wait;
+        self
+    }
+
+    /// How many may wait at once; default: no bound.
+    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
+        self.options.max_waiters = max_waiters;
+        self
+    }
+
+    /// A random extra delay for those who wait.
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.settings.jitter = jitter;
+        self
+    }
+
+    /// The name under which tracing events appear.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Builds the pool, without keys.
+    #[must_use]
+    pub fn build<T>(self) -> KeyPool<T, C> {
+        let now = self.clock.now();
+        let engine = Engine::new(self.clock, Keys::default(), now, self.settings, self.options);
+        KeyPool { engine: Arc::new(engine), entries: Mutex::new(Vec::new()) }
+    }
+}
