@@ -18,7 +18,7 @@ const LOOKED_AT: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
     pub(super) accounts: Vec<Account>,
-    pub(super) keys: Vec<Key>,
+    pub(super) each: Vec<Key>,
     /// Where the next choice begins.
     next: usize,
 }
@@ -73,7 +73,7 @@ impl Key {
 
 impl Keys {
     pub(super) fn one(account: Account, key: Key) -> Self {
-        Self { accounts: vec![account], keys: vec![key], next: 0 }
+        Self { accounts: vec![account], each: vec![key], next: 0 }
     }
 
     /// As many tokens as can be had at once from the key that can give most.
@@ -84,7 +84,7 @@ impl Keys {
 
     /// Adds an account, in the place of one that no key belongs to any more.
     pub(super) fn add_account(&mut self, account: Account) -> usize {
-        let used = |at: usize| self.keys.iter().any(|key| key.account == at && !key.is_free());
+        let used = |at: usize| self.each.iter().any(|key| key.account == at && !key.is_free());
         let free = (0..self.accounts.len()).find(|at| !used(*at));
         if let Some(at) = free {
             self.accounts[at] = account;
@@ -96,36 +96,36 @@ impl Keys {
 
     /// Adds a key, in the place of one that is gone, and says where.
     pub(super) fn add(&mut self, key: Key) -> usize {
-        if let Some(at) = self.keys.iter().position(Key::is_free) {
-            self.keys[at] = key;
+        if let Some(at) = self.each.iter().position(Key::is_free) {
+            self.each[at] = key;
             return at;
         }
-        self.keys.push(key);
-        self.keys.len() - 1
+        self.each.push(key);
+        self.each.len() - 1
     }
 
     pub(super) fn account_number(&self, key: usize) -> usize {
-        self.keys.get(key).map_or(usize::MAX, |key| key.account)
+        self.each.get(key).map_or(usize::MAX, |key| key.account)
     }
 
     pub(super) fn is_known(&self, key: usize) -> bool {
-        self.keys.get(key).is_some_and(|key| key.standing != Standing::Removed)
+        self.each.get(key).is_some_and(|key| key.standing != Standing::Removed)
     }
 
     pub(super) fn remove(&mut self, key: usize) {
-        if let Some(key) = self.keys.get_mut(key) {
+        if let Some(key) = self.each.get_mut(key) {
             key.standing = Standing::Removed;
         }
     }
 
     pub(super) fn restore(&mut self, key: usize) {
-        if let Some(key) = self.keys.get_mut(key) {
+        if let Some(key) = self.each.get_mut(key) {
             *key = Key { in_flight: key.in_flight, ..Key::new(key.account) };
         }
     }
 
     pub(super) fn take_out(&mut self, key: u32) {
-        if let Some(key) = self.keys.get_mut(key as usize)
+        if let Some(key) = self.each.get_mut(key as usize)
             && key.is_in_use()
         {
             key.standing = Standing::Out;
@@ -134,7 +134,7 @@ impl Keys {
 
     /// A request by `key` has ended, well or not.
     pub(super) fn landed(&mut self, key: u32, well: bool) {
-        if let Some(key) = self.keys.get_mut(key as usize) {
+        if let Some(key) = self.each.get_mut(key as usize) {
             key.in_flight = key.in_flight.saturating_sub(1);
             if well {
                 key.failures = 0;
@@ -144,20 +144,20 @@ impl Keys {
 
     /// Counts one more refusal by the server, and says how many there were on end.
     pub(super) fn refused(&mut self, key: u32) -> u32 {
-        let Some(key) = self.keys.get_mut(key as usize) else { return 1 };
+        let Some(key) = self.each.get_mut(key as usize) else { return 1 };
         key.failures = key.failures.saturating_add(1);
         key.failures
     }
 
     /// Leaves a key alone until then; says until when it is left alone.
     pub(super) fn pause(&mut self, key: u32, until: Timestamp) -> Timestamp {
-        let Some(key) = self.keys.get_mut(key as usize) else { return Timestamp::ZERO };
+        let Some(key) = self.each.get_mut(key as usize) else { return Timestamp::ZERO };
         key.paused_until = key.paused_until.max(until);
         key.paused_until
     }
 
     pub(super) fn usage(&self, key: u32, now: Timestamp, waiting: usize) -> Usage {
-        let key = self.keys.get(key as usize);
+        let key = self.each.get(key as usize);
         let usage = key.and_then(|key| Some(self.account(key)?.usage(now))).unwrap_or_default();
         let paused_for = key.map(|key| key.paused_until - now).filter(|pause| !pause.is_zero());
         Usage { paused_for, waiting, ..usage }
@@ -168,13 +168,13 @@ impl Keys {
     }
 
     pub(super) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
-        let account = self.keys.get(key as usize)?.account;
+        let account = self.each.get(key as usize)?.account;
         self.accounts.get_mut(account)
     }
 
     /// Keys in use.
     pub(super) fn usable(&self) -> impl Iterator<Item = (usize, &Key)> {
-        self.keys.iter().enumerate().filter(|(_, key)| key.is_in_use())
+        self.each.iter().enumerate().filter(|(_, key)| key.is_in_use())
     }
 
     fn ready_at(&self, key: &Key, now: Timestamp, tokens: Tokens) -> Timestamp {
@@ -187,11 +187,11 @@ impl Keys {
 
     /// Of the keys that can serve now, one with much room left.
     fn choose(&self, now: Timestamp, tokens: Tokens) -> Option<usize> {
-        if let [key] = &*self.keys {
+        if let [key] = &*self.each {
             return (key.is_in_use() && self.ready_at(key, now, tokens) <= now).then_some(0);
         }
-        let (before, after) = self.keys.split_at_checked(self.next)?;
-        let in_turn = after.iter().chain(before).zip((self.next..self.keys.len()).chain(0..));
+        let (before, after) = self.each.split_at_checked(self.next)?;
+        let in_turn = after.iter().chain(before).zip((self.next..self.each.len()).chain(0..));
         let ready = in_turn
             .filter(|(key, _)| key.is_in_use() && self.ready_at(key, now, tokens) <= now)
             .take(LOOKED_AT);
@@ -214,8 +214,8 @@ impl Keys {
     }
 
     fn take_from(&mut self, at: usize, now: Timestamp, tokens: Tokens) -> u32 {
-        self.next = if at + 1 < self.keys.len() { at + 1 } else { 0 };
-        if let Some(key) = self.keys.get_mut(at) {
+        self.next = if at + 1 < self.each.len() { at + 1 } else { 0 };
+        if let Some(key) = self.each.get_mut(at) {
             key.in_flight += 1;
         }
         let key = u32::try_from(at).unwrap_or(u32::MAX);
@@ -283,7 +283,7 @@ impl Rule for Choice {
     }
 
     fn refused_by(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> usize {
-        let first = keys.first(now, tokens).and_then(|at| keys.keys.get(at));
+        let first = keys.first(now, tokens).and_then(|at| keys.each.get(at));
         let kind = first.map_or(LimitKind::Concurrency, |key| match keys.account(key) {
             Some(account) if key.paused_until <= account.ready_at(now, tokens) => {
                 account.refused_by(now, tokens)

@@ -49,7 +49,7 @@ impl Default for Options {
         Self {
             on_drop: OnDrop::default(),
             clamp: false,
-            max_server_wait: Duration::from_secs(120),
+            max_server_wait: Duration::from_mins(2),
             max_waiters: usize::MAX,
         }
     }

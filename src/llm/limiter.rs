@@ -56,6 +56,7 @@ impl<C: Clock> Limiter<C> {
     }
 
     /// The clock.
+    #[must_use]
     pub fn clock(&self) -> &C {
         self.engine.clock()
     }
@@ -82,6 +83,7 @@ impl<C: Clock> Limiter<C> {
     }
 
     /// Whether a request without tokens may go out now; takes it. It is over at once.
+    #[must_use]
     pub fn allow(&self) -> bool {
         self.try_acquire(0).map(|permit| permit.settle(0)).is_ok()
     }
@@ -250,6 +252,7 @@ impl<C: Clock> Limiter<C> {
     /// assert_eq!((requests.used, requests.remaining), (1, 499));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[must_use]
     pub fn usage(&self) -> Usage {
         self.engine.usage(0)
     }
@@ -309,7 +312,7 @@ impl<C: Clock> Limiter<C> {
 
     /// Refuses everybody from now on, and wakes those who wait.
     pub fn close(&self) {
-        self.engine.with_core(|core, now, wakers| core.close(now, wakers));
+        self.engine.with_core(super::super::bucket::core::Core::close);
     }
 }
 

@@ -45,8 +45,8 @@ impl LimitKind {
     }
 
     pub(super) fn period(self) -> Duration {
-        const MINUTE: Duration = Duration::from_secs(60);
-        const DAY: Duration = Duration::from_secs(86_400);
+        const MINUTE: Duration = Duration::from_mins(1);
+        const DAY: Duration = Duration::from_hours(24);
         match self {
             Self::RequestsPerDay | Self::TokensPerDay => DAY,
             _ => MINUTE,

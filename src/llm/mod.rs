@@ -1,17 +1,24 @@
 //! Limits of model APIs: requests and tokens taken together, settled afterwards, learned from
 //! headers.
 //!
-//! | file | what |
-//! |---|---|
-//! | `limiter` | [`Limiter`]: the limits of one key |
-//! | `permit` | [`Permit`]: leave for one request, to be settled |
-//! | `tokens` | what a request takes, as providers count it |
-//! | `engine` | keys and those who wait for them, under one lock |
-//! | `choice` | the rule: which key can serve a request, and when |
-//! | `account`, `meter` | an account's limits, and one of them |
-//! | `observe`, `headers` | what servers say |
+//! Begin with a [`Limiter`] for one key, or a [`KeyPool`] for several.
+
+// limiter    the limits of one key
+// pool       many keys
+// permit     leave for one request, to be settled
+// call       a whole request in one call
+// stream     an answer in chunks, settled at its end
+// tokens     what a request takes, as providers count it
+// limits     an account's limits as a plain value
+// engine     keys and those who wait for them, under one lock
+// choice     the rule: which key can serve a request, and when
+// account    an account's limits, and what is in flight under them
+// meter      one limit
+// observe    what a server's words do to a key
+// headers    what a server says
 
 mod account;
+mod call;
 mod choice;
 mod engine;
 mod error;
@@ -22,9 +29,12 @@ mod meter;
 mod observe;
 mod permit;
 mod pool;
+#[cfg(feature = "stream")]
+mod stream;
 mod tokens;
 mod usage;
 
+pub use call::{CallError, Reply};
 pub use engine::OnDrop;
 pub use error::Error;
 pub use headers::{Bound, ServerLimit, ServerLimits};
@@ -33,5 +43,7 @@ pub use limits::Limits;
 pub use meter::{Burst, LimitKind};
 pub use permit::{OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, PoolBuilder, PoolPermit};
+#[cfg(feature = "stream")]
+pub use stream::{MeteredStream, Settle};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};

@@ -299,7 +299,7 @@ impl<T, C: Clock> KeyPool<T, C> {
 
     /// Refuses everybody from now on, and wakes those who wait.
     pub fn close(&self) {
-        self.engine.with_core(|core, now, wakers| core.close(now, wakers));
+        self.engine.with_core(super::super::bucket::core::Core::close);
     }
 
     fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {

@@ -1,0 +1,281 @@
+//! A whole request in one call: acquire, send, learn, settle, and try again after a 429.
+
+use std::time::SystemTime;
+
+use super::headers::ServerLimits;
+use super::{Error, KeyPool, Limiter, Permit, PoolPermit, Tokens};
+use crate::Clock;
+use crate::wait::Timer;
+
+/// What a limiter needs to know of a response.
+///
+/// ```
+/// use tollgate::llm::{Reply, Tokens};
+/// let reply = Reply::new(200)
+///     .headers([("x-ratelimit-remaining-tokens", "149000")])
+///     .spent(Tokens::new(800, 200));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Reply {
+    status: u16,
+    said: ServerLimits,
+    spent: Option<Tokens>,
+}
+
+impl Reply {
+    /// A response of this HTTP status, about which nothing more is known.
+    pub fn new(status: u16) -> Self {
+        Self { status, said: ServerLimits::default(), spent: None }
+    }
+
+    /// With these headers; see [`ServerLimits::from_headers`].
+    pub fn headers<N, V>(mut self, headers: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        self.said = ServerLimits::from_headers(headers, SystemTime::now());
+        self
+    }
+
+    /// It says that so many tokens were used. Without that, the permit is dropped, and the builder's
+    /// [`on_drop`](super::Builder::on_drop) says what counts.
+    pub fn spent(mut self, tokens: impl Into<Tokens>) -> Self {
+        self.spent = Some(tokens.into());
+        self
+    }
+}
+
+/// Why a request has failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError<R, E> {
+    /// It could not go out.
+    #[error(transparent)]
+    Limited(#[from] Error),
+    /// The server refused each try; this was its last answer.
+    #[error("the server refused each of {tries} tries")]
+    Refused {
+        /// How often it was tried.
+        tries: u32,
+        /// The last answer.
+        response: R,
+    },
+    /// The request itself failed.
+    #[error("the request failed")]
+    Request(#[source] E),
+}
+
+/// Leave for one request, with one key or by a pool.
+trait Leave: Sized {
+    fn observe_limits(&self, said: &ServerLimits);
+    fn limited_by(self, said: &ServerLimits);
+    fn settle(self, tokens: Tokens);
+    /// Whether it is of use to try again.
+    fn unauthorized(self) -> bool;
+}
+
+impl<C: Clock> Leave for Permit<'_, C> {
+    fn observe_limits(&self, said: &ServerLimits) {
+        Permit::observe_limits(self, said);
+    }
+
+    fn limited_by(self, said: &ServerLimits) {
+        Permit::limited_by(self, said);
+    }
+
+    fn settle(self, tokens: Tokens) {
+        Permit::settle(self, tokens);
+    }
+
+    fn unauthorized(self) -> bool {
+        self.cancel();
+        false
+    }
+}
+
+impl<T, C: Clock> Leave for PoolPermit<'_, T, C> {
+    fn observe_limits(&self, said: &ServerLimits) {
+        PoolPermit::observe_limits(self, said);
+    }
+
+    fn limited_by(self, said: &ServerLimits) {
+        PoolPermit::limited_by(self, said);
+    }
+
+    fn settle(self, tokens: Tokens) {
+        PoolPermit::settle(self, tokens);
+    }
+
+    fn unauthorized(self) -> bool {
+        PoolPermit::unauthorized(self);
+        true
+    }
+}
+
+/// Acts on an answer; hands it back if it is of use to try again.
+fn take_in<R>(permit: impl Leave, reply: &Reply, response: R) -> Result<R, R> {
+    match reply.status {
+        429 => {
+            permit.limited_by(&reply.said);
+            Err(response)
+        }
+        401 | 403 => {
+            if permit.unauthorized() {
+                Err(response)
+            } else {
+                Ok(response)
+            }
+        }
+        _ => {
+            permit.observe_limits(&reply.said);
+            match reply.spent {
+                Some(tokens) => permit.settle(tokens),
+                None => drop(permit),
+            }
+            Ok(response)
+        }
+    }
+}
+
+async fn run<P: Leave, R, E>(
+    max: u32,
+    acquire: impl AsyncFn() -> Result<P, Error>,
+    mut send: impl AsyncFnMut(&P) -> Result<R, E>,
+    read: impl Fn(&R) -> Reply,
+) -> Result<R, CallError<R, E>> {
+    let mut tries = 0;
+    loop {
+        let permit = acquire().await?;
+        let response = send(&permit).await.map_err(CallError::Request)?;
+        tries += 1;
+        match take_in(permit, &read(&response), response) {
+            Ok(response) => return Ok(response),
+            Err(_) if tries < max => {}
+            Err(response) => return Err(CallError::Refused { tries, response }),
+        }
+    }
+}
+
+impl<C: Clock> Limiter<C> {
+    /// Sends a request when the limits let it out, learns from the answer, settles, and tries again
+    /// after a 429, at most `tries` times in all. `read` says what the answer means.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Limited`] if it may not go out, [`CallError::Refused`] with the last answer if
+    /// each try met a 429, [`CallError::Request`] if `send` fails: then the permit counts as
+    /// [`on_drop`](super::Builder::on_drop) says, and it is not tried again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future while it waits takes nothing; while the request is out, the permit counts
+    /// as `on_drop` says.
+    ///
+    /// ```
+    /// # use tollgate::llm::{CallError, Limiter, Reply};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), CallError<u64, std::io::Error>> {
+    /// let model = Limiter::builder().tokens_per_minute(200_000).build().expect("valid");
+    /// let used = model
+    ///     .call(1_500, 3, async |_permit| Ok(900), |used| Reply::new(200).spent(*used))
+    ///     .await?;
+    /// assert_eq!(used, 900);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub async fn call<R, E>(
+        &self,
+        estimate: impl Into<Tokens>,
+        tries: u32,
+        send: impl AsyncFnMut(&Permit<'_, C>) -> Result<R, E>,
+        read: impl Fn(&R) -> Reply,
+    ) -> Result<R, CallError<R, E>> {
+        self.call_with(&crate::TokioTimer, estimate, tries, send, read).await
+    }
+
+    /// [`call`](Self::call) on any runtime's `timer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn call_with<R, E>(
+        &self,
+        timer: &dyn Timer,
+        estimate: impl Into<Tokens>,
+        tries: u32,
+        send: impl AsyncFnMut(&Permit<'_, C>) -> Result<R, E>,
+        read: impl Fn(&R) -> Reply,
+    ) -> Result<R, CallError<R, E>> {
+        let estimate = estimate.into();
+        run(tries, async || self.acquire_with(estimate, timer).await, send, read).await
+    }
+}
+
+impl<T, C: Clock> KeyPool<T, C> {
+    /// Sends a request with the key that can serve it first, as [`Limiter::call`] does. A 429 rests
+    /// that key, a 401 or 403 takes it out, and another try may be with another key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Limiter::call`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Limiter::call`].
+    ///
+    /// ```
+    /// # use tollgate::llm::{CallError, KeyPool, Limits, Reply};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), CallError<u16, std::io::Error>> {
+    /// let pool = KeyPool::new();
+    /// pool.add("revoked", "sk-1", Limits::new()).expect("new");
+    /// pool.add("good", "sk-2", Limits::new()).expect("new");
+    /// let status = |secret: &str| if secret == "sk-2" { 200 } else { 401 };
+    /// let answer = pool
+    ///     .call(1_500, 3, async |permit| Ok(status(permit.secret())), |status| {
+    ///         Reply::new(*status).spent(900)
+    ///     })
+    ///     .await?;
+    /// assert_eq!(answer, 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub async fn call<R, E>(
+        &self,
+        estimate: impl Into<Tokens>,
+        tries: u32,
+        send: impl AsyncFnMut(&PoolPermit<'_, T, C>) -> Result<R, E>,
+        read: impl Fn(&R) -> Reply,
+    ) -> Result<R, CallError<R, E>> {
+        self.call_with(&crate::TokioTimer, estimate, tries, send, read).await
+    }
+
+    /// [`call`](Self::call) on any runtime's `timer`.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`call`](Self::call).
+    pub async fn call_with<R, E>(
+        &self,
+        timer: &dyn Timer,
+        estimate: impl Into<Tokens>,
+        tries: u32,
+        send: impl AsyncFnMut(&PoolPermit<'_, T, C>) -> Result<R, E>,
+        read: impl Fn(&R) -> Reply,
+    ) -> Result<R, CallError<R, E>> {
+        let estimate = estimate.into();
+        run(tries, async || self.acquire_with(estimate, timer).await, send, read).await
+    }
+}
