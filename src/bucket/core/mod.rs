@@ -68,9 +68,9 @@ impl<A: Algorithm> Core<A> {
         }
     }
 
-    /// Moves on to `now`.
+    /// Moves on to `now`; an earlier one is no move.
     #[inline]
-    fn see(&mut self, now: Timestamp) {
+    pub(crate) fn see(&mut self, now: Timestamp) {
         self.latest = self.latest.max(now.min(LAST));
     }
 
