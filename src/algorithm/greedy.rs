@@ -64,6 +64,16 @@ impl GreedyRefill {
         Level { used_units: state.saturating_sub(self.at(now)), units_per_permit: self.cost }
     }
 
+    /// [`try_take`](Algorithm::try_take) in 64 bits, `elapsed` nanoseconds after an epoch that the state
+    /// is relative to: the state after that, or `None` if the permits are not there, or it can't be
+    /// told in 64 bits.
+    #[inline]
+    pub(super) fn try_take_since(&self, state: u64, elapsed: u64, permits: u64) -> Option<u64> {
+        let at = elapsed.checked_mul(self.speed)?;
+        let used = state.saturating_sub(at).checked_add(permits.checked_mul(self.cost)?)?;
+        if u128::from(used) <= self.capacity { at.checked_add(used) } else { None }
+    }
+
     /// Units per nanosecond.
     pub(crate) fn speed(&self) -> u64 {
         self.speed

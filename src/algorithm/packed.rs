@@ -124,9 +124,9 @@ impl Packed<GreedyRefill> for u64 {
         permits: u64,
         answer: impl FnOnce(&u128) -> R,
     ) -> Option<R> {
-        let mut state = unpacked(*self, rule, epoch);
-        let taken = rule.try_take(&mut state, now, permits) && self.settle(rule, epoch, &mut state);
-        taken.then(|| answer(&state))
+        let elapsed = now.as_nanos().checked_sub(epoch.as_nanos())?;
+        *self = rule.try_take_since(*self, elapsed, permits)?;
+        Some(answer(&unpacked(*self, rule, epoch)))
     }
 
     fn lend(&mut self, rule: &GreedyRefill, epoch: Timestamp, _: Timestamp, state: &mut u128) {

@@ -272,6 +272,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
             clock,
             settings: self.settings,
             max_waiters: self.max_waiters,
+            newcomers: self.max_keys.is_none() && self.terms_by.is_none(),
+            alone: self.global.is_none(),
             global: global.transpose()?,
             bound: self.max_keys.map(|max| Bound::new(max, self.when_full, &rule, now)),
             terms_by: self.terms_by,

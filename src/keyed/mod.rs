@@ -90,6 +90,10 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = MonotonicClock, S = 
     clock: Arc<C>,
     settings: Settings,
     max_waiters: usize,
+    /// Whether a new key may come in just so: no bound, and nothing to ask about it.
+    newcomers: bool,
+    /// Whether there is no limit for everybody.
+    alone: bool,
     /// For everybody together.
     global: Option<TokenBucket<Arc<C>>>,
     bound: Option<Bound<A>>,
@@ -184,9 +188,10 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         &self.shards[index & (self.shards.len() - 1)].0
     }
 
+    #[inline]
     fn call(&self, hash: u64, now: Timestamp) -> Call<'_, S> {
-        let newcomers = self.bound.is_none() && self.terms_by.is_none();
-        Call { hash, now, hasher: &self.hasher, max_waiters: self.max_waiters, newcomers }
+        let (max_waiters, newcomers) = (self.max_waiters, self.newcomers);
+        Call { hash, now, hasher: &self.hasher, max_waiters, newcomers }
     }
 
     /// Lends the key's core to `verb`, and tells it the time and what applies to the key.

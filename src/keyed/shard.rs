@@ -92,6 +92,15 @@ pub(super) struct Call<'a, S> {
     pub(super) newcomers: bool,
 }
 
+/// What became of a request that can be decided at once, if it can.
+pub(super) enum Taken<R> {
+    Yes(R),
+    /// Or not to be told at once.
+    Refused,
+    /// The key is not a plain one.
+    Unknown,
+}
+
 /// What a verb is told of the key it acts on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject {
@@ -133,42 +142,42 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.plain.len() + self.special.len()
     }
 
-    /// Takes `permits`, or what a request costs, if that can be told at once, and answers with what
-    /// `answer` makes of it. `None` decides nothing.
+    /// Takes `permits` of a plain key, or what a request costs.
     #[inline]
-    pub(super) fn try_take<Q, S, R>(
+    pub(super) fn try_take<Q, R>(
         &mut self,
-        call: &Call<'_, S>,
+        hash: u64,
         key: &Q,
+        now: Timestamp,
         permits: Option<u64>,
         answer: impl FnOnce(&A, &A::State, Timestamp, u64) -> R,
-    ) -> Option<R>
+    ) -> Taken<R>
     where
         Q: KeyRef<K> + ?Sized,
-        S: BuildHasher,
     {
         let basis = &*self.basis;
         if basis.closed {
-            return None;
+            return Taken::Refused;
         }
-        self.latest = self.latest.max(call.now);
+        self.latest = self.latest.max(now);
         let now = self.latest;
-        let Some(plain) = self.plain.find_mut(call.hash, |plain| key.equivalent(&plain.key)) else {
-            return self.try_take_elsewhere(call, key, permits, answer);
+        let Some(plain) = self.plain.find_mut(hash, |plain| key.equivalent(&plain.key)) else {
+            return Taken::Unknown;
         };
         let permits = permits.unwrap_or(1);
         let (rule, epoch) = (&basis.rule, basis.epoch);
-        let taken = plain
-            .state
-            .try_take(rule, epoch, now, permits, |state| answer(rule, state, now, permits));
-        if taken.is_some() {
-            self.allowed = self.allowed.wrapping_add(permits);
+        let answer = |state: &A::State| answer(rule, state, now, permits);
+        match plain.state.try_take(rule, epoch, now, permits, answer) {
+            Some(answer) => {
+                self.allowed = self.allowed.wrapping_add(permits);
+                Taken::Yes(answer)
+            }
+            None => Taken::Refused,
         }
-        taken
     }
 
     /// The same for a special key or a new one.
-    fn try_take_elsewhere<Q, S, R>(
+    pub(super) fn try_take_elsewhere<Q, S, R>(
         &mut self,
         call: &Call<'_, S>,
         key: &Q,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
-use super::shard::{Call, Shard};
+use super::shard::{Call, Shard, Taken};
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::grant_of;
@@ -303,20 +303,27 @@ where
         hash: u64,
         key: &Q,
         permits: Option<u64>,
-        quick: impl FnOnce(&A, &A::State, Timestamp, u64) -> R,
+        quick: impl Fn(&A, &A::State, Timestamp, u64) -> R,
         slow: impl FnOnce(Grant) -> R,
     ) -> Result<R, Rejection>
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let call = self.call(hash, self.clock.now());
+        let now = self.clock.now();
         let mut shard = self.shard(hash).lock();
-        if self.global.is_none()
-            && let Some(answer) = shard.try_take(&call, key, permits, quick)
-        {
-            return Ok(answer);
+        if self.alone {
+            match shard.try_take(hash, key, now, permits, &quick) {
+                Taken::Yes(answer) => return Ok(answer),
+                Taken::Refused => {}
+                Taken::Unknown => {
+                    let call = self.call(hash, now);
+                    if let Some(answer) = shard.try_take_elsewhere(&call, key, permits, quick) {
+                        return Ok(answer);
+                    }
+                }
+            }
         }
-        self.ask_slowly(shard, &call, key, permits).map(slow)
+        self.ask_slowly(shard, &self.call(hash, now), key, permits).map(slow)
     }
 
     /// What is refused, waited for, bounded, or has a limit for everybody.
