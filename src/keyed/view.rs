@@ -119,13 +119,14 @@ where
     }
 
     fn try_acquire_up_to(&self, permits: u64) -> u64 {
-        let mine = Gate::try_acquire_up_to(&self.cell, permits);
-        let Some(global) = self.global() else { return mine };
-        let both = RateLimiter::try_acquire_up_to(global, mine);
-        if both < mine {
-            self.cell.refund(mine - both);
-        }
-        both
+        let Some(global) = self.global() else {
+            return Gate::try_acquire_up_to(&self.cell, permits);
+        };
+        self.cell.with_core(|core, now, wakers| {
+            let mine = core.available(now, wakers).min(permits);
+            let both = global.lend(wakers, |all, wakers| all.take_up_to(now, mine, wakers));
+            core.take_up_to(now, both, wakers)
+        })
     }
 
     fn usage(&self) -> Usage {

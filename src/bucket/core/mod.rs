@@ -144,12 +144,14 @@ impl<A: Algorithm> Core<A> {
 
     /// Takes as many as there are, up to `permits`, and says how many.
     pub(crate) fn take_up_to(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) -> u64 {
-        self.settle(now, wakers);
-        if !self.open_and_idle {
-            return 0;
-        }
-        let taken = permits.min(self.remaining());
+        let taken = permits.min(self.available(now, wakers));
         if taken > 0 && self.take_if_ready(taken) { taken } else { 0 }
+    }
+
+    /// Permits that [`take_up_to`](Self::take_up_to) could take.
+    pub(crate) fn available(&mut self, now: Timestamp, wakers: &mut Wakers) -> u64 {
+        self.settle(now, wakers);
+        if self.open_and_idle { self.remaining() } else { 0 }
     }
 
     /// Records permits that are already spent; says how long until the debt is paid.
