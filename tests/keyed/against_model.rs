@@ -360,11 +360,12 @@ impl Run<'_> {
         let (now, clock) = (self.now(), self.clock());
         for held in &self.held {
             let never = u64::MAX - clock;
-            let expected = match self.model.keys[held.key].model.due(now, held.id) {
-                _ if held.ended => never,
-                Ok(Fate::Served) => 0,
-                Ok(Fate::Failed(_)) => never,
-                Err(due) => due - clock,
+            let model = &mut self.model.keys[held.key].model;
+            let fate = if held.ended { None } else { Some(model.due(now, held.id)) };
+            let expected = match fate {
+                Some(Ok(Fate::Served)) => 0,
+                Some(Err(due)) => due - clock,
+                Some(Ok(Fate::Failed(_))) | None => never,
             };
             assert_eq!(held.reservation.delay(), Duration::from_nanos(expected), "{}", held.id);
         }

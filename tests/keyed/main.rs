@@ -2,6 +2,7 @@
 //! buckets vanish is not to be seen.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod both;
 mod buckets;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/level.rs"]
