@@ -13,6 +13,8 @@ mod model;
 mod against_model;
 #[path = "../support/sizes.rs"]
 mod sizes;
+#[cfg(feature = "tokio")]
+mod tasks;
 mod twin;
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
