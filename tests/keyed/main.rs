@@ -13,6 +13,7 @@ mod model;
 mod against_model;
 #[path = "../support/sizes.rs"]
 mod sizes;
+mod stress;
 #[cfg(feature = "tokio")]
 mod tasks;
 mod twin;
