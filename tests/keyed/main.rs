@@ -7,6 +7,7 @@ mod buckets;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/level.rs"]
 mod level;
+mod memory;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/model.rs"]
 mod model;
