@@ -1,8 +1,9 @@
 //! Full buckets vanish: a full bucket is the same as none.
 //!
 //! There is no sweep that stops the world. Each new key looks at the next few places of its shard's
-//! tables, so what a new key costs is constant, and a table never holds more than an eighth of
-//! buckets that are full. When it has gone round and most places are empty, the table shrinks.
+//! tables, and at more if it finds a full bucket there: so what a new key costs is bounded, and full
+//! buckets go as fast as new ones come. When a table was gone through and most of its places are
+//! empty, it shrinks.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use super::shard::{Basis, Cell, Plain, Shard, Special};
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed};
 
-/// Places that a new key looks at.
-const A_LITTLE: usize = 8;
+/// Places that a new key looks at,
+const A_LITTLE: usize = 4;
+/// and this many more if one was full: with more than one full bucket in nine, more go than come.
+const SOME_MORE: usize = 16;
 /// Places that are looked at when there is no room for a new key.
 pub(super) const A_LOT: usize = 64;
 /// How many other shards are looked at then.
@@ -34,7 +37,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     /// What a new key does.
     #[inline]
     pub(super) fn sweep_a_little(&mut self, hasher: &impl BuildHasher) {
+        let before = self.len();
         self.sweep_some(A_LITTLE, hasher);
+        if self.len() < before {
+            self.sweep_some(SOME_MORE, hasher);
+        }
     }
 
     /// Drops the full buckets among the next `places` of both tables.
