@@ -84,12 +84,18 @@ where
     /// As [`set_quota`](Self::set_quota).
     pub fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
         let rule = self.terms.template().with_quota(quota)?;
-        let _changing = self.changing.lock();
+        // Woken when nothing is locked any more.
+        let mut wakers = Wakers::default();
+        let changing = self.changing.lock();
         for line in &self.shards {
-            let mut wakers = Wakers::default();
             let call = self.call(0, self.clock.now());
             self.change_shard(&line.0, |shard| shard.set_default(&call, &rule, how, &mut wakers));
         }
+        if let Some(overflow) = self.overflow() {
+            overflow.lock().set_rule(self.clock.now(), rule, how, &mut wakers);
+        }
+        drop(changing);
+        drop(wakers);
         tracing::info!(limiter = self.settings.name, %quota, carry_over = ?how, "quota changed");
         Ok(())
     }
@@ -266,6 +272,10 @@ where
             let now = self.clock.now();
             self.change_shard(&line.0, |shard| shard.clear(now, &mut wakers));
         }
+        if let Some(overflow) = self.overflow() {
+            // Nobody waits there.
+            overflow.lock().reset(self.clock.now(), &mut Wakers::default());
+        }
     }
 
     /// How many keys are held: those that are not full, and those with terms set by hand. Some that
@@ -391,14 +401,17 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn close(&self) {
-        let _changing = self.changing.lock();
-        if let Some(global) = &self.global {
-            RateLimiter::close(global);
-        }
+        // Woken when nothing is locked any more.
+        let mut wakers = Wakers::default();
+        let changing = self.changing.lock();
         for line in &self.shards {
-            let mut wakers = Wakers::default();
             let now = self.clock.now();
             self.change_shard(&line.0, |shard| shard.close(now, &mut wakers));
+        }
+        drop(changing);
+        drop(wakers);
+        if let Some(global) = &self.global {
+            RateLimiter::close(global);
         }
         tracing::info!(limiter = self.settings.name, "closed");
     }
