@@ -13,6 +13,7 @@ mod memory;
 #[path = "../support/model.rs"]
 mod model;
 mod against_model;
+mod reentrancy;
 #[path = "../support/sizes.rs"]
 mod sizes;
 mod stress;
