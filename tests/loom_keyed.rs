@@ -13,7 +13,9 @@ use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 use tollgate::algorithm::GreedyRefill;
 use tollgate::keyed::{Builder, Terms, WhenFull};
-use tollgate::{CarryOver, Keyed, KeyedLimiter, ManualClock, Quota, RateLimiter, Rejection, WaitError};
+use tollgate::{
+    CarryOver, Keyed, KeyedLimiter, ManualClock, Quota, RateLimiter, Rejection, WaitError,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

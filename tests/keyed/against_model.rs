@@ -388,10 +388,7 @@ impl Run<'_> {
         }
         let (allowed, denied) = self.model.totals(now);
         let totals = self.limiter.totals();
-        assert_eq!(
-            (totals.allowed, totals.denied),
-            (allowed.wrapping_add(self.others), denied)
-        );
+        assert_eq!((totals.allowed, totals.denied), (allowed.wrapping_add(self.others), denied));
     }
 }
 

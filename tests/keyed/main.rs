@@ -2,6 +2,7 @@
 //! buckets vanish is not to be seen.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod against_model;
 mod both;
 mod bound;
 mod buckets;
@@ -12,7 +13,6 @@ mod memory;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/model.rs"]
 mod model;
-mod against_model;
 mod reentrancy;
 #[path = "../support/sizes.rs"]
 mod sizes;
