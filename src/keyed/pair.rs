@@ -194,14 +194,12 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
-        Ok(match self.cell.join(permits, deadline, waker)? {
-            Joined::Queued(ticket, due) => {
-                let (key, global) = (Line::At(ticket), Line::Never);
-                let place = Place { ticket: Ticket::FIRST, permits, deadline, key, global };
-                Joined::Queued(self.places.enter(place), due)
-            }
-            granted @ Joined::Granted(_) => granted,
-        })
+        let mut joined = self.cell.join(permits, deadline, waker)?;
+        if let Joined::Queued(ticket, _) = &mut joined {
+            let (key, global) = (Line::At(*ticket), Line::Never);
+            *ticket = self.places.enter(Place { ticket: *ticket, permits, deadline, key, global });
+        }
+        Ok(joined)
     }
 
     fn poll_both(&self, global: &Global<C>, place: &mut Place, waker: Option<&Waker>) -> Progress {

@@ -1,6 +1,12 @@
 //! Keyed limiters: whatever is asked of whichever key, no key hears of the others, and that full
 //! buckets vanish is not to be seen.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::unchecked_time_subtraction,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "what fails here is a failed test, and numbers are small"
+)]
 
 mod against_model;
 mod both;

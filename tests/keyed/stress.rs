@@ -44,7 +44,9 @@ fn hammer(asks: u64, ask: impl Fn(u64, u64) + Sync, beside: impl Fn(u64) + Sync)
                 }
             }
         });
-        asking.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in asking {
+            thread.join().unwrap();
+        }
         done.store(true, Ordering::Relaxed);
         disturbing.join().unwrap();
     });
