@@ -98,7 +98,7 @@ fn a_sweep_drops_no_debt_recorded_beside_it() {
         let limiter = build(builder(Quota::per_second(1), &clock));
         assert!(limiter.allow(&7));
         clock.advance(SECOND);
-        let sweeping = beside(&limiter, |limiter| limiter.sweep());
+        let sweeping = beside(&limiter, OnManual::sweep);
         limiter.consume(&7, 3).unwrap();
         sweeping.join().unwrap();
         assert_eq!(limiter.usage(&7).used, 3);
