@@ -12,6 +12,7 @@ mod against_model;
 mod both;
 mod bound;
 mod buckets;
+mod held;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/level.rs"]
 mod level;
@@ -20,6 +21,7 @@ mod memory;
 #[path = "../support/model.rs"]
 mod model;
 mod reentrancy;
+mod script;
 #[path = "../support/sizes.rs"]
 mod sizes;
 mod stress;
