@@ -12,6 +12,7 @@ mod against_model;
 mod both;
 mod bound;
 mod buckets;
+mod corners;
 mod held;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/level.rs"]
