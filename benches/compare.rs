@@ -3,6 +3,8 @@
 //! * `cargo bench --all-features --bench compare`: criterion groups, for statistics and history,
 //!   then the tables of ratios.
 //! * `... --bench compare -- --ratios`: only the tables.
+//! * `... --bench compare -- --ratios keyed`: only the tables of limiters by key; in the same way,
+//!   any part of a scene's name.
 //! * `... --bench compare -- PATTERN`: only the criterion groups that match.
 //! * `... --bench compare -- --test`: everything once, no figures.
 //!
@@ -13,6 +15,14 @@
 
 #[path = "support/contestants.rs"]
 mod contestants;
+#[path = "support/keyed.rs"]
+mod keyed;
+#[path = "support/keyed_keys.rs"]
+mod keyed_keys;
+#[path = "support/keyed_limiters.rs"]
+mod keyed_limiters;
+#[path = "support/keyed_work.rs"]
+mod keyed_work;
 #[path = "support/pool.rs"]
 mod pool;
 #[path = "support/race.rs"]
@@ -32,7 +42,7 @@ use std::time::Duration;
 use contestants::Answer;
 use criterion::{BenchmarkId, Criterion};
 use pool::Pool;
-use race::{Length, Race};
+use race::{Length, Race, Slice};
 use work::Contestant;
 
 /// A situation in which contestants are measured.
@@ -72,7 +82,7 @@ impl Scene {
     /// `rounds` of everybody in turns.
     fn race(&self, rounds: usize) -> Race {
         let pool = Pool::new(self.threads);
-        Race::run(&pool, &self.contestants(), Length { rounds, slice: self.slice })
+        Race::run(&pool, &self.contestants(), Length { rounds, slice: Slice::Lasting(self.slice) })
     }
 
     /// A criterion group of everybody, one after another.
@@ -101,7 +111,10 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let given = |flag: &str| args.iter().any(|arg| arg == flag);
     let only_test = given("--test") || !given("--bench");
-    let only_some = args.iter().any(|arg| !arg.starts_with("--"));
+    let patterns: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
+    let wanted = |name: &str| {
+        patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()))
+    };
 
     if !given("--ratios") {
         let mut criterion = Criterion::default()
@@ -119,10 +132,13 @@ fn main() {
         for scene in &SCENES {
             Scene { slice: Duration::from_micros(20), ..*scene }.race(1);
         }
-    } else if !only_some {
-        ratios::print(|name| {
+    } else if given("--ratios") || patterns.is_empty() {
+        ratios::print(wanted, |name| {
             let scene = SCENES.iter().find(|scene| scene.name == name).expect("a scene");
             scene.race(if scene.threads == 1 { 401 } else { 101 })
         });
+    }
+    if only_test || given("--ratios") || patterns.is_empty() {
+        keyed::Run { only_test, wanted: &wanted }.print();
     }
 }

@@ -88,7 +88,8 @@ pub enum Rejection {
         retry_after: Duration,
         /// Permits there are now, fewer than were asked for (or held for those who wait).
         available: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite), else 0.
+        /// Which limit refused: its place in a [`Composite`](crate::Composite); 1 for the limit for
+        /// everybody of a [keyed limiter](crate::Keyed); else 0.
         limit: usize,
     },
     /// Never: more than the burst. Nothing was taken.
@@ -98,12 +99,16 @@ pub enum Rejection {
         requested: u64,
         /// The most that can be had at once.
         burst: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite), else 0.
+        /// Which limit refused: its place in a [`Composite`](crate::Composite); 1 for the limit for
+        /// everybody of a [keyed limiter](crate::Keyed); else 0.
         limit: usize,
     },
-    /// The limiter was closed, or this key blocked.
+    /// The limiter was closed.
     #[error("the limiter is closed")]
     Closed,
+    /// The key is blocked.
+    #[error("the key is blocked")]
+    Blocked,
     /// The key is new, and a keyed limiter holds as many as it may. Known keys are not affected, and
     /// there is room again once one of them is idle.
     #[error("no room for a new key: {max_keys} are held already")]
@@ -144,7 +149,9 @@ impl Rejection {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Denied { retry_after, .. } => Some(*retry_after),
-            Self::ExceedsBurst { .. } | Self::Closed | Self::TooManyKeys { .. } => None,
+            Self::ExceedsBurst { .. } | Self::Closed | Self::Blocked | Self::TooManyKeys { .. } => {
+                None
+            }
         }
     }
 }
@@ -172,7 +179,8 @@ pub enum WaitError {
         requested: u64,
         /// The most that can be had at once.
         burst: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite), else 0.
+        /// Which limit refused: its place in a [`Composite`](crate::Composite); 1 for the limit for
+        /// everybody of a [keyed limiter](crate::Keyed); else 0.
         limit: usize,
     },
     /// The permits can't be had before the deadline.
@@ -190,9 +198,12 @@ pub enum WaitError {
     /// The cancel token was cancelled.
     #[error("the wait was cancelled")]
     Cancelled,
-    /// The limiter was closed, or this key blocked.
+    /// The limiter was closed.
     #[error("the limiter is closed")]
     Closed,
+    /// The key is blocked.
+    #[error("the key is blocked")]
+    Blocked,
     /// The key is new, and a keyed limiter holds as many as it may.
     #[error("no room for a new key: {max_keys} are held already")]
     TooManyKeys {
@@ -212,6 +223,7 @@ impl From<Rejection> for WaitError {
                 Self::ExceedsBurst { requested, burst, limit }
             }
             Rejection::Closed => Self::Closed,
+            Rejection::Blocked => Self::Blocked,
             Rejection::TooManyKeys { max_keys } => Self::TooManyKeys { max_keys },
         }
     }

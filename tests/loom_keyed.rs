@@ -242,7 +242,7 @@ fn blocking_a_key_ends_who_waits() {
         assert!(limiter.allow(&7));
         let waiting = beside(&limiter, |limiter| limiter.wait(&7));
         limiter.set_terms_for(&7, Terms::blocked()).unwrap();
-        assert_eq!(waiting.join().unwrap(), Err(WaitError::Closed));
+        assert_eq!(waiting.join().unwrap(), Err(WaitError::Blocked));
         assert!(!limiter.allow(&7));
     });
 }

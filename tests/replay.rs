@@ -172,7 +172,7 @@ fn the_excerpt() {
     assert_eq!(replay.needed_burst_of(offenders[0].1), 55);
 }
 
-/// The bare rule of the replay decides as whole limiters on a clock that follows the log do.
+/// The keyed limiter of the replay decides as one limiter for each client would.
 #[test]
 fn limiters_on_a_manual_clock_agree() {
     for quota in ["60/min burst 20", "7/h burst 3", "1/s", "13/7min burst 2", "unlimited"] {

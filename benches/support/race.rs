@@ -14,7 +14,16 @@ use crate::work::Contestant;
 #[derive(Clone, Copy)]
 pub(crate) struct Length {
     pub(crate) rounds: usize,
-    pub(crate) slice: Duration,
+    pub(crate) slice: Slice,
+}
+
+/// How long one contestant's turn is.
+#[derive(Clone, Copy)]
+pub(crate) enum Slice {
+    /// About so long, as many operations as that may be.
+    Lasting(Duration),
+    /// So many operations, however long they take.
+    Of(u64),
 }
 
 /// The share of the time for which threads must have run together to have met.
@@ -31,8 +40,11 @@ pub(crate) struct Race {
 impl Race {
     /// Runs all rounds.
     pub(crate) fn run(pool: &Pool, contestants: &[Contestant], length: Length) -> Self {
-        let times: Vec<u64> =
-            contestants.iter().map(|one| calibrate(pool, one, length.slice)).collect();
+        let times = |one| match length.slice {
+            Slice::Lasting(slice) => calibrate(pool, one, slice),
+            Slice::Of(operations) => operations,
+        };
+        let times: Vec<u64> = contestants.iter().map(times).collect();
         let mut laps: Vec<_> = contestants.iter().map(|one| (one.name, Vec::new())).collect();
         let mut parallel = Vec::new();
         let mut order: Vec<usize> = (0..contestants.len()).collect();

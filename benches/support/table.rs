@@ -46,6 +46,11 @@ impl Table {
         self.rows.push(Row { what, ours, theirs, value, target });
     }
 
+    #[allow(dead_code, reason = "not every benchmark may have nothing to show")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Prints all rows, aligned.
     pub(crate) fn print(&self) {
         let lines: Vec<[String; 6]> = self.rows.iter().map(Row::cells).collect();

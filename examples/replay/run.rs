@@ -1,25 +1,24 @@
 //! The replay itself: each client's bucket, at the log's own time.
 //!
-//! A manual clock follows the log. Hundreds of thousands of clients need no hundred thousand
-//! limiters with a lock and a queue each: the rule is a pure function of what that clock says, and a
-//! client's bucket is the 16 bytes it works on.
+//! A manual clock follows the log, and a keyed limiter on that clock decides as it would have decided
+//! then. It forgets clients who were quiet for long; what the report says about each of them is
+//! counted here.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tollgate::algorithm::{Algorithm, GreedyRefill};
-use tollgate::{Clock, ManualClock, Quota, QuotaError, Timestamp};
+use tollgate::{Clock, KeyedLimiter, ManualClock, Quota, QuotaError, Timestamp};
 
 use crate::parse::{self, Malformed};
-
-/// A rule's memory of one client.
-type Bucket = <GreedyRefill as Algorithm>::State;
 
 /// A quota applied to the clients of a log.
 #[derive(Debug)]
 pub(crate) struct Replay<'a> {
-    rule: GreedyRefill,
+    limiter: KeyedLimiter<Vec<u8>, ManualClock>,
     clock: ManualClock,
+    /// The limiter's rule by itself, for what no limiter tells: how much burst would have done.
+    rule: GreedyRefill,
     clients: HashMap<&'a [u8], Client>,
     tally: Tally,
 }
@@ -43,12 +42,11 @@ pub(crate) struct Tally {
 /// How many malformed lines are remembered.
 pub(crate) const MALFORMED_SHOWN: usize = 10;
 
-/// One client's bucket and counts.
+/// What is counted of one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    bucket: Bucket,
     /// A bucket that refuses nothing: everything asked for is taken, into debt if need be.
-    bottomless: Bucket,
+    bottomless: <GreedyRefill as Algorithm>::State,
     /// The deepest the bottomless bucket was drawn down, in the rule's exact units.
     deepest: u128,
     pub(crate) requests: u64,
@@ -68,10 +66,11 @@ impl<'a> Replay<'a> {
     ///
     /// When no limiter can be built from the quota.
     pub(crate) fn new(quota: Quota) -> Result<Self, QuotaError> {
-        let rule = GreedyRefill::try_from(quota)?;
+        let clock = ManualClock::new();
         Ok(Self {
-            rule,
-            clock: ManualClock::new(),
+            limiter: KeyedLimiter::builder(quota).clock(clock.clone()).build()?,
+            clock,
+            rule: quota.try_into()?,
             clients: HashMap::new(),
             tally: Tally::default(),
         })
@@ -97,12 +96,14 @@ impl<'a> Replay<'a> {
         self.tally.out_of_order += u64::from(time < newest);
         let (first, newest) = (first.min(time), newest.max(time));
         self.tally.span = Some((first, newest));
-        let now = self.clock.now().max(Timestamp::ZERO + Duration::from_secs(time));
-        self.clock.set(now);
+        let now = Timestamp::ZERO + Duration::from_secs(newest);
+        if now > self.clock.now() {
+            self.clock.set(now);
+        }
 
+        let admitted = self.limiter.allow(client);
         let rule = &self.rule;
         let client = self.clients.entry(client).or_insert_with(|| Client {
-            bucket: rule.start(now, 0),
             bottomless: rule.start(now, 0),
             deepest: 0,
             requests: 0,
@@ -110,10 +111,8 @@ impl<'a> Replay<'a> {
         });
         self.tally.requests += 1;
         client.requests += 1;
-        if rule.try_take(&mut client.bucket, now, 1) {
-            client.admitted += 1;
-            self.tally.admitted += 1;
-        }
+        client.admitted += u64::from(admitted);
+        self.tally.admitted += u64::from(admitted);
         rule.take(&mut client.bottomless, now, 1);
         client.deepest = client.deepest.max(rule.level(&client.bottomless, now).used_units);
     }
@@ -123,7 +122,7 @@ impl<'a> Replay<'a> {
     }
 
     pub(crate) fn quota(&self) -> Quota {
-        self.rule.quota()
+        self.limiter.quota()
     }
 
     pub(crate) fn clients(&self) -> usize {

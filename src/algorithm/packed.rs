@@ -29,6 +29,15 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
         answer: impl FnOnce(&A::State) -> R,
     ) -> Option<R>;
 
+    /// Answers with what `look` makes of the state at `now`.
+    fn peek<R>(
+        &mut self,
+        rule: &A,
+        epoch: Timestamp,
+        now: Timestamp,
+        look: impl FnOnce(&A::State) -> R,
+    ) -> R;
+
     /// Puts the state into `state`. What this holds then must not be used, but for
     /// [`settle`](Self::settle).
     fn lend(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, state: &mut A::State);
@@ -90,6 +99,19 @@ where
         rule.try_take(&mut self.0, now, permits).then(|| answer(&self.0))
     }
 
+    fn peek<R>(
+        &mut self,
+        rule: &A,
+        epoch: Timestamp,
+        now: Timestamp,
+        look: impl FnOnce(&S) -> R,
+    ) -> R {
+        if self.is_full(rule, epoch, now) {
+            rule.restart(&mut self.0, now);
+        }
+        look(&self.0)
+    }
+
     fn lend(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, state: &mut S) {
         if self.is_full(rule, epoch, now) {
             rule.restart(&mut self.0, now);
@@ -127,6 +149,17 @@ impl Packed<GreedyRefill> for u64 {
         let elapsed = now.as_nanos().checked_sub(epoch.as_nanos())?;
         *self = rule.try_take_since(*self, elapsed, permits)?;
         Some(answer(&unpacked(*self, rule, epoch)))
+    }
+
+    #[inline]
+    fn peek<R>(
+        &mut self,
+        rule: &GreedyRefill,
+        epoch: Timestamp,
+        _: Timestamp,
+        look: impl FnOnce(&u128) -> R,
+    ) -> R {
+        look(&unpacked(*self, rule, epoch))
     }
 
     fn lend(&mut self, rule: &GreedyRefill, epoch: Timestamp, _: Timestamp, state: &mut u128) {

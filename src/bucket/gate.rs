@@ -87,7 +87,7 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn look(&self) -> Usage {
-        self.with_core(|core, now, wakers| core.usage(now, wakers))
+        self.with_core(Core::usage)
     }
 
     fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
@@ -115,12 +115,12 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn reset(&self) {
-        self.with_core(|core, now, wakers| core.reset(now, wakers));
+        self.with_core(Core::reset);
         self.log_reset();
     }
 
     fn close(&self) {
-        if self.with_core(|core, now, wakers| core.close(now, wakers)) {
+        if self.with_core(Core::close) {
             self.log_closed();
         }
     }

@@ -1,9 +1,11 @@
 //! At most so many keys, whatever comes.
 
+use std::time::Duration;
+
 use crate::algorithm::Algorithm;
 use crate::bucket::core::Core;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::{Rejection, Timestamp};
 
 /// What a new key meets when a keyed limiter holds [`max_keys`](super::Builder::max_keys) already.
@@ -21,6 +23,10 @@ pub enum WhenFull {
     Share,
 }
 
+/// How long nobody searches after all shards were searched: a flood of new keys costs no more than
+/// a few percent of a core.
+const REST: Duration = Duration::from_millis(1);
+
 /// Counts the places that are taken, over all shards.
 #[derive(Debug)]
 pub(super) struct Bound<A: Algorithm> {
@@ -28,6 +34,8 @@ pub(super) struct Bound<A: Algorithm> {
     taken: AtomicUsize,
     /// The shard that is searched for idle keys next.
     search: AtomicUsize,
+    /// No search before this time: all shards have just been searched.
+    quiet_until: AtomicU64,
     /// Shared by those who found no room.
     pub(super) overflow: Option<Mutex<Core<A>>>,
 }
@@ -41,7 +49,13 @@ impl<A: Algorithm> Bound<A> {
                 Some(Mutex::new(Core::new(rule.clone(), state, now, 0)))
             }
         };
-        Self { max_keys, taken: AtomicUsize::new(0), search: AtomicUsize::new(0), overflow }
+        Self {
+            max_keys,
+            taken: AtomicUsize::new(0),
+            search: AtomicUsize::new(0),
+            quiet_until: AtomicU64::new(0),
+            overflow,
+        }
     }
 
     pub(super) fn rejection(&self) -> Rejection {
@@ -55,8 +69,16 @@ impl<A: Algorithm> Bound<A> {
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
-    pub(super) fn next_search(&self) -> usize {
-        self.search.fetch_add(1, Ordering::Relaxed)
+    /// The shard to search next, of so many; none if each has been searched a moment ago.
+    pub(super) fn next_search(&self, shards: usize, now: Timestamp) -> Option<usize> {
+        if now.as_nanos() < self.quiet_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        let next = self.search.fetch_add(1, Ordering::Relaxed) % shards.max(1);
+        if next + 1 == shards {
+            self.quiet_until.store((now + REST).as_nanos(), Ordering::Relaxed);
+        }
+        Some(next)
     }
 
     /// Counts what a shard came to hold, of which `reserved` was counted before.

@@ -137,9 +137,12 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
 
     /// What applies to a key: a function from the key to its [`Terms`], or to a [`Quota`].
     ///
-    /// It is asked when a key is seen that is not held, that is also: when one comes back after its
-    /// bucket was full. Use [`refresh_terms`](Keyed::refresh_terms) when its answers have changed.
-    /// Terms that can't be kept are logged, and those of everybody apply.
+    /// It is asked when a key is seen that is not held: also when one comes back after its bucket
+    /// was full, and at each request of one that is exempt or without limit, because such are not
+    /// held. So it should be quick: a look into a map, not into a database. Use
+    /// [`refresh_terms`](Keyed::refresh_terms) when its answers have changed. A quota that can't be
+    /// kept, such as one of zero, is logged, and **the limiter's own applies**: check what comes
+    /// from a configuration with [`Quota::validate`].
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -158,11 +161,28 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
         self
     }
 
+    /// A quota for each key: [`terms_by`](Self::terms_by) for quotas alone.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    ///
+    /// let tiers = KeyedLimiter::<String>::builder(Quota::per_minute(10))
+    ///     .quota_by(|user| Quota::per_minute(if user == "root" { 1_000 } else { 10 }))
+    ///     .build()?;
+    /// assert_eq!(tiers.usage("root").limit, 1_000);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn quota_by(self, quota: impl Fn(&K) -> Quota + Send + Sync + 'static) -> Self {
+        self.terms_by(quota)
+    }
+
     /// How many keys may be held at once; default: no bound. At least 1. What happens beyond is said
     /// by [`when_full`](Self::when_full).
     ///
     /// Only keys count that are not full: who was not active within one refill time takes no place
-    /// for long.
+    /// for long. While a flood of made-up keys holds all places, known keys are served as ever; new
+    /// ones, and those who come back after their bucket was full, are not, or share a bucket. That
+    /// is not their fault: answer them with 503, not with 429.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, Rejection};

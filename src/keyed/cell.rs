@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
-use super::shard::Subject;
+use super::terms::Terms;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::Core;
 use crate::bucket::gate::{Gate, Settings};
@@ -31,8 +31,8 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     /// What applies to the key.
-    pub(super) fn subject(&self) -> Subject {
-        self.limiter.with_core(self.hash, &*self.key, |_, _, subject, _| subject)
+    pub(super) fn terms(&self) -> Terms {
+        self.limiter.with_core(self.hash, &*self.key, |_, _, terms, _| terms)
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a key is, and what it may be looked up by.
 
+use std::ffi::{OsStr, OsString};
 use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use equivalent::Equivalent;
 
@@ -11,8 +14,8 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> Key for K {}
 
 /// Makes a key out of what it is looked up by, when it is first seen.
 ///
-/// Everything that [`ToOwned`] makes into a key has it: `str` for `String`, `[u8]` for `Vec<u8>`,
-/// and every key for itself. Implement it, with [`Equivalent`] and [`Hash`], for a look-up form of
+/// `str` makes a `String`, `Box<str>` or `Arc<str>`, `[T]` a `Vec<T>` and so on, `Path` and `OsStr`
+/// likewise, and every key makes itself. Implement it, with [`Equivalent`] and [`Hash`], for a look-up form of
 /// your own.
 ///
 /// ```
@@ -47,14 +50,44 @@ pub trait ToKey<K> {
     fn to_key(&self) -> K;
 }
 
-impl<Q: ToOwned + ?Sized> ToKey<Q::Owned> for Q {
-    fn to_key(&self) -> Q::Owned {
-        self.to_owned()
+impl<K: Clone> ToKey<K> for K {
+    fn to_key(&self) -> K {
+        self.clone()
     }
+}
+
+macro_rules! to_key {
+    ($([$($generics:tt)*] $from:ty => $to:ty;)*) => {
+        $(impl<$($generics)*> ToKey<$to> for $from {
+            fn to_key(&self) -> $to {
+                self.into()
+            }
+        })*
+    };
+}
+
+to_key! {
+    [] str => String;
+    [] str => Box<str>;
+    [] str => Arc<str>;
+    [T: Clone] [T] => Vec<T>;
+    [T: Clone] [T] => Box<[T]>;
+    [T: Clone] [T] => Arc<[T]>;
+    [] Path => PathBuf;
+    [] Path => Box<Path>;
+    [] Path => Arc<Path>;
+    [] OsStr => OsString;
+    [] OsStr => Box<OsStr>;
+    [] OsStr => Arc<OsStr>;
 }
 
 /// What a key of type `K` can be looked up by: it hashes and compares like the key, without being
 /// one. Implemented for every type that is [`Equivalent`] and [`ToKey`].
+#[diagnostic::on_unimplemented(
+    message = "a key of type `{K}` can't be looked up by `&{Self}`",
+    note = "`String` keys are looked up by `&str` (not `&&str`) or `&String`; tuples by `ByParts`, or \
+            whole; for a form of your own, implement `Hash`, `Equivalent` and `ToKey`"
+)]
 pub trait KeyRef<K>: Hash + Equivalent<K> + ToKey<K> + Send + Sync {}
 
 impl<K, Q: Hash + Equivalent<K> + ToKey<K> + Send + Sync + ?Sized> KeyRef<K> for Q {}

@@ -1,25 +1,31 @@
 //! A limit for each key: per user, address, API key, tenant.
 //!
-//! | file | what |
-//! |---|---|
-//! | [`key`] | what a key is, and what it is looked up by |
-//! | [`terms`] | what applies to one key |
-//! | [`shard`] | some keys under one lock: where a key's state is, and how a verb gets at it |
-//! | [`sweep`] | how full buckets vanish |
-//! | [`walk`] | what is done to all keys of a shard |
-//! | [`bound`] | at most so many keys |
-//! | [`refused`] | who is refused most |
-//! | [`cell`] | one key as a cell like any other: all verbs come from there |
-//! | [`view`] | one key as a [`RateLimiter`](crate::RateLimiter), and waiting for two limits |
-//! | [`verbs`] | the verbs with the key as an argument |
-//! | [`manage`] | changing, listing and forgetting keys |
+//! [`Keyed`] is what you build, mostly by its alias [`KeyedLimiter`](crate::KeyedLimiter); [`Terms`]
+//! are what applies to one key, [`ForKey`] is one key as a limiter of its own.
 
+// key       what a key is, and what it is looked up by
+// terms     what applies to one key
+// shard     some keys under one lock: where a key's state is, and how a verb gets at it
+// quick     the hot path
+// sweep     how full buckets vanish
+// walk      what is done to all keys of a shard
+// bound     at most so many keys
+// refused   who is refused most
+// cell      one key as a cell like any other: all verbs come from there
+// view      one key as a limiter
+// pair      waiting for a key's permits and for everybody's
+// verbs     the verbs with the key as an argument
+// apply     changing what applies to keys
+// manage    listing keys, forgetting them, closing
+
+mod apply;
 mod bound;
 mod builder;
 mod cell;
 mod key;
 mod manage;
 mod pair;
+mod quick;
 mod refused;
 mod shard;
 mod sweep;
@@ -32,10 +38,11 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+pub use apply::TermsError;
 pub use bound::WhenFull;
 pub use builder::Builder;
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
-pub use manage::{KeyedError, Totals};
+pub use manage::Totals;
 pub use refused::Offender;
 pub use terms::Terms;
 pub use view::ForKey;
@@ -47,7 +54,7 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
 use crate::{Clock, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, TokenBucket};
 use bound::Bound;
-use shard::{At, Basis, Call, Shard, Subject};
+use shard::{At, Basis, Call, Shard};
 use terms::{Interner, Own};
 
 /// The default hasher: fast, and seeded anew for each limiter.
@@ -103,7 +110,7 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = MonotonicClock, S = 
     changing: Mutex<()>,
 }
 
-type TermsBy<K> = Box<dyn Fn(&K) -> terms::Terms + Send + Sync>;
+type TermsBy<K> = Box<dyn Fn(&K) -> Terms + Send + Sync>;
 
 /// A shard that starts on a cache line of its own.
 #[repr(align(64))]
@@ -199,7 +206,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         &self,
         hash: u64,
         key: &Q,
-        verb: impl FnOnce(&mut Core<A>, Timestamp, Subject, &mut Wakers) -> R,
+        verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
     ) -> R
     where
         Q: KeyRef<K> + ?Sized,
@@ -215,7 +222,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         mut shard: MutexGuard<'a, Shard<K, A>>,
         call: &Call<'_, S>,
         key: &Q,
-        verb: impl FnOnce(&mut Core<A>, Timestamp, Subject, &mut Wakers) -> R,
+        verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
     ) -> R
     where
         Q: KeyRef<K> + ?Sized,
@@ -238,16 +245,14 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                     Some(_) => Ok(false),
                     None => self.place_for(hash, now),
                 };
-                let blocked = own.as_ref().is_some_and(|own| own.terms.is_blocked());
+                let refusal = own.as_ref().and_then(|own| own.terms.refusal());
                 shard = self.shard(hash).lock();
                 reserved = usize::from(room == Ok(true));
                 match (shard.find(hash, key), room) {
                     (Some(at), _) => at,
                     (None, Ok(_)) => At::New(own),
-                    (None, Err(_)) if blocked || shard.basis.closed => {
-                        At::NoRoom(Rejection::Closed)
-                    }
-                    (None, Err(rejection)) => At::NoRoom(rejection),
+                    (None, Err(_)) if shard.basis.closed => At::NoRoom(Rejection::Closed),
+                    (None, Err(rejection)) => At::NoRoom(refusal.unwrap_or(rejection)),
                 }
             });
         }
@@ -257,17 +262,16 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         {
             drop(shard);
             let mut core = overflow.lock();
-            let result = verb(&mut core, now, Subject { cost: 1, exempt: false }, &mut wakers);
+            let result = verb(&mut core, now, Terms::default(), &mut wakers);
             let counts = core.take_counts();
             drop(core);
             drop(wakers);
-            self.shard(hash).lock().count(hash, key, counts);
+            self.shard(hash).lock().count(hash, key, counts, true);
             return result;
         }
         let before = shard.len();
-        let result = shard.act(call, key, at, &mut wakers, |core, subject, wakers| {
-            verb(core, now, subject, wakers)
-        });
+        let result = shard
+            .act(call, key, at, &mut wakers, |core, terms, wakers| verb(core, now, terms, wakers));
         self.settle(reserved, before, shard.len());
         drop(shard);
         drop(wakers);
@@ -303,23 +307,29 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         if bound.reserve() {
             return Ok(true);
         }
-        // First where the key belongs: there is the best chance to find the key itself grown idle.
-        let others = (0..sweep::OTHER_SHARDS).map(|_| {
-            let next = bound.next_search();
-            &self.shards[next & (self.shards.len() - 1)].0
-        });
-        for shard in std::iter::once(self.shard(hash)).chain(others) {
-            let mut shard = shard.lock();
-            let before = shard.len();
-            shard.latest = shard.latest.max(now);
-            shard.sweep_some(sweep::A_LOT, &self.hasher);
-            self.settle(0, before, shard.len());
-            drop(shard);
-            if bound.reserve() {
+        // First where the key belongs: it may be there itself, grown idle.
+        if self.make_room(self.shard(hash), now) && bound.reserve() {
+            return Ok(true);
+        }
+        for _ in 0..sweep::OTHER_SHARDS {
+            let Some(next) = bound.next_search(self.shards.len(), now) else { break };
+            if self.make_room(&self.shards[next].0, now) && bound.reserve() {
                 return Ok(true);
             }
         }
         Err(bound.rejection())
+    }
+}
+
+impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
+    /// Looks for full buckets in a part of a shard; whether any was there.
+    fn make_room(&self, shard: &Mutex<Shard<K, A>>, now: Timestamp) -> bool {
+        let mut shard = shard.lock();
+        let before = shard.len();
+        shard.latest = shard.latest.max(now);
+        shard.sweep_some(sweep::A_LOT, &self.hasher);
+        self.settle(0, before, shard.len());
+        shard.len() < before
     }
 }
 

@@ -148,13 +148,13 @@ where
                 self.give_up(&place, global);
                 Err(error.by_global())
             }
-            Ok(Joined::Granted(by_all)) => match granted {
-                Some(grant) => Ok(Joined::Granted(least(grant, by_all))),
-                None => {
-                    place.global = Line::Done;
-                    Ok(Joined::Queued(self.places.enter(place), due))
+            Ok(Joined::Granted(by_all)) => {
+                if let Some(grant) = granted {
+                    return Ok(Joined::Granted(least(grant, by_all)));
                 }
-            },
+                place.global = Line::Done;
+                Ok(Joined::Queued(self.places.enter(place), due))
+            }
             Ok(Joined::Queued(ticket, later)) => {
                 place.global = Line::At(ticket);
                 Ok(Joined::Queued(self.places.enter(place), due.max(later)))
@@ -304,6 +304,7 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
+        let permits = self.permits(permits);
         match self.global() {
             Some(global) => self.join_both(global, permits, deadline, waker),
             // Not with the key's own ticket: of one view, all have tickets of one kind.

@@ -17,7 +17,7 @@ pub struct Offender<K> {
     /// Permits that it was refused, at most.
     pub denied: u64,
     /// By how much `denied` may be too high.
-    pub error: u64,
+    pub overcount: u64,
 }
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ struct Counter<K> {
     /// refusal.
     key: Option<K>,
     denied: u64,
-    error: u64,
+    overcount: u64,
 }
 
 /// One shard's counters.
@@ -54,14 +54,15 @@ impl<K: Clone> Refused<K> {
         }
         if self.counters.len() < COUNTERS {
             self.hashes.push(hash);
-            self.counters.push(Counter { key: Some(to_key()), denied: permits, error: 0 });
+            self.counters.push(Counter { key: Some(to_key()), denied: permits, overcount: 0 });
             return;
         }
         let smallest = self.counters.iter_mut().zip(&mut self.hashes);
         if let Some((counter, known)) = smallest.min_by_key(|(counter, _)| counter.denied) {
-            let error = counter.denied;
+            let overcount = counter.denied;
+            let denied = overcount.saturating_add(permits);
             *known = hash;
-            *counter = Counter { key: None, denied: error.saturating_add(permits), error };
+            *counter = Counter { key: None, denied, overcount };
         }
     }
 
@@ -69,7 +70,7 @@ impl<K: Clone> Refused<K> {
     pub(super) fn offenders(&self) -> impl Iterator<Item = Offender<K>> {
         self.counters.iter().filter_map(|counter| {
             let key = counter.key.clone()?;
-            Some(Offender { key, denied: counter.denied, error: counter.error })
+            Some(Offender { key, denied: counter.denied, overcount: counter.overcount })
         })
     }
 

@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 use super::key::{Key, KeyRef};
 use super::refused::Refused;
 use super::sweep::Cursors;
-use super::terms::{Applied, Own};
+use super::terms::{Applied, Own, Terms};
 use crate::algorithm::{Algorithm, Packed};
 use crate::bucket::core::Core;
 use crate::wait::queue::Wakers;
@@ -92,34 +92,18 @@ pub(super) struct Call<'a, S> {
     pub(super) newcomers: bool,
 }
 
-/// What became of a request that can be decided at once, if it can.
-pub(super) enum Taken<R> {
-    Yes(R),
-    /// Or not to be told at once.
-    Refused,
-    /// The key is not a plain one.
-    Unknown,
-}
-
-/// What a verb is told of the key it acts on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Subject {
-    /// Permits of one request.
-    pub(super) cost: u64,
-    pub(super) exempt: bool,
-}
-
 impl<A: Algorithm> Basis<A> {
     pub(super) fn new(rule: A, epoch: Timestamp, closed: bool) -> Self {
         let good_until = A::Packed::good_until(&rule, epoch);
         Self { rule, epoch, good_until, closed }
     }
 
-    pub(super) fn rule_of<'a>(&'a self, own: &'a Own<A>) -> &'a A {
-        own.as_ref().and_then(|own| own.rule.as_ref()).unwrap_or(&self.rule)
+    pub(super) fn rule_of<'a>(&'a self, own: Option<&'a Arc<Applied<A>>>) -> &'a A {
+        own.and_then(|own| own.rule.as_ref()).unwrap_or(&self.rule)
     }
 }
 
+#[allow(clippy::unnecessary_box_returns, reason = "a core is kept and handed on in its box")]
 impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(super) fn new(basis: Arc<Basis<A>>, capacity: usize) -> Self {
         let mut plain = HashTable::new();
@@ -142,88 +126,6 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.plain.len() + self.special.len()
     }
 
-    /// Takes `permits` of a plain key, or what a request costs.
-    #[inline]
-    pub(super) fn try_take<Q, R>(
-        &mut self,
-        hash: u64,
-        key: &Q,
-        now: Timestamp,
-        permits: Option<u64>,
-        answer: impl FnOnce(&A, &A::State, Timestamp, u64) -> R,
-    ) -> Taken<R>
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let basis = &*self.basis;
-        if basis.closed {
-            return Taken::Refused;
-        }
-        self.latest = self.latest.max(now);
-        let now = self.latest;
-        let Some(plain) = self.plain.find_mut(hash, |plain| key.equivalent(&plain.key)) else {
-            return Taken::Unknown;
-        };
-        let permits = permits.unwrap_or(1);
-        let (rule, epoch) = (&basis.rule, basis.epoch);
-        let answer = |state: &A::State| answer(rule, state, now, permits);
-        match plain.state.try_take(rule, epoch, now, permits, answer) {
-            Some(answer) => {
-                self.allowed = self.allowed.wrapping_add(permits);
-                Taken::Yes(answer)
-            }
-            None => Taken::Refused,
-        }
-    }
-
-    /// The same for a special key or a new one.
-    pub(super) fn try_take_elsewhere<Q, S, R>(
-        &mut self,
-        call: &Call<'_, S>,
-        key: &Q,
-        permits: Option<u64>,
-        answer: impl FnOnce(&A, &A::State, Timestamp, u64) -> R,
-    ) -> Option<R>
-    where
-        Q: KeyRef<K> + ?Sized,
-        S: BuildHasher,
-    {
-        let (basis, now) = (&*self.basis, self.latest);
-        let same = |special: &Special<K, A>| key.equivalent(&special.key);
-        if let Some(special) = self.special.find_mut(call.hash, same) {
-            let Cell::Idle(state) = &mut special.cell else { return None };
-            let own = special.own.as_deref().filter(|own| !own.terms.is_blocked())?;
-            let permits = permits.unwrap_or(own.terms.permits());
-            let rule = own.rule.as_ref().unwrap_or(&basis.rule);
-            if rule.full_at(state, now) <= now {
-                rule.restart(state, now);
-            }
-            if !rule.try_take(state, now, permits) {
-                return None;
-            }
-            self.allowed = self.allowed.wrapping_add(permits);
-            return Some(answer(rule, state, now, permits));
-        }
-        if !call.newcomers {
-            return None;
-        }
-        let permits = permits.unwrap_or(1);
-        let mut state = basis.rule.start(now, 0);
-        if !basis.rule.try_take(&mut state, now, permits) {
-            return None;
-        }
-        let answer = answer(&basis.rule, &state, now, permits);
-        let state = A::Packed::pack(&basis.rule, basis.epoch, state).ok()?;
-        // Without a limit, or a cost, nothing needs to be kept.
-        if !state.is_full(&basis.rule, basis.epoch, now) {
-            let plain = Plain { key: key.to_key(), state };
-            self.plain.insert_unique(call.hash, plain, |plain| call.hasher.hash_one(&plain.key));
-            self.sweep_a_little(call.hasher);
-        }
-        self.allowed = self.allowed.wrapping_add(permits);
-        Some(answer)
-    }
-
     pub(super) fn find<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<At<A>> {
         let plain = self.plain.find_bucket_index(hash, |plain| key.equivalent(&plain.key));
         plain.map(At::Plain).or_else(|| {
@@ -239,7 +141,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         key: &Q,
         at: At<A>,
         wakers: &mut Wakers,
-        verb: impl FnOnce(&mut Core<A>, Subject, &mut Wakers) -> R,
+        verb: impl FnOnce(&mut Core<A>, Terms, &mut Wakers) -> R,
     ) -> R
     where
         Q: KeyRef<K> + ?Sized,
@@ -248,24 +150,27 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.latest = self.latest.max(call.now);
         let mut core = self.lend(call, &at);
         let terms = self.own_of(&at).map(|own| own.terms).unwrap_or_default();
-        let subject = Subject { cost: terms.permits(), exempt: terms.is_exempt() };
-        let result = verb(&mut core, subject, wakers);
-        self.count(call.hash, key, core.take_counts());
+        let result = verb(&mut core, terms, wakers);
+        let limited = !core.is_shut();
+        self.count(call.hash, key, core.take_counts(), limited);
         self.take_back(call, key, at, core);
         result
     }
 
-    /// Adds what a core has counted to the shard's counts.
+    /// Adds to the shard's counts; `limited` says whether a denial was for want of permits.
     pub(super) fn count<Q: KeyRef<K> + ?Sized>(
         &mut self,
         hash: u64,
         key: &Q,
         (allowed, denied): (u64, u64),
+        limited: bool,
     ) {
         self.allowed = self.allowed.wrapping_add(allowed);
         if denied > 0 {
             self.denied = self.denied.saturating_add(denied);
-            self.refused.count(hash, denied, || key.to_key());
+            if limited {
+                self.refused.count(hash, denied, || key.to_key());
+            }
         }
     }
 
@@ -290,7 +195,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let own = self.own_of(at).cloned();
         let mut core = self.scratch(call, own.as_ref());
         let (basis, now) = (&*self.basis, self.latest);
-        let rule = basis.rule_of(&own);
+        let rule = basis.rule_of(own.as_ref());
         let mut fresh = true;
         match at {
             At::Plain(index) => {
@@ -315,11 +220,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if fresh {
             core.state = rule.start(now, 0);
         }
-        let blocked = basis.closed || own.is_some_and(|own| own.terms.is_blocked());
         let shut = match at {
-            _ if blocked => Some(Rejection::Closed),
+            _ if basis.closed => Some(Rejection::Closed),
             At::NoRoom(rejection) => Some(*rejection),
-            _ => None,
+            _ => own.and_then(|own| own.terms.refusal()),
         };
         core.resume(now, shut);
         core
@@ -327,7 +231,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// The scratch core, with the rule of `own` terms.
     fn scratch<S>(&mut self, call: &Call<'_, S>, own: Option<&Arc<Applied<A>>>) -> Box<Core<A>> {
-        let rule = own.and_then(|own| own.rule.as_ref()).unwrap_or(&self.basis.rule);
+        let rule = self.basis.rule_of(own);
         match self.scratch.take() {
             Some((of, core)) if of.as_ref().map(Arc::as_ptr) == own.map(Arc::as_ptr) => core,
             Some((_, mut core)) => {

@@ -93,7 +93,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 /// Whether nothing is lost with it.
 fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Timestamp) -> bool {
     let Cell::Idle(state) = &special.cell else { return false };
-    !special.pinned && basis.rule_of(&special.own).full_at(state, now) <= now
+    !special.pinned && basis.rule_of(special.own.as_ref()).full_at(state, now) <= now
 }
 
 /// Goes on through `table` by `places`, and removes what is idle.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::algorithm::Algorithm;
 use crate::sync::Mutex;
-use crate::{Quota, QuotaError};
+use crate::{Quota, QuotaError, Rejection};
 
 /// What applies to a key: its quota, what a request costs, and whether it is exempt or blocked.
 ///
@@ -38,6 +38,8 @@ enum Access {
     Limited,
     Exempt,
     Blocked,
+    /// By way of a view.
+    Closed,
 }
 
 impl Default for Terms {
@@ -61,22 +63,22 @@ impl Terms {
     /// let limiter = KeyedLimiter::<u32>::new(Quota::per_hour(1))?;
     /// limiter.set_terms_for(&7, Terms::exempt())?;
     /// assert!(limiter.allow_n(&7, 1_000_000));
-    /// # Ok::<(), tollgate::keyed::KeyedError>(())
+    /// # Ok::<(), tollgate::keyed::TermsError>(())
     /// ```
     #[must_use]
     pub fn exempt() -> Self {
         Self { quota: Some(Quota::unlimited()), access: Access::Exempt, ..Self::default() }
     }
 
-    /// Nothing passes; those who wait end with [`WaitError::Closed`](crate::WaitError::Closed).
+    /// Nothing passes; those who wait end with [`WaitError::Blocked`](crate::WaitError::Blocked).
     ///
     /// ```
     /// use tollgate::keyed::Terms;
-    /// use tollgate::{KeyedLimiter, Quota};
+    /// use tollgate::{KeyedLimiter, Quota, Rejection};
     /// let limiter = KeyedLimiter::<u32>::new(Quota::per_hour(1))?;
     /// limiter.set_terms_for(&7, Terms::blocked())?;
-    /// assert!(!limiter.allow(&7));
-    /// # Ok::<(), tollgate::keyed::KeyedError>(())
+    /// assert_eq!(limiter.try_acquire(&7, 1), Err(Rejection::Blocked));
+    /// # Ok::<(), tollgate::keyed::TermsError>(())
     /// ```
     #[must_use]
     pub fn blocked() -> Self {
@@ -96,7 +98,12 @@ impl Terms {
         self
     }
 
-    /// What a request costs where no number of permits is given, as in `allow(key)`; default: 1.
+    /// How many permits each request takes; default: 1. Whoever asks for `n`, in `allow_n`,
+    /// `try_acquire`, `wait`, `acquire`, `reserve` or `delay_for`, asks for `n` times as many;
+    /// `consume`, `credit`, `try_acquire_up_to` and usages count permits as they are.
+    ///
+    /// This is for keys that cost more than others, such as endpoints under one limit for everybody.
+    /// A key whose requests differ asks for [`allow_n`](super::Keyed::allow_n).
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -114,22 +121,39 @@ impl Terms {
         self
     }
 
-    pub(super) fn block(mut self) -> Self {
-        self.access = Access::Blocked;
+    fn with(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 
-    pub(super) fn is_blocked(&self) -> bool {
-        self.access == Access::Blocked
+    pub(super) fn block(self) -> Self {
+        self.with(Access::Blocked)
+    }
+
+    pub(super) fn close(self) -> Self {
+        self.with(Access::Closed)
+    }
+
+    pub(super) fn unblock(self) -> Self {
+        if self.refusal().is_some() { self.with(Access::Limited) } else { self }
+    }
+
+    /// Why nothing passes, if so.
+    pub(super) fn refusal(&self) -> Option<Rejection> {
+        match self.access {
+            Access::Limited | Access::Exempt => None,
+            Access::Blocked => Some(Rejection::Blocked),
+            Access::Closed => Some(Rejection::Closed),
+        }
     }
 
     pub(super) fn is_exempt(&self) -> bool {
         self.access == Access::Exempt
     }
 
-    /// Permits of one request.
-    pub(super) fn permits(&self) -> u64 {
-        self.cost
+    /// The permits of `requests`.
+    pub(super) fn permits(&self, requests: u64) -> u64 {
+        requests.saturating_mul(self.cost)
     }
 }
 

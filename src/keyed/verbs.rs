@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
-use super::shard::{Call, Shard, Taken};
+use super::quick::Taken;
+use super::shard::{Call, Shard};
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
-use crate::bucket::core::grant_of;
+use crate::bucket::core::{grant_of, refusal_of};
 use crate::sync::MutexGuard;
 use crate::wait::{AcquireFuture, Held, Reservation, Timer};
 use crate::{Clock, ConsumeError, Grant, RateLimiter, Rejection, Timestamp, Usage, WaitError};
 
 /// The queue of one key, held by a wait.
-type Queue<'a, K, A, C, S, Q> = Held<ForKey<&'a Keyed<K, A, C, S>, &'a Q>>;
+type Queue<'a, L, Q> = Held<ForKey<&'a L, &'a Q>>;
 
 impl<K, A, C, S> Keyed<K, A, C, S>
 where
@@ -24,8 +25,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Whether a request of `key` may pass now; takes what it costs: one permit, unless its
-    /// [`Terms`](super::Terms) say otherwise.
+    /// Whether a request of `key` may pass now; takes one permit, or what one
+    /// [costs](super::Terms::cost).
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -37,7 +38,7 @@ where
     /// ```
     #[inline]
     pub fn allow<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> bool {
-        self.decide(self.hash(key), key, None)
+        self.decide(self.hash(key), key, 1)
     }
 
     /// Whether `permits` permits were there for `key`; takes all of them or none.
@@ -51,14 +52,14 @@ where
     /// ```
     #[inline]
     pub fn allow_n<Q: KeyRef<K> + ?Sized>(&self, key: &Q, permits: u64) -> bool {
-        self.decide(self.hash(key), key, Some(permits))
+        self.decide(self.hash(key), key, permits)
     }
 
     /// Takes `permits` of `key` now, or says when or why not.
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::try_acquire`]; [`Rejection::Closed`] for a blocked key;
+    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] for a blocked key;
     /// [`Rejection::TooManyKeys`] for a new one when there is no room.
     ///
     /// ```
@@ -74,7 +75,7 @@ where
         key: &Q,
         permits: u64,
     ) -> Result<Grant, Rejection> {
-        self.acquire_both(self.hash(key), key, Some(permits))
+        self.acquire_both(self.hash(key), key, permits)
     }
 
     /// How long until `permits` could be had for `key`; see [`RateLimiter::delay_for`].
@@ -117,7 +118,8 @@ where
         self.for_key(key).credit(permits);
     }
 
-    /// A look at `key`. Takes nothing, and an unknown key stays unknown.
+    /// A look at `key`. Takes nothing, and an unknown key stays unknown. Its counters are 0: they are
+    /// kept for all keys together, see [`totals`](Self::totals).
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -130,7 +132,7 @@ where
         self.for_key(key).usage()
     }
 
-    /// Blocks until a request of `key` may pass, and takes what it costs.
+    /// Blocks until a request of `key` may pass.
     ///
     /// # Errors
     ///
@@ -190,7 +192,7 @@ where
         &'a self,
         key: &'a Q,
         permits: u64,
-    ) -> Result<Reservation<'a, Queue<'a, K, A, C, S, Q>>, WaitError> {
+    ) -> Result<Reservation<'a, Queue<'a, Self, Q>>, WaitError> {
         Reservation::new(Held(self.for_key(key)), permits, Timestamp::MAX)
     }
 
@@ -208,7 +210,7 @@ where
         key: &'a Q,
         permits: u64,
         timer: &'a dyn Timer,
-    ) -> AcquireFuture<Queue<'a, K, A, C, S, Q>, &'a dyn Timer> {
+    ) -> AcquireFuture<Queue<'a, Self, Q>, &'a dyn Timer> {
         AcquireFuture::new(Held(self.for_key(key)), permits, Timestamp::MAX, timer)
     }
 
@@ -237,7 +239,7 @@ where
         &'a self,
         key: &'a Q,
         permits: u64,
-    ) -> AcquireFuture<Queue<'a, K, A, C, S, Q>, &'a dyn Timer> {
+    ) -> AcquireFuture<Queue<'a, Self, Q>, &'a dyn Timer> {
         self.acquire_with(key, permits, &crate::TokioTimer)
     }
 
@@ -273,37 +275,48 @@ where
         ForKey::new(Arc::clone(self), Arc::new(key))
     }
 
-    /// The hot path: whether `permits`, or what a request costs, were there.
+    /// Whether the permits of `requests` were there.
     #[inline]
-    pub(super) fn decide<Q>(&self, hash: u64, key: &Q, permits: Option<u64>) -> bool
+    pub(super) fn decide<Q>(&self, hash: u64, key: &Q, requests: u64) -> bool
     where
         Q: KeyRef<K> + ?Sized,
     {
-        self.ask(hash, key, permits, |_, _, _, _| (), |_| ()).is_ok()
+        // Why it is refused is not worked out.
+        let refused = |rule: &A, state: &A::State, now, permits| {
+            let ready = permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
+            (!ready).then_some(Rejection::Closed)
+        };
+        let answer = self.ask(hash, key, requests, |_, _, _, _| (), refused, |_| ());
+        answer.is_ok()
     }
 
-    /// Takes the permits of the key and of everybody, or none.
+    /// Takes the permits of `requests` of the key and of everybody, or none.
     pub(super) fn acquire_both<Q>(
         &self,
         hash: u64,
         key: &Q,
-        permits: Option<u64>,
+        requests: u64,
     ) -> Result<Grant, Rejection>
     where
         Q: KeyRef<K> + ?Sized,
     {
-        self.ask(hash, key, permits, grant_of, |grant| grant)
+        let answer = self.ask(hash, key, requests, grant_of, refusal_of, |grant| grant);
+        if let Err(rejection) = &answer {
+            tracing::debug!(limiter = self.settings.name, requests, %rejection, "refused");
+        }
+        answer
     }
 
-    /// Takes `permits`, or what a request costs. The answer is what `quick` makes of the state if
-    /// that can be told at once, else what `slow` makes of a grant.
+    /// Takes the permits of `requests`. A plain key is answered with what `granted` or `refused`
+    /// make of its state, others with what `slow` makes of a grant.
     #[inline]
     fn ask<Q, R>(
         &self,
         hash: u64,
         key: &Q,
-        permits: Option<u64>,
-        quick: impl Fn(&A, &A::State, Timestamp, u64) -> R,
+        requests: u64,
+        granted: impl Fn(&A, &A::State, Timestamp, u64) -> R,
+        refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<Rejection>,
         slow: impl FnOnce(Grant) -> R,
     ) -> Result<R, Rejection>
     where
@@ -312,35 +325,36 @@ where
         let now = self.clock.now();
         let mut shard = self.shard(hash).lock();
         if self.alone {
-            match shard.try_take(hash, key, now, permits, &quick) {
+            match shard.try_take(hash, key, now, requests, &granted, refused) {
                 Taken::Yes(answer) => return Ok(answer),
-                Taken::Refused => {}
-                Taken::Unknown => {
+                Taken::No(rejection) => return Err(rejection),
+                Taken::NotTold => {}
+                Taken::NotPlain => {
                     let call = self.call(hash, now);
-                    if let Some(answer) = shard.try_take_elsewhere(&call, key, permits, quick) {
+                    if let Some(answer) = shard.try_take_elsewhere(&call, key, requests, granted) {
                         return Ok(answer);
                     }
                 }
             }
         }
-        self.ask_slowly(shard, &self.call(hash, now), key, permits).map(slow)
+        self.ask_slowly(shard, &self.call(hash, now), key, requests).map(slow)
     }
 
-    /// What is refused, waited for, bounded, or has a limit for everybody.
+    /// What is special, waited for, bounded, or has a limit for everybody.
     #[cold]
     fn ask_slowly<'a, Q>(
         &'a self,
         shard: MutexGuard<'a, Shard<K, A>>,
         call: &Call<'_, S>,
         key: &Q,
-        permits: Option<u64>,
+        requests: u64,
     ) -> Result<Grant, Rejection>
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let answer = self.with_locked(shard, call, key, |core, now, subject, wakers| {
-            let permits = permits.unwrap_or(subject.cost);
-            let Some(global) = self.global.as_ref().filter(|_| !subject.exempt) else {
+        self.with_locked(shard, call, key, |core, now, terms, wakers| {
+            let permits = terms.permits(requests);
+            let Some(global) = self.global.as_ref().filter(|_| !terms.is_exempt()) else {
                 return core.try_acquire(now, permits, wakers);
             };
             if !core.check(now, permits, wakers).is_ok_and(|ready| ready <= core.latest()) {
@@ -358,10 +372,6 @@ where
                     Err(rejection.by_global())
                 }
             }
-        });
-        if let Err(rejection) = &answer {
-            tracing::debug!(limiter = self.settings.name, permits, %rejection, "refused");
-        }
-        answer
+        })
     }
 }

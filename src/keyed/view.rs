@@ -14,16 +14,15 @@ use crate::bucket::gate::Gate;
 use crate::wait::WaitQueue;
 use crate::{
     CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, Usage,
-    WaitError,
 };
 
 /// One key of a keyed limiter, as a [`RateLimiter`]: the answer of [`Keyed::for_key`] and
 /// [`Keyed::for_key_owned`].
 ///
 /// It holds no permits and no state: two views of a key are the same bucket. Where there is a limit
-/// [for everybody](super::Builder::global), it counts here too. [`close`](RateLimiter::close) blocks
-/// the key, [`set_quota`](RateLimiter::set_quota) sets its terms. The counters in its usage are 0:
-/// see [`Keyed::totals`].
+/// [for everybody](super::Builder::global), it counts here too; the usage is the key's alone, and
+/// its counters are 0: see [`Keyed::totals`]. [`set_quota`](RateLimiter::set_quota) and
+/// [`close`](RateLimiter::close) set the key's terms.
 pub struct ForKey<L, Q> {
     pub(super) cell: KeyCell<L, Q>,
     pub(super) places: Places,
@@ -58,12 +57,12 @@ where
     /// The limit for everybody, if it counts for this key.
     pub(super) fn global(&self) -> Option<&crate::TokenBucket<std::sync::Arc<C>>> {
         let global = self.cell.limiter.global()?;
-        (!self.cell.subject().exempt).then_some(global)
+        (!self.cell.terms().is_exempt()).then_some(global)
     }
 
-    /// Permits of one request.
-    pub(super) fn cost(&self) -> u64 {
-        self.cell.subject().cost
+    /// The permits of `requests`.
+    pub(super) fn permits(&self, requests: u64) -> u64 {
+        self.cell.terms().permits(requests)
     }
 }
 
@@ -77,23 +76,16 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    fn allow(&self) -> bool {
-        self.limiter().decide(self.cell.hash, &*self.cell.key, None)
+    fn allow_n(&self, requests: u64) -> bool {
+        self.limiter().decide(self.cell.hash, &*self.cell.key, requests)
     }
 
-    fn allow_n(&self, permits: u64) -> bool {
-        self.limiter().decide(self.cell.hash, &*self.cell.key, Some(permits))
+    fn try_acquire(&self, requests: u64) -> Result<Grant, Rejection> {
+        self.limiter().acquire_both(self.cell.hash, &*self.cell.key, requests)
     }
 
-    fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
-        self.limiter().acquire_both(self.cell.hash, &*self.cell.key, Some(permits))
-    }
-
-    fn wait(&self) -> Result<Grant, WaitError> {
-        self.wait_n(self.cost())
-    }
-
-    fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
+    fn delay_for(&self, requests: u64) -> Result<Duration, Rejection> {
+        let permits = self.permits(requests);
         let delay = Gate::delay_for(&self.cell, permits)?;
         let Some(global) = self.global() else { return Ok(delay) };
         Ok(delay.max(RateLimiter::delay_for(global, permits).map_err(Rejection::by_global)?))
@@ -131,9 +123,7 @@ where
     }
 
     fn usage(&self) -> Usage {
-        let usage = Gate::usage(&self.cell);
-        let Some(global) = self.global() else { return usage };
-        Usage { remaining: usage.remaining.min(RateLimiter::usage(global).remaining), ..usage }
+        Gate::usage(&self.cell)
     }
 
     fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
@@ -149,7 +139,7 @@ where
     }
 
     fn close(&self) {
-        self.limiter().block_key(self.cell.hash, &*self.cell.key);
+        self.limiter().close_key(self.cell.hash, &*self.cell.key);
     }
 
     fn is_closed(&self) -> bool {

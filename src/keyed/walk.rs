@@ -9,7 +9,7 @@ use super::terms::Own;
 use crate::algorithm::{Algorithm, Packed};
 use crate::bucket::core::usage_of;
 use crate::wait::queue::Wakers;
-use crate::{CarryOver, Timestamp, Usage};
+use crate::{CarryOver, Rejection, Timestamp, Usage};
 
 /// What shall apply to a key from now on.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         &mut self,
         call: &Call<'_, S>,
         key: &Q,
-        at: At<A>,
+        at: &At<A>,
         change: Change<A>,
         wakers: &mut Wakers,
     ) where
@@ -35,23 +35,23 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         S: BuildHasher,
     {
         self.latest = self.latest.max(call.now);
-        let mut core = self.lend(call, &at);
+        let mut core = self.lend(call, at);
         let (basis, now) = (&*self.basis, self.latest);
         if change.reset {
             core.reset(now, wakers);
         }
-        let rule = basis.rule_of(&change.own);
+        let rule = basis.rule_of(change.own.as_ref());
         core.set_rule(now, rule.clone(), change.how, wakers);
-        if basis.closed || change.own.as_ref().is_some_and(|own| own.terms.is_blocked()) {
-            core.close(now, wakers);
-        } else {
-            core.resume(now, None);
+        let refusal = change.own.as_ref().and_then(|own| own.terms.refusal());
+        match if basis.closed { Some(Rejection::Closed) } else { refusal } {
+            Some(why) => core.shut(now, why, wakers),
+            None => core.resume(now, None),
         }
-        self.count(call.hash, key, core.take_counts());
+        self.count(call.hash, key, core.take_counts(), false);
         let key = match at {
-            At::Plain(index) => self.plain.get_bucket_entry(index).ok().map(|e| e.remove().0.key),
+            At::Plain(index) => self.plain.get_bucket_entry(*index).ok().map(|e| e.remove().0.key),
             At::Special(index) => {
-                self.special.get_bucket_entry(index).ok().map(|e| e.remove().0.key)
+                self.special.get_bucket_entry(*index).ok().map(|e| e.remove().0.key)
             }
             At::New(_) | At::NoRoom(_) => Some(key.to_key()),
         };
@@ -93,7 +93,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             }
             true
         });
-        for Special { own, cell, .. } in self.special.iter_mut() {
+        for Special { own, cell, .. } in &mut self.special {
             match cell {
                 _ if own.as_ref().is_some_and(|own| own.rule.is_some()) => {}
                 Cell::Idle(state) if old.rule.full_at(state, now) <= now => {
@@ -115,7 +115,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// Refuses everybody from now on, those who wait first.
     pub(super) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) {
-        for special in self.special.iter_mut() {
+        for special in &mut self.special {
             if let Cell::Busy(core) = &mut special.cell {
                 core.close(now, wakers);
             }
@@ -143,7 +143,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 true
             }
             Cell::Idle(state) if special.pinned => {
-                *state = basis.rule_of(&special.own).start(now, 0);
+                *state = basis.rule_of(special.own.as_ref()).start(now, 0);
                 true
             }
             Cell::Idle(_) | Cell::Lent => false,
@@ -156,15 +156,15 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let (basis, now) = (&*self.basis, self.latest);
         let mut usages = Vec::with_capacity(self.plain.len() + self.special.len());
         let mut state = basis.rule.start(now, 0);
-        for plain in self.plain.iter_mut() {
+        for plain in &mut self.plain {
             plain.state.lend(&basis.rule, basis.epoch, now, &mut state);
             usages.push((plain.key.clone(), usage_of(&basis.rule, &state, now)));
             // It fitted before.
             plain.state.settle(&basis.rule, basis.epoch, &mut state);
         }
-        for special in self.special.iter_mut() {
+        for special in &mut self.special {
             let usage = match &mut special.cell {
-                Cell::Idle(state) => usage_of(basis.rule_of(&special.own), state, now),
+                Cell::Idle(state) => usage_of(basis.rule_of(special.own.as_ref()), state, now),
                 Cell::Busy(core) => {
                     let usage = core.usage(now, wakers);
                     Usage { allowed: 0, denied: 0, ..usage }

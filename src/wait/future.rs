@@ -9,11 +9,11 @@ use super::held::{Held, OwnedQueue};
 use super::{Place, Progress, Sleep, Timer, WaitQueue};
 use crate::{Grant, Timestamp, WaitError};
 
-/// The future of [`acquire_with`](RateLimiter::acquire_with): a place in the queue from its first
+/// The future of [`acquire_with`](crate::RateLimiter::acquire_with): a place in the queue from its first
 /// poll.
 pub type Acquire<'a> = AcquireFuture<&'a dyn WaitQueue, &'a dyn Timer>;
 
-/// The future of [`acquire_owned_with`](RateLimiter::acquire_owned_with), which borrows nothing.
+/// The future of [`acquire_owned_with`](crate::RateLimiter::acquire_owned_with), which borrows nothing.
 pub type AcquireOwned = AcquireFuture<Held<OwnedQueue>, Arc<dyn Timer>>;
 
 /// Waits for permits. It takes its place in the queue when it is first polled.

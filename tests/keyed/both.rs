@@ -136,9 +136,9 @@ fn a_blocked_key_takes_nothing_from_all() {
     let clock = ManualClock::new();
     let limiter = greedy(Quota::per_hour(5), Quota::per_hour(5), &clock);
     limiter.set_terms_for(&9, Terms::blocked()).unwrap();
-    assert_eq!(limiter.try_acquire(&9, 1), Err(Rejection::Closed));
-    assert_eq!(limiter.wait(&9), Err(WaitError::Closed));
-    assert_eq!(limiter.reserve(&9, 1).err(), Some(WaitError::Closed));
+    assert_eq!(limiter.try_acquire(&9, 1), Err(Rejection::Blocked));
+    assert_eq!(limiter.wait(&9), Err(WaitError::Blocked));
+    assert_eq!(limiter.reserve(&9, 1).err(), Some(WaitError::Blocked));
     assert_eq!(limiter.for_key(&9).try_acquire_up_to(3), 0);
     assert_eq!(all_of(&limiter).used, 0);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::keyed::{KeyedError, Terms, WhenFull};
+use tollgate::keyed::{Terms, TermsError, WhenFull};
 use tollgate::{
     CarryOver, ConsumeError, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection,
     WaitError,
@@ -39,7 +39,7 @@ fn every_verb_tells_a_new_key_that_there_is_no_room() {
     assert_eq!(limiter.wait(&3), Err(WaitError::TooManyKeys { max_keys: 2 }));
     assert_eq!(limiter.reserve(&3, 1).err(), Some(WaitError::TooManyKeys { max_keys: 2 }));
     let quota = Quota::per_hour(1);
-    let error = KeyedError::TooManyKeys { max_keys: 2 };
+    let error = TermsError::TooManyKeys { max_keys: 2 };
     assert_eq!(limiter.set_quota_for(&3, quota), Err(error));
     assert_eq!(limiter.set_terms_for(&3, Terms::blocked()), Err(error));
     let changed = limiter.for_key(&3).set_quota_with(quota, CarryOver::Keep);
@@ -76,14 +76,14 @@ fn a_key_with_debt_waiter_reservation_or_terms_keeps_its_place() {
 
     limiter.consume(&5, 2).unwrap();
     let held = limiter.reserve(&5, 1).unwrap();
-    limiter.set_terms_for(&6, Terms::default()).unwrap();
+    limiter.set_terms_for(&6, Terms::default().cost(2)).unwrap();
     clock.advance(9 * SECOND);
     limiter.sweep();
     assert!(!limiter.allow(&7), "5 has a reservation to fetch, 6 has terms set by hand");
     held.wait().unwrap();
     limiter.sweep();
     assert!(limiter.allow(&7));
-    limiter.unset_terms_for(&6);
+    limiter.clear_terms_for(&6);
     assert!(limiter.allow(&8));
 }
 
@@ -94,8 +94,8 @@ fn keys_that_need_no_place_are_not_refused_for_want_of_one() {
         let limiter = crowded(when_full, &clock);
         assert!(limiter.allow_n(&100, 1_000), "{when_full:?}: exempt");
         assert!(limiter.wait_timeout(&100, 1_000, Duration::ZERO).is_ok());
-        assert_eq!(limiter.try_acquire(&200, 1), Err(Rejection::Closed), "{when_full:?}: blocked");
-        assert_eq!(limiter.wait(&200), Err(WaitError::Closed));
+        assert_eq!(limiter.try_acquire(&200, 1), Err(Rejection::Blocked), "{when_full:?}: blocked");
+        assert_eq!(limiter.wait(&200), Err(WaitError::Blocked));
         assert_eq!(limiter.len(), 2);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::keyed::{KeyedError, Terms};
+use tollgate::keyed::{Terms, TermsError};
 use tollgate::{CarryOver, ConsumeError, Quota, Rejection, WaitError};
 
 use crate::model::{Left, Look, Model};
@@ -13,8 +13,8 @@ pub(crate) struct Bucket {
     /// A quota of its own.
     own: Option<Quota>,
     cost: u64,
-    pinned: bool,
-    pub(crate) blocked: bool,
+    /// Why nothing passes, if so.
+    pub(crate) refusal: Option<Rejection>,
     /// Reservations that had to wait and have not ended: with them, a key is never dropped.
     pub(crate) outstanding: usize,
 }
@@ -34,8 +34,7 @@ impl Buckets {
             model: Model::new(quota, now, usize::MAX),
             own: None,
             cost: 1,
-            pinned: false,
-            blocked: false,
+            refusal: None,
             outstanding: 0,
         };
         let keys = std::iter::repeat_with(bucket).take(keys).collect();
@@ -58,7 +57,8 @@ impl Buckets {
     /// Whether the key must be held: it is anything but full.
     pub(crate) fn is_active(&mut self, key: usize, now: u64) -> bool {
         let bucket = &mut self.keys[key];
-        bucket.pinned || bucket.outstanding > 0 || bucket.model.usage(now).used > 0
+        let set_by_hand = bucket.own.is_some() || bucket.cost != 1 || bucket.refusal.is_some();
+        set_by_hand || bucket.outstanding > 0 || bucket.model.usage(now).used > 0
     }
 
     /// There is room for a new key if one of those that are held is idle.
@@ -69,8 +69,8 @@ impl Buckets {
     }
 
     fn admit(&mut self, key: usize, now: u64) -> Result<&mut Model, Rejection> {
-        if self.keys[key].blocked {
-            return Err(Rejection::Closed);
+        if let Some(rejection) = self.keys[key].refusal {
+            return Err(rejection);
         }
         if !self.has_room(key, now) {
             return Err(Rejection::TooManyKeys { max_keys: self.max_keys });
@@ -158,8 +158,8 @@ impl Buckets {
         now: u64,
         quota: Quota,
         how: CarryOver,
-    ) -> Result<(), KeyedError> {
-        self.pin(key, now)?;
+    ) -> Result<(), TermsError> {
+        self.find_room(key, now)?;
         let bucket = &mut self.keys[key];
         bucket.own = Some(quota);
         bucket.model.set_quota(now, quota, how);
@@ -173,42 +173,40 @@ impl Buckets {
         now: u64,
         quota: Option<Quota>,
         cost: u64,
-    ) -> Result<Terms, KeyedError> {
-        self.pin(key, now)?;
+    ) -> Result<Terms, TermsError> {
+        self.find_room(key, now)?;
         self.apply(key, now, quota, cost);
         Ok(quota.map_or_else(Terms::default, Terms::from).cost(cost))
     }
 
-    fn pin(&mut self, key: usize, now: u64) -> Result<(), KeyedError> {
+    fn find_room(&mut self, key: usize, now: u64) -> Result<(), TermsError> {
         if !self.has_room(key, now) {
-            return Err(KeyedError::TooManyKeys { max_keys: self.max_keys });
+            return Err(TermsError::TooManyKeys { max_keys: self.max_keys });
         }
-        self.keys[key].pinned = true;
         Ok(())
     }
 
     fn apply(&mut self, key: usize, now: u64, own: Option<Quota>, cost: u64) {
         let everybodys = self.quota;
         let bucket = &mut self.keys[key];
-        (bucket.own, bucket.cost, bucket.blocked) = (own, cost, false);
+        (bucket.own, bucket.cost, bucket.refusal) = (own, cost, None);
         bucket.model.set_quota(now, own.unwrap_or(everybodys), CarryOver::Proportional);
     }
 
     /// Takes back what was set for the key.
-    pub(crate) fn unset_terms_for(&mut self, key: usize, now: u64) {
+    pub(crate) fn clear_terms_for(&mut self, key: usize, now: u64) {
         self.apply(key, now, None, 1);
-        self.keys[key].pinned = false;
     }
 
     pub(crate) fn remove(&mut self, key: usize, now: u64) {
         self.keys[key].model.reset(now);
-        self.unset_terms_for(key, now);
+        self.clear_terms_for(key, now);
     }
 
     /// Blocks the key; those of its reservations that are still waiting must have been cancelled.
-    pub(crate) fn block(&mut self, key: usize, now: u64) -> Result<(), KeyedError> {
-        self.pin(key, now)?;
-        self.keys[key].blocked = true;
+    pub(crate) fn block(&mut self, key: usize, now: u64, why: Rejection) -> Result<(), TermsError> {
+        self.find_room(key, now)?;
+        self.keys[key].refusal = Some(why);
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::{Clock, Reservation, Timestamp, WaitError};
+use tollgate::{Clock, RateLimiter as _, Rejection, Reservation, Timestamp, WaitError};
 
 use crate::model::Fate;
 use crate::script::Run;
@@ -15,7 +15,9 @@ pub(crate) struct Held<'a> {
     /// It had to wait.
     queued: bool,
     /// Its key was blocked while it waited.
-    ended: bool,
+    ended: Option<WaitError>,
+    /// What it takes.
+    permits: u64,
 }
 
 impl Run<'_> {
@@ -26,12 +28,13 @@ impl Run<'_> {
             Some(within) => self.views[key].reserve_within(n, within),
             None => self.views[key].reserve(n),
         };
-        match (real, self.model.reserve(key, now, n, deadline.as_nanos())) {
+        let cost = self.cost(key, n);
+        match (real, self.model.reserve(key, now, cost, deadline.as_nanos())) {
             (Ok(reservation), Ok(id)) => {
                 let bucket = &mut self.model.keys[key];
-                let queued = bucket.model.due(now, id).is_err();
+                let (queued, permits) = (bucket.model.due(now, id).is_err(), cost);
                 bucket.outstanding += usize::from(queued);
-                self.held.push(Held { reservation, key, id, queued, ended: false });
+                self.held.push(Held { reservation, key, id, queued, ended: None, permits });
             }
             (Err(real), Err(model)) => assert_eq!(real, model, "reserve {n}"),
             (real, model) => panic!("reserve {n}: {real:?}, but by the model {model:?}"),
@@ -42,11 +45,12 @@ impl Run<'_> {
     pub(crate) fn end_reservation(&mut self, which: u64, how: u64) {
         let count = self.held.len() as u64;
         let Some(index) = which.checked_rem(count) else { return };
-        let Held { reservation, key, id, queued, ended } = self.held.remove(index as usize);
-        let (now, permits) = (self.now(), reservation.permits());
-        if ended {
+        let Held { reservation, key, id, queued, ended, permits } =
+            self.held.remove(index as usize);
+        let now = self.now();
+        if let Some(error) = ended {
             if how.is_multiple_of(2) {
-                assert_eq!(reservation.wait(), Err(WaitError::Closed));
+                assert_eq!(reservation.wait(), Err(error));
                 self.model.denied = self.model.denied.saturating_add(permits);
             }
             self.model.keys[key].outstanding -= 1;
@@ -75,21 +79,30 @@ impl Run<'_> {
     }
 
     /// Nothing passes any more; those who wait end, all at once.
-    pub(crate) fn block(&mut self, key: usize) {
+    pub(crate) fn block(&mut self, key: usize, close: bool) {
         let now = self.now();
-        self.views[key].close();
-        if self.model.block(key, now).is_err() {
+        let (rejection, error) = if close {
+            self.views[key].close();
+            (Rejection::Closed, WaitError::Closed)
+        } else {
+            let blocked = self.limiter.block(&(key as u64));
+            assert_eq!(blocked.is_ok(), self.model.has_room(key, now));
+            (Rejection::Blocked, WaitError::Blocked)
+        };
+        if self.model.block(key, now, rejection).is_err() {
             return;
         }
         let model = &mut self.model.keys[key].model;
         // From the last to the first, so that none moves up.
-        for held in self.held.iter_mut().rev().filter(|held| held.key == key && !held.ended) {
+        for held in
+            self.held.iter_mut().rev().filter(|held| held.key == key && held.ended.is_none())
+        {
             if model.due(now, held.id).is_err() {
                 model.cancel(now, held.id);
-                held.ended = true;
+                held.ended = Some(error);
             }
         }
-        assert!(self.views[key].is_closed());
+        assert_eq!(self.views[key].is_closed(), close);
     }
 
     /// Each reservation is due exactly when the model says.
@@ -98,7 +111,7 @@ impl Run<'_> {
         for held in &self.held {
             let never = u64::MAX - clock;
             let model = &mut self.model.keys[held.key].model;
-            let fate = if held.ended { None } else { Some(model.due(now, held.id)) };
+            let fate = if held.ended.is_some() { None } else { Some(model.due(now, held.id)) };
             let expected = match fate {
                 Some(Ok(Fate::Served)) => 0,
                 Some(Err(due)) => due - clock,

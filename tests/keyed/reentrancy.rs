@@ -122,7 +122,7 @@ fn the_function_that_knows_the_terms_may_use_the_limiter() {
         limiter.refresh_terms();
         assert_eq!((limiter.usage(&0).limit, limiter.usage(&1).limit), (1, 5));
         limiter.set_quota_for(&2, Quota::per_hour(7)).unwrap();
-        limiter.unset_terms_for(&2);
+        limiter.clear_terms_for(&2);
         limiter.remove(&0);
     });
 }

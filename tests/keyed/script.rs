@@ -100,6 +100,11 @@ impl Run<'_> {
         span_of(self.model.quota_of(key), next, size)
     }
 
+    /// The permits that so many requests take.
+    pub(crate) fn cost(&self, key: usize, requests: u64) -> u64 {
+        requests.saturating_mul(self.model.cost_of(key))
+    }
+
     fn quota(&self, what: u8, b: u64) -> Quota {
         (self.setup.quotas)(what / 27 + (b % 11) as u8, b, b.rotate_left(9))
     }
@@ -116,11 +121,12 @@ impl Run<'_> {
             4 => self.step_back(a),
             5 | 6 => {
                 let allowed = self.limiter.allow_n(&name, n);
-                assert_eq!(allowed, self.model.try_acquire(key, now, n).is_ok(), "allow {n}");
+                let asked = self.cost(key, n);
+                assert_eq!(allowed, self.model.try_acquire(key, now, asked).is_ok(), "allow {n}");
             }
             7 => {
                 let allowed = self.limiter.allow(&name);
-                let cost = self.model.cost_of(key);
+                let cost = self.cost(key, 1);
                 assert_eq!(allowed, self.model.try_acquire(key, now, cost).is_ok(), "allow");
             }
             8 | 9 => self.try_acquire(key, n),
@@ -149,8 +155,8 @@ impl Run<'_> {
             19 => self.set_quota_for(key, self.quota(what, b), a),
             20 => self.set_terms_for(key, self.quota(what, b), a),
             21 => {
-                self.limiter.unset_terms_for(&name);
-                self.model.unset_terms_for(key, now);
+                self.limiter.clear_terms_for(&name);
+                self.model.clear_terms_for(key, now);
             }
             22 if a.is_multiple_of(2) => {
                 self.limiter.remove(&name);
@@ -163,8 +169,8 @@ impl Run<'_> {
             23 => self.forget_some(a, b),
             24 => self.delays(),
             25 => {
-                let delay = self.limiter.delay_for(&name, n);
-                assert_eq!(delay, self.model.delay_for(key, now, n), "delay for {n}");
+                let (delay, asked) = (self.limiter.delay_for(&name, n), self.cost(key, n));
+                assert_eq!(delay, self.model.delay_for(key, now, asked), "delay for {n}");
             }
             _ => self.look(),
         }
@@ -200,6 +206,7 @@ impl Run<'_> {
     fn try_acquire(&mut self, key: usize, n: u64) {
         let now = self.now();
         let real = self.limiter.try_acquire(&(key as u64), n);
+        let n = self.cost(key, n);
         match (real, self.model.try_acquire(key, now, n)) {
             (Ok(grant), Ok(left)) => assert_eq!(
                 (grant.permits, grant.remaining, grant.reset_after),
@@ -232,7 +239,7 @@ impl Run<'_> {
     fn set_terms_for(&mut self, key: usize, quota: Quota, a: u64) {
         let (now, name) = (self.now(), key as u64);
         if a.is_multiple_of(5) {
-            return self.block(key);
+            return self.block(key, a.is_multiple_of(2));
         }
         let (own, cost) = (a.is_multiple_of(2).then_some(quota), a % 7 % 4);
         match self.model.set_terms_for(key, now, own, cost) {

@@ -85,7 +85,7 @@ fn with_the_clock_stopped_each_key_admits_exactly_its_burst() {
                 1 => limiter.remove(&other(round / 6)),
                 2 => {
                     limiter.set_terms_for(&other(round / 6), Terms::exempt()).unwrap();
-                    limiter.unset_terms_for(&other(round / 6 + 1));
+                    limiter.clear_terms_for(&other(round / 6 + 1));
                 }
                 3 => {
                     let usages = limiter.usages().filter(|(key, _)| *key < KEYS);

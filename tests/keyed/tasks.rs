@@ -183,9 +183,9 @@ async fn blocking_a_key_ends_its_waits_and_nobody_elses() {
     tokio::task::yield_now().await;
     limiter.set_terms_for(&1, Terms::blocked()).unwrap();
     let [blocked, other] = tasks;
-    assert_eq!(blocked.await.unwrap(), Err(WaitError::Closed));
+    assert_eq!(blocked.await.unwrap(), Err(WaitError::Blocked));
     assert_eq!(other.await.unwrap(), Ok(1));
-    limiter.unset_terms_for(&1);
+    limiter.clear_terms_for(&1);
     limiter.acquire(&1, 1).await.unwrap();
 }
 

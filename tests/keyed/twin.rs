@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use tollgate::algorithm::{
     Algorithm, FixedWindow, GreedyRefill, IntervalRefill, SlidingWindow, StrictWindow,
 };
-use tollgate::keyed::Terms;
 use tollgate::{
     CarryOver, Clock, Keyed, ManualClock, Quota, QuotaError, RateLimiter, Reservation, Timestamp,
 };
@@ -52,8 +51,8 @@ where
     let (swept, kept) = (limiter::<A>(quota, &clock), limiter::<A>(quota, &clock));
     let names: Vec<u64> = (0..KEYS).collect();
     for name in &names {
-        // A key whose terms were set by hand stays, even if they are the usual ones.
-        kept.set_terms_for(name, Terms::default()).unwrap();
+        // A key with terms of its own stays, though here they are everybody's.
+        kept.set_quota_for(name, quota).unwrap();
     }
     let views = |limiter| -> Vec<Box<dyn RateLimiter + '_>> {
         let limiter: &OnManual<A> = limiter;
@@ -99,9 +98,11 @@ where
             14 if x.is_multiple_of(4) => {
                 let period = Duration::from_nanos((x >> 12) % period + 1);
                 let quota = Quota::per(x % 20 + 1, period);
-                let how = [CarryOver::Proportional, CarryOver::Keep, CarryOver::AddDifference];
-                for limiter in [&swept, &kept] {
-                    limiter.set_quota_with(quota, how[(x >> 8) as usize % 3]).unwrap();
+                let how =
+                    [CarryOver::Proportional, CarryOver::AddDifference][(x >> 8) as usize % 2];
+                swept.set_quota_with(quota, how).unwrap();
+                for name in &names {
+                    kept.set_quota_for_with(name, quota, how).unwrap();
                 }
             }
             15 if x.is_multiple_of(8) => {

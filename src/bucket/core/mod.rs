@@ -223,12 +223,17 @@ impl<A: Algorithm> Core<A> {
 
     /// Refuses everybody from now on, those who wait first.
     pub(crate) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) -> bool {
-        self.settle(now, wakers);
-        let first_time = self.rest.shut.is_none();
-        self.rest.shut = Some(Rejection::Closed);
-        self.rest.queue.finish_all(Err(WaitError::Closed), wakers);
-        self.update_flag();
+        let first_time = !self.is_closed();
+        self.shut(now, Rejection::Closed, wakers);
         first_time
+    }
+
+    /// The same for any reason.
+    pub(crate) fn shut(&mut self, now: Timestamp, why: Rejection, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+        self.rest.shut = Some(why);
+        self.rest.queue.finish_all(Err(why.into()), wakers);
+        self.update_flag();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -245,6 +250,11 @@ impl<A: Algorithm> Core<A> {
     /// Counts a refusal that was decided elsewhere.
     pub(crate) fn count_denied(&mut self, permits: u64) {
         self.rest.denied = self.rest.denied.saturating_add(permits);
+    }
+
+    /// Whether nobody is let in any more.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.rest.shut.is_some()
     }
 
     /// Whether the state is all there is to it: nobody waits, or has an outcome to fetch.
@@ -342,6 +352,26 @@ pub(crate) fn usage_of<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp)
         denied: 0,
         waiting: 0,
     }
+}
+
+/// Why `permits` can't be had now, if so, by one whom nobody waits before.
+pub(crate) fn refusal_of<A: Algorithm>(
+    rule: &A,
+    state: &A::State,
+    now: Timestamp,
+    permits: u64,
+) -> Option<Rejection> {
+    let burst = rule.limit();
+    if permits > burst {
+        let limit = rule.refused_by(state, now, permits);
+        return Some(Rejection::ExceedsBurst { requested: permits, burst, limit });
+    }
+    let ready = rule.ready_at(state, now, permits);
+    (ready > now).then(|| Rejection::Denied {
+        retry_after: ready - now,
+        available: remaining(rule, state, now),
+        limit: rule.refused_by(state, now, permits),
+    })
 }
 
 /// What one who was just granted `permits` is told.

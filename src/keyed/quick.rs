@@ -1,0 +1,132 @@
+//! The hot path: a request that can be decided where its key is found.
+
+use std::hash::BuildHasher;
+use std::hint::black_box;
+
+use hashbrown::HashTable;
+
+use super::key::{Key, KeyRef};
+use super::shard::{Call, Cell, Plain, Shard, Special};
+use crate::Timestamp;
+use crate::algorithm::{Algorithm, Packed};
+
+/// What became of a request for permits of a plain key.
+pub(super) enum Taken<G, R> {
+    Yes(G),
+    No(R),
+    /// It can't be told at once.
+    NotTold,
+    NotPlain,
+}
+
+impl<K: Key, A: Algorithm> Shard<K, A> {
+    /// Takes `permits` of a plain key, and answers with what `granted` makes of that; or says that
+    /// they are not there, with what `refused` makes of that.
+    #[inline]
+    pub(super) fn try_take<Q, G, R>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        now: Timestamp,
+        permits: u64,
+        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
+        refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
+    ) -> Taken<G, R>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let basis = &*self.basis;
+        if basis.closed {
+            return Taken::NotTold;
+        }
+        self.latest = self.latest.max(now);
+        let now = self.latest;
+        let (rule, epoch) = (&basis.rule, basis.epoch);
+        let same = |plain: &Plain<K, A>| key.equivalent(&plain.key);
+        // A look-up waits for memory twice, for the place's control byte and then for the place. So
+        // look at the place where the key is most likely, whose address needs no control byte: both
+        // come at once. With a million keys, that is a third of a decision.
+        let home = home(hash, &self.plain);
+        let at_home = self.plain.get_bucket(home).is_some_and(|plain| {
+            if std::mem::needs_drop::<K>() {
+                // To compare a key with a heap of its own might wait for another's.
+                black_box(plain.state.is_full(rule, epoch, now));
+                return false;
+            }
+            same(plain)
+        });
+        let plain =
+            if at_home { self.plain.get_bucket_mut(home) } else { self.plain.find_mut(hash, same) };
+        let Some(plain) = plain else { return Taken::NotPlain };
+        let answer = |state: &A::State| granted(rule, state, now, permits);
+        if let Some(answer) = plain.state.try_take(rule, epoch, now, permits, answer) {
+            self.allowed = self.allowed.wrapping_add(permits);
+            return Taken::Yes(answer);
+        }
+        let answer = |state: &A::State| refused(rule, state, now, permits);
+        match plain.state.peek(rule, epoch, now, answer) {
+            Some(answer) => {
+                self.count(hash, key, (0, permits), true);
+                Taken::No(answer)
+            }
+            None => Taken::NotTold,
+        }
+    }
+
+    /// Takes the permits of `requests` of a special key, or of a new one.
+    pub(super) fn try_take_elsewhere<Q, S, G>(
+        &mut self,
+        call: &Call<'_, S>,
+        key: &Q,
+        requests: u64,
+        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
+    ) -> Option<G>
+    where
+        Q: KeyRef<K> + ?Sized,
+        S: BuildHasher,
+    {
+        let (basis, now) = (&*self.basis, self.latest);
+        let same = |special: &Special<K, A>| key.equivalent(&special.key);
+        if let Some(special) = self.special.find_mut(call.hash, same) {
+            let Cell::Idle(state) = &mut special.cell else { return None };
+            let own = special.own.as_deref().filter(|own| own.terms.refusal().is_none())?;
+            let permits = own.terms.permits(requests);
+            let rule = own.rule.as_ref().unwrap_or(&basis.rule);
+            if rule.full_at(state, now) <= now {
+                rule.restart(state, now);
+            }
+            if !rule.try_take(state, now, permits) {
+                return None;
+            }
+            self.allowed = self.allowed.wrapping_add(permits);
+            return Some(granted(rule, state, now, permits));
+        }
+        if !call.newcomers {
+            return None;
+        }
+        let mut state = basis.rule.start(now, 0);
+        if !basis.rule.try_take(&mut state, now, requests) {
+            return None;
+        }
+        let answer = granted(&basis.rule, &state, now, requests);
+        let state = A::Packed::pack(&basis.rule, basis.epoch, state).ok()?;
+        // Without a limit, or a cost, nothing needs to be kept.
+        if !state.is_full(&basis.rule, basis.epoch, now) {
+            let plain = Plain { key: key.to_key(), state };
+            self.plain.insert_unique(call.hash, plain, |plain| call.hasher.hash_one(&plain.key));
+            self.sweep_a_little(call.hasher);
+        }
+        self.allowed = self.allowed.wrapping_add(requests);
+        Some(answer)
+    }
+}
+
+/// The place where the key of this hash is, unless another was there before. Should the table think
+/// otherwise, it is only slower.
+#[inline]
+fn home<T>(hash: u64, table: &HashTable<T>) -> usize {
+    // The lowest bits, whatever the width.
+    #[allow(clippy::cast_possible_truncation, reason = "only the lowest bits are wanted")]
+    let low = hash as usize;
+    low & (table.num_buckets() - 1)
+}
