@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tollgate::algorithm::{Algorithm, FixedWindow, GreedyRefill, IntervalRefill, SlidingWindow};
+use tollgate::keyed::Terms;
 use tollgate::{CarryOver, Keyed, ManualClock, Quota, QuotaError, RateLimiter, Timestamp};
 
 use crate::{Hasher, OnManual};
@@ -116,4 +117,20 @@ fn a_clock_that_steps_back_is_not_followed_by_any_key() {
     assert_eq!(limiter.delay_for(&1, 1), Ok(SECOND));
     assert_eq!(limiter.delay_for(&2, 1), Ok(SECOND));
     assert!(limiter.for_key(&3).allow());
+}
+
+/// What was taken at one price is given back at that price.
+#[test]
+fn a_cancelled_reservation_gives_back_what_it_took_whatever_a_request_costs_now() {
+    for (before, after) in [(1, 5), (5, 1)] {
+        let clock = ManualClock::new();
+        let limiter = limiter::<GreedyRefill>(Quota::per_hour(100), &clock);
+        assert!(limiter.allow_n(&1, 50));
+        limiter.set_terms_for(&1, Terms::default().cost(before)).unwrap();
+        let held = limiter.reserve(&1, 2).unwrap();
+        assert_eq!(limiter.usage(&1).used, 50 + 2 * before);
+        limiter.set_terms_for(&1, Terms::default().cost(after)).unwrap();
+        held.cancel();
+        assert_eq!(limiter.usage(&1).used, 50);
+    }
 }
