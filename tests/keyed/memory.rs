@@ -40,15 +40,15 @@ fn bytes_per_u64(keys: u64) -> f64 {
 }
 
 #[test]
-fn a_u64_key_takes_20_bytes_where_tables_are_full_and_twice_that_where_they_have_just_grown() {
+fn a_u64_key_takes_22_bytes_where_tables_are_full_and_35_where_they_have_just_grown() {
     // A key of 8 bytes, a state of 8, and one of the table's own: 17 in each place.
     let (full, grown) = (bytes_per_u64(BRIM), bytes_per_u64(AFTER_DOUBLING));
     assert!((19.0..=23.0).contains(&full), "{full} bytes a key");
-    assert!((30.0..=40.0).contains(&grown), "{grown} bytes a key");
+    assert!((30.0..=37.0).contains(&grown), "{grown} bytes a key");
 }
 
 #[test]
-fn a_string_key_of_16_bytes_takes_these_and_less_than_twice_33_more() {
+fn a_string_key_of_16_bytes_takes_58_where_tables_are_full_and_84_where_they_have_just_grown() {
     // 24 bytes of String, a state of 8, one of the table's own; and 16 on the heap.
     let bytes = |keys: u64| {
         let limiter = KeyedLimiter::<String>::new(Quota::per_hour(10)).unwrap();
@@ -58,7 +58,7 @@ fn a_string_key_of_16_bytes_takes_these_and_less_than_twice_33_more() {
     };
     let (full, grown) = (bytes(BRIM), bytes(AFTER_DOUBLING));
     assert!((53.0..=60.0).contains(&full), "{full} bytes a key");
-    assert!((72.0..=84.0).contains(&grown), "{grown} bytes a key");
+    assert!((72.0..=86.0).contains(&grown), "{grown} bytes a key");
 }
 
 #[test]
