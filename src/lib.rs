@@ -21,6 +21,7 @@
 //! * [`FixedWindowLimiter`], [`SlidingWindowLimiter`], [`StrictLimiter`],
 //!   [`IntervalTokenBucket`]: the same with other [rules](algorithm), and [`Composite`] for several
 //!   limits at once.
+//! * [`KeyedLimiter`]: one bucket for each user, address or tenant, in bounded memory.
 //! * [`ManualClock`]: to test your own code without sleeping.
 //!
 //! A *permit* is the unit inside a bucket.
