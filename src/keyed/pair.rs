@@ -258,7 +258,7 @@ fn give_up(queue: &impl WaitQueue, line: Line, permits: u64) {
     match line {
         Line::NotYet | Line::Never => {}
         Line::At(ticket) => queue.leave(ticket),
-        Line::Done => queue.refund(permits),
+        Line::Done => queue.refund(Grant::of(permits)),
     }
 }
 
@@ -356,10 +356,10 @@ where
         }
     }
 
-    fn refund(&self, permits: u64) {
-        self.cell.refund(permits);
+    fn refund(&self, grant: Grant) {
+        self.cell.refund(grant);
         if let Some(global) = self.global() {
-            global.refund(permits);
+            global.refund(grant);
         }
     }
 }

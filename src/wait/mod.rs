@@ -74,7 +74,7 @@ pub trait WaitQueue: Send + Sync {
     fn leave(&self, ticket: Ticket);
 
     /// Gives back a grant that was fetched but not used.
-    fn refund(&self, permits: u64);
+    fn refund(&self, grant: Grant);
 }
 
 /// A place in the queue, given up when dropped.
@@ -188,7 +188,7 @@ where
 {
     fn drop(&mut self) {
         if let Some(grant) = self.held_back {
-            self.queue.refund(grant.permits);
+            self.queue.refund(grant);
         } else if !self.done {
             self.queue.leave(self.ticket);
         }

@@ -167,7 +167,7 @@ where
     pub fn cancel(mut self) {
         match self.end() {
             // As many as it took: what a request costs may have changed.
-            State::Granted(queue, grant) => queue.refund(grant.permits),
+            State::Granted(queue, grant) => queue.refund(grant),
             // Its drop leaves the queue, or gives back what was granted.
             State::Queued(place) => drop(place),
             State::Ended => {}
