@@ -140,6 +140,6 @@ pub type SlidingWindowLimiter<C = MonotonicClock> = Limiter<algorithm::SlidingWi
 pub type StrictLimiter<C = MonotonicClock> = Limiter<algorithm::StrictWindow, C>;
 
 /// The README's snippets, compiled as doctests.
-#[cfg(all(doctest, feature = "tokio"))]
+#[cfg(all(doctest, feature = "tokio", feature = "llm"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
