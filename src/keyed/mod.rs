@@ -48,7 +48,7 @@ pub use terms::Terms;
 pub use view::ForKey;
 
 use crate::algorithm::{Algorithm, GreedyRefill};
-use crate::bucket::core::Core;
+use crate::bucket::core::{Core, LAST};
 use crate::bucket::gate::Settings;
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
@@ -201,6 +201,12 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         Call { hash, now, hasher: &self.hasher, max_waiters, newcomers }
     }
 
+    /// The time, but for its very end, which means "never".
+    #[inline]
+    fn now(&self) -> Timestamp {
+        self.clock.now().min(LAST)
+    }
+
     /// Lends the key's core to `verb`, and tells it the time and what applies to the key.
     fn with_core<Q, R>(
         &self,
@@ -211,7 +217,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let call = self.call(hash, self.clock.now());
+        let call = self.call(hash, self.now());
         let shard = self.shard(hash).lock();
         self.with_locked(shard, &call, key, verb)
     }
@@ -251,18 +257,19 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 match (shard.find(hash, key), room) {
                     (Some(at), _) => at,
                     (None, Ok(_)) => At::New(own),
-                    (None, Err(_)) if shard.basis.closed => At::NoRoom(Rejection::Closed),
-                    (None, Err(rejection)) => At::NoRoom(refusal.unwrap_or(rejection)),
+                    (None, Err(_)) if shard.basis.closed => At::NoRoom(Rejection::Closed, own),
+                    (None, Err(rejection)) => At::NoRoom(refusal.unwrap_or(rejection), own),
                 }
             });
         }
         let at = at.unwrap_or(At::New(None));
-        if let At::NoRoom(Rejection::TooManyKeys { .. }) = at
+        if let At::NoRoom(Rejection::TooManyKeys { .. }, own) = &at
             && let Some(overflow) = self.overflow()
         {
             drop(shard);
+            let terms = own.as_ref().map(|own| own.terms).unwrap_or_default();
             let mut core = overflow.lock();
-            let result = verb(&mut core, now, Terms::default(), &mut wakers);
+            let result = verb(&mut core, now, terms, &mut wakers);
             let counts = core.take_counts();
             drop(core);
             drop(wakers);

@@ -77,8 +77,8 @@ pub(super) enum At<A> {
     Special(usize),
     /// Nowhere yet, and its terms.
     New(Own<A>),
-    /// Nowhere, and there is no room for it.
-    NoRoom(Rejection),
+    /// Nowhere, and there is no room for it; and its terms.
+    NoRoom(Rejection, Own<A>),
 }
 
 /// What a shard needs to know from outside.
@@ -177,8 +177,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(super) fn own_of<'a>(&'a self, at: &'a At<A>) -> Option<&'a Arc<Applied<A>>> {
         match at {
             At::Special(index) => self.special.get_bucket(*index)?.own.as_ref(),
-            At::New(own) => own.as_ref(),
-            At::Plain(_) | At::NoRoom(_) => None,
+            At::New(own) | At::NoRoom(_, own) => own.as_ref(),
+            At::Plain(_) => None,
         }
     }
 
@@ -215,14 +215,14 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                     fresh = false;
                 }
             }
-            At::New(_) | At::NoRoom(_) => {}
+            At::New(_) | At::NoRoom(..) => {}
         }
         if fresh {
             core.state = rule.start(now, 0);
         }
         let shut = match at {
             _ if basis.closed => Some(Rejection::Closed),
-            At::NoRoom(rejection) => Some(*rejection),
+            At::NoRoom(rejection, _) => Some(*rejection),
             _ => own.and_then(|own| own.terms.refusal()),
         };
         core.resume(now, shut);
@@ -285,7 +285,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 }
             }
             At::New(own) => self.put(call, || key.to_key(), own, false, core),
-            At::NoRoom(_) => self.scratch = Some((None, core)),
+            At::NoRoom(_, own) => self.scratch = Some((own, core)),
         }
     }
 

@@ -322,7 +322,7 @@ where
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let now = self.clock.now();
+        let now = self.now();
         let mut shard = self.shard(hash).lock();
         if self.alone {
             match shard.try_take(hash, key, now, requests, &granted, refused) {

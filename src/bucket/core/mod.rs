@@ -16,7 +16,7 @@ use crate::wait::queue::{Queue, Ticket, Wakers};
 use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage, WaitError};
 
 /// The latest time that counts: "never" must stay ahead.
-const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
+pub(crate) const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
 
 /// What a plain decision writes comes first and fits one cache line with the lock around it; the rest
 /// is apart, so that two threads pass just that line to and fro.
@@ -161,6 +161,20 @@ impl<A: Algorithm> Core<A> {
         permits: u64,
         wakers: &mut Wakers,
     ) -> Result<std::time::Duration, ConsumeError> {
+        let (state, paid) = self.owing(now, permits, wakers)?;
+        self.state = state;
+        self.allowed = self.allowed.wrapping_add(permits);
+        self.changed(wakers);
+        Ok(paid - self.latest)
+    }
+
+    /// The state with `permits` more spent, and when they are paid for.
+    pub(crate) fn owing(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+    ) -> Result<(A::State, Timestamp), ConsumeError> {
         self.settle(now, wakers);
         if let Some(Rejection::TooManyKeys { max_keys }) = self.rest.shut {
             return Err(ConsumeError::TooManyKeys { max_keys });
@@ -171,10 +185,7 @@ impl<A: Algorithm> Core<A> {
         if paid == Timestamp::MAX {
             return Err(ConsumeError::DebtTooLarge { permits });
         }
-        self.state = state;
-        self.allowed = self.allowed.wrapping_add(permits);
-        self.changed(wakers);
-        Ok(paid - self.latest)
+        Ok((state, paid))
     }
 
     /// Gives permits back.
