@@ -69,6 +69,11 @@ impl<A: Algorithm> Bound<A> {
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
+    /// Whether there is a place.
+    pub(super) fn has_room(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) < self.max_keys
+    }
+
     /// The shard to search next, of so many; none if each has been searched a moment ago.
     pub(super) fn next_search(&self, shards: usize, now: Timestamp) -> Option<usize> {
         if now.as_nanos() < self.quiet_until.load(Ordering::Relaxed) {
@@ -83,13 +88,12 @@ impl<A: Algorithm> Bound<A> {
 
     /// Counts what a shard came to hold, of which `reserved` was counted before.
     pub(super) fn settle(&self, reserved: usize, before: usize, after: usize) {
-        match (before + reserved).checked_sub(after) {
-            Some(0) => {}
-            Some(gone) => {
-                self.taken.fetch_sub(gone, Ordering::Relaxed);
-            }
-            // Cannot be: a key comes in only where a place was reserved.
-            None => debug_assert!(false, "a key without a place"),
+        let counted = before + reserved;
+        if after < counted {
+            self.taken.fetch_sub(counted - after, Ordering::Relaxed);
+        } else if after > counted {
+            // One whose terms are no longer set by hand.
+            self.taken.fetch_add(after - counted, Ordering::Relaxed);
         }
     }
 }

@@ -86,10 +86,10 @@ impl Rejection {
     pub(super) fn by_global(self) -> Self {
         match self {
             Self::Denied { retry_after, available, .. } => {
-                Self::Denied { retry_after, available, limit: 1 }
+                Self::Denied { retry_after, available, limit: Self::GLOBAL }
             }
             Self::ExceedsBurst { requested, burst, .. } => {
-                Self::ExceedsBurst { requested, burst, limit: 1 }
+                Self::ExceedsBurst { requested, burst, limit: Self::GLOBAL }
             }
             other => other,
         }
@@ -100,7 +100,7 @@ impl WaitError {
     fn by_global(self) -> Self {
         match self {
             Self::ExceedsBurst { requested, burst, .. } => {
-                Self::ExceedsBurst { requested, burst, limit: 1 }
+                Self::ExceedsBurst { requested, burst, limit: Rejection::GLOBAL }
             }
             other => other,
         }

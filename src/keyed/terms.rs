@@ -26,6 +26,9 @@ use crate::{Quota, QuotaError, Rejection};
 /// assert_eq!(tiers.usage("free/bob").limit, 10);
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
+#[doc(alias = "override")]
+#[doc(alias = "tier")]
+#[doc(alias = "policy")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     quota: Option<Quota>,
@@ -62,8 +65,10 @@ impl Terms {
     /// let limiter = KeyedLimiter::<u32>::new(Quota::per_hour(1))?;
     /// limiter.set_terms_for(&7, Terms::exempt())?;
     /// assert!(limiter.allow_n(&7, 1_000_000));
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
+    #[doc(alias = "allowlist")]
+    #[doc(alias = "whitelist")]
     #[must_use]
     pub fn exempt() -> Self {
         Self { quota: Some(Quota::unlimited()), exempt: true, ..Self::default() }
@@ -77,8 +82,10 @@ impl Terms {
     /// let limiter = KeyedLimiter::<u32>::new(Quota::per_hour(1))?;
     /// limiter.set_terms_for(&7, Terms::blocked())?;
     /// assert_eq!(limiter.try_acquire(&7, 1), Err(Rejection::Blocked));
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
+    #[doc(alias = "denylist")]
+    #[doc(alias = "blacklist")]
     #[must_use]
     pub fn blocked() -> Self {
         Self { shut: Some(Shut::Blocked), ..Self::default() }

@@ -50,9 +50,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.count(call.hash, key, core.take_counts(), false);
         let key = match at {
             At::Plain(index) => self.plain.get_bucket_entry(*index).ok().map(|e| e.remove().0.key),
-            At::Special(index) => {
-                self.special.get_bucket_entry(*index).ok().map(|e| e.remove().0.key)
-            }
+            At::Special(index) => self.special.get_bucket_entry(*index).ok().map(|e| {
+                let special = e.remove().0;
+                self.pinned -= usize::from(special.pinned);
+                special.key
+            }),
             At::New(_) | At::NoRoom(..) => Some(key.to_key()),
         };
         if let Some(key) = key {

@@ -85,13 +85,10 @@ impl Run<'_> {
             self.views[key].close();
             (Rejection::Closed, WaitError::Closed)
         } else {
-            let blocked = self.limiter.block(&(key as u64));
-            assert_eq!(blocked.is_ok(), self.model.has_room(key, now));
+            self.limiter.block(&(key as u64)).unwrap();
             (Rejection::Blocked, WaitError::Blocked)
         };
-        if self.model.block(key, now, rejection).is_err() {
-            return;
-        }
+        self.model.block(key, rejection);
         let model = &mut self.model.keys[key].model;
         // From the last to the first, so that none moves up.
         for held in
