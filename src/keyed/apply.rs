@@ -322,7 +322,7 @@ where
                 let pinned = own.as_ref().map(|own| own.terms).unwrap_or_default() != same;
                 let change = Change { own, pinned, how, reset: false };
                 shard.change(&self.call(hash, now), key, &at, change, &mut wakers);
-                self.settle(0, before, shard.bounded());
+                self.settle(before, shard.bounded());
                 return Ok(());
             }
             old = current;

@@ -260,7 +260,7 @@ where
         let mut shard = shard.lock();
         let before = shard.bounded();
         let result = act(&mut shard);
-        self.settle(0, before, shard.bounded());
+        self.settle(before, shard.bounded());
         result
     }
 }

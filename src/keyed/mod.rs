@@ -56,7 +56,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
 use crate::{Clock, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, TokenBucket};
-use bound::Bound;
+use bound::{Bound, Reserved};
 use shard::{At, Basis, Call, Shard};
 use terms::{Interner, Own};
 
@@ -242,7 +242,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         let (hash, now) = (call.hash, call.now);
         // Dropped after the lock is free.
         let mut wakers = Wakers::default();
-        let mut reserved = 0;
+        let mut reserved = Reserved::NONE;
         let at = match shard.find(hash, key) {
             Some(at) => at,
             // Full, and it stays so.
@@ -271,7 +271,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         let before = shard.bounded();
         let result = shard
             .act(call, key, at, &mut wakers, |core, terms, wakers| verb(core, now, terms, wakers));
-        self.settle(reserved, before, shard.bounded());
+        self.settle(before + reserved.take(), shard.bounded());
         drop(shard);
         drop(wakers);
         result
@@ -284,7 +284,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         need: Need,
         call: &Call<'_, S>,
         key: &Q,
-    ) -> (MutexGuard<'_, Shard<K, A>>, At<A>, usize)
+    ) -> (MutexGuard<'_, Shard<K, A>>, At<A>, Reserved<'_, A>)
     where
         Q: KeyRef<K> + ?Sized,
     {
@@ -296,24 +296,24 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             let rule = own.as_ref().and_then(|own| own.rule.as_ref());
             let room = match rule.filter(|rule| rule.quota().is_unlimited()) {
                 // Always full: it takes no place.
-                Some(_) => Ok(false),
+                Some(_) => Ok(Reserved::NONE),
                 None => self.place_for(need, hash, now),
             };
             let refusal = own.as_ref().and_then(|own| own.terms.refusal());
-            let reserved = usize::from(room == Ok(true));
             let shard = self.shard(hash).lock();
             if version != self.terms_version.load(Ordering::Relaxed) {
                 // Its terms may be others by now, and whoever changed them did not see it.
-                self.settle(reserved, 0, 0);
                 continue;
             }
-            let at = match (shard.find(hash, key), room) {
-                (Some(at), _) => at,
-                (None, Ok(_)) => At::New(own),
-                (None, Err(_)) if shard.basis.closed => At::NoRoom(Rejection::Closed, own),
-                (None, Err(rejection)) => At::NoRoom(refusal.unwrap_or(rejection), own),
+            return match (shard.find(hash, key), room) {
+                (Some(at), room) => (shard, at, room.unwrap_or(Reserved::NONE)),
+                (None, Ok(reserved)) => (shard, At::New(own), reserved),
+                (None, Err(rejection)) => {
+                    let closed = shard.basis.closed.then_some(Rejection::Closed);
+                    let why = closed.or(refusal).unwrap_or(rejection);
+                    (shard, At::NoRoom(why, own), Reserved::NONE)
+                }
             };
-            return (shard, at, reserved);
         }
     }
 
@@ -322,10 +322,10 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         self.bound.as_ref()?.overflow.as_ref()
     }
 
-    /// Counts what a shard came to hold, under its lock.
-    fn settle(&self, reserved: usize, before: usize, after: usize) {
+    /// Counts what a shard came to hold instead of what was `counted`, under its lock.
+    fn settle(&self, counted: usize, after: usize) {
         if let Some(bound) = &self.bound {
-            bound.settle(reserved, before, after);
+            bound.settle(counted, after);
         }
     }
 
@@ -340,28 +340,33 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         })
     }
 
-    /// Takes a place for a new key, or just looks for one; whether one was counted.
-    fn place_for(&self, need: Need, hash: u64, now: Timestamp) -> Result<bool, Rejection> {
-        let Some(bound) = &self.bound else { return Ok(false) };
+    /// Takes a place for a new key, or just looks for one.
+    fn place_for(
+        &self,
+        need: Need,
+        hash: u64,
+        now: Timestamp,
+    ) -> Result<Reserved<'_, A>, Rejection> {
+        let Some(bound) = &self.bound else { return Ok(Reserved::NONE) };
         let place = || match need {
-            Need::Place => bound.reserve().then_some(true),
-            Need::Look | Need::Known => bound.has_room().then_some(false),
+            Need::Place => bound.reserve(),
+            Need::Look | Need::Known => bound.has_room().then_some(Reserved::NONE),
         };
-        if let Some(counted) = place() {
-            return Ok(counted);
+        if let Some(place) = place() {
+            return Ok(place);
         }
         // First where the key belongs: it may be there itself, grown idle.
         if self.make_room(self.shard(hash), now)
-            && let Some(counted) = place()
+            && let Some(place) = place()
         {
-            return Ok(counted);
+            return Ok(place);
         }
         for _ in 0..sweep::OTHER_SHARDS {
             let Some(next) = bound.next_search(self.shards.len(), now) else { break };
             if self.make_room(&self.shards[next].0, now)
-                && let Some(counted) = place()
+                && let Some(place) = place()
             {
-                return Ok(counted);
+                return Ok(place);
             }
         }
         Err(bound.rejection())
@@ -375,7 +380,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         let before = shard.bounded();
         shard.latest = shard.latest.max(now);
         shard.sweep_some(sweep::A_LOT, &self.hasher);
-        self.settle(0, before, shard.bounded());
+        self.settle(before, shard.bounded());
         shard.bounded() < before
     }
 }

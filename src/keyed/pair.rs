@@ -201,10 +201,12 @@ where
     fn poll_both(&self, global: &Global<C>, place: &mut Place, waker: Option<&Waker>) -> Progress {
         let mut until = Timestamp::ZERO;
         let mut grant = None;
-        if let Line::Done = place.key
-            && let Some(why) = self.cell.terms().refusal()
-        {
+        let terms = self.cell.terms();
+        if let (Line::Done, Some(why)) = (place.key, terms.refusal()) {
             return Progress::Done(Err(why.into()));
+        }
+        if terms.is_exempt() && matches!(place.global, Line::NotYet) {
+            place.global = Line::Never;
         }
         if let Line::At(ticket) = place.key {
             match self.cell.poll(ticket, waker) {

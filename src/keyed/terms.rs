@@ -128,7 +128,8 @@ impl Terms {
     }
 
     pub(super) fn block(mut self) -> Self {
-        self.shut = Some(Shut::Blocked);
+        // What is closed stays closed.
+        self.shut = self.shut.or(Some(Shut::Blocked));
         self
     }
 

@@ -204,7 +204,10 @@ impl Buckets {
 
     /// Blocks the key; those of its reservations that are still waiting must have been cancelled.
     pub(crate) fn block(&mut self, key: usize, why: Rejection) {
-        self.keys[key].refusal = Some(why);
+        let bucket = &mut self.keys[key];
+        if bucket.refusal != Some(Rejection::Closed) {
+            bucket.refusal = Some(why);
+        }
         self.by_hand = true;
     }
 }

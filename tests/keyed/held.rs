@@ -99,7 +99,8 @@ impl Run<'_> {
                 held.ended = Some(error);
             }
         }
-        assert_eq!(self.views[key].is_closed(), close);
+        let closed = self.model.keys[key].refusal == Some(Rejection::Closed);
+        assert_eq!(self.views[key].is_closed(), closed);
     }
 
     /// Each reservation is due exactly when the model says.
