@@ -18,7 +18,7 @@ use crate::wait::queue::{Queue, Ticket, Wakers};
 use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage, WaitError};
 
 /// The latest time that counts: "never" must stay ahead.
-const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
+pub(crate) const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
 
 /// A rule's answer when it can't tell: it depends on when somebody gives something back.
 pub(crate) const UNKNOWN: Timestamp = LAST;
@@ -344,6 +344,20 @@ impl<A: Algorithm> Core<A> {
         permits: u64,
         wakers: &mut Wakers,
     ) -> Result<std::time::Duration, ConsumeError> {
+        let (state, paid) = self.owing(now, permits, wakers)?;
+        self.state = state;
+        self.allowed = self.allowed.wrapping_add(permits);
+        self.changed(wakers);
+        Ok(paid - self.latest)
+    }
+
+    /// The state with `permits` more spent, and when they are paid for.
+    pub(crate) fn owing(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+    ) -> Result<(A::State, Timestamp), ConsumeError> {
         self.settle(now, wakers);
         if let Some(Rejection::TooManyKeys { max_keys }) = self.rest.shut {
             return Err(ConsumeError::TooManyKeys { max_keys });
@@ -354,10 +368,7 @@ impl<A: Algorithm> Core<A> {
         if paid == Timestamp::MAX {
             return Err(ConsumeError::DebtTooLarge { permits });
         }
-        self.state = state;
-        self.allowed = self.allowed.wrapping_add(permits);
-        self.changed(wakers);
-        Ok(paid - self.latest)
+        Ok((state, paid))
     }
 
     /// Gives permits back.
