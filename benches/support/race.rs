@@ -23,6 +23,7 @@ pub(crate) enum Slice {
     /// About so long, as many operations as that may be.
     Lasting(Duration),
     /// So many operations, however long they take.
+    #[allow(dead_code, reason = "not every benchmark counts its operations")]
     Of(u64),
 }
 

@@ -14,12 +14,34 @@ pub(super) struct Account {
     in_flight: u64,
     /// The estimates of all requests in flight.
     reserved: Tokens,
+    closed: Closed,
+}
+
+/// A refusal that is remembered, so that the next request need not look at each limit again: before
+/// that time, no request of at least so many tokens can be served. Forgotten when something is
+/// given back, or a limit changes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Closed {
+    until: Timestamp,
+    to: Tokens,
+}
+
+impl Closed {
+    #[inline]
+    fn holds(self, now: Timestamp, tokens: Tokens) -> bool {
+        now < self.until && tokens.input >= self.to.input && tokens.output >= self.to.output
+    }
 }
 
 impl Account {
     pub(super) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
-        let mut account =
-            Self { meters: Vec::new(), limits, in_flight: 0, reserved: Tokens::default() };
+        let mut account = Self {
+            meters: Vec::new(),
+            limits,
+            in_flight: 0,
+            reserved: Tokens::default(),
+            closed: Closed::default(),
+        };
         account.set_limits(limits, now)?;
         Ok(account)
     }
@@ -40,6 +62,7 @@ impl Account {
             }
         }
         self.meters = meters;
+        self.closed = Closed::default();
         Ok(())
     }
 
@@ -81,6 +104,23 @@ impl Account {
         tokens
     }
 
+    /// Whether all limits agree now.
+    #[inline]
+    pub(super) fn can_serve(&mut self, now: Timestamp, tokens: Tokens) -> bool {
+        if self.closed.holds(now, tokens) {
+            return false;
+        }
+        let until = if self.is_busy() {
+            UNKNOWN
+        } else {
+            let refusal = self.meters.iter().map(|meter| meter.ready_at(now, tokens));
+            let Some(ready) = refusal.filter(|ready| *ready > now).max() else { return true };
+            ready
+        };
+        self.closed = Closed { until, to: tokens };
+        false
+    }
+
     /// When all limits agree; unknown if that depends on who is in flight.
     #[inline]
     pub(super) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
@@ -91,8 +131,9 @@ impl Account {
         ready.unwrap_or(now)
     }
 
+    #[inline]
     fn is_busy(&self) -> bool {
-        self.limits.get(LimitKind::Concurrency).is_some_and(|most| self.in_flight >= most)
+        self.limits.concurrency().is_some_and(|most| self.in_flight >= most)
     }
 
     /// Which limit makes a request wait longest.
@@ -104,6 +145,7 @@ impl Account {
         slowest.map_or(LimitKind::Requests, |meter| meter.kind)
     }
 
+    #[inline]
     pub(super) fn take(&mut self, now: Timestamp, tokens: Tokens) {
         for meter in &mut self.meters {
             meter.take(now, tokens);
@@ -114,7 +156,9 @@ impl Account {
     }
 
     /// A request has ended: it is not in flight any more.
+    #[inline]
     fn land(&mut self, estimate: Tokens) {
+        self.closed = Closed::default();
         self.in_flight = self.in_flight.saturating_sub(1);
         self.reserved.input = self.reserved.input.saturating_sub(estimate.input);
         self.reserved.output = self.reserved.output.saturating_sub(estimate.output);
@@ -130,6 +174,7 @@ impl Account {
 
     /// A request has ended, and took `actual` instead of what was estimated; says whether some is
     /// owed now.
+    #[inline]
     pub(super) fn settle(&mut self, now: Timestamp, estimate: Tokens, actual: Tokens) -> bool {
         let mut owes = false;
         for meter in &mut self.meters {
@@ -200,10 +245,12 @@ impl Account {
                 return;
             }
         }
+        self.closed = Closed::default();
         tracing::info!(limit = %kind, count, "limit learned");
     }
 
     /// How much of its limits is left, of 65,535: the least of all.
+    #[inline]
     pub(super) fn headroom(&self, now: Timestamp) -> u64 {
         self.meters.iter().map(|meter| meter.headroom(now)).min().unwrap_or(u64::from(u16::MAX))
     }

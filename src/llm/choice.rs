@@ -14,6 +14,9 @@ use crate::{CarryOver, Quota, Rejection, Timestamp};
 /// choices in randomized load balancing", 2001), at a price that does not grow.
 const LOOKED_AT: usize = 8;
 
+/// All of an account's limits is left: no other key can have more.
+const ALL: u64 = u16::MAX as u64;
+
 /// The keys and their accounts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
@@ -66,6 +69,7 @@ impl Key {
         self.standing == Standing::Removed && self.in_flight == 0
     }
 
+    #[inline]
     fn is_in_use(&self) -> bool {
         self.standing == Standing::InUse
     }
@@ -132,7 +136,23 @@ impl Keys {
         }
     }
 
+    /// A request by `key` took `actual` instead of what was estimated; says whether some is owed.
+    #[inline]
+    pub(super) fn settle(
+        &mut self,
+        key: u32,
+        now: Timestamp,
+        estimate: Tokens,
+        actual: Tokens,
+    ) -> bool {
+        let account = self.account_of(key);
+        let owes = account.is_some_and(|account| account.settle(now, estimate, actual));
+        self.landed(key, true);
+        owes
+    }
+
     /// A request by `key` has ended, well or not.
+    #[inline]
     pub(super) fn landed(&mut self, key: u32, well: bool) {
         if let Some(key) = self.each.get_mut(key as usize) {
             key.in_flight = key.in_flight.saturating_sub(1);
@@ -167,6 +187,7 @@ impl Keys {
         self.accounts.get(key.account)
     }
 
+    #[inline]
     pub(super) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
         let account = self.each.get(key as usize)?.account;
         self.accounts.get_mut(account)
@@ -186,25 +207,13 @@ impl Keys {
     }
 
     /// Of the keys that can serve now, one with much room left.
-    fn choose(&self, now: Timestamp, tokens: Tokens) -> Option<usize> {
-        if let [key] = &*self.each {
-            return (key.is_in_use() && self.ready_at(key, now, tokens) <= now).then_some(0);
+    #[inline]
+    fn choose(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
+        let Self { accounts, each, next } = self;
+        if let [key] = &**each {
+            return ready(accounts, key, now, tokens).map(|_| 0);
         }
-        let (before, after) = self.each.split_at_checked(self.next)?;
-        let in_turn = after.iter().chain(before).zip((self.next..self.each.len()).chain(0..));
-        let ready = in_turn
-            .filter(|(key, _)| key.is_in_use() && self.ready_at(key, now, tokens) <= now)
-            .take(LOOKED_AT);
-        // Of equals the first: the one that has rested longest.
-        let headroom = |key: &Key| self.account(key).map_or(0, |account| account.headroom(now));
-        let mut best: Option<(u64, usize)> = None;
-        for (key, at) in ready {
-            let room = headroom(key);
-            if best.is_none_or(|(most, _)| room > most) {
-                best = Some((room, at));
-            }
-        }
-        best.map(|(_, at)| at)
+        choose_among(accounts, each, *next, now, tokens)
     }
 
     /// The key that can serve first.
@@ -213,6 +222,7 @@ impl Keys {
         self.usable().min_by_key(ready).map(|(at, _)| at)
     }
 
+    #[inline]
     fn take_from(&mut self, at: usize, now: Timestamp, tokens: Tokens) -> u32 {
         self.next = if at + 1 < self.each.len() { at + 1 } else { 0 };
         if let Some(key) = self.each.get_mut(at) {
@@ -224,6 +234,46 @@ impl Keys {
         }
         key
     }
+}
+
+/// The account of a key that can serve now.
+#[inline]
+fn ready<'a>(
+    accounts: &'a mut [Account],
+    key: &Key,
+    now: Timestamp,
+    tokens: Tokens,
+) -> Option<&'a Account> {
+    if !key.is_in_use() || key.paused_until > now {
+        return None;
+    }
+    let account = accounts.get_mut(key.account)?;
+    account.can_serve(now, tokens).then_some(account)
+}
+
+/// One of the keys that can serve now, in turn from `next` on.
+fn choose_among(
+    accounts: &mut [Account],
+    each: &[Key],
+    next: usize,
+    now: Timestamp,
+    tokens: Tokens,
+) -> Option<usize> {
+    let mut looked_at = 0;
+    let mut best: Option<(u64, usize)> = None;
+    for at in (next..each.len()).chain(0..next) {
+        let Some(account) = ready(accounts, &each[at], now, tokens) else { continue };
+        let room = account.headroom(now);
+        // Of equals the first: the one that has rested longest.
+        if best.is_none_or(|(most, _)| room > most) {
+            best = Some((room, at));
+        }
+        looked_at += 1;
+        if room == ALL || looked_at == LOOKED_AT {
+            break;
+        }
+    }
+    best.map(|(_, at)| at)
 }
 
 impl Rule for Choice {
@@ -265,6 +315,7 @@ impl Rule for Choice {
         first
     }
 
+    #[inline]
     fn try_take(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens) -> Option<u32> {
         let at = keys.choose(now, tokens)?;
         Some(keys.take_from(at, now, tokens))

@@ -208,6 +208,7 @@ impl Meter {
     }
 
     /// How much is left, of 65,535 parts.
+    #[inline]
     pub(super) fn headroom(&self, now: Timestamp) -> u64 {
         match &self.level {
             Level::Even(rule, state) => {

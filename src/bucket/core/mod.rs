@@ -278,6 +278,21 @@ impl<A: Rule> Core<A> {
         result
     }
 
+    /// The same if nobody waits, and so nobody has to be told. `None` changes nothing.
+    #[cfg(feature = "llm")]
+    #[inline]
+    pub(crate) fn edit_if_idle<R>(
+        &mut self,
+        now: Timestamp,
+        act: impl FnOnce(&mut A::State, Timestamp) -> R,
+    ) -> Option<R> {
+        if !self.open_and_idle {
+            return None;
+        }
+        self.see(now);
+        Some(act(&mut self.state, self.latest))
+    }
+
     /// Gives back a grant that was fetched but will not be used.
     pub(crate) fn refund(&mut self, now: Timestamp, ask: A::Ask, by: u32, wakers: &mut Wakers) {
         self.allowed = self.allowed.wrapping_sub(A::permits(ask));
