@@ -167,6 +167,7 @@ impl Algorithm for GreedyRefill {
         *state = (*state).max(self.at(now)).saturating_add(self.cost_of(permits));
     }
 
+    #[inline]
     fn give_back(&self, state: &mut u128, _now: Timestamp, permits: u64) {
         // Before `now` is as good as full: there is no way to go beyond.
         *state = state.saturating_sub(self.cost_of(permits));

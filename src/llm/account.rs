@@ -62,7 +62,7 @@ impl Account {
             }
         }
         self.meters = meters;
-        self.closed = Closed::default();
+        self.reopen();
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Account {
     /// Why so many tokens can never be had.
     pub(super) fn never(&self, tokens: Tokens) -> Option<Rejection> {
         self.meters.iter().find_map(|meter| {
-            let (requested, burst) = (meter.kind.cost(tokens), meter.most());
+            let (requested, burst) = (meter.cost(tokens), meter.most());
             let limit = meter.kind as usize;
             (requested > burst).then_some(Rejection::ExceedsBurst { requested, burst, limit })
         })
@@ -110,15 +110,31 @@ impl Account {
         if self.closed.holds(now, tokens) {
             return false;
         }
-        let until = if self.is_busy() {
-            UNKNOWN
-        } else {
-            let refusal = self.meters.iter().map(|meter| meter.ready_at(now, tokens));
-            let Some(ready) = refusal.filter(|ready| *ready > now).max() else { return true };
-            ready
-        };
-        self.closed = Closed { until, to: tokens };
+        if self.is_busy() {
+            return self.refuse(UNKNOWN, tokens);
+        }
+        for meter in &self.meters {
+            let ready = meter.ready_at(now, tokens);
+            if ready > now {
+                return self.refuse(ready, tokens);
+            }
+        }
+        true
+    }
+
+    #[cold]
+    fn refuse(&mut self, until: Timestamp, to: Tokens) -> bool {
+        self.closed = Closed { until, to };
         false
+    }
+
+    /// Something came back, or a limit has changed.
+    #[inline]
+    fn reopen(&mut self) {
+        // Mostly it is open, and reading is cheaper than writing.
+        if self.closed.until > Timestamp::ZERO {
+            self.closed = Closed::default();
+        }
     }
 
     /// When all limits agree; unknown if that depends on who is in flight.
@@ -158,7 +174,7 @@ impl Account {
     /// A request has ended: it is not in flight any more.
     #[inline]
     fn land(&mut self, estimate: Tokens) {
-        self.closed = Closed::default();
+        self.reopen();
         self.in_flight = self.in_flight.saturating_sub(1);
         self.reserved.input = self.reserved.input.saturating_sub(estimate.input);
         self.reserved.output = self.reserved.output.saturating_sub(estimate.output);
@@ -167,7 +183,7 @@ impl Account {
     /// A request has ended as if it had never been.
     pub(super) fn cancel(&mut self, now: Timestamp, estimate: Tokens) {
         for meter in &mut self.meters {
-            meter.give_back(now, meter.kind.cost(estimate));
+            meter.give_back(now, meter.cost(estimate));
         }
         self.land(estimate);
     }
@@ -178,7 +194,7 @@ impl Account {
     pub(super) fn settle(&mut self, now: Timestamp, estimate: Tokens, actual: Tokens) -> bool {
         let mut owes = false;
         for meter in &mut self.meters {
-            let (estimated, used) = (meter.kind.cost(estimate), meter.kind.cost(actual));
+            let (estimated, used) = (meter.cost(estimate), meter.cost(actual));
             if used < estimated {
                 meter.give_back(now, estimated - used);
             } else if used > estimated {
@@ -245,7 +261,7 @@ impl Account {
                 return;
             }
         }
-        self.closed = Closed::default();
+        self.reopen();
         tracing::info!(limit = %kind, count, "limit learned");
     }
 

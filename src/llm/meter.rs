@@ -101,8 +101,33 @@ pub enum Burst {
 /// A limit and its level.
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
-    pub(super) kind: LimitKind,
     level: Level,
+    share: Share,
+    pub(super) kind: LimitKind,
+}
+
+/// What a limit sees of a request, so that its cost needs no jump: requests, and masks of tokens.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    requests: u64,
+    input: u64,
+    output: u64,
+}
+
+impl Share {
+    fn of(kind: LimitKind) -> Self {
+        let mask = |one: Tokens| if kind.cost(one) == 1 { u64::MAX } else { 0 };
+        if !kind.counts_tokens() {
+            return Self { requests: 1, input: 0, output: 0 };
+        }
+        Self { requests: 0, input: mask(Tokens::new(1, 0)), output: mask(Tokens::new(0, 1)) }
+    }
+
+    #[inline]
+    fn cost(self, tokens: Tokens) -> u64 {
+        // Either of the two is 0.
+        self.requests | (tokens.input & self.input).saturating_add(tokens.output & self.output)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -147,7 +172,7 @@ impl Meter {
                 Level::Strict(rule, state)
             }
         };
-        Ok(Self { kind, level })
+        Ok(Self { level, share: Share::of(kind), kind })
     }
 
     /// This limit's level under a new limit of the same kind: what was used stays used.
@@ -180,15 +205,21 @@ impl Meter {
         on!(&self.level, |rule, _state| rule.quota().permits())
     }
 
+    /// What a request takes of this limit.
+    #[inline]
+    pub(super) fn cost(&self, tokens: Tokens) -> u64 {
+        self.share.cost(tokens)
+    }
+
     #[inline]
     pub(super) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
-        let cost = self.kind.cost(tokens);
+        let cost = self.cost(tokens);
         on!(&self.level, |rule, state| rule.ready_at(state, now, cost))
     }
 
     #[inline]
     pub(super) fn take(&mut self, now: Timestamp, tokens: Tokens) {
-        self.take_count(now, self.kind.cost(tokens));
+        self.take_count(now, self.cost(tokens));
     }
 
     #[inline]
