@@ -2,6 +2,7 @@
 
 use super::headers::{Bound, ServerLimit, ServerLimits};
 use super::meter::{LimitKind, Meter};
+use super::meters::Meters;
 use super::{LimitUsage, Limits, Tokens, Usage};
 use crate::bucket::core::UNKNOWN;
 use crate::{QuotaError, Rejection, Timestamp};
@@ -9,38 +10,20 @@ use crate::{QuotaError, Rejection, Timestamp};
 /// One account: its limits, and who uses them now.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
-    meters: Vec<Meter>,
+    meters: Meters,
     limits: Limits,
     in_flight: u64,
     /// The estimates of all requests in flight.
     reserved: Tokens,
-    closed: Closed,
-}
-
-/// A refusal that is remembered, so that the next request need not look at each limit again: before
-/// that time, no request of at least so many tokens can be served. Forgotten when something is
-/// given back, or a limit changes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Closed {
-    until: Timestamp,
-    to: Tokens,
-}
-
-impl Closed {
-    #[inline]
-    fn holds(self, now: Timestamp, tokens: Tokens) -> bool {
-        now < self.until && tokens.input >= self.to.input && tokens.output >= self.to.output
-    }
 }
 
 impl Account {
     pub(super) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
         let mut account = Self {
-            meters: Vec::new(),
+            meters: Meters::default(),
             limits,
             in_flight: 0,
             reserved: Tokens::default(),
-            closed: Closed::default(),
         };
         account.set_limits(limits, now)?;
         Ok(account)
@@ -49,11 +32,11 @@ impl Account {
     /// Other limits: what was used stays used. A limit that is new starts with what is in flight.
     pub(super) fn set_limits(&mut self, limits: Limits, now: Timestamp) -> Result<(), QuotaError> {
         let before = std::mem::replace(&mut self.limits, limits);
-        let mut meters = Vec::new();
+        let mut meters = Meters::default();
         for kind in LimitKind::METERED {
             if let Some(count) = limits.get(kind) {
                 match self.renewed(kind, count, now) {
-                    Ok(meter) => meters.push(meter),
+                    Ok(meter) => meters.put(meter),
                     Err(error) => {
                         self.limits = before;
                         return Err(error);
@@ -62,7 +45,6 @@ impl Account {
             }
         }
         self.meters = meters;
-        self.reopen();
         Ok(())
     }
 
@@ -89,7 +71,7 @@ impl Account {
 
     /// So many of these tokens as can be had at once.
     pub(super) fn clamped(&self, mut tokens: Tokens) -> Tokens {
-        for meter in &self.meters {
+        for meter in self.meters.iter() {
             let most = meter.most();
             match meter.kind {
                 LimitKind::InputTokens => tokens.input = tokens.input.min(most),
@@ -106,35 +88,8 @@ impl Account {
 
     /// Whether all limits agree now.
     #[inline]
-    pub(super) fn can_serve(&mut self, now: Timestamp, tokens: Tokens) -> bool {
-        if self.closed.holds(now, tokens) {
-            return false;
-        }
-        if self.is_busy() {
-            return self.refuse(UNKNOWN, tokens);
-        }
-        for meter in &self.meters {
-            let ready = meter.ready_at(now, tokens);
-            if ready > now {
-                return self.refuse(ready, tokens);
-            }
-        }
-        true
-    }
-
-    #[cold]
-    fn refuse(&mut self, until: Timestamp, to: Tokens) -> bool {
-        self.closed = Closed { until, to };
-        false
-    }
-
-    /// Something came back, or a limit has changed.
-    #[inline]
-    fn reopen(&mut self) {
-        // Mostly it is open, and reading is cheaper than writing.
-        if self.closed.until > Timestamp::ZERO {
-            self.closed = Closed::default();
-        }
+    pub(super) fn can_serve(&self, now: Timestamp, tokens: Tokens) -> bool {
+        !self.is_busy() && self.meters.iter().all(|meter| meter.ready_at(now, tokens) <= now)
     }
 
     /// When all limits agree; unknown if that depends on who is in flight.
@@ -163,7 +118,7 @@ impl Account {
 
     #[inline]
     pub(super) fn take(&mut self, now: Timestamp, tokens: Tokens) {
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             meter.take(now, tokens);
         }
         self.in_flight += 1;
@@ -174,7 +129,6 @@ impl Account {
     /// A request has ended: it is not in flight any more.
     #[inline]
     fn land(&mut self, estimate: Tokens) {
-        self.reopen();
         self.in_flight = self.in_flight.saturating_sub(1);
         self.reserved.input = self.reserved.input.saturating_sub(estimate.input);
         self.reserved.output = self.reserved.output.saturating_sub(estimate.output);
@@ -182,7 +136,7 @@ impl Account {
 
     /// A request has ended as if it had never been.
     pub(super) fn cancel(&mut self, now: Timestamp, estimate: Tokens) {
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             meter.give_back(now, meter.cost(estimate));
         }
         self.land(estimate);
@@ -193,7 +147,7 @@ impl Account {
     #[inline]
     pub(super) fn settle(&mut self, now: Timestamp, estimate: Tokens, actual: Tokens) -> bool {
         let mut owes = false;
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             let (estimated, used) = (meter.cost(estimate), meter.cost(actual));
             if used < estimated {
                 meter.give_back(now, estimated - used);
@@ -249,19 +203,16 @@ impl Account {
     }
 
     fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) {
-        let known = self.meters.iter().position(|meter| meter.kind == kind);
-        if known.is_some_and(|at| self.meters[at].count() == count) {
+        if self.meters.iter().any(|meter| meter.kind == kind && meter.count() == count) {
             return;
         }
-        match (self.renewed(kind, count, now), known) {
-            (Ok(meter), Some(at)) => self.meters[at] = meter,
-            (Ok(meter), None) => self.meters.push(meter),
-            (Err(error), _) => {
+        match self.renewed(kind, count, now) {
+            Ok(meter) => self.meters.put(meter),
+            Err(error) => {
                 tracing::debug!(limit = %kind, %error, "a limit can't be kept");
                 return;
             }
         }
-        self.reopen();
         tracing::info!(limit = %kind, count, "limit learned");
     }
 

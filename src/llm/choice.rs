@@ -20,8 +20,10 @@ const ALL: u64 = u16::MAX as u64;
 /// The keys and their accounts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
-    pub(super) accounts: Vec<Account>,
-    pub(super) each: Vec<Key>,
+    accounts: Vec<Account>,
+    /// Of each account.
+    gates: Vec<Gate>,
+    each: Vec<Key>,
     /// Where the next choice begins.
     next: usize,
 }
@@ -35,6 +37,22 @@ pub(super) struct Key {
     in_flight: u64,
     /// The server said to wait until then.
     pub(super) paused_until: Timestamp,
+}
+
+/// A refusal that is remembered, so that a choice among many keys need not look at each limit of each:
+/// before that time, the account can't serve a request of at least so many tokens. Forgotten whenever
+/// the account changes in any way but by taking.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gate {
+    closed_until: Timestamp,
+    to: Tokens,
+}
+
+impl Gate {
+    #[inline]
+    fn is_closed(self, now: Timestamp, tokens: Tokens) -> bool {
+        now < self.closed_until && tokens.input >= self.to.input && tokens.output >= self.to.output
+    }
 }
 
 /// Whether a key is used.
@@ -73,11 +91,17 @@ impl Key {
     fn is_in_use(&self) -> bool {
         self.standing == Standing::InUse
     }
+
+    /// In use, and not told to wait.
+    #[inline]
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.is_in_use() && self.paused_until <= now
+    }
 }
 
 impl Keys {
     pub(super) fn one(account: Account, key: Key) -> Self {
-        Self { accounts: vec![account], each: vec![key], next: 0 }
+        Self { accounts: vec![account], gates: vec![Gate::default()], each: vec![key], next: 0 }
     }
 
     /// As many tokens as can be had at once from the key that can give most.
@@ -92,9 +116,11 @@ impl Keys {
         let free = (0..self.accounts.len()).find(|at| !used(*at));
         if let Some(at) = free {
             self.accounts[at] = account;
+            self.gates[at] = Gate::default();
             return at;
         }
         self.accounts.push(account);
+        self.gates.push(Gate::default());
         self.accounts.len() - 1
     }
 
@@ -187,10 +213,18 @@ impl Keys {
         self.accounts.get(key.account)
     }
 
+    /// An account to be changed.
     #[inline]
     pub(super) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
-        let account = self.each.get(key as usize)?.account;
-        self.accounts.get_mut(account)
+        let key = self.each.get(key as usize)?;
+        match &mut *self.accounts {
+            // A single one has no use for its gate.
+            [account] => Some(account),
+            accounts => {
+                *self.gates.get_mut(key.account)? = Gate::default();
+                accounts.get_mut(key.account)
+            }
+        }
     }
 
     /// Keys in use.
@@ -209,11 +243,38 @@ impl Keys {
     /// Of the keys that can serve now, one with much room left.
     #[inline]
     fn choose(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
-        let Self { accounts, each, next } = self;
-        if let [key] = &**each {
-            return ready(accounts, key, now, tokens).map(|_| 0);
+        if let ([key], [account]) = (&*self.each, &*self.accounts) {
+            return (key.is_open(now) && account.can_serve(now, tokens)).then_some(0);
         }
-        choose_among(accounts, each, *next, now, tokens)
+        self.choose_among(now, tokens)
+    }
+
+    /// Of those that can serve now, in turn.
+    fn choose_among(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
+        let mut looked_at = 0;
+        let mut best: Option<(u64, usize)> = None;
+        for at in (self.next..self.each.len()).chain(0..self.next) {
+            let key = &self.each[at];
+            if !key.is_open(now) || self.gates[key.account].is_closed(now, tokens) {
+                continue;
+            }
+            let account = &self.accounts[key.account];
+            let ready = account.ready_at(now, tokens);
+            if ready > now {
+                self.gates[key.account] = Gate { closed_until: ready, to: tokens };
+                continue;
+            }
+            let room = account.headroom(now);
+            // Of equals the first: the one that has rested longest.
+            if best.is_none_or(|(most, _)| room > most) {
+                best = Some((room, at));
+            }
+            looked_at += 1;
+            if room == ALL || looked_at == LOOKED_AT {
+                break;
+            }
+        }
+        best.map(|(_, at)| at)
     }
 
     /// The key that can serve first.
@@ -228,52 +289,16 @@ impl Keys {
         if let Some(key) = self.each.get_mut(at) {
             key.in_flight += 1;
         }
-        let key = u32::try_from(at).unwrap_or(u32::MAX);
-        if let Some(account) = self.account_of(key) {
+        // Not by `account_of`: taking opens no gate.
+        let account = match &mut *self.accounts {
+            [account] => Some(account),
+            accounts => accounts.get_mut(self.each[at].account),
+        };
+        if let Some(account) = account {
             account.take(now, tokens);
         }
-        key
+        u32::try_from(at).unwrap_or(u32::MAX)
     }
-}
-
-/// The account of a key that can serve now.
-#[inline]
-fn ready<'a>(
-    accounts: &'a mut [Account],
-    key: &Key,
-    now: Timestamp,
-    tokens: Tokens,
-) -> Option<&'a Account> {
-    if !key.is_in_use() || key.paused_until > now {
-        return None;
-    }
-    let account = accounts.get_mut(key.account)?;
-    account.can_serve(now, tokens).then_some(account)
-}
-
-/// One of the keys that can serve now, in turn from `next` on.
-fn choose_among(
-    accounts: &mut [Account],
-    each: &[Key],
-    next: usize,
-    now: Timestamp,
-    tokens: Tokens,
-) -> Option<usize> {
-    let mut looked_at = 0;
-    let mut best: Option<(u64, usize)> = None;
-    for at in (next..each.len()).chain(0..next) {
-        let Some(account) = ready(accounts, &each[at], now, tokens) else { continue };
-        let room = account.headroom(now);
-        // Of equals the first: the one that has rested longest.
-        if best.is_none_or(|(most, _)| room > most) {
-            best = Some((room, at));
-        }
-        looked_at += 1;
-        if room == ALL || looked_at == LOOKED_AT {
-            break;
-        }
-    }
-    best.map(|(_, at)| at)
 }
 
 impl Rule for Choice {

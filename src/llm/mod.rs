@@ -13,6 +13,7 @@
 // engine     keys and those who wait for them, under one lock
 // choice     the rule: which key can serve a request, and when
 // account    an account's limits, and what is in flight under them
+// meters     the limits of an account
 // meter      one limit
 // observe    what a server's words do to a key
 // headers    what a server says
@@ -26,6 +27,7 @@ mod headers;
 mod limiter;
 mod limits;
 mod meter;
+mod meters;
 mod observe;
 mod permit;
 mod pool;
