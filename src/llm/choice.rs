@@ -251,27 +251,32 @@ impl Keys {
 
     /// Of those that can serve now, in turn.
     fn choose_among(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
+        let Self { accounts, gates, each, next } = self;
+        let (before, after) = each.split_at_checked(*next)?;
         let mut looked_at = 0;
         let mut best: Option<(u64, usize)> = None;
-        for at in (self.next..self.each.len()).chain(0..self.next) {
-            let key = &self.each[at];
-            if !key.is_open(now) || self.gates[key.account].is_closed(now, tokens) {
-                continue;
-            }
-            let account = &self.accounts[key.account];
-            let ready = account.ready_at(now, tokens);
-            if ready > now {
-                self.gates[key.account] = Gate { closed_until: ready, to: tokens };
-                continue;
-            }
-            let room = account.headroom(now);
-            // Of equals the first: the one that has rested longest.
-            if best.is_none_or(|(most, _)| room > most) {
-                best = Some((room, at));
-            }
-            looked_at += 1;
-            if room == ALL || looked_at == LOOKED_AT {
-                break;
+        // One loop for each part: with many keys, this is all there is to do.
+        for (keys, first) in [(after, *next), (before, 0)] {
+            for (key, at) in keys.iter().zip(first..) {
+                let Some(gate) = gates.get_mut(key.account) else { continue };
+                if gate.is_closed(now, tokens) || !key.is_open(now) {
+                    continue;
+                }
+                let account = &accounts[key.account];
+                let ready = account.ready_at(now, tokens);
+                if ready > now {
+                    *gate = Gate { closed_until: ready, to: tokens };
+                    continue;
+                }
+                let room = account.headroom(now);
+                // Of equals the first: the one that has rested longest.
+                if best.is_none_or(|(most, _)| room > most) {
+                    best = Some((room, at));
+                }
+                looked_at += 1;
+                if room == ALL || looked_at == LOOKED_AT {
+                    return best.map(|(_, at)| at);
+                }
             }
         }
         best.map(|(_, at)| at)
