@@ -19,12 +19,8 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
-        let mut account = Self {
-            meters: Meters::default(),
-            limits,
-            in_flight: 0,
-            reserved: Tokens::default(),
-        };
+        let mut account =
+            Self { meters: Meters::default(), limits, in_flight: 0, reserved: Tokens::default() };
         account.set_limits(limits, now)?;
         Ok(account)
     }

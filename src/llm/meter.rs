@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Tokens;
-use crate::algorithm::{Algorithm, GreedyRefill, StrictWindow};
+use crate::algorithm::{Algorithm, GreedyRefill, Scale, StrictWindow};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// What is limited.
@@ -132,7 +132,7 @@ impl Share {
 
 #[derive(Clone, Debug)]
 enum Level {
-    Even(GreedyRefill, u128),
+    Even(GreedyRefill, u128, Scale),
     Strict(StrictWindow, <StrictWindow as Algorithm>::State),
 }
 
@@ -140,7 +140,7 @@ enum Level {
 macro_rules! on {
     ($level:expr, |$rule:ident, $state:ident| $body:expr) => {
         match $level {
-            Level::Even($rule, $state) => $body,
+            Level::Even($rule, $state, _) => $body,
             Level::Strict($rule, $state) => $body,
         }
     };
@@ -158,7 +158,7 @@ impl Meter {
         let even = |quota: Quota| {
             let rule = GreedyRefill::try_from(quota)?;
             let state = rule.start(now, 0);
-            Ok(Level::Even(rule, state))
+            Ok(Level::Even(rule, state, rule.scale()))
         };
         let level = match burst {
             Burst::Full => even(quota)?,
@@ -178,7 +178,7 @@ impl Meter {
     /// This limit's level under a new limit of the same kind: what was used stays used.
     pub(super) fn carry_over_to(&self, new: &mut Self, now: Timestamp) {
         match (&self.level, &mut new.level) {
-            (Level::Even(old, from), Level::Even(rule, to)) => {
+            (Level::Even(old, from, _), Level::Even(rule, to, _)) => {
                 // The number used stays, whatever the limit.
                 let used = old.used(from, now);
                 *to = rule.start(now, used);
@@ -242,8 +242,8 @@ impl Meter {
     #[inline]
     pub(super) fn headroom(&self, now: Timestamp) -> u64 {
         match &self.level {
-            Level::Even(rule, state) => {
-                u64::from(u16::MAX).saturating_sub(rule.share_used(state, now))
+            Level::Even(rule, state, scale) => {
+                u64::from(u16::MAX).saturating_sub(rule.share_used(*scale, state, now))
             }
             Level::Strict(rule, _) => {
                 let left = u128::from(rule.limit().saturating_sub(self.used(now)));
