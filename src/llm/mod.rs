@@ -44,7 +44,7 @@ pub use limiter::{Builder, Limiter};
 pub use limits::Limits;
 pub use meter::{Burst, LimitKind};
 pub use permit::{OwnedPermit, Permit};
-pub use pool::{AddKeyError, KeyPool, PoolBuilder, PoolPermit};
+pub use pool::{AddKeyError, KeyPool, PoolBuilder, PoolKey, PoolPermit};
 #[cfg(feature = "stream")]
 pub use stream::{MeteredStream, Settle};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
