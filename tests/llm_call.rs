@@ -7,10 +7,17 @@ use std::sync::Arc;
 
 use tollgate::llm::{CallError, KeyPool, LimitKind, Limiter, Limits, Reply};
 
-type Called = Result<u64, CallError<u64, std::io::Error>>;
+type Called = Result<Answer, CallError<Answer, std::io::Error>>;
 
-fn read(used: &u64) -> Reply {
-    Reply::new(200).spent(*used)
+#[derive(Debug)]
+struct Answer {
+    used: u64,
+}
+
+impl Answer {
+    fn reply(&self) -> Reply {
+        Reply::new(200).spent(self.used)
+    }
 }
 
 /// A request that borrows from its task, on a runtime that moves tasks between threads: what the
@@ -22,12 +29,12 @@ async fn a_call_can_be_spawned() -> Result<(), Box<dyn Error>> {
         let model = Arc::clone(&model);
         async move {
             let used = String::from("900");
-            let send = || async { Ok(used.len() as u64 * 300) };
-            let called: Called = model.call(1_500, 3, send, read).await;
+            let send = || async { Ok(Answer { used: used.len() as u64 * 300 }) };
+            let called: Called = model.call(1_500, 3, send, Answer::reply).await;
             called
         }
     });
-    assert_eq!(task.await??, 900);
+    assert_eq!(task.await??.used, 900);
     assert_eq!(model.usage().of(LimitKind::Tokens).map(|tokens| tokens.used), Some(900));
     Ok(())
 }
@@ -46,13 +53,13 @@ async fn a_call_by_a_pool_can_be_spawned() -> Result<(), Box<dyn Error>> {
                 |key| async move {
                     assert!(key.secret().ends_with(suffix));
                     assert!(!format!("{key:?}").contains("1234"), "a secret in Debug");
-                    Ok(900)
+                    Ok(Answer { used: 900 })
                 },
-                read,
+                Answer::reply,
             )
             .await;
         called
     });
-    assert_eq!(task.await??, 900);
+    assert_eq!(task.await??.used, 900);
     Ok(())
 }

@@ -26,8 +26,8 @@ pub(crate) fn contestants() -> Vec<Contestant> {
         llm("llm mono, exact estimate", clock, limits(), ESTIMATE.into(), ESTIMATE.into()),
         llm("llm mono, into debt", clock, limits(), ACTUAL, ESTIMATE.into()),
         llm("llm mono, all seven limits", clock, all_limits(), ESTIMATE.into(), ACTUAL),
-        two_buckets("two token buckets mono", clock),
-        two_governors("two governors mono", peer_clock::MonotonicClock),
+        two_buckets("two token buckets mono", &clock),
+        two_governors("two governors mono", &peer_clock::MonotonicClock),
         two_locks("clock + two locks mono", clock),
     ];
     #[cfg(feature = "quanta")]
@@ -35,8 +35,8 @@ pub(crate) fn contestants() -> Vec<Contestant> {
         let clock = tollgate::FastClock::new();
         all.extend([
             llm("llm tsc", clock.clone(), limits(), ESTIMATE.into(), ACTUAL),
-            two_buckets("two token buckets tsc", clock.clone()),
-            two_governors("two governors tsc", peer_clock::QuantaClock::default()),
+            two_buckets("two token buckets tsc", &clock),
+            two_governors("two governors tsc", &peer_clock::QuantaClock::default()),
             two_locks("clock + two locks tsc", clock),
         ]);
     }
@@ -68,7 +68,7 @@ fn llm(
     })
 }
 
-fn two_buckets(name: &'static str, clock: impl Clock + Clone) -> Contestant {
+fn two_buckets(name: &'static str, clock: &(impl Clock + Clone)) -> Contestant {
     let quota = Quota::per_second(PER_SECOND.into()).burst(BURST.into());
     let bucket = || TokenBucket::builder(quota).clock(clock.clone()).build().expect("valid");
     let (requests, tokens) = (bucket(), bucket());
@@ -77,7 +77,7 @@ fn two_buckets(name: &'static str, clock: impl Clock + Clone) -> Contestant {
     })
 }
 
-fn two_governors<C>(name: &'static str, clock: C) -> Contestant
+fn two_governors<C>(name: &'static str, clock: &C) -> Contestant
 where
     C: peer_clock::Clock + Clone + Send + Sync + 'static,
     C::Instant: Send + Sync,
@@ -88,7 +88,7 @@ where
     let (requests, tokens) = (limiter(), limiter());
     let estimate = non_zero(ESTIMATE);
     Contestant::new(name, true, move || {
-        requests.check().is_ok() && matches!(tokens.check_n(estimate), Ok(Ok(_)))
+        requests.check().is_ok() && matches!(tokens.check_n(estimate), Ok(Ok(())))
     })
 }
 

@@ -219,16 +219,16 @@ impl<C: Clock> Limiter<C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        let mut tried = 0;
+        let mut done = 0;
         loop {
             let permit = self.acquire_with(estimate, timer).await?;
             let response = send();
-            tried += 1;
+            done += 1;
             match attempt(permit, response, &read).await? {
                 Outcome::Done(response) => return Ok(response),
-                Outcome::Again(_) if tried < tries => {}
+                Outcome::Again(_) if done < tries => {}
                 Outcome::Again(response) => {
-                    return Err(CallError::Refused { tries: tried, response });
+                    return Err(CallError::Refused { tries: done, response });
                 }
             }
         }
@@ -299,16 +299,16 @@ impl<T, C: Clock> KeyPool<T, C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        let mut tried = 0;
+        let mut done = 0;
         loop {
             let permit = self.acquire_with(estimate, timer).await?;
             let response = send(permit.key());
-            tried += 1;
+            done += 1;
             match attempt(permit, response, &read).await? {
                 Outcome::Done(response) => return Ok(response),
-                Outcome::Again(_) if tried < tries => {}
+                Outcome::Again(_) if done < tries => {}
                 Outcome::Again(response) => {
-                    return Err(CallError::Refused { tries: tried, response });
+                    return Err(CallError::Refused { tries: done, response });
                 }
             }
         }
