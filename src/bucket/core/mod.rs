@@ -15,7 +15,7 @@ pub use waiting::{Joined, Progress};
 
 use crate::algorithm::Algorithm;
 use crate::wait::queue::{Queue, Ticket, Wakers};
-use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage, WaitError};
+use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage};
 
 /// The latest time that counts: "never" must stay ahead.
 const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
@@ -256,7 +256,7 @@ impl<A: Rule> Core<A> {
 
     /// Ends all waits with an error.
     #[cfg(feature = "llm")]
-    pub(crate) fn fail_all(&mut self, error: WaitError, wakers: &mut Wakers) {
+    pub(crate) fn fail_all(&mut self, error: crate::WaitError, wakers: &mut Wakers) {
         self.rest.queue.finish_all(Err(error), wakers);
         self.update_flag();
     }
