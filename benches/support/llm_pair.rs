@@ -20,8 +20,9 @@ const ESTIMATE: u32 = 10;
 const ACTUAL: u64 = 8;
 
 pub(crate) fn contestants() -> Vec<Contestant> {
+    let mut all = Vec::new();
     let clock = MonotonicClock::new();
-    let mut all = vec![
+    all.extend([
         llm("llm mono", clock, limits(), ESTIMATE.into(), ACTUAL),
         llm("llm mono, exact estimate", clock, limits(), ESTIMATE.into(), ESTIMATE.into()),
         llm("llm mono, into debt", clock, limits(), ACTUAL, ESTIMATE.into()),
@@ -29,7 +30,7 @@ pub(crate) fn contestants() -> Vec<Contestant> {
         two_buckets("two token buckets mono", &clock),
         two_governors("two governors mono", &peer_clock::MonotonicClock),
         two_locks("clock + two locks mono", clock),
-    ];
+    ]);
     #[cfg(feature = "quanta")]
     {
         let clock = tollgate::FastClock::new();
