@@ -8,7 +8,7 @@ use super::choice::{Key, Keys};
 use super::engine::{Engine, Handle, OnDrop, Options, Request};
 use super::headers::ServerLimits;
 use super::meter::Burst;
-use super::{Error, Limits, OwnedPermit, Permit, Tokens, Usage};
+use super::{Error, Limits, Permit, Tokens, Usage};
 use crate::bucket::gate::Settings;
 use crate::wait::{AcquireFuture, Held, Timer, blocking};
 use crate::{CancelToken, Clock, Jitter, MonotonicClock, QuotaError, Timestamp, WaitError};
@@ -210,7 +210,7 @@ impl<C: Clock> Limiter<C> {
     pub async fn acquire_owned(
         &self,
         estimate: impl Into<Tokens>,
-    ) -> Result<OwnedPermit<C>, Error> {
+    ) -> Result<super::OwnedPermit<C>, Error> {
         let engine = Handle::Shared(Arc::clone(&self.engine));
         acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await
     }

@@ -15,7 +15,7 @@ pub use waiting::{Joined, Progress};
 
 use crate::algorithm::Algorithm;
 use crate::wait::queue::{Queue, Ticket, Wakers};
-use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage, WaitError};
+use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage};
 
 /// The latest time that counts: "never" must stay ahead.
 pub(crate) const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
@@ -256,7 +256,7 @@ impl<A: Rule> Core<A> {
 
     /// Ends all waits with an error.
     #[cfg(feature = "llm")]
-    pub(crate) fn fail_all(&mut self, error: WaitError, wakers: &mut Wakers) {
+    pub(crate) fn fail_all(&mut self, error: crate::WaitError, wakers: &mut Wakers) {
         self.rest.queue.finish_all(Err(error), wakers);
         self.update_flag();
     }
@@ -276,6 +276,21 @@ impl<A: Rule> Core<A> {
             Edited::Changed => self.changed(wakers),
         }
         result
+    }
+
+    /// The same if nobody waits, and so nobody has to be told. `None` changes nothing.
+    #[cfg(feature = "llm")]
+    #[inline]
+    pub(crate) fn edit_if_idle<R>(
+        &mut self,
+        now: Timestamp,
+        act: impl FnOnce(&mut A::State, Timestamp) -> R,
+    ) -> Option<R> {
+        if !self.open_and_idle {
+            return None;
+        }
+        self.see(now);
+        Some(act(&mut self.state, self.latest))
     }
 
     /// Gives back a grant that was fetched but will not be used.
