@@ -168,12 +168,21 @@ impl<C: Clock> Engine<C> {
         });
     }
 
-    /// A request has ended.
+    /// A request has ended well.
     pub(super) fn settle(&self, key: u32, estimate: Tokens, actual: Tokens) {
+        self.land(key, estimate, actual, true);
+    }
+
+    /// A request has ended, and nobody knows how: its estimate counts.
+    pub(super) fn keep(&self, key: u32, estimate: Tokens) {
+        self.land(key, estimate, estimate, false);
+    }
+
+    fn land(&self, key: u32, estimate: Tokens, actual: Tokens, well: bool) {
         let act = |keys: &mut Keys, now| {
             let account = keys.account_of(key);
             let owes = account.is_some_and(|account| account.settle(now, estimate, actual));
-            keys.landed(key, true);
+            keys.landed(key, well);
             ((), if owes { Edited::Changed } else { Edited::GaveBack })
         };
         if actual.input <= estimate.input && actual.output <= estimate.output {
