@@ -152,8 +152,9 @@ impl Account {
         }
     }
 
-    /// Learns from what a server says. What it says is only ever made stricter by what the user said.
-    pub(super) fn observe(&mut self, now: Timestamp, said: &ServerLimits) {
+    /// Learns from what a server says, and tells whether that was new. What it says is only ever
+    /// made stricter by what the user said.
+    pub(super) fn observe(&mut self, now: Timestamp, said: &ServerLimits) -> bool {
         let said = [
             (LimitKind::Requests, said.requests),
             (LimitKind::Tokens, said.tokens),
@@ -163,44 +164,53 @@ impl Account {
             (LimitKind::RequestsPerDay, said.requests_per_day),
             (LimitKind::TokensPerDay, said.tokens_per_day),
         ];
+        let mut new = false;
         for (kind, limit) in said {
-            self.observe_limit(now, kind, limit);
+            new |= self.observe_limit(now, kind, limit);
         }
+        new
     }
 
-    fn observe_limit(&mut self, now: Timestamp, kind: LimitKind, said: ServerLimit) {
+    fn observe_limit(&mut self, now: Timestamp, kind: LimitKind, said: ServerLimit) -> bool {
         if said.period.is_some_and(|period| period != kind.period()) {
             tracing::debug!(limit = %kind, "a limit over another period is ignored");
-            return;
+            return false;
         }
+        let mut new = false;
         if let Some(Bound::Of(count)) = said.limit {
             let count = self.limits.get(kind).map_or(count, |own| own.min(count));
-            self.learn(now, kind, count);
+            new = self.learn(now, kind, count);
         }
-        let Some(remaining) = said.remaining else { return };
+        let Some(remaining) = said.remaining else { return new };
         let meter = self.meters.iter_mut().find(|meter| meter.kind == kind);
         if let Some(meter) = meter {
             // Other clients of the account show as less remaining. More is no reason to believe it:
             // the server may not have seen yet what is on its way.
             let left = meter.most().saturating_sub(meter.used(now));
-            meter.take_count(now, left.saturating_sub(remaining));
+            let elsewhere = left.saturating_sub(remaining);
+            if elsewhere > 0 {
+                meter.take_count(now, elsewhere);
+                new = true;
+            }
         }
+        new
     }
 
-    fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) {
+    fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) -> bool {
         let known = self.meters.iter().position(|meter| meter.kind == kind);
         if known.is_some_and(|at| self.meters[at].count() == count) {
-            return;
+            return false;
         }
         match (self.renewed(kind, count, now), known) {
             (Ok(meter), Some(at)) => self.meters[at] = meter,
             (Ok(meter), None) => self.meters.push(meter),
             (Err(error), _) => {
                 tracing::debug!(limit = %kind, %error, "a limit can't be kept");
-                return;
+                return false;
             }
         }
         tracing::info!(limit = %kind, count, "limit learned");
+        true
     }
 
     /// How much of its limits is left, of 65,535: the least of all.
