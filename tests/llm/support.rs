@@ -99,6 +99,12 @@ impl<'a, T> Task<'a, T> {
     }
 }
 
+impl<T> Task<'_, T> {
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.0.load(Ordering::Relaxed)
+    }
+}
+
 impl<T: std::fmt::Debug> Task<'_, T> {
     #[track_caller]
     pub(crate) fn done(&mut self) -> T {

@@ -59,6 +59,33 @@ fn a_large_request_at_the_head_is_not_passed_by_small_ones() {
     assert_eq!(small.done().unwrap().id(), "small");
 }
 
+/// Where there are several keys, a refund can make somebody later: whoever it serves may take from
+/// another key than was planned.
+#[test]
+fn who_is_put_off_by_a_refund_sleeps_on() {
+    let clock = ManualClock::new();
+    let pool = pool(&clock);
+    pool.add("large", "", tpm(600)).unwrap();
+    pool.add("small", "", tpm(60)).unwrap();
+    let large = pool.try_acquire(600).unwrap();
+    pool.try_acquire(41).unwrap().settle(41);
+    // One token is missing to the small key; the large one gives the second a hundred in 10 s.
+    let mut first = queued_at(&pool, 20);
+    let mut second = queued_at(&pool, 100);
+    // Too many to be told of every refund.
+    let _behind: Vec<_> = (0..30).map(|_| queued_at(&pool, 100)).collect();
+    large.settle(585);
+    clock.advance(SECOND / 2);
+    assert_eq!(first.done().unwrap().id(), "large");
+    clock.advance(19 * SECOND / 2);
+    second.waits();
+    assert!(!second.is_woken(), "it would spin until its turn");
+    clock.advance(SECOND / 2 - NANO);
+    second.waits();
+    clock.advance(NANO);
+    assert_eq!(second.done().unwrap().id(), "large");
+}
+
 #[test]
 fn a_key_that_is_added_serves_those_who_wait() {
     let clock = ManualClock::new();

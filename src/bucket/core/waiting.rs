@@ -92,6 +92,10 @@ impl<A: Rule> Core<A> {
         wakers: &mut Wakers,
     ) -> Progress {
         self.settle(now, wakers);
+        if self.rest.queue.get(ticket).is_some_and(|waiter| waiter.due <= self.latest) {
+            // Its turn was to be now, but it was put off: it must sleep on, and not spin.
+            self.retime(wakers);
+        }
         if let Some((ask, outcome)) = self.rest.queue.fetch(ticket) {
             if outcome.is_err() {
                 self.count_denied(A::permits(ask));
