@@ -182,18 +182,38 @@ impl Account {
             new = self.learn(now, kind, count);
         }
         let Some(remaining) = said.remaining else { return new };
+        let reserve = self.reserve(kind);
         let meter = self.meters.iter_mut().find(|meter| meter.kind == kind);
         if let Some(meter) = meter {
             // Other clients of the account show as less remaining. More is no reason to believe it:
             // the server may not have seen yet what is on its way.
-            let left = meter.most().saturating_sub(meter.used(now));
-            let elsewhere = left.saturating_sub(remaining);
+            let left = i128::from(meter.most()) - i128::from(meter.used(now));
+            let remaining = i128::from(remaining);
+            // Near the reserve, what is usable shrinks at double speed; below it, there is debt.
+            let usable = remaining.min(2 * (remaining - reserve));
+            let elsewhere = (left - usable).max(0);
+            let elsewhere = u64::try_from(elsewhere).unwrap_or(u64::MAX);
             if elsewhere > 0 {
                 meter.take_count(now, elsewhere);
                 new = true;
             }
         }
         new
+    }
+
+    /// How much of what a server says remains is not used.
+    ///
+    /// A server's number is old when it comes, requests overtake each other on the way, and the
+    /// server may count more for those in flight than was estimated. At full load the reserve costs
+    /// nothing: it is the level that is kept lower, the refill stays the same. A day's limit refills
+    /// too slowly for that.
+    fn reserve(&self, kind: LimitKind) -> i128 {
+        let meter = self.meters.iter().find(|meter| meter.kind == kind);
+        let Some(meter) = meter.filter(|_| !kind.is_per_day()) else { return 0 };
+        // A twentieth of a minute, and one request: a small limit has room for few of them.
+        let request = kind.cost(self.reserved) / self.in_flight.max(1);
+        let request = if kind.counts_tokens() { request } else { 0 };
+        i128::from(meter.count() / 20) + i128::from(request.min(meter.count() / 5))
     }
 
     fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) -> bool {

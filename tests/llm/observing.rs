@@ -162,9 +162,34 @@ fn less_remaining_than_known_counts_as_used_by_others() {
     limiter.observe([("x-ratelimit-remaining-tokens", "200")]);
     assert_eq!(left(&limiter, LimitKind::Tokens), 200);
     assert_eq!(left(&limiter, LimitKind::Requests), 59, "nothing was said of requests");
-    limiter.observe([("x-ratelimit-remaining-requests", "0")]);
-    let (kind, wait) = refused_by(limiter.try_acquire(1));
-    assert_eq!((kind, wait), (LimitKind::Requests, Some(SECOND)));
+}
+
+#[test]
+fn the_last_of_a_minutes_limit_is_kept_in_reserve() {
+    // A twentieth of 600 is 30: from twice that on, what is usable shrinks at double speed.
+    for (remaining, usable) in [("61", 61), ("60", 60), ("59", 58), ("31", 2), ("30", 0)] {
+        let limiter = limiter(&ManualClock::new(), tpm(600));
+        limiter.observe([("x-ratelimit-remaining-tokens", remaining)]);
+        assert_eq!(left(&limiter, LimitKind::Tokens), usable, "{remaining}");
+    }
+    let limiter = limiter(&ManualClock::new(), tpm(600));
+    limiter.observe([("x-ratelimit-remaining-tokens", "0")]);
+    let before = limiter.usage();
+    assert_eq!(used(&limiter, LimitKind::Tokens), 660);
+    limiter.observe([("x-ratelimit-remaining-tokens", "0")]);
+    assert_eq!(limiter.usage(), before, "it is charged once");
+}
+
+#[test]
+fn of_small_limits_and_of_a_days_nothing_is_kept_in_reserve() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock, Limits::new().requests_per_minute(19).requests_per_day(1_000));
+    limiter.observe([
+        ("x-ratelimit-remaining-requests", "1"),
+        ("x-ratelimit-remaining-requests-day", "2"),
+    ]);
+    assert_eq!(left(&limiter, LimitKind::Requests), 1);
+    assert_eq!(left(&limiter, LimitKind::RequestsPerDay), 2);
 }
 
 #[test]
@@ -216,8 +241,8 @@ fn those_who_wait_are_put_off_by_what_others_used() {
     limiter.consume_tokens(600);
     let mut waiting = queued(&limiter, 10);
     clock.advance(SECOND / 2);
-    // Five have come, and others have them.
-    limiter.observe([("x-ratelimit-remaining-tokens", "0")]);
+    // Five have come, and others have them and the reserve.
+    limiter.observe([("x-ratelimit-remaining-tokens", "30")]);
     clock.advance(SECOND - NANO);
     waiting.waits();
     clock.advance(NANO);
@@ -228,7 +253,7 @@ fn those_who_wait_are_put_off_by_what_others_used() {
 fn those_who_wait_learn_of_a_higher_limit() {
     let clock = ManualClock::new();
     let limiter = unknown(&clock);
-    limiter.observe([("x-ratelimit-limit-tokens", "600"), ("x-ratelimit-remaining-tokens", "0")]);
+    limiter.observe([("x-ratelimit-limit-tokens", "600"), ("x-ratelimit-remaining-tokens", "30")]);
     let mut waiting = queued(&limiter, 100);
     limiter.observe([("x-ratelimit-limit-tokens", "700")]);
     assert!(waiting.done().is_ok());
