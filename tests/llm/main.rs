@@ -6,6 +6,7 @@
 mod recorder;
 
 mod calls;
+mod conserved;
 mod keys;
 mod observing;
 mod resting;
