@@ -42,10 +42,10 @@ fn a_call_acquires_sends_learns_and_settles() {
 fn a_call_tries_again_after_the_wait_that_a_429_asks_for() {
     let clock = ManualClock::new();
     let limiter = limiter(&clock, tpm(600).requests_per_minute(10));
-    let sent = RefCell::new(Vec::new());
+    let log = RefCell::new(Vec::new());
     let send = async |_: &Leave<'_>| {
-        sent.borrow_mut().push(limiter.usage().in_flight);
-        let tries = sent.borrow().len();
+        log.borrow_mut().push(limiter.usage().in_flight);
+        let tries = log.borrow().len();
         Ok::<Answer, ()>(if tries < 3 { (429, Some("5")) } else { (200, None) })
     };
     let mut call = Task::new(limiter.call_with(&NoTimer, 100, 3, send, read));
@@ -54,7 +54,7 @@ fn a_call_tries_again_after_the_wait_that_a_429_asks_for() {
     call.waits();
     clock.advance(5 * SECOND);
     assert_eq!(call.done().unwrap(), (200, None));
-    assert_eq!(*sent.borrow(), [1; 3]);
+    assert_eq!(*log.borrow(), [1; 3]);
     assert_eq!(limiter.usage().in_flight, 0);
     assert_eq!(used(&limiter, LimitKind::Tokens), 40, "refused tries took no tokens");
     assert_eq!(used(&limiter, LimitKind::Requests), 2, "but requests, one of which came back");
@@ -128,9 +128,9 @@ fn a_pool_tries_again_with_another_key() {
     for id in ["limited", "revoked", "good"] {
         pool.add(id, id, rpm(100)).unwrap();
     }
-    let sent = RefCell::new(Vec::new());
+    let log = RefCell::new(Vec::new());
     let send = async |permit: &KeyLeave<'_>| {
-        sent.borrow_mut().push(*permit.secret());
+        log.borrow_mut().push(*permit.secret());
         Ok::<Answer, ()>(match *permit.secret() {
             "limited" => (429, Some("60")),
             "revoked" => (403, None),
@@ -139,11 +139,11 @@ fn a_pool_tries_again_with_another_key() {
     };
     let answer = Task::new(pool.call_with(&NoTimer, 0, 3, send, read)).done();
     assert_eq!(answer.unwrap().0, 200);
-    assert_eq!(*sent.borrow(), ["limited", "revoked", "good"]);
+    assert_eq!(*log.borrow(), ["limited", "revoked", "good"]);
     assert_eq!(pool.usage("limited").unwrap().paused_for, Some(60 * SECOND));
     let again = Task::new(pool.call_with(&NoTimer, 0, 1, send, read)).done();
     assert_eq!(again.unwrap().0, 200);
-    assert_eq!(sent.borrow().last(), Some(&"good"));
+    assert_eq!(log.borrow().last(), Some(&"good"));
 }
 
 #[test]

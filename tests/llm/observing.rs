@@ -3,7 +3,9 @@
 use tollgate::ManualClock;
 use tollgate::llm::{LimitKind, Limits, Tokens};
 
-use crate::support::{NANO, OnManual, SECOND, left, limiter, queued, refused_by, tpm, used};
+use crate::support::{
+    NANO, OnManual, SECOND, just_before, left, limiter, queued, refused_by, tpm, used,
+};
 
 fn limit(limiter: &OnManual, kind: LimitKind) -> Option<u64> {
     limiter.usage().of(kind).map(|usage| usage.limit)
@@ -243,7 +245,7 @@ fn those_who_wait_are_put_off_by_what_others_used() {
     clock.advance(SECOND / 2);
     // Five have come, and others have them and the reserve.
     limiter.observe([("x-ratelimit-remaining-tokens", "30")]);
-    clock.advance(SECOND - NANO);
+    clock.advance(just_before(SECOND));
     waiting.waits();
     clock.advance(NANO);
     assert!(waiting.done().is_ok());

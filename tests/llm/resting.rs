@@ -5,7 +5,7 @@ use std::time::Duration;
 use tollgate::ManualClock;
 use tollgate::llm::{Error, LimitKind, Limits};
 
-use crate::support::{MINUTE, NANO, Pool, SECOND, ids, pool, queued_at, refused_by};
+use crate::support::{MINUTE, NANO, Pool, SECOND, ids, just_before, pool, queued_at, refused_by};
 
 const SILENT: [(&str, &str); 0] = [];
 
@@ -46,7 +46,7 @@ fn when_all_keys_rest_the_error_says_when_the_first_is_back() {
     }
     assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::ServerWait, Some(10 * SECOND)));
     let mut waiting = queued_at(&pool, 0);
-    clock.advance(10 * SECOND - NANO);
+    clock.advance(just_before(10 * SECOND));
     waiting.waits();
     clock.advance(NANO);
     assert_eq!(waiting.done().unwrap().id(), "b");

@@ -3,7 +3,7 @@
 use tollgate::ManualClock;
 use tollgate::llm::{Error, LimitKind, Limiter, Limits};
 
-use crate::support::{NANO, OnManual, SECOND, limiter, queued, refused_by};
+use crate::support::{NANO, OnManual, SECOND, just_before, limiter, queued, refused_by};
 
 fn unlimited(clock: &ManualClock) -> OnManual {
     limiter(clock, Limits::new())
@@ -17,7 +17,7 @@ fn nothing_goes_out_while_the_server_said_to_wait() {
     assert_eq!(refused_by(limiter.try_acquire(0)), (LimitKind::ServerWait, Some(20 * SECOND)));
     assert_eq!(limiter.usage().paused_for, Some(20 * SECOND));
     let mut waiting = queued(&limiter, 0);
-    clock.advance(20 * SECOND - NANO);
+    clock.advance(just_before(20 * SECOND));
     waiting.waits();
     clock.advance(NANO);
     assert!(waiting.done().is_ok());
@@ -90,7 +90,7 @@ fn those_who_wait_already_are_put_off_by_a_bearable_wait() {
     limiter.observe([("retry-after", "30")]);
     busy.settle(0);
     waiting.waits();
-    clock.advance(30 * SECOND - NANO);
+    clock.advance(just_before(30 * SECOND));
     waiting.waits();
     clock.advance(NANO);
     assert!(waiting.done().is_ok());

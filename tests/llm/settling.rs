@@ -3,7 +3,9 @@
 use tollgate::ManualClock;
 use tollgate::llm::{LimitKind, Limiter, Limits, OnDrop, Tokens};
 
-use crate::support::{METERED, NANO, OnManual, SECOND, left, limiter, refused_by, rpm, tpm, used};
+use crate::support::{
+    METERED, NANO, OnManual, SECOND, just_before, left, limiter, refused_by, rpm, tpm, used,
+};
 
 const ESTIMATE: Tokens = Tokens::new(100, 50);
 
@@ -42,7 +44,7 @@ fn settling_for_more_than_there_is_is_a_debt_that_time_pays() {
     // Ten a second: 50 owed, then what is asked for.
     assert_eq!(refused_by(limiter.try_acquire(20)), (LimitKind::Tokens, Some(7 * SECOND)));
     assert_eq!(refused_by(limiter.try_acquire(0)), (LimitKind::Tokens, Some(5 * SECOND)));
-    clock.advance(7 * SECOND - NANO);
+    clock.advance(just_before(7 * SECOND));
     assert!(limiter.try_acquire(20).is_err());
     clock.advance(NANO);
     assert!(limiter.try_acquire(20).is_ok());

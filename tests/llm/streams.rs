@@ -10,6 +10,7 @@ fn one(clock: &ManualClock) -> OnManual {
     limiter(clock, tpm(10_000))
 }
 
+#[allow(clippy::ref_option, reason = "chunks are lent as they are")]
 /// A chunk that tells how many tokens were generated so far, if it does.
 fn so_far(chunk: &Option<u64>) -> Option<Tokens> {
     chunk.map(|output| Tokens::new(100, output))

@@ -50,6 +50,11 @@ pub(crate) fn left(limiter: &OnManual, kind: LimitKind) -> u64 {
     limiter.usage().of(kind).unwrap().remaining
 }
 
+/// A nanosecond less.
+pub(crate) fn just_before(time: Duration) -> Duration {
+    time.checked_sub(NANO).unwrap()
+}
+
 /// What a refusal said.
 pub(crate) fn refused_by<T>(answer: Result<T, Error>) -> (LimitKind, Option<Duration>) {
     match answer.err() {

@@ -3,7 +3,9 @@
 use tollgate::ManualClock;
 use tollgate::llm::{Burst, Error, LimitKind, Limits, Tokens};
 
-use crate::support::{METERED, MINUTE, NANO, SECOND, limiter, refused_by, rpm, tpm, used};
+use crate::support::{
+    METERED, MINUTE, NANO, SECOND, just_before, limiter, refused_by, rpm, tpm, used,
+};
 
 const REQUEST: Tokens = Tokens::new(10, 5);
 
@@ -50,7 +52,7 @@ fn the_time_to_retry_is_exact_for_every_limit() {
         };
         assert_eq!(wait, Some(period), "{kind}: all of it was taken");
         assert_eq!(limiter.delay_for(REQUEST), Ok(period));
-        clock.advance(period - NANO);
+        clock.advance(just_before(period));
         assert_eq!(refused_by(limiter.try_acquire(REQUEST)), (kind, Some(NANO)));
         clock.advance(NANO);
         assert!(limiter.try_acquire(REQUEST).is_ok(), "{kind}");

@@ -6,7 +6,8 @@ use tollgate::llm::{Error, LimitKind, Limiter, Limits, Tokens};
 use tollgate::{CancelToken, ManualClock};
 
 use crate::support::{
-    MINUTE, NANO, NoTimer, OnManual, SECOND, Task, left, limiter, queued, rpm, tpm, used,
+    MINUTE, NANO, NoTimer, OnManual, SECOND, Task, just_before, left, limiter, queued, rpm, tpm,
+    used,
 };
 
 /// Ten tokens a second, and none left.
@@ -24,7 +25,7 @@ fn estimates_of_different_size_are_served_in_order_at_exact_times() {
     let mut small = queued(&limiter, 10);
     let mut middle = queued(&limiter, 90);
     assert!(limiter.try_acquire(1).is_err());
-    clock.advance(30 * SECOND - NANO);
+    clock.advance(just_before(30 * SECOND));
     large.waits();
     small.waits();
     assert!(limiter.try_acquire(1).is_err(), "nobody passes those who wait");
@@ -33,7 +34,7 @@ fn estimates_of_different_size_are_served_in_order_at_exact_times() {
     small.waits();
     clock.advance(SECOND);
     assert!(small.done().is_ok());
-    clock.advance(9 * SECOND - NANO);
+    clock.advance(just_before(9 * SECOND));
     middle.waits();
     clock.advance(NANO);
     assert!(middle.done().is_ok());
@@ -59,7 +60,7 @@ fn a_debt_puts_those_who_wait_off() {
     let permit = limiter.try_acquire(600).unwrap();
     let mut waiting = queued(&limiter, 100);
     permit.settle(700);
-    clock.advance(20 * SECOND - NANO);
+    clock.advance(just_before(20 * SECOND));
     waiting.waits();
     clock.advance(NANO);
     assert!(waiting.done().is_ok());
@@ -108,11 +109,11 @@ fn a_wait_that_would_outlast_its_timeout_fails_at_once_with_the_time() {
     let clock = ManualClock::new();
     let limiter = used_up(&clock);
     let waiting = queued(&limiter, 100);
-    let late = limiter.wait_timeout(50, 15 * SECOND - NANO).map(drop);
+    let late = limiter.wait_timeout(50, just_before(15 * SECOND)).map(drop);
     assert_eq!(late, Err(Error::Timeout { retry_after: Some(15 * SECOND) }));
     assert_eq!(limiter.usage().waiting, 1, "only the one before it");
     drop(waiting);
-    let late = limiter.wait_timeout(50, 5 * SECOND - NANO).map(drop);
+    let late = limiter.wait_timeout(50, just_before(5 * SECOND)).map(drop);
     assert_eq!(late, Err(Error::Timeout { retry_after: Some(5 * SECOND) }));
 }
 
@@ -123,7 +124,7 @@ fn a_dropped_wait_takes_nothing_and_lets_those_behind_move_up() {
     let large = queued(&limiter, 500);
     let mut small = queued(&limiter, 10);
     drop(large);
-    clock.advance(SECOND - NANO);
+    clock.advance(just_before(SECOND));
     small.waits();
     clock.advance(NANO);
     assert!(small.done().is_ok());
@@ -184,7 +185,7 @@ fn higher_limits_serve_those_who_wait_earlier() {
     limiter.set_limits(tpm(1_000)).unwrap();
     assert!(first.done().is_ok(), "600 of 1,000 are used");
     second.waits();
-    clock.advance(12 * SECOND - NANO);
+    clock.advance(just_before(12 * SECOND));
     second.waits();
     clock.advance(NANO);
     assert!(second.done().is_ok(), "200 came at 1,000 a minute");
@@ -224,7 +225,7 @@ fn lower_limits_end_a_wait_for_more_than_they_ever_give() {
     limiter.set_limits(tpm(300)).unwrap();
     let never = Error::Never { limit: LimitKind::Tokens, requested: 500, most: 300 };
     assert_eq!(too_large.done().map(drop), Err(never));
-    clock.advance(62 * SECOND - NANO);
+    clock.advance(just_before(62 * SECOND));
     small.waits();
     clock.advance(NANO);
     assert!(small.done().is_ok(), "and those behind it do not wait for ever");

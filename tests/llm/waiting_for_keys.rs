@@ -4,7 +4,8 @@ use tollgate::ManualClock;
 use tollgate::llm::{Error, LimitKind, Limits};
 
 use crate::support::{
-    MINUTE, NANO, NoTimer, Pool, SECOND, Task, ids, pool, queued_at, refused_by, rpm, tpm,
+    MINUTE, NANO, NoTimer, Pool, SECOND, Task, ids, just_before, pool, queued_at, refused_by, rpm,
+    tpm,
 };
 
 /// Keys of 6 and 12 requests a minute, all used up: one is free every 10 s, one every 5 s.
@@ -23,7 +24,7 @@ fn the_first_key_to_be_free_serves_the_first_in_line() {
     let mut line: Vec<_> = (0..3).map(|_| queued_at(&pool, 0)).collect();
     let mut served = Vec::new();
     for _ in 0..3 {
-        clock.advance(5 * SECOND - NANO);
+        clock.advance(just_before(5 * SECOND));
         line.iter_mut().for_each(Task::waits);
         clock.advance(NANO);
         // At ten seconds both are free: two are served.
@@ -80,7 +81,7 @@ fn who_is_put_off_by_a_refund_sleeps_on() {
     clock.advance(19 * SECOND / 2);
     second.waits();
     assert!(!second.is_woken(), "it would spin until its turn");
-    clock.advance(SECOND / 2 - NANO);
+    clock.advance(just_before(SECOND / 2));
     second.waits();
     clock.advance(NANO);
     assert_eq!(second.done().unwrap().id(), "large");
@@ -103,7 +104,7 @@ fn a_key_that_is_removed_serves_nobody_any_more() {
     let pool = two_keys(&clock);
     let mut waiting = queued_at(&pool, 0);
     assert!(pool.remove("fast"));
-    clock.advance(10 * SECOND - NANO);
+    clock.advance(just_before(10 * SECOND));
     waiting.waits();
     clock.advance(NANO);
     assert_eq!(waiting.done().unwrap().id(), "slow");
@@ -183,7 +184,7 @@ fn requests_at_the_same_time_are_bounded_for_each_key() {
 fn a_wait_that_would_outlast_its_timeout_fails_at_once() {
     let clock = ManualClock::new();
     let pool = two_keys(&clock);
-    let late = pool.wait_timeout(0, 5 * SECOND - NANO).map(drop);
+    let late = pool.wait_timeout(0, just_before(5 * SECOND)).map(drop);
     assert_eq!(late, Err(Error::Timeout { retry_after: Some(5 * SECOND) }));
 }
 

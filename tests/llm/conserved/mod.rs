@@ -123,8 +123,8 @@ impl<'a> Both<'a> {
         }
     }
 
-    fn step(&mut self, number: usize, step: Step) {
-        match step {
+    fn step(&mut self, number: usize, step: &Step) {
+        match *step {
             Step::Acquire(tokens) => self.acquire(tokens),
             Step::Settle(at, actual) => {
                 if let Some(out) = self.land(at, |kind, _| cost(kind, actual)) {
@@ -213,9 +213,9 @@ proptest! {
         let pool: Pool = builder.build();
         let keys = [const { None }; 3];
         let mut both = Both { clock, pool: &pool, on_drop, now: 0, keys, out: Vec::new() };
-        both.step(0, Step::Add(0, [0, 15, 0, 0, 0, 0]));
+        both.step(0, &Step::Add(0, [0, 15, 0, 0, 0, 0]));
         for (number, step) in (1..).zip(steps) {
-            both.step(number, step);
+            both.step(number, &step);
         }
     }
 }
