@@ -24,6 +24,13 @@ pub struct Grant {
     pub(crate) by: u32,
 }
 
+impl Grant {
+    /// As good as any grant of so many permits, to give them back.
+    pub(crate) fn of(permits: u64) -> Self {
+        Self { permits, remaining: 0, reset_after: Duration::ZERO, by: 0 }
+    }
+}
+
 /// A look at a limiter, which takes nothing.
 ///
 /// ```

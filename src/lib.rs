@@ -21,6 +21,7 @@
 //! * [`FixedWindowLimiter`], [`SlidingWindowLimiter`], [`StrictLimiter`],
 //!   [`IntervalTokenBucket`]: the same with other [rules](algorithm), and [`Composite`] for several
 //!   limits at once.
+//! * [`KeyedLimiter`]: one bucket for each user, address or tenant, in bounded memory.
 //! * [`ManualClock`]: to test your own code without sleeping.
 //!
 //! A *permit* is the unit inside a bucket.
@@ -139,6 +140,6 @@ pub type SlidingWindowLimiter<C = MonotonicClock> = Limiter<algorithm::SlidingWi
 pub type StrictLimiter<C = MonotonicClock> = Limiter<algorithm::StrictWindow, C>;
 
 /// The README's snippets, compiled as doctests.
-#[cfg(all(doctest, feature = "tokio"))]
+#[cfg(all(doctest, feature = "tokio", feature = "llm"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -5,10 +5,7 @@
 //!
 //! | bug | what it was in |
 //! |---|---|
-//! | 7 | eviction of keys: an exhausted key evicted early comes back full |
-//! | 30 | a keyed store that sweeps itself at every request |
-//! | 31 | deadlocks of a sharded map in eviction |
-//! | 32 | Redis connections, a runtime per call, a feature that adds a required method |
+//! | 32 | Redis connections, a runtime per call |
 //!
 //! Of 4, 13 and 24 the parts about Redis and HTTP headers are left out, of 33 the one about a
 //! remote roll-back.
@@ -18,6 +15,7 @@
 /// One module per kind of harm.
 mod regressions {
     mod clocks;
+    mod keys;
     mod limiters;
     mod over_admission;
     mod quota_changes;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use tollgate::algorithm::{Algorithm, GreedyRefill, StrictWindow};
+use tollgate::keyed::{self, ByParts, Key, KeyRef, Terms};
 use tollgate::{
-    AtomicTokenBucket, Clock, Composite, FixedWindowLimiter, IntervalTokenBucket,
-    LeasedTokenBucket, ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter,
-    StrictLimiter, TokenBucket,
+    AtomicTokenBucket, Clock, Composite, FixedWindowLimiter, IntervalTokenBucket, Keyed,
+    KeyedLimiter, LeasedTokenBucket, ManualClock, Quota, QuotaError, RateLimiter,
+    SlidingWindowLimiter, StrictLimiter, TokenBucket,
 };
 
 const ROUNDS: u64 = 200;
@@ -128,6 +130,90 @@ fn composite() -> Result<(), QuotaError> {
     while scarce.allow() {}
     assert_allocates_nothing("allow, refused", || assert!(!scarce.allow()));
     assert_allocates_nothing("allow_n, refused", || assert!(!scarce.allow_n(2)));
+    Ok(())
+}
+
+/// A keyed limiter whose clock stands still: a key that has become full is known no more.
+fn by_key<K: Key>(quota: Quota) -> keyed::Builder<K, GreedyRefill, ManualClock> {
+    KeyedLimiter::builder(quota).clock(ManualClock::new())
+}
+
+/// Every hot verb on a known key that has plenty.
+#[track_caller]
+fn assert_granting_a_key_allocates_nothing<K: Key, A: Algorithm, Q: KeyRef<K> + ?Sized>(
+    limiter: &Keyed<K, A, ManualClock>,
+    key: &Q,
+) {
+    // The first sight of a key makes its entry; the first look makes room to work in.
+    assert!(limiter.allow(key) && limiter.usage(key).used > 0);
+    assert_allocates_nothing("allow", || assert!(limiter.allow(key)));
+    assert_allocates_nothing("allow_n", || assert!(limiter.allow_n(key, 3)));
+    assert_allocates_nothing("try_acquire", || assert!(limiter.try_acquire(key, 1).is_ok()));
+    assert_allocates_nothing("usage", || assert!(limiter.usage(key).remaining > 0));
+    assert_allocates_nothing("credit", || limiter.credit(key, 1));
+    assert_allocates_nothing("delay_for", || assert!(limiter.delay_for(key, 1).is_ok()));
+    assert_allocates_nothing("for_key", || assert!(limiter.for_key(key).allow()));
+}
+
+/// Every hot verb on a known key that has nothing left.
+#[track_caller]
+fn assert_refusing_a_key_allocates_nothing<K: Key, A: Algorithm, Q: KeyRef<K> + ?Sized>(
+    limiter: &Keyed<K, A, ManualClock>,
+    key: &Q,
+) {
+    // The first refusal begins its count; the first look makes room to work in.
+    while limiter.allow(key) {}
+    assert!(limiter.usage(key).used > 0);
+    assert_allocates_nothing("allow, refused", || assert!(!limiter.allow(key)));
+    assert_allocates_nothing("allow_n, refused", || assert!(!limiter.allow_n(key, 2)));
+    assert_allocates_nothing("try_acquire, refused", || {
+        assert!(limiter.try_acquire(key, 1).is_err());
+    });
+    assert_allocates_nothing("usage", || assert!(limiter.usage(key).used > 0));
+    assert_allocates_nothing("delay_for", || assert!(limiter.delay_for(key, 1).is_ok()));
+}
+
+#[test]
+fn a_known_key_by_whatever_it_is_looked_up() -> Result<(), QuotaError> {
+    fn check<K: Key, Q: KeyRef<K> + ?Sized>(key: &Q) -> Result<(), QuotaError> {
+        let ample = by_key::<K>(AMPLE).build()?;
+        assert_granting_a_key_allocates_nothing(&ample, key);
+        assert_allocates_nothing("consume", || assert!(ample.consume(key, 1).is_ok()));
+        let scarce = by_key::<K>(SCARCE).build()?;
+        assert_refusing_a_key_allocates_nothing(&scarce, key);
+        // In debt, too, and with more of it than fits beside the key.
+        assert_allocates_nothing("consume", || assert!(scarce.consume(key, 1).is_ok()));
+        assert!(scarce.consume(key, 10_000_000).is_ok());
+        assert_allocates_nothing("allow, in debt", || assert!(!scarce.allow(key)));
+        Ok(())
+    }
+    check::<u64, _>(&7)?;
+    check::<String, _>("alice")?;
+    check::<(String, u16), _>(&ByParts(("acme", &443)))
+}
+
+#[test]
+fn a_key_with_terms_of_its_own_and_one_that_a_limit_for_all_stands_above() -> Result<(), QuotaError>
+{
+    let limiter = by_key::<String>(SCARCE).build()?;
+    assert!(limiter.set_terms_for("alice", Terms::from(AMPLE)).is_ok());
+    assert_granting_a_key_allocates_nothing(&limiter, "alice");
+    let limiter = by_key::<String>(AMPLE).global(AMPLE).max_keys(9).build()?;
+    assert_granting_a_key_allocates_nothing(&limiter, "alice");
+    let limiter = by_key::<String>(AMPLE).global(SCARCE).build()?;
+    assert!(limiter.allow("alice"));
+    assert_refusing_a_key_allocates_nothing(&limiter, "alice");
+    Ok(())
+}
+
+/// Beside this, `consume` copies the window's entries: it must be able to take nothing after all.
+#[test]
+fn a_known_key_of_a_strict_window() -> Result<(), QuotaError> {
+    let build = |quota| Keyed::<String, StrictWindow>::builder(quota).clock(ManualClock::new());
+    let ample = build(AMPLE).build()?;
+    assert_granting_a_key_allocates_nothing(&ample, "alice");
+    let scarce = build(SCARCE).build()?;
+    assert_refusing_a_key_allocates_nothing(&scarce, "alice");
     Ok(())
 }
 

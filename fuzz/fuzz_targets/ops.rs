@@ -7,6 +7,8 @@ mod level;
 mod model;
 #[path = "../../tests/support/script.rs"]
 mod script;
+#[path = "../../tests/support/sizes.rs"]
+mod sizes;
 
 use libfuzzer_sys::fuzz_target;
 use script::{ATOMIC, BUCKET, COMPOSITE, Step, run};

@@ -203,7 +203,7 @@ impl<G: Gate> WaitQueue for G {
         self.with_core(|core, now, wakers| core.leave(now, ticket, wakers));
     }
 
-    fn refund(&self, permits: u64) {
-        self.with_core(|core, now, wakers| core.refund(now, permits, 0, wakers));
+    fn refund(&self, grant: Grant) {
+        self.with_core(|core, now, wakers| core.refund(now, grant.permits, grant.by, wakers));
     }
 }

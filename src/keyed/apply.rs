@@ -70,12 +70,18 @@ where
     /// As [`set_quota`](Self::set_quota).
     pub fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
         let rule = self.terms.template().with_quota(quota)?;
-        let _changing = self.changing.lock();
+        // Woken when nothing is locked any more.
+        let mut wakers = Wakers::default();
+        let changing = self.changing.lock();
         for line in &self.shards {
-            let mut wakers = Wakers::default();
             let call = self.call(0, self.clock.now());
             self.change_shard(&line.0, |shard| shard.set_default(&call, &rule, how, &mut wakers));
         }
+        if let Some(overflow) = self.overflow() {
+            overflow.lock().set_rule(self.clock.now(), rule, how, &mut wakers);
+        }
+        drop(changing);
+        drop(wakers);
         tracing::info!(limiter = self.settings.name, %quota, carry_over = ?how, "quota changed");
         Ok(())
     }

@@ -99,6 +99,10 @@ where
             let now = self.clock.now();
             self.change_shard(&line.0, |shard| shard.clear(now, &mut wakers));
         }
+        if let Some(overflow) = self.overflow() {
+            // Nobody waits there.
+            overflow.lock().reset(self.clock.now(), &mut Wakers::default());
+        }
     }
 
     /// How many keys are held: those that are not full, and those with terms set by hand. Full ones
@@ -225,14 +229,17 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn close(&self) {
-        let _changing = self.changing.lock();
-        if let Some(global) = &self.global {
-            RateLimiter::close(global);
-        }
+        // Woken when nothing is locked any more.
+        let mut wakers = Wakers::default();
+        let changing = self.changing.lock();
         for line in &self.shards {
-            let mut wakers = Wakers::default();
             let now = self.clock.now();
             self.change_shard(&line.0, |shard| shard.close(now, &mut wakers));
+        }
+        drop(changing);
+        drop(wakers);
+        if let Some(global) = &self.global {
+            RateLimiter::close(global);
         }
         tracing::info!(limiter = self.settings.name, "closed");
     }

@@ -52,7 +52,7 @@ use crate::bucket::core::Core;
 use crate::bucket::gate::Settings;
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
-use crate::{Clock, MonotonicClock, Quota, QuotaError, Timestamp, TokenBucket};
+use crate::{Clock, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, TokenBucket};
 use bound::Bound;
 use shard::{At, Basis, Call, Shard};
 use terms::{Interner, Own};
@@ -239,19 +239,26 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 drop(shard);
                 // A user's function, and other shards' locks: not under this lock.
                 let own = self.terms_of(key);
-                let room = self.place_for(hash, now);
+                let unlimited = own.as_ref().and_then(|own| own.rule.as_ref());
+                let room = match unlimited.filter(|rule| rule.quota().is_unlimited()) {
+                    // Always full: it takes no place.
+                    Some(_) => Ok(false),
+                    None => self.place_for(hash, now),
+                };
+                let refusal = own.as_ref().and_then(|own| own.terms.refusal());
                 shard = self.shard(hash).lock();
                 reserved = usize::from(room == Ok(true));
                 match (shard.find(hash, key), room) {
                     (Some(at), _) => at,
                     (None, Ok(_)) => At::New(own),
-                    (None, Err(rejection)) => At::NoRoom(rejection),
+                    (None, Err(_)) if shard.basis.closed => At::NoRoom(Rejection::Closed),
+                    (None, Err(rejection)) => At::NoRoom(refusal.unwrap_or(rejection)),
                 }
             });
         }
         let at = at.unwrap_or(At::New(None));
-        if let At::NoRoom(_) = at
-            && let Some(overflow) = self.bound.as_ref().and_then(|bound| bound.overflow.as_ref())
+        if let At::NoRoom(Rejection::TooManyKeys { .. }) = at
+            && let Some(overflow) = self.overflow()
         {
             drop(shard);
             let mut core = overflow.lock();
@@ -269,6 +276,11 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         drop(shard);
         drop(wakers);
         result
+    }
+
+    /// The bucket of those who found no room, if they share one.
+    fn overflow(&self) -> Option<&Mutex<Core<A>>> {
+        self.bound.as_ref()?.overflow.as_ref()
     }
 
     /// Counts what a shard came to hold, under its lock.
@@ -290,7 +302,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     }
 
     /// Takes a place for a new key; whether one was counted.
-    fn place_for(&self, hash: u64, now: Timestamp) -> Result<bool, crate::Rejection> {
+    fn place_for(&self, hash: u64, now: Timestamp) -> Result<bool, Rejection> {
         let Some(bound) = &self.bound else { return Ok(false) };
         if bound.reserve() {
             return Ok(true);

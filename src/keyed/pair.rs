@@ -14,6 +14,7 @@ use super::Keyed;
 use super::key::{Key, KeyRef};
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
+use crate::bucket::gate::Gate;
 use crate::sync::Mutex;
 use crate::wait::{Joined, Progress, Ticket, WaitQueue};
 use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, TokenBucket, WaitError};
@@ -28,6 +29,8 @@ enum Line {
     NotYet,
     At(Ticket),
     Done,
+    /// There is nothing to stand for: the key is exempt.
+    Never,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +125,7 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
+        self.refuse_by(global, permits, deadline)?;
         let mut place = Place {
             ticket: Ticket::FIRST,
             permits,
@@ -137,17 +141,8 @@ where
             }
         };
         if granted.is_none() && waker.is_some() {
-            // Not before its turn; but if everybody's limit can't serve it in time, it knows now.
-            let delay = RateLimiter::delay_for(global, permits);
-            let error = match delay.map_err(Rejection::by_global) {
-                Ok(delay) if self.cell.now() + delay > deadline => {
-                    WaitError::Timeout { retry_after: delay }
-                }
-                Ok(_) => return Ok(Joined::Queued(self.places.enter(place), due)),
-                Err(rejection) => rejection.into(),
-            };
-            self.give_up(&place, global);
-            return Err(error);
+            // Not before its turn.
+            return Ok(Joined::Queued(self.places.enter(place), due));
         }
         match global.join(permits, deadline, waker) {
             Err(error) => {
@@ -168,6 +163,46 @@ where
         }
     }
 
+    /// Says so if everybody's limit can't serve in time. Nothing is taken from the key before that
+    /// is known: not everything could be given back as if it had never been taken.
+    fn refuse_by(
+        &self,
+        global: &Global<C>,
+        permits: u64,
+        deadline: Timestamp,
+    ) -> Result<(), WaitError> {
+        let delay = RateLimiter::delay_for(global, permits);
+        let by_all = match delay.map_err(Rejection::by_global) {
+            Ok(delay) if self.cell.now() + delay <= deadline => return Ok(()),
+            Ok(delay) => WaitError::Timeout { retry_after: delay },
+            Err(rejection) => rejection.into(),
+        };
+        Gate::with_core(&self.cell, |core, now, wakers| {
+            let own = core.check(now, permits, wakers);
+            core.count_denied(permits);
+            let ready = own?;
+            if ready > deadline {
+                return Err(WaitError::Timeout { retry_after: ready - core.latest() });
+            }
+            Err(by_all)
+        })
+    }
+
+    /// An exempt key's wait, where other keys would stand in two lines.
+    fn join_own(
+        &self,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        let mut joined = self.cell.join(permits, deadline, waker)?;
+        if let Joined::Queued(ticket, _) = &mut joined {
+            let (key, global) = (Line::At(*ticket), Line::Never);
+            *ticket = self.places.enter(Place { ticket: *ticket, permits, deadline, key, global });
+        }
+        Ok(joined)
+    }
+
     fn poll_both(&self, global: &Global<C>, place: &mut Place, waker: Option<&Waker>) -> Progress {
         let mut until = Timestamp::ZERO;
         let mut grant = None;
@@ -177,7 +212,11 @@ where
                 Progress::Done(Ok(granted)) => {
                     (place.key, grant) = (Line::Done, Some(granted));
                 }
-                Progress::Done(Err(error)) => return Progress::Done(Err(error)),
+                Progress::Done(Err(error)) => {
+                    // The ticket is spent: by now it may be somebody else's.
+                    place.key = Line::NotYet;
+                    return Progress::Done(Err(error));
+                }
             }
         }
         if let (Line::Done, Line::NotYet) = (place.key, place.global) {
@@ -203,7 +242,7 @@ where
             }
         }
         match (place.key, place.global, grant) {
-            (Line::Done, Line::Done, Some(grant)) => Progress::Done(Ok(grant)),
+            (Line::Done, Line::Done | Line::Never, Some(grant)) => Progress::Done(Ok(grant)),
             _ => Progress::Until(until),
         }
     }
@@ -217,16 +256,16 @@ where
 
 fn give_up(queue: &impl WaitQueue, line: Line, permits: u64) {
     match line {
-        Line::NotYet => {}
+        Line::NotYet | Line::Never => {}
         Line::At(ticket) => queue.leave(ticket),
-        Line::Done => queue.refund(permits),
+        Line::Done => queue.refund(Grant::of(permits)),
     }
 }
 
 fn due(queue: &impl WaitQueue, line: Line) -> Timestamp {
     match line {
         Line::At(ticket) => queue.due(ticket),
-        Line::NotYet | Line::Done => Timestamp::ZERO,
+        Line::NotYet | Line::Done | Line::Never => Timestamp::ZERO,
     }
 }
 
@@ -234,7 +273,7 @@ fn is_granted(queue: &impl WaitQueue, line: Line) -> bool {
     match line {
         Line::At(ticket) => queue.is_granted(ticket),
         Line::NotYet => false,
-        Line::Done => true,
+        Line::Done | Line::Never => true,
     }
 }
 
@@ -269,6 +308,8 @@ where
         let permits = self.permits(permits);
         match self.global() {
             Some(global) => self.join_both(global, permits, deadline, waker),
+            // Not with the key's own ticket: of one view, all have tickets of one kind.
+            None if self.cell.limiter.global().is_some() => self.join_own(permits, deadline, waker),
             None => self.cell.join(permits, deadline, waker),
         }
     }
@@ -315,11 +356,10 @@ where
         }
     }
 
-    fn refund(&self, permits: u64) {
-        let permits = self.permits(permits);
-        self.cell.refund(permits);
+    fn refund(&self, grant: Grant) {
+        self.cell.refund(grant);
         if let Some(global) = self.global() {
-            global.refund(permits);
+            global.refund(grant);
         }
     }
 }

@@ -187,8 +187,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if let At::Special(index) = at
             && let Some(special) = self.special.get_bucket_mut(*index)
             && let Cell::Busy(_) = special.cell
-            && let Cell::Busy(core) = mem::replace(&mut special.cell, Cell::Lent)
+            && let Cell::Busy(mut core) = mem::replace(&mut special.cell, Cell::Lent)
         {
+            core.see(self.latest);
             return core;
         }
         let own = self.own_of(at).cloned();

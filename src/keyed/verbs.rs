@@ -354,16 +354,20 @@ where
     {
         self.with_locked(shard, call, key, |core, now, terms, wakers| {
             let permits = terms.permits(requests);
-            let grant = core.try_acquire(now, permits, wakers)?;
             let Some(global) = self.global.as_ref().filter(|_| !terms.is_exempt()) else {
-                return Ok(grant);
+                return core.try_acquire(now, permits, wakers);
             };
-            // Under the key's lock, so nobody sees the key's permits taken and given back.
-            let by_all = global.lend(wakers, |all, wakers| all.try_acquire(now, permits, wakers));
-            match by_all {
-                Ok(by_all) => Ok(super::pair::least(grant, by_all)),
+            if !core.check(now, permits, wakers).is_ok_and(|ready| ready <= core.latest()) {
+                return core.try_acquire(now, permits, wakers);
+            }
+            // Everybody's first, under the key's lock: what the key has taken could not always be
+            // given back as if it had never been taken.
+            match global.lend(wakers, |all, wakers| all.try_acquire(now, permits, wakers)) {
+                Ok(by_all) => {
+                    let grant = core.try_acquire(now, permits, wakers)?;
+                    Ok(super::pair::least(grant, by_all))
+                }
                 Err(rejection) => {
-                    core.refund(now, permits, 0, wakers);
                     core.count_denied(permits);
                     Err(rejection.by_global())
                 }

@@ -92,15 +92,16 @@ where
     }
 
     fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
-        let paid = Gate::consume(&self.cell, permits)?;
-        let Some(global) = self.global() else { return Ok(paid) };
-        match RateLimiter::consume(global, permits) {
-            Ok(by_all) => Ok(paid.max(by_all)),
-            Err(error) => {
-                self.cell.refund(permits);
-                Err(error)
+        let Some(global) = self.global() else { return Gate::consume(&self.cell, permits) };
+        Gate::with_core(&self.cell, |core, now, wakers| {
+            // Everybody's first: what that has taken can be given back to the last unit.
+            let by_all = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
+            let paid = core.consume(now, permits, wakers);
+            if paid.is_err() {
+                global.lend(wakers, |all, wakers| all.refund(now, permits, 0, wakers));
             }
-        }
+            Ok(paid?.max(by_all))
+        })
     }
 
     fn credit(&self, permits: u64) {
@@ -111,13 +112,14 @@ where
     }
 
     fn try_acquire_up_to(&self, permits: u64) -> u64 {
-        let mine = Gate::try_acquire_up_to(&self.cell, permits);
-        let Some(global) = self.global() else { return mine };
-        let both = RateLimiter::try_acquire_up_to(global, mine);
-        if both < mine {
-            self.cell.refund(mine - both);
-        }
-        both
+        let Some(global) = self.global() else {
+            return Gate::try_acquire_up_to(&self.cell, permits);
+        };
+        Gate::with_core(&self.cell, |core, now, wakers| {
+            let mine = core.available(now, wakers).min(permits);
+            let both = global.lend(wakers, |all, wakers| all.take_up_to(now, mine, wakers));
+            core.take_up_to(now, both, wakers)
+        })
     }
 
     fn usage(&self) -> Usage {

@@ -75,6 +75,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let mut state = old.rule.start(now, 0);
         let mut too_large = Vec::new();
         self.plain.retain(|Plain { key, state: packed }| {
+            // Gone or not, a full bucket stays full: also where a level as such would be kept.
+            if packed.is_full(&old.rule, old.epoch, now) {
+                return false;
+            }
             packed.lend(&old.rule, old.epoch, now, &mut state);
             let carried = rule.carry_over(&old.rule, &state, now, how);
             if rule.full_at(&carried, now) <= now {
@@ -92,6 +96,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         for Special { own, cell, .. } in &mut self.special {
             match cell {
                 _ if own.as_ref().is_some_and(|own| own.rule.is_some()) => {}
+                Cell::Idle(state) if old.rule.full_at(state, now) <= now => {
+                    *state = rule.start(now, 0);
+                }
                 Cell::Idle(state) => *state = rule.carry_over(&old.rule, state, now, how),
                 Cell::Busy(core) => core.set_rule(now, rule.clone(), how, wakers),
                 Cell::Lent => {}

@@ -12,7 +12,7 @@ use crate::bucket::gate::Settings;
 use crate::sync::Mutex;
 use crate::wait::queue::Wakers;
 use crate::wait::{Ticket, WaitQueue};
-use crate::{Clock, Timestamp, WaitError};
+use crate::{Clock, Grant, Timestamp, WaitError};
 
 /// What becomes of a permit that is dropped without being settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -290,6 +290,7 @@ impl<C: Clock> WaitQueue for Request<'_, C> {
         self.engine.with_core(|core, now, wakers| core.leave(now, ticket, wakers));
     }
 
-    /// Not called: a permit gives back what it was granted, by its key.
-    fn refund(&self, _: u64) {}
+    fn refund(&self, grant: Grant) {
+        self.engine.cancel(grant.by, self.tokens);
+    }
 }

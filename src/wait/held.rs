@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::{Joined, Progress, Ticket, WaitQueue};
-use crate::{RateLimiter, Timestamp, WaitError};
+use crate::{Grant, RateLimiter, Timestamp, WaitError};
 
 /// A value where a reference is expected: a queue that belongs to the wait on it.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl WaitQueue for OwnedQueue {
         self.0.queue().leave(ticket);
     }
 
-    fn refund(&self, permits: u64) {
-        self.0.queue().refund(permits);
+    fn refund(&self, grant: Grant) {
+        self.0.queue().refund(grant);
     }
 }

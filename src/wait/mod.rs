@@ -74,7 +74,7 @@ pub trait WaitQueue: Send + Sync {
     fn leave(&self, ticket: Ticket);
 
     /// Gives back a grant that was fetched but not used.
-    fn refund(&self, permits: u64);
+    fn refund(&self, grant: Grant);
 }
 
 /// A place in the queue, given up when dropped.
@@ -89,6 +89,8 @@ where
     deadline: Timestamp,
     jitter: Duration,
     hold_until: Option<Timestamp>,
+    /// A grant that came too suddenly to be held back in the queue.
+    held_back: Option<Grant>,
     /// What the first step answers, if the queue knows whom to wake.
     first_due: Option<Timestamp>,
     done: bool,
@@ -117,6 +119,7 @@ where
                     deadline,
                     jitter,
                     hold_until: None,
+                    held_back: None,
                     first_due,
                     done: false,
                 })
@@ -129,17 +132,37 @@ where
         if let Some(due) = self.first_due.take() {
             return Progress::Until(due);
         }
-        if !self.jitter.is_zero() && self.queue.is_granted(self.ticket) {
-            // Granted, but held back a little: others must not all act at the same instant.
-            let now = self.queue.now();
-            let until = *self.hold_until.get_or_insert((now + self.jitter).min(self.deadline));
-            if now < until {
+        if let Some(grant) = self.held_back {
+            if let Some(until) = self.hold_back() {
                 return Progress::Until(until);
             }
+            (self.held_back, self.done) = (None, true);
+            return Progress::Done(Ok(grant));
+        }
+        // Granted, but held back a little: others must not all act at the same instant.
+        if !self.jitter.is_zero()
+            && self.queue.is_granted(self.ticket)
+            && let Some(until) = self.hold_back()
+        {
+            return Progress::Until(until);
         }
         let progress = self.queue.poll(self.ticket, Some(waker));
+        if let Progress::Done(Ok(grant)) = progress
+            && !self.jitter.is_zero()
+            && let Some(until) = self.hold_back()
+        {
+            self.held_back = Some(grant);
+            return Progress::Until(until);
+        }
         self.done = matches!(progress, Progress::Done(_));
         progress
+    }
+
+    /// Until when a grant is held back from now on, if it still is.
+    fn hold_back(&mut self) -> Option<Timestamp> {
+        let now = self.queue.now();
+        let until = *self.hold_until.get_or_insert((now + self.jitter).min(self.deadline));
+        (now < until).then_some(until)
     }
 
     pub(crate) fn queue(&self) -> &H::Target {
@@ -164,7 +187,9 @@ where
     H::Target: WaitQueue,
 {
     fn drop(&mut self) {
-        if !self.done {
+        if let Some(grant) = self.held_back {
+            self.queue.refund(grant);
+        } else if !self.done {
             self.queue.leave(self.ticket);
         }
     }

@@ -166,7 +166,8 @@ where
     /// ```
     pub fn cancel(mut self) {
         match self.end() {
-            State::Granted(queue, _) => queue.refund(self.permits),
+            // As many as it took: what a request costs may have changed.
+            State::Granted(queue, grant) => queue.refund(grant),
             // Its drop leaves the queue, or gives back what was granted.
             State::Queued(place) => drop(place),
             State::Ended => {}

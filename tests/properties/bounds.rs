@@ -5,7 +5,7 @@ use num_rational::BigRational;
 use proptest::prelude::*;
 use tollgate::{Clock, ManualClock, Quota, RateLimiter, Timestamp, TokenBucket};
 
-use crate::script::quota_of;
+use crate::sizes::quota_of;
 use crate::timeline::Timeline;
 
 fn rational(value: u64) -> BigRational {

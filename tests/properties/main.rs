@@ -9,6 +9,8 @@ mod model;
 #[path = "../support/script.rs"]
 mod script;
 mod scripts;
+#[path = "../support/sizes.rs"]
+mod sizes;
 mod timeline;
 mod twin;
 mod windows;

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::script::{ATOMIC, BUCKET, COMPOSITE, Setup, Step, run, usual_quota_of};
+use crate::script::{ATOMIC, BUCKET, COMPOSITE, Setup, Step, run};
+use crate::sizes::usual_quota_of;
 
 fn step() -> impl Strategy<Value = Step> {
     (any::<u8>(), any::<u64>(), any::<u64>())

@@ -85,9 +85,9 @@ impl<A: Rule> Core<A> {
         }
     }
 
-    /// Moves on to `now`.
+    /// Moves on to `now`; an earlier one is no move.
     #[inline]
-    fn see(&mut self, now: Timestamp) {
+    pub(crate) fn see(&mut self, now: Timestamp) {
         self.latest = self.latest.max(now.min(LAST));
     }
 
@@ -330,12 +330,14 @@ impl<A: Rule> Core<A> {
 impl<A: Algorithm> Core<A> {
     /// Takes as many as there are, up to `permits`, and says how many.
     pub(crate) fn take_up_to(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) -> u64 {
-        self.settle(now, wakers);
-        if !self.open_and_idle {
-            return 0;
-        }
-        let taken = permits.min(self.remaining());
+        let taken = permits.min(self.available(now, wakers));
         if taken > 0 && self.take_if_ready(taken).is_some() { taken } else { 0 }
+    }
+
+    /// Permits that [`take_up_to`](Self::take_up_to) could take.
+    pub(crate) fn available(&mut self, now: Timestamp, wakers: &mut Wakers) -> u64 {
+        self.settle(now, wakers);
+        if self.open_and_idle { self.remaining() } else { 0 }
     }
 
     /// Records permits that are already spent; says how long until the debt is paid.

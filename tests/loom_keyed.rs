@@ -1,0 +1,276 @@
+//! Every interleaving of small scenes on keyed limiters, by loom:
+//! `RUSTFLAGS="--cfg tollgate_loom" cargo test --test loom_keyed`.
+//!
+//! As in `loom.rs`, time stands still or is moved by the scene's own threads, so a wait that nobody
+//! ends is found as a deadlock.
+#![cfg(tollgate_loom)]
+#![allow(clippy::unwrap_used, reason = "a scene that fails shall panic")]
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use loom::sync::Arc;
+use loom::thread::{self, JoinHandle};
+use tollgate::algorithm::GreedyRefill;
+use tollgate::keyed::{Builder, Terms, WhenFull};
+use tollgate::{
+    CarryOver, Keyed, KeyedLimiter, ManualClock, Quota, RateLimiter, Rejection, WaitError,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Not seeded: each run must be like the last one.
+type Hasher = BuildHasherDefault<DefaultHasher>;
+type OnManual = Keyed<u64, GreedyRefill, ManualClock, Hasher>;
+type OnManualBuilder = Builder<u64, GreedyRefill, ManualClock, Hasher>;
+
+/// Runs `act` beside the scene.
+fn beside<T: 'static>(
+    limiter: &Arc<OnManual>,
+    act: impl FnOnce(&OnManual) -> T + 'static,
+) -> JoinHandle<T> {
+    let limiter = Arc::clone(limiter);
+    thread::spawn(move || act(&limiter))
+}
+
+fn model(scene: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(scene);
+}
+
+/// One shard, so that all keys meet in it.
+fn builder(quota: Quota, clock: &ManualClock) -> OnManualBuilder {
+    let builder = KeyedLimiter::<u64>::builder(quota).clock(clock.clone());
+    builder.hasher(Hasher::default()).shards(1)
+}
+
+fn build(builder: OnManualBuilder) -> Arc<OnManual> {
+    Arc::new(builder.build().unwrap())
+}
+
+#[test]
+fn two_that_insert_one_key_share_its_bucket() {
+    model(|| {
+        let limiter = build(builder(Quota::per_hour(2), &ManualClock::new()));
+        let other = beside(&limiter, |limiter| limiter.allow_n(&7, 2));
+        let mine = limiter.allow(&7);
+        let theirs = other.join().unwrap();
+        assert!(mine ^ theirs, "three permits of two, or none: {mine} {theirs}");
+        assert_eq!(limiter.len(), 1);
+    });
+}
+
+/// With terms from a function, a new key is looked for twice, with the lock free in between.
+#[test]
+fn two_that_insert_one_key_whose_terms_are_asked_for_share_its_bucket() {
+    model(|| {
+        let terms = |_: &u64| Terms::from(Quota::per_hour(2));
+        let limiter = build(builder(Quota::per_hour(9), &ManualClock::new()).terms_by(terms));
+        let other = beside(&limiter, |limiter| limiter.allow_n(&7, 2));
+        let mine = limiter.allow(&7);
+        let theirs = other.join().unwrap();
+        assert!(mine ^ theirs, "three permits of two, or none: {mine} {theirs}");
+        assert_eq!(limiter.len(), 1);
+    });
+}
+
+#[test]
+fn a_sweep_drops_no_permit_taken_beside_it() {
+    model(|| {
+        let clock = ManualClock::new();
+        let limiter = build(builder(Quota::per_second(2), &clock));
+        assert!(limiter.allow_n(&7, 2));
+        // Full again, and not used: to be swept.
+        clock.advance(SECOND);
+        let sweeping = beside(&limiter, OnManual::sweep);
+        assert!(limiter.allow_n(&7, 2));
+        assert!(sweeping.join().unwrap() <= 1);
+        assert!(!limiter.allow(&7), "a bucket in use was swept");
+        assert_eq!(limiter.len(), 1);
+    });
+}
+
+#[test]
+fn a_sweep_drops_no_debt_recorded_beside_it() {
+    model(|| {
+        let clock = ManualClock::new();
+        let limiter = build(builder(Quota::per_second(1), &clock));
+        assert!(limiter.allow(&7));
+        clock.advance(SECOND);
+        let sweeping = beside(&limiter, OnManual::sweep);
+        limiter.consume(&7, 3).unwrap();
+        sweeping.join().unwrap();
+        assert_eq!(limiter.usage(&7).used, 3);
+    });
+}
+
+/// The clock reaches the time at which the key is full, while it is swept and used.
+#[test]
+fn a_sweep_at_the_moment_of_refill_admits_once() {
+    model(|| {
+        let clock = ManualClock::new();
+        let limiter = build(builder(Quota::per_second(1), &clock));
+        assert!(limiter.allow(&7));
+        let ticking = beside(&limiter, move |limiter| {
+            clock.advance(SECOND);
+            limiter.sweep();
+        });
+        let early = limiter.allow(&7);
+        ticking.join().unwrap();
+        assert_eq!(limiter.allow(&7), !early);
+        assert!(!limiter.allow(&7));
+    });
+}
+
+#[test]
+fn a_sweep_drops_nobody_who_waits() {
+    model(|| {
+        let clock = ManualClock::new();
+        let limiter = build(builder(Quota::per_second(1), &clock));
+        assert!(limiter.allow(&7));
+        let waiting = beside(&limiter, |limiter| limiter.wait(&7).unwrap().permits);
+        limiter.sweep();
+        clock.advance(SECOND);
+        limiter.sweep();
+        assert_eq!(waiting.join().unwrap(), 1);
+        assert!(!limiter.allow(&7), "the second's only permit is the waiter's");
+    });
+}
+
+#[test]
+fn a_removal_comes_before_or_after_a_debt() {
+    model(|| {
+        let limiter = build(builder(Quota::per_hour(2), &ManualClock::new()));
+        assert!(limiter.allow(&7));
+        let removing = beside(&limiter, |limiter| limiter.remove(&7));
+        limiter.consume(&7, 4).unwrap();
+        removing.join().unwrap();
+        let used = limiter.usage(&7).used;
+        assert!([0, 4].contains(&used), "{used} used: neither before nor after");
+    });
+}
+
+#[test]
+fn a_removal_serves_who_waits() {
+    model(|| {
+        let limiter = build(builder(Quota::per_hour(1), &ManualClock::new()));
+        assert!(limiter.allow(&7));
+        // Whether it waits yet or not: the hour is over for it.
+        let waiting = beside(&limiter, |limiter| limiter.wait(&7).unwrap().permits);
+        limiter.remove(&7);
+        assert_eq!(waiting.join().unwrap(), 1);
+        assert!(!limiter.allow(&7), "what it was given, it has used");
+    });
+}
+
+#[test]
+fn of_two_new_keys_only_one_finds_the_last_place() {
+    model(|| {
+        let limiter = build(builder(Quota::per_hour(1), &ManualClock::new()).max_keys(1));
+        let other = beside(&limiter, |limiter| limiter.try_acquire(&1, 1).map(|_| ()));
+        let mine = limiter.try_acquire(&2, 1).map(|_| ());
+        let theirs = other.join().unwrap();
+        let refused = Err(Rejection::TooManyKeys { max_keys: 1 });
+        assert!(
+            (mine.is_ok() && theirs == refused) || (theirs.is_ok() && mine == refused),
+            "{mine:?} {theirs:?}"
+        );
+        assert_eq!(limiter.len(), 1);
+    });
+}
+
+#[test]
+fn a_place_reserved_twice_for_one_key_is_given_back() {
+    model(|| {
+        let limiter = build(builder(Quota::per_hour(2), &ManualClock::new()).max_keys(2));
+        let other = beside(&limiter, |limiter| limiter.allow(&1));
+        assert!(limiter.allow(&1));
+        assert!(other.join().unwrap());
+        assert!(limiter.allow(&2), "one key holds two places");
+        assert!(!limiter.allow(&3));
+    });
+}
+
+#[test]
+fn who_shares_the_overflow_bucket_gets_no_more_than_it_has() {
+    model(|| {
+        let builder = builder(Quota::per_hour(1), &ManualClock::new()).max_keys(1);
+        let limiter = build(builder.when_full(WhenFull::Share));
+        assert!(limiter.allow(&0));
+        let other = beside(&limiter, |limiter| limiter.allow(&1));
+        let mine = limiter.allow(&2);
+        assert!(mine ^ other.join().unwrap());
+    });
+}
+
+#[test]
+fn a_new_quota_for_all_comes_before_or_after_a_permit() {
+    model(|| {
+        let limiter = build(builder(Quota::per_day(3), &ManualClock::new()));
+        assert!(limiter.allow(&7));
+        let changing = beside(&limiter, |limiter| {
+            limiter.set_quota_with(Quota::per_hour(2), CarryOver::Keep).unwrap();
+        });
+        assert!(limiter.allow(&7));
+        changing.join().unwrap();
+        // Two are left of three, or of two. A permit of a day's three costs 16 of an hour's two: a
+        // mixture shows.
+        assert_eq!(limiter.usage(&7).remaining, 1);
+    });
+}
+
+#[test]
+fn a_new_quota_for_one_key_comes_before_or_after_its_first_permit() {
+    model(|| {
+        let limiter = build(builder(Quota::per_hour(2), &ManualClock::new()));
+        let changing = beside(&limiter, |limiter| {
+            limiter.set_quota_for(&7, Quota::per_hour(4)).unwrap();
+        });
+        assert!(limiter.allow(&7));
+        changing.join().unwrap();
+        // One of 2 is carried over as 2 of 4.
+        assert!([2, 3].contains(&limiter.usage(&7).remaining));
+        assert_eq!(limiter.len(), 1);
+    });
+}
+
+#[test]
+fn blocking_a_key_ends_who_waits() {
+    model(|| {
+        let limiter = build(builder(Quota::per_hour(1), &ManualClock::new()));
+        assert!(limiter.allow(&7));
+        let waiting = beside(&limiter, |limiter| limiter.wait(&7));
+        limiter.set_terms_for(&7, Terms::blocked()).unwrap();
+        assert_eq!(waiting.join().unwrap(), Err(WaitError::Blocked));
+        assert!(!limiter.allow(&7));
+    });
+}
+
+#[test]
+fn the_limit_for_all_refuses_without_a_trace_on_the_key() {
+    model(|| {
+        let clock = ManualClock::new();
+        let limiter = build(builder(Quota::per_hour(1), &clock).global(Quota::per_hour(1)));
+        let other = beside(&limiter, |limiter| limiter.allow(&1));
+        let mine = limiter.allow(&2);
+        let theirs = other.join().unwrap();
+        assert!(mine ^ theirs, "everybody's one permit is had once: {mine} {theirs}");
+        let used = [1, 2].map(|key| limiter.usage(&key).used);
+        assert_eq!(used, [u64::from(theirs), u64::from(mine)]);
+    });
+}
+
+#[test]
+fn who_waits_for_both_limits_is_served_whichever_moves_first() {
+    model(|| {
+        let clock = ManualClock::new();
+        let limiter = build(builder(Quota::per_second(1), &clock).global(Quota::per_second(1)));
+        assert!(limiter.allow(&1));
+        let waiting = beside(&limiter, |limiter| limiter.wait(&1).unwrap().permits);
+        clock.advance(SECOND);
+        assert_eq!(waiting.join().unwrap(), 1);
+        assert_eq!(limiter.global().unwrap().usage().remaining, 0);
+        assert!(!limiter.allow(&2));
+    });
+}
