@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "tokio")]
+use super::OwnedPermit;
 use super::account::Account;
 use super::choice::{Key, Keys};
 use super::engine::{Engine, Handle, OnDrop, Options, Request};
 use super::headers::ServerLimits;
 use super::meter::Burst;
-use super::{Error, Limits, OwnedPermit, Permit, Tokens, Usage};
+use super::{Error, Limits, Permit, Tokens, Usage};
 use crate::bucket::gate::Settings;
 use crate::wait::{AcquireFuture, Held, Timer, blocking};
 use crate::{CancelToken, Clock, Jitter, MonotonicClock, QuotaError, Timestamp, WaitError};

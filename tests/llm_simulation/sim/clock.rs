@@ -33,7 +33,11 @@ impl SkewedClock {
     /// Moves on to what it shows when it is `at` for the servers.
     pub(crate) fn set(&self, at: Nanos) {
         let shown = self.shown_at(at);
-        self.alarms.lock().unwrap().retain(|alarm| *alarm > shown);
+        let mut alarms = self.alarms.lock().unwrap();
+        while alarms.first().is_some_and(|alarm| *alarm <= shown) {
+            alarms.pop_first();
+        }
+        drop(alarms);
         self.clock.set(Timestamp::from_nanos(shown));
     }
 

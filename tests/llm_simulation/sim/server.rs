@@ -176,9 +176,15 @@ impl Server {
         }
     }
 
-    /// The largest share of a limit that was used until `end`, where `elsewhere` was not to be had.
-    pub(crate) fn share_used(&self, end: Nanos, elsewhere: u64) -> f64 {
-        let given = |bucket: &Bucket| bucket.limit * (1.0 + float(end) / float(MINUTE));
+    /// Begins to count what is used anew.
+    pub(crate) fn forget(&mut self) {
+        (self.spent, self.served) = (Tokens::default(), 0);
+    }
+
+    /// The largest share of a limit that was used in so much time, where `elsewhere` was not to be
+    /// had.
+    pub(crate) fn share_used(&self, time: Nanos, elsewhere: u64) -> f64 {
+        let given = |bucket: &Bucket| bucket.limit * float(time) / float(MINUTE);
         let requests = float(self.served) / given(&self.requests);
         let tokens = match self.dialect {
             Dialect::OpenAi => float(self.spent.total()) / (given(&self.tokens) - float(elsewhere)),

@@ -40,6 +40,7 @@ pub(crate) struct Outcome {
 }
 
 enum Event {
+    WarmedUp,
     Wish,
     Another(usize),
     AtServer(Job, usize, Nanos),
@@ -81,6 +82,9 @@ impl Agenda {
     }
 }
 
+/// What is used is counted from here on: the first minutes begin with a full burst.
+const WARM_UP: Nanos = 5 * MINUTE;
+
 /// Parts in which an answer is generated.
 const PARTS: u64 = 4;
 
@@ -103,6 +107,10 @@ impl World<'_> {
     fn happen(&mut self, event: Event, client: &mut dyn Client) {
         let now = self.agenda.now;
         match event {
+            Event::WarmedUp => {
+                self.servers.iter_mut().for_each(Server::forget);
+                self.elsewhere.fill(0);
+            }
             Event::Wish => {
                 let scene = self.scene;
                 let job = traffic::job(&mut self.random, self.wishes, scene.dialect, scene.wrong);
@@ -182,6 +190,7 @@ pub(crate) fn run(scene: &Scene, clock: &SkewedClock, client: &mut dyn Client) -
         servers,
     };
     world.agenda.at(SECOND, Event::Wish);
+    world.agenda.at(WARM_UP, Event::WarmedUp);
     if scene.others > 0.0 {
         // They come after a while.
         (0..scene.keys.len()).for_each(|key| world.agenda.at(10 * MINUTE, Event::Another(key)));
@@ -208,7 +217,7 @@ pub(crate) fn run(scene: &Scene, clock: &SkewedClock, client: &mut dyn Client) -
     let limits = world.servers.iter().zip(&world.elsewhere);
     let shares = limits.map(|(server, elsewhere)| {
         let weight = server.tokens_per_minute();
-        weight * server.share_used(scene.length, *elsewhere)
+        weight * server.share_used(scene.length - WARM_UP, *elsewhere)
     });
     Outcome { used: shares.sum::<f64>() / per_minute, ..world.outcome }
 }
