@@ -271,7 +271,15 @@ impl<C: Clock> WaitQueue for Request<'_, C> {
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
         let tokens = self.tokens;
-        self.engine.with_core(|core, now, wakers| core.join(now, tokens, deadline, waker, wakers))
+        self.engine.with_core(|core, now, wakers| {
+            // Once more, under the lock that the place is taken under: who comes just after a server
+            // has said to wait too long must not wait for it.
+            if let Err(hopeless) = self.engine.admit(&core.state, now, tokens) {
+                let retry_after = hopeless.retry_after().unwrap_or_default();
+                return Err(WaitError::Timeout { retry_after });
+            }
+            core.join(now, tokens, deadline, waker, wakers)
+        })
     }
 
     fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
