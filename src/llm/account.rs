@@ -163,8 +163,9 @@ impl Account {
         }
     }
 
-    /// Learns from what a server says. What it says is only ever made stricter by what the user said.
-    pub(super) fn observe(&mut self, now: Timestamp, said: &ServerLimits) {
+    /// Learns from what a server says, and tells whether that was new. What it says is only ever
+    /// made stricter by what the user said.
+    pub(super) fn observe(&mut self, now: Timestamp, said: &ServerLimits) -> bool {
         let said = [
             (LimitKind::Requests, said.requests),
             (LimitKind::Tokens, said.tokens),
@@ -174,42 +175,71 @@ impl Account {
             (LimitKind::RequestsPerDay, said.requests_per_day),
             (LimitKind::TokensPerDay, said.tokens_per_day),
         ];
+        let mut new = false;
         for (kind, limit) in said {
-            self.observe_limit(now, kind, limit);
+            new |= self.observe_limit(now, kind, limit);
         }
+        new
     }
 
-    fn observe_limit(&mut self, now: Timestamp, kind: LimitKind, said: ServerLimit) {
+    fn observe_limit(&mut self, now: Timestamp, kind: LimitKind, said: ServerLimit) -> bool {
         if said.period.is_some_and(|period| period != kind.period()) {
             tracing::debug!(limit = %kind, "a limit over another period is ignored");
-            return;
+            return false;
         }
+        let mut new = false;
         if let Some(Bound::Of(count)) = said.limit {
             let count = self.limits.get(kind).map_or(count, |own| own.min(count));
-            self.learn(now, kind, count);
+            new = self.learn(now, kind, count);
         }
-        let Some(remaining) = said.remaining else { return };
+        let Some(remaining) = said.remaining else { return new };
+        let reserve = self.reserve(kind);
         let meter = self.meters.iter_mut().find(|meter| meter.kind == kind);
         if let Some(meter) = meter {
             // Other clients of the account show as less remaining. More is no reason to believe it:
             // the server may not have seen yet what is on its way.
-            let left = meter.most().saturating_sub(meter.used(now));
-            meter.take_count(now, left.saturating_sub(remaining));
+            let left = i128::from(meter.most()) - i128::from(meter.used(now));
+            let remaining = i128::from(remaining);
+            // Near the reserve, what is usable shrinks at double speed; below it, there is debt.
+            let usable = remaining.min(2 * (remaining - reserve));
+            let elsewhere = (left - usable).max(0);
+            let elsewhere = u64::try_from(elsewhere).unwrap_or(u64::MAX);
+            if elsewhere > 0 {
+                meter.take_count(now, elsewhere);
+                new = true;
+            }
         }
+        new
     }
 
-    fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) {
+    /// How much of what a server says remains is not used.
+    ///
+    /// A server's number is old when it comes, requests overtake each other on the way, and the
+    /// server may count more for those in flight than was estimated. At full load the reserve costs
+    /// nothing: it is the level that is kept lower, the refill stays the same. A day's limit refills
+    /// too slowly for that.
+    fn reserve(&self, kind: LimitKind) -> i128 {
+        let meter = self.meters.iter().find(|meter| meter.kind == kind);
+        let Some(meter) = meter.filter(|_| !kind.is_per_day()) else { return 0 };
+        // A twentieth of a minute, and one request: a small limit has room for few of them.
+        let request = kind.cost(self.reserved) / self.in_flight.max(1);
+        let request = if kind.counts_tokens() { request } else { 0 };
+        i128::from(meter.count() / 20) + i128::from(request.min(meter.count() / 5))
+    }
+
+    fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) -> bool {
         if self.meters.iter().any(|meter| meter.kind == kind && meter.count() == count) {
-            return;
+            return false;
         }
         match self.renewed(kind, count, now) {
             Ok(meter) => self.meters.put(meter),
             Err(error) => {
                 tracing::debug!(limit = %kind, %error, "a limit can't be kept");
-                return;
+                return false;
             }
         }
         tracing::info!(limit = %kind, count, "limit learned");
+        true
     }
 
     /// How much of its limits is left, of 65,535: the least of all.

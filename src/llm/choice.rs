@@ -6,7 +6,7 @@
 use super::account::Account;
 use super::meter::LimitKind;
 use super::{Tokens, Usage};
-use crate::bucket::core::Rule;
+use crate::bucket::core::{Rule, UNKNOWN};
 use crate::{CarryOver, Quota, Rejection, Timestamp};
 
 /// Of more keys than this that could serve at once, the best of so many is taken, beginning after the
@@ -170,10 +170,11 @@ impl Keys {
         now: Timestamp,
         estimate: Tokens,
         actual: Tokens,
+        well: bool,
     ) -> bool {
         let account = self.account_of(key);
         let owes = account.is_some_and(|account| account.settle(now, estimate, actual));
-        self.landed(key, true);
+        self.landed(key, well);
         owes
     }
 
@@ -335,14 +336,17 @@ impl Rule for Choice {
     }
 
     fn ready_at(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> Timestamp {
-        let mut first = crate::bucket::core::UNKNOWN;
+        let mut first = None;
         for (_, key) in keys.usable() {
-            first = first.min(keys.ready_at(key, now, tokens));
-            if first <= now {
+            let ready = keys.ready_at(key, now, tokens);
+            if ready <= now {
                 return now;
             }
+            first = Some(first.map_or(ready, |first: Timestamp| first.min(ready)));
         }
-        first
+        // Without a key in use it depends on when one is added. With keys that are all too small
+        // it is never, and nobody may wait behind that.
+        first.unwrap_or(UNKNOWN)
     }
 
     #[inline]

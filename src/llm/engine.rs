@@ -168,13 +168,23 @@ impl<C: Clock> Engine<C> {
         });
     }
 
-    /// A request has ended.
+    /// A request has ended well.
     #[inline]
     pub(super) fn settle(&self, key: u32, estimate: Tokens, actual: Tokens) {
+        self.land(key, estimate, actual, true);
+    }
+
+    /// A request has ended, and nobody knows how: its estimate counts.
+    pub(super) fn keep(&self, key: u32, estimate: Tokens) {
+        self.land(key, estimate, estimate, false);
+    }
+
+    #[inline]
+    fn land(&self, key: u32, estimate: Tokens, actual: Tokens, well: bool) {
         let gives_back = actual.input <= estimate.input && actual.output <= estimate.output;
         // To give back, nobody needs to know the time.
         let now = if gives_back { Timestamp::ZERO } else { self.clock.now() };
-        let settle = |keys: &mut Keys, now| keys.settle(key, now, estimate, actual);
+        let settle = |keys: &mut Keys, now| keys.settle(key, now, estimate, actual, well);
         if self.core.lock().edit_if_idle(now, settle).is_none() {
             self.settle_slowly(now, settle);
         }
@@ -265,7 +275,15 @@ impl<C: Clock> WaitQueue for Request<'_, C> {
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
         let tokens = self.tokens;
-        self.engine.with_core(|core, now, wakers| core.join(now, tokens, deadline, waker, wakers))
+        self.engine.with_core(|core, now, wakers| {
+            // Once more, under the lock that the place is taken under: who comes just after a server
+            // has said to wait too long must not wait for it.
+            if let Err(hopeless) = self.engine.admit(&core.state, now, tokens) {
+                let retry_after = hopeless.retry_after().unwrap_or_default();
+                return Err(WaitError::Timeout { retry_after });
+            }
+            core.join(now, tokens, deadline, waker, wakers)
+        })
     }
 
     fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "tokio")]
+use super::OwnedPermit;
 use super::account::Account;
 use super::choice::{Key, Keys};
 use super::engine::{Engine, Handle, OnDrop, Options, Request};
@@ -210,7 +212,7 @@ impl<C: Clock> Limiter<C> {
     pub async fn acquire_owned(
         &self,
         estimate: impl Into<Tokens>,
-    ) -> Result<super::OwnedPermit<C>, Error> {
+    ) -> Result<OwnedPermit<C>, Error> {
         let engine = Handle::Shared(Arc::clone(&self.engine));
         acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await
     }
@@ -283,7 +285,8 @@ impl<C: Clock> Limiter<C> {
     ///
     /// A limit that was built in is never raised by what a server says, only lowered; one that was
     /// not follows the server. Less remaining than is known here means that others use the account,
-    /// and counts; more does not. [`ServerLimits`] says which headers are read, and
+    /// and counts; more does not. The last twentieth of a minute's limit is kept in reserve, because
+    /// what a server tells is old when it comes. [`ServerLimits`] says which headers are read, and
     /// what becomes of wrong ones.
     ///
     /// ```

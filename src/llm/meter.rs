@@ -47,10 +47,11 @@ impl LimitKind {
     pub(super) fn period(self) -> Duration {
         const MINUTE: Duration = Duration::from_mins(1);
         const DAY: Duration = Duration::from_hours(24);
-        match self {
-            Self::RequestsPerDay | Self::TokensPerDay => DAY,
-            _ => MINUTE,
-        }
+        if self.is_per_day() { DAY } else { MINUTE }
+    }
+
+    pub(super) fn is_per_day(self) -> bool {
+        matches!(self, Self::RequestsPerDay | Self::TokensPerDay)
     }
 
     pub(super) fn counts_tokens(self) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::headers::ServerLimits;
 use super::{Tokens, Usage};
+use crate::bucket::core::Edited;
 use crate::{Clock, Jitter, Timestamp};
 
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -16,10 +17,13 @@ impl<C: Clock> Engine<C> {
         if said.is_empty() {
             return;
         }
-        self.edit(|keys, now| {
-            if let Some(account) = keys.account_of(key) {
-                account.observe(now, said);
-            }
+        self.with_core(|core, now, wakers| {
+            core.edit(now, wakers, |keys, now| {
+                let account = keys.account_of(key);
+                let new = account.is_some_and(|account| account.observe(now, said));
+                // Mostly a server says what is known: then those who wait need not be re-timed.
+                ((), if new { Edited::Changed } else { Edited::Nothing })
+            });
         });
         if let Some(wait) = said.retry_after {
             let until = self.edit(|keys, now| keys.pause(key, now + wait));

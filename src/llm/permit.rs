@@ -110,7 +110,7 @@ impl<C: Clock> Drop for Permit<'_, C> {
             return;
         }
         match self.engine.options.on_drop {
-            OnDrop::Keep => self.engine.settle(self.key, self.estimate, self.estimate),
+            OnDrop::Keep => self.engine.keep(self.key, self.estimate),
             OnDrop::Refund => self.engine.cancel(self.key, self.estimate),
         }
     }

@@ -27,6 +27,8 @@ pub(crate) const UNKNOWN: Timestamp = LAST;
 #[cfg(feature = "llm")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edited {
+    /// Nothing has changed.
+    Nothing,
     /// Nothing comes later than before.
     GaveBack,
     /// Anything.
@@ -272,6 +274,7 @@ impl<A: Rule> Core<A> {
         self.settle(now, wakers);
         let (result, edited) = act(&mut self.state, self.latest);
         match edited {
+            Edited::Nothing => {}
             Edited::GaveBack => self.moved_up(wakers),
             Edited::Changed => self.changed(wakers),
         }

@@ -92,6 +92,10 @@ impl<A: Rule> Core<A> {
         wakers: &mut Wakers,
     ) -> Progress {
         self.settle(now, wakers);
+        if self.rest.queue.get(ticket).is_some_and(|waiter| waiter.due <= self.latest) {
+            // Its turn was to be now, but it was put off: it must sleep on, and not spin.
+            self.retime(wakers);
+        }
         if let Some((ask, outcome)) = self.rest.queue.fetch(ticket) {
             if outcome.is_err() {
                 self.count_denied(A::permits(ask));
@@ -211,13 +215,15 @@ impl<A: Rule> Core<A> {
     fn retime(&mut self, wakers: &mut Wakers) {
         self.rest.departures = 0;
         let mut due = Vec::with_capacity(self.rest.queue.len());
-        let booked = self.plan(|ticket, at, in_time| due.push((ticket, at, in_time)));
-        for (ticket, at, in_time) in due {
+        let booked = self.plan(|ticket, ask, at, in_time| due.push((ticket, ask, at, in_time)));
+        for (ticket, ask, at, in_time) in due {
             if in_time {
                 self.rest.queue.set_due(ticket, at, wakers);
             } else {
                 let late = WaitError::Timeout { retry_after: at - self.latest };
-                self.rest.queue.finish(ticket, Err(late), wakers);
+                let never = self.rest.rule.never(&self.state, self.latest, ask);
+                let error = never.map_or(late, WaitError::from);
+                self.rest.queue.finish(ticket, Err(error), wakers);
             }
         }
         self.update_flag();
@@ -226,17 +232,18 @@ impl<A: Rule> Core<A> {
 
     /// Goes through the queue as time will: tells when each is due and whether that is in time, and
     /// returns the state once all are served, and when that is.
-    fn plan(&self, mut tell: impl FnMut(Ticket, Timestamp, bool)) -> (A::State, Timestamp) {
+    fn plan(&self, mut tell: impl FnMut(Ticket, A::Ask, Timestamp, bool)) -> (A::State, Timestamp) {
         let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
         for (ticket, waiter) in self.rest.queue.iter() {
             let due = self.rest.rule.ready_at(&state, at, waiter.ask);
-            let in_time =
-                due <= waiter.deadline || (due == UNKNOWN && waiter.deadline > self.latest);
+            // Who can never be served must not hold up those behind it, whatever its deadline.
+            let in_time = due != Timestamp::MAX
+                && (due <= waiter.deadline || (due == UNKNOWN && waiter.deadline > self.latest));
             if in_time {
                 at = due;
                 self.rest.rule.take(&mut state, at, waiter.ask);
             }
-            tell(ticket, due, in_time);
+            tell(ticket, waiter.ask, due, in_time);
         }
         (state, at)
     }
@@ -257,7 +264,7 @@ impl<A: Rule> Core<A> {
         }
         if self.rest.booked.is_none() {
             // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
-            self.rest.booked = Some(self.plan(|_, _, _| ()));
+            self.rest.booked = Some(self.plan(|_, _, _, _| ()));
         }
         match &self.rest.booked {
             Some((state, at)) => self.rest.rule.ready_at(state, (*at).max(self.latest), ask),

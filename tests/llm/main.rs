@@ -1,0 +1,21 @@
+//! LLM limits: what is taken, given back, waited for and learned.
+#![cfg(feature = "llm")]
+#![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
+
+#[path = "../support/recorder.rs"]
+mod recorder;
+
+mod calls;
+mod conserved;
+mod keys;
+mod observing;
+mod resting;
+mod server_wait;
+mod settling;
+#[cfg(feature = "stream")]
+mod streams;
+mod support;
+mod taking;
+mod told;
+mod waiting;
+mod waiting_for_keys;

@@ -1,0 +1,262 @@
+//! What the headers of each dialect teach.
+
+use tollgate::ManualClock;
+use tollgate::llm::{LimitKind, Limits, Tokens};
+
+use crate::support::{
+    NANO, OnManual, SECOND, just_before, left, limiter, queued, refused_by, tpm, used,
+};
+
+fn limit(limiter: &OnManual, kind: LimitKind) -> Option<u64> {
+    limiter.usage().of(kind).map(|usage| usage.limit)
+}
+
+fn unknown(clock: &ManualClock) -> OnManual {
+    limiter(clock, Limits::new())
+}
+
+const OPENAI: [(&str, &str); 6] = [
+    ("x-ratelimit-limit-requests", "60"),
+    ("x-ratelimit-limit-tokens", "150000"),
+    ("x-ratelimit-remaining-requests", "59"),
+    ("x-ratelimit-remaining-tokens", "149984"),
+    ("x-ratelimit-reset-requests", "1s"),
+    ("x-ratelimit-reset-tokens", "6m0s"),
+];
+
+#[test]
+fn openai_teaches_requests_and_tokens() {
+    let limiter = unknown(&ManualClock::new());
+    limiter.observe(OPENAI);
+    assert_eq!(limit(&limiter, LimitKind::Requests), Some(60));
+    assert_eq!(limit(&limiter, LimitKind::Tokens), Some(150_000));
+    assert_eq!(left(&limiter, LimitKind::Requests), 59);
+    assert_eq!(left(&limiter, LimitKind::Tokens), 149_984);
+    assert_eq!(limiter.usage().limits.len(), 2);
+}
+
+#[test]
+fn the_stricter_of_a_projects_tokens_and_its_accounts_counts() {
+    let limiter = unknown(&ManualClock::new());
+    limiter.observe([
+        ("x-ratelimit-limit-tokens", "150000"),
+        ("x-ratelimit-remaining-tokens", "149984"),
+        ("x-ratelimit-limit-project-tokens", "60000"),
+        ("x-ratelimit-remaining-project-tokens", "57000"),
+        ("x-ratelimit-reset-project-tokens", "3s"),
+    ]);
+    assert_eq!(limit(&limiter, LimitKind::Tokens), Some(60_000));
+    assert_eq!(left(&limiter, LimitKind::Tokens), 57_000);
+}
+
+#[test]
+fn azure_teaches_with_plain_seconds_and_its_fillers_teach_nothing() {
+    let limiter = unknown(&ManualClock::new());
+    limiter.observe([
+        ("x-ratelimit-limit-tokens", "-1"),
+        ("x-ratelimit-remaining-tokens", "-1"),
+        ("x-ratelimit-limit-requests", "100"),
+        ("x-ratelimit-remaining-requests", "90"),
+        ("x-rate-limit-reset-tokens", "55"),
+        ("x-ratelimit-renewalperiod-requests", "60"),
+    ]);
+    assert_eq!(limit(&limiter, LimitKind::Tokens), None);
+    assert_eq!(left(&limiter, LimitKind::Requests), 90);
+    limiter.observe([("x-ratelimit-limit-requests", "0")]);
+    assert_eq!(limit(&limiter, LimitKind::Requests), Some(100), "no number is no reason to lift");
+}
+
+#[test]
+fn a_limit_over_another_period_is_not_taken_for_one_a_minute() {
+    let limiter = unknown(&ManualClock::new());
+    limiter.observe([
+        ("x-ratelimit-limit-requests", "10"),
+        ("x-ratelimit-remaining-requests", "0"),
+        ("x-ratelimit-renewalperiod-requests", "10"),
+    ]);
+    assert_eq!(limiter.usage().limits, []);
+}
+
+#[test]
+fn anthropic_teaches_input_and_output() {
+    let limiter = unknown(&ManualClock::new());
+    limiter.observe([
+        ("anthropic-ratelimit-requests-limit", "1000"),
+        ("anthropic-ratelimit-requests-remaining", "999"),
+        ("anthropic-ratelimit-requests-reset", "2025-08-21T12:40:59Z"),
+        ("anthropic-ratelimit-input-tokens-limit", "80000"),
+        ("anthropic-ratelimit-input-tokens-remaining", "79000"),
+        ("anthropic-ratelimit-output-tokens-limit", "16000"),
+        ("anthropic-ratelimit-output-tokens-remaining", "16000"),
+        ("anthropic-ratelimit-tokens-limit", "96000"),
+        ("anthropic-ratelimit-tokens-remaining", "95000"),
+        ("date", "Thu, 21 Aug 2025 12:41:00 GMT"),
+    ]);
+    assert_eq!(left(&limiter, LimitKind::Requests), 999);
+    assert_eq!(left(&limiter, LimitKind::InputTokens), 79_000);
+    assert_eq!(left(&limiter, LimitKind::OutputTokens), 16_000);
+    assert_eq!(left(&limiter, LimitKind::Tokens), 95_000);
+}
+
+#[test]
+fn limits_a_day_are_learned_where_the_name_says_so() {
+    let limiter = unknown(&ManualClock::new());
+    limiter.observe([
+        ("x-ratelimit-limit-requests-day", "1000"),
+        ("x-ratelimit-remaining-requests-day", "1"),
+        ("x-ratelimit-limit-tokens-day", "5000"),
+        ("x-ratelimit-limit-tokens-minute", "400"),
+    ]);
+    assert_eq!(left(&limiter, LimitKind::RequestsPerDay), 1);
+    assert_eq!(limit(&limiter, LimitKind::TokensPerDay), Some(5_000));
+    assert_eq!(limit(&limiter, LimitKind::Tokens), Some(400));
+    assert!(limiter.allow());
+    let (kind, wait) = refused_by(limiter.try_acquire(1));
+    assert_eq!((kind, wait), (LimitKind::RequestsPerDay, Some(86_400 * SECOND / 1_000)));
+}
+
+#[test]
+fn a_learned_limit_starts_with_what_is_in_flight() {
+    let limiter = unknown(&ManualClock::new());
+    let first = limiter.try_acquire(Tokens::new(700, 300)).unwrap();
+    let second = limiter.try_acquire(Tokens::new(100, 100)).unwrap();
+    limiter.observe([("x-ratelimit-limit-tokens", "10000"), ("x-ratelimit-limit-requests", "5")]);
+    assert_eq!(used(&limiter, LimitKind::Tokens), 1_200);
+    assert_eq!(used(&limiter, LimitKind::Requests), 2);
+    first.settle(Tokens::new(700, 20));
+    second.cancel();
+    assert_eq!(used(&limiter, LimitKind::Tokens), 720);
+    assert_eq!(used(&limiter, LimitKind::Requests), 1);
+}
+
+#[test]
+fn a_learned_limit_follows_the_server_up_and_down() {
+    let limiter = unknown(&ManualClock::new());
+    for count in ["500", "200", "900"] {
+        limiter.observe([("x-ratelimit-limit-tokens", count)]);
+        assert_eq!(limit(&limiter, LimitKind::Tokens), Some(count.parse().unwrap()));
+    }
+}
+
+#[test]
+fn a_limit_that_was_built_in_is_lowered_and_never_raised_beyond() {
+    let limiter = limiter(&ManualClock::new(), tpm(500));
+    for (said, holds) in [("200", 200), ("300", 300), ("900", 500), ("400", 400)] {
+        limiter.observe([("x-ratelimit-limit-tokens", said)]);
+        assert_eq!(limit(&limiter, LimitKind::Tokens), Some(holds), "{said}");
+    }
+}
+
+#[test]
+fn what_was_used_stays_used_when_the_limit_changes() {
+    let limiter = limiter(&ManualClock::new(), tpm(500));
+    limiter.try_acquire(100).unwrap().settle(100);
+    for said in ["200", "400"] {
+        limiter.observe([("x-ratelimit-limit-tokens", said)]);
+        assert_eq!(used(&limiter, LimitKind::Tokens), 100);
+    }
+}
+
+#[test]
+fn less_remaining_than_known_counts_as_used_by_others() {
+    let limiter = limiter(&ManualClock::new(), tpm(600).requests_per_minute(60));
+    limiter.try_acquire(100).unwrap().settle(100);
+    limiter.observe([("x-ratelimit-remaining-tokens", "200")]);
+    assert_eq!(left(&limiter, LimitKind::Tokens), 200);
+    assert_eq!(left(&limiter, LimitKind::Requests), 59, "nothing was said of requests");
+}
+
+#[test]
+fn the_last_of_a_minutes_limit_is_kept_in_reserve() {
+    // A twentieth of 600 is 30: from twice that on, what is usable shrinks at double speed.
+    for (remaining, usable) in [("61", 61), ("60", 60), ("59", 58), ("31", 2), ("30", 0)] {
+        let limiter = limiter(&ManualClock::new(), tpm(600));
+        limiter.observe([("x-ratelimit-remaining-tokens", remaining)]);
+        assert_eq!(left(&limiter, LimitKind::Tokens), usable, "{remaining}");
+    }
+    let limiter = limiter(&ManualClock::new(), tpm(600));
+    limiter.observe([("x-ratelimit-remaining-tokens", "0")]);
+    let before = limiter.usage();
+    assert_eq!(used(&limiter, LimitKind::Tokens), 660);
+    limiter.observe([("x-ratelimit-remaining-tokens", "0")]);
+    assert_eq!(limiter.usage(), before, "it is charged once");
+}
+
+#[test]
+fn of_small_limits_and_of_a_days_nothing_is_kept_in_reserve() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock, Limits::new().requests_per_minute(19).requests_per_day(1_000));
+    limiter.observe([
+        ("x-ratelimit-remaining-requests", "1"),
+        ("x-ratelimit-remaining-requests-day", "2"),
+    ]);
+    assert_eq!(left(&limiter, LimitKind::Requests), 1);
+    assert_eq!(left(&limiter, LimitKind::RequestsPerDay), 2);
+}
+
+#[test]
+fn more_remaining_than_known_does_not_count() {
+    let limiter = limiter(&ManualClock::new(), tpm(600));
+    let permit = limiter.try_acquire(400).unwrap();
+    permit.observe([("x-ratelimit-remaining-tokens", "600")]);
+    assert_eq!(left(&limiter, LimitKind::Tokens), 200, "the server has not seen it yet");
+    permit.settle(400);
+    limiter.observe([("x-ratelimit-remaining-tokens", "1000000")]);
+    assert_eq!(left(&limiter, LimitKind::Tokens), 200);
+}
+
+#[test]
+fn a_server_that_counts_what_is_known_here_changes_nothing() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock, tpm(600).requests_per_minute(60));
+    limiter.try_acquire(150).unwrap().settle(150);
+    let before = limiter.usage();
+    limiter.observe([
+        ("x-ratelimit-limit-tokens", "600"),
+        ("x-ratelimit-remaining-tokens", "450"),
+        ("x-ratelimit-remaining-requests", "59"),
+        ("x-ratelimit-reset-tokens", "15s"),
+    ]);
+    assert_eq!(limiter.usage(), before);
+}
+
+#[test]
+fn hostile_values_teach_nothing() {
+    let limiter = limiter(&ManualClock::new(), tpm(600));
+    let before = limiter.usage();
+    for value in ["", "x", "-5", "1e9", "18446744073709551616", "0x10", "१", "NaN", "600,600"] {
+        limiter.observe([
+            ("x-ratelimit-limit-tokens", value),
+            ("x-ratelimit-remaining-tokens", value),
+            ("retry-after", value.replace("1e9", "-1").as_str()),
+        ]);
+        assert_eq!(limiter.usage(), before, "{value:?}");
+    }
+    limiter.observe([("x-ratelimit-limit-tokens", u64::MAX.to_string())]);
+    assert_eq!(limiter.usage(), before);
+}
+
+#[test]
+fn those_who_wait_are_put_off_by_what_others_used() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock, tpm(600));
+    limiter.consume_tokens(600);
+    let mut waiting = queued(&limiter, 10);
+    clock.advance(SECOND / 2);
+    // Five have come, and others have them and the reserve.
+    limiter.observe([("x-ratelimit-remaining-tokens", "30")]);
+    clock.advance(just_before(SECOND));
+    waiting.waits();
+    clock.advance(NANO);
+    assert!(waiting.done().is_ok());
+}
+
+#[test]
+fn those_who_wait_learn_of_a_higher_limit() {
+    let clock = ManualClock::new();
+    let limiter = unknown(&clock);
+    limiter.observe([("x-ratelimit-limit-tokens", "600"), ("x-ratelimit-remaining-tokens", "30")]);
+    let mut waiting = queued(&limiter, 100);
+    limiter.observe([("x-ratelimit-limit-tokens", "700")]);
+    assert!(waiting.done().is_ok());
+}

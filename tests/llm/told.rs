@@ -1,0 +1,75 @@
+//! What is told: events and errors, and never a secret.
+
+use tollgate::ManualClock;
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter};
+use tracing::Level;
+
+use crate::recorder::Recorder;
+use crate::support::{SECOND, rpm};
+
+fn events(act: impl FnOnce(&ManualClock)) -> Vec<(Level, String)> {
+    let recorder = Recorder::default();
+    tracing::subscriber::with_default(recorder.clone(), || act(&ManualClock::new()));
+    recorder.events()
+}
+
+#[track_caller]
+fn told(events: &[(Level, String)], level: Level, parts: &[&str]) {
+    let told = |(l, text): &&(Level, String)| *l == level && parts.iter().all(|p| text.contains(p));
+    assert_eq!(events.iter().filter(told).count(), 1, "{parts:?} among {events:#?}");
+}
+
+#[test]
+fn refusals_lessons_and_waits_are_told_with_the_limiters_name() {
+    let events = events(|clock| {
+        let builder = Limiter::builder().requests_per_minute(1).name("chat");
+        let limiter = builder.clock(clock.clone()).build().unwrap();
+        assert!(limiter.allow());
+        assert!(!limiter.allow());
+        assert!(limiter.wait_timeout(0, SECOND).is_err());
+        limiter.observe([("x-ratelimit-limit-tokens", "500"), ("retry-after", "3")]);
+        limiter.observe([("x-ratelimit-limit-tokens", "500")]);
+    });
+    told(&events, Level::DEBUG, &["chat", "refused", "limited by requests per minute", "60s"]);
+    told(&events, Level::DEBUG, &["chat", "refused", "not in time"]);
+    told(&events, Level::INFO, &["limit learned", "tokens per minute", "500"]);
+    told(&events, Level::INFO, &["chat", "the server said to wait", "3s"]);
+    assert_eq!(events.len(), 4, "{events:#?}");
+}
+
+#[test]
+fn what_becomes_of_keys_is_told_by_their_ids_and_secrets_are_not() {
+    let events = events(|clock| {
+        let pool = KeyPool::<&str>::builder().clock(clock.clone()).name("keys").build();
+        pool.add("main", "sk-very-secret", rpm(10)).unwrap();
+        let permit = pool.try_acquire(0).unwrap();
+        permit.observe([("x-ratelimit-limit-requests", "sk-hostile")]);
+        permit.unauthorized();
+        assert!(pool.try_acquire(0).is_err());
+        pool.restore("main");
+        pool.try_acquire(0).unwrap().limited([("retry-after", "7")]);
+        assert!(pool.try_acquire(0).is_err());
+        pool.remove("main");
+    });
+    told(&events, Level::INFO, &["keys", "key added", "main"]);
+    told(&events, Level::WARN, &["key taken out", "main"]);
+    told(&events, Level::DEBUG, &["refused", "no key is in use"]);
+    told(&events, Level::DEBUG, &["refused", "the server's wait", "7s"]);
+    told(&events, Level::INFO, &["the server said to wait", "7s"]);
+    told(&events, Level::INFO, &["keys", "key removed", "main"]);
+    assert!(events.iter().all(|(_, text)| !text.contains("sk-")), "{events:#?}");
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let denied = |limit, retry_after| Error::Denied { limit, retry_after }.to_string();
+    assert_eq!(
+        denied(LimitKind::Tokens, Some(2 * SECOND)),
+        "limited by tokens per minute: retry after 2s"
+    );
+    assert_eq!(denied(LimitKind::Concurrency, None), "limited by requests at the same time");
+    let never = Error::Never { limit: LimitKind::TokensPerDay, requested: 9, most: 5 };
+    assert_eq!(never.to_string(), "9 can never pass: the limit is 5 tokens per day");
+    let wait = Error::ServerWait { retry_after: 500 * SECOND };
+    assert_eq!(wait.to_string(), "the server said to wait 500s more");
+}

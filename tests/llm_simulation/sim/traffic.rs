@@ -1,0 +1,85 @@
+//! Requests of mixed size at random times.
+
+use tollgate::llm::Tokens;
+
+use super::server::Dialect;
+use super::{Job, Nanos, SECOND};
+
+/// `SplitMix64`: a fixed seed gives the same day again.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Of 0 up to 1.
+    #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
+    pub(crate) fn share(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * (1.0 - self.share()).ln()
+    }
+
+    /// Lognormal: most are small, few are large.
+    pub(crate) fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
+        let angle = std::f64::consts::TAU * self.share();
+        let normal = (-2.0 * (1.0 - self.share()).ln()).sqrt() * angle.cos();
+        median * (sigma * normal).exp()
+    }
+
+    pub(crate) fn nanos(&mut self, mean: f64) -> Nanos {
+        nanos(self.exponential(mean))
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some hours at most")]
+pub(crate) fn nanos(secs: f64) -> Nanos {
+    (secs * 1e9) as Nanos
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
+pub(crate) fn count(tokens: f64) -> u64 {
+    tokens as u64
+}
+
+#[allow(clippy::cast_precision_loss, reason = "some thousands")]
+fn times(tokens: u64, factor: f64) -> u64 {
+    count(tokens as f64 * factor).max(1)
+}
+
+/// The longest answer that is asked for.
+const MAX_OUTPUT: u64 = 1_024;
+
+/// Prompts of 400 tokens in the middle (sigma 0.9), answers of 250 (sigma 0.7).
+pub(crate) fn job(random: &mut Random, number: usize, dialect: Dialect, wrong: f64) -> Job {
+    let prompt = count(random.lognormal(400.0, 0.9)).clamp(20, 4_000);
+    let output = count(random.lognormal(250.0, 0.7)).clamp(1, MAX_OUTPUT);
+    // Wrong by up to this factor in either direction, evenly on a logarithmic scale.
+    let factor = wrong.powf(2.0 * random.share() - 1.0);
+    let counted = match dialect {
+        Dialect::OpenAi => MAX_OUTPUT,
+        Dialect::Anthropic => output,
+    };
+    let estimate = Tokens::new(times(prompt, factor), times(counted, factor));
+    Job { number, actual: Tokens::new(prompt, output), max_output: MAX_OUTPUT, estimate }
+}
+
+/// How long a server works on an answer: 60 tokens a second after a moment of thought.
+#[allow(clippy::cast_precision_loss, reason = "some thousands")]
+pub(crate) fn work(random: &mut Random, job: &Job) -> Nanos {
+    SECOND / 4 + random.nanos(0.25) + nanos(job.actual.output as f64 / 60.0)
+}
+
+/// How long a message is on its way: 30 ms and more, with stalls of up to two seconds.
+pub(crate) fn transit(random: &mut Random) -> Nanos {
+    let stall = if random.share() < 0.01 { random.share() * 2.0 } else { 0.0 };
+    nanos(0.03 + random.exponential(0.03).min(1.0) + stall)
+}
