@@ -72,12 +72,15 @@ impl Places {
     }
 }
 
+/// In a grant: everybody's limit has been charged, too.
+const BOTH: u32 = 1;
+
 /// A grant by both.
 pub(super) fn least(one: Grant, other: Grant) -> Grant {
     Grant {
         permits: one.permits,
         remaining: one.remaining.min(other.remaining),
-        by: 0,
+        by: BOTH,
         reset_after: one.reset_after.max(other.reset_after),
     }
 }
@@ -245,7 +248,10 @@ where
             }
         }
         match (place.key, place.global, grant) {
-            (Line::Done, Line::Done | Line::Never, Some(grant)) => Progress::Done(Ok(grant)),
+            (Line::Done, Line::Done, Some(grant)) => {
+                Progress::Done(Ok(Grant { by: BOTH, ..grant }))
+            }
+            (Line::Done, Line::Never, Some(grant)) => Progress::Done(Ok(grant)),
             _ => Progress::Until(until),
         }
     }
@@ -361,7 +367,7 @@ where
 
     fn refund(&self, grant: Grant) {
         self.cell.refund(grant);
-        if let Some(global) = self.global() {
+        if let Some(global) = self.cell.limiter.global().filter(|_| grant.by == BOTH) {
             global.refund(grant);
         }
     }

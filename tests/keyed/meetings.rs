@@ -312,3 +312,15 @@ fn key_waits_when_it_became_exempt_midway() {
     let p = Pin::new(&mut w).poll(&mut Context::from_waker(Waker::noop()));
     assert!(p.is_ready(), "{p:?}: exempt, and waits for everybody");
 }
+
+#[test]
+fn refund_after_exempt_gives_everybody_nothing() {
+    let clock = ManualClock::new();
+    let l = b(Quota::per_hour(10), &clock).global(Quota::per_hour(10)).build().unwrap();
+    assert!(l.allow_n(&2, 10));
+    l.set_terms_for(&1, Terms::exempt()).unwrap();
+    let reservation = l.reserve(&1, 10).unwrap();
+    l.clear_terms_for(&1);
+    reservation.cancel();
+    assert_eq!(l.global().unwrap().usage().used, 10, "minted for everybody");
+}
