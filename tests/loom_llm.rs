@@ -52,15 +52,23 @@ fn beside<S: Send + Sync + 'static, T: 'static>(
 fn settle_against_acquire() {
     model(|| {
         let limiter = limiter(tpm(100));
-        let other = beside(&limiter, |limiter| {
-            let permit = limiter.try_acquire(60);
-            permit.map(|permit| permit.settle(10)).is_ok()
-        });
-        let mine = limiter.try_acquire(60).map(|permit| permit.settle(20)).is_ok();
-        let theirs = other.join().unwrap();
-        // 60 of 100 are had by one at a time; who comes while they are out is refused.
-        assert!(mine || theirs);
-        assert_eq!(used(&limiter), 20 * u64::from(mine) + 10 * u64::from(theirs));
+        let permit = limiter.try_acquire(60).unwrap();
+        let other = beside(&limiter, |limiter| limiter.try_acquire(40).unwrap().settle(40));
+        permit.settle(10);
+        other.join().unwrap();
+        assert_eq!(used(&limiter), 50);
+        assert_eq!(limiter.usage().in_flight, 0);
+    });
+}
+
+#[test]
+fn settle_against_settle() {
+    model(|| {
+        let limiter = limiter(tpm(200));
+        let other = beside(&limiter, |limiter| limiter.try_acquire(60).unwrap().settle(10));
+        limiter.try_acquire(60).unwrap().settle(20);
+        other.join().unwrap();
+        assert_eq!(used(&limiter), 30);
         assert_eq!(limiter.usage().in_flight, 0);
     });
 }

@@ -23,6 +23,7 @@ pub(crate) fn one_key(length: Nanos) -> Scene {
         load: 1.5,
         drift: 100,
         length,
+        seed: 1,
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Scene {
     /// The client's clock, too fast by so many millionths.
     pub(crate) drift: i64,
     pub(crate) length: Nanos,
+    /// Another one is another day.
+    pub(crate) seed: u64,
 }
 
 /// How it went.
@@ -180,7 +182,7 @@ pub(crate) fn run(scene: &Scene, clock: &SkewedClock, client: &mut dyn Client) -
     let agenda = Agenda { events: BinaryHeap::new(), what, free: Vec::new(), now: 0 };
     let mut world = World {
         scene,
-        random: Random::new(1),
+        random: Random::new(scene.seed),
         agenda,
         wishes: 0,
         between_wishes,
