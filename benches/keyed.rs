@@ -39,7 +39,6 @@ mod memory;
 #[path = "support/random.rs"]
 mod random;
 #[path = "support/table.rs"]
-#[expect(dead_code, reason = "all tables have rows")]
 mod table;
 #[path = "support/work.rs"]
 #[expect(dead_code, reason = "only for `compare`")]
@@ -71,6 +70,9 @@ impl Size {
     }
 }
 
+/// Measures, and prints tables.
+type Scene = fn(Size);
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some(task) = memory::task(&args) {
@@ -87,7 +89,7 @@ fn main() {
     let wanted = |name: &str| {
         patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()))
     };
-    let scenes: [(&str, fn(Size)); 4] = [
+    let scenes: [(&str, Scene); 4] = [
         ("memory", keyed_memory::print),
         ("idle", keyed_idle::print),
         ("pause", keyed_pause::print),

@@ -78,8 +78,8 @@ fn attack<K: Sort>(size: Size, when_full: WhenFull) -> Outcome {
     let mut slices = (Vec::new(), Vec::new());
     let (mut lost, mut passed) = (0, 0);
     let mut first = size.of(MAX_KEYS);
-    let last = first + size.of(FLOOD);
-    while first < last {
+    let end = first + size.of(FLOOD);
+    while first < end {
         let flood = keys::<K>(first, first + size.of(MAX_KEYS));
         first += size.of(MAX_KEYS);
         let (time, answered) = allocated.during(|| ask(&limiter, &flood));

@@ -172,9 +172,9 @@ impl Timer {
                 time_each(it, keys, tide, turn, nanos)
             }
             Self::Own => time_each(it, keys, tide, turn, || {
-                let time = clock_gettime(ClockId::ThreadCPUTime);
+                let now = clock_gettime(ClockId::ThreadCPUTime);
                 let part = |part: i64| u64::try_from(part).unwrap_or(0);
-                part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
+                part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
             }),
         }
     }
