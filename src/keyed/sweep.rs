@@ -110,20 +110,38 @@ fn sweep<T>(
     if places >= table.num_buckets() {
         *cursor = 0;
     }
+    let mut removed = false;
     for index in *cursor..cursor.saturating_add(places) {
         if index >= table.num_buckets() {
             *cursor = 0;
-            // A quarter full after this, so that it need not grow again at once.
-            if table.num_buckets() > SMALL && table.len() < table.num_buckets() / 8 {
-                table.shrink_to(table.len() * 2, hasher);
-            }
+            // Also one whose keys went otherwise.
+            shrink(table, cursor, idle, hasher);
             return;
         }
         if table.get_bucket(index).is_some_and(&idle)
             && let Ok(entry) = table.get_bucket_entry(index)
         {
             entry.remove();
+            removed = true;
         }
     }
     *cursor += places;
+    if removed {
+        shrink(table, cursor, idle, hasher);
+    }
+}
+
+/// Makes a table small that is mostly empty: a quarter full after this, so that it need not grow
+/// again at once. It is gone through for that anyway, so what else is idle goes too.
+fn shrink<T>(
+    table: &mut HashTable<T>,
+    cursor: &mut usize,
+    idle: impl Fn(&T) -> bool,
+    hasher: impl Fn(&T) -> u64,
+) {
+    if table.num_buckets() > SMALL && table.len() < table.num_buckets() / 8 {
+        table.retain(|item| !idle(item));
+        table.shrink_to(table.len() * 2, hasher);
+        *cursor = 0;
+    }
 }
