@@ -55,15 +55,19 @@ pub enum QuotaError {
     /// Two limits of a [`Composite`](crate::Composite) with one name.
     #[error("two limits have the same name")]
     DuplicateName,
-    /// A keyed limiter holds as many keys as it may, and this one is new.
-    #[error("no room for a new key")]
-    NoRoom,
     /// One quota for a limiter of several limits.
     #[error("this limiter has several limits: use `set_limits`")]
     SeveralLimits,
 }
 
 /// Why permits were not granted at once.
+///
+/// | | in HTTP | `Retry-After` |
+/// |---|---|---|
+/// | [`Denied`](Self::Denied) | 429; 503 if [`is_global`](Self::is_global) | [`retry_after_secs`](Self::retry_after_secs) |
+/// | [`ExceedsBurst`](Self::ExceedsBurst) | 413 or 400: no wait would help | – |
+/// | [`Blocked`](Self::Blocked) | 403 | – |
+/// | [`TooManyKeys`](Self::TooManyKeys), [`Closed`](Self::Closed) | 503 | – |
 ///
 /// ```
 /// use tollgate::{Quota, RateLimiter, Rejection, TokenBucket};
@@ -88,8 +92,8 @@ pub enum Rejection {
         retry_after: Duration,
         /// Permits there are now, fewer than were asked for (or held for those who wait).
         available: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite); 1 for the limit for
-        /// everybody of a [keyed limiter](crate::Keyed); else 0.
+        /// Which limit refused: its place in a [`Composite`](crate::Composite); [`GLOBAL`](Rejection::GLOBAL) for
+        /// the limit for everybody of a [keyed limiter](crate::Keyed); else 0.
         limit: usize,
     },
     /// Never: more than the burst. Nothing was taken.
@@ -99,8 +103,8 @@ pub enum Rejection {
         requested: u64,
         /// The most that can be had at once.
         burst: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite); 1 for the limit for
-        /// everybody of a [keyed limiter](crate::Keyed); else 0.
+        /// Which limit refused: its place in a [`Composite`](crate::Composite); [`GLOBAL`](Rejection::GLOBAL) for
+        /// the limit for everybody of a [keyed limiter](crate::Keyed); else 0.
         limit: usize,
     },
     /// The limiter was closed.
@@ -119,6 +123,28 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The place of the [limit for everybody](crate::keyed::Builder::global) of a keyed limiter.
+    pub const GLOBAL: usize = usize::MAX;
+
+    /// Whether the [limit for everybody](crate::keyed::Builder::global) refused, not the key's own.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let builder = KeyedLimiter::<u8>::builder(Quota::per_hour(9)).global(Quota::per_hour(1));
+    /// let limiter = builder.build()?;
+    /// assert!(limiter.allow(&1));
+    /// assert!(limiter.try_acquire(&2, 1).unwrap_err().is_global());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        matches!(
+            self,
+            Self::Denied { limit: Self::GLOBAL, .. }
+                | Self::ExceedsBurst { limit: Self::GLOBAL, .. }
+        )
+    }
+
     /// [`retry_after`](Self::retry_after) in whole seconds, rounded up and at least 1, as HTTP's
     /// `Retry-After` wants it (RFC 9110, section 10.2.3).
     ///
@@ -179,8 +205,8 @@ pub enum WaitError {
         requested: u64,
         /// The most that can be had at once.
         burst: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite); 1 for the limit for
-        /// everybody of a [keyed limiter](crate::Keyed); else 0.
+        /// Which limit refused: its place in a [`Composite`](crate::Composite); [`GLOBAL`](Rejection::GLOBAL) for
+        /// the limit for everybody of a [keyed limiter](crate::Keyed); else 0.
         limit: usize,
     },
     /// The permits can't be had before the deadline.

@@ -60,12 +60,14 @@ pub use clock::{Clock, ManualClock, MonotonicClock};
 pub use composite::Composite;
 pub use decision::{CarryOver, Grant, Usage};
 pub use error::{ConsumeError, QuotaError, Rejection, WaitError};
+#[doc(inline)]
 pub use keyed::Keyed;
 pub use limiter::RateLimiter;
 pub use quota::{ParseQuotaError, Quota};
 pub use time::Timestamp;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
+#[doc(inline)]
 pub use wait::{CancelToken, Jitter, Reservation, Sleep, Timer};
 #[cfg(feature = "stream")]
 pub use wait::{SinkExt, StreamExt};
@@ -80,7 +82,8 @@ pub use wait::{SinkExt, StreamExt};
 /// ```
 pub type TokenBucket<C = MonotonicClock> = Limiter<algorithm::GreedyRefill, C>;
 
-/// A token bucket for each key.
+/// A token bucket for each key. A struct for production and tests alike may hold a
+/// `KeyedLimiter<String, Arc<dyn Clock>>`.
 ///
 /// ```
 /// use tollgate::{KeyedLimiter, Quota};
@@ -90,7 +93,8 @@ pub type TokenBucket<C = MonotonicClock> = Limiter<algorithm::GreedyRefill, C>;
 /// }
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-pub type KeyedLimiter<K, C = MonotonicClock> = Keyed<K, algorithm::GreedyRefill, C>;
+pub type KeyedLimiter<K, C = MonotonicClock, S = keyed::RandomState> =
+    Keyed<K, algorithm::GreedyRefill, C, S>;
 
 /// A token bucket with interval refill: all permits of a period arrive at its end.
 ///

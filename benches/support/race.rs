@@ -23,6 +23,7 @@ pub(crate) enum Slice {
     /// About so long, as many operations as that may be.
     Lasting(Duration),
     /// So many operations, however long they take.
+    #[allow(dead_code, reason = "not every benchmark counts its operations")]
     Of(u64),
 }
 
@@ -62,6 +63,7 @@ impl Race {
     }
 
     /// Whether the threads ran at the same time as far as there are cores for them.
+    #[allow(dead_code, reason = "not every benchmark has more than one thread")]
     pub(crate) fn is_contended(&self) -> bool {
         self.parallel >= ENOUGH * self.undisturbed
     }
@@ -83,6 +85,7 @@ impl Race {
     }
 
     /// The fastest of `names`.
+    #[allow(dead_code, reason = "not every benchmark has several peers")]
     pub(crate) fn fastest<'a>(&self, names: &[&'a str]) -> &'a str {
         let by_median = |a: &&&str, b: &&&str| self.median(a).total_cmp(&self.median(b));
         names.iter().min_by(by_median).expect("a name")

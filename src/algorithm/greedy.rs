@@ -57,6 +57,18 @@ pub struct Level {
     pub units_per_permit: u64,
 }
 
+/// A capacity as a factor, because division is slow.
+#[cfg(feature = "llm")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// Bits of a unit that don't matter.
+    shift: u32,
+    /// Without them.
+    capacity: u64,
+    /// The share of the capacity that one is, in 2^63 parts.
+    parts_per_unit: u64,
+}
+
 impl GreedyRefill {
     /// The exact level, fractions included. See [`Level`] for an example.
     #[must_use]
@@ -74,14 +86,22 @@ impl GreedyRefill {
         if u128::from(used) <= self.capacity { at.checked_add(used) } else { None }
     }
 
-    /// How much of the capacity is used, in 65,536 parts rounded down; more is debt.
+    /// What [`share_used`](Self::share_used) needs, worked out beforehand.
     #[cfg(feature = "llm")]
-    pub(crate) fn share_used(&self, state: &u128, now: Timestamp) -> u64 {
-        // The highest 47 bits are plenty.
-        let shift = (u128::BITS - self.capacity.leading_zeros()).saturating_sub(47);
-        let narrow = |units: u128| u64::try_from(units >> shift).unwrap_or(u64::MAX);
-        let used = narrow(state.saturating_sub(self.at(now))).min(u64::MAX >> 16);
-        (used << 16) / narrow(self.capacity).max(1)
+    pub(crate) fn scale(&self) -> Scale {
+        // The highest 31 bits are plenty.
+        let shift = (u128::BITS - self.capacity.leading_zeros()).saturating_sub(31);
+        let capacity = u64::try_from(self.capacity >> shift).unwrap_or(u64::MAX).max(1);
+        Scale { shift, capacity, parts_per_unit: (1 << 63) / capacity }
+    }
+
+    /// How much of the capacity is used, in 65,536 parts; debt is as much as all of it.
+    #[cfg(feature = "llm")]
+    #[inline]
+    pub(crate) fn share_used(&self, scale: Scale, state: &u128, now: Timestamp) -> u64 {
+        let used = state.saturating_sub(self.at(now)) >> scale.shift;
+        let used = u64::try_from(used).map_or(scale.capacity, |used| used.min(scale.capacity));
+        (used * scale.parts_per_unit) >> (63 - 16)
     }
 
     /// Units per nanosecond.
@@ -167,6 +187,7 @@ impl Algorithm for GreedyRefill {
         *state = (*state).max(self.at(now)).saturating_add(self.cost_of(permits));
     }
 
+    #[inline]
     fn give_back(&self, state: &mut u128, _now: Timestamp, permits: u64) {
         // Before `now` is as good as full: there is no way to go beyond.
         *state = state.saturating_sub(self.cost_of(permits));

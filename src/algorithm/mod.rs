@@ -21,6 +21,8 @@ mod strict_window;
 
 pub use all_of::AllOf;
 pub use fixed_window::FixedWindow;
+#[cfg(feature = "llm")]
+pub(crate) use greedy::Scale;
 pub use greedy::{GreedyRefill, Level};
 pub use interval::IntervalRefill;
 pub use packed::{Packed, Whole};

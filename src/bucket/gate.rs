@@ -19,6 +19,17 @@ pub(crate) struct Settings {
     pub(crate) jitter: Jitter,
 }
 
+/// What a verb needs of a cell that may not be there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A place for it, because the verb may change it.
+    Place,
+    /// A look, as it would be.
+    Look,
+    /// Nothing, if it is not there: the verb gives back, or asks after a wait.
+    Known,
+}
+
 /// A cell that lends its core to one caller at a time.
 pub(crate) trait Gate: Send + Sync {
     type Rule: Algorithm;
@@ -34,6 +45,16 @@ pub(crate) trait Gate: Send + Sync {
         &self,
         act: impl FnOnce(&mut Core<Self::Rule>, Timestamp, &mut Wakers) -> R,
     ) -> R;
+
+    /// As [`with_core`](Self::with_core), for a verb that needs just so much.
+    fn with_core_for<R>(
+        &self,
+        need: Need,
+        act: impl FnOnce(&mut Core<Self::Rule>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        let _ = need;
+        self.with_core(act)
+    }
 
     /// Called before a quota is replaced: whether this cell can hold the new one.
     fn accepts(&self, rule: &Self::Rule) -> Result<(), QuotaError> {
@@ -65,7 +86,7 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
-        self.with_core(|core, now, wakers| {
+        self.with_core_for(Need::Look, |core, now, wakers| {
             let ready = core.check(now, permits, wakers)?;
             match core.denial(ready, permits) {
                 Rejection::Denied { retry_after, .. } => Ok(retry_after),
@@ -79,7 +100,7 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn credit(&self, permits: u64) {
-        self.with_core(|core, now, wakers| core.credit(now, permits, wakers));
+        self.with_core_for(Need::Known, |core, now, wakers| core.credit(now, permits, wakers));
     }
 
     fn try_acquire_up_to(&self, permits: u64) -> u64 {
@@ -87,7 +108,7 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn look(&self) -> Usage {
-        self.with_core(Core::usage)
+        self.with_core_for(Need::Look, Core::usage)
     }
 
     fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
@@ -111,11 +132,11 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn quota(&self) -> Quota {
-        self.with_core(|core, _, _| core.rest.rule.quota())
+        self.with_core_for(Need::Look, |core, _, _| core.rest.rule.quota())
     }
 
     fn reset(&self) {
-        self.with_core(Core::reset);
+        self.with_core_for(Need::Known, Core::reset);
         self.log_reset();
     }
 
@@ -126,7 +147,7 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn is_closed(&self) -> bool {
-        self.with_core(|core, _, _| core.is_closed())
+        self.with_core_for(Need::Look, |core, _, _| core.is_closed())
     }
 
     fn log_quota(&self, quota: Quota, how: CarryOver) {
@@ -156,7 +177,7 @@ pub(crate) trait Gate: Send + Sync {
 }
 
 #[cold]
-fn log_refusal(limiter: &str, permits: u64) {
+pub(crate) fn log_refusal(limiter: &str, permits: u64) {
     tracing::debug!(limiter, permits, "refused");
 }
 
@@ -188,22 +209,23 @@ impl<G: Gate> WaitQueue for G {
     }
 
     fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
-        self.with_core(|core, now, wakers| core.poll(now, ticket, waker, wakers))
+        self.with_core_for(Need::Known, |core, now, wakers| core.poll(now, ticket, waker, wakers))
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
-        self.with_core(|core, now, wakers| core.due(now, ticket, wakers))
+        self.with_core_for(Need::Known, |core, now, wakers| core.due(now, ticket, wakers))
     }
 
     fn is_granted(&self, ticket: Ticket) -> bool {
-        self.with_core(|core, now, wakers| core.is_granted(now, ticket, wakers))
+        self.with_core_for(Need::Known, |core, now, wakers| core.is_granted(now, ticket, wakers))
     }
 
     fn leave(&self, ticket: Ticket) {
-        self.with_core(|core, now, wakers| core.leave(now, ticket, wakers));
+        self.with_core_for(Need::Known, |core, now, wakers| core.leave(now, ticket, wakers));
     }
 
     fn refund(&self, grant: Grant) {
-        self.with_core(|core, now, wakers| core.refund(now, grant.permits, grant.by, wakers));
+        let (permits, by) = (grant.permits, grant.by);
+        self.with_core_for(Need::Known, |core, now, wakers| core.refund(now, permits, by, wakers));
     }
 }

@@ -8,32 +8,9 @@ use super::shard::At;
 use super::terms::Terms;
 use super::walk::Change;
 use crate::algorithm::Algorithm;
+use crate::sync::atomic::Ordering;
 use crate::wait::queue::Wakers;
 use crate::{CarryOver, Clock, Quota, QuotaError, Rejection};
-
-/// Why the terms of a key could not be set; nothing has changed.
-///
-/// ```
-/// use tollgate::keyed::TermsError;
-/// use tollgate::{KeyedLimiter, Quota, QuotaError};
-/// let limiter = KeyedLimiter::<u64>::new(Quota::per_second(5))?;
-/// let error = limiter.set_quota_for(&7, Quota::per_second(0)).unwrap_err();
-/// assert_eq!(error, TermsError::Quota(QuotaError::ZeroRate));
-/// # Ok::<(), QuotaError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TermsError {
-    /// The quota can't be kept.
-    #[error(transparent)]
-    Quota(#[from] QuotaError),
-    /// The key is new, and as many are held as may be.
-    #[error("no room for a new key: {max_keys} are held already")]
-    TooManyKeys {
-        /// The bound that was set.
-        max_keys: usize,
-    },
-}
 
 impl<K, A, C, S> Keyed<K, A, C, S>
 where
@@ -69,21 +46,41 @@ where
     ///
     /// As [`set_quota`](Self::set_quota).
     pub fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
-        let rule = self.terms.template().with_quota(quota)?;
+        self.set_algorithm(self.terms.template().with_quota(quota)?, how);
+        Ok(())
+    }
+
+    /// Changes the rule of all keys that have no quota of their own: for rules that a quota does not
+    /// tell in full, such as [`AllOf`](crate::algorithm::AllOf).
+    ///
+    /// ```
+    /// use tollgate::algorithm::{AllOf, GreedyRefill};
+    /// use tollgate::{CarryOver, Keyed, Quota};
+    /// let limits = |hourly| {
+    ///     let second = GreedyRefill::try_from(Quota::per_second(10))?;
+    ///     AllOf::new([("second", second), ("hour", Quota::per_hour(hourly).try_into()?)])
+    /// };
+    /// let limiter = Keyed::<u64, _>::builder_with(limits(500)?).build()?;
+    /// limiter.set_algorithm(limits(5)?, CarryOver::Keep);
+    /// assert_eq!(limiter.usage(&7).limit, 5);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn set_algorithm(&self, rule: A, how: CarryOver) {
+        let quota = rule.quota();
         // Woken when nothing is locked any more.
         let mut wakers = Wakers::default();
         let changing = self.changing.lock();
         for line in &self.shards {
-            let call = self.call(0, self.clock.now());
+            let call = self.call(0, self.now());
             self.change_shard(&line.0, |shard| shard.set_default(&call, &rule, how, &mut wakers));
         }
         if let Some(overflow) = self.overflow() {
-            overflow.lock().set_rule(self.clock.now(), rule, how, &mut wakers);
+            let now = self.now();
+            overflow.lock().set_rule(now, rule, how, &mut wakers);
         }
         drop(changing);
         drop(wakers);
         tracing::info!(limiter = self.settings.name, %quota, carry_over = ?how, "quota changed");
-        Ok(())
     }
 
     /// The quota of all keys that have none of their own.
@@ -91,7 +88,9 @@ where
         self.shards[0].0.lock().basis.rule.quota()
     }
 
-    /// Sets the quota of one key, and leaves the rest of its terms. See
+    /// Sets the quota of one key, and leaves the rest of its terms. From then on it is what was set,
+    /// whatever [`quota_by`](super::Builder::quota_by) says: where plans come from there, see
+    /// [`refresh_terms_for`](Self::refresh_terms_for). See also
     /// [`set_terms_for`](Self::set_terms_for).
     ///
     /// # Errors
@@ -104,13 +103,13 @@ where
     /// limiter.set_quota_for("acme", Quota::per_minute(1_000))?;
     /// assert_eq!(limiter.usage("acme").limit, 1_000);
     /// assert_eq!(limiter.usage("bob").limit, 10);
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn set_quota_for<Q: KeyRef<K> + ?Sized>(
         &self,
         key: &Q,
         quota: Quota,
-    ) -> Result<(), TermsError> {
+    ) -> Result<(), QuotaError> {
         self.change_key(self.hash(key), key, CarryOver::default(), |old| old.quota(quota))
     }
 
@@ -124,7 +123,7 @@ where
         key: &Q,
         quota: Quota,
         how: CarryOver,
-    ) -> Result<(), TermsError> {
+    ) -> Result<(), QuotaError> {
         self.change_key(self.hash(key), key, how, |old| old.quota(quota))
     }
 
@@ -143,18 +142,17 @@ where
     /// assert_eq!(limiter.try_acquire("mallory", 1), Err(Rejection::Blocked));
     /// limiter.unblock("mallory");
     /// assert!(limiter.allow("mallory"));
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn block<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Result<(), TermsError> {
+    pub fn block<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Result<(), QuotaError> {
         self.change_key(self.hash(key), key, CarryOver::default(), Terms::block)
     }
 
     /// Ends what [`block`](Self::block) began; without effect on a key that is not blocked.
     pub fn unblock<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        let hash = self.hash(key);
-        if self.knows(hash, key) {
-            // Neither a new quota nor a new key: it can't fail.
-            let _ = self.change_key(hash, key, CarryOver::default(), Terms::unblock);
+        if self.terms_for(key).refusal() == Some(Rejection::Blocked) {
+            // Its quota is kept already: it can't fail.
+            let _ = self.change_key(self.hash(key), key, CarryOver::default(), Terms::unblock);
         }
     }
 
@@ -174,12 +172,13 @@ where
     /// Sets what applies to one key, whatever the builder's [`terms_by`](super::Builder::terms_by)
     /// says. The used share is kept, and those who wait are re-timed.
     ///
-    /// Such a key is held until [`clear_terms_for`](Self::clear_terms_for) or
+    /// Such a key does not count against [`max_keys`](super::Builder::max_keys): it can be set when
+    /// all places are taken, and whoever sets such bounds their number. It is held until [`clear_terms_for`](Self::clear_terms_for) or
     /// [`remove`](Self::remove), and takes about 50 bytes more than others.
     ///
     /// # Errors
     ///
-    /// When the quota can't be kept, or the key is new and there is no room; then nothing changes.
+    /// When the quota can't be kept; then nothing changes.
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -190,13 +189,13 @@ where
     /// limiter.set_terms_for("batch", Terms::from(Quota::per_hour(100)).cost(5))?;
     /// assert!(limiter.allow_n("office", 1_000));
     /// assert!(!limiter.allow("mallory"));
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn set_terms_for<Q: KeyRef<K> + ?Sized>(
         &self,
         key: &Q,
         terms: Terms,
-    ) -> Result<(), TermsError> {
+    ) -> Result<(), QuotaError> {
         self.change_key(self.hash(key), key, CarryOver::default(), |_| terms)
     }
 
@@ -210,10 +209,10 @@ where
     /// limiter.set_terms_for("mallory", Terms::blocked())?;
     /// limiter.clear_terms_for("mallory");
     /// assert!(limiter.allow("mallory"));
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn clear_terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        self.back_to_own(key, false, true);
+        self.back_to_own(key, false, CarryOver::default(), true);
     }
 
     /// Asks the builder's [`terms_by`](super::Builder::terms_by) anew for every key that is held,
@@ -236,15 +235,48 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn refresh_terms(&self) {
+        self.refresh_terms_with(CarryOver::default());
+    }
+
+    /// As [`refresh_terms`](Self::refresh_terms); `how` says what becomes of the old levels.
+    pub fn refresh_terms_with(&self, how: CarryOver) {
         if self.terms_by.is_none() {
             return;
         }
+        self.terms_version.fetch_add(1, Ordering::Relaxed);
         for line in &self.shards {
             let keys = line.0.lock().keys_not_pinned();
             for key in keys {
-                self.back_to_own(&key, false, false);
+                self.back_to_own(&key, false, how, false);
             }
         }
+    }
+
+    /// Asks the builder's [`terms_by`](super::Builder::terms_by) anew for one key, unless its terms
+    /// were set by hand: for a user who has just changed plans. `how` says what becomes of the old
+    /// level: with [`CarryOver::AddDifference`], an upgrade is felt at once.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use tollgate::{CarryOver, KeyedLimiter, Quota};
+    ///
+    /// let premium = Arc::new(AtomicBool::new(false)); // in truth: a map of plans
+    /// let plans = Arc::clone(&premium);
+    /// let limiter = KeyedLimiter::<String>::builder(Quota::per_hour(10))
+    ///     .quota_by(move |_user| {
+    ///         Quota::per_hour(if plans.load(Ordering::Relaxed) { 300 } else { 10 })
+    ///     })
+    ///     .build()?;
+    /// limiter.allow_n("ann", 10);
+    /// premium.store(true, Ordering::Relaxed);
+    /// limiter.refresh_terms_for("ann", CarryOver::AddDifference);
+    /// assert_eq!(limiter.usage("ann").remaining, 290);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn refresh_terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q, how: CarryOver) {
+        self.terms_version.fetch_add(1, Ordering::Relaxed);
+        self.back_to_own(key, false, how, false);
     }
 
     pub(super) fn set_own_quota<Q: KeyRef<K> + ?Sized>(
@@ -254,12 +286,7 @@ where
         quota: Quota,
         how: CarryOver,
     ) -> Result<(), QuotaError> {
-        match self.change_key(hash, key, how, |old| old.quota(quota)) {
-            Err(TermsError::Quota(error)) => Err(error),
-            // A full bucket has no level to carry over; the key is as it was.
-            Err(TermsError::TooManyKeys { .. }) => Err(QuotaError::NoRoom),
-            Ok(()) => Ok(()),
-        }
+        self.change_key(hash, key, how, |old| old.quota(quota))
     }
 
     pub(super) fn close_key<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
@@ -276,28 +303,17 @@ where
         key: &Q,
         how: CarryOver,
         change: impl Fn(Terms) -> Terms,
-    ) -> Result<(), TermsError> {
-        let now = self.clock.now();
+    ) -> Result<(), QuotaError> {
+        let now = self.now();
         let by_function = self.terms_of(key);
         let mut wakers = Wakers::default();
         // The terms are worked out before the lock; if they have changed meanwhile, once more.
         let mut old = self.terms_at(hash, key, At::New(by_function.clone()));
         loop {
             let own = self.terms.apply(change(old))?;
-            let reserved = match self.place_for(hash, now) {
-                Ok(reserved) => usize::from(reserved),
-                Err(Rejection::TooManyKeys { max_keys }) if !self.knows(hash, key) => {
-                    return Err(TermsError::TooManyKeys { max_keys });
-                }
-                Err(_) => 0,
-            };
             let mut shard = self.shard(hash).lock();
-            let before = shard.len();
+            let before = shard.bounded();
             let found = shard.find(hash, key);
-            if found.is_none() && self.bound.is_some() && reserved == 0 {
-                // Known a moment ago, and gone now.
-                continue;
-            }
             let at = found.unwrap_or(At::New(by_function.clone()));
             let current = shard.own_of(&at).map(|own| own.terms).unwrap_or_default();
             if current == old {
@@ -306,10 +322,9 @@ where
                 let pinned = own.as_ref().map(|own| own.terms).unwrap_or_default() != same;
                 let change = Change { own, pinned, how, reset: false };
                 shard.change(&self.call(hash, now), key, &at, change, &mut wakers);
-                self.settle(reserved, before, shard.len());
+                self.settle(before, shard.bounded());
                 return Ok(());
             }
-            self.settle(reserved, before, shard.len());
             old = current;
         }
     }
@@ -321,24 +336,21 @@ where
         shard.own_of(&at).map(|own| own.terms).unwrap_or_default()
     }
 
-    fn knows<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> bool {
-        self.shard(hash).lock().find(hash, key).is_some()
-    }
-
     /// Gives a known key the terms that it would have if none had been set by hand.
     pub(super) fn back_to_own<Q: KeyRef<K> + ?Sized>(
         &self,
         key: &Q,
         reset: bool,
+        how: CarryOver,
         pinned_too: bool,
     ) {
-        let (hash, now) = (self.hash(key), self.clock.now());
+        let (hash, now) = (self.hash(key), self.now());
         let own = self.terms_of(key);
         let mut wakers = Wakers::default();
         self.change_shard(self.shard(hash), |shard| {
             let Some(at) = shard.find(hash, key) else { return };
             if pinned_too || !shard.is_pinned(&at) {
-                let change = Change { own, pinned: false, how: CarryOver::default(), reset };
+                let change = Change { own, pinned: false, how, reset };
                 shard.change(&self.call(hash, now), key, &at, change, &mut wakers);
             }
         });

@@ -63,10 +63,16 @@ impl<A: Algorithm> Bound<A> {
     }
 
     /// Takes a place for a key, if there is one.
-    pub(super) fn reserve(&self) -> bool {
+    pub(super) fn reserve(&self) -> Option<Reserved<'_, A>> {
         let more = |taken| (taken < self.max_keys).then_some(taken + 1);
         // Nothing is read by way of this count: the keys themselves are under their shards' locks.
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.ok().map(|_| Reserved(Some(self)))
+    }
+
+    /// Whether there is a place.
+    pub(super) fn has_room(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) < self.max_keys
     }
 
     /// The shard to search next, of so many; none if each has been searched a moment ago.
@@ -81,15 +87,33 @@ impl<A: Algorithm> Bound<A> {
         Some(next)
     }
 
-    /// Counts what a shard came to hold, of which `reserved` was counted before.
-    pub(super) fn settle(&self, reserved: usize, before: usize, after: usize) {
-        match (before + reserved).checked_sub(after) {
-            Some(0) => {}
-            Some(gone) => {
-                self.taken.fetch_sub(gone, Ordering::Relaxed);
-            }
-            // Cannot be: a key comes in only where a place was reserved.
-            None => debug_assert!(false, "a key without a place"),
+    /// Counts what a shard came to hold instead of what was `counted`.
+    pub(super) fn settle(&self, counted: usize, after: usize) {
+        if after < counted {
+            self.taken.fetch_sub(counted - after, Ordering::Relaxed);
+        } else if after > counted {
+            // One whose terms are no longer set by hand.
+            self.taken.fetch_add(after - counted, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A place that is given back unless a key takes it: also if its copying panics.
+pub(super) struct Reserved<'a, A: Algorithm>(Option<&'a Bound<A>>);
+
+impl<A: Algorithm> Reserved<'_, A> {
+    pub(super) const NONE: Self = Self(None);
+
+    /// It counts elsewhere from now on.
+    pub(super) fn take(mut self) -> usize {
+        usize::from(self.0.take().is_some())
+    }
+}
+
+impl<A: Algorithm> Drop for Reserved<'_, A> {
+    fn drop(&mut self) {
+        if let Some(bound) = self.0 {
+            bound.settle(1, 0);
         }
     }
 }

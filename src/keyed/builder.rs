@@ -9,8 +9,10 @@ use super::shard::Shard;
 use super::terms::Interner;
 use super::{Key, Keyed, Line, RandomState, Terms, TermsBy, WhenFull, basis};
 use crate::algorithm::Algorithm;
+use crate::bucket::core::LAST;
 use crate::bucket::gate::Settings;
 use crate::sync::Mutex;
+use crate::sync::atomic::AtomicU64;
 use crate::{Clock, Jitter, MonotonicClock, Quota, QuotaError, TokenBucket};
 
 /// So many that two threads seldom meet, and that a table that grows is small.
@@ -84,7 +86,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
 
     /// The hasher; default: [`RandomState`], fast and randomly seeded.
     ///
-    /// One that is not seeded randomly lets whoever chooses the keys put them all into one shard.
+    /// One that is not seeded randomly lets whoever chooses the keys put them all into one shard; so
+    /// does one that leaves the upper half of a hash empty, such as the identity.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -114,19 +117,18 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     }
 
     /// A limit for everybody together: a request passes if its key *and* all keys together may.
-    /// Nothing is taken unless both agree. In a [`Rejection`](crate::Rejection), limit 0 is the
-    /// key's and limit 1 this one.
+    /// Nothing is taken unless both agree. A refusal by this one
+    /// [says so](crate::Rejection::is_global).
     ///
     /// Who waits, waits for its key first, and then stands in line with the other keys.
     ///
     /// ```
-    /// use tollgate::{KeyedLimiter, Quota, Rejection};
+    /// use tollgate::{KeyedLimiter, Quota};
     /// let limiter = KeyedLimiter::<String>::builder(Quota::per_hour(10))
     ///     .global(Quota::per_hour(2))
     ///     .build()?;
     /// assert!(limiter.allow("alice") && limiter.allow("bob"));
-    /// let Err(Rejection::Denied { limit, .. }) = limiter.try_acquire("carol", 1) else { panic!() };
-    /// assert_eq!(limit, 1);
+    /// assert!(limiter.try_acquire("carol", 1).unwrap_err().is_global());
     /// assert_eq!(limiter.usage("carol").used, 0);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
@@ -182,7 +184,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     /// Only keys count that are not full: who was not active within one refill time takes no place
     /// for long. While a flood of made-up keys holds all places, known keys are served as ever; new
     /// ones, and those who come back after their bucket was full, are not, or share a bucket. That
-    /// is not their fault: answer them with 503, not with 429.
+    /// is not their fault: answer them with 503, not with 429. Keys whose terms are set by hand do
+    /// not count: whoever is to be blocked, exempt or upgraded then can be.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, Rejection};
@@ -243,7 +246,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     }
 
     /// How many may wait or hold a reservation for one key; see
-    /// [`Builder::max_waiters`](crate::Builder::max_waiters).
+    /// [`Builder::max_waiters`](crate::Builder::max_waiters). Those who have their key's permits and
+    /// wait for everybody's do not count.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.max_waiters = max_waiters;
         self
@@ -269,7 +273,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     pub fn build(self) -> Result<Keyed<K, A, C, S>, QuotaError> {
         let rule = self.rule?;
         let clock = Arc::new(self.clock);
-        let now = clock.now();
+        let now = clock.now().min(LAST);
         let global = self.global.map(|quota| {
             TokenBucket::builder(quota)
                 .clock(Arc::clone(&clock))
@@ -298,6 +302,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
             bound: self.max_keys.map(|max| Bound::new(max, self.when_full, &rule, now)),
             terms_by: self.terms_by,
             terms: Interner::new(rule),
+            terms_version: AtomicU64::new(0),
             changing: Mutex::new(()),
         })
     }

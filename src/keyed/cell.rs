@@ -8,7 +8,7 @@ use super::key::{Key, KeyRef};
 use super::terms::Terms;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::Core;
-use crate::bucket::gate::{Gate, Settings};
+use crate::bucket::gate::{Gate, Need, Settings};
 use crate::wait::queue::Wakers;
 use crate::{Clock, Grant, Rejection, Timestamp, Usage};
 
@@ -32,7 +32,7 @@ where
 {
     /// What applies to the key.
     pub(super) fn terms(&self) -> Terms {
-        self.limiter.with_core(self.hash, &*self.key, |_, _, terms, _| terms)
+        self.limiter.with_core(Need::Look, self.hash, &*self.key, |_, _, terms, _| terms)
     }
 }
 
@@ -58,7 +58,16 @@ where
     }
 
     fn with_core<R>(&self, act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R) -> R {
-        self.limiter.with_core(self.hash, &*self.key, |core, now, _, wakers| act(core, now, wakers))
+        self.with_core_for(Need::Place, act)
+    }
+
+    fn with_core_for<R>(
+        &self,
+        need: Need,
+        act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        let act = |core: &mut Core<A>, now, _, wakers: &mut Wakers| act(core, now, wakers);
+        self.limiter.with_core(need, self.hash, &*self.key, act)
     }
 
     fn allow_n(&self, permits: u64) -> bool {

@@ -8,6 +8,9 @@ use std::sync::Arc;
 pub use equivalent::Equivalent;
 
 /// What a key must be able to do. Implemented for every type that can.
+///
+/// Its `Hash`, `Eq`, `Clone` and `Drop` run while a part of the limiter is locked: they must not use
+/// the limiter.
 pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {}
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> Key for K {}

@@ -56,10 +56,10 @@ where
     /// limiter.remove("alice");
     /// assert!(limiter.is_empty());
     /// assert_eq!(limiter.usage("alice").limit, 1);
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn remove<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        self.back_to_own(key, true, true);
+        self.back_to_own(key, true, crate::CarryOver::default(), true);
     }
 
     /// [Forgets](Self::remove) all keys for which `keep` says `false`. It gets a copy of each key and
@@ -96,12 +96,13 @@ where
     pub fn clear(&self) {
         for line in &self.shards {
             let mut wakers = Wakers::default();
-            let now = self.clock.now();
+            let now = self.now();
             self.change_shard(&line.0, |shard| shard.clear(now, &mut wakers));
         }
         if let Some(overflow) = self.overflow() {
             // Nobody waits there.
-            overflow.lock().reset(self.clock.now(), &mut Wakers::default());
+            let now = self.now();
+            overflow.lock().reset(now, &mut Wakers::default());
         }
     }
 
@@ -131,7 +132,7 @@ where
     pub fn usages(&self) -> impl Iterator<Item = (K, Usage)> + '_ {
         self.shards.iter().flat_map(|line| {
             let mut wakers = Wakers::default();
-            let now = self.clock.now();
+            let now = self.now();
             let mut shard = line.0.lock();
             let usages = shard.usages(now, &mut wakers);
             drop(shard);
@@ -142,7 +143,8 @@ where
 
     /// The `n` keys that were refused the most permits, the most refused first.
     ///
-    /// Only refusals for want of permits count, not those of blocked keys or for want of room. Memory
+    /// Only refusals for want of permits count, those by the limit for everybody among them; not those
+    /// of blocked keys or for want of room. Memory
     /// is bounded, so counts may be too high, by at most [`overcount`](Offender::overcount). Every
     /// key with more than a sixteenth of the refusals of its shard is among those that are counted;
     /// one that was refused just once may be missing. [`clear`](Self::clear) begins anew.
@@ -186,7 +188,7 @@ where
     pub fn sweep(&self) -> usize {
         let mut swept = 0;
         for line in &self.shards {
-            let now = self.clock.now();
+            let now = self.now();
             swept += self.change_shard(&line.0, |shard| {
                 let before = shard.len();
                 shard.sweep_all(now, &self.hasher);
@@ -233,7 +235,7 @@ where
         let mut wakers = Wakers::default();
         let changing = self.changing.lock();
         for line in &self.shards {
-            let now = self.clock.now();
+            let now = self.now();
             self.change_shard(&line.0, |shard| shard.close(now, &mut wakers));
         }
         drop(changing);
@@ -256,9 +258,9 @@ where
         act: impl FnOnce(&mut Shard<K, A>) -> R,
     ) -> R {
         let mut shard = shard.lock();
-        let before = shard.len();
+        let before = shard.bounded();
         let result = act(&mut shard);
-        self.settle(0, before, shard.len());
+        self.settle(before, shard.bounded());
         result
     }
 }

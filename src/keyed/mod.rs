@@ -5,6 +5,7 @@
 
 // key       what a key is, and what it is looked up by
 // terms     what applies to one key
+// hasher    the default one
 // shard     some keys under one lock: where a key's state is, and how a verb gets at it
 // quick     the hot path
 // sweep     how full buckets vanish
@@ -22,6 +23,7 @@ mod apply;
 mod bound;
 mod builder;
 mod cell;
+mod hasher;
 mod key;
 mod manage;
 mod pair;
@@ -38,9 +40,9 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-pub use apply::TermsError;
 pub use bound::WhenFull;
 pub use builder::Builder;
+pub use hasher::{KeyHasher, RandomState};
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
 pub use manage::Totals;
 pub use refused::Offender;
@@ -48,20 +50,15 @@ pub use terms::Terms;
 pub use view::ForKey;
 
 use crate::algorithm::{Algorithm, GreedyRefill};
-use crate::bucket::core::Core;
-use crate::bucket::gate::Settings;
+use crate::bucket::core::{Core, LAST};
+use crate::bucket::gate::{Need, Settings};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
 use crate::{Clock, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, TokenBucket};
-use bound::Bound;
+use bound::{Bound, Reserved};
 use shard::{At, Basis, Call, Shard};
 use terms::{Interner, Own};
-
-/// The default hasher: fast, and seeded anew for each limiter.
-///
-/// An attacker who does not know the seed can't choose keys that collide. Against one who can
-/// measure single decisions to the nanosecond, bring [`std::hash::RandomState`].
-pub type RandomState = foldhash::fast::RandomState;
 
 /// A limiter for each key, by rule `A`. You will mostly write its alias
 /// [`KeyedLimiter`](crate::KeyedLimiter), whose rule is the token bucket; with another rule it is
@@ -75,6 +72,11 @@ pub type RandomState = foldhash::fast::RandomState;
 /// * Keys can have [`Terms`] of their own, all keys together a limit
 ///   [for everybody](Builder::global).
 /// * [`for_key`](Self::for_key) is one key as a [`RateLimiter`](crate::RateLimiter).
+///
+/// Keys are anything that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, take the /64 prefix:
+/// whoever has one address has 2⁶⁴ of them. Several limits a key are one rule:
+/// [`builder_with`](Self::builder_with) an [`AllOf`](crate::algorithm::AllOf); it takes no quotas for
+/// single keys.
 ///
 /// A key whose bucket has become full starts anew when it is next used: windows and refill intervals
 /// then begin at that moment, unless they are aligned to the clock.
@@ -106,6 +108,8 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = MonotonicClock, S = 
     bound: Option<Bound<A>>,
     terms_by: Option<TermsBy<K>>,
     terms: Interner<A>,
+    /// Counts how often `terms_by` was to be asked anew.
+    terms_version: AtomicU64,
     /// Held while all shards are changed, one after another.
     changing: Mutex<()>,
 }
@@ -201,9 +205,16 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         Call { hash, now, hasher: &self.hasher, max_waiters, newcomers }
     }
 
+    /// The time, but for its very end, which means "never".
+    #[inline]
+    fn now(&self) -> Timestamp {
+        self.clock.now().min(LAST)
+    }
+
     /// Lends the key's core to `verb`, and tells it the time and what applies to the key.
     fn with_core<Q, R>(
         &self,
+        need: Need,
         hash: u64,
         key: &Q,
         verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
@@ -211,15 +222,16 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let call = self.call(hash, self.clock.now());
+        let call = self.call(hash, self.now());
         let shard = self.shard(hash).lock();
-        self.with_locked(shard, &call, key, verb)
+        self.with_locked(shard, need, &call, key, verb)
     }
 
     /// The same with the key's shard, which is locked already.
     fn with_locked<'a, Q, R>(
         &'a self,
         mut shard: MutexGuard<'a, Shard<K, A>>,
+        need: Need,
         call: &Call<'_, S>,
         key: &Q,
         verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
@@ -230,52 +242,79 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         let (hash, now) = (call.hash, call.now);
         // Dropped after the lock is free.
         let mut wakers = Wakers::default();
-        let mut at = shard.find(hash, key);
-        let mut reserved = 0;
-        if at.is_none() {
-            at = Some(if call.newcomers {
-                At::New(None)
-            } else {
+        let mut reserved = Reserved::NONE;
+        let at = match shard.find(hash, key) {
+            Some(at) => at,
+            // Full, and it stays so.
+            None if call.newcomers || need == Need::Known => At::New(None),
+            None => {
                 drop(shard);
-                // A user's function, and other shards' locks: not under this lock.
-                let own = self.terms_of(key);
-                let unlimited = own.as_ref().and_then(|own| own.rule.as_ref());
-                let room = match unlimited.filter(|rule| rule.quota().is_unlimited()) {
-                    // Always full: it takes no place.
-                    Some(_) => Ok(false),
-                    None => self.place_for(hash, now),
-                };
-                let refusal = own.as_ref().and_then(|own| own.terms.refusal());
-                shard = self.shard(hash).lock();
-                reserved = usize::from(room == Ok(true));
-                match (shard.find(hash, key), room) {
-                    (Some(at), _) => at,
-                    (None, Ok(_)) => At::New(own),
-                    (None, Err(_)) if shard.basis.closed => At::NoRoom(Rejection::Closed),
-                    (None, Err(rejection)) => At::NoRoom(refusal.unwrap_or(rejection)),
-                }
-            });
-        }
-        let at = at.unwrap_or(At::New(None));
-        if let At::NoRoom(Rejection::TooManyKeys { .. }) = at
+                let (at, locked);
+                (locked, at, reserved) = self.find_room(need, call, key);
+                shard = locked;
+                at
+            }
+        };
+        if let At::NoRoom(Rejection::TooManyKeys { .. }, own) = &at
             && let Some(overflow) = self.overflow()
         {
             drop(shard);
+            let terms = own.as_ref().map(|own| own.terms).unwrap_or_default();
             let mut core = overflow.lock();
-            let result = verb(&mut core, now, Terms::default(), &mut wakers);
+            let result = verb(&mut core, now, terms, &mut wakers);
             let counts = core.take_counts();
             drop(core);
             drop(wakers);
             self.shard(hash).lock().count(hash, key, counts, true);
             return result;
         }
-        let before = shard.len();
+        let before = shard.bounded();
         let result = shard
             .act(call, key, at, &mut wakers, |core, terms, wakers| verb(core, now, terms, wakers));
-        self.settle(reserved, before, shard.len());
+        self.settle(before + reserved.take(), shard.bounded());
         drop(shard);
         drop(wakers);
         result
+    }
+
+    /// Where a key is, or shall be, that was not known a moment ago: with its shard locked, and how
+    /// many places were counted for it.
+    fn find_room<Q>(
+        &self,
+        need: Need,
+        call: &Call<'_, S>,
+        key: &Q,
+    ) -> (MutexGuard<'_, Shard<K, A>>, At<A>, Reserved<'_, A>)
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let (hash, now) = (call.hash, call.now);
+        loop {
+            // A user's function, and other shards' locks: not under this lock.
+            let version = self.terms_version.load(Ordering::Relaxed);
+            let own = self.terms_of(key);
+            let rule = own.as_ref().and_then(|own| own.rule.as_ref());
+            let room = match rule.filter(|rule| rule.quota().is_unlimited()) {
+                // Always full: it takes no place.
+                Some(_) => Ok(Reserved::NONE),
+                None => self.place_for(need, hash, now),
+            };
+            let refusal = own.as_ref().and_then(|own| own.terms.refusal());
+            let shard = self.shard(hash).lock();
+            if version != self.terms_version.load(Ordering::Relaxed) {
+                // Its terms may be others by now, and whoever changed them did not see it.
+                continue;
+            }
+            return match (shard.find(hash, key), room) {
+                (Some(at), room) => (shard, at, room.unwrap_or(Reserved::NONE)),
+                (None, Ok(reserved)) => (shard, At::New(own), reserved),
+                (None, Err(rejection)) => {
+                    let closed = shard.basis.closed.then_some(Rejection::Closed);
+                    let why = closed.or(refusal).unwrap_or(rejection);
+                    (shard, At::NoRoom(why, own), Reserved::NONE)
+                }
+            };
+        }
     }
 
     /// The bucket of those who found no room, if they share one.
@@ -283,10 +322,10 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         self.bound.as_ref()?.overflow.as_ref()
     }
 
-    /// Counts what a shard came to hold, under its lock.
-    fn settle(&self, reserved: usize, before: usize, after: usize) {
+    /// Counts what a shard came to hold instead of what was `counted`, under its lock.
+    fn settle(&self, counted: usize, after: usize) {
         if let Some(bound) = &self.bound {
-            bound.settle(reserved, before, after);
+            bound.settle(counted, after);
         }
     }
 
@@ -301,20 +340,33 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         })
     }
 
-    /// Takes a place for a new key; whether one was counted.
-    fn place_for(&self, hash: u64, now: Timestamp) -> Result<bool, Rejection> {
-        let Some(bound) = &self.bound else { return Ok(false) };
-        if bound.reserve() {
-            return Ok(true);
+    /// Takes a place for a new key, or just looks for one.
+    fn place_for(
+        &self,
+        need: Need,
+        hash: u64,
+        now: Timestamp,
+    ) -> Result<Reserved<'_, A>, Rejection> {
+        let Some(bound) = &self.bound else { return Ok(Reserved::NONE) };
+        let place = || match need {
+            Need::Place => bound.reserve(),
+            Need::Look | Need::Known => bound.has_room().then_some(Reserved::NONE),
+        };
+        if let Some(place) = place() {
+            return Ok(place);
         }
         // First where the key belongs: it may be there itself, grown idle.
-        if self.make_room(self.shard(hash), now) && bound.reserve() {
-            return Ok(true);
+        if self.make_room(self.shard(hash), now)
+            && let Some(place) = place()
+        {
+            return Ok(place);
         }
         for _ in 0..sweep::OTHER_SHARDS {
             let Some(next) = bound.next_search(self.shards.len(), now) else { break };
-            if self.make_room(&self.shards[next].0, now) && bound.reserve() {
-                return Ok(true);
+            if self.make_room(&self.shards[next].0, now)
+                && let Some(place) = place()
+            {
+                return Ok(place);
             }
         }
         Err(bound.rejection())
@@ -325,11 +377,11 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     /// Looks for full buckets in a part of a shard; whether any was there.
     fn make_room(&self, shard: &Mutex<Shard<K, A>>, now: Timestamp) -> bool {
         let mut shard = shard.lock();
-        let before = shard.len();
+        let before = shard.bounded();
         shard.latest = shard.latest.max(now);
         shard.sweep_some(sweep::A_LOT, &self.hasher);
-        self.settle(0, before, shard.len());
-        shard.len() < before
+        self.settle(before, shard.bounded());
+        shard.bounded() < before
     }
 }
 

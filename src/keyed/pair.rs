@@ -4,6 +4,7 @@
 //! its own: a key with a long line of its own keeps nobody else waiting. A reservation is a promise,
 //! so it takes its place in both lines at once.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -21,7 +22,13 @@ use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, TokenBucket, WaitEr
 
 /// Where those who wait by way of one view stand.
 #[derive(Debug, Default)]
-pub(super) struct Places(Mutex<Vec<Place>>);
+pub(super) struct Places(Mutex<Tickets>);
+
+#[derive(Debug, Default)]
+struct Tickets {
+    last: Option<Ticket>,
+    places: HashMap<Ticket, Place>,
+}
 
 /// A line in which somebody stands, or has what it stood for.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +42,6 @@ enum Line {
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    ticket: Ticket,
     permits: u64,
     deadline: Timestamp,
     key: Line,
@@ -43,39 +49,38 @@ struct Place {
 }
 
 impl Places {
-    fn enter(&self, mut place: Place) -> Ticket {
-        let mut places = self.0.lock();
-        let next =
-            places.iter().map(|place| place.ticket).max().map_or(Ticket::FIRST, Ticket::next);
-        place.ticket = next;
-        places.push(place);
-        next
+    fn enter(&self, place: Place) -> Ticket {
+        let mut all = self.0.lock();
+        let ticket = all.last.map_or(Ticket::FIRST, Ticket::next);
+        all.last = Some(ticket);
+        all.places.insert(ticket, place);
+        ticket
     }
 
     fn get(&self, ticket: Ticket) -> Option<Place> {
-        self.0.lock().iter().find(|place| place.ticket == ticket).copied()
+        self.0.lock().places.get(&ticket).copied()
     }
 
-    fn set(&self, changed: Place) {
-        let mut places = self.0.lock();
-        if let Some(place) = places.iter_mut().find(|place| place.ticket == changed.ticket) {
+    fn set(&self, ticket: Ticket, changed: Place) {
+        if let Some(place) = self.0.lock().places.get_mut(&ticket) {
             *place = changed;
         }
     }
 
     fn remove(&self, ticket: Ticket) -> Option<Place> {
-        let mut places = self.0.lock();
-        let at = places.iter().position(|place| place.ticket == ticket)?;
-        Some(places.swap_remove(at))
+        self.0.lock().places.remove(&ticket)
     }
 }
+
+/// In a grant: everybody's limit has been charged, too.
+const BOTH: u32 = 1;
 
 /// A grant by both.
 pub(super) fn least(one: Grant, other: Grant) -> Grant {
     Grant {
         permits: one.permits,
         remaining: one.remaining.min(other.remaining),
-        by: 0,
+        by: BOTH,
         reset_after: one.reset_after.max(other.reset_after),
     }
 }
@@ -85,10 +90,10 @@ impl Rejection {
     pub(super) fn by_global(self) -> Self {
         match self {
             Self::Denied { retry_after, available, .. } => {
-                Self::Denied { retry_after, available, limit: 1 }
+                Self::Denied { retry_after, available, limit: Self::GLOBAL }
             }
             Self::ExceedsBurst { requested, burst, .. } => {
-                Self::ExceedsBurst { requested, burst, limit: 1 }
+                Self::ExceedsBurst { requested, burst, limit: Self::GLOBAL }
             }
             other => other,
         }
@@ -99,7 +104,7 @@ impl WaitError {
     fn by_global(self) -> Self {
         match self {
             Self::ExceedsBurst { requested, burst, .. } => {
-                Self::ExceedsBurst { requested, burst, limit: 1 }
+                Self::ExceedsBurst { requested, burst, limit: Rejection::GLOBAL }
             }
             other => other,
         }
@@ -126,13 +131,7 @@ where
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
         self.refuse_by(global, permits, deadline)?;
-        let mut place = Place {
-            ticket: Ticket::FIRST,
-            permits,
-            deadline,
-            key: Line::Done,
-            global: Line::NotYet,
-        };
+        let mut place = Place { permits, deadline, key: Line::Done, global: Line::NotYet };
         let (granted, due) = match self.cell.join(permits, deadline, waker)? {
             Joined::Granted(grant) => (Some(grant), Timestamp::ZERO),
             Joined::Queued(ticket, due) => {
@@ -198,7 +197,7 @@ where
         let mut joined = self.cell.join(permits, deadline, waker)?;
         if let Joined::Queued(ticket, _) = &mut joined {
             let (key, global) = (Line::At(*ticket), Line::Never);
-            *ticket = self.places.enter(Place { ticket: *ticket, permits, deadline, key, global });
+            *ticket = self.places.enter(Place { permits, deadline, key, global });
         }
         Ok(joined)
     }
@@ -206,6 +205,13 @@ where
     fn poll_both(&self, global: &Global<C>, place: &mut Place, waker: Option<&Waker>) -> Progress {
         let mut until = Timestamp::ZERO;
         let mut grant = None;
+        let terms = self.cell.terms();
+        if let (Line::Done, Some(why)) = (place.key, terms.refusal()) {
+            return Progress::Done(Err(why.into()));
+        }
+        if terms.is_exempt() && matches!(place.global, Line::NotYet) {
+            place.global = Line::Never;
+        }
         if let Line::At(ticket) = place.key {
             match self.cell.poll(ticket, waker) {
                 Progress::Until(due) => until = due,
@@ -242,7 +248,10 @@ where
             }
         }
         match (place.key, place.global, grant) {
-            (Line::Done, Line::Done | Line::Never, Some(grant)) => Progress::Done(Ok(grant)),
+            (Line::Done, Line::Done, Some(grant)) => {
+                Progress::Done(Ok(Grant { by: BOTH, ..grant }))
+            }
+            (Line::Done, Line::Never, Some(grant)) => Progress::Done(Ok(grant)),
             _ => Progress::Until(until),
         }
     }
@@ -321,7 +330,7 @@ where
         };
         let progress = self.poll_both(global, &mut place, waker);
         match progress {
-            Progress::Until(_) => self.places.set(place),
+            Progress::Until(_) => self.places.set(ticket, place),
             Progress::Done(outcome) => {
                 self.places.remove(ticket);
                 if outcome.is_err() {
@@ -358,7 +367,7 @@ where
 
     fn refund(&self, grant: Grant) {
         self.cell.refund(grant);
-        if let Some(global) = self.global() {
+        if let Some(global) = self.cell.limiter.global().filter(|_| grant.by == BOTH) {
             global.refund(grant);
         }
     }

@@ -32,6 +32,8 @@ pub(super) struct Shard<K, A: Algorithm> {
     pub(super) allowed: u64,
     pub(super) denied: u64,
     pub(super) special: HashTable<Special<K, A>>,
+    /// How many of them have terms that were set by hand.
+    pub(super) pinned: usize,
     pub(super) refused: Refused<K>,
     pub(super) cursors: Cursors,
     /// A core that is used again and again, and the terms whose rule it has.
@@ -77,8 +79,8 @@ pub(super) enum At<A> {
     Special(usize),
     /// Nowhere yet, and its terms.
     New(Own<A>),
-    /// Nowhere, and there is no room for it.
-    NoRoom(Rejection),
+    /// Nowhere, and there is no room for it; and its terms.
+    NoRoom(Rejection, Own<A>),
 }
 
 /// What a shard needs to know from outside.
@@ -116,6 +118,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             allowed: 0,
             denied: 0,
             special: HashTable::new(),
+            pinned: 0,
             refused: Refused::default(),
             cursors: Cursors::default(),
             scratch: None,
@@ -124,6 +127,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     pub(super) fn len(&self) -> usize {
         self.plain.len() + self.special.len()
+    }
+
+    /// The keys that count against a bound: those that came by themselves.
+    pub(super) fn bounded(&self) -> usize {
+        self.len() - self.pinned
     }
 
     pub(super) fn find<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<At<A>> {
@@ -151,9 +159,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let mut core = self.lend(call, &at);
         let terms = self.own_of(&at).map(|own| own.terms).unwrap_or_default();
         let result = verb(&mut core, terms, wakers);
-        let limited = !core.is_shut();
-        self.count(call.hash, key, core.take_counts(), limited);
+        let (limited, counts) = (!core.is_shut(), core.take_counts());
+        self.latest = self.latest.max(core.latest());
         self.take_back(call, key, at, core);
+        // Last, because it may copy the key: should that panic, nobody's wait is lost.
+        self.count(call.hash, key, counts, limited);
         result
     }
 
@@ -177,8 +187,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(super) fn own_of<'a>(&'a self, at: &'a At<A>) -> Option<&'a Arc<Applied<A>>> {
         match at {
             At::Special(index) => self.special.get_bucket(*index)?.own.as_ref(),
-            At::New(own) => own.as_ref(),
-            At::Plain(_) | At::NoRoom(_) => None,
+            At::New(own) | At::NoRoom(_, own) => own.as_ref(),
+            At::Plain(_) => None,
         }
     }
 
@@ -215,14 +225,14 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                     fresh = false;
                 }
             }
-            At::New(_) | At::NoRoom(_) => {}
+            At::New(_) | At::NoRoom(..) => {}
         }
         if fresh {
             core.state = rule.start(now, 0);
         }
         let shut = match at {
             _ if basis.closed => Some(Rejection::Closed),
-            At::NoRoom(rejection) => Some(*rejection),
+            At::NoRoom(rejection, _) => Some(*rejection),
             _ => own.and_then(|own| own.terms.refusal()),
         };
         core.resume(now, shut);
@@ -281,11 +291,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                     self.scratch = Some((special.own.clone(), core));
                 } else {
                     let Special { key, own, pinned, .. } = entry.remove().0;
+                    self.pinned -= usize::from(pinned);
                     self.put(call, move || key, own, pinned, core);
                 }
             }
             At::New(own) => self.put(call, || key.to_key(), own, false, core),
-            At::NoRoom(_) => self.scratch = Some((None, core)),
+            At::NoRoom(_, own) => self.scratch = Some((own, core)),
         }
     }
 
@@ -304,11 +315,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     ) {
         let hasher = |special: &Special<K, A>| call.hasher.hash_one(&special.key);
         if !core.is_at_rest() {
+            self.pinned += usize::from(pinned);
             let special = Special { key: to_key(), own, pinned, cell: Cell::Busy(core) };
             self.special.insert_unique(call.hash, special, hasher);
             return;
         }
         if pinned || !self.is_full(&core) {
+            self.pinned += usize::from(pinned);
             let fresh = core.rest.rule.start(self.latest, 0);
             let state = mem::replace(&mut core.state, fresh);
             let key = to_key();

@@ -26,17 +26,19 @@ use crate::{Quota, QuotaError, Rejection};
 /// assert_eq!(tiers.usage("free/bob").limit, 10);
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
+#[doc(alias = "override")]
+#[doc(alias = "tier")]
+#[doc(alias = "policy")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     quota: Option<Quota>,
     cost: u64,
-    access: Access,
+    exempt: bool,
+    shut: Option<Shut>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
-    Limited,
-    Exempt,
+enum Shut {
     Blocked,
     /// By way of a view.
     Closed,
@@ -44,7 +46,7 @@ enum Access {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { quota: None, cost: 1, access: Access::Limited }
+        Self { quota: None, cost: 1, exempt: false, shut: None }
     }
 }
 
@@ -63,11 +65,13 @@ impl Terms {
     /// let limiter = KeyedLimiter::<u32>::new(Quota::per_hour(1))?;
     /// limiter.set_terms_for(&7, Terms::exempt())?;
     /// assert!(limiter.allow_n(&7, 1_000_000));
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
+    #[doc(alias = "allowlist")]
+    #[doc(alias = "whitelist")]
     #[must_use]
     pub fn exempt() -> Self {
-        Self { quota: Some(Quota::unlimited()), access: Access::Exempt, ..Self::default() }
+        Self { quota: Some(Quota::unlimited()), exempt: true, ..Self::default() }
     }
 
     /// Nothing passes; those who wait end with [`WaitError::Blocked`](crate::WaitError::Blocked).
@@ -78,11 +82,13 @@ impl Terms {
     /// let limiter = KeyedLimiter::<u32>::new(Quota::per_hour(1))?;
     /// limiter.set_terms_for(&7, Terms::blocked())?;
     /// assert_eq!(limiter.try_acquire(&7, 1), Err(Rejection::Blocked));
-    /// # Ok::<(), tollgate::keyed::TermsError>(())
+    /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
+    #[doc(alias = "denylist")]
+    #[doc(alias = "blacklist")]
     #[must_use]
     pub fn blocked() -> Self {
-        Self { access: Access::Blocked, ..Self::default() }
+        Self { shut: Some(Shut::Blocked), ..Self::default() }
     }
 
     /// The same with another quota.
@@ -121,34 +127,32 @@ impl Terms {
         self
     }
 
-    fn with(mut self, access: Access) -> Self {
-        self.access = access;
+    pub(super) fn block(mut self) -> Self {
+        // What is closed stays closed.
+        self.shut = self.shut.or(Some(Shut::Blocked));
         self
     }
 
-    pub(super) fn block(self) -> Self {
-        self.with(Access::Blocked)
+    pub(super) fn close(mut self) -> Self {
+        self.shut = Some(Shut::Closed);
+        self
     }
 
-    pub(super) fn close(self) -> Self {
-        self.with(Access::Closed)
-    }
-
-    pub(super) fn unblock(self) -> Self {
-        if self.refusal().is_some() { self.with(Access::Limited) } else { self }
+    pub(super) fn unblock(mut self) -> Self {
+        self.shut = self.shut.filter(|shut| *shut != Shut::Blocked);
+        self
     }
 
     /// Why nothing passes, if so.
     pub(super) fn refusal(&self) -> Option<Rejection> {
-        match self.access {
-            Access::Limited | Access::Exempt => None,
-            Access::Blocked => Some(Rejection::Blocked),
-            Access::Closed => Some(Rejection::Closed),
-        }
+        self.shut.map(|shut| match shut {
+            Shut::Blocked => Rejection::Blocked,
+            Shut::Closed => Rejection::Closed,
+        })
     }
 
     pub(super) fn is_exempt(&self) -> bool {
-        self.access == Access::Exempt
+        self.exempt
     }
 
     /// The permits of `requests`.

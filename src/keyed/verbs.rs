@@ -11,6 +11,7 @@ use super::shard::{Call, Shard};
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::{grant_of, refusal_of};
+use crate::bucket::gate::Need;
 use crate::sync::MutexGuard;
 use crate::wait::{AcquireFuture, Held, Reservation, Timer};
 use crate::{Clock, ConsumeError, Grant, RateLimiter, Rejection, Timestamp, Usage, WaitError};
@@ -243,6 +244,27 @@ where
         self.acquire_with(key, permits, &crate::TokioTimer)
     }
 
+    /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`,
+    /// counted from this call.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::acquire_timeout`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    #[cfg(feature = "tokio")]
+    pub fn acquire_timeout<'a, Q: KeyRef<K> + ?Sized>(
+        &'a self,
+        key: &'a Q,
+        permits: u64,
+        timeout: Duration,
+    ) -> AcquireFuture<Queue<'a, Self, Q>, &'a dyn Timer> {
+        let deadline = self.now() + timeout;
+        AcquireFuture::new(Held(self.for_key(key)), permits, deadline, &crate::TokioTimer)
+    }
+
     /// One key as a [`RateLimiter`], with every verb there is. Costs a hash.
     ///
     /// ```
@@ -286,8 +308,19 @@ where
             let ready = permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
             (!ready).then_some(Rejection::Closed)
         };
-        let answer = self.ask(hash, key, requests, |_, _, _, _| (), refused, |_| ());
-        answer.is_ok()
+        let passes = self.ask(hash, key, requests, |_, _, _, _| (), refused, |_| ()).is_ok();
+        if !passes {
+            self.log_refusal(requests);
+        }
+        passes
+    }
+
+    /// Logs a refusal whose reason was not worked out.
+    #[inline]
+    fn log_refusal(&self, requests: u64) {
+        if tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG {
+            crate::bucket::gate::log_refusal(&self.settings.name, requests);
+        }
     }
 
     /// Takes the permits of `requests` of the key and of everybody, or none.
@@ -322,7 +355,7 @@ where
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let now = self.clock.now();
+        let now = self.now();
         let mut shard = self.shard(hash).lock();
         if self.alone {
             match shard.try_take(hash, key, now, requests, &granted, refused) {
@@ -352,7 +385,7 @@ where
     where
         Q: KeyRef<K> + ?Sized,
     {
-        self.with_locked(shard, call, key, |core, now, terms, wakers| {
+        self.with_locked(shard, Need::Place, call, key, |core, now, terms, wakers| {
             let permits = terms.permits(requests);
             let Some(global) = self.global.as_ref().filter(|_| !terms.is_exempt()) else {
                 return core.try_acquire(now, permits, wakers);

@@ -94,13 +94,11 @@ where
     fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
         let Some(global) = self.global() else { return Gate::consume(&self.cell, permits) };
         Gate::with_core(&self.cell, |core, now, wakers| {
-            // Everybody's first: what that has taken can be given back to the last unit.
+            // Nothing is taken from either unless both can hold it: a debt that comes and goes would
+            // end the waits of others.
+            core.owing(now, permits, wakers)?;
             let by_all = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
-            let paid = core.consume(now, permits, wakers);
-            if paid.is_err() {
-                global.lend(wakers, |all, wakers| all.refund(now, permits, 0, wakers));
-            }
-            Ok(paid?.max(by_all))
+            Ok(core.consume(now, permits, wakers)?.max(by_all))
         })
     }
 

@@ -50,10 +50,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.count(call.hash, key, core.take_counts(), false);
         let key = match at {
             At::Plain(index) => self.plain.get_bucket_entry(*index).ok().map(|e| e.remove().0.key),
-            At::Special(index) => {
-                self.special.get_bucket_entry(*index).ok().map(|e| e.remove().0.key)
-            }
-            At::New(_) | At::NoRoom(_) => Some(key.to_key()),
+            At::Special(index) => self.special.get_bucket_entry(*index).ok().map(|e| {
+                let special = e.remove().0;
+                self.pinned -= usize::from(special.pinned);
+                special.key
+            }),
+            At::New(_) | At::NoRoom(..) => Some(key.to_key()),
         };
         if let Some(key) = key {
             self.put(call, || key, change.own, change.pinned, core);
@@ -189,7 +191,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             At::Special(index) => {
                 self.special.get_bucket(*index).is_some_and(|special| special.pinned)
             }
-            At::Plain(_) | At::New(_) | At::NoRoom(_) => false,
+            At::Plain(_) | At::New(_) | At::NoRoom(..) => false,
         }
     }
 }

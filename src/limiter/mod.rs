@@ -40,6 +40,9 @@ use crate::{
 /// limiter.wait()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "one key of a keyed limiter is a `RateLimiter`: `for_key(&key)` or `for_key_owned(key)`"
+)]
 pub trait RateLimiter: Send + Sync {
     /// Takes `permits` now, or says when or why not. Nothing is taken in part.
     ///

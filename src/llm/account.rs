@@ -2,6 +2,7 @@
 
 use super::headers::{Bound, ServerLimit, ServerLimits};
 use super::meter::{LimitKind, Meter};
+use super::meters::Meters;
 use super::{LimitUsage, Limits, Tokens, Usage};
 use crate::bucket::core::UNKNOWN;
 use crate::{QuotaError, Rejection, Timestamp};
@@ -9,7 +10,7 @@ use crate::{QuotaError, Rejection, Timestamp};
 /// One account: its limits, and who uses them now.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
-    meters: Vec<Meter>,
+    meters: Meters,
     limits: Limits,
     in_flight: u64,
     /// The estimates of all requests in flight.
@@ -19,7 +20,7 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
         let mut account =
-            Self { meters: Vec::new(), limits, in_flight: 0, reserved: Tokens::default() };
+            Self { meters: Meters::default(), limits, in_flight: 0, reserved: Tokens::default() };
         account.set_limits(limits, now)?;
         Ok(account)
     }
@@ -27,11 +28,11 @@ impl Account {
     /// Other limits: what was used stays used. A limit that is new starts with what is in flight.
     pub(super) fn set_limits(&mut self, limits: Limits, now: Timestamp) -> Result<(), QuotaError> {
         let before = std::mem::replace(&mut self.limits, limits);
-        let mut meters = Vec::new();
+        let mut meters = Meters::default();
         for kind in LimitKind::METERED {
             if let Some(count) = limits.get(kind) {
                 match self.renewed(kind, count, now) {
-                    Ok(meter) => meters.push(meter),
+                    Ok(meter) => meters.put(meter),
                     Err(error) => {
                         self.limits = before;
                         return Err(error);
@@ -58,7 +59,7 @@ impl Account {
     /// Why so many tokens can never be had.
     pub(super) fn never(&self, tokens: Tokens) -> Option<Rejection> {
         self.meters.iter().find_map(|meter| {
-            let (requested, burst) = (meter.kind.cost(tokens), meter.most());
+            let (requested, burst) = (meter.cost(tokens), meter.most());
             let limit = meter.kind as usize;
             (requested > burst).then_some(Rejection::ExceedsBurst { requested, burst, limit })
         })
@@ -66,7 +67,7 @@ impl Account {
 
     /// So many of these tokens as can be had at once.
     pub(super) fn clamped(&self, mut tokens: Tokens) -> Tokens {
-        for meter in &self.meters {
+        for meter in self.meters.iter() {
             let most = meter.most();
             match meter.kind {
                 LimitKind::InputTokens => tokens.input = tokens.input.min(most),
@@ -81,6 +82,12 @@ impl Account {
         tokens
     }
 
+    /// Whether all limits agree now.
+    #[inline]
+    pub(super) fn can_serve(&self, now: Timestamp, tokens: Tokens) -> bool {
+        !self.is_busy() && self.meters.iter().all(|meter| meter.ready_at(now, tokens) <= now)
+    }
+
     /// When all limits agree; unknown if that depends on who is in flight.
     #[inline]
     pub(super) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
@@ -91,8 +98,9 @@ impl Account {
         ready.unwrap_or(now)
     }
 
+    #[inline]
     fn is_busy(&self) -> bool {
-        self.limits.get(LimitKind::Concurrency).is_some_and(|most| self.in_flight >= most)
+        self.limits.concurrency().is_some_and(|most| self.in_flight >= most)
     }
 
     /// Which limit makes a request wait longest.
@@ -104,8 +112,9 @@ impl Account {
         slowest.map_or(LimitKind::Requests, |meter| meter.kind)
     }
 
+    #[inline]
     pub(super) fn take(&mut self, now: Timestamp, tokens: Tokens) {
-        for meter in &mut self.meters {
+        for meter in self.meters.iter_mut() {
             meter.take(now, tokens);
         }
         self.in_flight += 1;
@@ -114,6 +123,7 @@ impl Account {
     }
 
     /// A request has ended: it is not in flight any more.
+    #[inline]
     fn land(&mut self, estimate: Tokens) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.reserved.input = self.reserved.input.saturating_sub(estimate.input);
@@ -122,18 +132,19 @@ impl Account {
 
     /// A request has ended as if it had never been.
     pub(super) fn cancel(&mut self, now: Timestamp, estimate: Tokens) {
-        for meter in &mut self.meters {
-            meter.give_back(now, meter.kind.cost(estimate));
+        for meter in self.meters.iter_mut() {
+            meter.give_back(now, meter.cost(estimate));
         }
         self.land(estimate);
     }
 
     /// A request has ended, and took `actual` instead of what was estimated; says whether some is
     /// owed now.
+    #[inline]
     pub(super) fn settle(&mut self, now: Timestamp, estimate: Tokens, actual: Tokens) -> bool {
         let mut owes = false;
-        for meter in &mut self.meters {
-            let (estimated, used) = (meter.kind.cost(estimate), meter.kind.cost(actual));
+        for meter in self.meters.iter_mut() {
+            let (estimated, used) = (meter.cost(estimate), meter.cost(actual));
             if used < estimated {
                 meter.give_back(now, estimated - used);
             } else if used > estimated {
@@ -217,14 +228,12 @@ impl Account {
     }
 
     fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) -> bool {
-        let known = self.meters.iter().position(|meter| meter.kind == kind);
-        if known.is_some_and(|at| self.meters[at].count() == count) {
+        if self.meters.iter().any(|meter| meter.kind == kind && meter.count() == count) {
             return false;
         }
-        match (self.renewed(kind, count, now), known) {
-            (Ok(meter), Some(at)) => self.meters[at] = meter,
-            (Ok(meter), None) => self.meters.push(meter),
-            (Err(error), _) => {
+        match self.renewed(kind, count, now) {
+            Ok(meter) => self.meters.put(meter),
+            Err(error) => {
                 tracing::debug!(limit = %kind, %error, "a limit can't be kept");
                 return false;
             }
@@ -234,6 +243,7 @@ impl Account {
     }
 
     /// How much of its limits is left, of 65,535: the least of all.
+    #[inline]
     pub(super) fn headroom(&self, now: Timestamp) -> u64 {
         self.meters.iter().map(|meter| meter.headroom(now)).min().unwrap_or(u64::from(u16::MAX))
     }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::headers::ServerLimits;
-use super::{Error, KeyPool, Limiter, Permit, PoolPermit, Tokens};
+use super::{Error, KeyPool, Limiter, Permit, PoolKey, PoolPermit, Tokens};
 use crate::Clock;
 use crate::wait::Timer;
 
@@ -114,18 +114,18 @@ impl<T, C: Clock> Leave for PoolPermit<'_, T, C> {
     }
 }
 
-/// Acts on an answer; hands it back if it is of use to try again.
-fn take_in<R>(permit: impl Leave, reply: &Reply, response: R) -> Result<R, R> {
+/// Acts on an answer.
+fn take_in<R>(permit: impl Leave, reply: &Reply, response: R) -> Outcome<R> {
     match reply.status {
         429 => {
             permit.limited_by(&reply.said);
-            Err(response)
+            Outcome::Again(response)
         }
         401 | 403 => {
             if permit.unauthorized() {
-                Err(response)
+                Outcome::Again(response)
             } else {
-                Ok(response)
+                Outcome::Done(response)
             }
         }
         _ => {
@@ -134,33 +134,32 @@ fn take_in<R>(permit: impl Leave, reply: &Reply, response: R) -> Result<R, R> {
                 Some(tokens) => permit.settle(tokens),
                 None => drop(permit),
             }
-            Ok(response)
+            Outcome::Done(response)
         }
     }
 }
 
-async fn run<P: Leave, R, E>(
-    max: u32,
-    acquire: impl AsyncFn() -> Result<P, Error>,
-    mut send: impl AsyncFnMut(&P) -> Result<R, E>,
+/// What has become of one try.
+enum Outcome<R> {
+    Done(R),
+    /// Refused, and another try may pass.
+    Again(R),
+}
+
+async fn attempt<R, E>(
+    permit: impl Leave,
+    response: impl Future<Output = Result<R, E>>,
     read: impl Fn(&R) -> Reply,
-) -> Result<R, CallError<R, E>> {
-    let mut tries = 0;
-    loop {
-        let permit = acquire().await?;
-        let response = send(&permit).await.map_err(CallError::Request)?;
-        tries += 1;
-        match take_in(permit, &read(&response), response) {
-            Ok(response) => return Ok(response),
-            Err(_) if tries < max => {}
-            Err(response) => return Err(CallError::Refused { tries, response }),
-        }
-    }
+) -> Result<Outcome<R>, CallError<R, E>> {
+    let response = response.await.map_err(CallError::Request)?;
+    Ok(take_in(permit, &read(&response), response))
 }
 
 impl<C: Clock> Limiter<C> {
     /// Sends a request when the limits let it out, learns from the answer, settles, and tries again
     /// after a 429, at most `tries` times in all. `read` says what the answer means.
+    ///
+    /// The future can be spawned if those of `send` can.
     ///
     /// # Errors
     ///
@@ -179,20 +178,23 @@ impl<C: Clock> Limiter<C> {
     /// # async fn main() -> Result<(), CallError<u64, std::io::Error>> {
     /// let model = Limiter::builder().tokens_per_minute(200_000).build().expect("valid");
     /// let used = model
-    ///     .call(1_500, 3, async |_permit| Ok(900), |used| Reply::new(200).spent(*used))
+    ///     .call(1_500, 3, async || Ok(900), |used| Reply::new(200).spent(*used))
     ///     .await?;
     /// assert_eq!(used, 900);
     /// # Ok(())
     /// # }
     /// ```
     #[cfg(feature = "tokio")]
-    pub async fn call<R, E>(
+    pub async fn call<R, E, F>(
         &self,
         estimate: impl Into<Tokens>,
         tries: u32,
-        send: impl AsyncFnMut(&Permit<'_, C>) -> Result<R, E>,
+        send: impl FnMut() -> F,
         read: impl Fn(&R) -> Reply,
-    ) -> Result<R, CallError<R, E>> {
+    ) -> Result<R, CallError<R, E>>
+    where
+        F: Future<Output = Result<R, E>>,
+    {
         self.call_with(&crate::TokioTimer, estimate, tries, send, read).await
     }
 
@@ -205,16 +207,31 @@ impl<C: Clock> Limiter<C> {
     /// # Cancel safety
     ///
     /// As [`call`](Self::call).
-    pub async fn call_with<R, E>(
+    pub async fn call_with<R, E, F>(
         &self,
         timer: &dyn Timer,
         estimate: impl Into<Tokens>,
         tries: u32,
-        send: impl AsyncFnMut(&Permit<'_, C>) -> Result<R, E>,
+        mut send: impl FnMut() -> F,
         read: impl Fn(&R) -> Reply,
-    ) -> Result<R, CallError<R, E>> {
+    ) -> Result<R, CallError<R, E>>
+    where
+        F: Future<Output = Result<R, E>>,
+    {
         let estimate = estimate.into();
-        run(tries, async || self.acquire_with(estimate, timer).await, send, read).await
+        let mut done = 0;
+        loop {
+            let permit = self.acquire_with(estimate, timer).await?;
+            let response = send();
+            done += 1;
+            match attempt(permit, response, &read).await? {
+                Outcome::Done(response) => return Ok(response),
+                Outcome::Again(_) if done < tries => {}
+                Outcome::Again(response) => {
+                    return Err(CallError::Refused { tries: done, response });
+                }
+            }
+        }
     }
 }
 
@@ -239,7 +256,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// pool.add("good", "sk-2", Limits::new()).expect("new");
     /// let status = |secret: &str| if secret == "sk-2" { 200 } else { 401 };
     /// let answer = pool
-    ///     .call(1_500, 3, async |permit| Ok(status(permit.secret())), |status| {
+    ///     .call(1_500, 3, async |key| Ok(status(key.secret())), |status| {
     ///         Reply::new(*status).spent(900)
     ///     })
     ///     .await?;
@@ -248,13 +265,16 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// # }
     /// ```
     #[cfg(feature = "tokio")]
-    pub async fn call<R, E>(
+    pub async fn call<R, E, F>(
         &self,
         estimate: impl Into<Tokens>,
         tries: u32,
-        send: impl AsyncFnMut(&PoolPermit<'_, T, C>) -> Result<R, E>,
+        send: impl FnMut(PoolKey<T>) -> F,
         read: impl Fn(&R) -> Reply,
-    ) -> Result<R, CallError<R, E>> {
+    ) -> Result<R, CallError<R, E>>
+    where
+        F: Future<Output = Result<R, E>>,
+    {
         self.call_with(&crate::TokioTimer, estimate, tries, send, read).await
     }
 
@@ -267,15 +287,30 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// # Cancel safety
     ///
     /// As [`call`](Self::call).
-    pub async fn call_with<R, E>(
+    pub async fn call_with<R, E, F>(
         &self,
         timer: &dyn Timer,
         estimate: impl Into<Tokens>,
         tries: u32,
-        send: impl AsyncFnMut(&PoolPermit<'_, T, C>) -> Result<R, E>,
+        mut send: impl FnMut(PoolKey<T>) -> F,
         read: impl Fn(&R) -> Reply,
-    ) -> Result<R, CallError<R, E>> {
+    ) -> Result<R, CallError<R, E>>
+    where
+        F: Future<Output = Result<R, E>>,
+    {
         let estimate = estimate.into();
-        run(tries, async || self.acquire_with(estimate, timer).await, send, read).await
+        let mut done = 0;
+        loop {
+            let permit = self.acquire_with(estimate, timer).await?;
+            let response = send(permit.key());
+            done += 1;
+            match attempt(permit, response, &read).await? {
+                Outcome::Done(response) => return Ok(response),
+                Outcome::Again(_) if done < tries => {}
+                Outcome::Again(response) => {
+                    return Err(CallError::Refused { tries: done, response });
+                }
+            }
+        }
     }
 }

@@ -14,11 +14,16 @@ use crate::{CarryOver, Quota, Rejection, Timestamp};
 /// choices in randomized load balancing", 2001), at a price that does not grow.
 const LOOKED_AT: usize = 8;
 
+/// All of an account's limits is left: no other key can have more.
+const ALL: u64 = u16::MAX as u64;
+
 /// The keys and their accounts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
-    pub(super) accounts: Vec<Account>,
-    pub(super) each: Vec<Key>,
+    accounts: Vec<Account>,
+    /// Of each account.
+    gates: Vec<Gate>,
+    each: Vec<Key>,
     /// Where the next choice begins.
     next: usize,
 }
@@ -32,6 +37,22 @@ pub(super) struct Key {
     in_flight: u64,
     /// The server said to wait until then.
     pub(super) paused_until: Timestamp,
+}
+
+/// A refusal that is remembered, so that a choice among many keys need not look at each limit of each:
+/// before that time, the account can't serve a request of at least so many tokens. Forgotten whenever
+/// the account changes in any way but by taking.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gate {
+    closed_until: Timestamp,
+    to: Tokens,
+}
+
+impl Gate {
+    #[inline]
+    fn is_closed(self, now: Timestamp, tokens: Tokens) -> bool {
+        now < self.closed_until && tokens.input >= self.to.input && tokens.output >= self.to.output
+    }
 }
 
 /// Whether a key is used.
@@ -66,14 +87,21 @@ impl Key {
         self.standing == Standing::Removed && self.in_flight == 0
     }
 
+    #[inline]
     fn is_in_use(&self) -> bool {
         self.standing == Standing::InUse
+    }
+
+    /// In use, and not told to wait.
+    #[inline]
+    fn is_open(&self, now: Timestamp) -> bool {
+        self.is_in_use() && self.paused_until <= now
     }
 }
 
 impl Keys {
     pub(super) fn one(account: Account, key: Key) -> Self {
-        Self { accounts: vec![account], each: vec![key], next: 0 }
+        Self { accounts: vec![account], gates: vec![Gate::default()], each: vec![key], next: 0 }
     }
 
     /// As many tokens as can be had at once from the key that can give most.
@@ -88,9 +116,11 @@ impl Keys {
         let free = (0..self.accounts.len()).find(|at| !used(*at));
         if let Some(at) = free {
             self.accounts[at] = account;
+            self.gates[at] = Gate::default();
             return at;
         }
         self.accounts.push(account);
+        self.gates.push(Gate::default());
         self.accounts.len() - 1
     }
 
@@ -132,7 +162,24 @@ impl Keys {
         }
     }
 
+    /// A request by `key` took `actual` instead of what was estimated; says whether some is owed.
+    #[inline]
+    pub(super) fn settle(
+        &mut self,
+        key: u32,
+        now: Timestamp,
+        estimate: Tokens,
+        actual: Tokens,
+        well: bool,
+    ) -> bool {
+        let account = self.account_of(key);
+        let owes = account.is_some_and(|account| account.settle(now, estimate, actual));
+        self.landed(key, well);
+        owes
+    }
+
     /// A request by `key` has ended, well or not.
+    #[inline]
     pub(super) fn landed(&mut self, key: u32, well: bool) {
         if let Some(key) = self.each.get_mut(key as usize) {
             key.in_flight = key.in_flight.saturating_sub(1);
@@ -167,9 +214,18 @@ impl Keys {
         self.accounts.get(key.account)
     }
 
+    /// An account to be changed.
+    #[inline]
     pub(super) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
-        let account = self.each.get(key as usize)?.account;
-        self.accounts.get_mut(account)
+        let key = self.each.get(key as usize)?;
+        match &mut *self.accounts {
+            // A single one has no use for its gate.
+            [account] => Some(account),
+            accounts => {
+                *self.gates.get_mut(key.account)? = Gate::default();
+                accounts.get_mut(key.account)
+            }
+        }
     }
 
     /// Keys in use.
@@ -186,22 +242,42 @@ impl Keys {
     }
 
     /// Of the keys that can serve now, one with much room left.
-    fn choose(&self, now: Timestamp, tokens: Tokens) -> Option<usize> {
-        if let [key] = &*self.each {
-            return (key.is_in_use() && self.ready_at(key, now, tokens) <= now).then_some(0);
+    #[inline]
+    fn choose(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
+        if let ([key], [account]) = (&*self.each, &*self.accounts) {
+            return (key.is_open(now) && account.can_serve(now, tokens)).then_some(0);
         }
-        let (before, after) = self.each.split_at_checked(self.next)?;
-        let in_turn = after.iter().chain(before).zip((self.next..self.each.len()).chain(0..));
-        let ready = in_turn
-            .filter(|(key, _)| key.is_in_use() && self.ready_at(key, now, tokens) <= now)
-            .take(LOOKED_AT);
-        // Of equals the first: the one that has rested longest.
-        let headroom = |key: &Key| self.account(key).map_or(0, |account| account.headroom(now));
+        self.choose_among(now, tokens)
+    }
+
+    /// Of those that can serve now, in turn.
+    fn choose_among(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
+        let Self { accounts, gates, each, next } = self;
+        let (before, after) = each.split_at_checked(*next)?;
+        let mut looked_at = 0;
         let mut best: Option<(u64, usize)> = None;
-        for (key, at) in ready {
-            let room = headroom(key);
-            if best.is_none_or(|(most, _)| room > most) {
-                best = Some((room, at));
+        // One loop for each part: with many keys, this is all there is to do.
+        for (keys, first) in [(after, *next), (before, 0)] {
+            for (key, at) in keys.iter().zip(first..) {
+                let Some(gate) = gates.get_mut(key.account) else { continue };
+                if gate.is_closed(now, tokens) || !key.is_open(now) {
+                    continue;
+                }
+                let account = &accounts[key.account];
+                let ready = account.ready_at(now, tokens);
+                if ready > now {
+                    *gate = Gate { closed_until: ready, to: tokens };
+                    continue;
+                }
+                let room = account.headroom(now);
+                // Of equals the first: the one that has rested longest.
+                if best.is_none_or(|(most, _)| room > most) {
+                    best = Some((room, at));
+                }
+                looked_at += 1;
+                if room == ALL || looked_at == LOOKED_AT {
+                    return best.map(|(_, at)| at);
+                }
             }
         }
         best.map(|(_, at)| at)
@@ -213,16 +289,21 @@ impl Keys {
         self.usable().min_by_key(ready).map(|(at, _)| at)
     }
 
+    #[inline]
     fn take_from(&mut self, at: usize, now: Timestamp, tokens: Tokens) -> u32 {
         self.next = if at + 1 < self.each.len() { at + 1 } else { 0 };
         if let Some(key) = self.each.get_mut(at) {
             key.in_flight += 1;
         }
-        let key = u32::try_from(at).unwrap_or(u32::MAX);
-        if let Some(account) = self.account_of(key) {
+        // Not by `account_of`: taking opens no gate.
+        let account = match &mut *self.accounts {
+            [account] => Some(account),
+            accounts => accounts.get_mut(self.each[at].account),
+        };
+        if let Some(account) = account {
             account.take(now, tokens);
         }
-        key
+        u32::try_from(at).unwrap_or(u32::MAX)
     }
 }
 
@@ -268,6 +349,7 @@ impl Rule for Choice {
         first.unwrap_or(UNKNOWN)
     }
 
+    #[inline]
     fn try_take(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens) -> Option<u32> {
         let at = keys.choose(now, tokens)?;
         Some(keys.take_from(at, now, tokens))

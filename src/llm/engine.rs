@@ -169,6 +169,7 @@ impl<C: Clock> Engine<C> {
     }
 
     /// A request has ended well.
+    #[inline]
     pub(super) fn settle(&self, key: u32, estimate: Tokens, actual: Tokens) {
         self.land(key, estimate, actual, true);
     }
@@ -178,23 +179,26 @@ impl<C: Clock> Engine<C> {
         self.land(key, estimate, estimate, false);
     }
 
+    #[inline]
     fn land(&self, key: u32, estimate: Tokens, actual: Tokens, well: bool) {
-        let act = |keys: &mut Keys, now| {
-            let account = keys.account_of(key);
-            let owes = account.is_some_and(|account| account.settle(now, estimate, actual));
-            keys.landed(key, well);
-            ((), if owes { Edited::Changed } else { Edited::GaveBack })
-        };
-        if actual.input <= estimate.input && actual.output <= estimate.output {
-            // To give back, nobody needs to know the time.
-            let mut wakers = Wakers::default();
-            let mut core = self.core.lock();
-            core.edit(Timestamp::ZERO, &mut wakers, act);
-            drop(core);
-            drop(wakers);
-        } else {
-            self.with_core(|core, now, wakers| core.edit(now, wakers, act));
+        let gives_back = actual.input <= estimate.input && actual.output <= estimate.output;
+        // To give back, nobody needs to know the time.
+        let now = if gives_back { Timestamp::ZERO } else { self.clock.now() };
+        let settle = |keys: &mut Keys, now| keys.settle(key, now, estimate, actual, well);
+        if self.core.lock().edit_if_idle(now, settle).is_none() {
+            self.settle_slowly(now, settle);
         }
+    }
+
+    /// While others wait.
+    #[cold]
+    fn settle_slowly(&self, now: Timestamp, settle: impl FnOnce(&mut Keys, Timestamp) -> bool) {
+        // Dropped after the lock is free.
+        let mut wakers = Wakers::default();
+        self.core.lock().edit(now, &mut wakers, |keys, now| {
+            let owes = settle(keys, now);
+            ((), if owes { Edited::Changed } else { Edited::GaveBack })
+        });
     }
 
     /// A request has not been made.

@@ -94,6 +94,11 @@ impl Limits {
         }
     }
 
+    #[inline]
+    pub(super) fn concurrency(&self) -> Option<u64> {
+        self.concurrency
+    }
+
     pub(super) fn burst_mode(&self) -> Burst {
         self.burst
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Tokens;
-use crate::algorithm::{Algorithm, GreedyRefill, StrictWindow};
+use crate::algorithm::{Algorithm, GreedyRefill, Scale, StrictWindow};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// What is limited.
@@ -102,13 +102,38 @@ pub enum Burst {
 /// A limit and its level.
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
-    pub(super) kind: LimitKind,
     level: Level,
+    share: Share,
+    pub(super) kind: LimitKind,
+}
+
+/// What a limit sees of a request, so that its cost needs no jump: requests, and masks of tokens.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    requests: u64,
+    input: u64,
+    output: u64,
+}
+
+impl Share {
+    fn of(kind: LimitKind) -> Self {
+        let mask = |one: Tokens| if kind.cost(one) == 1 { u64::MAX } else { 0 };
+        if !kind.counts_tokens() {
+            return Self { requests: 1, input: 0, output: 0 };
+        }
+        Self { requests: 0, input: mask(Tokens::new(1, 0)), output: mask(Tokens::new(0, 1)) }
+    }
+
+    #[inline]
+    fn cost(self, tokens: Tokens) -> u64 {
+        // Either of the two is 0.
+        self.requests | (tokens.input & self.input).saturating_add(tokens.output & self.output)
+    }
 }
 
 #[derive(Clone, Debug)]
 enum Level {
-    Even(GreedyRefill, u128),
+    Even(GreedyRefill, u128, Scale),
     Strict(StrictWindow, <StrictWindow as Algorithm>::State),
 }
 
@@ -116,7 +141,7 @@ enum Level {
 macro_rules! on {
     ($level:expr, |$rule:ident, $state:ident| $body:expr) => {
         match $level {
-            Level::Even($rule, $state) => $body,
+            Level::Even($rule, $state, _) => $body,
             Level::Strict($rule, $state) => $body,
         }
     };
@@ -134,7 +159,7 @@ impl Meter {
         let even = |quota: Quota| {
             let rule = GreedyRefill::try_from(quota)?;
             let state = rule.start(now, 0);
-            Ok(Level::Even(rule, state))
+            Ok(Level::Even(rule, state, rule.scale()))
         };
         let level = match burst {
             Burst::Full => even(quota)?,
@@ -148,13 +173,13 @@ impl Meter {
                 Level::Strict(rule, state)
             }
         };
-        Ok(Self { kind, level })
+        Ok(Self { level, share: Share::of(kind), kind })
     }
 
     /// This limit's level under a new limit of the same kind: what was used stays used.
     pub(super) fn carry_over_to(&self, new: &mut Self, now: Timestamp) {
         match (&self.level, &mut new.level) {
-            (Level::Even(old, from), Level::Even(rule, to)) => {
+            (Level::Even(old, from, _), Level::Even(rule, to, _)) => {
                 // The number used stays, whatever the limit.
                 let used = old.used(from, now);
                 *to = rule.start(now, used);
@@ -181,15 +206,21 @@ impl Meter {
         on!(&self.level, |rule, _state| rule.quota().permits())
     }
 
+    /// What a request takes of this limit.
+    #[inline]
+    pub(super) fn cost(&self, tokens: Tokens) -> u64 {
+        self.share.cost(tokens)
+    }
+
     #[inline]
     pub(super) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
-        let cost = self.kind.cost(tokens);
+        let cost = self.cost(tokens);
         on!(&self.level, |rule, state| rule.ready_at(state, now, cost))
     }
 
     #[inline]
     pub(super) fn take(&mut self, now: Timestamp, tokens: Tokens) {
-        self.take_count(now, self.kind.cost(tokens));
+        self.take_count(now, self.cost(tokens));
     }
 
     #[inline]
@@ -209,10 +240,11 @@ impl Meter {
     }
 
     /// How much is left, of 65,535 parts.
+    #[inline]
     pub(super) fn headroom(&self, now: Timestamp) -> u64 {
         match &self.level {
-            Level::Even(rule, state) => {
-                u64::from(u16::MAX).saturating_sub(rule.share_used(state, now))
+            Level::Even(rule, state, scale) => {
+                u64::from(u16::MAX).saturating_sub(rule.share_used(*scale, state, now))
             }
             Level::Strict(rule, _) => {
                 let left = u128::from(rule.limit().saturating_sub(self.used(now)));

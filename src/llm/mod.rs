@@ -13,6 +13,7 @@
 // engine     keys and those who wait for them, under one lock
 // choice     the rule: which key can serve a request, and when
 // account    an account's limits, and what is in flight under them
+// meters     the limits of an account
 // meter      one limit
 // observe    what a server's words do to a key
 // headers    what a server says
@@ -26,6 +27,7 @@ mod headers;
 mod limiter;
 mod limits;
 mod meter;
+mod meters;
 mod observe;
 mod permit;
 mod pool;
@@ -42,7 +44,7 @@ pub use limiter::{Builder, Limiter};
 pub use limits::Limits;
 pub use meter::{Burst, LimitKind};
 pub use permit::{OwnedPermit, Permit};
-pub use pool::{AddKeyError, KeyPool, PoolBuilder, PoolPermit};
+pub use pool::{AddKeyError, KeyPool, PoolBuilder, PoolKey, PoolPermit};
 #[cfg(feature = "stream")]
 pub use stream::{MeteredStream, Settle};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};

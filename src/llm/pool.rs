@@ -326,6 +326,36 @@ impl<T, C: Clock> fmt::Debug for KeyPool<T, C> {
     }
 }
 
+/// A key of a pool, to be sent along with a request. Cheap to clone; its secret does not appear in
+/// `Debug`.
+pub struct PoolKey<T>(Arc<Entry<T>>);
+
+impl<T> PoolKey<T> {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The key itself.
+    #[must_use]
+    pub fn secret(&self) -> &T {
+        &self.0.secret
+    }
+}
+
+impl<T> Clone for PoolKey<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for PoolKey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolKey").field("id", &self.0.id).finish_non_exhaustive()
+    }
+}
+
 /// A [`Permit`] with the key to use for it.
 #[must_use = "a permit that is dropped counts as used in full, unless built otherwise"]
 pub struct PoolPermit<'a, T, C: Clock = MonotonicClock> {
@@ -344,6 +374,12 @@ impl<T, C: Clock> PoolPermit<'_, T, C> {
     #[must_use]
     pub fn secret(&self) -> &T {
         &self.entry.secret
+    }
+
+    /// The key, to be kept beyond the permit.
+    #[must_use]
+    pub fn key(&self) -> PoolKey<T> {
+        PoolKey(Arc::clone(&self.entry))
     }
 
     /// See [`Permit::estimate`].

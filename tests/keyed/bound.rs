@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tollgate::keyed::{Terms, TermsError, WhenFull};
+use tollgate::keyed::{Terms, WhenFull};
 use tollgate::{
-    CarryOver, ConsumeError, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection,
-    WaitError,
+    CarryOver, ConsumeError, KeyedLimiter, ManualClock, Quota, RateLimiter, Rejection, WaitError,
 };
 
 use crate::OnManual;
@@ -38,12 +37,6 @@ fn every_verb_tells_a_new_key_that_there_is_no_room() {
     assert_eq!(limiter.consume(&3, 1), Err(ConsumeError::TooManyKeys { max_keys: 2 }));
     assert_eq!(limiter.wait(&3), Err(WaitError::TooManyKeys { max_keys: 2 }));
     assert_eq!(limiter.reserve(&3, 1).err(), Some(WaitError::TooManyKeys { max_keys: 2 }));
-    let quota = Quota::per_hour(1);
-    let error = TermsError::TooManyKeys { max_keys: 2 };
-    assert_eq!(limiter.set_quota_for(&3, quota), Err(error));
-    assert_eq!(limiter.set_terms_for(&3, Terms::blocked()), Err(error));
-    let changed = limiter.for_key(&3).set_quota_with(quota, CarryOver::Keep);
-    assert_eq!(changed, Err(QuotaError::NoRoom));
     limiter.credit(&3, 1);
     limiter.reset(&3);
     limiter.remove(&3);
@@ -79,12 +72,14 @@ fn a_key_with_debt_waiter_reservation_or_terms_keeps_its_place() {
     limiter.set_terms_for(&6, Terms::default().cost(2)).unwrap();
     clock.advance(9 * SECOND);
     limiter.sweep();
-    assert!(!limiter.allow(&7), "5 has a reservation to fetch, 6 has terms set by hand");
+    assert_eq!(limiter.len(), 2, "5 has a reservation to fetch, 6 has terms set by hand");
+    assert!(limiter.allow(&7), "6 takes no place");
+    assert!(!limiter.allow(&8), "5 and 7 do");
     held.wait().unwrap();
     limiter.sweep();
-    assert!(limiter.allow(&7));
-    limiter.clear_terms_for(&6);
     assert!(limiter.allow(&8));
+    limiter.clear_terms_for(&6);
+    assert_eq!(limiter.len(), 2, "7 and 8");
 }
 
 #[test]

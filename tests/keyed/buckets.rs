@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::keyed::{Terms, TermsError};
+use tollgate::keyed::Terms;
 use tollgate::{CarryOver, ConsumeError, Quota, Rejection, WaitError};
 
 use crate::model::{Left, Look, Model};
@@ -26,6 +26,14 @@ pub(crate) struct Buckets {
     pub(crate) keys: Vec<Bucket>,
     /// Refused before any bucket was asked.
     pub(crate) denied: u64,
+    /// Whether terms were ever set by hand: such keys take no place, until they are cleared.
+    pub(crate) by_hand: bool,
+}
+
+impl Bucket {
+    fn is_set_by_hand(&self) -> bool {
+        self.own.is_some() || self.cost != 1 || self.refusal.is_some()
+    }
 }
 
 impl Buckets {
@@ -38,7 +46,7 @@ impl Buckets {
             outstanding: 0,
         };
         let keys = std::iter::repeat_with(bucket).take(keys).collect();
-        Self { quota, max_keys, keys, denied: 0 }
+        Self { quota, max_keys, keys, denied: 0, by_hand: false }
     }
 
     /// Whether the debt of any key outlasts the clock.
@@ -57,15 +65,20 @@ impl Buckets {
     /// Whether the key must be held: it is anything but full.
     pub(crate) fn is_active(&mut self, key: usize, now: u64) -> bool {
         let bucket = &mut self.keys[key];
-        let set_by_hand = bucket.own.is_some() || bucket.cost != 1 || bucket.refusal.is_some();
-        set_by_hand || bucket.outstanding > 0 || bucket.model.usage(now).used > 0
+        bucket.is_set_by_hand() || bucket.outstanding > 0 || bucket.model.usage(now).used > 0
+    }
+
+    /// Whether the key takes one of the places there are: those set by hand do not.
+    fn takes_place(&mut self, key: usize, now: u64) -> bool {
+        self.is_active(key, now) && !self.keys[key].is_set_by_hand()
     }
 
     /// There is room for a new key if one of those that are held is idle.
     pub(crate) fn has_room(&mut self, key: usize, now: u64) -> bool {
         self.max_keys == usize::MAX
             || self.is_active(key, now)
-            || (0..self.keys.len()).filter(|key| self.is_active(*key, now)).count() < self.max_keys
+            || (0..self.keys.len()).filter(|key| self.takes_place(*key, now)).count()
+                < self.max_keys
     }
 
     fn admit(&mut self, key: usize, now: u64) -> Result<&mut Model, Rejection> {
@@ -152,18 +165,11 @@ impl Buckets {
         }
     }
 
-    pub(crate) fn set_quota_for(
-        &mut self,
-        key: usize,
-        now: u64,
-        quota: Quota,
-        how: CarryOver,
-    ) -> Result<(), TermsError> {
-        self.find_room(key, now)?;
+    pub(crate) fn set_quota_for(&mut self, key: usize, now: u64, quota: Quota, how: CarryOver) {
         let bucket = &mut self.keys[key];
         bucket.own = Some(quota);
         bucket.model.set_quota(now, quota, how);
-        Ok(())
+        self.by_hand = true;
     }
 
     /// Gives the key terms with a `quota` and a `cost`.
@@ -173,17 +179,10 @@ impl Buckets {
         now: u64,
         quota: Option<Quota>,
         cost: u64,
-    ) -> Result<Terms, TermsError> {
-        self.find_room(key, now)?;
+    ) -> Terms {
         self.apply(key, now, quota, cost);
-        Ok(quota.map_or_else(Terms::default, Terms::from).cost(cost))
-    }
-
-    fn find_room(&mut self, key: usize, now: u64) -> Result<(), TermsError> {
-        if !self.has_room(key, now) {
-            return Err(TermsError::TooManyKeys { max_keys: self.max_keys });
-        }
-        Ok(())
+        self.by_hand = true;
+        quota.map_or_else(Terms::default, Terms::from).cost(cost)
     }
 
     fn apply(&mut self, key: usize, now: u64, own: Option<Quota>, cost: u64) {
@@ -204,9 +203,11 @@ impl Buckets {
     }
 
     /// Blocks the key; those of its reservations that are still waiting must have been cancelled.
-    pub(crate) fn block(&mut self, key: usize, now: u64, why: Rejection) -> Result<(), TermsError> {
-        self.find_room(key, now)?;
-        self.keys[key].refusal = Some(why);
-        Ok(())
+    pub(crate) fn block(&mut self, key: usize, why: Rejection) {
+        let bucket = &mut self.keys[key];
+        if bucket.refusal != Some(Rejection::Closed) {
+            bucket.refusal = Some(why);
+        }
+        self.by_hand = true;
     }
 }

@@ -85,13 +85,10 @@ impl Run<'_> {
             self.views[key].close();
             (Rejection::Closed, WaitError::Closed)
         } else {
-            let blocked = self.limiter.block(&(key as u64));
-            assert_eq!(blocked.is_ok(), self.model.has_room(key, now));
+            self.limiter.block(&(key as u64)).unwrap();
             (Rejection::Blocked, WaitError::Blocked)
         };
-        if self.model.block(key, now, rejection).is_err() {
-            return;
-        }
+        self.model.block(key, rejection);
         let model = &mut self.model.keys[key].model;
         // From the last to the first, so that none moves up.
         for held in
@@ -102,7 +99,8 @@ impl Run<'_> {
                 held.ended = Some(error);
             }
         }
-        assert_eq!(self.views[key].is_closed(), close);
+        let closed = self.model.keys[key].refusal == Some(Rejection::Closed);
+        assert_eq!(self.views[key].is_closed(), closed);
     }
 
     /// Each reservation is due exactly when the model says.

@@ -17,6 +17,7 @@ mod held;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/level.rs"]
 mod level;
+mod meetings;
 mod memory;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/model.rs"]

@@ -3,12 +3,10 @@
 use std::cell::{Cell, RefCell};
 
 use tollgate::ManualClock;
-use tollgate::llm::{CallError, Error, LimitKind, Limits, Permit, PoolPermit, Reply, Tokens};
+use tollgate::llm::{CallError, Error, LimitKind, Limits, PoolKey, Reply, Tokens};
 
 use crate::support::{NoTimer, SECOND, Task, limiter, pool, rpm, tpm, used};
 
-type Leave<'a> = Permit<'a, ManualClock>;
-type KeyLeave<'a> = PoolPermit<'a, &'static str, ManualClock>;
 type Answer = (u16, Option<&'static str>);
 
 /// A status, and for how long the server said to wait.
@@ -26,8 +24,7 @@ fn a_call_acquires_sends_learns_and_settles() {
     let read = |tokens: &u64| {
         Reply::new(200).headers([("x-ratelimit-limit-requests", "7")]).spent(*tokens)
     };
-    let sent = async |permit: &Leave<'_>| {
-        assert_eq!(permit.estimate().total(), 100);
+    let sent = async || {
         assert_eq!(used(&limiter, LimitKind::Tokens), 100);
         Ok::<u64, ()>(40)
     };
@@ -43,7 +40,7 @@ fn a_call_tries_again_after_the_wait_that_a_429_asks_for() {
     let clock = ManualClock::new();
     let limiter = limiter(&clock, tpm(600).requests_per_minute(10));
     let log = RefCell::new(Vec::new());
-    let send = async |_: &Leave<'_>| {
+    let send = async || {
         log.borrow_mut().push(limiter.usage().in_flight);
         let tries = log.borrow().len();
         Ok::<Answer, ()>(if tries < 3 { (429, Some("5")) } else { (200, None) })
@@ -65,7 +62,7 @@ fn the_number_of_tries_is_bounded_and_the_last_answer_handed_out() {
     let clock = ManualClock::new();
     let limiter = limiter(&clock, Limits::new());
     let tries = Cell::new(0);
-    let send = async |_: &Leave<'_>| {
+    let send = async || {
         tries.set(tries.get() + 1);
         Ok::<Answer, ()>((429, Some("1")))
     };
@@ -82,7 +79,7 @@ fn the_number_of_tries_is_bounded_and_the_last_answer_handed_out() {
 #[test]
 fn a_server_that_says_to_wait_too_long_ends_the_call() {
     let limiter = limiter(&ManualClock::new(), Limits::new());
-    let send = async |_: &Leave<'_>| Ok::<Answer, ()>((429, Some("3600")));
+    let send = async || Ok::<Answer, ()>((429, Some("3600")));
     match Task::new(limiter.call_with(&NoTimer, 0, 5, send, read)).done() {
         Err(CallError::Limited(Error::ServerWait { retry_after })) => {
             assert_eq!(retry_after, 3_600 * SECOND);
@@ -94,7 +91,7 @@ fn a_server_that_says_to_wait_too_long_ends_the_call() {
 #[test]
 fn a_request_that_fails_is_not_tried_again_and_counts() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
-    let send = async |_: &Leave<'_>| Err::<Answer, _>("no route");
+    let send = async || Err::<Answer, _>("no route");
     match Task::new(limiter.call_with(&NoTimer, 100, 5, send, read)).done() {
         Err(CallError::Request("no route")) => {}
         other => panic!("{other:?}"),
@@ -106,7 +103,7 @@ fn a_request_that_fails_is_not_tried_again_and_counts() {
 #[test]
 fn an_answer_that_does_not_say_what_was_used_counts_as_estimated() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
-    let send = async |_: &Leave<'_>| Ok::<_, ()>(500);
+    let send = async || Ok::<_, ()>(500);
     let read = |status: &u16| Reply::new(*status);
     let answer = Task::new(limiter.call_with(&NoTimer, 100, 5, send, read)).done();
     assert_eq!(answer.unwrap(), 500);
@@ -116,7 +113,7 @@ fn an_answer_that_does_not_say_what_was_used_counts_as_estimated() {
 #[test]
 fn a_key_that_is_not_accepted_is_an_answer_for_one_limiter_and_no_use() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
-    let send = async |_: &Leave<'_>| Ok::<Answer, ()>((401, None));
+    let send = async || Ok::<Answer, ()>((401, None));
     let answer = Task::new(limiter.call_with(&NoTimer, 100, 5, send, read)).done();
     assert_eq!(answer.unwrap().0, 401);
     assert_eq!(used(&limiter, LimitKind::Tokens), 0);
@@ -129,9 +126,9 @@ fn a_pool_tries_again_with_another_key() {
         pool.add(id, id, rpm(100)).unwrap();
     }
     let log = RefCell::new(Vec::new());
-    let send = async |permit: &KeyLeave<'_>| {
-        log.borrow_mut().push(*permit.secret());
-        Ok::<Answer, ()>(match *permit.secret() {
+    let send = async |key: PoolKey<&'static str>| {
+        log.borrow_mut().push(*key.secret());
+        Ok::<Answer, ()>(match *key.secret() {
             "limited" => (429, Some("60")),
             "revoked" => (403, None),
             _ => (200, None),
@@ -151,7 +148,7 @@ fn a_call_that_is_dropped_while_it_waits_takes_nothing() {
     let clock = ManualClock::new();
     let limiter = limiter(&clock, tpm(600));
     limiter.consume_tokens(600);
-    let send = async |_: &Leave<'_>| -> Result<Answer, ()> { panic!("it never goes out") };
+    let send = async || -> Result<Answer, ()> { panic!("it never goes out") };
     let mut call = Task::new(limiter.call_with(&NoTimer, 100, 1, send, read));
     call.waits();
     drop(call);
@@ -162,7 +159,7 @@ fn a_call_that_is_dropped_while_it_waits_takes_nothing() {
 #[test]
 fn a_call_that_is_dropped_while_it_is_out_counts_as_estimated() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
-    let send = async |_: &Leave<'_>| std::future::pending::<Result<Answer, ()>>().await;
+    let send = async || std::future::pending::<Result<Answer, ()>>().await;
     let mut call = Task::new(limiter.call_with(&NoTimer, 100, 1, send, read));
     call.waits();
     assert_eq!(limiter.usage().in_flight, 1);

@@ -15,10 +15,10 @@ pub use waiting::{Joined, Progress};
 
 use crate::algorithm::Algorithm;
 use crate::wait::queue::{Queue, Ticket, Wakers};
-use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage, WaitError};
+use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage};
 
 /// The latest time that counts: "never" must stay ahead.
-const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
+pub(crate) const LAST: Timestamp = Timestamp::from_nanos(u64::MAX - 1);
 
 /// A rule's answer when it can't tell: it depends on when somebody gives something back.
 pub(crate) const UNKNOWN: Timestamp = LAST;
@@ -258,7 +258,7 @@ impl<A: Rule> Core<A> {
 
     /// Ends all waits with an error.
     #[cfg(feature = "llm")]
-    pub(crate) fn fail_all(&mut self, error: WaitError, wakers: &mut Wakers) {
+    pub(crate) fn fail_all(&mut self, error: crate::WaitError, wakers: &mut Wakers) {
         self.rest.queue.finish_all(Err(error), wakers);
         self.update_flag();
     }
@@ -279,6 +279,21 @@ impl<A: Rule> Core<A> {
             Edited::Changed => self.changed(wakers),
         }
         result
+    }
+
+    /// The same if nobody waits, and so nobody has to be told. `None` changes nothing.
+    #[cfg(feature = "llm")]
+    #[inline]
+    pub(crate) fn edit_if_idle<R>(
+        &mut self,
+        now: Timestamp,
+        act: impl FnOnce(&mut A::State, Timestamp) -> R,
+    ) -> Option<R> {
+        if !self.open_and_idle {
+            return None;
+        }
+        self.see(now);
+        Some(act(&mut self.state, self.latest))
     }
 
     /// Gives back a grant that was fetched but will not be used.
@@ -347,6 +362,20 @@ impl<A: Algorithm> Core<A> {
         permits: u64,
         wakers: &mut Wakers,
     ) -> Result<std::time::Duration, ConsumeError> {
+        let (state, paid) = self.owing(now, permits, wakers)?;
+        self.state = state;
+        self.allowed = self.allowed.wrapping_add(permits);
+        self.changed(wakers);
+        Ok(paid - self.latest)
+    }
+
+    /// The state with `permits` more spent, and when they are paid for.
+    pub(crate) fn owing(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+    ) -> Result<(A::State, Timestamp), ConsumeError> {
         self.settle(now, wakers);
         if let Some(Rejection::TooManyKeys { max_keys }) = self.rest.shut {
             return Err(ConsumeError::TooManyKeys { max_keys });
@@ -357,10 +386,7 @@ impl<A: Algorithm> Core<A> {
         if paid == Timestamp::MAX {
             return Err(ConsumeError::DebtTooLarge { permits });
         }
-        self.state = state;
-        self.allowed = self.allowed.wrapping_add(permits);
-        self.changed(wakers);
-        Ok(paid - self.latest)
+        Ok((state, paid))
     }
 
     /// Gives permits back.
