@@ -87,7 +87,7 @@ proptest! {
     ) {
         let clock = ManualClock::new();
         clock.advance(Duration::from_hours(1));
-        let pool = KeyPool::<()>::builder().clock(clock.clone()).build();
+        let pool = KeyPool::builder().clock(clock.clone()).build();
         pool.add("a", (), first[0]).expect("new");
         pool.add("b", (), first[1]).expect("new");
         pool.add_sharing("b", "b2", ()).expect("new");

@@ -28,7 +28,7 @@ fn limiter(limits: Limits) -> Arc<OnManual> {
 }
 
 fn pool(clock: &ManualClock) -> Arc<Pool> {
-    Arc::new(KeyPool::<&str>::builder().clock(clock.clone()).build())
+    Arc::new(KeyPool::builder().clock(clock.clone()).build())
 }
 
 fn tpm(tokens: u64) -> Limits {

@@ -19,6 +19,7 @@
 // headers    what a server says
 
 mod account;
+mod builder;
 mod call;
 mod choice;
 mod engine;
@@ -31,20 +32,25 @@ mod meters;
 mod observe;
 mod permit;
 mod pool;
+mod pool_builder;
+mod reservation;
 #[cfg(feature = "stream")]
 mod stream;
 mod tokens;
 mod usage;
 
+pub use builder::Builder;
 pub use call::{CallError, Reply};
 pub use engine::OnDrop;
 pub use error::Error;
 pub use headers::{Bound, ServerLimit, ServerLimits};
-pub use limiter::{Builder, Limiter};
+pub use limiter::Limiter;
 pub use limits::Limits;
 pub use meter::{Burst, LimitKind};
 pub use permit::{OwnedPermit, Permit};
-pub use pool::{AddKeyError, KeyPool, PoolBuilder, PoolKey, PoolPermit};
+pub use pool::{AddKeyError, KeyPool, PoolKey, PoolPermit};
+pub use pool_builder::PoolBuilder;
+pub use reservation::Reservation;
 #[cfg(feature = "stream")]
 pub use stream::{MeteredStream, Settle};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::choice::{Key, Keys};
-use super::engine::{Engine, Handle, OnDrop, Options, Request};
+use super::engine::{Engine, Handle, Request};
 use super::headers::ServerLimits;
 use super::limiter::acquire;
-use super::{Error, Limits, Permit, Tokens, Usage};
-use crate::bucket::gate::Settings;
+use super::{Error, Limits, Permit, PoolBuilder, Tokens, Usage};
 use crate::sync::Mutex;
 use crate::wait::queue::Wakers;
 use crate::wait::{Timer, blocking};
-use crate::{CancelToken, Clock, Jitter, MonotonicClock, QuotaError, Timestamp};
+use crate::{CancelToken, Clock, MonotonicClock, QuotaError, Timestamp};
 
 /// Many API keys, each with its own limits: a request gets the key that can serve it first.
 ///
@@ -72,16 +71,23 @@ impl<T> KeyPool<T> {
     /// A pool without keys on the kernel's clock.
     #[must_use]
     pub fn new() -> Self {
-        Self::builder().build()
+        KeyPool::builder().build()
     }
+}
 
+/// The type of the keys is told by `build`.
+impl KeyPool<()> {
     /// Options of a pool.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::llm::{KeyPool, Limits};
+    /// let pool = KeyPool::builder().max_server_wait(Duration::from_secs(30)).build();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> PoolBuilder {
-        PoolBuilder {
-            clock: MonotonicClock::new(),
-            settings: Settings::default(),
-            options: Options::default(),
-        }
+        PoolBuilder::new()
     }
 }
 
@@ -92,6 +98,10 @@ impl<T> Default for KeyPool<T> {
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
+    pub(super) fn from_engine(engine: Engine<C>) -> Self {
+        Self { engine: Arc::new(engine), entries: Mutex::new(Vec::new()) }
+    }
+
     /// Adds a key with limits of its own. Those who wait may be served by it at once.
     ///
     /// # Errors
@@ -439,66 +449,5 @@ impl<T, C: Clock> fmt::Debug for PoolPermit<'_, T, C> {
             .field("id", &self.entry.id)
             .field("estimate", &self.estimate())
             .finish_non_exhaustive()
-    }
-}
-
-/// Options of a [`KeyPool`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing is built before `build`"]
-pub struct PoolBuilder<C = MonotonicClock> {
-    clock: C,
-    settings: Settings,
-    options: Options,
-}
-
-impl<C: Clock> PoolBuilder<C> {
-    /// The clock to read; default: the kernel's.
-    pub fn clock<D: Clock>(self, clock: D) -> PoolBuilder<D> {
-        PoolBuilder { clock, settings: self.settings, options: self.options }
-    }
-
-    /// See [`Builder::clamp_estimates`](super::Builder::clamp_estimates).
-    pub fn clamp_estimates(mut self) -> Self {
-        self.options.clamp = true;
-        self
-    }
-
-    /// See [`Builder::on_drop`](super::Builder::on_drop).
-    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
-        self.options.on_drop = on_drop;
-        self
-    }
-
-    /// See [`Builder::max_server_wait`](super::Builder::max_server_wait): here, if all keys rest for
-    /// longer.
-    pub fn max_server_wait(mut self, wait: Duration) -> Self {
-        self.options.max_server_wait = wait;
-        self
-    }
-
-    /// How many may wait at once; default: no bound.
-    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
-        self.options.max_waiters = max_waiters;
-        self
-    }
-
-    /// A random extra delay for those who wait.
-    pub fn jitter(mut self, jitter: Jitter) -> Self {
-        self.settings.jitter = jitter;
-        self
-    }
-
-    /// The name under which tracing events appear.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.settings.name = name.into();
-        self
-    }
-
-    /// Builds the pool, without keys.
-    #[must_use]
-    pub fn build<T>(self) -> KeyPool<T, C> {
-        let now = self.clock.now();
-        let engine = Engine::new(self.clock, Keys::default(), now, self.settings, self.options);
-        KeyPool { engine: Arc::new(engine), entries: Mutex::new(Vec::new()) }
     }
 }

@@ -9,6 +9,7 @@ mod calls;
 mod conserved;
 mod keys;
 mod observing;
+mod reserving;
 mod resting;
 mod server_wait;
 mod settling;

@@ -31,7 +31,7 @@ pub(crate) fn limiter(clock: &ManualClock, limits: Limits) -> OnManual {
 }
 
 pub(crate) fn pool(clock: &ManualClock) -> Pool {
-    KeyPool::<&str>::builder().clock(clock.clone()).build()
+    KeyPool::builder().clock(clock.clone()).build()
 }
 
 pub(crate) fn rpm(requests: u64) -> Limits {

@@ -40,7 +40,7 @@ fn refusals_lessons_and_waits_are_told_with_the_limiters_name() {
 #[test]
 fn what_becomes_of_keys_is_told_by_their_ids_and_secrets_are_not() {
     let events = events(|clock| {
-        let pool = KeyPool::<&str>::builder().clock(clock.clone()).name("keys").build();
+        let pool = KeyPool::builder().clock(clock.clone()).name("keys").build();
         pool.add("main", "sk-very-secret", rpm(10)).unwrap();
         let permit = pool.try_acquire(0).unwrap();
         permit.observe([("x-ratelimit-limit-requests", "sk-hostile")]);

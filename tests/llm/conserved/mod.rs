@@ -209,7 +209,7 @@ proptest! {
     ) {
         let on_drop = if refund { OnDrop::Refund } else { OnDrop::Keep };
         let clock = ManualClock::new();
-        let builder = KeyPool::<&str>::builder().on_drop(on_drop).clock(clock.clone());
+        let builder = KeyPool::builder().on_drop(on_drop).clock(clock.clone());
         let pool: Pool = builder.build();
         let keys = [const { None }; 3];
         let mut both = Both { clock, pool: &pool, on_drop, now: 0, keys, out: Vec::new() };

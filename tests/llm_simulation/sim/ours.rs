@@ -60,7 +60,7 @@ impl Ours {
             let builder = Limiter::builder().limits(*limits).clamp_estimates();
             Gate::One(Box::leak(Box::new(builder.clock(clock.clone()).build().unwrap())))
         } else {
-            let builder = KeyPool::<usize>::builder().clamp_estimates();
+            let builder = KeyPool::builder().clamp_estimates();
             let pool: Pool = builder.clock(clock.clone()).build();
             for (key, limits) in limits.iter().enumerate() {
                 pool.add(key.to_string(), key, *limits).unwrap();

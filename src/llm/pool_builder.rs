@@ -1,0 +1,80 @@
+//! Options of a pool.
+
+use std::time::Duration;
+
+use super::KeyPool;
+use super::choice::Keys;
+use super::engine::{Engine, OnDrop, Options};
+use crate::bucket::gate::Settings;
+use crate::{Clock, Jitter, MonotonicClock};
+
+/// Options of a [`KeyPool`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is built before `build`"]
+pub struct PoolBuilder<C = MonotonicClock> {
+    clock: C,
+    settings: Settings,
+    options: Options,
+}
+
+impl PoolBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            clock: MonotonicClock::new(),
+            settings: Settings::default(),
+            options: Options::default(),
+        }
+    }
+}
+
+impl<C: Clock> PoolBuilder<C> {
+    /// The clock to read; default: the kernel's.
+    pub fn clock<D: Clock>(self, clock: D) -> PoolBuilder<D> {
+        PoolBuilder { clock, settings: self.settings, options: self.options }
+    }
+
+    /// See [`Builder::clamp_estimates`](super::Builder::clamp_estimates).
+    pub fn clamp_estimates(mut self) -> Self {
+        self.options.clamp = true;
+        self
+    }
+
+    /// See [`Builder::on_drop`](super::Builder::on_drop).
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.options.on_drop = on_drop;
+        self
+    }
+
+    /// See [`Builder::max_server_wait`](super::Builder::max_server_wait): here, if all keys rest for
+    /// longer.
+    pub fn max_server_wait(mut self, wait: Duration) -> Self {
+        self.options.max_server_wait = wait;
+        self
+    }
+
+    /// How many may wait at once; default: no bound.
+    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
+        self.options.max_waiters = max_waiters;
+        self
+    }
+
+    /// A random extra delay for those who wait.
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.settings.jitter = jitter;
+        self
+    }
+
+    /// The name under which tracing events appear.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Builds the pool, without keys.
+    #[must_use]
+    pub fn build<T>(self) -> KeyPool<T, C> {
+        let now = self.clock.now();
+        let engine = Engine::new(self.clock, Keys::default(), now, self.settings, self.options);
+        KeyPool::from_engine(engine)
+    }
+}
