@@ -312,6 +312,7 @@ impl Rule for Choice {
     type Ask = Tokens;
 
     const CUMULATIVE: bool = false;
+    const OPEN_ENDED: bool = true;
 
     fn permits(_: Tokens) -> u64 {
         1

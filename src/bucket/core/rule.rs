@@ -14,6 +14,10 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// See [`Algorithm::CUMULATIVE`]; only for asks that are numbers of permits.
     const CUMULATIVE: bool;
 
+    /// Whether [`UNKNOWN`](super::UNKNOWN) is an answer, and [`Timestamp::MAX`] is said only of what can
+    /// never be; else both are times like others.
+    const OPEN_ENDED: bool;
+
     /// The permits of an ask, for counts and sums.
     fn permits(ask: Self::Ask) -> u64;
 
@@ -59,6 +63,7 @@ impl<A: Algorithm> Rule for A {
     type Ask = u64;
 
     const CUMULATIVE: bool = A::CUMULATIVE;
+    const OPEN_ENDED: bool = false;
 
     #[inline]
     fn permits(ask: u64) -> u64 {

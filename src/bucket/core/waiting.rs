@@ -26,9 +26,14 @@ pub enum Progress {
     Until(Timestamp),
 }
 
+/// Whether nobody can tell when that is.
+fn is_unknown<A: Rule>(due: Timestamp) -> bool {
+    A::OPEN_ENDED && due == UNKNOWN
+}
+
 /// When one who waits looks again by itself: when it is due, or at its deadline if nobody can tell.
-fn alarm(due: Timestamp, deadline: Timestamp) -> Timestamp {
-    if due == UNKNOWN { deadline.min(due) } else { due }
+fn alarm<A: Rule>(due: Timestamp, deadline: Timestamp) -> Timestamp {
+    if is_unknown::<A>(due) { deadline.min(due) } else { due }
 }
 
 impl<A: Rule> Core<A> {
@@ -63,7 +68,7 @@ impl<A: Rule> Core<A> {
         {
             return Ok(Joined::Granted(self.grant(ask, by)));
         }
-        if (ready > deadline && (ready != UNKNOWN || deadline <= self.latest))
+        if (ready > deadline && (!is_unknown::<A>(ready) || deadline <= self.latest))
             || ready == Timestamp::MAX
         {
             return Err(WaitError::Timeout { retry_after: ready - self.latest });
@@ -80,7 +85,7 @@ impl<A: Rule> Core<A> {
         }
         let ticket = self.rest.queue.push(ask, A::permits(ask), ready, deadline, waker);
         self.update_flag();
-        Ok(Joined::Queued(ticket, alarm(ready, deadline)))
+        Ok(Joined::Queued(ticket, alarm::<A>(ready, deadline)))
     }
 
     /// Where the wait of `ticket` stands; `waker` is called when that changes for the better.
@@ -107,7 +112,7 @@ impl<A: Rule> Core<A> {
             return Progress::Done(Err(WaitError::Closed));
         };
         let (due, deadline) = (waiter.due, waiter.deadline);
-        if due == UNKNOWN && deadline <= self.latest {
+        if is_unknown::<A>(due) && deadline <= self.latest {
             let ask = waiter.ask;
             self.leave(now, ticket, wakers);
             self.count_denied(A::permits(ask));
@@ -116,7 +121,7 @@ impl<A: Rule> Core<A> {
         if let Some(waker) = waker {
             self.rest.queue.set_waker(ticket, waker, wakers);
         }
-        Progress::Until(alarm(due, deadline))
+        Progress::Until(alarm::<A>(due, deadline))
     }
 
     /// When `ticket` will be served, worked out anew; now if it has been, never if it has failed.
@@ -237,8 +242,9 @@ impl<A: Rule> Core<A> {
         for (ticket, waiter) in self.rest.queue.iter() {
             let due = self.rest.rule.ready_at(&state, at, waiter.ask);
             // Who can never be served must not hold up those behind it, whatever its deadline.
-            let in_time = due != Timestamp::MAX
-                && (due <= waiter.deadline || (due == UNKNOWN && waiter.deadline > self.latest));
+            let never = A::OPEN_ENDED && due == Timestamp::MAX;
+            let hopes = is_unknown::<A>(due) && waiter.deadline > self.latest;
+            let in_time = !never && (due <= waiter.deadline || hopes);
             if in_time {
                 at = due;
                 self.rest.rule.take(&mut state, at, waiter.ask);
