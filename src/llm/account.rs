@@ -221,10 +221,10 @@ impl Account {
     fn reserve(&self, kind: LimitKind) -> i128 {
         let meter = self.meters.iter().find(|meter| meter.kind == kind);
         let Some(meter) = meter.filter(|_| !kind.is_per_day()) else { return 0 };
-        // A twentieth of a minute, and one request: a small limit has room for few of them.
+        // A twentieth of what may come at once, and one request: a small limit has room for few.
         let request = kind.cost(self.reserved) / self.in_flight.max(1);
         let request = if kind.counts_tokens() { request } else { 0 };
-        i128::from(meter.count() / 20) + i128::from(request.min(meter.count() / 5))
+        i128::from(meter.most() / 20) + i128::from(request.min(meter.most() / 5))
     }
 
     fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) -> bool {
