@@ -285,7 +285,7 @@ impl<C: Clock> Limiter<C> {
     ///
     /// A limit that was built in is never raised by what a server says, only lowered; one that was
     /// not follows the server. Less remaining than is known here means that others use the account,
-    /// and counts; more does not. The last twentieth of a minute's limit is kept in reserve, because
+    /// and counts; more does not. The last twentieth of what may come at once is kept in reserve, because
     /// what a server tells is old when it comes. [`ServerLimits`] says which headers are read, and
     /// what becomes of wrong ones.
     ///
