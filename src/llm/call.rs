@@ -146,13 +146,30 @@ enum Outcome<R> {
     Again(R),
 }
 
-async fn attempt<R, E>(
-    permit: impl Leave,
-    response: impl Future<Output = Result<R, E>>,
+/// Tries until an answer is of use, or there were `max` tries.
+async fn run<P, A, R, F, E>(
+    max: u32,
+    mut acquire: impl FnMut() -> A,
+    mut send: impl FnMut(&P) -> F,
     read: impl Fn(&R) -> Reply,
-) -> Result<Outcome<R>, CallError<R, E>> {
-    let response = response.await.map_err(CallError::Request)?;
-    Ok(take_in(permit, &read(&response), response))
+) -> Result<R, CallError<R, E>>
+where
+    P: Leave,
+    A: Future<Output = Result<P, Error>>,
+    F: Future<Output = Result<R, E>>,
+{
+    let mut tries = 0;
+    loop {
+        let permit = acquire().await?;
+        let response = send(&permit);
+        tries += 1;
+        let response = response.await.map_err(CallError::Request)?;
+        match take_in(permit, &read(&response), response) {
+            Outcome::Done(response) => return Ok(response),
+            Outcome::Again(_) if tries < max => {}
+            Outcome::Again(response) => return Err(CallError::Refused { tries, response }),
+        }
+    }
 }
 
 impl<C: Clock> Limiter<C> {
@@ -219,19 +236,7 @@ impl<C: Clock> Limiter<C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        let mut done = 0;
-        loop {
-            let permit = self.acquire_with(estimate, timer).await?;
-            let response = send();
-            done += 1;
-            match attempt(permit, response, &read).await? {
-                Outcome::Done(response) => return Ok(response),
-                Outcome::Again(_) if done < tries => {}
-                Outcome::Again(response) => {
-                    return Err(CallError::Refused { tries: done, response });
-                }
-            }
-        }
+        run(tries, || self.acquire_with(estimate, timer), |_| send(), read).await
     }
 }
 
@@ -299,18 +304,6 @@ impl<T, C: Clock> KeyPool<T, C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        let mut done = 0;
-        loop {
-            let permit = self.acquire_with(estimate, timer).await?;
-            let response = send(permit.key());
-            done += 1;
-            match attempt(permit, response, &read).await? {
-                Outcome::Done(response) => return Ok(response),
-                Outcome::Again(_) if done < tries => {}
-                Outcome::Again(response) => {
-                    return Err(CallError::Refused { tries: done, response });
-                }
-            }
-        }
+        run(tries, || self.acquire_with(estimate, timer), |permit| send(permit.key()), read).await
     }
 }

@@ -79,9 +79,7 @@ impl Key {
             paused_until: Timestamp::ZERO,
         }
     }
-}
 
-impl Key {
     /// Gone, and nobody has it any more.
     fn is_free(&self) -> bool {
         self.standing == Standing::Removed && self.in_flight == 0

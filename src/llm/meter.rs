@@ -179,17 +179,13 @@ impl Meter {
     /// This limit's level under a new limit of the same kind: what was used stays used.
     pub(super) fn carry_over_to(&self, new: &mut Self, now: Timestamp) {
         match (&self.level, &mut new.level) {
-            (Level::Even(old, from, _), Level::Even(rule, to, _)) => {
-                // The number used stays, whatever the limit.
-                let used = old.used(from, now);
-                *to = rule.start(now, used);
-            }
             (Level::Strict(old, from), Level::Strict(rule, to)) => {
                 *to = rule.carry_over(old, from, now, CarryOver::AddDifference);
                 let (was, is) = (old.used(from, now), rule.used(to, now));
                 rule.take(to, now, u64::try_from(was.saturating_sub(is)).unwrap_or(u64::MAX));
             }
             (from, to) => {
+                // The number used stays, whatever the limit.
                 let used = on!(from, |rule, state| rule.used(state, now));
                 on!(to, |rule, state| *state = rule.start(now, used));
             }
