@@ -25,6 +25,7 @@ pub use fixed_window::FixedWindow;
 pub(crate) use greedy::Scale;
 pub use greedy::{GreedyRefill, Level};
 pub use interval::IntervalRefill;
+pub(crate) use packed::restart_if_full;
 pub use packed::{Packed, Whole};
 pub use sliding_window::SlidingWindow;
 pub use strict_window::StrictWindow;

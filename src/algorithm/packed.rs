@@ -88,34 +88,22 @@ where
     fn try_take<R>(
         &mut self,
         rule: &A,
-        epoch: Timestamp,
+        _: Timestamp,
         now: Timestamp,
         permits: u64,
         answer: impl FnOnce(&S) -> R,
     ) -> Option<R> {
-        if self.is_full(rule, epoch, now) {
-            rule.restart(&mut self.0, now);
-        }
+        restart_if_full(rule, &mut self.0, now);
         rule.try_take(&mut self.0, now, permits).then(|| answer(&self.0))
     }
 
-    fn peek<R>(
-        &mut self,
-        rule: &A,
-        epoch: Timestamp,
-        now: Timestamp,
-        look: impl FnOnce(&S) -> R,
-    ) -> R {
-        if self.is_full(rule, epoch, now) {
-            rule.restart(&mut self.0, now);
-        }
+    fn peek<R>(&mut self, rule: &A, _: Timestamp, now: Timestamp, look: impl FnOnce(&S) -> R) -> R {
+        restart_if_full(rule, &mut self.0, now);
         look(&self.0)
     }
 
-    fn lend(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, state: &mut S) {
-        if self.is_full(rule, epoch, now) {
-            rule.restart(&mut self.0, now);
-        }
+    fn lend(&mut self, rule: &A, _: Timestamp, now: Timestamp, state: &mut S) {
+        restart_if_full(rule, &mut self.0, now);
         std::mem::swap(&mut self.0, state);
     }
 
@@ -126,6 +114,14 @@ where
 
     fn is_full(&self, rule: &A, _: Timestamp, now: Timestamp) -> bool {
         rule.full_at(&self.0, now) <= now
+    }
+}
+
+/// A full state begins anew: whether it was dropped meanwhile must not be seen.
+#[inline]
+pub(crate) fn restart_if_full<A: Algorithm>(rule: &A, state: &mut A::State, now: Timestamp) {
+    if rule.full_at(state, now) <= now {
+        rule.restart(state, now);
     }
 }
 

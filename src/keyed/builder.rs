@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::bound::Bound;
-use super::shard::Shard;
+use super::shard::{Basis, Shard};
 use super::terms::Interner;
-use super::{Key, Keyed, Line, RandomState, Terms, TermsBy, WhenFull, basis};
+use super::{Key, Keyed, Line, RandomState, Terms, TermsBy, WhenFull};
 use crate::algorithm::Algorithm;
 use crate::bucket::core::LAST;
 use crate::bucket::gate::Settings;
@@ -284,7 +284,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
         let few = self.max_keys.map_or(SHARDS, |keys| keys / KEYS_PER_SHARD);
         let shards = self.shards.unwrap_or(few.min(SHARDS));
         let shards = shards.clamp(1, MAX_SHARDS).next_power_of_two();
-        let basis = basis(rule.clone(), now);
+        let basis = Arc::new(Basis::new(rule.clone(), now, false));
         let capacity = self.capacity.div_ceil(shards);
         Ok(Keyed {
             shards: (0..shards)

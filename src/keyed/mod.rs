@@ -57,7 +57,7 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
 use crate::{Clock, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, TokenBucket};
 use bound::{Bound, Reserved};
-use shard::{At, Basis, Call, Shard};
+use shard::{At, Call, Shard};
 use terms::{Interner, Own};
 
 /// A limiter for each key, by rule `A`. You will mostly write its alias
@@ -371,9 +371,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         }
         Err(bound.rejection())
     }
-}
 
-impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     /// Looks for full buckets in a part of a shard; whether any was there.
     fn make_room(&self, shard: &Mutex<Shard<K, A>>, now: Timestamp) -> bool {
         let mut shard = shard.lock();
@@ -390,8 +388,4 @@ impl<K, A: Algorithm, C: Clock, S> fmt::Debug for Keyed<K, A, C, S> {
         // Not the keys: they may be secrets.
         f.debug_struct("Keyed").field("shards", &self.shards.len()).finish_non_exhaustive()
     }
-}
-
-fn basis<A: Algorithm>(rule: A, now: Timestamp) -> Arc<Basis<A>> {
-    Arc::new(Basis::new(rule, now, false))
 }

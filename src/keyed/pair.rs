@@ -314,8 +314,8 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
-        let permits = self.permits(permits);
-        match self.global() {
+        let (permits, global) = self.asked(permits);
+        match global {
             Some(global) => self.join_both(global, permits, deadline, waker),
             // Not with the key's own ticket: of one view, all have tickets of one kind.
             None if self.cell.limiter.global().is_some() => self.join_own(permits, deadline, waker),

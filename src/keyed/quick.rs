@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use super::key::{Key, KeyRef};
 use super::shard::{Call, Cell, Plain, Shard, Special};
 use crate::Timestamp;
-use crate::algorithm::{Algorithm, Packed};
+use crate::algorithm::{Algorithm, Packed, restart_if_full};
 
 /// What became of a request for permits of a plain key.
 pub(super) enum Taken<G, R> {
@@ -92,9 +92,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             let own = special.own.as_deref().filter(|own| own.terms.refusal().is_none())?;
             let permits = own.terms.permits(requests);
             let rule = own.rule.as_ref().unwrap_or(&basis.rule);
-            if rule.full_at(state, now) <= now {
-                rule.restart(state, now);
-            }
+            restart_if_full(rule, state, now);
             if !rule.try_take(state, now, permits) {
                 return None;
             }

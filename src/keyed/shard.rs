@@ -17,7 +17,7 @@ use super::key::{Key, KeyRef};
 use super::refused::Refused;
 use super::sweep::Cursors;
 use super::terms::{Applied, Own, Terms};
-use crate::algorithm::{Algorithm, Packed};
+use crate::algorithm::{Algorithm, Packed, restart_if_full};
 use crate::bucket::core::Core;
 use crate::wait::queue::Wakers;
 use crate::{Rejection, Timestamp};
@@ -218,9 +218,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 if let Some(special) = self.special.get_bucket_mut(*index)
                     && let Cell::Idle(state) = &mut special.cell
                 {
-                    if rule.full_at(state, now) <= now {
-                        rule.restart(state, now);
-                    }
+                    restart_if_full(rule, state, now);
                     mem::swap(state, &mut core.state);
                     fresh = false;
                 }
@@ -325,7 +323,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             let fresh = core.rest.rule.start(self.latest, 0);
             let state = mem::replace(&mut core.state, fresh);
             let key = to_key();
-            let state = if own.is_none() && !pinned { self.pack(call, state) } else { Err(state) };
+            let state = if own.is_none() && !pinned { self.pack(state) } else { Err(state) };
             match state {
                 Ok(state) => {
                     let hasher = |plain: &Plain<K, A>| call.hasher.hash_one(&plain.key);
@@ -343,7 +341,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// Packs a state, relative to a new epoch if it must be.
-    fn pack<S>(&mut self, _: &Call<'_, S>, state: A::State) -> Result<A::Packed, A::State> {
+    fn pack(&mut self, state: A::State) -> Result<A::Packed, A::State> {
         let basis = &*self.basis;
         A::Packed::pack(&basis.rule, basis.epoch, state).or_else(|state| {
             if self.latest < self.basis.good_until {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Keyed;
@@ -13,7 +14,8 @@ use crate::algorithm::Algorithm;
 use crate::bucket::gate::Gate;
 use crate::wait::WaitQueue;
 use crate::{
-    CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, Usage,
+    CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, TokenBucket,
+    Usage,
 };
 
 /// One key of a keyed limiter, as a [`RateLimiter`]: the answer of [`Keyed::for_key`] and
@@ -55,14 +57,16 @@ where
     }
 
     /// The limit for everybody, if it counts for this key.
-    pub(super) fn global(&self) -> Option<&crate::TokenBucket<std::sync::Arc<C>>> {
-        let global = self.cell.limiter.global()?;
-        (!self.cell.terms().is_exempt()).then_some(global)
+    pub(super) fn global(&self) -> Option<&TokenBucket<Arc<C>>> {
+        // Without one, there is no need to look at the key.
+        self.limiter().global().filter(|_| !self.cell.terms().is_exempt())
     }
 
-    /// The permits of `requests`.
-    pub(super) fn permits(&self, requests: u64) -> u64 {
-        self.cell.terms().permits(requests)
+    /// The permits of `requests`, and the limit for everybody if it counts for this key.
+    pub(super) fn asked(&self, requests: u64) -> (u64, Option<&TokenBucket<Arc<C>>>) {
+        let terms = self.cell.terms();
+        let global = self.limiter().global().filter(|_| !terms.is_exempt());
+        (terms.permits(requests), global)
     }
 }
 
@@ -85,9 +89,9 @@ where
     }
 
     fn delay_for(&self, requests: u64) -> Result<Duration, Rejection> {
-        let permits = self.permits(requests);
+        let (permits, global) = self.asked(requests);
         let delay = Gate::delay_for(&self.cell, permits)?;
-        let Some(global) = self.global() else { return Ok(delay) };
+        let Some(global) = global else { return Ok(delay) };
         Ok(delay.max(RateLimiter::delay_for(global, permits).map_err(Rejection::by_global)?))
     }
 

@@ -123,12 +123,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             }
         }
         let old = &self.basis;
-        self.basis = Arc::new(Basis {
-            rule: old.rule.clone(),
-            epoch: old.epoch,
-            good_until: old.good_until,
-            closed: true,
-        });
+        self.basis = Arc::new(Basis::new(old.rule.clone(), old.epoch, true));
     }
 
     /// Forgets all keys but those whose terms were set by hand. Who waits is served as if all
