@@ -31,6 +31,8 @@ pub(super) struct Shard<K, A: Algorithm> {
     pub(super) latest: Timestamp,
     pub(super) allowed: u64,
     pub(super) denied: u64,
+    /// The highest number of a grant that may be given back, of all keys: a key that comes back has higher ones.
+    pub(super) next_receipt: u64,
     pub(super) special: HashTable<Special<K, A>>,
     /// How many of them have terms that were set by hand.
     pub(super) pinned: usize,
@@ -117,6 +119,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             basis,
             allowed: 0,
             denied: 0,
+            next_receipt: 0,
             special: HashTable::new(),
             pinned: 0,
             refused: Refused::default(),
@@ -161,6 +164,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let result = verb(&mut core, terms, wakers);
         let (limited, counts) = (!core.is_shut(), core.take_counts());
         self.latest = self.latest.max(core.latest());
+        self.next_receipt = self.next_receipt.max(core.rest.next_receipt);
         self.take_back(call, key, at, core);
         // Last, because it may copy the key: should that panic, nobody's wait is lost.
         self.count(call.hash, key, counts, limited);
@@ -200,6 +204,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             && let Cell::Busy(mut core) = mem::replace(&mut special.cell, Cell::Lent)
         {
             core.see(self.latest);
+            core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
             return core;
         }
         let own = self.own_of(at).cloned();
@@ -234,6 +239,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             _ => own.and_then(|own| own.terms.refusal()),
         };
         core.resume(now, shut);
+        core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
         core
     }
 
@@ -243,7 +249,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         match self.scratch.take() {
             Some((of, core)) if of.as_ref().map(Arc::as_ptr) == own.map(Arc::as_ptr) => core,
             Some((_, mut core)) => {
-                core.rest.rule = rule.clone();
+                core.put_rule(rule.clone());
                 core
             }
             None => {
