@@ -44,6 +44,8 @@ pub struct AtomicTokenBucket<C: Clock = MonotonicClock> {
     clock: C,
     word: AtomicU64,
     scale: SharedScale,
+    /// The latest time that the lock has seen: an earlier reading of the clock is refused by the lock only.
+    latest: AtomicU64,
     slow: Mutex<Slow>,
     settings: Settings,
 }
@@ -116,6 +118,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
             clock,
             word: AtomicU64::new(BUSY),
             scale: SharedScale::new(&scale),
+            latest: AtomicU64::new(0),
             slow: Mutex::new(Slow { core, scale, quota, checked_out: true }),
             settings,
         };
@@ -161,6 +164,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
                         0 => Fast::Granted { scale, used: 0 },
                         // More than a full bucket is refused in another way, and the time is noted.
                         cost if permits.saturating_mul(cost) > scale.capacity => Fast::AskLock,
+                        _ if now.as_nanos() < self.latest.load(Ordering::Relaxed) => Fast::AskLock,
                         _ => Fast::Denied { scale, full_at: word::ticks(word), at },
                     };
                 }
@@ -178,6 +182,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
 
     /// Puts the state back into the word, unless it must stay out.
     fn check_in(&self, slow: &mut Slow) {
+        self.latest.store(slow.core.latest().as_nanos(), Ordering::Relaxed);
         // The word has no room for grants that may be given back.
         if !slow.core.is_open_and_idle() || slow.core.state.is_held() {
             return;
