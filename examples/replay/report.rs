@@ -13,7 +13,7 @@ const LONGEST_NAME: usize = 45;
 /// Writes the whole report.
 pub(crate) fn write(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     summary(out, replay)?;
-    malformed(out, replay)?;
+    skipped(out, replay)?;
     if replay.tally().requests > 0 {
         offenders(out, replay)?;
         burst(out, replay)?;
@@ -25,9 +25,10 @@ fn summary(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     let tally = replay.tally();
     let refused = tally.requests - tally.admitted;
     writeln!(out, "{} per client", replay.quota())?;
+    writeln!(out, "read as {}", replay.layout().name().escape_debug())?;
     writeln!(out)?;
     writeln!(out, "lines         {:>10}", tally.lines)?;
-    writeln!(out, "  malformed   {:>10}", tally.malformed)?;
+    writeln!(out, "  skipped     {:>10}", tally.skipped)?;
     writeln!(out, "requests      {:>10}", tally.requests)?;
     writeln!(out, "  admitted    {:>10}{}", tally.admitted, share(tally.admitted, tally.requests))?;
     writeln!(out, "  refused     {:>10}{}", refused, share(refused, tally.requests))?;
@@ -47,19 +48,14 @@ fn summary(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn malformed(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
+fn skipped(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     let tally = replay.tally();
-    if tally.malformed == 0 {
+    if tally.skipped == 0 {
         return Ok(());
     }
-    writeln!(out, "\nMalformed lines:")?;
-    for (line, malformed) in &tally.first_malformed {
-        writeln!(out, "  line {line}: {}", malformed.reason())?;
-    }
-    // At most as many are remembered as there are.
-    let more = tally.malformed - tally.first_malformed.len() as u64;
-    if more > 0 {
-        writeln!(out, "  and {more} more")?;
+    writeln!(out, "\nSkipped lines:")?;
+    for (reason, (lines, first)) in &tally.reasons {
+        writeln!(out, "  {lines:>10}  {}, first in line {first}", reason.reason())?;
     }
     Ok(())
 }
