@@ -63,7 +63,7 @@ fn first(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A word, and as long as it ends in a comma, the next one too.
-fn list(line: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn list(line: &[u8]) -> (&[u8], &[u8]) {
     let mut end = word(line).0.len();
     while line[..end].ends_with(b",") {
         let next = skip_blanks(&line[end..]);

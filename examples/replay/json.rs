@@ -112,8 +112,6 @@ impl Keys {
                 keys.join(", ")
             )
         };
-        let is_client =
-            |value: &Value| value.as_str().is_some_and(|text| client::is_address(text.as_bytes()));
         let is_time = |value: &Value| seconds(value).is_some_and(|time| time > 100_000_000);
         let (mut others, chosen) = (Vec::new(), client.map(str::to_owned));
         let client = match chosen {
@@ -145,7 +143,8 @@ impl Keys {
         }
         let object = object(line).ok_or(Skipped::Json)?;
         let client = match get(&object, &self.client) {
-            None => return Err(Skipped::Client),
+            None if has_client(&object) => return Err(Skipped::OtherField),
+            None => return Err(Skipped::Message),
             Some(Value::Null) => return Err(Skipped::NoClient),
             Some(Value::String(text)) => text.clone(),
             Some(number @ Value::Number(_)) => number.to_string(),
@@ -155,6 +154,15 @@ impl Keys {
         let request = Request::of(client.as_bytes(), time, addresses)?;
         Ok(Request { client: request.client.into_owned().into(), time, listed: request.listed })
     }
+}
+
+/// Whether any key that usually names the client holds an address.
+fn has_client(object: &Value) -> bool {
+    CLIENTS.iter().any(|key| get(object, key).is_some_and(is_client))
+}
+
+fn is_client(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| client::is_address(text.as_bytes()))
 }
 
 pub(crate) fn is_object(line: &[u8]) -> bool {

@@ -74,15 +74,18 @@ impl Layout {
 
     /// The format and the client's field, as the report names them.
     pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Common(place) => format!("common or combined, client in field {place}"),
-            Self::CommonField(place) => format!("common or combined, client in field {place}"),
+        let name = match self {
+            Self::Common(place) | Self::CommonField(place) => {
+                format!("common or combined, client in field {place}")
+            }
             Self::Plan(name, plan) => format!("{name}, client in `{}`", plan.client()),
             Self::Json(keys) => format!("JSON lines, client in `{}`", keys.client),
             Self::Columns(columns) => {
                 format!("W3C with #Fields, client in column `{}`", columns.client)
             }
-        }
+        };
+        // Keys come from outside: nothing that a terminal might obey.
+        name.chars().filter(|c| !c.is_control()).collect()
     }
 }
 

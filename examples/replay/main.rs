@@ -68,31 +68,17 @@ fn replay(options: &Options, log: &[u8]) -> Result<ExitCode, String> {
     feed(&mut replay, log);
 
     let tally = replay.tally();
-    let unreadable = tally.unreadable();
     if tally.lists > 0 && !options.forwarded_given {
         eprintln!(
-            "replay: note: {} lines hold a list of addresses for the client; the first is taken \
-             (`--forwarded last` takes the last)",
+            "replay: note: lines whose client is a list of addresses: {}; the first address is \
+             taken (`--forwarded last` takes the last)",
             tally.lists
         );
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let code = printed(report::write(&mut out, &replay).and_then(|()| out.flush()));
-    if tally.requests == 0 && unreadable > 0 {
-        return Err(format!(
-            "no line could be read: see the reasons above; `--client` says where the client \
-             stands, `--format` what the format is\n(the lines were read as {})",
-            replay.layout().name()
-        ));
-    }
-    let percent = u128::from(unreadable) * 100;
-    if percent > u128::from(tally.requests + unreadable) * u128::from(options.max_skipped) {
-        return Err(format!(
-            "{unreadable} of {} lines could not be read, which is more than {} %: don't trust the \
-             report (`--max-skipped PERCENT` allows more)",
-            tally.requests + unreadable,
-            options.max_skipped
-        ));
+    if let Some(message) = report::doubt(&replay, options.max_skipped) {
+        return Err(message);
     }
     Ok(code)
 }

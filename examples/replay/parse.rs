@@ -45,6 +45,7 @@ pub(crate) enum Skipped {
     Request,
     Format,
     Json,
+    Message,
     Columns,
     Comment,
 }
@@ -60,6 +61,7 @@ impl Skipped {
             Self::Request => "no whole \"request\" in quotes after the time",
             Self::Format => "the line does not fit the format",
             Self::Json => "the line is no JSON object",
+            Self::Message => "a JSON object without a client, such as a message of the server",
             Self::Columns => "fewer columns than `#Fields` names, or no `#Fields` line before",
             Self::Comment => "a comment",
         }

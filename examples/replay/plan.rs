@@ -2,7 +2,7 @@
 //! `text_format`, read into a plan of literal texts and fields.
 
 use crate::client::Addresses;
-use crate::fields::after_quoted;
+use crate::fields::{after_quoted, list};
 use crate::parse::{Request, Skipped};
 use crate::time;
 
@@ -81,7 +81,7 @@ impl Plan {
         let time = choose(time, &TIMES, "time")?;
         let others = names
             .iter()
-            .filter(|(at, name)| *at != client && CLIENTS.contains(&plain(name).as_str()))
+            .filter(|(at, name)| *at != client && CLIENTS.iter().any(|known| is(name, known)))
             .map(|(_, name)| (*name).to_owned())
             .collect();
         Ok(Self { pieces, client, time, others })
@@ -139,7 +139,10 @@ impl Plan {
             Piece::Literal(text) => Some(text.as_slice()),
             Piece::Field(_) => None,
         };
-        let Some(end) = literal(at.checked_add(1)) else { return Some((rest, b"")) };
+        let Some(end) = literal(at.checked_add(1)) else {
+            // The last field: what a server was told to append later is not a part of it.
+            return Some(if at == self.time { (rest, b"") } else { list(rest) });
+        };
         let before = literal(at.checked_sub(1)).unwrap_or(b"");
         if before.ends_with(b"\"") && end.starts_with(b"\"") {
             // The quote is a part of the literal, and so comes back for the search.
@@ -283,10 +286,13 @@ fn field(names: &[(usize, &str)], wanted: &str) -> Option<usize> {
         return names.get(number.checked_sub(1)?).map(|(at, _)| *at);
     }
     let wanted = plain(wanted);
-    // A capital alone is another of Apache's fields.
-    let same =
-        |name: &str| plain(name) == wanted && (name.len() > 1 || name != name.to_uppercase());
-    names.iter().find(|(_, name)| same(name)).map(|(at, _)| *at)
+    names.iter().find(|(_, name)| is(name, &wanted)).map(|(at, _)| *at)
+}
+
+/// Whether the field `name` is the one that is `wanted`, which is in the spelling of [`plain`]. A
+/// capital alone is another of Apache's fields.
+fn is(name: &str, wanted: &str) -> bool {
+    plain(name) == wanted && (name.len() > 1 || name != name.to_uppercase())
 }
 
 /// A name without signs, capitals, and what nginx writes before the name of a header.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::parse::Skipped;
 use crate::run::Replay;
 use crate::time;
 
@@ -21,11 +22,40 @@ pub(crate) fn write(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()>
     Ok(())
 }
 
+/// Why the report can't be trusted, if too little of the log could be read.
+pub(crate) fn doubt(replay: &Replay<'_>, max_skipped: u8) -> Option<String> {
+    let tally = replay.tally();
+    let (requests, unreadable) = (tally.requests, tally.unreadable());
+    let empty = tally.skipped_for(Skipped::Empty);
+    if requests == 0 && tally.skipped > empty {
+        return Some(format!(
+            "no line could be replayed, read as {}: the reasons are above; `--client` says where \
+             the client stands, `--format` what the format is",
+            replay.layout().name()
+        ));
+    }
+    let without = tally.skipped_for(Skipped::NoClient);
+    if without > requests {
+        return Some(format!(
+            "{without} requests have no client, and only {requests} have one: `--client` says where \
+             the client stands"
+        ));
+    }
+    let lines = requests + unreadable;
+    let too_many = u128::from(unreadable) * 100 > u128::from(lines) * u128::from(max_skipped);
+    too_many.then(|| {
+        format!(
+            "{unreadable} of {lines} lines could not be read, which is more than {max_skipped} %: \
+             don't trust the report (`--max-skipped PERCENT` allows more)"
+        )
+    })
+}
+
 fn summary(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     let tally = replay.tally();
     let refused = tally.requests - tally.admitted;
     writeln!(out, "{} per client", replay.quota())?;
-    writeln!(out, "read as {}", replay.layout().name().escape_debug())?;
+    writeln!(out, "read as {}", replay.layout().name())?;
     writeln!(out)?;
     writeln!(out, "lines         {:>10}", tally.lines)?;
     writeln!(out, "  skipped     {:>10}", tally.skipped)?;

@@ -47,13 +47,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Lines that should have been requests: not empty ones, and not comments.
+    /// Lines that should have been requests and could not be read: not empty lines, comments, and
+    /// messages of a server; and not requests without a client, which could be read.
     pub(crate) fn unreadable(&self) -> u64 {
-        let expected = [Skipped::Empty, Skipped::Comment];
-        let lines = |(reason, (lines, _)): (&Skipped, &(u64, u64))| {
-            if expected.contains(reason) { 0 } else { *lines }
-        };
-        self.reasons.iter().map(lines).sum()
+        let expected = [Skipped::Empty, Skipped::Comment, Skipped::Message, Skipped::NoClient];
+        self.skipped - expected.iter().map(|reason| self.skipped_for(*reason)).sum::<u64>()
+    }
+
+    /// Lines skipped for this reason.
+    pub(crate) fn skipped_for(&self, reason: Skipped) -> u64 {
+        self.reasons.get(&reason).map_or(0, |(lines, _)| *lines)
     }
 }
 
