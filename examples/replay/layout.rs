@@ -96,37 +96,42 @@ impl Layout {
 /// A message that says which option to give, if the format is not known.
 pub(crate) fn find(log: &[u8], hints: &Hints) -> Result<Found, String> {
     let (client, time) = (hints.client.as_deref(), hints.time.as_deref());
-    if let Some(format) = &hints.format {
-        let plan = Plan::new(format, client, time).map_err(|why| format!("--format: {why}"))?;
-        let notes = others(&plan.others, plan.client(), client);
-        return Ok(Found { layout: Layout::Plan("the given format".into(), plan), notes });
-    }
     let sample: Vec<_> =
         parse::lines(log).filter(|line| !line.trim_ascii().is_empty()).take(SAMPLE).collect();
+    let mut found = match &hints.format {
+        Some(format) => {
+            let plan = Plan::new(format, client, time).map_err(|why| format!("--format: {why}"))?;
+            let notes = others(&plan.others, plan.client(), client);
+            Found { layout: Layout::Plan("the given format".into(), plan), notes }
+        }
+        None => look(&sample, client, time)?,
+    };
+    found.notes.extend(misfits(&sample, &found.layout));
+    found.notes.extend(no_address(&sample, &found.layout));
+    Ok(found)
+}
+
+/// Finds the layout by looking at the lines.
+fn look(sample: &[&[u8]], client: Option<&str>, time: Option<&str>) -> Result<Found, String> {
     if sample.iter().any(|line| line.starts_with(FIELDS)) {
         return Ok(Found { layout: Layout::Columns(Columns::new(client)), notes: Vec::new() });
     }
     let objects = sample.iter().filter(|line| json::is_object(line)).count();
     let common = sample.iter().filter(|line| parse::head(line).is_ok()).count();
-    let mut found = if objects > common {
-        let keys = Keys::find(&sample, client, time)?;
+    if objects > common {
+        let keys = Keys::find(sample, client, time)?;
         let notes = others(&keys.others, &keys.client, client);
-        Found { layout: Layout::Json(keys), notes }
-    } else {
-        match known(&sample, client) {
-            Some((fits, layout)) if fits > common => Found { layout, notes: Vec::new() },
-            _ if common > 0 => {
-                if time.is_some() {
-                    return Err("--time is for JSON lines and --format".into());
-                }
-                self::common(&sample, client)?
-            }
-            _ if sample.is_empty() => Found { layout: Layout::Common(1), notes: Vec::new() },
-            _ => return Err(unknown(sample[0])),
-        }
-    };
-    found.notes.extend(misfits(&sample, &found.layout));
-    Ok(found)
+        return Ok(Found { layout: Layout::Json(keys), notes });
+    }
+    match known(sample, client) {
+        Some((fits, layout)) if fits > common => Ok(Found { layout, notes: Vec::new() }),
+        _ if common > 0 && time.is_some() => Err("--time is for JSON lines and --format".into()),
+        _ if common > 0 => self::common(sample, client),
+        _ => match sample.first() {
+            Some(line) => Err(unknown(line)),
+            None => Ok(Found { layout: Layout::Common(1), notes: Vec::new() }),
+        },
+    }
 }
 
 /// The known format that most lines fit, and how many do.
@@ -203,6 +208,24 @@ fn misfits(sample: &[&[u8]], layout: &Layout) -> Option<String> {
             "{misfits} of the first {} lines are not in the format of the others, and are skipped",
             sample.len()
         )
+    })
+}
+
+/// Says it, if none of the clients in the sample is an address: is it the right field?
+fn no_address(sample: &[&[u8]], layout: &Layout) -> Option<String> {
+    let mut layout = layout.clone();
+    let addresses = Addresses { ipv6_prefix: 128, ..Addresses::default() };
+    let mut first = None;
+    for line in sample {
+        let Ok(request) = layout.request(line, addresses) else { continue };
+        if client::is_address(&request.client) {
+            return None;
+        }
+        first.get_or_insert(request.client.escape_ascii().to_string());
+    }
+    first.map(|mut first| {
+        first.truncate(60);
+        format!("none of the clients is an address; the first is `{first}`")
     })
 }
 

@@ -141,7 +141,8 @@ impl Plan {
         };
         let Some(end) = literal(at.checked_add(1)) else {
             // The last field: what a server was told to append later is not a part of it.
-            return Some(if at == self.time { (rest, b"") } else { list(rest) });
+            let whole = at == self.time && time::parse_any(rest).is_some();
+            return Some(if whole { (rest, b"") } else { list(rest) });
         };
         let before = literal(at.checked_sub(1)).unwrap_or(b"");
         if before.ends_with(b"\"") && end.starts_with(b"\"") {
