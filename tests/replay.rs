@@ -1,4 +1,5 @@
-//! The parser, the calendar and the burst computation of the `replay` example.
+//! The parsers, the calendar and the burst computation of the `replay` example; in [`logs`], real
+//! lines of many servers.
 
 #[path = "../examples/replay/arguments.rs"]
 mod arguments;
@@ -12,6 +13,8 @@ mod fields;
 mod json;
 #[path = "../examples/replay/layout.rs"]
 mod layout;
+#[path = "replay/logs.rs"]
+mod logs;
 #[path = "../examples/replay/parse.rs"]
 mod parse;
 #[path = "../examples/replay/plan.rs"]
@@ -26,7 +29,7 @@ mod time;
 use std::collections::HashMap;
 
 use client::Addresses;
-use layout::{Hints, Layout};
+use layout::Layout;
 use parse::Skipped;
 use proptest::prelude::*;
 use run::Replay;

@@ -103,8 +103,8 @@ pub(crate) fn is_ipv4(text: &[u8]) -> bool {
 /// The address in `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`,
 /// with or without a zone such as `%eth0`.
 fn parse(text: &[u8]) -> Option<IpAddr> {
-    // No host name starts like this, and most fields that are no address end here.
-    if !text.first().is_some_and(|byte| byte.is_ascii_hexdigit() || b"[:".contains(byte)) {
+    // Most fields that are no address end here: all other forms of one have a colon.
+    if !is_ipv4(text) && memchr::memchr(b':', text).is_none() {
         return None;
     }
     let text = std::str::from_utf8(text).ok()?;

@@ -113,18 +113,17 @@ impl Keys {
             )
         };
         let is_time = |value: &Value| seconds(value).is_some_and(|time| time > 100_000_000);
-        let (mut others, chosen) = (Vec::new(), client.map(str::to_owned));
-        let client = match chosen {
-            Some(key) => key,
-            None => {
-                let (hits, key) = most(&CLIENTS, &is_client).ok_or_else(|| unknown("client"))?;
-                let often = |other: &&&str| {
-                    **other != key
-                        && most(&[other], &is_client).is_some_and(|(other, _)| other * 2 > hits)
-                };
-                others = CLIENTS.iter().filter(often).map(ToString::to_string).collect();
-                key
-            }
+        let mut others = Vec::new();
+        let client = if let Some(key) = client {
+            key.to_owned()
+        } else {
+            let (hits, key) = most(&CLIENTS, &is_client).ok_or_else(|| unknown("client"))?;
+            let often = |other: &&&str| {
+                **other != key
+                    && most(&[other], &is_client).is_some_and(|(other, _)| other * 2 > hits)
+            };
+            others = CLIENTS.iter().filter(often).map(ToString::to_string).collect();
+            key
         };
         let time = match time {
             Some(key) => key.to_owned(),

@@ -2,37 +2,16 @@
 //!
 //! The lines in `data/logs` are real ones, from public repositories, with the addresses replaced.
 
-#[path = "../examples/replay/arguments.rs"]
-mod arguments;
-#[path = "../examples/replay/client.rs"]
-mod client;
-#[path = "../examples/replay/columns.rs"]
-mod columns;
-#[path = "../examples/replay/fields.rs"]
-mod fields;
-#[path = "../examples/replay/json.rs"]
-mod json;
-#[path = "../examples/replay/layout.rs"]
-mod layout;
-#[path = "../examples/replay/parse.rs"]
-mod parse;
-#[path = "../examples/replay/plan.rs"]
-mod plan;
-#[path = "../examples/replay/report.rs"]
-mod report;
-#[path = "../examples/replay/run.rs"]
-mod run;
-#[path = "../examples/replay/time.rs"]
-mod time;
-
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use arguments::{Command, Options};
-use layout::Layout;
 use proptest::prelude::*;
-use run::Replay;
+
+use crate::arguments::{self, Command, Options};
+use crate::layout::{self, Layout};
+use crate::run::Replay;
+use crate::{parse, report, time};
 
 /// A log in `data/logs`.
 fn file(name: &str) -> Vec<u8> {
