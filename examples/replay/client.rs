@@ -82,6 +82,17 @@ pub(crate) fn is_address(field: &[u8]) -> bool {
             .is_some_and(|entry| parse(bare(entry)).is_some())
 }
 
+/// Whether `field` is an address with a port.
+pub(crate) fn has_port(field: &[u8]) -> bool {
+    std::str::from_utf8(field).is_ok_and(|text| text.parse::<SocketAddr>().is_ok())
+}
+
+/// Whether `field` is an address with the port of a web server, as a virtual host may be.
+pub(crate) fn is_server(field: &[u8]) -> bool {
+    let ports: [&[u8]; 4] = [b":80", b":443", b":8080", b":8443"];
+    ports.iter().any(|port| field.ends_with(port)) && has_port(field)
+}
+
 /// Whether `text` is four numbers up to 255 with points between them, and nothing else.
 pub(crate) fn is_ipv4(text: &[u8]) -> bool {
     let (mut points, mut digits, mut value) = (0, 0, 0_u32);

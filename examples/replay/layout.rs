@@ -11,7 +11,8 @@ use crate::plan::Plan;
 const SAMPLE: usize = 1_000;
 
 /// Formats that servers write by default and that are unlike the common format.
-const KNOWN: [(&str, &str); 7] = [
+const KNOWN: [(&str, &str); 8] = [
+    ("common with a time of another form", "$remote_addr $ident $user [$time_local] \""),
     ("Apache's ssl_request_log", "%t %h %{SSL_PROTOCOL}x"),
     ("HAProxy's httplog", "$syslog]: $remote_addr [$time_local] "),
     ("an AWS application load balancer", "$type $time_iso8601 $balancer $remote_addr "),
@@ -124,7 +125,9 @@ fn look(sample: &[&[u8]], client: Option<&str>, time: Option<&str>) -> Result<Fo
         return Ok(Found { layout: Layout::Json(keys), notes });
     }
     match known(sample, client) {
-        Some((fits, layout)) if fits > common => Ok(Found { layout, notes: Vec::new() }),
+        Some((fits, layout)) if fits > common && common * 2 < sample.len() => {
+            Ok(Found { layout, notes: Vec::new() })
+        }
         _ if common > 0 && time.is_some() => Err("--time is for JSON lines and --format".into()),
         _ if common > 0 => self::common(sample, client),
         _ => match sample.first() {
@@ -188,10 +191,30 @@ fn common(sample: &[&[u8]], client: Option<&str>) -> Result<Found, String> {
                 .into(),
         );
     }
+    notes.extend(behind(sample));
     if place > 1 {
         notes.push(format!("the client is taken from field {place} (`--client N` takes another)"));
     }
     Ok(Found { layout: Layout::Common(place), notes })
+}
+
+/// Says it, if a field behind the request holds addresses, as `$http_x_forwarded_for` does.
+fn behind(sample: &[&[u8]]) -> Option<String> {
+    let mut hits = [0_usize; 32];
+    for line in sample {
+        let Ok((head, _)) = parse::head(line) else { continue };
+        let before = fields(head).count();
+        for (hits, (at, field)) in hits.iter_mut().zip(fields(line).enumerate()) {
+            // With a port, it is rather the address of a server behind a proxy.
+            let address = || client::is_address(field) && !client::has_port(field);
+            *hits += usize::from(at > before && address());
+        }
+    }
+    let place = 1 + hits.iter().position(|&hits| hits * 2 > sample.len())?;
+    Some(format!(
+        "field {place}, behind the request, holds addresses too: if the client's requests come \
+         through a proxy, `--client {place}` may be right"
+    ))
 }
 
 /// Says it, if lines of the sample are of another format than most.

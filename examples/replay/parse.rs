@@ -98,7 +98,8 @@ pub(crate) fn request(
         let elsewhere = place > 1 && client_place(head).is_some_and(|found| found != place);
         return Err(if elsewhere { Skipped::OtherField } else { Skipped::NoClient });
     }
-    if !client::is_address(field) && client_place(head) != Some(place) {
+    let sure = client::is_address(field) && !client::is_server(field);
+    if !sure && client_place(head) != Some(place) {
         return Err(Skipped::OtherField);
     }
     Request::of(field, time, addresses)
@@ -144,9 +145,13 @@ pub(crate) fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
 
 /// In which field of `head` (from 1) the client stands, as far as one line can tell.
 ///
-/// `host - user`, `address ...`, `vhost address - user`, `prefix of a log collector address - user`.
+/// `host - user`, `address ...`, `vhost address - user`, `address:443 address - user`, `prefix of a log collector address - user`.
 pub(crate) fn client_place(head: &[u8]) -> Option<usize> {
     let fields: Vec<_> = fields(head).take(12).collect();
+    let server_first = |host, second| client::is_server(host) && client::is_address(second);
+    if matches!(fields[..], [host, second, _, _, ..] if server_first(host, second)) {
+        return Some(2);
+    }
     if client::is_address(fields.first()?) || fields.len() < 2 || fields[1] == b"-" {
         return Some(1);
     }

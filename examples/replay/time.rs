@@ -49,46 +49,60 @@ pub(crate) fn parse(text: &[u8]) -> Option<u64> {
 }
 
 /// Seconds since 1970 of a time in any of the forms that servers write: that of [`parse`], the same
-/// without a zone (`HAProxy`), ISO 8601, or a number of seconds, milliseconds, microseconds or
+/// with a fraction or without a zone (`HAProxy`), ISO 8601, or a number of seconds, milliseconds, microseconds or
 /// nanoseconds since 1970, told apart by its size. A time without a zone is UTC.
 pub(crate) fn parse_any(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();
     match text {
-        [_, _, b'/', ..] => parse(text).or_else(|| {
-            let mut with_zone = *b"00/Mon/0000:00:00:00 +0000";
-            with_zone[..20].copy_from_slice(text.get(..20)?);
-            let fraction = text[20..].strip_prefix(b".").unwrap_or(&text[20..]);
-            fraction.iter().all(u8::is_ascii_digit).then(|| parse(&with_zone))?
-        }),
+        [_, _, b'/', ..] => common(text),
         [_, _, _, _, b'-' | b'/', ..] => iso(text),
         _ => epoch(text),
     }
 }
 
+/// `17/May/2015:10:05:03.123 +0000`; a blank may stand before the hour, the rest may be missing.
+fn common(text: &[u8]) -> Option<u64> {
+    let (stamp, rest) = text.split_at_checked(20)?;
+    let mut common = *b"00/Mon/0000:00:00:00 +0000";
+    common[..20].copy_from_slice(stamp);
+    if common[11] == b' ' {
+        common[11] = b':';
+    }
+    common[21..].copy_from_slice(&zone(rest)?);
+    parse(&common)
+}
+
+/// The zone as `+0000` in what follows the seconds: a fraction and a zone, both of which may be
+/// missing.
+fn zone(text: &[u8]) -> Option<[u8; 5]> {
+    let zone = match text {
+        [b'.' | b',', digits @ ..] => {
+            let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            &digits[length..]
+        }
+        _ => text,
+    };
+    match *zone.trim_ascii() {
+        [] | [b'Z' | b'z'] | [b'U', b'T', b'C'] | [b'G', b'M', b'T'] => Some(*b"+0000"),
+        [sign, a, b, b':', c, d] | [sign, a, b, c, d] => Some([sign, a, b, c, d]),
+        [sign, a, b] => Some([sign, a, b, b'0', b'0']),
+        _ => None,
+    }
+}
+
 /// `2015-05-17T10:05:03.123+02:00`; a blank may stand for the `T`, the zone may be missing.
 fn iso(text: &[u8]) -> Option<u64> {
-    let (stamp, zone) = text.split_at_checked(19)?;
+    let (stamp, rest) = text.split_at_checked(19)?;
     if !(b"-/".contains(&stamp[4]) && stamp[7] == stamp[4] && b"Tt ".contains(&stamp[10])) {
         return None;
     }
-    let fraction = zone.strip_prefix(b".").or_else(|| zone.strip_prefix(b",")).map(|digits| {
-        let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        &digits[length..]
-    });
-    let zone = fraction.unwrap_or(zone).trim_ascii();
-    let zone: [u8; 5] = match *zone {
-        [] | [b'Z' | b'z'] | [b'U', b'T', b'C'] => *b"+0000",
-        [sign, a, b, b':', c, d] | [sign, a, b, c, d] => [sign, a, b, c, d],
-        [sign, a, b] => [sign, a, b, b'0', b'0'],
-        _ => return None,
-    };
     let month = number(&stamp[5..7])?.checked_sub(1)?;
     let mut common = *b"00/Mon/0000:00:00:00 +0000";
     common[..2].copy_from_slice(&stamp[8..10]);
     common[3..6].copy_from_slice(*MONTHS.get(usize::try_from(month).ok()?)?);
     common[7..11].copy_from_slice(&stamp[..4]);
     common[12..20].copy_from_slice(&stamp[11..19]);
-    common[21..].copy_from_slice(&zone);
+    common[21..].copy_from_slice(&zone(rest)?);
     parse(&common)
 }
 

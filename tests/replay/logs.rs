@@ -135,6 +135,7 @@ fn the_clients_of_many_servers() {
         ("iis.log", &[], &["198.51.100.22", "2001:db8:7::/64", "198.51.100.22"]),
         ("iis.log", &["--client=s-ip"], &["192.0.2.80", "192.0.2.80", "192.0.2.80"]),
         ("istio.log", &[], &["192.0.2.17"]),
+        ("other_times.log", &[], &["127.0.0.1", "192.0.2.28", "192.0.2.29"]),
         ("lighttpd.log", &[], &["192.0.2.21", "192.0.2.22"]),
         (
             "ports_and_families.log",
@@ -205,6 +206,15 @@ fn where_two_fields_may_be_the_client_a_note_says_which_is_taken() {
     assert_eq!(clients(line("192.0.2.1").as_bytes(), &["--client", "2"]), ["192.0.2.2"]);
     let names = outcome(line("192.0.2.1").as_bytes(), &["--client", "6"]);
     assert!(names.notes.iter().any(|note| note.contains("GET / HTTP/1.1")), "{names:?}");
+    // A virtual host may be an address.
+    let host = outcome(line("192.0.2.9:443").as_bytes(), &[]);
+    assert_eq!(host.clients, ["192.0.2.2"], "{host:?}");
+    // What nginx calls `main` ends with the addresses of the proxies.
+    let main =
+        "10.0.0.1 - - [17/May/2015:10:05:03 +0000] \"GET /\" 200 5 \"-\" \"a\" \"192.0.2.1\"";
+    let behind = outcome(main.as_bytes(), &[]);
+    assert_eq!(behind.clients, ["10.0.0.1"]);
+    assert!(behind.notes.iter().any(|note| note.contains("`--client 10`")), "{behind:?}");
     // A virtual host that is an address, among others that are names.
     let log = [line("a.example:80"), line("b.example:80"), line("192.0.2.9:80")].concat();
     let outcome = outcome(log.as_bytes(), &[]);
@@ -300,6 +310,9 @@ fn times_of_many_forms() {
         ("17/May/2015:10:05:03 +0000", Some(1_431_857_103)),
         ("17/May/2015:10:05:03.123", Some(1_431_857_103)),
         ("17/May/2015:10:05:03", Some(1_431_857_103)),
+        ("17/May/2015 10:05:03", Some(1_431_857_103)),
+        ("17/May/2015:10:05:03.123 +0000", Some(1_431_857_103)),
+        ("17/May/2015:10:05:03 GMT", Some(1_431_857_103)),
         ("2015-05-17T12:05:03+02:00", Some(1_431_857_103)),
         ("2015-05-17T12:05:03.123456789+0200", Some(1_431_857_103)),
         ("2015-05-17 10:05:03", Some(1_431_857_103)),
