@@ -116,6 +116,7 @@ fn texts_of_other_programs_are_read() {
         ("600/min (burst 100)", "600/min burst 100"),
         ("600/min with burst of 1k", "600/min burst 1000"),
         ("600/MIN BURST 100", "600/min burst 100"),
+        ("10/min;", "10/min"),
         ("Unlimited", "unlimited"),
         ("UNLIMITED", "unlimited"),
     ] {
@@ -143,6 +144,10 @@ fn a_refusal_holds_the_right_spelling() {
         ("99999999999999999999999999999999999999999999/s", "is too large"),
         ("20000000000000M/s", "is too large"),
         ("1/s burst 18446744073709551616", "is too large"),
+        ("ten per minute", "in digits"),
+        ("2/s burst", "`burst` is not a burst: write `burst <permits>`"),
+        ("10/s burst=20 delay=5", "`burst 20 delay=5` is not a burst"),
+        ("10/s per user", "`s per user` is not a period"),
         ("/s", "the number of permits is missing"),
         ("per second", "the number of permits is missing"),
         ("requests/s", "the number of permits is missing"),

@@ -62,9 +62,10 @@ impl BadCount {
                 format!("`{text}` has commas: write the thousands as `1000` or `1_000`")
             }
             Self::Million => format!("`{text}` is unclear: write a million as `1M` or `1_000_000`"),
-            Self::Fraction(_) | Self::NotANumber => {
-                format!("`{text}` is not a whole number of permits")
-            }
+            Self::Fraction(_) => format!("`{text}` is not a whole number of permits"),
+            Self::NotANumber => format!(
+                "`{text}` is not a whole number of permits: write it in digits, such as `10/s`"
+            ),
         }
     }
 }

@@ -52,7 +52,7 @@ impl FromStr for Quota {
     /// # Ok::<(), tollgate::ParseQuotaError>(())
     /// ```
     fn from_str(text: &str) -> Result<Self, ParseQuotaError> {
-        let text = text.trim();
+        let text = text.trim().trim_end_matches([',', ';']).trim_end();
         if text.eq_ignore_ascii_case("unlimited") {
             return Ok(Self::unlimited());
         }
@@ -178,7 +178,7 @@ fn burst_size(text: &str) -> Result<u64, ParseQuotaError> {
     let number = number.strip_prefix(['=', ':']).unwrap_or(number);
     let number = number.strip_prefix("of ").unwrap_or(number);
     count::parse(number).map_err(|bad| {
-        let text = format!("burst {}", text.trim());
+        let text = format!("burst {}", number.trim()).trim_end().to_owned();
         let message = match bad {
             BadCount::NotANumber | BadCount::Missing => {
                 format!("`{text}` is not a burst: write `burst <permits>` or leave it out")
