@@ -176,7 +176,8 @@ fn common(sample: &[&[u8]], client: Option<&str>) -> Result<Found, String> {
     if all > most {
         notes.push(format!(
             "the lines disagree: in {most} of {all} looked at, the client is in field {place}, in \
-             the others elsewhere; those are skipped (`--client N` says which field it is)"
+             the others elsewhere; lines without a client in field {place} are skipped \
+             (`--client N` says which field it is)"
         ));
     }
     let second = |(head, _): &&(&[u8], u64)| {

@@ -152,7 +152,9 @@ pub(crate) fn client_place(head: &[u8]) -> Option<usize> {
     if matches!(fields[..], [host, second, _, _, ..] if server_first(host, second)) {
         return Some(2);
     }
-    if client::is_address(fields.first()?) || fields.len() < 2 || fields[1] == b"-" {
+    let first = fields.first()?;
+    // A dash in front is a client that is not known, such as an empty X-Forwarded-For.
+    if client::is_address(first) || *first == b"-" || fields.len() < 2 || fields[1] == b"-" {
         return Some(1);
     }
     if let Some(at) = fields.iter().position(|field| client::is_address(field)) {

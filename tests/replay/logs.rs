@@ -206,6 +206,12 @@ fn where_two_fields_may_be_the_client_a_note_says_which_is_taken() {
     assert_eq!(clients(line("192.0.2.1").as_bytes(), &["--client", "2"]), ["192.0.2.2"]);
     let names = outcome(line("192.0.2.1").as_bytes(), &["--client", "6"]);
     assert!(names.notes.iter().any(|note| note.contains("GET / HTTP/1.1")), "{names:?}");
+    // Where most requests came past the proxy, its address is still not the client's.
+    let log = [line("-"), line("-"), line("192.0.2.1")].concat();
+    let proxied = outcome(log.as_bytes(), &[]);
+    assert_eq!(proxied.clients, ["192.0.2.1"]);
+    assert!(proxied.failure.is_some_and(|message| message.contains("2 requests have no client")));
+    assert_eq!(clients(log.as_bytes(), &["--client", "2"]), ["192.0.2.2"; 3]);
     // A virtual host may be an address.
     let host = outcome(line("192.0.2.9:443").as_bytes(), &[]);
     assert_eq!(host.clients, ["192.0.2.2"], "{host:?}");
