@@ -1,5 +1,5 @@
-//! The parsers, the calendar and the burst computation of the `replay` example; in [`logs`], real
-//! lines of many servers.
+//! The parsers, the calendar and the burst computation of the `replay` example; in [`logs`], logs
+//! of many servers.
 
 #[path = "../examples/replay/arguments.rs"]
 mod arguments;

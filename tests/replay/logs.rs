@@ -1,6 +1,7 @@
 //! Logs of many servers through the `replay` example: the right clients, or a message.
 //!
-//! The lines in `data/logs` are real ones, from public repositories, with the addresses replaced.
+//! Where the lines in `data/logs` come from, file by file, stands in its `README.md`: some were
+//! recorded, some were written for these tests.
 
 use std::ffi::OsString;
 use std::fs;
