@@ -146,6 +146,13 @@ impl GreedyRefill {
         if u128::from(used) <= self.capacity { at.checked_add(used) } else { None }
     }
 
+    /// Takes what grants up to number `upto` took that were made before there was this limit; they may be given back.
+    #[cfg(feature = "llm")]
+    pub(crate) fn adopt(&self, state: &mut GreedyState, now: Timestamp, permits: u64, upto: u64) {
+        self.take(state, now, permits);
+        Holds::adopt(&mut state.holds, upto, permits, self.cost_of(permits));
+    }
+
     /// What [`share_used`](Self::share_used) needs, worked out beforehand.
     #[cfg(feature = "llm")]
     pub(crate) fn scale(&self) -> Scale {

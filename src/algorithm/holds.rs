@@ -80,6 +80,15 @@ impl Holds {
         holds.open = holds.open.saturating_add(permits.into());
     }
 
+    /// Adds grants up to number `upto` that were made before the bucket was there.
+    #[cfg(feature = "llm")]
+    pub(crate) fn adopt(holds: &mut Option<Box<Self>>, upto: u64, permits: u64, units: u128) {
+        Self::add(holds, upto, permits, units);
+        if let Some(holds) = holds {
+            holds.first = 0;
+        }
+    }
+
     /// Refill has left `used` units in use.
     pub(crate) fn refilled(holds: &mut Option<Box<Self>>, used: u128) {
         if let Some(open) = holds {

@@ -4,7 +4,8 @@ use super::headers::{Bound, ServerLimit, ServerLimits};
 use super::meter::{LimitKind, Meter};
 use super::meters::Meters;
 use super::{LimitUsage, Limits, Tokens, Usage};
-use crate::bucket::core::UNKNOWN;
+use crate::algorithm::Receipt;
+use crate::bucket::core::{Edited, UNKNOWN};
 use crate::{QuotaError, Rejection, Timestamp};
 
 /// One account: its limits, and who uses them now.
@@ -15,12 +16,57 @@ pub(super) struct Account {
     in_flight: u64,
     /// The estimates of all requests in flight.
     reserved: Tokens,
+    /// The number of the newest request.
+    newest: u64,
+    /// Tokens per minute as the server last said of the account and of the project: both count.
+    said_tokens: Option<u64>,
+    said_project: Option<u64>,
+}
+
+/// What an answer has taught, to be told when nothing is locked any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lesson {
+    /// A limit, and its number.
+    Learned(LimitKind, u64),
+    /// The limit is over another period than is known here.
+    OtherPeriod(LimitKind),
+    /// The limit can't be kept.
+    Unusable(LimitKind, QuotaError),
+    /// Far more was used than was asked for: it counts for ten minutes or a day at most.
+    Overdrawn(LimitKind),
+}
+
+impl Lesson {
+    /// Tells it as an event.
+    pub(super) fn tell(self, limiter: &str) {
+        match self {
+            Self::Learned(limit, count) => {
+                tracing::info!(limiter, %limit, count, "limit learned");
+            }
+            Self::OtherPeriod(limit) => {
+                tracing::debug!(limiter, %limit, "a limit over another period is ignored");
+            }
+            Self::Unusable(limit, error) => {
+                tracing::debug!(limiter, %limit, %error, "a limit can't be kept");
+            }
+            Self::Overdrawn(limit) => {
+                tracing::warn!(limiter, %limit, "far more used than acquired: no more counts than comes back in ten minutes, or in a day");
+            }
+        }
+    }
 }
 
 impl Account {
     pub(super) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
-        let mut account =
-            Self { meters: Meters::default(), limits, in_flight: 0, reserved: Tokens::default() };
+        let mut account = Self {
+            meters: Meters::default(),
+            limits,
+            in_flight: 0,
+            reserved: Tokens::default(),
+            newest: 0,
+            said_tokens: None,
+            said_project: None,
+        };
         account.set_limits(limits, now)?;
         Ok(account)
     }
@@ -41,7 +87,14 @@ impl Account {
             }
         }
         self.meters = meters;
+        (self.said_tokens, self.said_project) = (None, None);
         Ok(())
+    }
+
+    /// Forgets what servers have said: the limits are those of the user.
+    pub(super) fn forget_learned(&mut self, now: Timestamp) {
+        // They were kept before.
+        let _ = self.set_limits(self.limits, now);
     }
 
     /// A meter of this kind for another count.
@@ -51,23 +104,29 @@ impl Account {
             old.carry_over_to(&mut new, now);
         } else {
             let one = kind.cost(self.reserved);
-            new.take_count(now, if kind.counts_tokens() { one } else { self.in_flight });
+            let count = if kind.counts_tokens() { one } else { self.in_flight };
+            new.adopt(now, count, self.newest);
         }
         Ok(new)
     }
 
     /// Why so many tokens can never be had.
     pub(super) fn never(&self, tokens: Tokens) -> Option<Rejection> {
-        self.meters.iter().find_map(|meter| {
+        self.meters.iter().filter(|meter| self.is_own(meter)).find_map(|meter| {
             let (requested, burst) = (meter.cost(tokens), meter.most());
             let limit = meter.kind as usize;
             (requested > burst).then_some(Rejection::ExceedsBurst { requested, burst, limit })
         })
     }
 
-    /// So many of these tokens as can be had at once.
-    pub(super) fn clamped(&self, mut tokens: Tokens) -> Tokens {
-        for meter in self.meters.iter() {
+    /// Whether a limit is the user's, or as large: what a server says must not end a client for ever.
+    fn is_own(&self, meter: &Meter) -> bool {
+        self.limits.get(meter.kind).is_some_and(|own| meter.count() >= own)
+    }
+
+    /// So many of these tokens as can be had at once by what servers have said; or by all limits.
+    pub(super) fn clamped(&self, mut tokens: Tokens, all: bool) -> Tokens {
+        for meter in self.meters.iter().filter(|meter| all || !self.is_own(meter)) {
             let most = meter.most();
             match meter.kind {
                 LimitKind::InputTokens => tokens.input = tokens.input.min(most),
@@ -112,11 +171,25 @@ impl Account {
         slowest.map_or(LimitKind::Requests, |meter| meter.kind)
     }
 
-    #[inline]
+    /// Takes what a request needs, without a way to give it back.
     pub(super) fn take(&mut self, now: Timestamp, tokens: Tokens) {
         for meter in self.meters.iter_mut() {
             meter.take(now, tokens);
         }
+        self.count(tokens);
+    }
+
+    #[inline]
+    pub(super) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
+        for meter in self.meters.iter_mut() {
+            meter.hold(now, tokens, receipt);
+        }
+        self.newest = self.newest.max(receipt.seq);
+        self.count(tokens);
+    }
+
+    #[inline]
+    fn count(&mut self, tokens: Tokens) {
         self.in_flight += 1;
         self.reserved.input = self.reserved.input.saturating_add(tokens.input);
         self.reserved.output = self.reserved.output.saturating_add(tokens.output);
@@ -131,29 +204,39 @@ impl Account {
     }
 
     /// A request has ended as if it had never been.
-    pub(super) fn cancel(&mut self, now: Timestamp, estimate: Tokens) {
+    pub(super) fn cancel(&mut self, now: Timestamp, estimate: Tokens, receipt: Receipt) {
         for meter in self.meters.iter_mut() {
-            meter.give_back(now, meter.cost(estimate));
+            meter.undo(now, meter.cost(estimate), receipt);
         }
         self.land(estimate);
     }
 
     /// A request has ended, and took `actual` instead of what was estimated; says whether some is
-    /// owed now.
+    /// owed now, and which limit was overdrawn beyond all measure.
     #[inline]
-    pub(super) fn settle(&mut self, now: Timestamp, estimate: Tokens, actual: Tokens) -> bool {
-        let mut owes = false;
+    pub(super) fn settle(
+        &mut self,
+        now: Timestamp,
+        estimate: Tokens,
+        actual: Tokens,
+        receipt: Receipt,
+    ) -> (bool, Option<Lesson>) {
+        let (mut owes, mut lesson) = (false, None);
         for meter in self.meters.iter_mut() {
             let (estimated, used) = (meter.cost(estimate), meter.cost(actual));
             if used < estimated {
-                meter.give_back(now, estimated - used);
-            } else if used > estimated {
-                meter.take_count(now, used - estimated);
+                meter.undo(now, estimated - used, receipt);
+            }
+            meter.release(estimated.min(used), receipt);
+            if used > estimated {
+                if meter.overdraw(now, used - estimated) {
+                    lesson = Some(Lesson::Overdrawn(meter.kind));
+                }
                 owes = true;
             }
         }
         self.land(estimate);
-        owes
+        (owes, lesson)
     }
 
     /// Records tokens that no permit was acquired for.
@@ -163,36 +246,66 @@ impl Account {
         }
     }
 
-    /// Learns from what a server says, and tells whether that was new. What it says is only ever
+    /// Learns from what a server says, and tells what that was and what has changed. What it says is only ever
     /// made stricter by what the user said.
-    pub(super) fn observe(&mut self, now: Timestamp, said: &ServerLimits) -> bool {
+    pub(super) fn observe(
+        &mut self,
+        now: Timestamp,
+        said: &ServerLimits,
+        lessons: &mut Vec<Lesson>,
+    ) -> Edited {
+        let of = |limit: ServerLimit| match limit.limit {
+            Some(Bound::Of(count)) => Some(count),
+            _ => None,
+        };
+        // The stricter of the account's and the project's counts, also where an answer tells of one of them only.
+        self.said_tokens = of(said.tokens).or(self.said_tokens);
+        self.said_project = of(said.project_tokens).or(self.said_project);
+        let both = self.said_tokens.into_iter().chain(self.said_project).min();
+        let stricter = |limit: ServerLimit| ServerLimit {
+            limit: limit.limit.and(both).map(Bound::Of).or(limit.limit),
+            ..limit
+        };
         let said = [
             (LimitKind::Requests, said.requests),
-            (LimitKind::Tokens, said.tokens),
-            (LimitKind::Tokens, said.project_tokens),
+            (LimitKind::Tokens, stricter(said.tokens)),
+            (LimitKind::Tokens, stricter(said.project_tokens)),
             (LimitKind::InputTokens, said.input_tokens),
             (LimitKind::OutputTokens, said.output_tokens),
             (LimitKind::RequestsPerDay, said.requests_per_day),
             (LimitKind::TokensPerDay, said.tokens_per_day),
         ];
-        let mut new = false;
+        let mut edited = Edited::Nothing;
         for (kind, limit) in said {
-            new |= self.observe_limit(now, kind, limit);
+            match (self.observe_limit(now, kind, limit, lessons), edited) {
+                (Edited::Nothing, _) => {}
+                (_, Edited::Changed) => {}
+                (new, _) => edited = new,
+            }
         }
-        new
+        edited
     }
 
-    fn observe_limit(&mut self, now: Timestamp, kind: LimitKind, said: ServerLimit) -> bool {
+    fn observe_limit(
+        &mut self,
+        now: Timestamp,
+        kind: LimitKind,
+        said: ServerLimit,
+        lessons: &mut Vec<Lesson>,
+    ) -> Edited {
         if said.period.is_some_and(|period| period != kind.period()) {
-            tracing::debug!(limit = %kind, "a limit over another period is ignored");
-            return false;
+            lessons.push(Lesson::OtherPeriod(kind));
+            return Edited::Nothing;
         }
-        let mut new = false;
+        let mut edited = Edited::Nothing;
         if let Some(Bound::Of(count)) = said.limit {
-            let count = self.limits.get(kind).map_or(count, |own| own.min(count));
-            new = self.learn(now, kind, count);
+            // Nothing could ever pass a limit of zero, and nothing could teach better.
+            let count = self.limits.get(kind).map_or(count, |own| own.min(count)).max(1);
+            if self.learn(now, kind, count, lessons) {
+                edited = Edited::Changed;
+            }
         }
-        let Some(remaining) = said.remaining else { return new };
+        let Some(remaining) = said.remaining else { return edited };
         let reserve = self.reserve(kind);
         let meter = self.meters.iter_mut().find(|meter| meter.kind == kind);
         if let Some(meter) = meter {
@@ -206,10 +319,12 @@ impl Account {
             let elsewhere = u64::try_from(elsewhere).unwrap_or(u64::MAX);
             if elsewhere > 0 {
                 meter.take_count(now, elsewhere);
-                new = true;
+                if edited == Edited::Nothing {
+                    edited = Edited::Took;
+                }
             }
         }
-        new
+        edited
     }
 
     /// How much of what a server says remains is not used.
@@ -227,18 +342,24 @@ impl Account {
         i128::from(meter.most() / 20) + i128::from(request.min(meter.most() / 5))
     }
 
-    fn learn(&mut self, now: Timestamp, kind: LimitKind, count: u64) -> bool {
+    fn learn(
+        &mut self,
+        now: Timestamp,
+        kind: LimitKind,
+        count: u64,
+        lessons: &mut Vec<Lesson>,
+    ) -> bool {
         if self.meters.iter().any(|meter| meter.kind == kind && meter.count() == count) {
             return false;
         }
         match self.renewed(kind, count, now) {
             Ok(meter) => self.meters.put(meter),
             Err(error) => {
-                tracing::debug!(limit = %kind, %error, "a limit can't be kept");
+                lessons.push(Lesson::Unusable(kind, error));
                 return false;
             }
         }
-        tracing::info!(limit = %kind, count, "limit learned");
+        lessons.push(Lesson::Learned(kind, count));
         true
     }
 

@@ -72,6 +72,8 @@ trait Leave: Sized {
     fn observe_limits(&self, said: &ServerLimits);
     fn limited_by(self, said: &ServerLimits);
     fn settle(self, tokens: Tokens);
+    /// The answer did not say what was used.
+    fn went_well(self);
     /// Whether it is of use to try again.
     fn unauthorized(self) -> bool;
 }
@@ -87,6 +89,10 @@ impl<C: Clock> Leave for Permit<'_, C> {
 
     fn settle(self, tokens: Tokens) {
         Permit::settle(self, tokens);
+    }
+
+    fn went_well(self) {
+        Permit::went_well(self);
     }
 
     fn unauthorized(self) -> bool {
@@ -106,6 +112,10 @@ impl<T, C: Clock> Leave for PoolPermit<'_, T, C> {
 
     fn settle(self, tokens: Tokens) {
         PoolPermit::settle(self, tokens);
+    }
+
+    fn went_well(self) {
+        PoolPermit::went_well(self);
     }
 
     fn unauthorized(self) -> bool {
@@ -132,6 +142,7 @@ fn take_in<R>(permit: impl Leave, reply: &Reply, response: R) -> Outcome<R> {
             permit.observe_limits(&reply.said);
             match reply.spent {
                 Some(tokens) => permit.settle(tokens),
+                None if (200..300).contains(&reply.status) => permit.went_well(),
                 None => drop(permit),
             }
             Outcome::Done(response)

@@ -3,7 +3,9 @@
 //! A [`Limiter`](super::Limiter) is the case of one key. Rule and core know nothing of secrets:
 //! a key is a number here.
 
-use super::account::Account;
+use std::time::Duration;
+
+use super::account::{Account, Lesson};
 use super::meter::LimitKind;
 use super::{Tokens, Usage};
 use crate::algorithm::Receipt;
@@ -15,6 +17,9 @@ use crate::{CarryOver, Quota, Rejection, Timestamp};
 /// one that was taken last: nearly as good as the best of all (Mitzenmacher: "The power of two
 /// choices in randomized load balancing", 2001), at a price that does not grow.
 const LOOKED_AT: usize = 8;
+
+/// A refusal this long after the pause of the one before is a new overload, whatever was in between.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// All of an account's limits is left: no other key can have more.
 const ALL: u64 = u16::MAX as u64;
@@ -39,6 +44,8 @@ pub(super) struct Key {
     in_flight: u64,
     /// The server said to wait until then.
     pub(super) paused_until: Timestamp,
+    /// When the last refusal was counted: requests that were out by then met the same overload.
+    refused_at: Option<Timestamp>,
 }
 
 /// A refusal that is remembered, so that a choice among many keys need not look at each limit of each:
@@ -79,6 +86,7 @@ impl Key {
             failures: 0,
             in_flight: 0,
             paused_until: Timestamp::ZERO,
+            refused_at: None,
         }
     }
 
@@ -105,8 +113,9 @@ impl Keys {
     }
 
     /// As many tokens as can be had at once from the key that can give most.
-    pub(super) fn clamped(&self, tokens: Tokens) -> Tokens {
-        let each = self.usable().filter_map(|(_, key)| Some(self.account(key)?.clamped(tokens)));
+    pub(super) fn clamped(&self, tokens: Tokens, all: bool) -> Tokens {
+        let each =
+            self.usable().filter_map(|(_, key)| Some(self.account(key)?.clamped(tokens, all)));
         each.max_by_key(|tokens| tokens.total()).unwrap_or(tokens)
     }
 
@@ -166,16 +175,16 @@ impl Keys {
     #[inline]
     pub(super) fn settle(
         &mut self,
-        key: u32,
+        taken: Taken,
         now: Timestamp,
         estimate: Tokens,
         actual: Tokens,
         well: bool,
-    ) -> bool {
-        let account = self.account_of(key);
-        let owes = account.is_some_and(|account| account.settle(now, estimate, actual));
-        self.landed(key, well);
-        owes
+    ) -> (bool, Option<Lesson>) {
+        let account = self.account_of(taken.by);
+        let settled = account.map(|it| it.settle(now, estimate, actual, taken.receipt));
+        self.landed(taken.by, well);
+        settled.unwrap_or_default()
     }
 
     /// A request by `key` has ended, well or not.
@@ -189,11 +198,44 @@ impl Keys {
         }
     }
 
-    /// Counts one more refusal by the server, and says how many there were on end.
-    pub(super) fn refused(&mut self, key: u32) -> u32 {
+    /// Counts one more refusal by the server of a request that went out at `sent`, and says how many there were on
+    /// end. Refusals of requests that were out at the same time are one overload; those of long ago are over.
+    pub(super) fn refused(&mut self, key: u32, sent: Timestamp, now: Timestamp) -> u32 {
         let Some(key) = self.each.get_mut(key as usize) else { return 1 };
+        if key.refused_at.is_some_and(|at| sent <= at) {
+            return key.failures.max(1);
+        }
+        if now - key.paused_until > FORGOTTEN {
+            key.failures = 0;
+        }
+        key.refused_at = Some(now);
         key.failures = key.failures.saturating_add(1);
         key.failures
+    }
+
+    /// Ends the pause of a key, and forgets what servers said of its account.
+    pub(super) fn forget_learned(&mut self, key: u32, now: Timestamp) {
+        if let Some(account) = self.account_of(key) {
+            account.forget_learned(now);
+        }
+        self.resume(key);
+    }
+
+    /// Ends the pause of a key.
+    pub(super) fn resume(&mut self, key: u32) {
+        if let Some(key) = self.each.get_mut(key as usize) {
+            (key.paused_until, key.failures, key.refused_at) = (Timestamp::ZERO, 0, None);
+        }
+    }
+
+    /// Whether some key in use could serve so many tokens, and how long the first of them is left alone.
+    pub(super) fn pause_of(&self, now: Timestamp, tokens: Tokens) -> Option<Duration> {
+        let able = |key: &&Key| self.account(key).is_some_and(|it| it.never(tokens).is_none());
+        let pauses =
+            |keys: &mut dyn Iterator<Item = &Key>| keys.map(|key| key.paused_until - now).min();
+        let able = pauses(&mut self.usable().map(|(_, key)| key).filter(able));
+        // Where no key is able, that is what is said.
+        able.or_else(|| pauses(&mut self.usable().map(|(_, key)| key)).map(|_| Duration::ZERO))
     }
 
     /// Leaves a key alone until then; says until when it is left alone.
@@ -289,8 +331,15 @@ impl Keys {
         self.usable().min_by_key(ready).map(|(at, _)| at)
     }
 
+    /// Takes what a request needs of a key, with a receipt if it may be given back.
     #[inline]
-    fn take_from(&mut self, at: usize, now: Timestamp, tokens: Tokens) -> u32 {
+    fn take_from(
+        &mut self,
+        at: usize,
+        now: Timestamp,
+        tokens: Tokens,
+        receipt: Option<Receipt>,
+    ) -> u32 {
         self.next = if at + 1 < self.each.len() { at + 1 } else { 0 };
         if let Some(key) = self.each.get_mut(at) {
             key.in_flight += 1;
@@ -300,8 +349,10 @@ impl Keys {
             [account] => Some(account),
             accounts => accounts.get_mut(self.each[at].account),
         };
-        if let Some(account) = account {
-            account.take(now, tokens);
+        match (account, receipt) {
+            (Some(account), Some(receipt)) => account.hold(now, tokens, receipt),
+            (Some(account), None) => account.take(now, tokens),
+            (None, _) => {}
         }
         u32::try_from(at).unwrap_or(u32::MAX)
     }
@@ -354,27 +405,37 @@ impl Rule for Choice {
     #[inline]
     fn try_take(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens) -> Option<u32> {
         let at = keys.choose(now, tokens)?;
-        Some(keys.take_from(at, now, tokens))
+        Some(keys.take_from(at, now, tokens, None))
     }
 
     fn take(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens) -> u32 {
         let at = keys.choose(now, tokens).or_else(|| keys.first(now, tokens));
-        at.map_or(u32::MAX, |at| keys.take_from(at, now, tokens))
+        at.map_or(u32::MAX, |at| keys.take_from(at, now, tokens, None))
     }
 
-    fn try_hold(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, _: Receipt) -> Option<u32> {
-        self.try_take(keys, now, tokens)
+    #[inline]
+    fn try_hold(
+        &self,
+        keys: &mut Keys,
+        now: Timestamp,
+        tokens: Tokens,
+        receipt: Receipt,
+    ) -> Option<u32> {
+        let at = keys.choose(now, tokens)?;
+        Some(keys.take_from(at, now, tokens, Some(receipt)))
     }
 
-    fn hold(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, _: Receipt) -> u32 {
-        self.take(keys, now, tokens)
+    fn hold(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, receipt: Receipt) -> u32 {
+        let at = keys.choose(now, tokens).or_else(|| keys.first(now, tokens));
+        at.map_or(u32::MAX, |at| keys.take_from(at, now, tokens, Some(receipt)))
     }
 
+    /// A permit stays open until it is settled.
     fn release(&self, _: &mut Keys, _: Tokens, _: Taken) {}
 
     fn undo(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, taken: Taken) {
         if let Some(account) = keys.account_of(taken.by) {
-            account.cancel(now, tokens);
+            account.cancel(now, tokens, taken.receipt);
         }
         keys.landed(taken.by, false);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use super::account::Lesson;
 use super::choice::{Choice, Keys};
 use super::{Error, Tokens};
 use crate::bucket::core::{Core, Edited, Joined, Progress, UNKNOWN};
@@ -41,6 +42,7 @@ pub(super) struct Options {
     pub(super) on_drop: OnDrop,
     pub(super) clamp: bool,
     pub(super) max_server_wait: Duration,
+    pub(super) longest_pause: Duration,
     pub(super) max_waiters: usize,
 }
 
@@ -50,6 +52,7 @@ impl Default for Options {
             on_drop: OnDrop::default(),
             clamp: false,
             max_server_wait: Duration::from_mins(2),
+            longest_pause: Duration::from_hours(24),
             max_waiters: usize::MAX,
         }
     }
@@ -110,19 +113,19 @@ impl<C: Clock> Engine<C> {
 
     /// Takes what `tokens` need, and says of which key and how many.
     #[inline]
-    pub(super) fn try_acquire(&self, tokens: Tokens) -> Result<(u32, Tokens), Error> {
+    pub(super) fn try_acquire(&self, tokens: Tokens) -> Result<(Taken, Tokens), Error> {
         let now = self.clock.now();
-        if let Some(key) = self.core.lock().allow_if_idle(now, tokens) {
-            return Ok((key, tokens));
+        if let Some(taken) = self.core.lock().hold_if_idle(now, tokens) {
+            return Ok((taken, tokens));
         }
         self.acquire_slowly(tokens)
     }
 
     #[cold]
-    fn acquire_slowly(&self, tokens: Tokens) -> Result<(u32, Tokens), Error> {
+    fn acquire_slowly(&self, tokens: Tokens) -> Result<(Taken, Tokens), Error> {
         let answer = self.with_core(|core, now, wakers| {
             let tokens = self.admit(&core.state, now, tokens)?;
-            Ok((core.try_acquire(now, tokens, wakers)?.taken.by, tokens))
+            Ok((core.try_hold(now, tokens, wakers)?, tokens))
         });
         if let Err(error) = &answer {
             self.log(error);
@@ -132,23 +135,23 @@ impl<C: Clock> Engine<C> {
 
     /// The tokens to ask for, if there is sense in asking.
     fn admit(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> Result<Tokens, Error> {
-        let pause = keys.usable().map(|(_, key)| key.paused_until - now).min();
-        let Some(pause) = pause else { return Err(Error::NoKeys) };
+        let tokens = keys.clamped(tokens, self.options.clamp);
+        let Some(pause) = keys.pause_of(now, tokens) else { return Err(Error::NoKeys) };
         if pause > self.options.max_server_wait {
             return Err(Error::ServerWait { retry_after: pause });
         }
-        Ok(if self.options.clamp { keys.clamped(tokens) } else { tokens })
+        Ok(tokens)
     }
 
     pub(super) fn log(&self, error: &Error) {
         tracing::debug!(limiter = self.settings.name, %error, "refused");
     }
 
-    /// What a wait's error means here: a server's wait that is too long ends waits, too.
-    pub(super) fn explain(&self, error: WaitError) -> Error {
+    /// What a wait's error means here: a server's wait that is too long ends waits, and so does a pool without keys.
+    pub(super) fn explain(&self, error: WaitError, tokens: Tokens) -> Error {
         let error = match error {
             WaitError::Timeout { .. } => self.with_core(|core, now, _| {
-                let admitted = self.admit(&core.state, now, Tokens::default());
+                let admitted = self.admit(&core.state, now, tokens);
                 admitted.err().unwrap_or(error.into())
             }),
             other => other.into(),
@@ -157,53 +160,63 @@ impl<C: Clock> Engine<C> {
         error
     }
 
-    /// Ends all waits that a server's wait makes too long.
+    /// Ends all waits that no key can serve in a bearable time, each asked with its own tokens.
     pub(super) fn end_hopeless_waits(&self) {
         self.with_core(|core, now, wakers| {
-            if let Err(Error::ServerWait { retry_after }) =
-                self.admit(&core.state, now, Tokens::default())
-            {
-                core.fail_all(WaitError::Timeout { retry_after }, wakers);
-            }
+            core.fail_where(wakers, |keys, tokens| match self.admit(keys, now, tokens) {
+                Err(error) => {
+                    let retry_after = error.retry_after().unwrap_or_default();
+                    Some(WaitError::Timeout { retry_after })
+                }
+                Ok(_) => None,
+            });
         });
     }
 
     /// A request has ended well.
     #[inline]
-    pub(super) fn settle(&self, key: u32, estimate: Tokens, actual: Tokens) {
-        self.land(key, estimate, actual, true);
+    pub(super) fn settle(&self, taken: Taken, estimate: Tokens, actual: Tokens) {
+        self.land(taken, estimate, actual, true);
     }
 
-    /// A request has ended, and nobody knows how: its estimate counts.
-    pub(super) fn keep(&self, key: u32, estimate: Tokens) {
-        self.land(key, estimate, estimate, false);
+    /// A request has ended, and nobody knows what it took: its estimate counts.
+    pub(super) fn keep(&self, taken: Taken, estimate: Tokens, well: bool) {
+        self.land(taken, estimate, estimate, well);
     }
 
     #[inline]
-    fn land(&self, key: u32, estimate: Tokens, actual: Tokens, well: bool) {
-        let gives_back = actual.input <= estimate.input && actual.output <= estimate.output;
-        // To give back, nobody needs to know the time.
-        let now = if gives_back { Timestamp::ZERO } else { self.clock.now() };
-        let settle = |keys: &mut Keys, now| keys.settle(key, now, estimate, actual, well);
-        if self.core.lock().edit_if_idle(now, settle).is_none() {
-            self.settle_slowly(now, settle);
+    fn land(&self, taken: Taken, estimate: Tokens, actual: Tokens, well: bool) {
+        let now = self.clock.now();
+        let settle = |keys: &mut Keys, now| keys.settle(taken, now, estimate, actual, well);
+        let settled = self.core.lock().edit_if_idle(now, settle);
+        match settled {
+            Some((_, None)) => {}
+            Some((_, Some(lesson))) => lesson.tell(&self.settings.name),
+            None => self.settle_slowly(now, settle),
         }
     }
 
     /// While others wait.
     #[cold]
-    fn settle_slowly(&self, now: Timestamp, settle: impl FnOnce(&mut Keys, Timestamp) -> bool) {
+    fn settle_slowly(
+        &self,
+        now: Timestamp,
+        settle: impl FnOnce(&mut Keys, Timestamp) -> (bool, Option<Lesson>),
+    ) {
         // Dropped after the lock is free.
         let mut wakers = Wakers::default();
-        self.core.lock().edit(now, &mut wakers, |keys, now| {
-            let owes = settle(keys, now);
-            ((), if owes { Edited::Took } else { Edited::GaveBack })
+        let lesson = self.core.lock().edit(now, &mut wakers, |keys, now| {
+            let (owes, lesson) = settle(keys, now);
+            (lesson, if owes { Edited::Took } else { Edited::GaveBack })
         });
+        drop(wakers);
+        if let Some(lesson) = lesson {
+            lesson.tell(&self.settings.name);
+        }
     }
 
     /// A request has not been made.
-    pub(super) fn cancel(&self, key: u32, estimate: Tokens) {
-        let taken = Taken::finally(key);
+    pub(super) fn cancel(&self, taken: Taken, estimate: Tokens) {
         self.with_core(|core, now, wakers| core.undo(now, estimate, taken, wakers));
     }
 }
@@ -283,7 +296,7 @@ impl<C: Clock> WaitQueue for Request<'_, C> {
                 let retry_after = hopeless.retry_after().unwrap_or_default();
                 return Err(WaitError::Timeout { retry_after });
             }
-            core.join(now, tokens, deadline, waker, wakers)
+            core.join_held(now, tokens, deadline, waker, wakers)
         })
     }
 
@@ -304,7 +317,7 @@ impl<C: Clock> WaitQueue for Request<'_, C> {
     }
 
     fn refund(&self, grant: Grant) {
-        self.engine.cancel(grant.taken.by, self.tokens);
+        self.engine.cancel(grant.taken, self.tokens);
     }
 
     /// A permit stays open until it is settled.

@@ -71,8 +71,8 @@ impl<C: Clock> Limiter<C> {
     /// ```
     #[inline]
     pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
-        let (key, tokens) = self.engine.try_acquire(estimate.into())?;
-        Ok(Permit::new(self.borrowed(), key, tokens))
+        let (taken, tokens) = self.engine.try_acquire(estimate.into())?;
+        Ok(Permit::new(self.borrowed(), taken, tokens))
     }
 
     /// Whether a request without tokens may go out now; takes it. It is over at once.
@@ -124,8 +124,8 @@ impl<C: Clock> Limiter<C> {
     ) -> Result<Permit<'_, C>, Error> {
         let request = Request::new(self.borrowed(), tokens)?;
         let granted = blocking::wait(&request, 1, deadline, cancel);
-        let grant = granted.map_err(|error| self.engine.explain(error))?;
-        Ok(Permit::new(self.borrowed(), grant.taken.by, request.tokens))
+        let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
+        Ok(Permit::new(self.borrowed(), grant.taken, request.tokens))
     }
 
     /// Promises a request with so many tokens for later, behind those who wait.
@@ -260,7 +260,7 @@ impl<C: Clock> Limiter<C> {
     }
 
     /// Changes the limits; what was used stays used, and those who wait are re-timed. A limit that
-    /// is not among them is lifted, until the server tells it anew.
+    /// is not among them is lifted, until the server tells it anew. A pause that a server has asked for ends.
     ///
     /// # Errors
     ///
@@ -278,7 +278,40 @@ impl<C: Clock> Limiter<C> {
         self.engine.edit(|keys, now| match keys.account_of(0) {
             Some(account) => account.set_limits(limits, now),
             None => Ok(()),
-        })
+        })?;
+        self.resume();
+        Ok(())
+    }
+
+    /// Forgets what servers have said: the limits are those that were given, and a pause ends. What was used stays used.
+    ///
+    /// A way back from a mistaken header. [`set_limits`](Self::set_limits) does the same with other limits.
+    ///
+    /// ```
+    /// use tollgate::llm::{LimitKind, Limiter};
+    /// let model = Limiter::builder().tokens_per_minute(200_000).build()?;
+    /// model.observe([("x-ratelimit-limit-tokens", "1"), ("retry-after", "86400")]);
+    /// assert!(model.try_acquire(1_000).is_err());
+    /// model.forget_learned();
+    /// assert!(model.try_acquire(1_000).is_ok());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn forget_learned(&self) {
+        self.engine.edit(|keys, now| keys.forget_learned(0, now));
+    }
+
+    /// Ends the pause that a server has asked for, and what was learned stays.
+    ///
+    /// ```
+    /// use tollgate::llm::Limiter;
+    /// let model = Limiter::builder().build()?;
+    /// model.observe([("retry-after", "86400")]);
+    /// model.resume();
+    /// assert_eq!(model.usage().paused_for, None);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn resume(&self) {
+        self.engine.edit(|keys, _| keys.resume(0));
     }
 
     /// Learns from the headers of a response: limits, what remains of them, and how long to wait.
@@ -330,7 +363,7 @@ pub(super) async fn acquire<'a, C: Clock>(
     let tokens = request.tokens;
     let granted: Result<_, WaitError> = AcquireFuture::new(Held(request), 1, deadline, timer).await;
     match granted {
-        Ok(grant) => Ok(Permit::new(engine, grant.taken.by, tokens)),
-        Err(error) => Err(engine.explain(error)),
+        Ok(grant) => Ok(Permit::new(engine, grant.taken, tokens)),
+        Err(error) => Err(engine.explain(error, tokens)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Tokens;
-use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Scale, StrictWindow};
+use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Receipt, Scale, StrictWindow};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// What is limited.
@@ -176,19 +176,29 @@ impl Meter {
         Ok(Self { level, share: Share::of(kind), kind })
     }
 
-    /// This limit's level under a new limit of the same kind: what was used stays used.
+    /// This limit's level under a new limit of the same kind: what was used stays used, and what may be given back may
+    /// still be.
     pub(super) fn carry_over_to(&self, new: &mut Self, now: Timestamp) {
         match (&self.level, &mut new.level) {
+            (Level::Even(old, from, _), Level::Even(rule, to, _)) => {
+                *to = rule.carry_over(old, from, now, CarryOver::KeepUsed);
+            }
             (Level::Strict(old, from), Level::Strict(rule, to)) => {
-                *to = rule.carry_over(old, from, now, CarryOver::AddDifference);
-                let (was, is) = (old.used(from, now), rule.used(to, now));
-                rule.take(to, now, u64::try_from(was.saturating_sub(is)).unwrap_or(u64::MAX));
+                *to = rule.carry_over(old, from, now, CarryOver::KeepUsed);
             }
             (from, to) => {
-                // The number used stays, whatever the limit.
                 let used = on!(from, |rule, state| rule.used(state, now));
                 on!(to, |rule, state| *state = rule.start(now, used));
             }
+        }
+    }
+
+    /// Starts with what requests up to number `upto` took, which are still out.
+    pub(super) fn adopt(&mut self, now: Timestamp, count: u64, upto: u64) {
+        match &mut self.level {
+            Level::Even(rule, state, _) => rule.adopt(state, now, count, upto),
+            // It can't tell when they were made: what it takes is final.
+            Level::Strict(rule, state) => rule.take(state, now, count),
         }
     }
 
@@ -219,14 +229,38 @@ impl Meter {
         self.take_count(now, self.cost(tokens));
     }
 
+    /// Takes more than was estimated, but for one answer no more than comes in ten minutes, or in a day for a limit per
+    /// day: what a server says was used may be absurd, and must not end a client. Says whether it was
+    /// less than `count`.
+    pub(super) fn overdraw(&mut self, now: Timestamp, count: u64) -> bool {
+        let periods = if self.kind.is_per_day() { 1 } else { 10 };
+        let most = self.count().saturating_mul(periods).saturating_add(self.most());
+        self.take_count(now, count.min(most));
+        count > most
+    }
+
     #[inline]
     pub(super) fn take_count(&mut self, now: Timestamp, count: u64) {
         on!(&mut self.level, |rule, state| rule.take(state, now, count));
     }
 
+    /// Takes what a request needs, which may be given back.
     #[inline]
-    pub(super) fn give_back(&mut self, now: Timestamp, count: u64) {
-        on!(&mut self.level, |rule, state| rule.give_back(state, now, count));
+    pub(super) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
+        let count = self.cost(tokens);
+        on!(&mut self.level, |rule, state| rule.hold(state, now, count, receipt));
+    }
+
+    /// So much of what was held is final.
+    #[inline]
+    pub(super) fn release(&mut self, count: u64, receipt: Receipt) {
+        on!(&mut self.level, |rule, state| rule.release(state, count, receipt));
+    }
+
+    /// Gives back so much of what was held, as far as it has not come back by itself.
+    #[inline]
+    pub(super) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
+        on!(&mut self.level, |rule, state| rule.undo(state, now, count, receipt));
     }
 
     /// In use, parts rounded up.

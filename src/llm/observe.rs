@@ -6,6 +6,7 @@ use super::engine::Engine;
 use super::headers::ServerLimits;
 use super::{Tokens, Usage};
 use crate::bucket::core::Edited;
+use crate::wait::queue::Taken;
 use crate::{Clock, Jitter, Timestamp};
 
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -17,26 +18,32 @@ impl<C: Clock> Engine<C> {
         if said.is_empty() {
             return;
         }
+        let mut lessons = Vec::new();
         self.with_core(|core, now, wakers| {
             core.edit(now, wakers, |keys, now| {
                 let account = keys.account_of(key);
-                let new = account.is_some_and(|account| account.observe(now, said));
                 // Mostly a server says what is known: then those who wait need not be re-timed.
-                ((), if new { Edited::Changed } else { Edited::Nothing })
+                let observed = account.map(|account| account.observe(now, said, &mut lessons));
+                ((), observed.unwrap_or(Edited::Nothing))
             });
         });
-        if let Some(wait) = said.retry_after {
+        // Told when nothing is locked: whoever listens may look at the limiter.
+        for lesson in lessons {
+            lesson.tell(&self.settings.name);
+        }
+        if let Some(said) = said.retry_after {
+            let wait = said.min(self.options.longest_pause);
             let until = self.edit(|keys, now| keys.pause(key, now + wait));
-            tracing::info!(limiter = self.settings.name, ?wait, "the server said to wait");
+            tracing::info!(limiter = self.settings.name, ?wait, ?said, "the server said to wait");
             if until > Timestamp::ZERO {
                 self.end_hopeless_waits();
             }
         }
     }
 
-    /// Leaves `key` alone for as long as the server said, or longer each time.
-    pub(super) fn rest(&self, key: u32, said: &ServerLimits) {
-        let failures = self.edit(|keys, _| keys.refused(key));
+    /// Leaves a key alone for as long as the server said, or longer each time.
+    pub(super) fn rest(&self, taken: Taken, said: &ServerLimits) {
+        let failures = self.edit(|keys, now| keys.refused(taken.by, taken.receipt.at, now));
         let mut said = *said;
         if said.retry_after.is_none_or(|wait| wait.is_zero()) {
             let wait = FIRST_REST.saturating_mul(1 << failures.saturating_sub(1).min(6));
@@ -44,16 +51,13 @@ impl<C: Clock> Engine<C> {
             // Up to a quarter more, so that clients do not come back all at once.
             said.retry_after = Some(wait + Jitter::up_to(wait / 4).draw());
         }
-        self.observe(key, &said);
+        self.observe(taken.by, &said);
     }
 
     /// The server refused a request: it counts, its tokens don't.
-    pub(super) fn fail(&self, key: u32, estimate: Tokens) {
+    pub(super) fn fail(&self, taken: Taken, estimate: Tokens) {
         self.edit(|keys, now| {
-            if let Some(account) = keys.account_of(key) {
-                account.settle(now, estimate, Tokens::default());
-            }
-            keys.landed(key, false);
+            keys.settle(taken, now, estimate, Tokens::default(), false);
         });
     }
 

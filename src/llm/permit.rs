@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::engine::{Handle, OnDrop};
 use super::headers::ServerLimits;
+use crate::wait::queue::Taken;
 use crate::{Clock, MonotonicClock};
 
 /// Leave for one request to go out, with so many tokens estimated.
@@ -28,7 +29,7 @@ use crate::{Clock, MonotonicClock};
 #[must_use = "a permit that is dropped counts as used in full, unless built otherwise"]
 pub struct Permit<'a, C: Clock = MonotonicClock> {
     engine: Handle<'a, C>,
-    key: u32,
+    taken: Taken,
     estimate: Tokens,
     ended: bool,
 }
@@ -38,8 +39,8 @@ pub type OwnedPermit<C = MonotonicClock> = Permit<'static, C>;
 
 impl<'a, C: Clock> Permit<'a, C> {
     #[inline]
-    pub(super) fn new(engine: Handle<'a, C>, key: u32, estimate: Tokens) -> Self {
-        Self { engine, key, estimate, ended: false }
+    pub(super) fn new(engine: Handle<'a, C>, taken: Taken, estimate: Tokens) -> Self {
+        Self { engine, taken, estimate, ended: false }
     }
 
     /// The tokens that were acquired: the estimate, unless it was clamped.
@@ -49,20 +50,20 @@ impl<'a, C: Clock> Permit<'a, C> {
     }
 
     pub(super) fn key(&self) -> u32 {
-        self.key
+        self.taken.by
     }
 
     /// The request is over and took `actual` tokens: the difference is given back, or owed.
     #[inline]
     pub fn settle(mut self, actual: impl Into<Tokens>) {
         self.ended = true;
-        self.engine.settle(self.key, self.estimate, actual.into());
+        self.engine.settle(self.taken, self.estimate, actual.into());
     }
 
     /// The request was not made: everything is given back, the request itself too.
     pub fn cancel(mut self) {
         self.ended = true;
-        self.engine.cancel(self.key, self.estimate);
+        self.engine.cancel(self.taken, self.estimate);
     }
 
     /// Learns from the headers of the response; see [`Limiter::observe`](super::Limiter::observe).
@@ -76,7 +77,7 @@ impl<'a, C: Clock> Permit<'a, C> {
 
     /// As [`observe`](Self::observe), with headers that were read already.
     pub fn observe_limits(&self, said: &ServerLimits) {
-        self.engine.observe(self.key, said);
+        self.engine.observe(self.taken.by, said);
     }
 
     /// The server answered 429: learns from its headers, and rests the key for as long as they say,
@@ -92,14 +93,24 @@ impl<'a, C: Clock> Permit<'a, C> {
 
     pub(super) fn limited_by(mut self, said: &ServerLimits) {
         self.ended = true;
-        self.engine.rest(self.key, said);
-        self.engine.fail(self.key, self.estimate);
+        self.engine.rest(self.taken, said);
+        self.engine.fail(self.taken, self.estimate);
     }
 
-    /// Takes the key out, and gives everything back.
-    pub(super) fn take_out(self) {
-        self.engine.edit(|keys, _| keys.take_out(self.key));
-        self.cancel();
+    /// The request went well, and nobody knows what it took.
+    pub(super) fn went_well(mut self) {
+        if self.engine.options.on_drop == OnDrop::Keep {
+            self.ended = true;
+            self.engine.keep(self.taken, self.estimate, true);
+        }
+    }
+
+    /// Takes the key out, and gives everything back. Who waits for no other key has none to wait for.
+    pub(super) fn take_out(mut self) {
+        self.ended = true;
+        self.engine.edit(|keys, _| keys.take_out(self.taken.by));
+        self.engine.cancel(self.taken, self.estimate);
+        self.engine.end_hopeless_waits();
     }
 }
 
@@ -110,8 +121,8 @@ impl<C: Clock> Drop for Permit<'_, C> {
             return;
         }
         match self.engine.options.on_drop {
-            OnDrop::Keep => self.engine.keep(self.key, self.estimate),
-            OnDrop::Refund => self.engine.cancel(self.key, self.estimate),
+            OnDrop::Keep => self.engine.keep(self.taken, self.estimate, false),
+            OnDrop::Refund => self.engine.cancel(self.taken, self.estimate),
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct KeyPool<T, C: Clock = MonotonicClock> {
     entries: Mutex<Vec<Arc<Entry<T>>>>,
 }
 
+type Entries<T> = Vec<Arc<Entry<T>>>;
+
 struct Entry<T> {
     id: Arc<str>,
     secret: T,
@@ -113,7 +115,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         secret: T,
         limits: Limits,
     ) -> Result<(), AddKeyError> {
-        self.insert(id.into(), secret, |keys, now| {
+        self.insert(id.into(), secret, |_, keys, now| {
             let account = Account::new(limits, now)?;
             Ok(keys.add_account(account))
         })
@@ -141,56 +143,80 @@ impl<T, C: Clock> KeyPool<T, C> {
         id: impl Into<Arc<str>>,
         secret: T,
     ) -> Result<(), AddKeyError> {
-        let number = self.number(with).ok_or_else(|| AddKeyError::Unknown(with.into()))?;
-        self.insert(id.into(), secret, |keys, _| Ok(keys.account_number(number)))
+        self.insert(id.into(), secret, |entries, keys, _| {
+            let number = find(entries, keys, with);
+            let number = number.ok_or_else(|| AddKeyError::Unknown(with.into()))?;
+            Ok(keys.account_number(number))
+        })
     }
 
     fn insert(
         &self,
         id: Arc<str>,
         secret: T,
-        account: impl FnOnce(&mut Keys, Timestamp) -> Result<usize, QuotaError>,
+        account: impl FnOnce(&Entries<T>, &mut Keys, Timestamp) -> Result<usize, AddKeyError>,
     ) -> Result<(), AddKeyError> {
-        // Dropped after the locks are free.
-        let mut wakers = Wakers::default();
-        let mut entries = self.entries.lock();
-        let known = entries.iter().enumerate().any(|(number, entry)| {
-            entry.id == id && self.engine.look(|keys| keys.is_known(number))
-        });
-        if known {
-            return Err(AddKeyError::Duplicate(id));
-        }
-        // Under both locks, so that whoever is granted the key finds it.
         let entry = Arc::new(Entry { id: Arc::clone(&id), secret });
-        self.engine.edit_under(&mut wakers, |keys, now| {
-            let account = account(keys, now)?;
-            let number = keys.add(Key::new(account));
-            match entries.get_mut(number) {
-                Some(free) => *free = entry,
-                None => entries.push(entry),
+        // A secret that is replaced is dropped when nothing is locked: it may look at the pool.
+        let replaced = self.with_entries(|entries, keys, now| {
+            if find(entries, keys, &id).is_some() {
+                return Err(AddKeyError::Duplicate(Arc::clone(&id)));
             }
-            Ok::<(), QuotaError>(())
+            let account = account(entries, keys, now)?;
+            // Under both locks, so that whoever is granted the key finds it.
+            let number = keys.add(Key::new(account));
+            Ok(match entries.get_mut(number) {
+                Some(free) => Some(std::mem::replace(free, Arc::clone(&entry))),
+                None => {
+                    entries.push(Arc::clone(&entry));
+                    None
+                }
+            })
         })?;
-        drop(entries);
-        drop(wakers);
+        drop(replaced);
         tracing::info!(limiter = self.engine.settings.name, %id, "key added");
         Ok(())
     }
 
+    /// Changes keys by their ids, in one step.
+    fn with_entries<R>(&self, act: impl FnOnce(&mut Entries<T>, &mut Keys, Timestamp) -> R) -> R {
+        // Dropped after the locks are free.
+        let mut wakers = Wakers::default();
+        let mut entries = self.entries.lock();
+        let result = self.engine.edit_under(&mut wakers, |keys, now| act(&mut entries, keys, now));
+        drop(entries);
+        drop(wakers);
+        result
+    }
+
+    /// Changes the key of this id; `None` if there is none.
+    fn with_key<R>(&self, id: &str, act: impl FnOnce(&mut Keys, u32, Timestamp) -> R) -> Option<R> {
+        self.with_entries(|entries, keys, now| {
+            let number = u32::try_from(find(entries, keys, id)?).ok()?;
+            Some(act(keys, number, now))
+        })
+    }
+
     /// Takes a key out for good; requests that have it go on. Says whether there was one.
     pub fn remove(&self, id: &str) -> bool {
-        let Some(number) = self.number(id) else { return false };
-        self.engine.edit(|keys, _| keys.remove(number));
-        tracing::info!(limiter = self.engine.settings.name, id, "key removed");
-        true
+        let removed = self.with_key(id, |keys, key, _| keys.remove(key as usize)).is_some();
+        if removed {
+            self.engine.end_hopeless_waits();
+            tracing::info!(limiter = self.engine.settings.name, id, "key removed");
+        }
+        removed
     }
 
     /// Puts a key back that was [taken out](PoolPermit::unauthorized), and ends its rest. Says whether
     /// there is one.
     pub fn restore(&self, id: &str) -> bool {
-        let Some(number) = self.number(id) else { return false };
-        self.engine.edit(|keys, _| keys.restore(number));
-        true
+        self.with_key(id, |keys, key, _| keys.restore(key as usize)).is_some()
+    }
+
+    /// Forgets what servers have said of a key's account, and ends its rest: see
+    /// [`Limiter::forget_learned`](super::Limiter::forget_learned). Says whether there is such a key.
+    pub fn forget_learned(&self, id: &str) -> bool {
+        self.with_key(id, |keys, key, now| keys.forget_learned(key, now)).is_some()
     }
 
     /// Ids of the keys there are, those taken out among them.
@@ -205,8 +231,9 @@ impl<T, C: Clock> KeyPool<T, C> {
 
     /// A look at one key's limits; `None` if there is no such key.
     pub fn usage(&self, id: &str) -> Option<Usage> {
-        let number = u32::try_from(self.number(id)?).ok()?;
-        Some(self.engine.usage(number))
+        let entries = self.entries.lock();
+        let number = self.engine.look(|keys| find(&entries, keys, id))?;
+        Some(self.engine.usage(u32::try_from(number).ok()?))
     }
 
     /// Changes the limits of a key's account; see [`Limiter::set_limits`](super::Limiter::set_limits).
@@ -215,13 +242,14 @@ impl<T, C: Clock> KeyPool<T, C> {
     ///
     /// When there is no such key, or a limit can't be kept; then nothing changes.
     pub fn set_limits(&self, id: &str, limits: Limits) -> Result<(), AddKeyError> {
-        let number = self.number(id).ok_or_else(|| AddKeyError::Unknown(id.into()))?;
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        self.engine.edit(|keys, now| match keys.account_of(number) {
-            Some(account) => account.set_limits(limits, now),
-            None => Ok(()),
-        })?;
-        Ok(())
+        let set = self.with_key(id, |keys, key, now| {
+            if let Some(account) = keys.account_of(key) {
+                account.set_limits(limits, now)?;
+            }
+            keys.resume(key);
+            Ok(())
+        });
+        set.unwrap_or_else(|| Err(AddKeyError::Unknown(id.into())))
     }
 
     /// Takes a request and its tokens of some key now.
@@ -232,8 +260,8 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// [`ServerWait`](super::LimitKind::ServerWait) if that key rests. [`Error::NoKeys`],
     /// [`Error::Never`], [`Error::ServerWait`].
     pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<PoolPermit<'_, T, C>, Error> {
-        let (key, tokens) = self.engine.try_acquire(estimate.into())?;
-        self.permit(Permit::new(Handle::Borrowed(&self.engine), key, tokens))
+        let (taken, tokens) = self.engine.try_acquire(estimate.into())?;
+        self.permit(Permit::new(Handle::Borrowed(&self.engine), taken, tokens))
     }
 
     /// Blocks until some key can serve the request.
@@ -268,8 +296,8 @@ impl<T, C: Clock> KeyPool<T, C> {
         let engine = Handle::Borrowed(&*self.engine);
         let request = Request::new(engine.clone(), tokens)?;
         let granted = blocking::wait(&request, 1, deadline, cancel);
-        let grant = granted.map_err(|error| self.engine.explain(error))?;
-        self.permit(Permit::new(engine, grant.taken.by, request.tokens))
+        let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
+        self.permit(Permit::new(engine, grant.taken, request.tokens))
     }
 
     /// Waits on any runtime's `timer`.
@@ -320,14 +348,15 @@ impl<T, C: Clock> KeyPool<T, C> {
         };
         Ok(PoolPermit { permit, entry })
     }
+}
 
-    fn number(&self, id: &str) -> Option<usize> {
-        let entries = self.entries.lock();
-        (0..entries.len()).find(|number| {
-            entries.get(*number).is_some_and(|entry| &*entry.id == id)
-                && self.engine.look(|keys| keys.is_known(*number))
-        })
-    }
+/// The number of the key of this id.
+fn find<T>(entries: &Entries<T>, keys: &Keys, id: &str) -> Option<usize> {
+    let numbered = entries.iter().enumerate();
+    numbered
+        .filter(|(number, _)| keys.is_known(*number))
+        .find(|(_, entry)| &*entry.id == id)
+        .map(|it| it.0)
 }
 
 impl<T, C: Clock> fmt::Debug for KeyPool<T, C> {
@@ -415,6 +444,10 @@ impl<T, C: Clock> PoolPermit<'_, T, C> {
         V: AsRef<[u8]>,
     {
         self.permit.observe(headers);
+    }
+
+    pub(super) fn went_well(self) {
+        self.permit.went_well();
     }
 
     pub(super) fn observe_limits(&self, said: &ServerLimits) {

@@ -39,7 +39,7 @@ impl<'a, C: Clock> Reservation<'a, C> {
         let request = Request::new(Handle::Borrowed(engine), tokens)?;
         let tokens = request.tokens;
         let promise = Promise::new(Held(request), 1, Timestamp::MAX);
-        let promise = promise.map_err(|error| engine.explain(error))?;
+        let promise = promise.map_err(|error| engine.explain(error, tokens))?;
         Ok(Self { engine, tokens, promise: Some(promise) })
     }
 
@@ -79,10 +79,8 @@ impl<'a, C: Clock> Reservation<'a, C> {
 
     fn permit(&self, granted: Result<Grant, WaitError>) -> Result<Permit<'a, C>, Error> {
         match granted {
-            Ok(grant) => {
-                Ok(Permit::new(Handle::Borrowed(self.engine), grant.taken.by, self.tokens))
-            }
-            Err(error) => Err(self.engine.explain(error)),
+            Ok(grant) => Ok(Permit::new(Handle::Borrowed(self.engine), grant.taken, self.tokens)),
+            Err(error) => Err(self.engine.explain(error, self.tokens)),
         }
     }
 }

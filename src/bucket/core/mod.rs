@@ -333,11 +333,25 @@ impl<A: Rule> Core<A> {
         (self.state.clone(), self.latest)
     }
 
-    /// Ends all waits with an error.
+    /// Ends the waits for which `why` has a reason.
     #[cfg(feature = "llm")]
-    pub(crate) fn fail_all(&mut self, error: crate::WaitError, wakers: &mut Wakers) {
-        self.rest.queue.finish_all(error, wakers);
+    pub(crate) fn fail_where(
+        &mut self,
+        wakers: &mut Wakers,
+        why: impl Fn(&A::State, A::Ask) -> Option<crate::WaitError>,
+    ) {
+        let waiting = self.rest.queue.iter();
+        let failed: Vec<(Ticket, crate::WaitError)> = waiting
+            .filter_map(|(ticket, waiter)| Some((ticket, why(&self.state, waiter.ask)?)))
+            .collect();
+        if failed.is_empty() {
+            return;
+        }
+        for (ticket, error) in failed {
+            self.rest.queue.finish(ticket, error, wakers);
+        }
         self.update_flag();
+        self.changed(wakers);
     }
 
     /// Changes the state by hand.

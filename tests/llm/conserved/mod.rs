@@ -60,6 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Out<'a> {
     id: usize,
     born: usize,
+    flight: u64,
     permit: PoolPermit<'a, &'static str, ManualClock>,
 }
 
@@ -87,7 +88,7 @@ impl<'a> Both<'a> {
         let (out, key) = self.end(at)?;
         let estimate = out.permit.estimate();
         if let Some(key) = key {
-            key.land(estimate, |kind| took(kind, estimate));
+            key.land(out.flight, estimate, |kind| took(kind, estimate));
         }
         Some(out)
     }
@@ -100,10 +101,12 @@ impl<'a> Both<'a> {
             return;
         };
         let id = IDS.iter().position(|id| *id == permit.id()).unwrap();
-        assert!(can[id]);
+        // A limit that a server has told lowers the estimate, instead of refusing it for ever.
+        let tokens = permit.estimate();
         let key = self.keys[id].as_mut().unwrap();
-        key.take(tokens);
-        self.out.push(Out { id, born: key.born, permit });
+        assert!(key.can_serve(self.now, tokens));
+        let flight = key.take(tokens);
+        self.out.push(Out { id, born: key.born, flight, permit });
     }
 
     fn observe(&mut self, at: usize, rate: u64, remaining: u64) {
@@ -173,6 +176,7 @@ impl<'a> Both<'a> {
                 assert_eq!(set.is_ok(), self.keys[id].is_some());
                 if let Some(key) = &mut self.keys[id] {
                     key.set_limits(rates);
+                    key.paused_until = 0;
                 }
             }
             Step::Add(id, rates) => {

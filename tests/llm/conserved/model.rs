@@ -31,10 +31,50 @@ pub(super) fn cost(kind: LimitKind, tokens: Tokens) -> u64 {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+/// What is used of a limit, and all that has made it so: a request that ends lower than estimated counts as if it had
+/// taken that from the beginning, so that nothing that has been refilled is given back once more.
+#[derive(Clone, Debug, Default)]
 struct Meter {
     rate: u64,
     used: u64,
+    past: Vec<Event>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// A flight took so much.
+    Take(u64, u64),
+    Seconds(u64),
+    Rate(u64),
+}
+
+impl Meter {
+    fn happen(&mut self, event: Event) {
+        self.past.push(event);
+        match event {
+            Event::Take(_, much) => self.used += much,
+            Event::Seconds(secs) => self.used = self.used.saturating_sub(self.rate * secs),
+            Event::Rate(rate) => self.rate = rate,
+        }
+    }
+
+    fn land(&mut self, flight: u64, estimate: u64, took: u64) {
+        if took >= estimate {
+            self.happen(Event::Take(u64::MAX, took - estimate));
+            return;
+        }
+        let mut past = std::mem::take(&mut self.past);
+        for event in &mut past {
+            match event {
+                Event::Take(of, much) if *of == flight => *much = took,
+                _ => {}
+            }
+        }
+        (self.rate, self.used) = (0, 0);
+        for event in past {
+            self.happen(event);
+        }
+    }
 }
 
 /// A key and its account.
@@ -45,7 +85,9 @@ pub(super) struct Key {
     pub(super) out: bool,
     pub(super) paused_until: u64,
     meters: BTreeMap<usize, Meter>,
-    flights: Vec<Tokens>,
+    /// Each with its number.
+    flights: Vec<(u64, Tokens)>,
+    next: u64,
 }
 
 impl Key {
@@ -57,17 +99,29 @@ impl Key {
 
     pub(super) fn set_limits(&mut self, rates: Rates) {
         for (at, (kind, rate)) in METERED.into_iter().zip(rates).enumerate() {
-            let in_flight = self.flights.iter().map(|tokens| cost(kind, *tokens)).sum();
-            let used = self.meters.remove(&at).map_or(in_flight, |meter| meter.used);
+            let before = self.meters.remove(&at);
             if rate > 0 {
-                self.meters.insert(at, Meter { rate, used });
+                self.meters.insert(at, self.meter(kind, rate, before));
             }
         }
     }
 
+    /// What was used stays used; a limit that is new begins with what is in flight.
+    fn meter(&self, kind: LimitKind, rate: u64, before: Option<Meter>) -> Meter {
+        let mut meter = before.unwrap_or_else(|| {
+            let mut meter = Meter::default();
+            for (flight, tokens) in &self.flights {
+                meter.happen(Event::Take(*flight, cost(kind, *tokens)));
+            }
+            meter
+        });
+        meter.happen(Event::Rate(rate));
+        meter
+    }
+
     pub(super) fn tick(&mut self, secs: u64) {
         for meter in self.meters.values_mut() {
-            meter.used = meter.used.saturating_sub(meter.rate * secs);
+            meter.happen(Event::Seconds(secs));
         }
     }
 
@@ -79,20 +133,23 @@ impl Key {
         !self.out && self.paused_until <= now && self.meters.iter().all(room)
     }
 
-    pub(super) fn take(&mut self, tokens: Tokens) {
-        self.flights.push(tokens);
+    /// A request goes out; its number.
+    pub(super) fn take(&mut self, tokens: Tokens) -> u64 {
+        let flight = self.next;
+        self.next += 1;
+        self.flights.push((flight, tokens));
         for (at, meter) in &mut self.meters {
-            meter.used += cost(METERED[*at], tokens);
+            meter.happen(Event::Take(flight, cost(METERED[*at], tokens)));
         }
+        flight
     }
 
     /// The end of a flight: what it took of each limit instead.
-    pub(super) fn land(&mut self, estimate: Tokens, took: impl Fn(LimitKind) -> u64) {
-        let at = self.flights.iter().position(|flight| *flight == estimate).unwrap();
-        self.flights.remove(at);
+    pub(super) fn land(&mut self, flight: u64, estimate: Tokens, took: impl Fn(LimitKind) -> u64) {
+        self.flights.retain(|(number, _)| *number != flight);
         for (at, meter) in &mut self.meters {
             let kind = METERED[*at];
-            meter.used = (meter.used + took(kind)).saturating_sub(cost(kind, estimate));
+            meter.land(flight, cost(kind, estimate), took(kind));
         }
     }
 
@@ -115,9 +172,10 @@ impl Key {
         let is = usage.of(kind).unwrap();
         assert!(is.limit <= most && is.remaining <= remaining, "{is:?}");
         let at = METERED.into_iter().position(|other| other == kind).unwrap();
-        let in_flight = self.flights.iter().map(|tokens| cost(kind, *tokens)).sum();
-        let before = self.meters.get(&at).map_or(in_flight, |meter| meter.used);
-        assert!(is.used >= before, "{is:?}, before {before}");
-        self.meters.insert(at, Meter { rate: is.limit / seconds(kind), used: is.used });
+        let before = self.meters.remove(&at);
+        let mut meter = self.meter(kind, is.limit / seconds(kind), before);
+        assert!(is.used >= meter.used, "{is:?}, before {}", meter.used);
+        meter.happen(Event::Take(u64::MAX, is.used - meter.used));
+        self.meters.insert(at, meter);
     }
 }
