@@ -196,11 +196,11 @@ fn atomic_word_against_checked_out_state() {
     });
 }
 
-/// A bucket with leases of up to two permits, of which `most` are to be had at one instant. Under loom,
-/// two threads have room for a lease, and 12 permits are held back.
-fn leased(most: u64, clock: &ManualClock) -> Arc<LeasedTokenBucket<ManualClock>> {
-    let quota = Quota::per_hour(12 + most).burst(12 + most);
-    Arc::new(builder(quota, clock).build_leased(2).unwrap())
+/// A bucket with leases of up to `batch` permits, of which `most` are to be had at one instant. Under
+/// loom, two threads have room for a lease, and six batches are held back.
+fn leased(most: u64, batch: u32) -> Arc<LeasedTokenBucket<ManualClock>> {
+    let quota = Quota::per_hour(6 * u64::from(batch) + most);
+    Arc::new(builder(quota, &ManualClock::new()).build_leased(batch).unwrap())
 }
 
 /// Asks `times` times for a permit.
@@ -218,7 +218,7 @@ fn assert_all_is_counted<L: RateLimiter>(limiter: &L, used: u64) {
 #[test]
 fn a_lease_is_called_back_while_its_owner_spends() {
     model(|| {
-        let limiter = leased(3, &ManualClock::new());
+        let limiter = leased(3, 2);
         assert_eq!(allowed(&*limiter, 2), 2, "one permit is left in the lease");
         let other = beside(&limiter, |limiter, steps| {
             steps.mark();
@@ -241,11 +241,14 @@ fn a_lease_is_called_back_while_its_owner_spends() {
 #[test]
 fn a_lease_is_called_back_while_its_owner_ends() {
     model(|| {
-        let limiter = leased(3, &ManualClock::new());
+        let limiter = leased(3, 2);
         let ending = beside(&limiter, |limiter, steps| {
-            let used = allowed(limiter, 2);
+            // Leases two by the second, and spends the rest beside the ledger.
+            let mut used = allowed(limiter, 2);
             steps.mark();
-            // It ends here, and leaves one permit in its lease.
+            used += allowed(limiter, 1);
+            steps.mark();
+            // It ends here.
             used
         });
         ending.steps.mark();
@@ -261,7 +264,7 @@ fn a_lease_is_called_back_while_its_owner_ends() {
 #[test]
 fn two_call_a_lease_back_and_one_gets_it() {
     model(|| {
-        let limiter = leased(3, &ManualClock::new());
+        let limiter = leased(3, 2);
         assert_eq!(allowed(&*limiter, 2), 2, "one permit is left in the lease");
         let other = beside(&limiter, |limiter, _| limiter.try_acquire(1).is_ok());
         let third = beside(&limiter, |limiter, _| limiter.try_acquire_up_to(1));
@@ -276,17 +279,28 @@ fn two_call_a_lease_back_and_one_gets_it() {
 #[test]
 fn a_slot_belongs_to_one_thread() {
     model(|| {
-        let limiter = leased(4, &ManualClock::new());
-        // Draws one and uses it: both slots can be given to others.
+        let limiter = leased(8, 4);
+        // Draws one and uses it: from then on, the slot can be given to another thread.
         let mut used = allowed(&*limiter, 1);
-        let full = beside(&limiter, |limiter, _| allowed(limiter, 1));
-        used += full.thread.join().unwrap();
-        let other = beside(&limiter, |limiter, _| allowed(limiter, 2));
+        // So does this one, so that no slot is without an owner.
+        let second = beside(&limiter, |limiter, _| allowed(limiter, 1));
+        used += second.thread.join().unwrap();
+        // Draws two in the slot of the first, then leases four, and spends all of them.
+        let third = beside(&limiter, |limiter, steps| {
+            let mut used = if limiter.allow_n(2) { 2 } else { 0 };
+            used += allowed(limiter, 2);
+            steps.mark();
+            used += allowed(limiter, 2);
+            steps.mark();
+            used
+        });
+        third.steps.mark();
         used += allowed(&*limiter, 1);
-        used += other.thread.join().unwrap();
-        assert!(used <= 4, "{used} of 4 used");
+        third.steps.mark();
+        used += third.thread.join().unwrap();
+        assert!(used <= 8, "{used} of 8 used");
         used += limiter.drain();
-        assert_eq!(used, 4);
+        assert_eq!(used, 8);
         assert_all_is_counted(&*limiter, used);
     });
 }
@@ -295,7 +309,7 @@ fn a_slot_belongs_to_one_thread() {
 #[test]
 fn a_wait_against_a_draw() {
     model(|| {
-        let limiter = leased(3, &ManualClock::new());
+        let limiter = leased(3, 2);
         assert!(limiter.allow());
         let waiting = beside(&limiter, |limiter, _| limiter.wait_n(1).unwrap().permits);
         // Leases two and uses one of them, or finds one.
