@@ -13,6 +13,8 @@ fn nothing_passes_from_a_lease_once_the_limiter_is_closed() {
     limiter.close();
     for holder in &holders {
         assert_eq!(holder.asks(&limiter, 5), 0);
+        let limiter = Arc::clone(&limiter);
+        assert!(!holder.does(move || limiter.allow_n(0)), "not even nothing");
     }
     assert_eq!(limiter.usage().denied, 15);
 }

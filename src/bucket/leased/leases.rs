@@ -360,8 +360,6 @@ impl Books<'_> {
         if has_ended {
             self.unspent += if called_back { 0 } else { left };
             self.clear(index);
-        } else if left == 0 {
-            self.ledger.records[index].called_back = false;
         }
     }
 

@@ -455,3 +455,22 @@ impl<C: Clock> WaitQueue for LeasedTokenBucket<C> {
         WaitQueue::refund(&self.bucket, grant);
     }
 }
+
+#[cfg(all(test, not(tollgate_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debt_beyond_the_end_of_time_is_charged_as_far_as_can_be() {
+        // 584 years is the end of time.
+        let century = Duration::from_secs(100 * 365 * 24 * 3600);
+        let rule = GreedyRefill::try_from(Quota::per(1, century).burst(3)).expect("a quota");
+        let (now, mut wakers) = (Timestamp::ZERO, Wakers::default());
+        let mut core = Core::new(rule.clone(), rule.start(now, 0), now, 0);
+        charge(&mut core, now, 2, &mut wakers);
+        assert_eq!(core.usage(now, &mut wakers).used, 2);
+        charge(&mut core, now, 1_000, &mut wakers);
+        assert!(core.usage(now, &mut wakers).used >= 7, "all that can be repaid");
+        assert!(core.try_acquire(Timestamp::MAX, 3, &mut wakers).is_err());
+    }
+}
