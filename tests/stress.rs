@@ -183,7 +183,9 @@ fn threads_that_end_or_idle_keep_nothing() {
                 })
                 .collect();
             // Whether one has panicked is seen below: those who wait here must be let go first.
-            short.into_iter().for_each(|thread| drop(thread.join()));
+            for thread in short {
+                drop(thread.join());
+            }
         }
         leave.wait();
     });

@@ -6,4 +6,5 @@ mod calling_back;
 mod changes;
 mod counting;
 mod crew;
+mod nosy_clock;
 mod room;
