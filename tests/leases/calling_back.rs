@@ -211,3 +211,12 @@ fn leases_drawn_on_a_clock_that_steps_back_are_had() {
     assert_eq!(Member::new().asks(&limiter, 200), 9);
     drop(idlers);
 }
+
+#[test]
+fn leases_drawn_at_the_end_of_time_are_had() {
+    let (limiter, clock) = limiter(100, 8);
+    clock.hand.set(Timestamp::MAX);
+    let idlers = holders(&limiter, 3);
+    assert_eq!(Member::new().asks(&limiter, 200), 88);
+    drop(idlers);
+}

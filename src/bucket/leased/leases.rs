@@ -277,7 +277,7 @@ impl Books<'_> {
     /// Says that permits are about to be leased, so that they can be called back.
     pub(super) fn announce(&self, now: Timestamp) {
         let old = self.leases.next_call.load(Ordering::Relaxed);
-        let at = old.min((now + YOUNG).as_nanos());
+        let at = old.min((now + YOUNG).as_nanos()).min(NEVER - 1);
         self.leases.next_call.store(at, Ordering::Relaxed);
     }
 

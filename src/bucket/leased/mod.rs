@@ -74,7 +74,8 @@ use crate::{
 /// busy or has ended. A method that would refuse or wait calls all leases back first, and then
 /// decides: [`try_acquire`](RateLimiter::try_acquire), `try_acquire_up_to`, `drain`,
 /// `delay_for`, all forms of `wait` and `acquire`, and `reserve`. `consume` does so when it leaves a debt. So
-/// nothing is leased while somebody waits. `allow` calls leases back that were drawn at least 1 ms ago.
+/// nothing is leased while somebody waits. An `allow` that would be refused does so too, unless all
+/// leases were drawn less than 1 ms ago.
 ///
 /// [`usage`](RateLimiter::usage) counts permits in a lease as not used, and so as remaining.
 ///
