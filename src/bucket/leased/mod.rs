@@ -28,22 +28,21 @@
 //! ([`consume`](RateLimiter::consume) records permits that are spent already, and only makes the level
 //! lower: whoever asks gets less.)
 
-mod leases;
+mod ledger;
+mod slots;
 mod thread;
+mod verbs;
 
-use std::task::Waker;
 use std::time::Duration;
 
-use self::leases::{BATCHES, Books, Leases};
-use super::core::{Core, Joined, Progress};
-use super::gate::Gate;
+use self::ledger::Books;
+use self::slots::{BATCHES, Leases};
+use super::core::Core;
 use super::locked::Limiter;
-use crate::algorithm::{Algorithm, GreedyRefill};
-use crate::wait::WaitQueue;
-use crate::wait::queue::{Ticket, Wakers};
+use crate::algorithm::GreedyRefill;
+use crate::wait::queue::Wakers;
 use crate::{
-    CarryOver, Clock, ConsumeError, Grant, MonotonicClock, Quota, QuotaError, RateLimiter,
-    Rejection, Timestamp, TokenBucket, Usage, WaitError,
+    Clock, MonotonicClock, Quota, QuotaError, RateLimiter, Rejection, Timestamp, TokenBucket,
 };
 
 /// A token bucket from which threads draw permits in batches: several times cheaper per decision than
@@ -52,7 +51,7 @@ use crate::{
 /// In any window of length `w` it admits at most `burst + rate * w` permits, like a
 /// [`TokenBucket`]. That costs a part of the burst: `16 * batch` permits are held back for what
 /// leases may hold, so at most `burst - 16 * batch` can be taken at one instant (see
-/// [`Usage::limit`]).
+/// [`Usage::limit`](crate::Usage::limit)).
 ///
 /// # Who holds a lease
 ///
@@ -308,166 +307,18 @@ fn charge(core: &mut Core<GreedyRefill>, now: Timestamp, mut permits: u64, waker
     }
 }
 
-impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
-    #[inline]
-    fn allow_n(&self, permits: u64) -> bool {
-        self.leases.spend(permits) || self.draw(permits)
-    }
-
-    fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
-        self.make_room(permits);
-        RateLimiter::try_acquire(&self.bucket, permits)
-    }
-
-    fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
-        self.make_room(permits);
-        self.bucket_delay(permits)
-    }
-
-    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
-        let delay = RateLimiter::consume(&self.bucket, permits)?;
-        if delay.is_zero() || !self.leases.any() {
-            return Ok(delay);
-        }
-        self.call_back_all(self.clock().now());
-        Ok(self.bucket_delay(0).unwrap_or(delay))
-    }
-
-    fn credit(&self, permits: u64) {
-        RateLimiter::credit(&self.bucket, permits);
-    }
-
-    fn try_acquire_up_to(&self, permits: u64) -> u64 {
-        if self.leases.any() && RateLimiter::usage(&self.bucket).remaining < permits {
-            self.call_back_all(self.clock().now());
-        }
-        RateLimiter::try_acquire_up_to(&self.bucket, permits)
-    }
-
-    fn usage(&self) -> Usage {
-        // Most refusals are counted beside the core.
-        let denied = RateLimiter::usage(&self.bucket).denied;
-        let now = self.clock().now();
-        self.with_ledger(now, |books, wakers| {
-            books.look_at_all();
-            self.pay(books, now, wakers);
-            let (leased, returned) = (books.leased(), books.returned());
-            self.bucket.lend(wakers, |core, wakers| {
-                let usage = core.usage(now, wakers);
-                let used = usage.used.saturating_sub(leased);
-                let (rule, now) = (&core.rest.rule, core.latest());
-                let reset_after = rule.full_at(&rule.start(now, used.into()), now) - now;
-                Usage {
-                    used,
-                    remaining: usage.limit.saturating_sub(used),
-                    reset_after: usage.reset_after.min(reset_after),
-                    allowed: usage.allowed.wrapping_sub(returned).wrapping_sub(leased),
-                    denied,
-                    ..usage
-                }
-            })
-        })
-    }
-
-    fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
-        // A batch came from a `u32`.
-        let batch = u32::try_from(self.leases.batch()).unwrap_or(u32::MAX);
-        let inner = Self::inner_quota(quota, batch)?;
-        self.without_leases(|core, now, wakers| {
-            let rule = core.rest.rule.with_quota(inner)?;
-            core.set_rule(now, rule, how, wakers);
-            Ok(())
-        })?;
-        self.bucket.log_quota(inner, how);
-        Ok(())
-    }
-
-    fn quota(&self) -> Quota {
-        let inner = RateLimiter::quota(&self.bucket);
-        inner.burst(inner.burst_size().saturating_add(Self::held_back(self.leases.batch())))
-    }
-
-    fn reset(&self) {
-        self.without_leases(Core::reset);
-        self.bucket.log_reset();
-    }
-
-    fn close(&self) {
-        if self.without_leases(Core::close) {
-            self.bucket.log_closed();
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        RateLimiter::is_closed(&self.bucket)
-    }
-
-    fn queue(&self) -> &dyn WaitQueue {
-        self
-    }
-}
-
-/// The bucket's queue. Who has to wait calls leases back first; while anybody waits, none are drawn.
-impl<C: Clock> WaitQueue for LeasedTokenBucket<C> {
-    fn now(&self) -> Timestamp {
-        WaitQueue::now(&self.bucket)
-    }
-
-    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
-        WaitQueue::wake_at(&self.bucket, deadline, waker)
-    }
-
-    fn jitter(&self) -> Duration {
-        WaitQueue::jitter(&self.bucket)
-    }
-
-    fn join(
-        &self,
-        permits: u64,
-        deadline: Timestamp,
-        waker: Option<&Waker>,
-    ) -> Result<Joined, WaitError> {
-        self.make_room(permits);
-        let joined = WaitQueue::join(&self.bucket, permits, deadline, waker)?;
-        if let Joined::Queued(..) = joined {
-            // Somebody may have drawn in between. From now on nobody does.
-            self.call_back_all(self.clock().now());
-        }
-        Ok(joined)
-    }
-
-    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
-        WaitQueue::poll(&self.bucket, ticket, waker)
-    }
-
-    fn due(&self, ticket: Ticket) -> Timestamp {
-        WaitQueue::due(&self.bucket, ticket)
-    }
-
-    fn is_granted(&self, ticket: Ticket) -> bool {
-        WaitQueue::is_granted(&self.bucket, ticket)
-    }
-
-    fn leave(&self, ticket: Ticket) {
-        WaitQueue::leave(&self.bucket, ticket);
-    }
-
-    fn refund(&self, grant: Grant) {
-        WaitQueue::refund(&self.bucket, grant);
-    }
-}
-
 #[cfg(all(test, not(tollgate_loom)))]
 mod tests {
     use super::*;
+    use crate::algorithm::Algorithm;
 
     #[test]
     fn a_debt_beyond_the_end_of_time_is_charged_as_far_as_can_be() {
         // 584 years is the end of time.
-        let century = Duration::from_secs(100 * 365 * 24 * 3600);
+        let century = Duration::from_hours(100 * 365 * 24);
         let rule = GreedyRefill::try_from(Quota::per(1, century).burst(3)).expect("a quota");
         let (now, mut wakers) = (Timestamp::ZERO, Wakers::default());
-        let mut core = Core::new(rule.clone(), rule.start(now, 0), now, 0);
+        let mut core = Core::new(rule, rule.start(now, 0), now, 0);
         charge(&mut core, now, 2, &mut wakers);
         assert_eq!(core.usage(now, &mut wakers).used, 2);
         charge(&mut core, now, 1_000, &mut wakers);
