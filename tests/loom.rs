@@ -13,7 +13,8 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use tollgate::algorithm::GreedyRefill;
 use tollgate::{
-    Builder, CarryOver, ManualClock, Quota, RateLimiter, Timestamp, TokenBucket, WaitError,
+    Builder, CarryOver, LeasedTokenBucket, ManualClock, Quota, RateLimiter, Timestamp, TokenBucket,
+    WaitError,
 };
 
 /// A point at which loom shall try the other thread. It finds most of them by itself, but not where
@@ -192,6 +193,130 @@ fn atomic_word_against_checked_out_state() {
         limiter.consume(1).unwrap();
         assert!(taking.thread.join().unwrap());
         assert_eq!(limiter.usage().remaining, 1);
+    });
+}
+
+/// A bucket with leases of up to `batch` permits, of which `most` are to be had at one instant. Under
+/// loom, two threads have room for a lease, and six batches are held back.
+fn leased(most: u64, batch: u32) -> Arc<LeasedTokenBucket<ManualClock>> {
+    let quota = Quota::per_hour(6 * u64::from(batch) + most);
+    Arc::new(builder(quota, &ManualClock::new()).build_leased(batch).unwrap())
+}
+
+/// Asks `times` times for a permit.
+fn allowed<L: RateLimiter>(limiter: &L, times: usize) -> u64 {
+    (0..times).map(|_| u64::from(limiter.allow())).sum()
+}
+
+/// Nothing is left, and all that was used is counted, also what was spent twice.
+fn assert_all_is_counted<L: RateLimiter>(limiter: &L, used: u64) {
+    assert!(!limiter.allow(), "nothing more");
+    let usage = limiter.usage();
+    assert_eq!((usage.allowed, usage.used, usage.remaining), (used, used, 0));
+}
+
+#[test]
+fn a_lease_is_called_back_while_its_owner_spends() {
+    model(|| {
+        let limiter = leased(3, 2);
+        assert_eq!(allowed(&*limiter, 2), 2, "one permit is left in the lease");
+        let other = beside(&limiter, |limiter, steps| {
+            steps.mark();
+            let got = u64::from(limiter.try_acquire(1).is_ok());
+            steps.mark();
+            got
+        });
+        let mut used = 2;
+        for _ in 0..2 {
+            other.steps.mark();
+            used += u64::from(limiter.allow());
+        }
+        used += other.thread.join().unwrap();
+        // One more may be spent twice, and is owed then.
+        assert!((3..=4).contains(&used), "{used} used");
+        assert_all_is_counted(&*limiter, used);
+    });
+}
+
+#[test]
+fn a_lease_is_called_back_while_its_owner_ends() {
+    model(|| {
+        let limiter = leased(3, 2);
+        let ending = beside(&limiter, |limiter, steps| {
+            // Leases two by the second, and spends the rest beside the ledger.
+            let mut used = allowed(limiter, 2);
+            steps.mark();
+            used += allowed(limiter, 1);
+            steps.mark();
+            // It ends here.
+            used
+        });
+        ending.steps.mark();
+        let mut used = u64::from(limiter.try_acquire(1).is_ok());
+        ending.steps.mark();
+        used += ending.thread.join().unwrap();
+        used += limiter.drain();
+        assert!((3..=4).contains(&used), "{used} used");
+        assert_all_is_counted(&*limiter, used);
+    });
+}
+
+#[test]
+fn two_call_a_lease_back_and_one_gets_it() {
+    model(|| {
+        let limiter = leased(3, 2);
+        assert_eq!(allowed(&*limiter, 2), 2, "one permit is left in the lease");
+        let other = beside(&limiter, |limiter, _| limiter.try_acquire(1).is_ok());
+        let third = beside(&limiter, |limiter, _| limiter.try_acquire_up_to(1));
+        let got = u64::from(other.thread.join().unwrap()) + third.thread.join().unwrap();
+        assert_eq!(got, 1);
+        assert_all_is_counted(&*limiter, 3);
+    });
+}
+
+/// A slot changes hands while its old owner asks again: the old owner must not spend what the new one
+/// has drawn. Nobody calls leases back here, so nothing can be spent twice.
+#[test]
+fn a_slot_belongs_to_one_thread() {
+    model(|| {
+        let limiter = leased(8, 4);
+        // Draws one and uses it: from then on, the slot can be given to another thread.
+        let mut used = allowed(&*limiter, 1);
+        // So does this one, so that no slot is without an owner.
+        let second = beside(&limiter, |limiter, _| allowed(limiter, 1));
+        used += second.thread.join().unwrap();
+        // Draws two in the slot of the first, then leases four, and spends all of them.
+        let third = beside(&limiter, |limiter, steps| {
+            let mut used = if limiter.allow_n(2) { 2 } else { 0 };
+            used += allowed(limiter, 2);
+            steps.mark();
+            used += allowed(limiter, 2);
+            steps.mark();
+            used
+        });
+        third.steps.mark();
+        used += allowed(&*limiter, 1);
+        third.steps.mark();
+        used += third.thread.join().unwrap();
+        assert!(used <= 8, "{used} of 8 used");
+        used += limiter.drain();
+        assert_eq!(used, 8);
+        assert_all_is_counted(&*limiter, used);
+    });
+}
+
+/// A waiter that comes while another thread draws gets what that thread leases.
+#[test]
+fn a_wait_against_a_draw() {
+    model(|| {
+        let limiter = leased(3, 2);
+        assert!(limiter.allow());
+        let waiting = beside(&limiter, |limiter, _| limiter.wait_n(1).unwrap().permits);
+        // Leases two and uses one of them, or finds one.
+        let used = 1 + allowed(&*limiter, 1);
+        // The clock stands still: a waiter that nobody serves is a deadlock.
+        assert_eq!(waiting.thread.join().unwrap(), 1);
+        assert_eq!(limiter.usage().used, used + 1);
     });
 }
 

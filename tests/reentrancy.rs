@@ -194,15 +194,20 @@ fn whoever_is_woken_by_a_leased_bucket_may_draw_from_it() {
 #[test]
 fn a_subscriber_may_draw_from_the_leased_bucket_it_hears() {
     without_deadlock(|| {
-        let limiter = TokenBucket::builder(Quota::per_hour(17)).build_leased(1);
-        let limiter: Arc<dyn RateLimiter> = Arc::new(limiter.unwrap());
-        let asking = Arc::new(Asking(Arc::clone(&limiter), AtomicU64::new(0)));
-        tracing::subscriber::with_default(Arc::clone(&asking), || {
-            assert!(limiter.allow());
-            assert!(!limiter.allow());
-            limiter.reset();
-            limiter.close();
+        // While another test first comes by the place of an event, a subscriber may miss that event:
+        // then once more.
+        let heard = (0..100).any(|_| {
+            let limiter = TokenBucket::builder(Quota::per_hour(17)).build_leased(1);
+            let limiter: Arc<dyn RateLimiter> = Arc::new(limiter.unwrap());
+            let asking = Arc::new(Asking(Arc::clone(&limiter), AtomicU64::new(0)));
+            tracing::subscriber::with_default(Arc::clone(&asking), || {
+                assert!(limiter.allow());
+                assert!(!limiter.allow());
+                limiter.reset();
+                limiter.close();
+            });
+            asking.1.load(Ordering::SeqCst) >= 3
         });
-        assert!(asking.1.load(Ordering::SeqCst) >= 3);
+        assert!(heard);
     });
 }

@@ -141,7 +141,62 @@ fn leases_admit_no_more() {
     assert!(count.granted <= 100 + elapsed, "{} in {elapsed} ms", count.granted);
     let usage = limiter.usage();
     assert_eq!(usage.denied, count.refused);
-    assert!(usage.allowed >= count.granted, "what is used was drawn");
+    assert_eq!(usage.allowed, count.granted);
+}
+
+/// A thousand threads that come, ask for a while and end, beside eight that hold a part of a lease and
+/// do nothing: no more passes than the quota allows, and nearly all of it can be used.
+#[test]
+fn threads_that_end_or_idle_keep_nothing() {
+    const BATCH: u64 = 16;
+    const BURST: u64 = 16 * BATCH + 400;
+    let clock = ManualClock::new();
+    let quota = Quota::per_second(1_000_000).burst(BURST);
+    let builder = TokenBucket::builder(quota).clock(clock.clone());
+    let limiter: LeasedTokenBucket<_> = builder.build_leased(16).unwrap();
+    let (used, ended) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (holding, leave) = (Barrier::new(9), Barrier::new(9));
+    let ask = |times| {
+        let got: u64 = (0..times).map(|_| u64::from(limiter.allow())).sum();
+        used.fetch_add(got, Ordering::Relaxed);
+    };
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                ask(20);
+                holding.wait();
+                leave.wait();
+            });
+        }
+        holding.wait();
+        for _ in 0..125 {
+            let short: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        for _ in 0..10 {
+                            ask(40);
+                            // Brings 20 permits.
+                            clock.advance(Duration::from_micros(20));
+                        }
+                        ended.fetch_add(1, Ordering::Relaxed);
+                    })
+                })
+                .collect();
+            // Whether one has panicked is seen below: those who wait here must be let go first.
+            for thread in short {
+                drop(thread.join());
+            }
+        }
+        leave.wait();
+    });
+    assert_eq!(ended.into_inner(), 1_000);
+    let used = used.into_inner();
+    let brought = clock.now().as_nanos() / 1_000;
+    assert!(used <= BURST + brought, "{used} of a burst of {BURST} and {brought}");
+    let usable = BURST - 16 * BATCH + brought;
+    assert!(used + limiter.usage().remaining >= usable * 95 / 100, "{used} of {usable}");
+    assert_eq!(limiter.drain() + used, limiter.usage().allowed);
+    assert_eq!(limiter.usage().remaining, 0);
 }
 
 /// On the real clock: the time that has passed is read after the last permit.

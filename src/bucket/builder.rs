@@ -221,7 +221,8 @@ impl<C: Clock> Builder<GreedyRefill, C> {
         AtomicTokenBucket::from_parts(clock, core, settings)
     }
 
-    /// Builds a bucket from which each thread draws `batch` permits at a time.
+    /// Builds a bucket from which each thread draws up to `batch` permits at a time (at least 1).
+    /// `16 * batch` permits of the burst are held back; see [`LeasedTokenBucket`].
     ///
     /// # Errors
     ///

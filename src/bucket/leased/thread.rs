@@ -1,0 +1,164 @@
+//! Which thread asks, and whether a thread that held a lease has ended.
+
+use std::sync::Arc;
+
+use crate::sync::atomic::{AtomicBool, Ordering};
+
+/// Stands for no thread: what [`token`] says before a thread's first draw, and while the thread is
+/// being torn down.
+pub(super) const NO_TOKEN: u64 = u64::MAX;
+
+/// A thread that may hold leases.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    /// A number that no other thread of this process has, ever had, or will have.
+    pub(super) token: u64,
+    pub(super) life: Arc<Life>,
+}
+
+/// Outlives the thread, to tell that it has ended.
+#[derive(Debug, Default)]
+pub(super) struct Life {
+    ended: AtomicBool,
+}
+
+impl Life {
+    /// Whether the thread has ended. Whoever is told so also sees all that the thread wrote.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// The value that tells of a thread's end: it is dropped then.
+struct Registered(Holder);
+
+impl Registered {
+    fn new(token: u64) -> Self {
+        Self(Holder { token, life: Arc::default() })
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        #[cfg(not(tollgate_loom))]
+        real::TOKEN.set(NO_TOKEN);
+        self.0.life.ended.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(not(tollgate_loom))]
+pub(super) use real::{register, token};
+
+#[cfg(not(tollgate_loom))]
+mod real {
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::{Holder, NO_TOKEN, Registered};
+
+    /// A thousand million new threads a second would need 584 years to use them up.
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+
+    thread_local! {
+        /// Without a destructor, so that reading it is one load.
+        pub(super) static TOKEN: Cell<u64> = const { Cell::new(NO_TOKEN) };
+        static REGISTERED: Registered = Registered::new(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+
+    /// The calling thread's token, if it has one already.
+    #[inline]
+    pub(in super::super) fn token() -> u64 {
+        TOKEN.get()
+    }
+
+    /// The calling thread as a holder of leases; `None` while it is being torn down, because
+    /// nobody would be told of its end.
+    pub(in super::super) fn register() -> Option<Holder> {
+        let holder = REGISTERED.try_with(|Registered(holder)| holder.clone()).ok()?;
+        TOKEN.set(holder.token);
+        Some(holder)
+    }
+}
+
+#[cfg(tollgate_loom)]
+pub(super) use model::{register, token};
+
+/// The same for loom, which forgets all threads after each run of a scene.
+#[cfg(tollgate_loom)]
+mod model {
+    use loom::sync::atomic::{AtomicU64, Ordering};
+
+    use super::{Holder, NO_TOKEN, Registered};
+
+    loom::lazy_static! {
+        static ref NEXT: AtomicU64 = AtomicU64::new(1);
+    }
+    loom::thread_local! {
+        static REGISTERED: Registered = Registered::new(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+
+    pub(in super::super) fn token() -> u64 {
+        REGISTERED.try_with(|Registered(holder)| holder.token).unwrap_or(NO_TOKEN)
+    }
+
+    pub(in super::super) fn register() -> Option<Holder> {
+        REGISTERED.try_with(|Registered(holder)| holder.clone()).ok()
+    }
+}
+
+#[cfg(all(test, not(tollgate_loom)))]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_given_again_and_its_end_is_told() {
+        let mut seen = Vec::new();
+        for _ in 0..50 {
+            let alive = thread::spawn(|| {
+                let holder = register().expect("the thread lives");
+                assert_eq!(token(), holder.token);
+                assert_eq!(register().expect("the thread lives").token, holder.token);
+                assert!(!holder.life.has_ended());
+                holder
+            });
+            let holder = alive.join().expect("no panic");
+            assert!(holder.life.has_ended());
+            seen.push(holder.token);
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 50);
+    }
+
+    /// Asks for a token when it is dropped.
+    struct Late(Sender<(u64, bool)>);
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let _ = self.0.send((token(), register().is_some()));
+        }
+    }
+
+    thread_local! {
+        static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+    }
+
+    #[test]
+    fn a_thread_that_is_torn_down_has_no_token() {
+        let (tell, told) = channel();
+        let thread = thread::spawn(move || {
+            // Values are dropped in the reverse order of their first use on some systems, and in
+            // the order of it on others: of two, one is dropped after the registration.
+            LATE.with(|late| *late.borrow_mut() = Some(Late(tell)));
+            register().expect("the thread lives");
+        });
+        thread.join().expect("no panic");
+        let (token, registered) = told.recv().expect("told");
+        // Alive still, or neither token nor registration.
+        assert_eq!(token == NO_TOKEN, !registered, "{token}");
+    }
+}
