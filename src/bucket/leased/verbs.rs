@@ -143,8 +143,8 @@ impl<C: Clock> WaitQueue for LeasedTokenBucket<C> {
         Ok(joined)
     }
 
-    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
-        WaitQueue::poll(&self.bucket, ticket, waker)
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress {
+        WaitQueue::poll(&self.bucket, ticket, waker, held)
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
@@ -157,6 +157,10 @@ impl<C: Clock> WaitQueue for LeasedTokenBucket<C> {
 
     fn leave(&self, ticket: Ticket) {
         WaitQueue::leave(&self.bucket, ticket);
+    }
+
+    fn keep(&self, grant: Grant) {
+        WaitQueue::keep(&self.bucket, grant);
     }
 
     fn refund(&self, grant: Grant) {
