@@ -67,6 +67,7 @@ pub enum QuotaError {
 /// | [`Denied`](Self::Denied) | 429; 503 if [`is_global`](Self::is_global) | [`retry_after_secs`](Self::retry_after_secs) |
 /// | [`ExceedsBurst`](Self::ExceedsBurst) | 413 or 400: no wait would help | – |
 /// | [`Blocked`](Self::Blocked) | 403 | – |
+/// | [`BlockedFor`](Self::BlockedFor) | 403, or 429 | [`retry_after_secs`](Self::retry_after_secs) |
 /// | [`TooManyKeys`](Self::TooManyKeys), [`Closed`](Self::Closed) | 503 | – |
 ///
 /// ```
@@ -113,6 +114,13 @@ pub enum Rejection {
     /// The key is blocked.
     #[error("the key is blocked")]
     Blocked,
+    /// The key is blocked [for a while](crate::Keyed::block_for): answer 403, or 429 with
+    /// `Retry-After`.
+    #[error("the key is blocked for {retry_after:?}")]
+    BlockedFor {
+        /// How long the key is still blocked.
+        retry_after: Duration,
+    },
     /// The key is new, and a keyed limiter holds as many as it may. Known keys are not affected, and
     /// there is room again once one of them is idle.
     #[error("no room for a new key: {max_keys} are held already")]
@@ -174,7 +182,9 @@ impl Rejection {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Denied { retry_after, .. } => Some(*retry_after),
+            Self::Denied { retry_after, .. } | Self::BlockedFor { retry_after } => {
+                Some(*retry_after)
+            }
             Self::ExceedsBurst { .. } | Self::Closed | Self::Blocked | Self::TooManyKeys { .. } => {
                 None
             }
@@ -230,6 +240,13 @@ pub enum WaitError {
     /// The key is blocked.
     #[error("the key is blocked")]
     Blocked,
+    /// The key is blocked [for a while](crate::Keyed::block_for). Nobody waits for the end of a
+    /// block.
+    #[error("the key is blocked for {retry_after:?}")]
+    BlockedFor {
+        /// How long the key was still blocked when the wait ended.
+        retry_after: Duration,
+    },
     /// The key is new, and a keyed limiter holds as many as it may.
     #[error("no room for a new key: {max_keys} are held already")]
     TooManyKeys {
@@ -250,6 +267,7 @@ impl From<Rejection> for WaitError {
             }
             Rejection::Closed => Self::Closed,
             Rejection::Blocked => Self::Blocked,
+            Rejection::BlockedFor { retry_after } => Self::BlockedFor { retry_after },
             Rejection::TooManyKeys { max_keys } => Self::TooManyKeys { max_keys },
         }
     }

@@ -4,15 +4,15 @@ use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::asked::{Asked, TermsBy};
 use super::bound::Bound;
+use super::interner::Interner;
 use super::shard::{Basis, Shard};
-use super::terms::Interner;
-use super::{Key, Keyed, Line, RandomState, Terms, TermsBy, WhenFull};
+use super::{Key, Keyed, Line, RandomState, Terms, WhenFull};
 use crate::algorithm::Algorithm;
 use crate::bucket::core::LAST;
 use crate::bucket::gate::Settings;
 use crate::sync::Mutex;
-use crate::sync::atomic::AtomicU64;
 use crate::{Clock, Jitter, MonotonicClock, Quota, QuotaError, TokenBucket};
 
 /// So many that two threads seldom meet, and that a table that grows is small.
@@ -300,9 +300,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
             alone: self.global.is_none(),
             global: global.transpose()?,
             bound: self.max_keys.map(|max| Bound::new(max, self.when_full, &rule, now)),
-            terms_by: self.terms_by,
+            asked: Asked::new(self.terms_by),
             terms: Interner::new(rule),
-            terms_version: AtomicU64::new(0),
             changing: Mutex::new(()),
         })
     }

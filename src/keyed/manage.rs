@@ -59,7 +59,7 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn remove<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        self.back_to_own(key, true, crate::CarryOver::default(), true);
+        self.back_to_own(key, true);
     }
 
     /// [Forgets](Self::remove) all keys for which `keep` says `false`. It gets a copy of each key and
@@ -257,10 +257,6 @@ where
         shard: &crate::sync::Mutex<Shard<K, A>>,
         act: impl FnOnce(&mut Shard<K, A>) -> R,
     ) -> R {
-        let mut shard = shard.lock();
-        let before = shard.bounded();
-        let result = act(&mut shard);
-        self.settle(before, shard.bounded());
-        result
+        act(&mut self.locked(shard.lock()))
     }
 }

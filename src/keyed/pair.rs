@@ -206,7 +206,7 @@ where
         let mut until = Timestamp::ZERO;
         let mut grant = None;
         let terms = self.cell.terms();
-        if let (Line::Done, Some(why)) = (place.key, terms.refusal()) {
+        if let (Line::Done, Some(why)) = (place.key, terms.refusal(self.cell.now())) {
             return Progress::Done(Err(why.into()));
         }
         if terms.is_exempt() && matches!(place.global, Line::NotYet) {

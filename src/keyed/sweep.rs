@@ -54,13 +54,20 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             |plain| plain.state.is_full(&basis.rule, basis.epoch, now),
             |plain| hasher.hash_one(&plain.key),
         );
+        let uncounted = std::cell::Cell::new(self.uncounted);
         sweep(
             &mut self.special,
             &mut self.cursors.special,
             places,
-            |special| is_idle(special, basis, now),
+            |special| {
+                let idle = is_idle(special, basis, now);
+                // Each one that is idle goes.
+                uncounted.set(uncounted.get() - usize::from(idle && !special.kept.counted));
+                idle
+            },
             |special| hasher.hash_one(&special.key),
         );
+        self.uncounted = uncounted.get();
     }
 
     /// Drops all full buckets, and the room they took.
@@ -69,6 +76,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let (basis, now) = (&*self.basis, self.latest);
         self.plain.retain(|plain| !plain.state.is_full(&basis.rule, basis.epoch, now));
         self.special.retain(|special| !is_idle(special, basis, now));
+        self.recount();
         self.plain.shrink_to_fit(|plain| hasher.hash_one(&plain.key));
         self.special.shrink_to_fit(|special| hasher.hash_one(&special.key));
     }
@@ -93,7 +101,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 /// Whether nothing is lost with it.
 fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Timestamp) -> bool {
     let Cell::Idle(state) = &special.cell else { return false };
-    !special.pinned && basis.rule_of(special.own.as_ref()).full_at(state, now) <= now
+    !special.kept.is_held(now) && basis.rule_of(&special.kept.own).full_at(state, now) <= now
 }
 
 /// Goes on through `table` by `places`, and removes what is idle.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
+use super::locked::Locked;
 use super::quick::Taken;
-use super::shard::{Call, Shard};
+use super::shard::Call;
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::{grant_of, refusal_of};
 use crate::bucket::gate::Need;
-use crate::sync::MutexGuard;
 use crate::wait::{AcquireFuture, Held, Reservation, Timer};
 use crate::{Clock, ConsumeError, Grant, RateLimiter, Rejection, Timestamp, Usage, WaitError};
 
@@ -370,14 +370,14 @@ where
                 }
             }
         }
-        self.ask_slowly(shard, &self.call(hash, now), key, requests).map(slow)
+        self.ask_slowly(self.locked(shard), &self.call(hash, now), key, requests).map(slow)
     }
 
     /// What is special, waited for, bounded, or has a limit for everybody.
     #[cold]
     fn ask_slowly<'a, Q>(
         &'a self,
-        shard: MutexGuard<'a, Shard<K, A>>,
+        shard: Locked<'a, K, A>,
         call: &Call<'_, S>,
         key: &Q,
         requests: u64,
