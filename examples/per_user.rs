@@ -77,7 +77,7 @@ fn tiers() -> Result<(), Box<dyn Error>> {
 fn answer(decision: Result<Grant, Rejection>) -> String {
     match decision {
         Ok(_) => "200 OK".to_owned(),
-        Err(Rejection::Closed) => "403 Forbidden".to_owned(),
+        Err(Rejection::Blocked) => "403 Forbidden".to_owned(),
         Err(refused) => match refused.retry_after_secs() {
             Some(seconds) => format!("429 Too Many Requests, Retry-After: {seconds}"),
             None => format!("503 Service Unavailable ({refused})"),

@@ -55,6 +55,18 @@ pub enum QuotaError {
     /// Two limits of a [`Composite`](crate::Composite) with one name.
     #[error("two limits have the same name")]
     DuplicateName,
+    /// An option of a builder that no limiter can be built with.
+    #[error("`{option}` is {given}: give {least} to {most}")]
+    OutOfRange {
+        /// The option's name.
+        option: &'static str,
+        /// What was given.
+        given: usize,
+        /// The smallest value that can be given.
+        least: usize,
+        /// The largest value that can be given.
+        most: usize,
+    },
     /// One quota for a limiter of several limits.
     #[error("this limiter has several limits: use `set_limits`")]
     SeveralLimits,

@@ -17,8 +17,6 @@ const VERSIONS: usize = 64;
 /// How often the function is asked for one answer if it is outdated each time. After that the last
 /// answer counts: somebody who refreshes in a loop keeps nobody out.
 const TRIES: usize = 16;
-/// The same if the function itself is the one that asks.
-const TRIES_WITHIN: usize = 2;
 
 /// How deep the function may ask for terms by using its own limiter.
 const DEEPEST: usize = 8;
@@ -64,9 +62,10 @@ impl<K> Asked<K> {
         }
     }
 
-    /// How often an answer is asked for if it is outdated each time.
+    /// How often an answer is asked for if it is outdated each time. Once, if the function itself
+    /// asks: a function that makes its own answers outdated would be asked without end.
     pub(super) fn tries(&self) -> usize {
-        if self.depth() == 0 { TRIES } else { TRIES_WITHIN }
+        if self.depth() == 0 { TRIES } else { 1 }
     }
 
     /// How often the function is on this thread's stack.

@@ -147,7 +147,10 @@ where
     /// of blocked keys or for want of room. Memory
     /// is bounded, so counts may be too high, by at most [`overcount`](Offender::overcount). Every
     /// key with more than a sixteenth of the refusals of its shard is among those that are counted;
-    /// one that was refused just once may be missing. [`clear`](Self::clear) begins anew.
+    /// one that was refused just once may be missing.
+    ///
+    /// A key that is idle is forgotten here too: a while after its bucket was full again, as new keys
+    /// come, or by [`sweep`](Self::sweep). [`clear`](Self::clear) begins anew.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};

@@ -31,6 +31,8 @@ const SMALL: usize = 64;
 pub(super) struct Cursors {
     plain: usize,
     special: usize,
+    /// New keys since idle keys were last forgotten among those that were refused most.
+    new_keys: usize,
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
@@ -42,6 +44,23 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if self.len() < before {
             self.sweep_some(SOME_MORE, hasher);
         }
+        if !self.refused.is_empty() {
+            self.cursors.new_keys += 1;
+            if self.cursors.new_keys >= SMALL {
+                self.forget_idle_offenders(false);
+            }
+        }
+    }
+
+    /// Forgets keys that were refused, but are not held any more; `all` also forgets those that were
+    /// refused not long ago.
+    fn forget_idle_offenders(&mut self, all: bool) {
+        self.cursors.new_keys = 0;
+        let (plain, special) = (&self.plain, &self.special);
+        self.refused.forget_idle(all, |hash, key| {
+            plain.find(hash, |plain| plain.key == *key).is_some()
+                || special.find(hash, |special| special.key == *key).is_some()
+        });
     }
 
     /// Drops the full buckets among the next `places` of both tables.
@@ -79,6 +98,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.recount();
         self.plain.shrink_to_fit(|plain| hasher.hash_one(&plain.key));
         self.special.shrink_to_fit(|special| hasher.hash_one(&special.key));
+        self.forget_idle_offenders(true);
     }
 
     /// Makes now the epoch. Happens every few decades to minutes, the faster the rate, the more often.

@@ -157,7 +157,9 @@ impl Terms {
 
     pub(super) fn block(mut self) -> Self {
         // What is closed stays closed.
-        self.shut = self.shut.or(Some(Shut::Blocked));
+        if self.shut != Some(Shut::Closed) {
+            self.shut = Some(Shut::Blocked);
+        }
         self
     }
 

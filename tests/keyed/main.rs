@@ -9,10 +9,12 @@
 )]
 
 mod against_model;
+mod blocked;
 mod both;
 mod bound;
 mod buckets;
 mod corners;
+mod foreign;
 mod held;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/level.rs"]
@@ -22,6 +24,7 @@ mod memory;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/model.rs"]
 mod model;
+mod offenders;
 mod reentrancy;
 mod script;
 #[path = "../support/sizes.rs"]
@@ -29,6 +32,7 @@ mod sizes;
 mod stress;
 #[cfg(feature = "tokio")]
 mod tasks;
+mod terms_by;
 mod twin;
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
