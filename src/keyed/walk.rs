@@ -100,26 +100,37 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let now = self.latest;
         let old = Arc::clone(&self.basis);
         let new = Basis::new(rule.clone(), now, old.closed);
-        let mut state = old.rule.start(now, 0);
+        // First whatever foreign code could panic in, then the change itself.
         let mut too_large = Vec::new();
-        self.plain.retain(|Plain { key, state: packed }| {
+        let mut carried = Vec::with_capacity(self.plain.len());
+        for Plain { key, state: packed } in &mut self.plain {
             // Gone or not, a full bucket stays full: also where a level as such would be kept.
             if packed.is_full(&old.rule, old.epoch, now) {
-                return false;
+                carried.push(None);
+                continue;
             }
-            packed.lend(&old.rule, old.epoch, now, &mut state);
-            let carried = rule.carry_over(&old.rule, &state, now, how);
-            if rule.full_at(&carried, now) <= now {
-                return false;
+            let state = packed.peek(&old.rule, old.epoch, now, |state| {
+                rule.carry_over(&old.rule, state, now, how)
+            });
+            carried.push(if rule.full_at(&state, now) <= now {
+                None
+            } else {
+                let packed = A::Packed::pack(rule, new.epoch, state);
+                packed.map_err(|state| too_large.push((key.clone(), state))).ok()
+            });
+        }
+        self.special.reserve(too_large.len(), |special| call.hasher.hash_one(&special.key));
+        let too_large: Vec<_> = too_large
+            .into_iter()
+            .map(|(key, state)| (call.hasher.hash_one(&key), key, state))
+            .collect();
+        let mut carried = carried.into_iter();
+        self.plain.retain(|plain| match carried.next().flatten() {
+            Some(state) => {
+                plain.state = state;
+                true
             }
-            match A::Packed::pack(rule, new.epoch, carried) {
-                Ok(carried) => *packed = carried,
-                Err(carried) => {
-                    too_large.push((key.clone(), carried));
-                    return false;
-                }
-            }
-            true
+            None => false,
         });
         for Special { kept, cell, .. } in &mut self.special {
             match cell {
@@ -132,8 +143,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 Cell::Lent => {}
             }
         }
-        for (key, state) in too_large {
-            let hash = call.hasher.hash_one(&key);
+        for (hash, key, state) in too_large {
             let special = Special { key, kept: Kept::of(Own::default()), cell: Cell::Idle(state) };
             self.special.insert_unique(hash, special, |special| call.hasher.hash_one(&special.key));
         }
@@ -179,12 +189,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.latest = self.latest.max(now);
         let (basis, now) = (&*self.basis, self.latest);
         let mut usages = Vec::with_capacity(self.plain.len() + self.special.len());
-        let mut state = basis.rule.start(now, 0);
         for plain in &mut self.plain {
-            plain.state.lend(&basis.rule, basis.epoch, now, &mut state);
-            usages.push((plain.key.clone(), usage_of(&basis.rule, &state, now)));
-            // It fitted before.
-            plain.state.settle(&basis.rule, basis.epoch, &mut state);
+            let look = |state: &A::State| usage_of(&basis.rule, state, now);
+            let usage = plain.state.peek(&basis.rule, basis.epoch, now, look);
+            usages.push((plain.key.clone(), usage));
         }
         for special in &mut self.special {
             let usage = match &mut special.cell {

@@ -120,7 +120,7 @@ fn touchy(clock: &ManualClock) -> OfTouchy {
 #[test]
 fn a_rule_that_panics_gives_nobody_permits() {
     type Act = fn(&OfTouchy);
-    let acts: [(&str, Act); 13] = [
+    let acts: [(&str, Act); 14] = [
         ("allow", |limiter| ignore(limiter.allow(&1))),
         ("try_acquire", |limiter| ignore(limiter.try_acquire(&1, 3).is_ok())),
         ("refused", |limiter| ignore(limiter.try_acquire(&1, 9).is_ok())),
@@ -135,6 +135,10 @@ fn a_rule_that_panics_gives_nobody_permits() {
         }),
         ("set_quota_for", |limiter| {
             limiter.set_quota_for_with(&1, Quota::per_hour(9), CarryOver::Keep).unwrap();
+        }),
+        ("set_quota", |limiter| {
+            limiter.set_quota_with(Quota::per_hour(12), CarryOver::Keep).unwrap();
+            limiter.set_quota_with(Quota::per_hour(10), CarryOver::Keep).unwrap();
         }),
         ("block_for", |limiter| limiter.block_for(&1, SECOND).unwrap()),
         ("usages", |limiter| limiter.usages().for_each(ignore)),
@@ -158,7 +162,7 @@ fn a_rule_that_panics_gives_nobody_permits() {
                 limiter.unblock(&1);
                 let used = limiter.usage(&1).used;
                 assert!(used >= 7, "{what} {good} {special}: {used} of 7 are left used");
-                assert_eq!(limiter.usage(&2).used, 7, "{what} {good}");
+                assert!(limiter.usage(&2).used >= 7, "{what} {good}");
                 // All goes on as before.
                 assert!(limiter.allow(&3));
                 limiter.remove(&1);
