@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::wait::queue::Taken;
+
 /// Permits that were granted, and what is left.
 ///
 /// ```
@@ -20,15 +22,8 @@ pub struct Grant {
     pub remaining: u64,
     /// The time from then until nothing is used any more (the bucket is full).
     pub reset_after: Duration,
-    /// Which of several buckets served it.
-    pub(crate) by: u32,
-}
-
-impl Grant {
-    /// As good as any grant of so many permits, to give them back.
-    pub(crate) fn of(permits: u64) -> Self {
-        Self { permits, remaining: 0, reset_after: Duration::ZERO, by: 0 }
-    }
+    /// Where the permits came from, and the receipt for giving them back.
+    pub(crate) taken: Taken,
 }
 
 /// A look at a limiter, which takes nothing.
@@ -65,8 +60,10 @@ pub struct Usage {
 
 /// How [`set_quota_with`](crate::RateLimiter::set_quota_with) carries the old level over.
 ///
-/// The default keeps the used share: 40 of 100 left becomes 80 of 200, or 8 of 20. With it and with
-/// [`Keep`](Self::Keep), changing the quota to and fro never refills anything; the other two can.
+/// The default keeps the used share: 40 of 100 left becomes 80 of 200, or 8 of 20. With it, with
+/// [`Keep`](Self::Keep) and with [`KeepUsed`](Self::KeepUsed), switching back and forth never grants extra
+/// permits; the other two can. Permits that were granted before can't be given back any more by a
+/// [`cancel`](crate::Reservation::cancel), except with [`KeepUsed`](Self::KeepUsed).
 ///
 /// ```
 /// use tollgate::{CarryOver, Quota, RateLimiter, TokenBucket};
@@ -88,6 +85,9 @@ pub enum CarryOver {
     /// The same number plus what the burst grew by: 40 of 100 becomes 140 of 200. Capped like
     /// `Keep` when it shrinks.
     AddDifference,
+    /// The number of permits in use stays: 60 of 100 used becomes 60 of 200 used, or 60 of 20, which is debt. What
+    /// a provider does that lowers a limit within a window: 3 of 10 used, lowered to 5, leaves 2.
+    KeepUsed,
     /// All of the new burst.
     Full,
 }

@@ -41,6 +41,11 @@ pub enum QuotaError {
         "one 64-bit word can't keep this rate and burst to within a millionth: use a `TokenBucket`"
     )]
     TooWide,
+    /// Rate and burst need more than 128 bits together, so their level could not be kept exactly.
+    #[error(
+        "rate and burst are too large together to be kept exactly: give a smaller burst, or a shorter period"
+    )]
+    TooLarge,
     /// The burst is too small for what leases hold back.
     #[error(
         "leases hold back {held_back} permits, which leaves nothing of the burst: raise it, or lease fewer"

@@ -1,6 +1,6 @@
 //! Several limits taken all-or-nothing as one.
 
-use super::{Algorithm, Whole};
+use super::{Algorithm, Receipt, Whole};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Several named limits of one kind: permits are taken from all of them, or from none.
@@ -108,6 +108,8 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
     type State = Box<[A::State]>;
     type Packed = Whole<Box<[A::State]>>;
 
+    const CATCHES_UP: bool = A::CATCHES_UP;
+
     /// The quota with the smallest burst.
     fn quota(&self) -> Quota {
         let quotas = self.rules().map(Algorithm::quota);
@@ -155,6 +157,24 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
     fn take(&self, state: &mut Box<[A::State]>, now: Timestamp, permits: u64) {
         for (rule, state) in self.rules().zip(state) {
             rule.take(state, now, permits);
+        }
+    }
+
+    fn hold(&self, state: &mut Box<[A::State]>, now: Timestamp, permits: u64, receipt: Receipt) {
+        for (rule, state) in self.rules().zip(state) {
+            rule.hold(state, now, permits, receipt);
+        }
+    }
+
+    fn release(&self, state: &mut Box<[A::State]>, permits: u64, receipt: Receipt) {
+        for (rule, state) in self.rules().zip(state) {
+            rule.release(state, permits, receipt);
+        }
+    }
+
+    fn undo(&self, state: &mut Box<[A::State]>, now: Timestamp, permits: u64, receipt: Receipt) {
+        for (rule, state) in self.rules().zip(state) {
+            rule.undo(state, now, permits, receipt);
         }
     }
 

@@ -1,14 +1,19 @@
 //! Fixed window: a counter that starts anew each period.
 
 use super::interval::IntervalState;
-use super::{Algorithm, IntervalRefill, Whole};
+use super::{Algorithm, IntervalRefill, Receipt, Whole};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A counter per period: at most `permits` in each, and all of them may come at once.
 ///
 /// Windows lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to). Up to
 /// twice the limit can pass around the border of two windows; where that matters, use
-/// [`StrictWindow`](super::StrictWindow). A window has no burst of its own. The state is 32 bytes.
+/// [`StrictWindow`](super::StrictWindow). A window has no burst of its own. The state is 64 bytes.
+///
+/// **The promise.** In each window, on the clock of the limiter, the permits of grants that are not cancelled are at
+/// most the limit, plus what [`credit`](crate::RateLimiter::credit) gave in that window, plus the limit once more for
+/// each [`reset`](crate::RateLimiter::reset) in it. A cancelled grant gives permits back to its own window only.
+/// When a quota of another period is set, the time since the window began counts as time, not as a share.
 ///
 /// The arithmetic is that of an [`IntervalRefill`] whose burst is one refill.
 ///
@@ -84,6 +89,18 @@ impl Algorithm for FixedWindow {
     #[inline]
     fn take(&self, state: &mut IntervalState, now: Timestamp, permits: u64) {
         self.0.take(state, now, permits);
+    }
+
+    fn hold(&self, state: &mut IntervalState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.0.hold(state, now, permits, receipt);
+    }
+
+    fn release(&self, state: &mut IntervalState, permits: u64, receipt: Receipt) {
+        self.0.release(state, permits, receipt);
+    }
+
+    fn undo(&self, state: &mut IntervalState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.0.undo(state, now, permits, receipt);
     }
 
     fn give_back(&self, state: &mut IntervalState, now: Timestamp, permits: u64) {

@@ -7,12 +7,20 @@
 //! away, time catches up with it, and the bucket is empty when it is `capacity = burst * cost`
 //! away.
 
-use super::{Algorithm, arith};
+use super::holds::Holds;
+use super::{Algorithm, Receipt, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A token bucket into which permits flow evenly, kept exactly: no drift, ever.
 ///
-/// In any window of length `w` it admits at most `burst + rate * w`. The state is 16 bytes.
+/// **The promise.** In any window of length `w`, on the clock of the limiter, the permits of grants that are not
+/// cancelled are at most `burst + rate * w`, plus what [`credit`](crate::RateLimiter::credit) gave in that window, plus
+/// one burst for each [`reset`](crate::RateLimiter::reset) in it. A cancelled grant gives back at most what has not
+/// been refilled since it was made. Who waits and is served late counts as of the time when it was due, within
+/// the bounds of [`Builder::catch_up`](crate::Builder::catch_up). A new quota starts with the level that
+/// [`CarryOver`] says. A clock that steps back stands still until it has caught up.
+///
+/// The state is 24 bytes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,6 +43,58 @@ pub struct GreedyRefill {
     /// Units of a full bucket.
     capacity: u128,
 }
+
+/// What a [`GreedyRefill`] remembers: when the bucket will be full, and which grants may still be given back.
+///
+/// A copy knows nothing of those grants: receipts are good for the original alone.
+#[derive(Debug, Default)]
+pub struct GreedyState {
+    /// The two halves of a `u128`, which would be aligned to 16 bytes.
+    full_at: [u64; 2],
+    holds: Option<Box<Holds>>,
+}
+
+impl GreedyState {
+    /// A bucket that is full at `units`, of which nothing may be given back.
+    #[inline]
+    pub(crate) fn new(units: u128) -> Self {
+        let mut state = Self { full_at: [0; 2], holds: None };
+        state.set(units);
+        state
+    }
+
+    /// When the bucket will be full, in units.
+    #[inline]
+    pub(crate) fn full_at(&self) -> u128 {
+        u128::from(self.full_at[1]) << 64 | u128::from(self.full_at[0])
+    }
+
+    /// Whether some grant may still be given back.
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        self.holds.is_some()
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each half of a u128 has 64 bits")]
+    fn set(&mut self, units: u128) {
+        self.full_at = [units as u64, (units >> 64) as u64];
+    }
+}
+
+impl Clone for GreedyState {
+    fn clone(&self) -> Self {
+        Self { full_at: self.full_at, holds: None }
+    }
+}
+
+impl PartialEq for GreedyState {
+    fn eq(&self, other: &Self) -> bool {
+        self.full_at == other.full_at
+    }
+}
+
+impl Eq for GreedyState {}
 
 /// An exact level: `units / units_per_permit` permits in use.
 ///
@@ -73,7 +133,7 @@ impl GreedyRefill {
     /// The exact level, fractions included. See [`Level`] for an example.
     #[must_use]
     pub fn level(&self, state: &<Self as Algorithm>::State, now: Timestamp) -> Level {
-        Level { used_units: state.saturating_sub(self.at(now)), units_per_permit: self.cost }
+        Level { used_units: self.used_units(state, now), units_per_permit: self.cost }
     }
 
     /// [`try_take`](Algorithm::try_take) in 64 bits, `elapsed` nanoseconds after an epoch that the state
@@ -98,8 +158,8 @@ impl GreedyRefill {
     /// How much of the capacity is used, in 65,536 parts; debt is as much as all of it.
     #[cfg(feature = "llm")]
     #[inline]
-    pub(crate) fn share_used(&self, scale: Scale, state: &u128, now: Timestamp) -> u64 {
-        let used = state.saturating_sub(self.at(now)) >> scale.shift;
+    pub(crate) fn share_used(&self, scale: Scale, state: &GreedyState, now: Timestamp) -> u64 {
+        let used = self.used_units(state, now) >> scale.shift;
         let used = u64::try_from(used).map_or(scale.capacity, |used| used.min(scale.capacity));
         (used * scale.parts_per_unit) >> (63 - 16)
     }
@@ -118,6 +178,18 @@ impl GreedyRefill {
     #[inline]
     pub(super) fn at(&self, now: Timestamp) -> u128 {
         u128::from(now.as_nanos()) * u128::from(self.speed)
+    }
+
+    #[inline]
+    fn used_units(&self, state: &GreedyState, now: Timestamp) -> u128 {
+        state.full_at().saturating_sub(self.at(now))
+    }
+
+    /// Tells those who may give something back what refill has left in use.
+    #[cold]
+    fn see_refill(&self, state: &mut GreedyState, now: Timestamp) {
+        let used = self.used_units(state, now);
+        Holds::refilled(&mut state.holds, used);
     }
 
     #[inline]
@@ -145,12 +217,18 @@ impl TryFrom<Quota> for GreedyRefill {
         }
         let divisor = arith::gcd(quota.permits(), period);
         let (speed, cost) = (quota.permits() / divisor, period / divisor);
-        Ok(Self { quota, speed, cost, capacity: u128::from(quota.burst_size()) * u128::from(cost) })
+        let capacity = u128::from(quota.burst_size()) * u128::from(cost);
+        // An empty bucket at the end of time must fit: then what does not fit lies beyond the end of time.
+        let end_of_time = u128::from(speed) * u128::from(u64::MAX);
+        if end_of_time.checked_add(capacity).is_none() {
+            return Err(QuotaError::TooLarge);
+        }
+        Ok(Self { quota, speed, cost, capacity })
     }
 }
 
 impl Algorithm for GreedyRefill {
-    type State = u128;
+    type State = GreedyState;
     type Packed = u64;
 
     const CUMULATIVE: bool = true;
@@ -168,33 +246,58 @@ impl Algorithm for GreedyRefill {
         self.quota.burst_size()
     }
 
-    fn start(&self, now: Timestamp, used: u128) -> u128 {
-        self.at(now).saturating_add(used.saturating_mul(self.cost.into()))
+    fn start(&self, now: Timestamp, used: u128) -> GreedyState {
+        GreedyState::new(self.at(now).saturating_add(used.saturating_mul(self.cost.into())))
     }
 
     #[inline]
-    fn ready_at(&self, state: &u128, now: Timestamp, permits: u64) -> Timestamp {
+    fn ready_at(&self, state: &GreedyState, now: Timestamp, permits: u64) -> Timestamp {
         let at = self.at(now);
         // Beyond 2^128 units there is no telling: never.
-        let Some(after) = (*state).max(at).checked_add(self.cost_of(permits)) else {
+        let Some(after) = state.full_at().max(at).checked_add(self.cost_of(permits)) else {
             return Timestamp::MAX;
         };
         if after - at <= self.capacity { now } else { self.nanos_ceil(after - self.capacity) }
     }
 
     #[inline]
-    fn take(&self, state: &mut u128, now: Timestamp, permits: u64) {
-        *state = (*state).max(self.at(now)).saturating_add(self.cost_of(permits));
+    fn take(&self, state: &mut GreedyState, now: Timestamp, permits: u64) {
+        if state.is_held() {
+            self.see_refill(state, now);
+        }
+        let full_at = state.full_at().max(self.at(now)).saturating_add(self.cost_of(permits));
+        state.set(full_at);
     }
 
-    #[inline]
-    fn give_back(&self, state: &mut u128, _now: Timestamp, permits: u64) {
+    fn hold(&self, state: &mut GreedyState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.take(state, now, permits);
+        Holds::add(&mut state.holds, receipt.seq, permits, self.cost_of(permits));
+    }
+
+    fn release(&self, state: &mut GreedyState, permits: u64, receipt: Receipt) {
+        Holds::release(&mut state.holds, receipt.seq, permits, self.cost_of(permits));
+    }
+
+    fn undo(&self, state: &mut GreedyState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.see_refill(state, now);
+        let units = self.cost_of(permits);
+        let given = Holds::undo(&mut state.holds, receipt.seq, permits, units);
+        state.set(state.full_at().saturating_sub(given));
+    }
+
+    fn give_back(&self, state: &mut GreedyState, now: Timestamp, permits: u64) {
+        if state.is_held() {
+            self.see_refill(state, now);
+        }
         // Before `now` is as good as full: there is no way to go beyond.
-        *state = state.saturating_sub(self.cost_of(permits));
+        state.set(state.full_at().saturating_sub(self.cost_of(permits)));
+        if state.is_held() {
+            self.see_refill(state, now);
+        }
     }
 
-    fn used(&self, state: &u128, now: Timestamp) -> u128 {
-        let used = state.saturating_sub(self.at(now));
+    fn used(&self, state: &GreedyState, now: Timestamp) -> u128 {
+        let used = self.used_units(state, now);
         match u64::try_from(used) {
             _ if self.cost == 0 => 0,
             Ok(used) => used.div_ceil(self.cost).into(),
@@ -202,28 +305,46 @@ impl Algorithm for GreedyRefill {
         }
     }
 
-    fn full_at(&self, state: &u128, now: Timestamp) -> Timestamp {
-        if *state <= self.at(now) { now } else { self.nanos_ceil(*state) }
+    fn full_at(&self, state: &GreedyState, now: Timestamp) -> Timestamp {
+        let full_at = state.full_at();
+        if full_at <= self.at(now) { now } else { self.nanos_ceil(full_at) }
     }
 
-    fn carry_over(&self, previous: &Self, state: &u128, now: Timestamp, how: CarryOver) -> u128 {
-        let used = previous.level(state, now).used_units;
+    fn carry_over(
+        &self,
+        previous: &Self,
+        state: &GreedyState,
+        now: Timestamp,
+        how: CarryOver,
+    ) -> GreedyState {
+        let before = previous.used_units(state, now);
+        // In the units of this rule.
+        let resized = |units| match previous.cost {
+            0 => 0,
+            cost if cost == self.cost => units,
+            cost => arith::mul_div_ceil(units, self.cost.into(), cost.into()),
+        };
         let used = match how {
             // The same share of the capacity: no way through permits, nothing to round twice.
             CarryOver::Proportional if previous.capacity > 0 => {
-                arith::mul_div_ceil(used, self.capacity, previous.capacity)
+                arith::mul_div_ceil(before, self.capacity, previous.capacity)
             }
             // Out of "unlimited", where nothing is ever used.
             CarryOver::Proportional => 0,
             _ => {
-                let used = match previous.cost {
-                    0 => 0,
-                    cost => arith::mul_div_ceil(used, self.cost.into(), cost.into()),
-                };
                 let old = u128::from(previous.limit()).saturating_mul(self.cost.into());
-                arith::carry_over(used, old, self.capacity, how)
+                arith::carry_over(resized(before), old, self.capacity, how)
             }
         };
-        self.at(now).saturating_add(used)
+        let mut new = GreedyState::new(self.at(now).saturating_add(used));
+        if how == CarryOver::KeepUsed {
+            let round_down = |units| match previous.cost {
+                cost if cost == self.cost => units,
+                _ => resized(units).saturating_sub(1),
+            };
+            new.holds = state.holds.clone().map(|holds| holds.resized(round_down));
+            Holds::refilled(&mut new.holds, used);
+        }
+        new
     }
 }

@@ -1,13 +1,22 @@
 //! Token bucket with interval refill: all permits of a period arrive at its end.
 
-use super::{Algorithm, Whole, arith};
+use super::holds::Holds;
+use super::{Algorithm, Receipt, Whole, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A token bucket whose permits arrive all at once, at the end of each period.
 ///
-/// Periods lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to), and
-/// keep that grid for ever; a new quota keeps the share of the period that has passed. In any window of length `w` it admits at most
-/// `burst + permits * (floor(w / period) + 1)`. The state is 32 bytes.
+/// Periods lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to), and keep that grid for
+/// ever.
+///
+/// **The promise.** In any window of length `w`, on the clock of the limiter, the permits of grants that are not
+/// cancelled are at most `burst + permits * (floor(w / period) + 1)`, plus what
+/// [`credit`](crate::RateLimiter::credit) gave in that window, plus one burst for each
+/// [`reset`](crate::RateLimiter::reset) in it. A cancelled grant gives back at most what no refill has brought since.
+/// When a quota of another period is set, the time since the last refill counts at most as time and at most as
+/// a share of the period, so that switching back and forth brings no refill sooner.
+///
+/// The state is 64 bytes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,12 +40,42 @@ pub struct IntervalRefill {
     first_refill: Option<Timestamp>,
 }
 
-/// What an [`IntervalRefill`] remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an [`IntervalRefill`] remembers: what is used, and when the next refill comes.
+///
+/// A copy knows nothing of grants that may be given back: receipts are good for the original alone.
+#[derive(Debug)]
 pub struct IntervalState {
     used: u128,
     next_refill: u64,
+    /// The period of the quota before this one, and how far it had come.
+    before: Option<Left>,
+    holds: Option<Box<Holds>>,
 }
+
+/// A period that another quota cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Left {
+    period: u64,
+    /// Time that was missing to its refill.
+    missing: u64,
+    /// When it was cut short.
+    at: u64,
+}
+
+impl Clone for IntervalState {
+    fn clone(&self) -> Self {
+        let Self { used, next_refill, before, .. } = *self;
+        Self { used, next_refill, before, holds: None }
+    }
+}
+
+impl PartialEq for IntervalState {
+    fn eq(&self, other: &Self) -> bool {
+        (self.used, self.next_refill) == (other.used, other.next_refill)
+    }
+}
+
+impl Eq for IntervalState {}
 
 impl IntervalRefill {
     /// The same rule with refills at `first_refill` and every period from there, such as on the full
@@ -82,27 +121,61 @@ impl IntervalRefill {
         u64::try_from(initial).unwrap_or(u64::MAX).min(burst)
     }
 
-    /// The state with all refills until `now`.
+    /// What is used and when the next refill comes, with all refills until `now`.
     #[inline]
-    fn refilled(&self, state: IntervalState, now: Timestamp) -> IntervalState {
+    fn refilled(&self, state: &IntervalState, now: Timestamp) -> (u128, u64) {
         let now = now.as_nanos();
         if now < state.next_refill {
-            return state;
+            return (state.used, state.next_refill);
         }
         let periods = (now - state.next_refill) / self.period + 1;
         let permits = u128::from(periods) * u128::from(self.quota.permits());
-        IntervalState {
-            used: state.used.saturating_sub(permits),
-            next_refill: state.next_refill.saturating_add(periods.saturating_mul(self.period)),
+        let next_refill = state.next_refill.saturating_add(periods.saturating_mul(self.period));
+        (state.used.saturating_sub(permits), next_refill)
+    }
+
+    #[inline]
+    fn refill(&self, state: &mut IntervalState, now: Timestamp) {
+        (state.used, state.next_refill) = self.refilled(state, now);
+        if state.holds.is_some() {
+            Holds::refilled(&mut state.holds, state.used);
         }
     }
 
+    /// How long the next refill is away when this rule replaces `previous`, whose refill is `missing` nanoseconds
+    /// away.
+    ///
+    /// Time counts for this period at most as time, and at most as a share of the period it passed in: else whoever
+    /// switches to a short period and back would get the refills of a long one in the time of a short one.
+    /// What this period had come to before it was cut short is not lost.
+    fn missing_after(
+        &self,
+        previous: &Self,
+        before: Option<Left>,
+        missing: u64,
+        now: Timestamp,
+    ) -> u64 {
+        let share = |of: u64, from: u64| {
+            let share = arith::mul_div_ceil(of.into(), self.period.into(), from.into());
+            u64::try_from(share).unwrap_or(u64::MAX)
+        };
+        if let Some(left) = before.filter(|left| left.period == self.period) {
+            let away = now.as_nanos().saturating_sub(left.at);
+            // Rounded up, the share might count a nanosecond too much.
+            let counted = away.min(share(away, previous.period).saturating_sub(1));
+            let counted = if self.period >= previous.period { away } else { counted };
+            return left.missing.saturating_sub(counted).max(1);
+        }
+        let passed = previous.period.saturating_sub(missing);
+        share(missing, previous.period).max(self.period.saturating_sub(passed)).max(1)
+    }
+
     /// When `refills` more refills have come: 0 is `now`.
-    fn after_refills(&self, state: IntervalState, now: Timestamp, refills: u128) -> Timestamp {
+    fn after_refills(&self, next_refill: u64, now: Timestamp, refills: u128) -> Timestamp {
         match refills.checked_sub(1) {
             None => now,
             Some(more) => Timestamp::from_wide(
-                more.saturating_mul(self.period.into()).saturating_add(state.next_refill.into()),
+                more.saturating_mul(self.period.into()).saturating_add(next_refill.into()),
             ),
         }
     }
@@ -136,44 +209,60 @@ impl Algorithm for IntervalRefill {
             None => self.period,
         };
         let next_refill = now.saturating_add(until);
-        IntervalState { used, next_refill }
+        IntervalState { used, next_refill, before: None, holds: None }
     }
 
     #[inline]
     fn ready_at(&self, state: &IntervalState, now: Timestamp, permits: u64) -> Timestamp {
-        let state = self.refilled(*state, now);
-        let wanted = state.used.saturating_add(permits.into());
+        let (used, next_refill) = self.refilled(state, now);
+        let wanted = used.saturating_add(permits.into());
         let short = wanted.saturating_sub(self.limit().into());
         if short == 0 || self.quota.is_unlimited() {
             return now;
         }
-        self.after_refills(state, now, short.div_ceil(self.quota.permits().into()))
+        self.after_refills(next_refill, now, short.div_ceil(self.quota.permits().into()))
     }
 
     #[inline]
     fn take(&self, state: &mut IntervalState, now: Timestamp, permits: u64) {
-        *state = self.refilled(*state, now);
+        self.refill(state, now);
         if !self.quota.is_unlimited() {
             state.used = state.used.saturating_add(permits.into());
         }
     }
 
+    fn hold(&self, state: &mut IntervalState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.take(state, now, permits);
+        if !self.quota.is_unlimited() {
+            Holds::add(&mut state.holds, receipt.seq, permits, permits.into());
+        }
+    }
+
+    fn release(&self, state: &mut IntervalState, permits: u64, receipt: Receipt) {
+        Holds::release(&mut state.holds, receipt.seq, permits, permits.into());
+    }
+
+    fn undo(&self, state: &mut IntervalState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.refill(state, now);
+        let given = Holds::undo(&mut state.holds, receipt.seq, permits, permits.into());
+        state.used = state.used.saturating_sub(given);
+    }
+
     fn give_back(&self, state: &mut IntervalState, now: Timestamp, permits: u64) {
-        *state = self.refilled(*state, now);
+        self.refill(state, now);
         state.used = state.used.saturating_sub(permits.into());
+        Holds::refilled(&mut state.holds, state.used);
     }
 
     fn used(&self, state: &IntervalState, now: Timestamp) -> u128 {
-        self.refilled(*state, now).used
+        self.refilled(state, now).0
     }
 
     fn full_at(&self, state: &IntervalState, now: Timestamp) -> Timestamp {
-        let state = self.refilled(*state, now);
-        self.after_refills(state, now, state.used.div_ceil(self.quota.permits().into()))
+        let (used, next_refill) = self.refilled(state, now);
+        self.after_refills(next_refill, now, used.div_ceil(self.quota.permits().into()))
     }
 
-    /// The share of the period that has passed stays, else whoever sets a quota more often than
-    /// once in a period would put the next refill off for ever.
     fn carry_over(
         &self,
         previous: &Self,
@@ -184,14 +273,23 @@ impl Algorithm for IntervalRefill {
         if self.quota.is_unlimited() {
             return self.start(now, 0);
         }
-        let old = previous.refilled(*state, now);
-        let used = arith::carry_over(old.used, previous.limit().into(), self.limit().into(), how);
-        if self.first_refill.is_some() {
-            return self.start(now, used);
+        let (used, next_refill) = previous.refilled(state, now);
+        let used = arith::carry_over(used, previous.limit().into(), self.limit().into(), how);
+        let mut new = self.start(now, used);
+        if self.first_refill.is_none() {
+            let missing = next_refill.saturating_sub(now.as_nanos());
+            let until = self.missing_after(previous, state.before, missing, now);
+            new.next_refill = now.as_nanos().saturating_add(until);
+            new.before = if self.period == previous.period {
+                state.before
+            } else {
+                Some(Left { period: previous.period, missing, at: now.as_nanos() })
+            };
         }
-        let until = old.next_refill.saturating_sub(now.as_nanos()).max(1);
-        let until = arith::mul_div_ceil(until.into(), self.period.into(), previous.period.into());
-        let next_refill = Timestamp::from_wide(until.saturating_add(now.as_nanos().into()));
-        IntervalState { used, next_refill: next_refill.as_nanos() }
+        if how == CarryOver::KeepUsed {
+            new.holds.clone_from(&state.holds);
+            Holds::refilled(&mut new.holds, used);
+        }
+        new
     }
 }

@@ -3,10 +3,10 @@
 //!
 //! | rule | admits in any window of one period, at most | memory |
 //! |---|---|---|
-//! | [`GreedyRefill`] | burst + rate | 16 bytes |
-//! | [`IntervalRefill`] | burst + rate | 32 bytes |
-//! | [`FixedWindow`] | 2 x limit | 32 bytes |
-//! | [`SlidingWindow`] | 2 x limit, at an even load 1 x | 24 bytes |
+//! | [`GreedyRefill`] | burst + rate | 24 bytes |
+//! | [`IntervalRefill`] | burst + rate | 64 bytes |
+//! | [`FixedWindow`] | 2 x limit | 64 bytes |
+//! | [`SlidingWindow`] | 2 x limit, at an even load 1 x | 32 bytes |
 //! | [`StrictWindow`] | limit | up to 66 x 24 bytes |
 //! | [`AllOf`] | what its strictest limit does | the sum |
 
@@ -14,6 +14,7 @@ mod all_of;
 mod arith;
 mod fixed_window;
 mod greedy;
+mod holds;
 mod interval;
 mod packed;
 mod sliding_window;
@@ -23,16 +24,20 @@ pub use all_of::AllOf;
 pub use fixed_window::FixedWindow;
 #[cfg(feature = "llm")]
 pub(crate) use greedy::Scale;
-pub use greedy::{GreedyRefill, Level};
-pub use interval::IntervalRefill;
+pub use greedy::{GreedyRefill, GreedyState, Level};
+pub use holds::Receipt;
+pub use interval::{IntervalRefill, IntervalState};
 pub(crate) use packed::restart_if_full;
 pub use packed::{Packed, Whole};
-pub use sliding_window::SlidingWindow;
-pub use strict_window::StrictWindow;
+pub use sliding_window::{SlidingState, SlidingWindow};
+pub use strict_window::{StrictState, StrictWindow};
 
 use std::fmt::Debug;
 
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
+
+/// In a state of which nothing may be given back: the number of the first grant that may.
+const NO_RECEIPTS: u64 = u64::MAX;
 
 /// A rule for when permits are there. Every limiter accepts any rule; write your own by
 /// implementing this.
@@ -91,6 +96,11 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
     /// once instead of going through it; `false` is always right.
     const CUMULATIVE: bool = false;
 
+    /// Whether a waiter who is noticed a little late may be served as of the time when it was due. It keeps the
+    /// full rate in spite of late timers. A rule that promises something of the times at which permits are really
+    /// used says `false`.
+    const CATCHES_UP: bool = true;
+
     /// The quota that is kept.
     fn quota(&self) -> Quota;
 
@@ -147,7 +157,27 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
     /// Takes `permits` at `now`, whether there or not: what is not there is owed.
     fn take(&self, state: &mut Self::State, now: Timestamp, permits: u64);
 
-    /// Gives `permits` back at `now`; never beyond full.
+    /// As [`take`](Self::take), for a grant that may be cancelled later: `receipt` names it. Its number is
+    /// higher than that of any grant before it.
+    ///
+    /// A rule of your own that keeps the default for this and for [`undo`](Self::undo) gives nothing back when a
+    /// reservation or a granted wait is cancelled. That is safe: it never admits too much.
+    fn hold(&self, state: &mut Self::State, now: Timestamp, permits: u64, receipt: Receipt) {
+        let _ = receipt;
+        self.take(state, now, permits);
+    }
+
+    /// `permits` of a held grant are final: they will not be given back.
+    fn release(&self, state: &mut Self::State, permits: u64, receipt: Receipt) {
+        let _ = (state, permits, receipt);
+    }
+
+    /// `permits` of a held grant are cancelled: gives back at most what has not come back by itself since.
+    fn undo(&self, state: &mut Self::State, now: Timestamp, permits: u64, receipt: Receipt) {
+        let _ = (state, now, permits, receipt);
+    }
+
+    /// Gives `permits` back at `now` because the caller says so; never beyond full.
     fn give_back(&self, state: &mut Self::State, now: Timestamp, permits: u64);
 
     /// Permits in use at `now`, parts rounded up.

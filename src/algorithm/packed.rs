@@ -1,6 +1,6 @@
 //! States as a map of many keeps them: as small as they can be.
 
-use super::{Algorithm, GreedyRefill};
+use super::{Algorithm, GreedyRefill, GreedyState};
 use crate::Timestamp;
 
 /// A state as a [keyed limiter](crate::Keyed) keeps it, one for each key.
@@ -125,12 +125,16 @@ pub(crate) fn restart_if_full<A: Algorithm>(rule: &A, state: &mut A::State, now:
     }
 }
 
-/// Units from the epoch until the bucket is full, exactly; more than 2⁶⁴ of them do not fit.
+/// Units from the epoch until the bucket is full, exactly; more than 2⁶⁴ of them do not fit, nor does a state
+/// of which something may still be given back.
 impl Packed<GreedyRefill> for u64 {
     #[inline]
-    fn pack(rule: &GreedyRefill, epoch: Timestamp, state: u128) -> Result<Self, u128> {
-        let units = state.saturating_sub(rule.at(epoch));
-        units.try_into().map_err(|_| state)
+    fn pack(
+        rule: &GreedyRefill,
+        epoch: Timestamp,
+        state: GreedyState,
+    ) -> Result<Self, GreedyState> {
+        packed(&state, rule, epoch).ok_or(state)
     }
 
     #[inline]
@@ -140,7 +144,7 @@ impl Packed<GreedyRefill> for u64 {
         epoch: Timestamp,
         now: Timestamp,
         permits: u64,
-        answer: impl FnOnce(&u128) -> R,
+        answer: impl FnOnce(&GreedyState) -> R,
     ) -> Option<R> {
         let elapsed = now.as_nanos().checked_sub(epoch.as_nanos())?;
         *self = rule.try_take_since(*self, elapsed, permits)?;
@@ -153,26 +157,32 @@ impl Packed<GreedyRefill> for u64 {
         rule: &GreedyRefill,
         epoch: Timestamp,
         _: Timestamp,
-        look: impl FnOnce(&u128) -> R,
+        look: impl FnOnce(&GreedyState) -> R,
     ) -> R {
         look(&unpacked(*self, rule, epoch))
     }
 
-    fn lend(&mut self, rule: &GreedyRefill, epoch: Timestamp, _: Timestamp, state: &mut u128) {
+    fn lend(
+        &mut self,
+        rule: &GreedyRefill,
+        epoch: Timestamp,
+        _: Timestamp,
+        state: &mut GreedyState,
+    ) {
         *state = unpacked(*self, rule, epoch);
     }
 
     #[inline]
-    fn settle(&mut self, rule: &GreedyRefill, epoch: Timestamp, state: &mut u128) -> bool {
-        let packed = Self::pack(rule, epoch, *state);
-        if let Ok(units) = packed {
+    fn settle(&mut self, rule: &GreedyRefill, epoch: Timestamp, state: &mut GreedyState) -> bool {
+        let packed = packed(state, rule, epoch);
+        if let Some(units) = packed {
             *self = units;
         }
-        packed.is_ok()
+        packed.is_some()
     }
 
     fn is_full(&self, rule: &GreedyRefill, epoch: Timestamp, now: Timestamp) -> bool {
-        unpacked(*self, rule, epoch) <= rule.at(now)
+        unpacked(*self, rule, epoch).full_at() <= rule.at(now)
     }
 
     /// Half of what fits is left to what is used.
@@ -182,6 +192,14 @@ impl Packed<GreedyRefill> for u64 {
 }
 
 #[inline]
-fn unpacked(units: u64, rule: &GreedyRefill, epoch: Timestamp) -> u128 {
-    rule.at(epoch).saturating_add(units.into())
+fn packed(state: &GreedyState, rule: &GreedyRefill, epoch: Timestamp) -> Option<u64> {
+    if state.is_held() {
+        return None;
+    }
+    u64::try_from(state.full_at().saturating_sub(rule.at(epoch))).ok()
+}
+
+#[inline]
+fn unpacked(units: u64, rule: &GreedyRefill, epoch: Timestamp) -> GreedyState {
+    GreedyState::new(rule.at(epoch).saturating_add(units.into()))
 }

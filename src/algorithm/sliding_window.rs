@@ -1,7 +1,7 @@
 //! Sliding window of two counters.
 
 use super::fixed_window::without_burst;
-use super::{Algorithm, Whole, arith};
+use super::{Algorithm, NO_RECEIPTS, Receipt, Whole, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Two counters, this window's and the last one's, the latter weighed by how much of it still lies
@@ -10,6 +10,14 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// It assumes that the last window's permits were spread evenly over it. Where they were not, up to
 /// twice the limit can pass within one period; where that matters, use
 /// [`StrictWindow`](super::StrictWindow). A window has no burst of its own.
+///
+/// **The promise.** At each decision, on the clock of the limiter, the permits of this window and the weighed permits of
+/// the last one, of grants that are not cancelled, are at most the limit; so in any window of one period at most twice
+/// the limit passes. What [`credit`](crate::RateLimiter::credit) gave comes on top, and a
+/// [`reset`](crate::RateLimiter::reset) begins anew. A cancelled grant is taken out of the window that it was counted in,
+/// and of none once that has passed. Who waits and is served late counts when it is served. A new quota of the same
+/// period keeps the windows as they are; one of another period keeps the part of the window that has passed, as time or
+/// as a share, whichever is less.
 ///
 /// Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains"
 /// (<https://blog.cloudflare.com/counting-things-a-lot-of-different-things/>).
@@ -38,6 +46,8 @@ pub struct SlidingState {
     window: Timestamp,
     current: u64,
     previous: u64,
+    /// Grants from this number on can be given back.
+    first: u64,
 }
 
 impl SlidingWindow {
@@ -54,6 +64,7 @@ impl SlidingWindow {
             window: Timestamp::from_nanos(start),
             current: 0,
             previous: if windows == 1 { state.current } else { 0 },
+            first: state.first,
         }
     }
 
@@ -81,6 +92,8 @@ impl Algorithm for SlidingWindow {
     type State = SlidingState;
     type Packed = Whole<SlidingState>;
 
+    const CATCHES_UP: bool = false;
+
     fn quota(&self) -> Quota {
         self.quota
     }
@@ -91,7 +104,7 @@ impl Algorithm for SlidingWindow {
 
     fn start(&self, now: Timestamp, used: u128) -> SlidingState {
         let current = u64::try_from(used).unwrap_or(u64::MAX);
-        SlidingState { window: now, current, previous: 0 }
+        SlidingState { window: now, current, previous: 0, first: NO_RECEIPTS }
     }
 
     fn ready_at(&self, state: &SlidingState, now: Timestamp, permits: u64) -> Timestamp {
@@ -109,8 +122,8 @@ impl Algorithm for SlidingWindow {
         Timestamp::from_wide(start + u128::from(faded)).max(now)
     }
 
-    /// The share of the window that has passed stays, and each counter is carried over, else whoever
-    /// sets a quota more often than once in a period would keep them from fading for ever.
+    /// Each counter is carried over with its window, else whoever sets a quota more often than once in a period
+    /// would keep them from fading for ever.
     fn carry_over(
         &self,
         previous: &Self,
@@ -130,7 +143,7 @@ impl Algorithm for SlidingWindow {
                 let both = scale(u128::from(state.current) + u128::from(state.previous));
                 (state.current, state.previous) = (narrow(current), narrow(both - current));
             }
-            _ if new < old => {
+            CarryOver::Keep | CarryOver::AddDifference if new < old => {
                 // The older counter first: what stays counts longest.
                 let elapsed = now.as_nanos().saturating_sub(state.window.as_nanos());
                 let (left, period) =
@@ -145,18 +158,39 @@ impl Algorithm for SlidingWindow {
                 state.current = state.current.saturating_sub((old - new).saturating_sub(fading));
             }
             CarryOver::Keep => state.current = state.current.saturating_add(new - old),
-            CarryOver::AddDifference => {}
+            CarryOver::AddDifference | CarryOver::KeepUsed => {}
         }
         let elapsed = now.as_nanos().saturating_sub(state.window.as_nanos());
-        let elapsed = u128::from(elapsed) * u128::from(self.period) / u128::from(previous.period);
-        let window = now.as_nanos().saturating_sub(narrow(elapsed));
-        SlidingState { window: Timestamp::from_nanos(window), ..state }
+        let share = u128::from(elapsed) * u128::from(self.period) / u128::from(previous.period);
+        // A long period must not pass in the time of a short one.
+        let window = now.as_nanos().saturating_sub(narrow(share).min(elapsed));
+        let stays = how == CarryOver::KeepUsed && self.period == previous.period;
+        let first = if stays { state.first } else { NO_RECEIPTS };
+        SlidingState { window: Timestamp::from_nanos(window), first, ..state }
     }
 
     fn take(&self, state: &mut SlidingState, now: Timestamp, permits: u64) {
         *state = self.rolled(*state, now);
         if !self.quota.is_unlimited() {
             state.current = state.current.saturating_add(permits);
+        }
+    }
+
+    fn hold(&self, state: &mut SlidingState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.take(state, now, permits);
+        state.first = state.first.min(receipt.seq);
+    }
+
+    fn undo(&self, state: &mut SlidingState, now: Timestamp, permits: u64, receipt: Receipt) {
+        *state = self.rolled(*state, now);
+        if receipt.seq < state.first {
+            return;
+        }
+        let at = receipt.at.as_nanos();
+        if at >= state.window.as_nanos() {
+            state.current = state.current.saturating_sub(permits);
+        } else if at.saturating_add(self.period) >= state.window.as_nanos() {
+            state.previous = state.previous.saturating_sub(permits);
         }
     }
 

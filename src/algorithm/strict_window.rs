@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::fixed_window::without_burst;
-use super::{Algorithm, Whole, arith};
+use super::{Algorithm, NO_RECEIPTS, Receipt, Whole, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// Entries per period.
@@ -18,8 +18,14 @@ const RESOLUTION: u64 = 64;
 ///
 /// What a provider that counts strictly wants: it admits no second burst while the first one still
 /// counts. At full load it admits at least 64/65 of the limit (98.4 %), and all of it where grants
-/// are further apart than 1/64 of the period. A window has no burst of its own. The state is up to
-/// 66 entries of 24 bytes.
+/// are further apart than 1/64 of the period. So a permit may come back up to 1/64 of a period later than it would in
+/// an exact log. A window has no burst of its own. The state is up to 66 entries of 24 bytes.
+///
+/// **The promise.** In any window of one period, on the clock of the limiter, the permits of grants that are not
+/// cancelled are at most the limit, plus what [`credit`](crate::RateLimiter::credit) gave, plus the limit once more for
+/// each [`reset`](crate::RateLimiter::reset) in it. Who waits and is served late counts when it is served, so the promise
+/// holds for the times at which permits are really granted. A cancelled grant stops counting, as long as it counts.
+/// With a new quota each grant keeps its age, as time or as a share of the period, whichever is less.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,10 +47,18 @@ pub struct StrictWindow {
 }
 
 /// What a [`StrictWindow`] remembers: its grants, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrictState {
     entries: VecDeque<Entry>,
     total: u128,
+    /// Grants from this number on can be given back.
+    first: u64,
+}
+
+impl Default for StrictState {
+    fn default() -> Self {
+        Self { entries: VecDeque::new(), total: 0, first: NO_RECEIPTS }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +103,23 @@ impl StrictWindow {
         }
     }
 
+    /// Makes one entry of those that lie within the resolution, so that their number stays bounded.
+    fn merge(&self, entries: &mut VecDeque<Entry>) {
+        let width = self.period.div_ceil(RESOLUTION);
+        let mut merged: VecDeque<Entry> = VecDeque::with_capacity(entries.len());
+        for entry in entries.drain(..) {
+            match merged.back_mut().filter(|open| entry.opened.saturating_sub(open.opened) < width)
+            {
+                Some(open) => {
+                    open.last = open.last.max(entry.last);
+                    open.permits = open.permits.saturating_add(entry.permits);
+                }
+                None => merged.push_back(entry),
+            }
+        }
+        *entries = merged;
+    }
+
     fn expire(&self, state: &mut StrictState, now: Timestamp) {
         while let Some(entry) =
             state.entries.front().filter(|entry| entry.expired(self.period, now))
@@ -117,6 +148,8 @@ impl TryFrom<Quota> for StrictWindow {
 impl Algorithm for StrictWindow {
     type State = StrictState;
     type Packed = Whole<StrictState>;
+
+    const CATCHES_UP: bool = false;
 
     fn quota(&self) -> Quota {
         self.quota
@@ -159,8 +192,9 @@ impl Algorithm for StrictWindow {
         }
     }
 
-    /// Grants keep their age, as a share of the period, else whoever sets a quota more often than
-    /// once in a period would keep them from ageing for ever.
+    /// Grants keep their age, else whoever sets a quota more often than once in a period would keep them from ageing
+    /// for ever. A long period must not pass in the time of a short one: of age as time and as a share of the period,
+    /// the lesser counts.
     fn carry_over(
         &self,
         previous: &Self,
@@ -172,11 +206,17 @@ impl Algorithm for StrictWindow {
         previous.expire(&mut state, now);
         let aged = |at: u64| {
             let age = u128::from(now.as_nanos().saturating_sub(at));
-            let age = age * u128::from(self.period) / u128::from(previous.period);
-            now.as_nanos().saturating_sub(u64::try_from(age).unwrap_or(u64::MAX))
+            let share = age * u128::from(self.period) / u128::from(previous.period);
+            now.as_nanos().saturating_sub(u64::try_from(share.min(age)).unwrap_or(u64::MAX))
         };
-        for entry in &mut state.entries {
-            (entry.opened, entry.last) = (aged(entry.opened), aged(entry.last));
+        if self.period != previous.period {
+            for entry in &mut state.entries {
+                (entry.opened, entry.last) = (aged(entry.opened), aged(entry.last));
+            }
+            self.merge(&mut state.entries);
+        }
+        if how != CarryOver::KeepUsed || self.period != previous.period {
+            state.first = NO_RECEIPTS;
         }
         let (old, new) = (previous.limit(), self.limit());
         match how {
@@ -193,11 +233,34 @@ impl Algorithm for StrictWindow {
                 }
                 state.total = scaled;
             }
-            _ if new < old => self.give_back(&mut state, now, old - new),
+            CarryOver::Keep | CarryOver::AddDifference if new < old => {
+                self.give_back(&mut state, now, old - new)
+            }
             CarryOver::Keep if new > old => self.add(&mut state, now.as_nanos(), new - old),
-            CarryOver::Keep | CarryOver::AddDifference => {}
+            CarryOver::Keep | CarryOver::AddDifference | CarryOver::KeepUsed => {}
         }
         state
+    }
+
+    fn hold(&self, state: &mut StrictState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.take(state, now, permits);
+        state.first = state.first.min(receipt.seq);
+    }
+
+    fn undo(&self, state: &mut StrictState, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.expire(state, now);
+        if receipt.seq < state.first {
+            return;
+        }
+        let at = receipt.at.as_nanos();
+        // It went into the last entry that was opened by then.
+        let index = state.entries.partition_point(|entry| entry.opened <= at);
+        let entry = index.checked_sub(1).and_then(|index| state.entries.get_mut(index));
+        if let Some(entry) = entry.filter(|entry| at <= entry.last) {
+            let given = permits.min(entry.permits);
+            entry.permits -= given;
+            state.total -= u128::from(given);
+        }
     }
 
     fn give_back(&self, state: &mut StrictState, now: Timestamp, permits: u64) {

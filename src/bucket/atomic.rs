@@ -14,11 +14,11 @@
 use super::core::Core;
 use super::gate::{Gate, Settings};
 use super::word::{self, BUSY, Scale};
-use crate::algorithm::{Algorithm, GreedyRefill};
+use crate::algorithm::{Algorithm, GreedyRefill, GreedyState};
 use crate::limiter::forward_rate_limiter;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
-use crate::wait::queue::Wakers;
+use crate::wait::queue::{Taken, Wakers};
 use crate::{Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage};
 
 /// The lock-free twin of [`TokenBucket`](crate::TokenBucket), for the hottest paths.
@@ -156,14 +156,15 @@ impl<C: Clock> AtomicTokenBucket<C> {
     fn check_out(&self, slow: &mut Slow) {
         if !slow.checked_out {
             let word = self.word.fetch_or(BUSY, Ordering::AcqRel);
-            slow.core.state = slow.scale.state_of(word::ticks(word));
+            slow.core.state = GreedyState::new(slow.scale.state_of(word::ticks(word)));
             slow.checked_out = true;
         }
     }
 
     /// Puts the state back into the word, unless it must stay out.
     fn check_in(&self, slow: &mut Slow) {
-        if !slow.core.is_open_and_idle() {
+        // The word has no room for grants that may be given back.
+        if !slow.core.is_open_and_idle() || slow.core.state.is_held() {
             return;
         }
         let mut generation = self.word.load(Ordering::Relaxed);
@@ -175,7 +176,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
             self.scale.store(&scale);
             generation = word::next_generation(generation);
         }
-        if let Some(ticks) = slow.scale.ticks_of(slow.core.state) {
+        if let Some(ticks) = slow.scale.ticks_of(slow.core.state.full_at()) {
             self.word.store(word::with_ticks(generation, ticks), Ordering::Release);
             slow.checked_out = false;
         } else {
@@ -249,7 +250,7 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
         match self.take_fast(self.clock.now(), permits) {
             Fast::Granted { scale, used } => Ok(Grant {
                 permits,
-                by: 0,
+                taken: Taken::default(),
                 remaining: match scale.cost {
                     0 => u64::MAX,
                     cost => (scale.capacity - used) / cost,

@@ -6,6 +6,8 @@ use super::gate::Settings;
 use super::leased::LeasedTokenBucket;
 use super::locked::Limiter;
 use crate::algorithm::{Algorithm, GreedyRefill};
+use std::time::Duration;
+
 use crate::{Clock, Jitter, MonotonicClock, QuotaError, Timestamp};
 
 /// Collects the options of a limiter; ends in [`build`](Self::build), or for token buckets in
@@ -31,6 +33,7 @@ pub struct Builder<A: Algorithm, C: Clock = MonotonicClock> {
     clock: C,
     start: Start<A::State>,
     max_waiters: usize,
+    catch_up: Option<Duration>,
     settings: Settings,
 }
 
@@ -49,6 +52,7 @@ impl<A: Algorithm> Builder<A> {
             clock: MonotonicClock::new(),
             start: Start::Full,
             max_waiters: usize::MAX,
+            catch_up: None,
             settings: Settings::default(),
         }
     }
@@ -62,8 +66,8 @@ impl<A: Algorithm, C: Clock> Builder<A, C> {
     /// let builder = TokenBucket::builder(Quota::per_second(1)).clock(ManualClock::new());
     /// ```
     pub fn clock<D: Clock>(self, clock: D) -> Builder<A, D> {
-        let Self { rule, start, max_waiters, settings, .. } = self;
-        Builder { rule, clock, start, max_waiters, settings }
+        let Self { rule, start, max_waiters, catch_up, settings, .. } = self;
+        Builder { rule, clock, start, max_waiters, catch_up, settings }
     }
 
     /// Permits to start with; default: all of the burst. More than the burst is an error.
@@ -111,6 +115,30 @@ impl<A: Algorithm, C: Clock> Builder<A, C> {
         self
     }
 
+    /// How late a waiter may be noticed and still be served as of the time when it was due.
+    ///
+    /// Timers are late, and a process may be held up. A waiter who is noticed a little late loses nothing, so that the
+    /// full rate is kept. After a longer stall the permits of the time before are lost, so that not everybody
+    /// who is overdue acts at once: at one instant waiters get at most what the burst holds, or what comes within
+    /// `catch_up`, whichever is more. The default is the time in which the burst refills, at least 10 ms. With zero,
+    /// permits count from the moment at which they are really granted. Windows that promise something of the times of
+    /// use ([`StrictLimiter`](crate::StrictLimiter), [`SlidingWindowLimiter`](crate::SlidingWindowLimiter)) always do so.
+    ///
+    /// A [`Reservation`](crate::Reservation) is due when it was promised to be, noticed or not.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{Quota, TokenBucket};
+    /// let quota = Quota::per_second(1_000).burst(1);
+    /// // After a stall, 50 permits at one instant are fine.
+    /// let limiter = TokenBucket::builder(quota).catch_up(Duration::from_millis(50)).build()?;
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn catch_up(mut self, catch_up: Duration) -> Self {
+        self.catch_up = Some(catch_up);
+        self
+    }
+
     /// A random extra delay for those who wait; default: none.
     ///
     /// See [`Jitter`].
@@ -151,7 +179,9 @@ impl<A: Algorithm, C: Clock> Builder<A, C> {
         let rule = self.rule?;
         let now = self.clock.now();
         let state = start(&rule, now, self.start)?;
-        Ok((self.clock, Core::new(rule, state, now, self.max_waiters), self.settings))
+        let mut core = Core::new(rule, state, now, self.max_waiters);
+        core.set_catch_up(self.catch_up);
+        Ok((self.clock, core, self.settings))
     }
 }
 

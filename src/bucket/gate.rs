@@ -208,8 +208,10 @@ impl<G: Gate> WaitQueue for G {
         joined
     }
 
-    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
-        self.with_core_for(Need::Known, |core, now, wakers| core.poll(now, ticket, waker, wakers))
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress {
+        self.with_core_for(Need::Known, |core, now, wakers| {
+            core.poll(now, ticket, waker, held, wakers)
+        })
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
@@ -225,7 +227,12 @@ impl<G: Gate> WaitQueue for G {
     }
 
     fn refund(&self, grant: Grant) {
-        let (permits, by) = (grant.permits, grant.by);
-        self.with_core_for(Need::Known, |core, now, wakers| core.refund(now, permits, by, wakers));
+        let (permits, taken) = (grant.permits, grant.taken);
+        self.with_core_for(Need::Known, |core, now, wakers| core.undo(now, permits, taken, wakers));
+    }
+
+    fn keep(&self, grant: Grant) {
+        let (permits, taken) = (grant.permits, grant.taken);
+        self.with_core_for(Need::Known, |core, _, _| core.release(permits, taken));
     }
 }

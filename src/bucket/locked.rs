@@ -8,7 +8,7 @@ use crate::algorithm::Algorithm;
 use crate::limiter::forward_rate_limiter;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::wait::queue::Wakers;
+use crate::wait::queue::{Taken, Wakers};
 use crate::{
     CarryOver, Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage,
 };
@@ -280,7 +280,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
         let mut core = self.core.0.lock();
         if let Some(by) = core.allow_if_idle(now, permits) {
             self.clear_hint();
-            return Ok(core.grant(permits, by));
+            return Ok(core.grant(permits, Taken::finally(by)));
         }
         drop(core);
         self.decide_slowly(now, permits)

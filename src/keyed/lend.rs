@@ -59,6 +59,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let ran = catch_unwind(AssertUnwindSafe(|| {
             let result = act(&mut core);
             self.latest = self.latest.max(core.latest());
+            self.next_receipt = self.next_receipt.max(core.rest.next_receipt);
             if matches!(at, At::Plain(_)) && !core.is_at_rest() {
                 self.reserve_special(call);
             }
@@ -93,6 +94,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         {
             // A block may have ended since.
             core.resume(now, shut);
+            core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
             return core;
         }
         let mut core = self.scratch(call, own);
@@ -121,6 +123,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             core.state = rule.start(now, 0);
         }
         core.resume(now, shut);
+        core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
         core
     }
 
@@ -130,7 +133,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         match self.scratch.take() {
             Some((of, core)) if of.shares_terms_with(own) => core,
             Some((_, mut core)) => {
-                core.rest.rule = rule.clone();
+                core.put_rule(rule.clone());
                 core
             }
             None => {

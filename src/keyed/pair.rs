@@ -17,6 +17,7 @@ use super::view::ForKey;
 use crate::algorithm::Algorithm;
 use crate::bucket::gate::Gate;
 use crate::sync::Mutex;
+use crate::wait::queue::Taken;
 use crate::wait::{Joined, Progress, Ticket, WaitQueue};
 use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, TokenBucket, WaitError};
 
@@ -35,7 +36,8 @@ struct Tickets {
 enum Line {
     NotYet,
     At(Ticket),
-    Done,
+    /// It has been served, with this grant, which may still be given back.
+    Done(Grant),
     /// There is nothing to stand for: the key is exempt.
     Never,
 }
@@ -72,17 +74,20 @@ impl Places {
     }
 }
 
-/// In a grant: everybody's limit has been charged, too.
-const BOTH: u32 = 1;
-
-/// A grant by both.
-pub(super) fn least(one: Grant, other: Grant) -> Grant {
+/// A grant by a key and by everybody's limit.
+pub(super) fn least(own: Grant, by_all: Grant) -> Grant {
     Grant {
-        permits: one.permits,
-        remaining: one.remaining.min(other.remaining),
-        by: BOTH,
-        reset_after: one.reset_after.max(other.reset_after),
+        permits: own.permits,
+        remaining: own.remaining.min(by_all.remaining),
+        reset_after: own.reset_after.max(by_all.reset_after),
+        taken: Taken { by_all: Some(by_all.taken.receipt), ..own.taken },
     }
+}
+
+/// The part of a grant by both that everybody's limit has.
+fn part_of_all(grant: Grant) -> Option<Grant> {
+    let receipt = grant.taken.by_all?;
+    Some(Grant { taken: Taken { receipt, ..Taken::default() }, ..grant })
 }
 
 impl Rejection {
@@ -131,28 +136,30 @@ where
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
         self.refuse_by(global, permits, deadline)?;
-        let mut place = Place { permits, deadline, key: Line::Done, global: Line::NotYet };
-        let (granted, due) = match self.cell.join(permits, deadline, waker)? {
-            Joined::Granted(grant) => (Some(grant), Timestamp::ZERO),
-            Joined::Queued(ticket, due) => {
-                place.key = Line::At(ticket);
-                (None, due)
-            }
+        // The key's permits may have to be given back, so they are reserved.
+        let (key, due) = match join_held(&self.cell, permits, deadline, waker)? {
+            Joined::Granted(grant) => (Line::Done(grant), Timestamp::ZERO),
+            Joined::Queued(ticket, due) => (Line::At(ticket), due),
         };
-        if granted.is_none() && waker.is_some() {
+        let mut place = Place { permits, deadline, key, global: Line::NotYet };
+        if let (Line::At(_), Some(_)) = (key, waker) {
             // Not before its turn.
             return Ok(Joined::Queued(self.places.enter(place), due));
         }
-        match global.join(permits, deadline, waker) {
+        match join_held(global, permits, deadline, waker) {
             Err(error) => {
                 self.give_up(&place, global);
                 Err(error.by_global())
             }
             Ok(Joined::Granted(by_all)) => {
-                if let Some(grant) = granted {
-                    return Ok(Joined::Granted(least(grant, by_all)));
+                if let Line::Done(grant) = key {
+                    let both = least(grant, by_all);
+                    if waker.is_some() {
+                        self.keep(both);
+                    }
+                    return Ok(Joined::Granted(both));
                 }
-                place.global = Line::Done;
+                place.global = Line::Done(by_all);
                 Ok(Joined::Queued(self.places.enter(place), due))
             }
             Ok(Joined::Queued(ticket, later)) => {
@@ -204,20 +211,17 @@ where
 
     fn poll_both(&self, global: &Global<C>, place: &mut Place, waker: Option<&Waker>) -> Progress {
         let mut until = Timestamp::ZERO;
-        let mut grant = None;
         let terms = self.cell.terms();
-        if let (Line::Done, Some(why)) = (place.key, terms.refusal(self.cell.now())) {
+        if let (Line::Done(_), Some(why)) = (place.key, terms.refusal(self.cell.now())) {
             return Progress::Done(Err(why.into()));
         }
         if terms.is_exempt() && matches!(place.global, Line::NotYet) {
             place.global = Line::Never;
         }
         if let Line::At(ticket) = place.key {
-            match self.cell.poll(ticket, waker) {
+            match self.cell.poll(ticket, waker, true) {
                 Progress::Until(due) => until = due,
-                Progress::Done(Ok(granted)) => {
-                    (place.key, grant) = (Line::Done, Some(granted));
-                }
+                Progress::Done(Ok(granted)) => place.key = Line::Done(granted),
                 Progress::Done(Err(error)) => {
                     // The ticket is spent: by now it may be somebody else's.
                     place.key = Line::NotYet;
@@ -225,56 +229,61 @@ where
                 }
             }
         }
-        if let (Line::Done, Line::NotYet) = (place.key, place.global) {
-            place.global = match global.join(place.permits, place.deadline, waker) {
+        if let (Line::Done(_), Line::NotYet) = (place.key, place.global) {
+            place.global = match join_held(global, place.permits, place.deadline, waker) {
                 Err(error) => return Progress::Done(Err(error.by_global())),
-                Ok(Joined::Granted(granted)) => {
-                    grant = Some(grant.map_or(granted, |grant| least(grant, granted)));
-                    Line::Done
-                }
+                Ok(Joined::Granted(granted)) => Line::Done(granted),
                 Ok(Joined::Queued(ticket, due)) => {
                     until = until.max(due);
                     Line::At(ticket)
                 }
             };
         } else if let Line::At(ticket) = place.global {
-            match global.poll(ticket, waker) {
+            match global.poll(ticket, waker, true) {
                 Progress::Until(due) => until = until.max(due),
-                Progress::Done(Ok(granted)) => {
-                    grant = Some(grant.map_or(granted, |grant| least(grant, granted)));
-                    place.global = Line::Done;
+                Progress::Done(Ok(granted)) => place.global = Line::Done(granted),
+                Progress::Done(Err(error)) => {
+                    place.global = Line::NotYet;
+                    return Progress::Done(Err(error.by_global()));
                 }
-                Progress::Done(Err(error)) => return Progress::Done(Err(error.by_global())),
             }
         }
-        match (place.key, place.global, grant) {
-            (Line::Done, Line::Done, Some(grant)) => {
-                Progress::Done(Ok(Grant { by: BOTH, ..grant }))
-            }
-            (Line::Done, Line::Never, Some(grant)) => Progress::Done(Ok(grant)),
+        match (place.key, place.global) {
+            (Line::Done(own), Line::Done(by_all)) => Progress::Done(Ok(least(own, by_all))),
+            (Line::Done(own), Line::Never) => Progress::Done(Ok(own)),
             _ => Progress::Until(until),
         }
     }
 
     /// Leaves both lines, and gives back what was taken.
     fn give_up(&self, place: &Place, global: &Global<C>) {
-        give_up(&self.cell, place.key, place.permits);
-        give_up(global, place.global, place.permits);
+        give_up(&self.cell, place.key);
+        give_up(global, place.global);
     }
 }
 
-fn give_up(queue: &impl WaitQueue, line: Line, permits: u64) {
+/// Joins a line so that also what is granted at once may be given back.
+fn join_held<G: Gate>(
+    gate: &G,
+    permits: u64,
+    deadline: Timestamp,
+    waker: Option<&Waker>,
+) -> Result<Joined, WaitError> {
+    gate.with_core(|core, now, wakers| core.join_held(now, permits, deadline, waker, wakers))
+}
+
+fn give_up(queue: &impl WaitQueue, line: Line) {
     match line {
         Line::NotYet | Line::Never => {}
         Line::At(ticket) => queue.leave(ticket),
-        Line::Done => queue.refund(Grant::of(permits)),
+        Line::Done(grant) => queue.refund(grant),
     }
 }
 
 fn due(queue: &impl WaitQueue, line: Line) -> Timestamp {
     match line {
         Line::At(ticket) => queue.due(ticket),
-        Line::NotYet | Line::Done | Line::Never => Timestamp::ZERO,
+        Line::NotYet | Line::Done(_) | Line::Never => Timestamp::ZERO,
     }
 }
 
@@ -282,7 +291,7 @@ fn is_granted(queue: &impl WaitQueue, line: Line) -> bool {
     match line {
         Line::At(ticket) => queue.is_granted(ticket),
         Line::NotYet => false,
-        Line::Done | Line::Never => true,
+        Line::Done(_) | Line::Never => true,
     }
 }
 
@@ -323,18 +332,20 @@ where
         }
     }
 
-    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress {
         let (Some(global), Some(mut place)) = (self.cell.limiter.global(), self.places.get(ticket))
         else {
-            return self.cell.poll(ticket, waker);
+            return self.cell.poll(ticket, waker, held);
         };
         let progress = self.poll_both(global, &mut place, waker);
         match progress {
             Progress::Until(_) => self.places.set(ticket, place),
             Progress::Done(outcome) => {
                 self.places.remove(ticket);
-                if outcome.is_err() {
-                    self.give_up(&place, global);
+                match outcome {
+                    Ok(grant) if !held => self.keep(grant),
+                    Ok(_) => {}
+                    Err(_) => self.give_up(&place, global),
                 }
             }
         }
@@ -367,8 +378,15 @@ where
 
     fn refund(&self, grant: Grant) {
         self.cell.refund(grant);
-        if let Some(global) = self.cell.limiter.global().filter(|_| grant.by == BOTH) {
-            global.refund(grant);
+        if let (Some(global), Some(part)) = (self.cell.limiter.global(), part_of_all(grant)) {
+            global.refund(part);
+        }
+    }
+
+    fn keep(&self, grant: Grant) {
+        self.cell.keep(grant);
+        if let (Some(global), Some(part)) = (self.cell.limiter.global(), part_of_all(grant)) {
+            global.keep(part);
         }
     }
 }

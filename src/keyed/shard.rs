@@ -32,6 +32,9 @@ pub(super) struct Shard<K, A: Algorithm> {
     pub(super) latest: Timestamp,
     pub(super) allowed: u64,
     pub(super) denied: u64,
+    /// The highest number of a grant that may be given back, of all keys: a key that comes back has
+    /// higher ones.
+    pub(super) next_receipt: u64,
     pub(super) special: HashTable<Special<K, A>>,
     /// How many of them do not count against a bound on the keys.
     pub(super) uncounted: usize,
@@ -152,6 +155,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             basis,
             allowed: 0,
             denied: 0,
+            next_receipt: 0,
             special: HashTable::new(),
             uncounted: 0,
             unplaced: false,

@@ -100,7 +100,7 @@ where
         Gate::with_core(&self.cell, |core, now, wakers| {
             // Nothing is taken from either unless both can hold it: a debt that comes and goes would
             // end the waits of others.
-            core.owing(now, permits, wakers)?;
+            core.paid_at(now, permits, wakers)?;
             let by_all = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
             Ok(core.consume(now, permits, wakers)?.max(by_all))
         })

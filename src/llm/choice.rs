@@ -6,7 +6,9 @@
 use super::account::Account;
 use super::meter::LimitKind;
 use super::{Tokens, Usage};
+use crate::algorithm::Receipt;
 use crate::bucket::core::{Rule, UNKNOWN};
+use crate::wait::queue::Taken;
 use crate::{CarryOver, Quota, Rejection, Timestamp};
 
 /// Of more keys than this that could serve at once, the best of so many is taken, beginning after the
@@ -311,6 +313,7 @@ impl Rule for Choice {
 
     const CUMULATIVE: bool = false;
     const OPEN_ENDED: bool = true;
+    const CATCHES_UP: bool = false;
 
     fn permits(_: Tokens) -> u64 {
         1
@@ -359,11 +362,21 @@ impl Rule for Choice {
         at.map_or(u32::MAX, |at| keys.take_from(at, now, tokens))
     }
 
-    fn give_back(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, by: u32) {
-        if let Some(account) = keys.account_of(by) {
+    fn try_hold(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, _: Receipt) -> Option<u32> {
+        self.try_take(keys, now, tokens)
+    }
+
+    fn hold(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, _: Receipt) -> u32 {
+        self.take(keys, now, tokens)
+    }
+
+    fn release(&self, _: &mut Keys, _: Tokens, _: Taken) {}
+
+    fn undo(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, taken: Taken) {
+        if let Some(account) = keys.account_of(taken.by) {
             account.cancel(now, tokens);
         }
-        keys.landed(by, false);
+        keys.landed(taken.by, false);
     }
 
     fn refused_by(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> usize {

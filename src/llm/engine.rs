@@ -10,7 +10,7 @@ use super::{Error, Tokens};
 use crate::bucket::core::{Core, Edited, Joined, Progress, UNKNOWN};
 use crate::bucket::gate::Settings;
 use crate::sync::Mutex;
-use crate::wait::queue::Wakers;
+use crate::wait::queue::{Taken, Wakers};
 use crate::wait::{Ticket, WaitQueue};
 use crate::{Clock, Grant, Timestamp, WaitError};
 
@@ -122,7 +122,7 @@ impl<C: Clock> Engine<C> {
     fn acquire_slowly(&self, tokens: Tokens) -> Result<(u32, Tokens), Error> {
         let answer = self.with_core(|core, now, wakers| {
             let tokens = self.admit(&core.state, now, tokens)?;
-            Ok((core.try_acquire(now, tokens, wakers)?.by, tokens))
+            Ok((core.try_acquire(now, tokens, wakers)?.taken.by, tokens))
         });
         if let Err(error) = &answer {
             self.log(error);
@@ -197,13 +197,14 @@ impl<C: Clock> Engine<C> {
         let mut wakers = Wakers::default();
         self.core.lock().edit(now, &mut wakers, |keys, now| {
             let owes = settle(keys, now);
-            ((), if owes { Edited::Changed } else { Edited::GaveBack })
+            ((), if owes { Edited::Took } else { Edited::GaveBack })
         });
     }
 
     /// A request has not been made.
     pub(super) fn cancel(&self, key: u32, estimate: Tokens) {
-        self.with_core(|core, now, wakers| core.refund(now, estimate, key, wakers));
+        let taken = Taken::finally(key);
+        self.with_core(|core, now, wakers| core.undo(now, estimate, taken, wakers));
     }
 }
 
@@ -286,8 +287,8 @@ impl<C: Clock> WaitQueue for Request<'_, C> {
         })
     }
 
-    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
-        self.engine.with_core(|core, now, wakers| core.poll(now, ticket, waker, wakers))
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress {
+        self.engine.with_core(|core, now, wakers| core.poll(now, ticket, waker, held, wakers))
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
@@ -303,6 +304,9 @@ impl<C: Clock> WaitQueue for Request<'_, C> {
     }
 
     fn refund(&self, grant: Grant) {
-        self.engine.cancel(grant.by, self.tokens);
+        self.engine.cancel(grant.taken.by, self.tokens);
     }
+
+    /// A permit stays open until it is settled.
+    fn keep(&self, _: Grant) {}
 }

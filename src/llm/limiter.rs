@@ -125,7 +125,7 @@ impl<C: Clock> Limiter<C> {
         let request = Request::new(self.borrowed(), tokens)?;
         let granted = blocking::wait(&request, 1, deadline, cancel);
         let grant = granted.map_err(|error| self.engine.explain(error))?;
-        Ok(Permit::new(self.borrowed(), grant.by, request.tokens))
+        Ok(Permit::new(self.borrowed(), grant.taken.by, request.tokens))
     }
 
     /// Promises a request with so many tokens for later, behind those who wait.
@@ -330,7 +330,7 @@ pub(super) async fn acquire<'a, C: Clock>(
     let tokens = request.tokens;
     let granted: Result<_, WaitError> = AcquireFuture::new(Held(request), 1, deadline, timer).await;
     match granted {
-        Ok(grant) => Ok(Permit::new(engine, grant.by, tokens)),
+        Ok(grant) => Ok(Permit::new(engine, grant.taken.by, tokens)),
         Err(error) => Err(engine.explain(error)),
     }
 }

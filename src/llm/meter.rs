@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Tokens;
-use crate::algorithm::{Algorithm, GreedyRefill, Scale, StrictWindow};
+use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Scale, StrictWindow};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// What is limited.
@@ -133,7 +133,7 @@ impl Share {
 
 #[derive(Clone, Debug)]
 enum Level {
-    Even(GreedyRefill, u128, Scale),
+    Even(GreedyRefill, GreedyState, Scale),
     Strict(StrictWindow, <StrictWindow as Algorithm>::State),
 }
 

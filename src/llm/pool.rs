@@ -269,7 +269,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         let request = Request::new(engine.clone(), tokens)?;
         let granted = blocking::wait(&request, 1, deadline, cancel);
         let grant = granted.map_err(|error| self.engine.explain(error))?;
-        self.permit(Permit::new(engine, grant.by, request.tokens))
+        self.permit(Permit::new(engine, grant.taken.by, request.tokens))
     }
 
     /// Waits on any runtime's `timer`.

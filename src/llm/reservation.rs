@@ -79,7 +79,9 @@ impl<'a, C: Clock> Reservation<'a, C> {
 
     fn permit(&self, granted: Result<Grant, WaitError>) -> Result<Permit<'a, C>, Error> {
         match granted {
-            Ok(grant) => Ok(Permit::new(Handle::Borrowed(self.engine), grant.by, self.tokens)),
+            Ok(grant) => {
+                Ok(Permit::new(Handle::Borrowed(self.engine), grant.taken.by, self.tokens))
+            }
             Err(error) => Err(self.engine.explain(error)),
         }
     }

@@ -51,8 +51,8 @@ impl WaitQueue for OwnedQueue {
         self.0.queue().join(permits, deadline, waker)
     }
 
-    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress {
-        self.0.queue().poll(ticket, waker)
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress {
+        self.0.queue().poll(ticket, waker, held)
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
@@ -69,5 +69,9 @@ impl WaitQueue for OwnedQueue {
 
     fn refund(&self, grant: Grant) {
         self.0.queue().refund(grant);
+    }
+
+    fn keep(&self, grant: Grant) {
+        self.0.queue().keep(grant);
     }
 }

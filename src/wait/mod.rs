@@ -61,8 +61,9 @@ pub trait WaitQueue: Send + Sync {
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError>;
 
-    /// Where a wait stands; `waker` is called when that changes for the better.
-    fn poll(&self, ticket: Ticket, waker: Option<&Waker>) -> Progress;
+    /// Where a wait stands; `waker` is called when that changes for the better. A grant is final, unless it is `held`:
+    /// then it is to be [kept](Self::keep) or [given back](Self::refund).
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress;
 
     /// When `ticket` will be served; now, if it was, and [`Timestamp::MAX`] if it never will be.
     fn due(&self, ticket: Ticket) -> Timestamp;
@@ -73,8 +74,11 @@ pub trait WaitQueue: Send + Sync {
     /// Gives up a place, or gives back what was granted on it and not fetched.
     fn leave(&self, ticket: Ticket);
 
-    /// Gives back a grant that was fetched but not used.
+    /// Gives back a grant that is held, as far as its permits have not come back by themselves.
     fn refund(&self, grant: Grant);
+
+    /// A grant that was held is final.
+    fn keep(&self, grant: Grant);
 }
 
 /// A place in the queue, given up when dropped.
@@ -137,6 +141,7 @@ where
                 return Progress::Until(until);
             }
             (self.held_back, self.done) = (None, true);
+            self.queue.keep(grant);
             return Progress::Done(Ok(grant));
         }
         // Granted, but held back a little: others must not all act at the same instant.
@@ -146,13 +151,14 @@ where
         {
             return Progress::Until(until);
         }
-        let progress = self.queue.poll(self.ticket, Some(waker));
-        if let Progress::Done(Ok(grant)) = progress
-            && !self.jitter.is_zero()
-            && let Some(until) = self.hold_back()
-        {
-            self.held_back = Some(grant);
-            return Progress::Until(until);
+        let held = !self.jitter.is_zero();
+        let progress = self.queue.poll(self.ticket, Some(waker), held);
+        if let (true, Progress::Done(Ok(grant))) = (held, progress) {
+            if let Some(until) = self.hold_back() {
+                self.held_back = Some(grant);
+                return Progress::Until(until);
+            }
+            self.queue.keep(grant);
         }
         self.done = matches!(progress, Progress::Done(_));
         progress
@@ -176,7 +182,7 @@ where
     /// Keeps what was granted, if anything was; else gives the place up.
     pub(crate) fn settle(mut self) {
         if self.queue.is_granted(self.ticket) {
-            self.done = matches!(self.queue.poll(self.ticket, None), Progress::Done(_));
+            self.done = matches!(self.queue.poll(self.ticket, None, false), Progress::Done(_));
         }
     }
 }

@@ -2,8 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
+use std::time::Duration;
 
+use crate::algorithm::Receipt;
 use crate::{Timestamp, WaitError};
+
+/// How many places behind one that is given up are looked at for a waiter that can be told.
+const LOOKED_AT: usize = 16;
+/// Who moves up is told once it would be late by more than this part of what it has to wait,
+const TOLERATED: u32 = 8;
+/// and this.
+const MOMENT: Duration = Duration::from_micros(500);
 
 /// A place in the queue. Tickets count up, so their order is the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,15 +33,42 @@ pub(crate) struct Waiter<Q> {
     pub(crate) ask: Q,
     /// The permits of it.
     permits: u64,
-    /// When it is to be served, as last told to it; it wakes no later.
+    /// When it is to be served, as of the last time that this was worked out for the whole queue.
     pub(crate) due: Timestamp,
+    /// When it looks by itself.
+    alarm: Timestamp,
     /// It gives up after this.
     pub(crate) deadline: Timestamp,
+    /// Whether it is a promise to one who sleeps by itself, and need not look again.
+    pub(crate) is_promise: bool,
     waker: Option<Waker>,
 }
 
-/// How a wait ended: served from this bucket, or why not.
-pub(crate) type Outcome = Result<u32, WaitError>;
+/// Where permits were taken from, and the receipt for giving them back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Which of several buckets served it.
+    pub(crate) by: u32,
+    pub(crate) receipt: Receipt,
+    /// The receipt of the limit for everybody, if that was charged too.
+    pub(crate) by_all: Option<Receipt>,
+}
+
+impl Taken {
+    /// A grant that will not be given back.
+    pub(crate) fn finally(by: u32) -> Self {
+        Self { by, ..Self::default() }
+    }
+}
+
+/// How a wait ended: served, or why not.
+pub(crate) type Outcome = Result<Taken, WaitError>;
+
+/// `due` later by `drift` nanoseconds, or earlier.
+pub(crate) fn moved(due: Timestamp, drift: i128) -> Timestamp {
+    let nanos = i128::from(due.as_nanos()).saturating_add(drift).max(0);
+    Timestamp::from_wide(nanos.unsigned_abs())
+}
 
 /// FIFO with removal from the middle. Served waiters leave an outcome behind until they fetch it.
 #[derive(Debug)]
@@ -44,6 +80,8 @@ pub(crate) struct Queue<Q> {
     permits: u128,
     /// The most that one has asked for since the queue was empty.
     widest: u64,
+    /// No deadline of a waiter is earlier.
+    earliest_deadline: Timestamp,
 }
 
 /// Wakers to be called, or just dropped, once the lock is released: either may run foreign code, and
@@ -79,9 +117,19 @@ impl Drop for Wakers {
 
 impl<Q> Default for Queue<Q> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), outcomes: HashMap::new(), next: 0, permits: 0, widest: 0 }
+        Self {
+            waiting: BTreeMap::new(),
+            outcomes: HashMap::new(),
+            next: 0,
+            permits: 0,
+            widest: 0,
+            earliest_deadline: Timestamp::MAX,
+        }
     }
 }
+
+/// An empty table of outcomes with room for more than this gives the room back.
+const ROOM: usize = 64;
 
 impl<Q: Copy> Queue<Q> {
     pub(crate) fn is_empty(&self) -> bool {
@@ -105,19 +153,40 @@ impl<Q: Copy> Queue<Q> {
         self.widest
     }
 
+    /// No waiter gives up before this time.
+    pub(crate) fn earliest_deadline(&self) -> Timestamp {
+        self.earliest_deadline
+    }
+
+    /// Works the earliest deadline out anew.
+    pub(crate) fn find_earliest_deadline(&mut self) {
+        let deadlines = self.waiting.values().map(|waiter| waiter.deadline);
+        self.earliest_deadline = deadlines.min().unwrap_or(Timestamp::MAX);
+    }
+
+    /// Adds a waiter that is `due` as the whole queue counts, and looks by itself at `alarm`.
     pub(crate) fn push(
         &mut self,
         ask: Q,
         permits: u64,
         due: Timestamp,
+        alarm: Timestamp,
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Ticket {
+        // Before anything changes, because it may panic.
+        let waker = waker.cloned();
         let ticket = Ticket(self.next);
         self.next += 1;
-        self.widest = if self.is_empty() { permits } else { self.widest.max(permits) };
+        if self.is_empty() {
+            (self.widest, self.earliest_deadline) = (permits, deadline);
+        }
+        self.widest = self.widest.max(permits);
+        self.earliest_deadline = self.earliest_deadline.min(deadline);
         self.permits += u128::from(permits);
-        self.waiting.insert(ticket, Waiter { ask, permits, due, deadline, waker: waker.cloned() });
+        let is_promise = waker.is_none();
+        let waiter = Waiter { ask, permits, due, alarm, deadline, is_promise, waker };
+        self.waiting.insert(ticket, waiter);
         ticket
     }
 
@@ -136,36 +205,64 @@ impl<Q: Copy> Queue<Q> {
     }
 
     /// Ends a wait well at `now`. Its waiter is woken only if its own alarm would ring later.
-    pub(crate) fn grant(&mut self, ticket: Ticket, by: u32, now: Timestamp, wakers: &mut Wakers) {
+    pub(crate) fn grant(
+        &mut self,
+        ticket: Ticket,
+        taken: Taken,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) {
         if let Some(waiter) = self.take(ticket) {
-            if waiter.due > now {
+            if waiter.alarm > now {
                 wakers.push(waiter.waker);
             } else {
                 wakers.discard(waiter.waker);
             }
-            self.outcomes.insert(ticket, (waiter.ask, Ok(by)));
+            self.outcomes.insert(ticket, (waiter.ask, Ok(taken)));
         }
     }
 
     /// Ends a wait; its waiter is woken to fetch the outcome.
-    pub(crate) fn finish(&mut self, ticket: Ticket, outcome: Outcome, wakers: &mut Wakers) {
+    pub(crate) fn finish(&mut self, ticket: Ticket, error: WaitError, wakers: &mut Wakers) {
         if let Some(waiter) = self.take(ticket) {
             wakers.push(waiter.waker);
-            self.outcomes.insert(ticket, (waiter.ask, outcome));
+            self.outcomes.insert(ticket, (waiter.ask, Err(error)));
         }
     }
 
     /// Ends all waits.
-    pub(crate) fn finish_all(&mut self, outcome: Outcome, wakers: &mut Wakers) {
+    pub(crate) fn finish_all(&mut self, error: WaitError, wakers: &mut Wakers) {
         while let Some((ticket, _)) = self.head() {
-            self.finish(ticket, outcome, wakers);
+            self.finish(ticket, error, wakers);
         }
     }
 
     /// Gives up a place; says whether there was one.
-    pub(crate) fn remove(&mut self, ticket: Ticket, wakers: &mut Wakers) -> bool {
-        let Some(waiter) = self.take(ticket) else { return false };
-        wakers.discard(waiter.waker);
+    ///
+    /// All who wait are due `drift` nanoseconds later than is noted. The waiter behind it moves up. Those further back are told when it is served, or when the whole queue is
+    /// worked out anew.
+    pub(crate) fn remove(
+        &mut self,
+        ticket: Ticket,
+        now: Timestamp,
+        drift: i128,
+        wakers: &mut Wakers,
+    ) -> bool {
+        let Some(gone) = self.take(ticket) else { return false };
+        let before = self.waiting.range(..ticket).next_back().map(|(_, waiter)| waiter.due);
+        // A reservation has nobody to be told: its holder sleeps by itself.
+        let behind = self.waiting.range_mut(ticket..).take(LOOKED_AT);
+        if let Some((_, next)) = behind.into_iter().find(|(_, next)| next.waker.is_some()) {
+            let due = if next.permits >= gone.permits { Some(gone.due) } else { before };
+            next.due = next.due.min(due.unwrap_or(moved(now, -drift)));
+            let expected = moved(next.due, drift);
+            // A few departures are no reason to wake it.
+            if next.alarm - expected > (expected - now) / TOLERATED + MOMENT {
+                next.alarm = expected;
+                wakers.push(next.waker.take());
+            }
+        }
+        wakers.discard(gone.waker);
         true
     }
 
@@ -177,7 +274,11 @@ impl<Q: Copy> Queue<Q> {
 
     /// The outcome of a finished wait and what it asked for, handed out once.
     pub(crate) fn fetch(&mut self, ticket: Ticket) -> Option<(Q, Outcome)> {
-        self.outcomes.remove(&ticket)
+        let outcome = self.outcomes.remove(&ticket)?;
+        if self.outcomes.is_empty() && self.outcomes.capacity() > ROOM {
+            self.outcomes = HashMap::new();
+        }
+        Some(outcome)
     }
 
     /// Whether a wait has ended well and nobody has fetched that yet.
@@ -194,13 +295,27 @@ impl<Q: Copy> Queue<Q> {
         }
     }
 
-    /// Re-times a waiter. It must be woken only if its own alarm would ring too late.
-    pub(crate) fn set_due(&mut self, ticket: Ticket, due: Timestamp, wakers: &mut Wakers) {
+    /// Notes when a waiter is due as the whole queue counts.
+    pub(crate) fn set_due(&mut self, ticket: Ticket, due: Timestamp) {
         if let Some(waiter) = self.waiting.get_mut(&ticket) {
-            if due < waiter.due {
-                wakers.push(waiter.waker.take());
-            }
             waiter.due = due;
+        }
+    }
+
+    /// The waiter will look by itself at `alarm`.
+    pub(crate) fn set_alarm(&mut self, ticket: Ticket, alarm: Timestamp) {
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            waiter.alarm = alarm;
+        }
+    }
+
+    /// The waiter must look at `at` or before: wakes it if its alarm would ring later.
+    pub(crate) fn call(&mut self, ticket: Ticket, at: Timestamp, wakers: &mut Wakers) {
+        if let Some(waiter) = self.waiting.get_mut(&ticket)
+            && at < waiter.alarm
+        {
+            waiter.alarm = at;
+            wakers.push(waiter.waker.take());
         }
     }
 }

@@ -119,7 +119,7 @@ where
     pub fn wait(mut self) -> Result<Grant, WaitError> {
         match self.end() {
             State::Queued(place) => blocking::park_until_done(place),
-            State::Granted(_, grant) => Ok(grant),
+            State::Granted(queue, grant) => Ok(kept(&*queue, grant)),
             State::Ended => Err(WaitError::Closed),
         }
     }
@@ -150,12 +150,13 @@ where
     pub async fn wait_with(mut self, timer: &'a dyn Timer) -> Result<Grant, WaitError> {
         match self.end() {
             State::Queued(place) => AcquireFuture::from_place(place, timer).await,
-            State::Granted(_, grant) => Ok(grant),
+            State::Granted(queue, grant) => Ok(kept(&*queue, grant)),
             State::Ended => Err(WaitError::Closed),
         }
     }
 
-    /// Gives the permits back, due or not: those behind move up.
+    /// Gives the permits back, due or not: those behind move up. What has been refilled since the permits were
+    /// granted is not given back a second time, nor what a [`reset`](crate::RateLimiter::reset) has brought.
     ///
     /// ```
     /// # use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -185,10 +186,18 @@ where
     H::Target: WaitQueue,
 {
     fn drop(&mut self) {
-        if let State::Queued(place) = self.end() {
-            place.settle();
+        match self.end() {
+            State::Queued(place) => place.settle(),
+            State::Granted(queue, grant) => queue.keep(grant),
+            State::Ended => {}
         }
     }
+}
+
+/// A grant that was held and will be used.
+fn kept<Q: WaitQueue + ?Sized>(queue: &Q, grant: Grant) -> Grant {
+    queue.keep(grant);
+    grant
 }
 
 impl<H> std::fmt::Debug for Reservation<'_, H>

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use tollgate::algorithm::{Algorithm, GreedyRefill, Whole};
+use tollgate::algorithm::{Algorithm, GreedyRefill, GreedyState, Receipt, Whole};
 use tollgate::keyed::{Equivalent, Terms, ToKey};
 use tollgate::{
     CarryOver, Keyed, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Timestamp,
@@ -61,8 +61,8 @@ impl Clone for Touchy {
 }
 
 impl Algorithm for Touchy {
-    type State = u128;
-    type Packed = Whole<u128>;
+    type State = GreedyState;
+    type Packed = Whole<GreedyState>;
 
     fn quota(&self) -> Quota {
         self.0.quota()
@@ -77,32 +77,47 @@ impl Algorithm for Touchy {
         self.0.limit()
     }
 
-    fn start(&self, now: Timestamp, used: u128) -> u128 {
+    fn start(&self, now: Timestamp, used: u128) -> GreedyState {
         foreign();
         self.0.start(now, used)
     }
 
-    fn ready_at(&self, state: &u128, now: Timestamp, permits: u64) -> Timestamp {
+    fn ready_at(&self, state: &GreedyState, now: Timestamp, permits: u64) -> Timestamp {
         foreign();
         self.0.ready_at(state, now, permits)
     }
 
-    fn take(&self, state: &mut u128, now: Timestamp, permits: u64) {
+    fn take(&self, state: &mut GreedyState, now: Timestamp, permits: u64) {
         foreign();
         self.0.take(state, now, permits);
     }
 
-    fn give_back(&self, state: &mut u128, now: Timestamp, permits: u64) {
+    fn hold(&self, state: &mut GreedyState, now: Timestamp, permits: u64, receipt: Receipt) {
+        foreign();
+        self.0.hold(state, now, permits, receipt);
+    }
+
+    fn release(&self, state: &mut GreedyState, permits: u64, receipt: Receipt) {
+        foreign();
+        self.0.release(state, permits, receipt);
+    }
+
+    fn undo(&self, state: &mut GreedyState, now: Timestamp, permits: u64, receipt: Receipt) {
+        foreign();
+        self.0.undo(state, now, permits, receipt);
+    }
+
+    fn give_back(&self, state: &mut GreedyState, now: Timestamp, permits: u64) {
         foreign();
         self.0.give_back(state, now, permits);
     }
 
-    fn used(&self, state: &u128, now: Timestamp) -> u128 {
+    fn used(&self, state: &GreedyState, now: Timestamp) -> u128 {
         foreign();
         self.0.used(state, now)
     }
 
-    fn full_at(&self, state: &u128, now: Timestamp) -> Timestamp {
+    fn full_at(&self, state: &GreedyState, now: Timestamp) -> Timestamp {
         foreign();
         self.0.full_at(state, now)
     }

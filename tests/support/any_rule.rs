@@ -1,6 +1,6 @@
 //! A rule of one's own: greedy or interval refill, so that limits of both styles fit one list.
 
-use tollgate::algorithm::{Algorithm, AllOf, GreedyRefill, IntervalRefill, Whole};
+use tollgate::algorithm::{Algorithm, AllOf, GreedyRefill, IntervalRefill, Receipt, Whole};
 use tollgate::{CarryOver, Limiter, ManualClock, Quota, QuotaError, Timestamp};
 
 /// All limits of a vector as one rule.
@@ -63,6 +63,18 @@ impl Algorithm for AnyRule {
 
     fn take(&self, state: &mut AnyState, now: Timestamp, permits: u64) {
         on_own_state!(self, state, |rule, state| rule.take(state, now, permits));
+    }
+
+    fn hold(&self, state: &mut AnyState, now: Timestamp, permits: u64, receipt: Receipt) {
+        on_own_state!(self, state, |rule, state| rule.hold(state, now, permits, receipt));
+    }
+
+    fn release(&self, state: &mut AnyState, permits: u64, receipt: Receipt) {
+        on_own_state!(self, state, |rule, state| rule.release(state, permits, receipt));
+    }
+
+    fn undo(&self, state: &mut AnyState, now: Timestamp, permits: u64, receipt: Receipt) {
+        on_own_state!(self, state, |rule, state| rule.undo(state, now, permits, receipt));
     }
 
     fn give_back(&self, state: &mut AnyState, now: Timestamp, permits: u64) {

@@ -46,10 +46,28 @@ pub(crate) struct Look {
     pub(crate) waiting: usize,
 }
 
+/// A change of the level.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    at: u64,
+    what: What,
+    /// The reservation that it was for.
+    id: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Take(u64),
+    Put(u64),
+}
+
 /// A token bucket with a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     level: Level,
+    /// The level where `past` begins, and what has changed it since: what was granted before can't be given back.
+    base: Level,
+    past: Vec<Event>,
     latest: u64,
     closed: bool,
     allowed: u64,
@@ -65,6 +83,8 @@ impl Model {
     pub(crate) fn new(quota: Quota, now: u64, max_waiters: usize) -> Self {
         Self {
             level: Level::full(quota, now),
+            base: Level::full(quota, now),
+            past: Vec::new(),
             latest: now,
             closed: false,
             allowed: 0,
@@ -74,6 +94,34 @@ impl Model {
             fates: BTreeMap::new(),
             next: 0,
         }
+    }
+
+    fn take(&mut self, at: u64, permits: u64, id: Option<u64>) {
+        self.level.take(permits);
+        self.past.push(Event { at, what: What::Take(permits), id });
+    }
+
+    /// What was granted until now can't be given back any more.
+    fn forget_past(&mut self) {
+        self.base = self.level.clone();
+        self.past.clear();
+    }
+
+    /// The level as if the grant to `id` had never been.
+    fn without(&self, id: u64) -> Option<(Level, Vec<Event>)> {
+        let at = self.past.iter().position(|event| event.id == Some(id))?;
+        let mut past = self.past.clone();
+        past.remove(at);
+        let mut level = self.base.clone();
+        for event in &past {
+            level.flow(event.at);
+            match event.what {
+                What::Take(permits) => level.take(permits),
+                What::Put(permits) => level.put(permits),
+            }
+        }
+        level.flow(self.latest);
+        Some((level, past))
     }
 
     pub(crate) fn quota(&self) -> Quota {
@@ -98,7 +146,7 @@ impl Model {
                 break;
             }
             self.level.flow(due);
-            self.level.take(head.permits);
+            self.take(due, head.permits, Some(head.id));
             self.allowed = self.allowed.wrapping_add(head.permits);
             self.queue.pop_front();
             self.fates.insert(head.id, (head.permits, Fate::Served));
@@ -170,7 +218,7 @@ impl Model {
             self.denied = self.denied.saturating_add(permits);
             return Err(rejection);
         }
-        self.level.take(permits);
+        self.take(self.latest, permits, None);
         self.allowed = self.allowed.wrapping_add(permits);
         Ok(self.left())
     }
@@ -186,7 +234,7 @@ impl Model {
             return 0;
         }
         let taken = permits.min(self.level.remaining());
-        self.level.take(taken);
+        self.take(self.latest, taken, None);
         self.allowed = self.allowed.wrapping_add(taken);
         taken
     }
@@ -194,10 +242,11 @@ impl Model {
     pub(crate) fn consume(&mut self, now: u64, permits: u64) -> Result<Duration, ConsumeError> {
         self.settle(now);
         let before = self.level.clone();
-        self.level.take(permits);
+        self.take(self.latest, permits, None);
         let paid = self.level.ready(0);
         if paid == NEVER {
             self.level = before;
+            self.past.pop();
             return Err(ConsumeError::DebtTooLarge { permits });
         }
         self.allowed = self.allowed.wrapping_add(permits);
@@ -208,12 +257,14 @@ impl Model {
     pub(crate) fn credit(&mut self, now: u64, permits: u64) {
         self.settle(now);
         self.level.put(permits);
+        self.past.push(Event { at: self.latest, what: What::Put(permits), id: None });
         self.changed(now);
     }
 
     pub(crate) fn reset(&mut self, now: u64) {
         self.settle(now);
         self.level.fill();
+        self.forget_past();
         self.changed(now);
     }
 
@@ -228,6 +279,7 @@ impl Model {
     pub(crate) fn set_quota(&mut self, now: u64, quota: Quota, how: CarryOver) {
         self.settle(now);
         self.level.set_quota(quota, how);
+        self.forget_past();
         let burst = self.level.burst();
         for waiter in std::mem::take(&mut self.queue) {
             if waiter.permits > burst {
@@ -259,7 +311,7 @@ impl Model {
         let id = self.next;
         self.next += 1;
         if self.queue.is_empty() && ready <= self.latest {
-            self.level.take(permits);
+            self.take(self.latest, permits, Some(id));
             self.allowed = self.allowed.wrapping_add(permits);
             self.fates.insert(id, (permits, Fate::Served));
             return Ok(id);
@@ -290,7 +342,11 @@ impl Model {
         match self.fates.remove(&id) {
             Some((permits, Fate::Served)) => {
                 self.allowed = self.allowed.wrapping_sub(permits);
-                self.credit(now, permits);
+                // What has been refilled meanwhile is not given back a second time.
+                if let Some((level, past)) = self.without(id) {
+                    (self.level, self.past) = (level, past);
+                }
+                self.changed(now);
             }
             Some(_) => {}
             None => {

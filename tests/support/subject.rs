@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate::algorithm::{Algorithm, StrictWindow, Whole};
+use tollgate::algorithm::{Algorithm, Receipt, StrictWindow, Whole};
 use tollgate::{
     AtomicTokenBucket, Builder, Composite, FixedWindowLimiter, IntervalTokenBucket, Keyed,
     KeyedLimiter, Limiter, ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter,
@@ -226,14 +226,15 @@ pub(crate) fn by_reference(o: Options) -> Subject {
 pub(crate) struct Cooldown(Quota);
 
 impl Cooldown {
-    fn end(&self, (_, last): &(u128, Timestamp)) -> Timestamp {
+    fn end(&self, (_, last, _): &(u128, Timestamp, u64)) -> Timestamp {
         *last + self.0.period()
     }
 }
 
 impl Algorithm for Cooldown {
-    type State = (u128, Timestamp);
-    type Packed = Whole<(u128, Timestamp)>;
+    /// Used, when permits were last taken, and the first grant that can be given back.
+    type State = (u128, Timestamp, u64);
+    type Packed = Whole<(u128, Timestamp, u64)>;
 
     fn quota(&self) -> Quota {
         self.0
@@ -244,7 +245,7 @@ impl Algorithm for Cooldown {
     }
 
     fn start(&self, now: Timestamp, used: u128) -> Self::State {
-        (used, now)
+        (used, now, u64::MAX)
     }
 
     fn used(&self, state: &Self::State, now: Timestamp) -> u128 {
@@ -264,7 +265,19 @@ impl Algorithm for Cooldown {
 
     fn take(&self, state: &mut Self::State, now: Timestamp, permits: u64) {
         if permits > 0 && !self.0.is_unlimited() {
-            *state = (self.used(state, now).saturating_add(permits.into()), now);
+            let first = if self.used(state, now) == 0 { u64::MAX } else { state.2 };
+            *state = (self.used(state, now).saturating_add(permits.into()), now, first);
+        }
+    }
+
+    fn hold(&self, state: &mut Self::State, now: Timestamp, permits: u64, receipt: Receipt) {
+        self.take(state, now, permits);
+        state.2 = state.2.min(receipt.seq);
+    }
+
+    fn undo(&self, state: &mut Self::State, now: Timestamp, permits: u64, receipt: Receipt) {
+        if receipt.seq >= state.2 {
+            self.give_back(state, now, permits);
         }
     }
 

@@ -5,16 +5,19 @@
 //! Those who wait are served in order, each **at the time it is due**, even if that is noticed
 //! later: [`settle`](Core::settle) replays what has come due before any verb looks at the state.
 //! So a timer's lateness costs no permit, and it does not matter who notices: a waiter's own alarm,
-//! another one's, or any other call.
+//! another one's, or any other call. After a stall that is bounded, see `Lateness`.
 
 mod rule;
 mod waiting;
 
 pub(crate) use rule::Rule;
+use waiting::Lateness;
 pub use waiting::{Joined, Progress};
 
-use crate::algorithm::Algorithm;
-use crate::wait::queue::{Queue, Ticket, Wakers};
+use std::time::Duration;
+
+use crate::algorithm::{Algorithm, Receipt};
+use crate::wait::queue::{Queue, Taken, Ticket, Wakers};
 use crate::{CarryOver, ConsumeError, Grant, Rejection, Timestamp, Usage};
 
 /// The latest time that counts: "never" must stay ahead.
@@ -31,6 +34,8 @@ pub(crate) enum Edited {
     Nothing,
     /// Nothing comes later than before.
     GaveBack,
+    /// Nothing comes sooner than before.
+    Took,
     /// Anything.
     Changed,
 }
@@ -61,12 +66,19 @@ pub(crate) struct Rest<A: Rule> {
     served_until: Timestamp,
     /// The state once all who wait are served, and when that is; for rules that can't tell at once.
     booked: Option<(A::State, Timestamp)>,
-    /// How many have left the queue since its due times were last worked out.
-    departures: usize,
+    /// How many changes there were since the due times of the queue were last worked out.
+    stale: usize,
+    /// By how many nanoseconds all who wait are due later than was worked out.
+    drift: i128,
+    lateness: Lateness,
+    catch_up: Option<Duration>,
+    /// Numbers the grants that may be given back.
+    pub(crate) next_receipt: u64,
 }
 
 impl<A: Rule> Core<A> {
     pub(crate) fn new(rule: A, state: A::State, now: Timestamp, max_waiters: usize) -> Self {
+        let lateness = Lateness::of(&rule, None);
         Self {
             state,
             latest: now.min(LAST),
@@ -80,9 +92,32 @@ impl<A: Rule> Core<A> {
                 queue: Queue::default(),
                 served_until: now,
                 booked: None,
-                departures: 0,
+                stale: 0,
+                drift: 0,
+                lateness,
+                catch_up: None,
+                next_receipt: 0,
             }),
         }
+    }
+
+    /// How much is made up for at one instant after a stall: see
+    /// [`Builder::catch_up`](crate::Builder::catch_up).
+    pub(crate) fn set_catch_up(&mut self, catch_up: Option<Duration>) {
+        self.rest.catch_up = catch_up;
+        self.rest.lateness = Lateness::of(&self.rest.rule, catch_up);
+    }
+
+    /// Puts another rule in without a change of the state, for a state put in from elsewhere.
+    pub(crate) fn put_rule(&mut self, rule: A) {
+        self.rest.lateness = Lateness::of(&rule, self.rest.catch_up);
+        self.rest.rule = rule;
+    }
+
+    /// The receipt of a grant that was made at `at` and may be given back.
+    fn next_receipt(&mut self, at: Timestamp) -> Receipt {
+        self.rest.next_receipt += 1;
+        Receipt::new(self.rest.next_receipt, at)
     }
 
     /// Moves on to `now`; an earlier one is no move.
@@ -112,6 +147,44 @@ impl<A: Rule> Core<A> {
         by
     }
 
+    /// The same for a grant that may be given back.
+    fn hold_if_ready(&mut self, ask: A::Ask) -> Option<Taken> {
+        let (now, receipt) = (self.latest, self.next_receipt(self.latest));
+        let by = self.rest.rule.try_hold(&mut self.state, now, ask, receipt)?;
+        self.allowed = self.allowed.wrapping_add(A::permits(ask));
+        Some(Taken { by, receipt, by_all: None })
+    }
+
+    /// Takes what is asked if it is there and nobody waits, for a grant that may be given back: the hot path.
+    /// `None` decides nothing.
+    #[cfg(feature = "llm")]
+    #[inline]
+    pub(crate) fn hold_if_idle(&mut self, now: Timestamp, ask: A::Ask) -> Option<Taken> {
+        if !self.open_and_idle {
+            return None;
+        }
+        self.see(now);
+        self.hold_if_ready(ask)
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a grant that may be given back.
+    #[cfg(feature = "llm")]
+    pub(crate) fn try_hold(
+        &mut self,
+        now: Timestamp,
+        ask: A::Ask,
+        wakers: &mut Wakers,
+    ) -> Result<Taken, Rejection> {
+        let answer = self.check(now, ask, wakers).and_then(|ready| {
+            let taken = if ready <= self.latest { self.hold_if_ready(ask) } else { None };
+            taken.ok_or_else(|| self.denial(ready, ask))
+        });
+        if answer.is_err() {
+            self.count_denied(A::permits(ask));
+        }
+        answer
+    }
+
     /// Takes what is asked, or says why not.
     pub(crate) fn try_acquire(
         &mut self,
@@ -121,7 +194,7 @@ impl<A: Rule> Core<A> {
     ) -> Result<Grant, Rejection> {
         let answer = self.check(now, ask, wakers).and_then(|ready| {
             let by = if ready <= self.latest { self.take_if_ready(ask) } else { None };
-            by.map(|by| self.grant(ask, by)).ok_or_else(|| self.denial(ready, ask))
+            by.map(|by| self.grant(ask, Taken::finally(by))).ok_or_else(|| self.denial(ready, ask))
         });
         if answer.is_err() {
             self.count_denied(A::permits(ask));
@@ -169,13 +242,13 @@ impl<A: Rule> Core<A> {
     ) {
         self.settle(now, wakers);
         self.state = rule.carry_over(&self.rest.rule, &self.state, self.latest, how);
-        self.rest.rule = rule;
+        self.put_rule(rule);
         let never = |ask| self.rest.rule.never(&self.state, self.latest, ask);
         let waiting = self.rest.queue.iter();
         let too_large: Vec<(Ticket, Rejection)> =
             waiting.filter_map(|(ticket, waiter)| Some((ticket, never(waiter.ask)?))).collect();
         for (ticket, never) in too_large {
-            self.rest.queue.finish(ticket, Err(never.into()), wakers);
+            self.rest.queue.finish(ticket, never.into(), wakers);
         }
         self.changed(wakers);
     }
@@ -191,7 +264,7 @@ impl<A: Rule> Core<A> {
     pub(crate) fn shut(&mut self, now: Timestamp, why: Rejection, wakers: &mut Wakers) {
         self.settle(now, wakers);
         self.rest.shut = Some(why);
-        self.rest.queue.finish_all(Err(why.into()), wakers);
+        self.rest.queue.finish_all(why.into(), wakers);
         self.update_flag();
     }
 
@@ -259,7 +332,7 @@ impl<A: Rule> Core<A> {
     /// Ends all waits with an error.
     #[cfg(feature = "llm")]
     pub(crate) fn fail_all(&mut self, error: crate::WaitError, wakers: &mut Wakers) {
-        self.rest.queue.finish_all(Err(error), wakers);
+        self.rest.queue.finish_all(error, wakers);
         self.update_flag();
     }
 
@@ -275,7 +348,8 @@ impl<A: Rule> Core<A> {
         let (result, edited) = act(&mut self.state, self.latest);
         match edited {
             Edited::Nothing => {}
-            Edited::GaveBack => self.moved_up(wakers),
+            Edited::GaveBack => self.sooner(wakers),
+            Edited::Took => self.later(wakers),
             Edited::Changed => self.changed(wakers),
         }
         result
@@ -296,12 +370,17 @@ impl<A: Rule> Core<A> {
         Some(act(&mut self.state, self.latest))
     }
 
-    /// Gives back a grant that was fetched but will not be used.
-    pub(crate) fn refund(&mut self, now: Timestamp, ask: A::Ask, by: u32, wakers: &mut Wakers) {
+    /// Gives back a grant that will not be used, as far as its permits have not come back by themselves.
+    pub(crate) fn undo(&mut self, now: Timestamp, ask: A::Ask, taken: Taken, wakers: &mut Wakers) {
         self.allowed = self.allowed.wrapping_sub(A::permits(ask));
         self.settle(now, wakers);
-        self.rest.rule.give_back(&mut self.state, self.latest, ask, by);
-        self.changed(wakers);
+        self.rest.rule.undo(&mut self.state, self.latest, ask, taken);
+        self.sooner(wakers);
+    }
+
+    /// A grant is final: nothing of it will be given back.
+    pub(crate) fn release(&mut self, ask: A::Ask, taken: Taken) {
+        self.rest.rule.release(&mut self.state, ask, taken);
     }
 
     /// Moves on to `now` and serves all who are due.
@@ -317,7 +396,7 @@ impl<A: Rule> Core<A> {
         self.open_and_idle = self.rest.shut.is_none() && self.rest.queue.is_empty();
         if self.rest.queue.is_empty() {
             self.rest.booked = None;
-            self.rest.departures = 0;
+            (self.rest.stale, self.rest.drift) = (0, 0);
         }
     }
 
@@ -325,8 +404,8 @@ impl<A: Rule> Core<A> {
         remaining(&self.rest.rule, &self.state, self.latest)
     }
 
-    pub(crate) fn grant(&self, ask: A::Ask, by: u32) -> Grant {
-        Grant { by, ..grant_of(&self.rest.rule, &self.state, self.latest, A::permits(ask)) }
+    pub(crate) fn grant(&self, ask: A::Ask, taken: Taken) -> Grant {
+        Grant { taken, ..grant_of(&self.rest.rule, &self.state, self.latest, A::permits(ask)) }
     }
 
     /// The first time at which one permit could be had by anyone, as far as is known now; zero if
@@ -334,7 +413,9 @@ impl<A: Rule> Core<A> {
     pub(crate) fn earliest(&self) -> Timestamp {
         let earliest = match self.rest.queue.head() {
             _ if self.rest.shut.is_some() => Timestamp::ZERO,
-            Some((_, waiter)) => waiter.due,
+            Some((_, waiter)) => {
+                self.rest.rule.ready_at(&self.state, self.rest.served_until, waiter.ask)
+            }
             None => self.rest.rule.ready_at(&self.state, self.latest, A::ask(1)),
         };
         if earliest > self.latest { earliest } else { Timestamp::ZERO }
@@ -361,21 +442,21 @@ impl<A: Algorithm> Core<A> {
         now: Timestamp,
         permits: u64,
         wakers: &mut Wakers,
-    ) -> Result<std::time::Duration, ConsumeError> {
-        let (state, paid) = self.owing(now, permits, wakers)?;
-        self.state = state;
+    ) -> Result<Duration, ConsumeError> {
+        let paid = self.paid_at(now, permits, wakers)?;
+        Rule::take(&self.rest.rule, &mut self.state, self.latest, permits);
         self.allowed = self.allowed.wrapping_add(permits);
-        self.changed(wakers);
+        self.later(wakers);
         Ok(paid - self.latest)
     }
 
-    /// The state with `permits` more spent, and when they are paid for.
-    pub(crate) fn owing(
+    /// When `permits` more would be paid for.
+    pub(crate) fn paid_at(
         &mut self,
         now: Timestamp,
         permits: u64,
         wakers: &mut Wakers,
-    ) -> Result<(A::State, Timestamp), ConsumeError> {
+    ) -> Result<Timestamp, ConsumeError> {
         self.settle(now, wakers);
         if let Some(Rejection::TooManyKeys { max_keys }) = self.rest.shut {
             return Err(ConsumeError::TooManyKeys { max_keys });
@@ -386,14 +467,14 @@ impl<A: Algorithm> Core<A> {
         if paid == Timestamp::MAX {
             return Err(ConsumeError::DebtTooLarge { permits });
         }
-        Ok((state, paid))
+        Ok(paid)
     }
 
     /// Gives permits back.
     pub(crate) fn credit(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
         self.settle(now, wakers);
-        Rule::give_back(&self.rest.rule, &mut self.state, self.latest, permits, 0);
-        self.changed(wakers);
+        Algorithm::give_back(&self.rest.rule, &mut self.state, self.latest, permits);
+        self.sooner(wakers);
     }
 }
 
@@ -434,7 +515,7 @@ pub(crate) fn refusal_of<A: Algorithm>(
 /// What one who was just granted `permits` is told.
 pub(crate) fn grant_of<A: Rule>(rule: &A, state: &A::State, now: Timestamp, permits: u64) -> Grant {
     let reset_after = rule.full_at(state, now) - now;
-    Grant { permits, remaining: remaining(rule, state, now), reset_after, by: 0 }
+    Grant { permits, remaining: remaining(rule, state, now), reset_after, taken: Taken::default() }
 }
 
 fn remaining<A: Rule>(rule: &A, state: &A::State, now: Timestamp) -> u64 {

@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, Receipt};
+use crate::wait::queue::Taken;
 use crate::{CarryOver, Quota, Rejection, Timestamp};
 
 /// A rule as the core sees it: an [`Algorithm`], but what is asked for may be more than a number of
@@ -17,6 +18,9 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// Whether [`UNKNOWN`](super::UNKNOWN) is an answer, and [`Timestamp::MAX`] is said only of what can
     /// never be; else both are times like others.
     const OPEN_ENDED: bool;
+
+    /// See [`Algorithm::CATCHES_UP`].
+    const CATCHES_UP: bool;
 
     /// The permits of an ask, for counts and sums.
     fn permits(ask: Self::Ask) -> u64;
@@ -34,8 +38,29 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
 
     fn take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> u32;
 
-    /// Gives back what was taken from bucket `by`.
-    fn give_back(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask, by: u32);
+    /// As [`try_take`](Self::try_take), for a grant that may be given back.
+    fn try_hold(
+        &self,
+        state: &mut Self::State,
+        now: Timestamp,
+        ask: Self::Ask,
+        receipt: Receipt,
+    ) -> Option<u32>;
+
+    /// As [`take`](Self::take), for a grant that may be given back.
+    fn hold(
+        &self,
+        state: &mut Self::State,
+        now: Timestamp,
+        ask: Self::Ask,
+        receipt: Receipt,
+    ) -> u32;
+
+    /// A grant is final.
+    fn release(&self, state: &mut Self::State, ask: Self::Ask, taken: Taken);
+
+    /// Gives a grant back, as far as it has not come back by itself.
+    fn undo(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask, taken: Taken);
 
     fn refused_by(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> usize;
 
@@ -64,6 +89,7 @@ impl<A: Algorithm> Rule for A {
 
     const CUMULATIVE: bool = A::CUMULATIVE;
     const OPEN_ENDED: bool = false;
+    const CATCHES_UP: bool = A::CATCHES_UP;
 
     #[inline]
     fn permits(ask: u64) -> u64 {
@@ -100,8 +126,29 @@ impl<A: Algorithm> Rule for A {
         0
     }
 
-    fn give_back(&self, state: &mut A::State, now: Timestamp, permits: u64, _: u32) {
-        Algorithm::give_back(self, state, now, permits);
+    fn try_hold(
+        &self,
+        state: &mut A::State,
+        now: Timestamp,
+        permits: u64,
+        receipt: Receipt,
+    ) -> Option<u32> {
+        let ready = permits <= Algorithm::limit(self)
+            && Algorithm::ready_at(self, state, now, permits) <= now;
+        ready.then(|| Rule::hold(self, state, now, permits, receipt))
+    }
+
+    fn hold(&self, state: &mut A::State, now: Timestamp, permits: u64, receipt: Receipt) -> u32 {
+        Algorithm::hold(self, state, now, permits, receipt);
+        0
+    }
+
+    fn release(&self, state: &mut A::State, permits: u64, taken: Taken) {
+        Algorithm::release(self, state, permits, taken.receipt);
+    }
+
+    fn undo(&self, state: &mut A::State, now: Timestamp, permits: u64, taken: Taken) {
+        Algorithm::undo(self, state, now, permits, taken.receipt);
     }
 
     fn refused_by(&self, state: &A::State, now: Timestamp, permits: u64) -> usize {
