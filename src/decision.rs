@@ -63,7 +63,7 @@ pub struct Usage {
 /// The default keeps the used share: 40 of 100 left becomes 80 of 200, or 8 of 20. With it, with
 /// [`Keep`](Self::Keep) and with [`KeepUsed`](Self::KeepUsed), switching back and forth never grants extra
 /// permits; the other two can. Permits that were granted before can't be given back any more by a
-/// [`cancel`](crate::Reservation::cancel), except with [`KeepUsed`](Self::KeepUsed).
+/// [`cancel`](crate::Reservation::cancel), except with [`KeepUsed`](Self::KeepUsed) and where the quota is the same as before.
 ///
 /// ```
 /// use tollgate::{CarryOver, Quota, RateLimiter, TokenBucket};

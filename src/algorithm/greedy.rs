@@ -337,7 +337,7 @@ impl Algorithm for GreedyRefill {
             }
         };
         let mut new = GreedyState::new(self.at(now).saturating_add(used));
-        if how == CarryOver::KeepUsed {
+        if how == CarryOver::KeepUsed || self.quota == previous.quota {
             let round_down = |units| match previous.cost {
                 cost if cost == self.cost => units,
                 _ => resized(units).saturating_sub(1),

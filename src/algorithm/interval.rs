@@ -286,7 +286,7 @@ impl Algorithm for IntervalRefill {
                 Some(Left { period: previous.period, missing, at: now.as_nanos() })
             };
         }
-        if how == CarryOver::KeepUsed {
+        if how == CarryOver::KeepUsed || self.quota == previous.quota {
             new.holds.clone_from(&state.holds);
             Holds::refilled(&mut new.holds, used);
         }

@@ -164,7 +164,8 @@ impl Algorithm for SlidingWindow {
         let share = u128::from(elapsed) * u128::from(self.period) / u128::from(previous.period);
         // A long period must not pass in the time of a short one.
         let window = now.as_nanos().saturating_sub(narrow(share).min(elapsed));
-        let stays = how == CarryOver::KeepUsed && self.period == previous.period;
+        let same = self.quota == previous.quota;
+        let stays = same || how == CarryOver::KeepUsed && self.period == previous.period;
         let first = if stays { state.first } else { NO_RECEIPTS };
         SlidingState { window: Timestamp::from_nanos(window), first, ..state }
     }

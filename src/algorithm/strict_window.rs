@@ -215,7 +215,8 @@ impl Algorithm for StrictWindow {
             }
             self.merge(&mut state.entries);
         }
-        if how != CarryOver::KeepUsed || self.period != previous.period {
+        let same = self.quota == previous.quota;
+        if !same && (how != CarryOver::KeepUsed || self.period != previous.period) {
             state.first = NO_RECEIPTS;
         }
         let (old, new) = (previous.limit(), self.limit());

@@ -278,8 +278,11 @@ impl Model {
 
     pub(crate) fn set_quota(&mut self, now: u64, quota: Quota, how: CarryOver) {
         self.settle(now);
+        let same = quota == self.level.quota;
         self.level.set_quota(quota, how);
-        self.forget_past();
+        if !same || how == CarryOver::Full {
+            self.forget_past();
+        }
         let burst = self.level.burst();
         for waiter in std::mem::take(&mut self.queue) {
             if waiter.permits > burst {
