@@ -231,13 +231,26 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// Makes a special key a plain one, if its state can be packed.
     fn make_plain<S: BuildHasher>(&mut self, call: &Call<'_, S>, index: usize) {
-        let Some(special) = self.special.get_bucket(index) else { return };
-        let Cell::Idle(state) = &special.cell else { return };
-        let Ok(state) = self.pack(state.clone()) else { return };
         let hasher = |plain: &Plain<K, A>| call.hasher.hash_one(&plain.key);
         self.plain.reserve(1, hasher);
-        let Some(special) = self.remove_special(index) else { return };
-        self.plain.insert_unique(call.hash, Plain { key: special.key, state }, hasher);
-        self.sweep_a_little(call.hasher);
+        let Some(state) = self.swap_idle(index, self.basis.rule.start(self.latest, 0)) else {
+            return;
+        };
+        match self.pack(state) {
+            Ok(state) => {
+                let Some(special) = self.remove_special(index) else { return };
+                self.plain.insert_unique(call.hash, Plain { key: special.key, state }, hasher);
+                self.sweep_a_little(call.hasher);
+            }
+            Err(state) => drop(self.swap_idle(index, state)),
+        }
+    }
+
+    /// Puts a state in for that of an idle special key, and hands that over.
+    fn swap_idle(&mut self, index: usize, state: A::State) -> Option<A::State> {
+        match &mut self.special.get_bucket_mut(index)?.cell {
+            Cell::Idle(old) => Some(mem::replace(old, state)),
+            Cell::Busy(_) | Cell::Lent => None,
+        }
     }
 }
