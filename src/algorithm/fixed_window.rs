@@ -8,7 +8,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 ///
 /// Windows lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to). Up to
 /// twice the limit can pass around the border of two windows; where that matters, use
-/// [`StrictWindow`](super::StrictWindow). A window has no burst of its own. The state is 64 bytes.
+/// [`StrictWindow`](super::StrictWindow). A window has no burst of its own. The state is 128 bytes.
 ///
 /// **The promise.** In each window, on the clock of the limiter, the permits of grants that are not cancelled are at
 /// most the limit, plus what [`credit`](crate::RateLimiter::credit) gave in that window, plus the limit once more for

@@ -4,8 +4,8 @@
 //! | rule | admits in any window of one period, at most | memory |
 //! |---|---|---|
 //! | [`GreedyRefill`] | burst + rate | 24 bytes |
-//! | [`IntervalRefill`] | burst + rate | 64 bytes |
-//! | [`FixedWindow`] | 2 x limit | 64 bytes |
+//! | [`IntervalRefill`] | burst + rate | 128 bytes |
+//! | [`FixedWindow`] | 2 x limit | 128 bytes |
 //! | [`SlidingWindow`] | 2 x limit, at an even load 1 x | 32 bytes |
 //! | [`StrictWindow`] | limit | up to 66 x 24 bytes |
 //! | [`AllOf`] | what its strictest limit does | the sum |

@@ -380,9 +380,9 @@ impl<A: Rule> Core<A> {
     /// Works out when each waiter is due, and wakes those whose alarm would ring too late. Who can't
     /// be served by its deadline any more is told so at once, and is in nobody's way.
     fn retime(&mut self, wakers: &mut Wakers) {
-        (self.rest.stale, self.rest.drift) = (0, 0);
         let mut due = Vec::with_capacity(self.rest.queue.len());
         let booked = self.plan(|ticket, at, alarm, in_time| due.push((ticket, at, alarm, in_time)));
+        (self.rest.stale, self.rest.drift) = (0, 0);
         for (ticket, at, alarm, in_time) in due {
             if in_time {
                 self.rest.queue.set_due(ticket, at);
