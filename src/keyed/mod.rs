@@ -282,13 +282,9 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             && let Some(overflow) = self.overflow()
         {
             drop(shard);
-            let mut core = overflow.lock();
-            let result = verb(&mut core, now, own.terms(), &mut wakers);
-            let counts = core.take_counts();
-            drop(core);
-            drop(wakers);
-            self.shard(hash).lock().count(hash, key, counts, true);
-            return result;
+            return self.with_shared(overflow, hash, key, |core, now, wakers| {
+                verb(core, now, own.terms(), wakers)
+            });
         }
         let result = shard
             .act(call, key, at, &mut wakers, |core, terms, wakers| verb(core, now, terms, wakers));
@@ -298,6 +294,27 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         if unplaced {
             self.place_or_forget(hash, key);
         }
+        result
+    }
+
+    /// Lends the core of the bucket that is shared by keys without room; what `verb` allows and
+    /// refuses is counted for `key`.
+    fn with_shared<Q: KeyRef<K> + ?Sized, R>(
+        &self,
+        shared: &Mutex<Core<A>>,
+        hash: u64,
+        key: &Q,
+        verb: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        // Dropped after the lock is free.
+        let mut wakers = Wakers::default();
+        let now = self.now();
+        let mut core = shared.lock();
+        let result = verb(&mut core, now, &mut wakers);
+        let (limited, counts) = (!core.is_shut(), core.take_counts());
+        drop(core);
+        drop(wakers);
+        self.shard(hash).lock().count(hash, key, counts, limited);
         result
     }
 

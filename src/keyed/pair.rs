@@ -257,8 +257,16 @@ where
 
     /// Leaves both lines, and gives back what was taken.
     fn give_up(&self, place: &Place, global: &Global<C>) {
-        give_up(&self.cell, place.key);
-        give_up(global, place.global);
+        match place.key {
+            Line::NotYet | Line::Never => {}
+            Line::At(ticket) => self.cell.leave(ticket),
+            Line::Done(grant) => self.cell.give_back(grant),
+        }
+        match place.global {
+            Line::NotYet | Line::Never => {}
+            Line::At(ticket) => global.leave(ticket),
+            Line::Done(grant) => global.refund(grant),
+        }
     }
 }
 
@@ -270,14 +278,6 @@ fn join_held<G: Gate>(
     waker: Option<&Waker>,
 ) -> Result<Joined, WaitError> {
     gate.with_core(|core, now, wakers| core.join_held(now, permits, deadline, waker, wakers))
-}
-
-fn give_up(queue: &impl WaitQueue, line: Line) {
-    match line {
-        Line::NotYet | Line::Never => {}
-        Line::At(ticket) => queue.leave(ticket),
-        Line::Done(grant) => queue.refund(grant),
-    }
 }
 
 fn due(queue: &impl WaitQueue, line: Line) -> Timestamp {
@@ -377,14 +377,14 @@ where
     }
 
     fn refund(&self, grant: Grant) {
-        self.cell.refund(grant);
+        self.cell.give_back(grant);
         if let (Some(global), Some(part)) = (self.cell.limiter.global(), part_of_all(grant)) {
             global.refund(part);
         }
     }
 
     fn keep(&self, grant: Grant) {
-        self.cell.keep(grant);
+        self.cell.keep_for_good(grant);
         if let (Some(global), Some(part)) = (self.cell.limiter.global(), part_of_all(grant)) {
             global.keep(part);
         }
