@@ -61,7 +61,16 @@ where
     }
 
     fn end_grant(&self, grant: Grant, act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers)) {
-        match self.limiter.overflow().filter(|_| is_shared(&grant.taken)) {
+        self.with_core_where(is_shared(&grant.taken), act);
+    }
+
+    /// Lends the key's core, or that of the bucket which it shares with others.
+    pub(super) fn with_core_where<R>(
+        &self,
+        shared: bool,
+        act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        match self.limiter.overflow().filter(|_| shared) {
             Some(shared) => self.limiter.with_shared(shared, self.hash, &*self.key, act),
             None => self.with_core_for(Need::Known, act),
         }

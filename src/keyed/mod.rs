@@ -286,8 +286,10 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 verb(core, now, own.terms(), wakers)
             });
         }
-        let result = shard
-            .act(call, key, at, &mut wakers, |core, terms, wakers| verb(core, now, terms, wakers));
+        let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
+            self.refresh_set_aside(core, now, wakers);
+            verb(core, now, terms, wakers)
+        });
         let unplaced = shard.take_unplaced();
         drop(shard);
         drop(wakers);
@@ -310,12 +312,23 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         let mut wakers = Wakers::default();
         let now = self.now();
         let mut core = shared.lock();
+        self.refresh_set_aside(&mut core, now, &mut wakers);
         let result = verb(&mut core, now, &mut wakers);
         let (limited, counts) = (!core.is_shut(), core.take_counts());
         drop(core);
         drop(wakers);
         self.shard(hash).lock().count(hash, key, counts, limited);
         result
+    }
+
+    /// Has what is set aside for those who wait for everybody's limit count as in use now.
+    fn refresh_set_aside(&self, core: &mut Core<A>, now: Timestamp, wakers: &mut Wakers) {
+        if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
+            global.lend(wakers, |all, wakers| {
+                all.catch_up_to(now, wakers);
+                core.refresh_set_aside(now, |ticket| all.standing(ticket));
+            });
+        }
     }
 
     /// A key that did not count against the bound, because its terms were set by hand, is to count
