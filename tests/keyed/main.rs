@@ -30,6 +30,7 @@ mod script;
 #[path = "../support/sizes.rs"]
 mod sizes;
 mod stress;
+mod sums;
 #[cfg(feature = "tokio")]
 mod tasks;
 mod terms_by;
