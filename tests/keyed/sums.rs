@@ -128,7 +128,7 @@ fn waits_that_fail_at_everybodys_limit_give_back_nothing_that_has_come_back() {
             let Poll::Ready(Err(WaitError::Timeout { retry_after })) = ended else {
                 panic!("{ended:?}, not {expected:?}")
             };
-            assert!(retry_after <= SECOND, "{retry_after:?}: what helps is said as of now");
+            assert!(retry_after <= 2 * SECOND, "{retry_after:?}: it is said as of now");
         }
         used += limiter.used_at_once(7);
         assert_eq!(used, 5, "of a burst of 5 at one instant");
@@ -237,14 +237,17 @@ impl Random {
 
 const THREADS: u64 = 8;
 const KEYS: u64 = 3;
+const GREEDY: u64 = 2;
 const STEP: Duration = Duration::from_millis(20);
 
 /// Eight threads ask, wait with and without patience, and give up; the clock goes on when all are done.
-fn run(each: Quota, all: Quota, seed: u64) -> (Vec<(u64, u64)>, Duration) {
-    const ROUNDS: u64 = 400;
+fn run(each: Quota, all: Quota, seed: u64, jolts: bool) -> (Vec<(u64, u64)>, Duration) {
+    const ROUNDS: u64 = 200;
     let clock = ManualClock::new();
     clock.set(Timestamp::from_nanos(1 << 50));
     let limiter: OnManual = limiter(each, all, &clock);
+    // One key has so many permits that the others wait for everybody's behind it.
+    limiter.set_quota_for(&GREEDY, Quota::per_second(10_000)).unwrap();
     let granted = Mutex::new(Vec::new());
     let barrier = Barrier::new(THREADS as usize);
     thread::scope(|scope| {
@@ -262,8 +265,8 @@ fn run(each: Quota, all: Quota, seed: u64) -> (Vec<(u64, u64)>, Duration) {
                         match random.below(6) {
                             0 => mine.extend(limiter.allow(key).then_some(*key)),
                             1 => mine.extend(limiter.try_acquire(key, 1).is_ok().then_some(*key)),
-                            2 | 3 if waits.len() < 30 => {
-                                let patience = STEP * random.below(100) as u32;
+                            2 | 3 if waits.len() < 20 => {
+                                let patience = STEP * random.below(400) as u32;
                                 waits.push((*key, wait_for(limiter, key, patience)));
                             }
                             4 if !waits.is_empty() => {
@@ -282,6 +285,11 @@ fn run(each: Quota, all: Quota, seed: u64) -> (Vec<(u64, u64)>, Duration) {
                     });
                     granted.lock().unwrap().extend(mine.into_iter().map(|key| (round, key)));
                     if barrier.wait().is_leader() {
+                        if jolts && round % 60 == 0 {
+                            // Many who wait for everybody's limit are served at one instant.
+                            limiter.global().unwrap().credit(100);
+                            limiter.global().unwrap().reset();
+                        }
                         clock.advance(STEP);
                     }
                 }
@@ -318,17 +326,20 @@ fn check_windows(rounds: &[u64], quota: Quota, step: Duration, what: &str) {
 fn no_key_and_not_all_keys_exceed_their_limit_under_eight_threads() {
     without_deadlock(|| {
         let quotas = [
-            (Quota::per_second(20).burst(10), Quota::per_second(30).burst(5)),
-            (Quota::per_second(10).burst(20), Quota::per_second(20).burst(1)),
-            (Quota::per_second(40).burst(1), Quota::per_second(50).burst(10)),
+            (Quota::per_second(8).burst(10), Quota::per_second(50).burst(50)),
+            (Quota::per_second(10).burst(5), Quota::per_second(200).burst(1)),
         ];
-        for (seed, (each, all)) in (1..).zip(quotas) {
-            let (granted, step) = run(each, all, seed);
-            for key in 0..KEYS {
+        let scenes = quotas.into_iter().flat_map(|quotas| [(quotas, false), (quotas, true)]);
+        for (seed, ((each, all), jolts)) in (1..).zip(scenes) {
+            let (granted, step) = run(each, all, seed, jolts);
+            for key in (0..KEYS).filter(|key| *key != GREEDY) {
                 let rounds: Vec<u64> =
                     granted.iter().filter(|(_, of)| *of == key).map(|(round, _)| *round).collect();
-                assert!(rounds.len() > 20, "{} grants", rounds.len());
+                assert!(rounds.len() > 10, "{} grants", rounds.len());
                 check_windows(&rounds, each, step, &format!("key {key} of {each}"));
+            }
+            if jolts {
+                continue;
             }
             let rounds: Vec<u64> = granted.iter().map(|(round, _)| *round).collect();
             check_windows(&rounds, all, step, &format!("everybody of {all}"));
