@@ -271,7 +271,9 @@ pub enum WaitError {
         max_keys: usize,
     },
     /// An async wait outside any runtime that has a timer.
-    #[error("no timer: await this inside a tokio runtime, or bring a timer with `acquire_with`")]
+    #[error(
+        "no timer: await this inside a tokio runtime with `enable_time`, or bring a timer with `acquire_with`"
+    )]
     NoTimer,
 }
 

@@ -54,6 +54,32 @@ async fn a_closed_limiter_ends_the_stream_and_loses_no_item() {
     assert_eq!(rest.collect::<Vec<_>>().await, [3, 4, 5, 6, 7, 8]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_item_may_cost_more_than_the_burst() {
+    let limiter = bucket(Quota::per_second(10).burst(5));
+    let start = Instant::now();
+    let mut paced = stream::iter([3_u64, 0, 12, 1]).rate_limited_by(&limiter, |cost| *cost);
+    let mut seen = Vec::new();
+    while let Some(item) = paced.next().await {
+        seen.push((item.unwrap(), start.elapsed().as_millis()));
+    }
+    // 5 are there at first; 16 are needed in all.
+    assert_eq!(seen, [(3, 0), (0, 0), (12, 1_000), (1, 1_100)]);
+    assert_eq!(limiter.usage().allowed, 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_dropped_between_parts_leaves_no_waiter() {
+    let limiter = bucket(Quota::per_second(10).burst(5));
+    {
+        let mut paced = pin!(stream::iter([20_u64]).rate_limited_by(&limiter, |cost| *cost));
+        assert!(poll_fn(|cx| Poll::Ready(paced.as_mut().poll_next(cx))).await.is_pending());
+        assert_eq!(limiter.usage().waiting, 1);
+    }
+    assert_eq!(limiter.usage().waiting, 0);
+    assert_eq!(limiter.usage().allowed, 5, "the first part was taken");
+}
+
 #[derive(Default)]
 struct Collect(Vec<u32>);
 

@@ -30,8 +30,23 @@ where
 {
     state: State<H>,
     timer: T,
-    sleep: Option<(Timestamp, Sleep)>,
+    sleep: Option<Alarm>,
+    /// How often on end the timer has ended long before the limiter's clock was there.
+    early: u32,
 }
+
+/// A sleep, until when it is to last, and when it began.
+struct Alarm {
+    until: Timestamp,
+    since: Timestamp,
+    sleep: Sleep,
+}
+
+/// How often one poll looks again after a timer that ended early; then the task yields.
+const LOOKS: u32 = 4;
+
+/// So many timers on end that were far too early tell of a clock that does not run with the timer.
+const SUSPICIOUS: u32 = 8;
 
 enum State<H>
 where
@@ -49,11 +64,11 @@ where
     H::Target: WaitQueue,
 {
     pub(crate) fn new(queue: H, permits: u64, deadline: Timestamp, timer: T) -> Self {
-        Self { state: State::New { queue, permits, deadline }, timer, sleep: None }
+        Self { state: State::New { queue, permits, deadline }, timer, sleep: None, early: 0 }
     }
 
     pub(crate) fn from_place(place: Place<H>, timer: T) -> Self {
-        Self { state: State::Waiting(place), timer, sleep: None }
+        Self { state: State::Waiting(place), timer, sleep: None, early: 0 }
     }
 }
 
@@ -90,25 +105,44 @@ where
     type Output = Result<Grant, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if let State::New { .. } = this.state
+        // Before anything is taken: what was granted must not wait for another turn.
+        #[cfg(feature = "tokio")]
+        let budget = std::task::ready!(tokio::task::coop::poll_proceed(cx));
+        let outcome = self.advance(cx);
+        #[cfg(feature = "tokio")]
+        if outcome.is_ready() {
+            budget.made_progress();
+        }
+        outcome
+    }
+}
+
+impl<H, T> AcquireFuture<H, T>
+where
+    H: Deref,
+    H::Target: WaitQueue,
+    T: Deref,
+    T::Target: Timer,
+{
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Grant, WaitError>> {
+        if let State::New { .. } = self.state
             && let State::New { queue, permits, deadline } =
-                std::mem::replace(&mut this.state, State::Done)
+                std::mem::replace(&mut self.state, State::Done)
         {
             match Place::join(queue, permits, deadline, Some(cx.waker())) {
                 Ok(Ok((_, grant))) => return Poll::Ready(Ok(grant)),
                 Err(error) => return Poll::Ready(Err(error)),
-                Ok(Err(place)) => this.state = State::Waiting(place),
+                Ok(Err(place)) => self.state = State::Waiting(place),
             }
         }
-        loop {
-            let State::Waiting(place) = &mut this.state else {
+        for _ in 0..LOOKS {
+            let State::Waiting(place) = &mut self.state else {
                 // Polled after its end: nothing more will come.
                 return Poll::Pending;
             };
             let due = match place.step(cx.waker()) {
                 Progress::Done(outcome) => {
-                    (this.state, this.sleep) = (State::Done, None);
+                    (self.state, self.sleep) = (State::Done, None);
                     return Poll::Ready(outcome);
                 }
                 Progress::Until(due) => due,
@@ -117,20 +151,43 @@ where
             if queue.wake_at(due, cx.waker()) {
                 return Poll::Pending;
             }
-            if this.sleep.as_ref().is_none_or(|(until, _)| *until != due) {
-                let Some(sleep) = this.timer.sleep(due - queue.now()) else {
-                    this.state = State::Done;
+            if self.sleep.as_ref().is_none_or(|alarm| alarm.until != due) {
+                let since = queue.now();
+                let Some(sleep) = self.timer.sleep(due - since) else {
+                    self.state = State::Done;
                     return Poll::Ready(Err(WaitError::NoTimer));
                 };
-                this.sleep = Some((due, sleep));
+                self.sleep = Some(Alarm { until: due, since, sleep });
             }
-            if let Some((_, sleep)) = &mut this.sleep {
-                match sleep.as_mut().poll(cx) {
+            if let Some(alarm) = &mut self.sleep {
+                match alarm.sleep.as_mut().poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     // The timer is done; whether the clock agrees, the next round tells.
-                    Poll::Ready(()) => this.sleep = None,
+                    Poll::Ready(()) => {
+                        let (slept, asked) = (queue.now() - alarm.since, due - alarm.since);
+                        self.early = if slept < asked / 2 { self.early + 1 } else { 0 };
+                        self.sleep = None;
+                    }
                 }
             }
+            if self.early == SUSPICIOUS {
+                warn_of_clock();
+            }
         }
+        // A timer that ends early again and again must not keep the thread from other tasks.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
+}
+
+/// Says once that a timer and a clock do not run together.
+#[cold]
+fn warn_of_clock() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            "timers end long before the limiter's clock is there, so a wait looks again and again: is \
+             tokio's time paused? Then build the limiter with `TokioClock`"
+        );
+    });
 }

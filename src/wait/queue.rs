@@ -1,6 +1,7 @@
 //! Who waits, in which order: a plain data structure under the limiter's lock.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -108,9 +109,18 @@ impl Wakers {
 }
 
 impl Drop for Wakers {
+    /// Wakes all, also if waking one panics: the others' own alarms may be far away. The first panic goes on
+    /// after that, unless there is one already.
     fn drop(&mut self) {
+        let mut panic = None;
         for waker in self.wake.drain(..) {
-            waker.wake();
+            if let Err(error) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panic.get_or_insert(error);
+            }
+        }
+        match panic {
+            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
+            _ => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Streams and sinks at the pace of a limiter: one permit per item.
+//! Streams and sinks at the pace of a limiter: one permit for each item, or as many as it costs.
 
 use std::fmt;
 use std::pin::Pin;
@@ -35,14 +35,65 @@ pub trait StreamExt: Stream + Sized {
     /// that has nothing to say holds no permit. If the limiter is closed, the error is yielded and
     /// then the end; the item that waited is in
     /// [`into_inner`](RateLimitedStream::into_inner).
-    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedStream<'_, Self>;
+    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedStream<'_, Self> {
+        self.rate_limited_by(limiter, |_| 1)
+    }
+
+    /// As [`rate_limited`](Self::rate_limited), for items that cost `permits` each: bytes, rows, tokens.
+    ///
+    /// An item that costs more than the limiter's burst is not refused: it waits for its permits in parts of at most
+    /// a burst, and is handed on when the last of them is there. If the stream is dropped while an item waits, the
+    /// parts that were taken are lost. An item that costs nothing passes at once.
+    ///
+    /// ```
+    /// use tollgate::{Quota, StreamExt as _, TokenBucket};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tollgate::QuotaError> {
+    /// // 64 kB a second: the network's chunks are larger than the burst.
+    /// let bandwidth = TokenBucket::new(Quota::per_second(64_000).burst(1_000))?;
+    /// let chunks = futures_lite::stream::iter([vec![0_u8; 1_500], vec![0; 900]]);
+    /// let mut paced = chunks.rate_limited_by(&bandwidth, |chunk| chunk.len() as u64);
+    /// let mut bytes = 0;
+    /// while let Some(Ok(chunk)) = futures_lite::StreamExt::next(&mut paced).await {
+    ///     bytes += chunk.len();
+    /// }
+    /// assert_eq!(bytes, 2_400);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn rate_limited_by<'a>(
+        self,
+        limiter: &'a dyn RateLimiter,
+        permits: impl FnMut(&Self::Item) -> u64 + Send + 'a,
+    ) -> RateLimitedStream<'a, Self>;
 }
 
 impl<S: Stream> StreamExt for S {
-    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedStream<'_, Self> {
-        RateLimitedStream { stream: self, limiter, waiting: None, acquire: None, ended: false }
+    fn rate_limited_by<'a>(
+        self,
+        limiter: &'a dyn RateLimiter,
+        permits: impl FnMut(&S::Item) -> u64 + Send + 'a,
+    ) -> RateLimitedStream<'a, Self> {
+        let (waiting, acquire) = (None, None);
+        let permits = Box::new(permits);
+        RateLimitedStream {
+            stream: self,
+            limiter,
+            permits,
+            waiting,
+            owed: 0,
+            acquire,
+            ended: false,
+        }
     }
 }
+
+/// A part of an item's permits, and the wait for it.
+type Part<'a> = (u64, Acquire<'a>);
+
+/// What an item costs.
+type Cost<'a, Item> = Box<dyn FnMut(&Item) -> u64 + Send + 'a>;
 
 /// Sinks at the pace of a limiter.
 ///
@@ -91,8 +142,11 @@ pin_project! {
         #[pin]
         stream: S,
         limiter: &'a dyn RateLimiter,
+        permits: Cost<'a, S::Item>,
         waiting: Option<S::Item>,
-        acquire: Option<Acquire<'a>>,
+        // Permits that the waiting item still needs.
+        owed: u64,
+        acquire: Option<Part<'a>>,
         ended: bool,
     }
 }
@@ -124,13 +178,14 @@ impl<S: Stream> Stream for RateLimitedStream<'_, S> {
         }
         if this.waiting.is_none() {
             let item = ready!(this.stream.as_mut().poll_next(cx));
-            *this.ended = item.is_none();
-            *this.waiting = item;
-            if *this.ended {
+            let Some(item) = item else {
+                *this.ended = true;
                 return Poll::Ready(None);
-            }
+            };
+            *this.owed = (this.permits)(&item);
+            *this.waiting = Some(item);
         }
-        let answer = ready!(poll_permit(this.acquire, *this.limiter, cx));
+        let answer = ready!(poll_permits(this.acquire, *this.limiter, this.owed, cx));
         *this.ended = answer.is_err();
         Poll::Ready(match answer {
             Ok(()) => this.waiting.take().map(Ok),
@@ -158,7 +213,7 @@ pin_project! {
         #[pin]
         sink: S,
         limiter: &'a dyn RateLimiter,
-        acquire: Option<Acquire<'a>>,
+        acquire: Option<Part<'a>>,
         permitted: bool,
     }
 }
@@ -199,7 +254,9 @@ impl<Item, S: Sink<Item>> Sink<Item> for RateLimitedSink<'_, S> {
         // The sink first: one that is not ready holds no permit.
         ready!(this.sink.as_mut().poll_ready(cx)).map_err(SinkError::Sink)?;
         if !*this.permitted {
-            ready!(poll_permit(this.acquire, *this.limiter, cx)).map_err(SinkError::Limiter)?;
+            let one = &mut 1;
+            ready!(poll_permits(this.acquire, *this.limiter, one, cx))
+                .map_err(SinkError::Limiter)?;
             *this.permitted = true;
         }
         Poll::Ready(Ok(()))
@@ -220,14 +277,25 @@ impl<Item, S: Sink<Item>> Sink<Item> for RateLimitedSink<'_, S> {
     }
 }
 
-/// Waits for one permit, through a future that is kept between polls.
-fn poll_permit<'a>(
-    acquire: &mut Option<Acquire<'a>>,
+/// Waits for the permits that are `owed`, at most a burst at a time, through a future that is kept between polls.
+fn poll_permits<'a>(
+    acquire: &mut Option<Part<'a>>,
     limiter: &'a dyn RateLimiter,
+    owed: &mut u64,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), WaitError>> {
-    let future = acquire.get_or_insert_with(|| limiter.acquire(1));
-    let answer = ready!(Pin::new(future).poll(cx));
-    *acquire = None;
-    Poll::Ready(answer.map(|_| ()))
+    while *owed > 0 {
+        let (part, future) = acquire.get_or_insert_with(|| {
+            let burst = if *owed == 1 { 1 } else { limiter.usage().limit };
+            let part = (*owed).min(burst.max(1));
+            (part, limiter.acquire(part))
+        });
+        let (part, answer) = (*part, ready!(Pin::new(future).poll(cx)));
+        *acquire = None;
+        match answer {
+            Ok(_) => *owed -= part,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
 }
