@@ -56,15 +56,14 @@ impl<A: Algorithm> Interner<A> {
         let table = usize::try_from(hash % (TABLES as u64)).unwrap_or(0);
         let table = &self.tables[table];
         let known = table.lock().known.get(&shared).cloned();
-        let applied = match known {
-            Some(applied) => applied,
-            None => {
-                let rule = shared.quota.map(|quota| self.template.with_quota(quota)).transpose()?;
-                let applied = Arc::new(Applied { terms: shared, rule });
-                let unused = table.lock().insert(&applied);
-                drop(unused);
-                applied
-            }
+        let applied = if let Some(applied) = known {
+            applied
+        } else {
+            let rule = shared.quota.map(|quota| self.template.with_quota(quota)).transpose()?;
+            let applied = Arc::new(Applied { terms: shared, rule });
+            let unused = table.lock().insert(&applied);
+            drop(unused);
+            applied
         };
         Ok(Own { applied: Some(applied), blocked_until })
     }

@@ -191,8 +191,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             self.scratch = Some((Own::default(), core));
             return;
         }
-        let cell = if rest { Cell::Idle(core.state) } else { Cell::Busy(core) };
-        self.insert_special(call, Special { key, kept: Kept::of(Own::default()), cell });
+        self.insert_special(
+            call,
+            Special { key, kept: Kept::of(Own::default()), cell: Cell::of(core) },
+        );
     }
 
     /// Puts back the core of a special key.

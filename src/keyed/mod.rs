@@ -408,14 +408,13 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         };
         applied.unwrap_or_else(|error| {
             let limiter = &self.settings.name;
-            match error {
-                Some(error) => {
-                    tracing::warn!(limiter, %error, "terms of a key can't be kept: it is blocked");
-                }
-                None => tracing::warn!(
+            if let Some(error) = error {
+                tracing::warn!(limiter, %error, "terms of a key can't be kept: it is blocked");
+            } else {
+                tracing::warn!(
                     limiter,
                     "the function that gives terms asks itself without end: the key is blocked"
-                ),
+                );
             }
             // Without a quota, there is nothing that can't be kept.
             self.terms.apply(hash, Terms::unusable()).unwrap_or_default()

@@ -188,10 +188,13 @@ where
                     return Ok(Joined::Queued(self.places.enter(place), due));
                 }
             };
-            Ok(match self.go_on(core, global, own, deadline, waker, now, wakers)? {
+            Ok(match go_on(core, global, own, deadline, waker, now, wakers)? {
                 Joined::Granted(both) => {
                     // Nobody will give it back.
-                    self.release(core, global, both, wakers);
+                    core.release(both.permits, both.taken);
+                    if let Some(part) = part_of_all(both) {
+                        global.lend(wakers, |all, _| all.release(part.permits, part.taken));
+                    }
                     Joined::Granted(both)
                 }
                 Joined::Queued(ticket, due) => {
@@ -201,42 +204,6 @@ where
                 }
             })
         })
-    }
-
-    /// With the key's permits, joins everybody's line: they are set aside until it is its turn there.
-    #[allow(clippy::too_many_arguments, reason = "what is known under the key's lock")]
-    fn go_on(
-        &self,
-        core: &mut Core<A>,
-        global: &Global<C>,
-        own: Grant,
-        deadline: Timestamp,
-        waker: Option<&Waker>,
-        now: Timestamp,
-        wakers: &mut Wakers,
-    ) -> Result<Joined, WaitError> {
-        let permits = own.permits;
-        let joined =
-            global.lend(wakers, |all, wakers| all.join_held(now, permits, deadline, waker, wakers));
-        match joined {
-            Ok(Joined::Granted(by_all)) => Ok(Joined::Granted(least(own, by_all))),
-            Ok(Joined::Queued(ticket, due)) => {
-                core.set_aside(ticket, permits, own.taken);
-                Ok(Joined::Queued(ticket, due))
-            }
-            Err(error) => {
-                core.undo(now, permits, own.taken, wakers);
-                core.count_denied(permits);
-                Err(error.by_global())
-            }
-        }
-    }
-
-    fn release(&self, core: &mut Core<A>, global: &Global<C>, both: Grant, wakers: &mut Wakers) {
-        core.release(both.permits, both.taken);
-        if let Some(part) = part_of_all(both) {
-            global.lend(wakers, |all, _| all.release(part.permits, part.taken));
-        }
     }
 
     /// Says so if everybody's limit can't serve in time. Nothing is taken from the key before that
@@ -359,7 +326,7 @@ where
                     own?
                 }
             };
-            match self.go_on(core, global, own, place.deadline, waker, now, wakers)? {
+            match go_on(core, global, own, place.deadline, waker, now, wakers)? {
                 Joined::Granted(both) => {
                     place.key = Line::Done(own);
                     place.global = part_of_all(both).map_or(Line::Never, Line::Done);
@@ -428,6 +395,33 @@ where
             Line::NotYet | Line::Never | Line::SetAside { .. } => {}
             Line::At(ticket) => global.leave(ticket),
             Line::Done(grant) => global.refund(grant),
+        }
+    }
+}
+
+/// With the key's permits, joins everybody's line: they are set aside until it is its turn there.
+fn go_on<A: Algorithm, C: Clock>(
+    core: &mut Core<A>,
+    global: &Global<C>,
+    own: Grant,
+    deadline: Timestamp,
+    waker: Option<&Waker>,
+    now: Timestamp,
+    wakers: &mut Wakers,
+) -> Result<Joined, WaitError> {
+    let permits = own.permits;
+    let joined =
+        global.lend(wakers, |all, wakers| all.join_held(now, permits, deadline, waker, wakers));
+    match joined {
+        Ok(Joined::Granted(by_all)) => Ok(Joined::Granted(least(own, by_all))),
+        Ok(Joined::Queued(ticket, due)) => {
+            core.set_aside(ticket, permits, own.taken);
+            Ok(Joined::Queued(ticket, due))
+        }
+        Err(error) => {
+            core.undo(now, permits, own.taken, wakers);
+            core.count_denied(permits);
+            Err(error.by_global())
         }
     }
 }

@@ -95,6 +95,13 @@ pub(super) enum Cell<A: Algorithm> {
     Lent,
 }
 
+impl<A: Algorithm> Cell<A> {
+    /// The core, or just its state if that is all there is to it.
+    pub(super) fn of(core: Box<Core<A>>) -> Self {
+        if core.is_at_rest() { Self::Idle(core.state) } else { Self::Busy(core) }
+    }
+}
+
 /// Where a key is.
 #[derive(Debug)]
 pub(super) enum At<A> {

@@ -72,9 +72,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 self.reserve_special(call);
                 let Ok(entry) = self.plain.get_bucket_entry(*index) else { return };
                 let key = entry.remove().0.key;
-                let cell =
-                    if core.is_at_rest() { Cell::Idle(core.state) } else { Cell::Busy(core) };
-                self.insert_special(call, Special { key, kept, cell });
+                self.insert_special(call, Special { key, kept, cell: Cell::of(core) });
             }
             At::Special(index) => {
                 if let Some(special) = self.special.get_bucket_mut(*index) {

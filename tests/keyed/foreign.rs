@@ -56,7 +56,7 @@ struct Touchy(GreedyRefill);
 impl Clone for Touchy {
     fn clone(&self) -> Self {
         foreign();
-        Self(self.0.clone())
+        Self(self.0)
     }
 }
 
