@@ -120,7 +120,12 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     /// Nothing is taken unless both agree. A refusal by this one
     /// [says so](crate::Rejection::is_global).
     ///
-    /// Who waits, waits for its key first, and then stands in line with the other keys.
+    /// Whoever waits queues for its key first, and for this limit after that, so a long queue for one
+    /// key holds no other key up. While it waits for this limit, its key's permits count as in use: at
+    /// most a burst of a key's waiters are in the second queue at once, and neither a key nor all keys
+    /// together ever exceed their limit. Waiters of one key get their key's permits in the order in
+    /// which they came. In the second queue the order is that in which waiters noticed that they had
+    /// their key's permits: two who had them within a timer's lateness of each other may swap.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};

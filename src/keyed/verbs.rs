@@ -60,12 +60,13 @@ where
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] for a blocked key;
-    /// [`Rejection::TooManyKeys`] for a new one when there is no room.
+    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] for a blocked key,
+    /// [`Rejection::BlockedFor`] for one that is blocked for a while; [`Rejection::TooManyKeys`] for a new one when there is no room.
     ///
     /// ```
-    /// use tollgate::{KeyedLimiter, Quota};
-    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(5))?;
+    /// use tollgate::{KeyedLimiter, ManualClock, Quota};
+    /// let builder = KeyedLimiter::<String>::builder(Quota::per_hour(5)).clock(ManualClock::new());
+    /// let limiter = builder.build()?;
     /// assert_eq!(limiter.try_acquire("alice", 3)?.remaining, 2);
     /// let rejection = limiter.try_acquire("alice", 3).unwrap_err();
     /// assert_eq!(rejection.retry_after_secs(), Some(720));
@@ -101,7 +102,7 @@ where
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
-    /// let limiter = KeyedLimiter::<String>::new(Quota::per_minute(60))?;
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_day(60))?;
     /// limiter.consume("alice", 90)?;
     /// assert_eq!(limiter.usage("alice").used, 90);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -25,6 +25,7 @@ mod memory;
 #[path = "../support/model.rs"]
 mod model;
 mod offenders;
+mod options;
 mod reentrancy;
 mod script;
 #[path = "../support/sizes.rs"]
