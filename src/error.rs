@@ -9,7 +9,7 @@ use std::time::Duration;
 /// let error = TokenBucket::new(Quota::per_second(0)).unwrap_err();
 /// assert_eq!(error, QuotaError::ZeroRate);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuotaError {
     /// No permits per period.
@@ -60,6 +60,14 @@ pub enum QuotaError {
     /// Two limits of a [`Composite`](crate::Composite) with one name.
     #[error("two limits have the same name")]
     DuplicateName,
+    /// One of the limits of a [`Composite`](crate::Composite) can't be kept.
+    #[error("limit \"{name}\": {error}")]
+    Limit {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        error: Box<QuotaError>,
+    },
     /// An option of a builder that no limiter can be built with.
     #[error("`{option}` is {given}: give {least} to {most}")]
     OutOfRange {

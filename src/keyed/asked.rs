@@ -23,7 +23,8 @@ const DEEPEST: usize = 8;
 
 crate::sync::thread_local! {
     /// The functions that this thread is within, by their addresses.
-    static WITHIN: std::cell::RefCell<Vec<usize>> = const { std::cell::RefCell::new(Vec::new()) };
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's macro takes no const block")]
+    static WITHIN: std::cell::RefCell<Vec<usize>> = std::cell::RefCell::new(Vec::new());
 }
 
 /// The function, if there is one, and the versions of its answers.
