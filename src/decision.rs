@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::Quota;
 use crate::wait::queue::Taken;
 
 /// Permits that were granted, and what is left.
@@ -20,6 +21,8 @@ pub struct Grant {
     pub permits: u64,
     /// How many could be taken right after; [`u64::MAX`] if unlimited.
     pub remaining: u64,
+    /// The most permits that can be taken at once: the burst; [`u64::MAX`] if unlimited.
+    pub limit: u64,
     /// The time from then until nothing is used any more (the bucket is full).
     pub reset_after: Duration,
     /// Where the permits came from, and the receipt for giving them back.
@@ -40,6 +43,9 @@ pub struct Grant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
+    /// The quota: with its permits and period, `RateLimit-Policy` or `X-RateLimit-Limit` can be told of the same moment.
+    /// Of several limits, the one with the smallest burst.
+    pub quota: Quota,
     /// The most permits that can be taken at once: the burst; [`u64::MAX`] if unlimited.
     pub limit: u64,
     /// Permits of the limit in use, parts rounded up. More than `limit` means debt.

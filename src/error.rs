@@ -111,13 +111,17 @@ pub enum QuotaError {
 #[non_exhaustive]
 pub enum Rejection {
     /// Not now. Nothing was taken.
-    #[error("rate limited: retry after {retry_after:?}")]
+    #[error("rate limited: retry after {}", Rounded(*.retry_after))]
     Denied {
         /// How long until the same request can pass, rounded up to a nanosecond: whoever sleeps
         /// exactly this long is not refused again for want of time. Others may be served first.
         retry_after: Duration,
         /// Permits there are now, fewer than were asked for (or held for those who wait).
         available: u64,
+        /// The time until nothing is used any more (the bucket is full), from the same moment.
+        reset_after: Duration,
+        /// The most permits that can be taken at once.
+        burst: u64,
         /// Which limit refused: its place in a [`Composite`](crate::Composite); [`GLOBAL`](Rejection::GLOBAL) for
         /// the limit for everybody of a [keyed limiter](crate::Keyed); else 0.
         limit: usize,
@@ -155,7 +159,47 @@ pub enum Rejection {
     },
 }
 
+/// A duration to be read: rounded up to at most three decimals.
+pub(crate) struct Rounded(pub(crate) Duration);
+
+impl std::fmt::Display for Rounded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let nanos = self.0.as_nanos();
+        let unit = match nanos {
+            0..1_000_000 => 1,
+            1_000_000..1_000_000_000 => 1_000,
+            _ => 1_000_000,
+        };
+        let up = nanos.div_ceil(unit).saturating_mul(unit);
+        let up = u64::try_from(up).map_or(Duration::MAX, Duration::from_nanos);
+        write!(f, "{:?}", if up < self.0 { self.0 } else { up })
+    }
+}
+
 impl Rejection {
+    /// The HTTP status of the table above: 429 for a [`Denied`](Self::Denied) request, 503 if everybody's limit
+    /// denied it or the limiter is closed or full, 413 for one that [`ExceedsBurst`](Self::ExceedsBurst), 403 for a
+    /// [`Blocked`](Self::Blocked) key.
+    ///
+    /// ```
+    /// use tollgate::{Quota, RateLimiter, TokenBucket};
+    /// let limiter = TokenBucket::new(Quota::per_hour(1))?;
+    /// limiter.drain();
+    /// assert_eq!(limiter.try_acquire(1).unwrap_err().http_status(), 429);
+    /// assert_eq!(limiter.try_acquire(2).unwrap_err().http_status(), 413);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::Denied { .. } if self.is_global() => 503,
+            Self::Denied { .. } => 429,
+            Self::ExceedsBurst { .. } => 413,
+            Self::Blocked => 403,
+            Self::TooManyKeys { .. } | Self::Closed => 503,
+        }
+    }
+
     /// The place of the [limit for everybody](crate::keyed::Builder::global) of a keyed limiter.
     pub const GLOBAL: usize = usize::MAX;
 
@@ -245,7 +289,7 @@ pub enum WaitError {
         limit: usize,
     },
     /// The permits can't be had before the deadline.
-    #[error("not in time: the permits would take {retry_after:?}")]
+    #[error("not in time: the permits would take {}", Rounded(*.retry_after))]
     Timeout {
         /// How long the wait would have been.
         retry_after: Duration,

@@ -39,6 +39,7 @@ macro_rules! suite {
                     asking::usage_is_pure_and_consistent,
                     asking::a_grant_says_what_is_left,
                     asking::a_refusal_says_what_is_there,
+                    asking::a_repeated_refusal_says_what_a_look_does,
                     asking::retry_after_is_exact,
                     asking::up_to_takes_what_there_is,
                     asking::delay_for_takes_nothing,

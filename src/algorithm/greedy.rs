@@ -164,6 +164,12 @@ impl GreedyRefill {
         (used * scale.parts_per_unit) >> (63 - 16)
     }
 
+    /// The same rule with permits that cost `cost` units, which must not be fewer than before: a little slower.
+    pub(crate) fn with_cost(self, cost: u64) -> Self {
+        let capacity = u128::from(self.quota.burst_size()) * u128::from(cost);
+        Self { cost, capacity, ..self }
+    }
+
     /// Units per nanosecond.
     pub(crate) fn speed(&self) -> u64 {
         self.speed

@@ -19,7 +19,9 @@ use crate::limiter::forward_rate_limiter;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::wait::queue::{Taken, Wakers};
-use crate::{Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage};
+use crate::{
+    CarryOver, Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage,
+};
 
 /// The lock-free twin of [`TokenBucket`](crate::TokenBucket), for the hottest paths.
 ///
@@ -42,6 +44,8 @@ pub struct AtomicTokenBucket<C: Clock = MonotonicClock> {
     clock: C,
     word: AtomicU64,
     scale: SharedScale,
+    /// The latest time that the lock has seen: an earlier reading of the clock is refused by the lock only.
+    latest: AtomicU64,
     slow: Mutex<Slow>,
     settings: Settings,
 }
@@ -68,8 +72,16 @@ struct SharedScale {
 
 /// What the fast path found.
 enum Fast {
-    Granted { scale: Scale, used: u64 },
-    Denied,
+    Granted {
+        scale: Scale,
+        used: u64,
+    },
+    /// With the full bucket's time and the time of the decision, in ticks.
+    Denied {
+        scale: Scale,
+        full_at: u64,
+        at: u64,
+    },
     AskLock,
 }
 
@@ -94,15 +106,19 @@ impl AtomicTokenBucket {
 impl<C: Clock> AtomicTokenBucket<C> {
     pub(super) fn from_parts(
         clock: C,
-        core: Core<GreedyRefill>,
+        mut core: Core<GreedyRefill>,
         settings: Settings,
     ) -> Result<Self, QuotaError> {
-        let scale = Scale::new(&core.rest.rule, core.latest())?;
-        let quota = core.rest.rule.quota();
+        let exact = core.rest.rule;
+        let scale = Scale::new(&exact, core.latest())?;
+        let quota = exact.quota();
+        let (now, rule) = (core.latest(), Scale::rule_in_ticks(exact)?);
+        core.set_rule(now, rule, CarryOver::KeepUsed, &mut Wakers::default());
         let limiter = Self {
             clock,
             word: AtomicU64::new(BUSY),
             scale: SharedScale::new(&scale),
+            latest: AtomicU64::new(0),
             slow: Mutex::new(Slow { core, scale, quota, checked_out: true }),
             settings,
         };
@@ -146,7 +162,10 @@ impl<C: Clock> AtomicTokenBucket<C> {
                     // Without a limit, only an old reading of the clock comes here.
                     return match scale.cost {
                         0 => Fast::Granted { scale, used: 0 },
-                        _ => Fast::Denied,
+                        // More than a full bucket is refused in another way, and the time is noted.
+                        cost if permits.saturating_mul(cost) > scale.capacity => Fast::AskLock,
+                        _ if now.as_nanos() < self.latest.load(Ordering::Relaxed) => Fast::AskLock,
+                        _ => Fast::Denied { scale, full_at: word::ticks(word), at },
                     };
                 }
             }
@@ -163,6 +182,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
 
     /// Puts the state back into the word, unless it must stay out.
     fn check_in(&self, slow: &mut Slow) {
+        self.latest.store(slow.core.latest().as_nanos(), Ordering::Relaxed);
         // The word has no room for grants that may be given back.
         if !slow.core.is_open_and_idle() || slow.core.state.is_held() {
             return;
@@ -170,13 +190,15 @@ impl<C: Clock> AtomicTokenBucket<C> {
         let mut generation = self.word.load(Ordering::Relaxed);
         let quota = slow.core.rest.rule.quota();
         if quota != slow.quota || slow.scale.ticks_at(slow.core.latest()).is_none() {
-            // `accepts` has checked that this quota has a scale.
-            let Ok(scale) = Scale::new(&slow.core.rest.rule, slow.core.latest()) else { return };
+            // `adapt` has checked that this quota has a scale.
+            let exact = GreedyRefill::try_from(quota);
+            let scale = exact.and_then(|rule| Scale::new(&rule, slow.core.latest()));
+            let Ok(scale) = scale else { return };
             (slow.scale, slow.quota) = (scale, quota);
             self.scale.store(&scale);
             generation = word::next_generation(generation);
         }
-        if let Some(ticks) = slow.scale.ticks_of(slow.core.state.full_at()) {
+        if let Some(ticks) = slow.scale.ticks_of(slow.core.state.full_at(), slow.core.latest()) {
             self.word.store(word::with_ticks(generation, ticks), Ordering::Release);
             slow.checked_out = false;
         } else {
@@ -237,7 +259,7 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
     fn allow_n(&self, permits: u64) -> bool {
         match self.take_fast(self.clock.now(), permits) {
             Fast::Granted { .. } => true,
-            Fast::Denied => {
+            Fast::Denied { .. } => {
                 self.log_refusal(permits);
                 false
             }
@@ -247,7 +269,8 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
 
     #[inline]
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
-        match self.take_fast(self.clock.now(), permits) {
+        let now = self.clock.now();
+        match self.take_fast(now, permits) {
             Fast::Granted { scale, used } => Ok(Grant {
                 permits,
                 taken: Taken::default(),
@@ -255,10 +278,22 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
                     0 => u64::MAX,
                     cost => (scale.capacity - used) / cost,
                 },
+                limit: scale.burst(),
                 reset_after: Timestamp::from_wide(scale.nanos_of(used)) - Timestamp::ZERO,
             }),
-            // The exact answer is worth the lock.
-            Fast::Denied | Fast::AskLock => self.acquire_now(permits),
+            Fast::Denied { scale, full_at, at } => {
+                let rejection = Rejection::Denied {
+                    retry_after: scale.wait(full_at, at, permits, now) - Timestamp::ZERO,
+                    available: scale.capacity.saturating_sub(full_at.saturating_sub(at))
+                        / scale.cost,
+                    reset_after: scale.reset(full_at, now) - Timestamp::ZERO,
+                    burst: scale.burst(),
+                    limit: 0,
+                };
+                self.log_rejection(permits, &rejection);
+                Err(rejection)
+            }
+            Fast::AskLock => self.acquire_now(permits),
         }
     }
 
@@ -281,8 +316,8 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
         result
     }
 
-    fn accepts(&self, rule: &GreedyRefill) -> Result<(), QuotaError> {
-        Scale::new(rule, Timestamp::ZERO).map(|_| ())
+    fn adapt(&self, rule: GreedyRefill) -> Result<GreedyRefill, QuotaError> {
+        Scale::rule_in_ticks(rule)
     }
 }
 

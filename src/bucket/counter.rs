@@ -27,7 +27,9 @@ impl Counter {
                 own.store(own.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
             }
             None => {
-                self.shared.0.fetch_add(n, Ordering::Relaxed);
+                let more = |count: u64| Some(count.saturating_add(n));
+                // It never fails: `more` always has an answer.
+                let _ = self.shared.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
             }
         }
     }
@@ -51,5 +53,29 @@ mod tests {
             }
         });
         assert_eq!(counter.sum(), 120_000);
+    }
+
+    #[test]
+    fn stops_at_the_end_in_every_cell() {
+        let counter = Counter::default();
+        let barrier = std::sync::Barrier::new(OWN_CELLS + 9);
+        std::thread::scope(|scope| {
+            // Holds all cells of threads' own, so that one more thread adds to the shared one.
+            for _ in 0..OWN_CELLS + 8 {
+                scope.spawn(|| {
+                    counter.add(1);
+                    barrier.wait();
+                    barrier.wait();
+                });
+            }
+            barrier.wait();
+            for _ in 0..3 {
+                std::thread::scope(|late| {
+                    late.spawn(|| (0..3).for_each(|_| counter.add(1 << 63)));
+                });
+                assert_eq!(counter.sum(), u64::MAX);
+            }
+            barrier.wait();
+        });
     }
 }

@@ -56,10 +56,9 @@ pub(crate) trait Gate: Send + Sync {
         self.with_core(act)
     }
 
-    /// Called before a quota is replaced: whether this cell can hold the new one.
-    fn accepts(&self, rule: &Self::Rule) -> Result<(), QuotaError> {
-        let _ = rule;
-        Ok(())
+    /// Called before a quota is replaced: the new rule as this cell keeps it, if it can.
+    fn adapt(&self, rule: Self::Rule) -> Result<Self::Rule, QuotaError> {
+        Ok(rule)
     }
 
     /// The hot path of this cell.
@@ -122,8 +121,7 @@ pub(crate) trait Gate: Send + Sync {
         new: impl FnOnce(&Self::Rule) -> Result<Self::Rule, QuotaError>,
     ) -> Result<(), QuotaError> {
         let quota = self.with_core(|core, now, wakers| {
-            let rule = new(&core.rest.rule)?;
-            self.accepts(&rule)?;
+            let rule = self.adapt(new(&core.rest.rule)?)?;
             core.set_rule(now, rule, how, wakers);
             Ok(core.rest.rule.quota())
         })?;

@@ -4,10 +4,10 @@ use super::builder::Builder;
 use super::core::Core;
 use super::counter::Counter;
 use super::gate::{Gate, Settings};
+use super::refusal::Published;
 use crate::algorithm::Algorithm;
 use crate::limiter::forward_rate_limiter;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::wait::queue::{Taken, Wakers};
 use crate::{
     CarryOver, Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage,
@@ -22,8 +22,9 @@ use crate::{
 /// [`SlidingWindowLimiter`](crate::SlidingWindowLimiter), [`StrictLimiter`](crate::StrictLimiter).
 /// What it can do is in [`RateLimiter`](crate::RateLimiter).
 ///
-/// A hot denial does not take the mutex: after a refusal, the time of the next permit is published,
-/// and whoever asks for one before that is refused after one clock read and one load.
+/// A hot refusal does not take the mutex: after a refusal, the time of the next permit is published, and whoever asks
+/// before that is refused after one clock reading and a few loads. So is a `try_acquire` of one permit, or of as many as
+/// were refused last, with the same answer that the mutex would give.
 ///
 /// ```
 /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -37,11 +38,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Limiter<A: Algorithm, C: Clock = MonotonicClock> {
     clock: C,
-    /// Nobody gets a permit before this time; 0 while that is not known. Written under the lock.
-    ///
-    /// Relaxed is enough: it is a lower bound that held when it was stored, and any verb that makes
-    /// permits come sooner clears it before it returns, so whoever knows of that verb sees it.
-    closed_until: AtomicU64,
+    /// The last refusal, for those who ask again before it can be otherwise.
+    refusal: Published,
     core: Line<Mutex<Core<A>>>,
     /// Denials that did not take the lock.
     denied: Counter,
@@ -118,7 +116,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     pub(super) fn from_parts(clock: C, core: Core<A>, settings: Settings) -> Self {
         Self {
             clock,
-            closed_until: AtomicU64::new(0),
+            refusal: Published::default(),
             core: Line(Mutex::new(core)),
             denied: Counter::default(),
             settings,
@@ -184,8 +182,8 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     /// Publishes when the next permit comes, for those who are refused beside the lock.
     pub(super) fn publish_earliest(&self) {
-        let core = self.core.0.lock();
-        self.closed_until.store(core.earliest().as_nanos(), Ordering::Relaxed);
+        let mut core = self.core.0.lock();
+        self.refusal.publish(core.refusal(1));
     }
 
     /// Lends the core; the caller drops the wakers once it holds no lock of its own.
@@ -196,7 +194,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     ) -> R {
         let mut core = self.core.0.lock();
         let result = act(&mut core, wakers);
-        self.clear_hint();
+        self.refusal.withdraw();
         result
     }
 
@@ -210,14 +208,14 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// Whether `now` is too early for anybody, by the published time.
     #[inline]
     pub(super) fn is_hopeless(&self, now: Timestamp, permits: u64) -> bool {
-        now.as_nanos() < self.closed_until.load(Ordering::Relaxed) && permits != 0
+        self.refusal.is_too_early(now) && permits != 0
     }
 
     #[inline]
     fn allow_locked(&self, now: Timestamp, permits: u64) -> bool {
         let mut core = self.core.0.lock();
         if core.allow_if_idle(now, permits).is_some() {
-            self.clear_hint();
+            self.refusal.withdraw();
             return true;
         }
         drop(core);
@@ -230,10 +228,10 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         let mut wakers = Wakers::default();
         let mut core = self.core.0.lock();
         let answer = core.try_acquire(now, permits, &mut wakers);
-        if answer.is_err() {
-            self.closed_until.store(core.earliest().as_nanos(), Ordering::Relaxed);
-        } else {
-            self.clear_hint();
+        match &answer {
+            Err(Rejection::Denied { .. }) => self.refusal.publish(core.refusal(permits)),
+            Err(_) => self.refusal.publish(core.refusal(1)),
+            Ok(_) => self.refusal.withdraw(),
         }
         drop(core);
         drop(wakers);
@@ -241,14 +239,6 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
             self.log_rejection(permits, rejection);
         }
         answer
-    }
-
-    /// Written only when it must change, to leave the line with the readers.
-    #[inline]
-    fn clear_hint(&self) {
-        if self.closed_until.load(Ordering::Relaxed) != 0 {
-            self.closed_until.store(0, Ordering::Relaxed);
-        }
     }
 }
 
@@ -277,9 +267,16 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     #[inline]
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
         let now = self.clock.now();
+        if self.is_hopeless(now, permits)
+            && let Some(rejection) = self.refusal.answer(now, permits)
+        {
+            self.denied.add(permits);
+            self.log_rejection(permits, &rejection);
+            return Err(rejection);
+        }
         let mut core = self.core.0.lock();
         if let Some(by) = core.allow_if_idle(now, permits) {
-            self.clear_hint();
+            self.refusal.withdraw();
             return Ok(core.grant(permits, Taken::finally(by)));
         }
         drop(core);

@@ -15,6 +15,7 @@ mod counter;
 pub(crate) mod gate;
 mod leased;
 mod locked;
+pub(crate) mod refusal;
 mod thread_slot;
 mod word;
 

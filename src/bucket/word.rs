@@ -82,6 +82,14 @@ impl Scale {
         })
     }
 
+    /// The rule as the word keeps it: what is charged beside the word is charged in whole ticks, too. Else a mixture of
+    /// both could come to a little more than the burst.
+    pub(super) fn rule_in_ticks(rule: GreedyRefill) -> Result<GreedyRefill, QuotaError> {
+        let scale = Self::new(&rule, Timestamp::ZERO)?;
+        let cost = u64::try_from(u128::from(scale.cost) << scale.shift);
+        Ok(rule.with_cost(cost.map_err(|_| QuotaError::TooWide)?))
+    }
+
     /// `now` in ticks, rounded down; `None` once the epoch must be moved.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "within the range, ticks have 54 bits")]
@@ -100,9 +108,11 @@ impl Scale {
         })
     }
 
-    /// A state in exact units as ticks, rounded up; `None` if it lies too far ahead.
-    pub(super) fn ticks_of(&self, full_at: u128) -> Option<u64> {
+    /// A state in exact units as ticks, rounded up; `None` if it lies too far ahead. A bucket that is full becomes full at
+    /// `latest`, so that an older reading of the clock is not taken for a time at which it was full.
+    pub(super) fn ticks_of(&self, full_at: u128, latest: Timestamp) -> Option<u64> {
         let epoch = u128::from(self.epoch) * u128::from(self.speed);
+        let full_at = full_at.max(u128::from(latest.as_nanos()) * u128::from(self.speed));
         let ticks = full_at.saturating_sub(epoch).div_ceil(1 << self.shift);
         u64::try_from(ticks).ok().filter(|ticks| *ticks < 1 << TICK_BITS)
     }
@@ -125,6 +135,26 @@ impl Scale {
         let since = if self.shift == 0 { at } else { at.wrapping_add(1) };
         let used = ticks.max(since).saturating_sub(at).saturating_add(cost);
         (used <= self.capacity).then(|| at.wrapping_add(used))
+    }
+
+    /// The most permits at once; all there are if there is no limit.
+    pub(super) fn burst(&self) -> u64 {
+        self.capacity.checked_div(self.cost).unwrap_or(u64::MAX)
+    }
+
+    /// How long after `now` the bucket is full.
+    pub(super) fn reset(&self, full_at: u64, now: Timestamp) -> Timestamp {
+        let nanos = self.nanos_of(full_at) + u128::from(self.epoch);
+        Timestamp::from_wide(nanos.saturating_sub(now.as_nanos().into()))
+    }
+
+    /// How long after `now` so many `permits` can be taken that can't be taken at `at`, which is `now` in ticks.
+    pub(super) fn wait(&self, ticks: u64, at: u64, permits: u64, now: Timestamp) -> Timestamp {
+        let since = if self.shift == 0 { at } else { at.saturating_add(1) };
+        let after = u128::from(ticks.max(since)) + u128::from(permits) * u128::from(self.cost);
+        let ready = after.saturating_sub(self.capacity.into()) << self.shift;
+        let nanos = ready.div_ceil(self.speed.max(1).into()) + u128::from(self.epoch);
+        Timestamp::from_wide(nanos.saturating_sub(now.as_nanos().into()))
     }
 
     /// Nanoseconds of `ticks`, rounded up.
@@ -190,7 +220,7 @@ mod tests {
         let rule = GreedyRefill::try_from(Quota::per(7, Duration::from_secs(3))).expect("valid");
         let scale = Scale::new(&rule, Timestamp::from_nanos(1_000)).expect("fits");
         let state = scale.state_of(12_345);
-        assert_eq!(scale.ticks_of(state), Some(12_345));
+        assert_eq!(scale.ticks_of(state, Timestamp::ZERO), Some(12_345));
         let word = with_ticks(0x1FF, 12_345);
         assert_eq!((ticks(word), word & BUSY), (12_345, 0));
         assert_eq!(next_generation(0x1FE), 0);

@@ -86,6 +86,7 @@ pub(super) fn least(own: Grant, by_all: Grant) -> Grant {
     Grant {
         permits: own.permits,
         remaining: own.remaining.min(by_all.remaining),
+        limit: own.limit.min(by_all.limit),
         reset_after: own.reset_after.max(by_all.reset_after),
         taken: Taken { by_all: Some(by_all.taken.receipt), ..own.taken },
     }
@@ -101,8 +102,8 @@ impl Rejection {
     /// The same from the limit for everybody.
     pub(super) fn by_global(self) -> Self {
         match self {
-            Self::Denied { retry_after, available, .. } => {
-                Self::Denied { retry_after, available, limit: Self::GLOBAL }
+            Self::Denied { retry_after, available, reset_after, burst, .. } => {
+                Self::Denied { retry_after, available, reset_after, burst, limit: Self::GLOBAL }
             }
             Self::ExceedsBurst { requested, burst, .. } => {
                 Self::ExceedsBurst { requested, burst, limit: Self::GLOBAL }

@@ -37,7 +37,7 @@ fn who_is_refused_by_the_limit_for_all_is_not_charged() {
     let before = limiter.usage(&2);
     for _ in 0..5 {
         let refused = limiter.try_acquire(&2, 2).unwrap_err();
-        let Rejection::Denied { available, limit, retry_after } = refused else { panic!() };
+        let Rejection::Denied { available, limit, retry_after, .. } = refused else { panic!() };
         assert_eq!((available, limit), (1, Rejection::GLOBAL));
         assert_eq!(retry_after, Quota::per_hour(4).interval());
         assert!(!limiter.allow_n(&2, 2));

@@ -212,7 +212,8 @@ impl Model {
             }
             let available = if self.queue.is_empty() { self.level.remaining() } else { 0 };
             let retry_after = Duration::from_nanos(ready.saturating_sub(self.latest));
-            Err(Rejection::Denied { retry_after, available, limit: 0 })
+            let (reset_after, burst) = (self.level.reset_after(), self.level.burst());
+            Err(Rejection::Denied { retry_after, available, reset_after, burst, limit: 0 })
         });
         if let Err(rejection) = answer {
             self.denied = self.denied.saturating_add(permits);

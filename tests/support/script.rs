@@ -121,7 +121,7 @@ impl Run<'_> {
                 reads = false;
             }
             5 | 6 => reads = self.allow(n),
-            7 | 8 => self.try_acquire(n),
+            7 | 8 => reads = self.try_acquire(n),
             9 => self.reserve(n, None),
             10 | 11 => self.reserve(n, Some(duration)),
             12 => {
@@ -169,11 +169,17 @@ impl Run<'_> {
         allowed
     }
 
-    fn try_acquire(&mut self, n: u64) {
+    fn try_acquire(&mut self, n: u64) -> bool {
         let now = self.now();
         match (self.limiter.try_acquire(n), self.model.try_acquire(now, n)) {
-            (Ok(grant), Ok(left)) => same_grant(grant, n, left),
-            (Err(real), Err(model)) => assert_eq!(real, model, "try {n}"),
+            (Ok(grant), Ok(left)) => {
+                same_grant(grant, n, left);
+                true
+            }
+            (Err(real), Err(model)) => {
+                assert_eq!(real, model, "try {n}");
+                false
+            }
             (real, model) => panic!("try {n}: {real:?}, but by the model {model:?}"),
         }
     }

@@ -11,6 +11,7 @@ mod rule;
 mod set_aside;
 mod waiting;
 
+use super::refusal::Refusal;
 pub(crate) use rule::Rule;
 use waiting::Lateness;
 pub use waiting::{Joined, Progress};
@@ -226,7 +227,10 @@ impl<A: Rule> Core<A> {
     pub(crate) fn denial(&self, ready: Timestamp, ask: A::Ask) -> Rejection {
         let limit = self.rest.rule.refused_by(&self.state, self.latest, ask);
         let available = if self.rest.queue.is_empty() { self.remaining() } else { 0 };
-        Rejection::Denied { retry_after: ready - self.latest, available, limit }
+        let (rule, now) = (&self.rest.rule, self.latest);
+        let reset_after = rule.full_at(&self.state, now) - now;
+        let burst = rule.limit();
+        Rejection::Denied { retry_after: ready - now, available, reset_after, burst, limit }
     }
 
     /// Full again; debts are forgotten, counters go on.
@@ -424,6 +428,27 @@ impl<A: Rule> Core<A> {
         };
         if earliest > self.latest { earliest } else { Timestamp::ZERO }
     }
+
+    /// A refusal of `ask`, as it holds until somebody takes or gives something; `None` if there is nothing that holds.
+    pub(crate) fn refusal(&mut self, ask: A::Ask) -> Option<Refusal> {
+        let until = self.earliest();
+        if until == Timestamp::ZERO {
+            return None;
+        }
+        let (ready, one_ready) = (self.ready_behind_queue(ask), self.ready_behind_queue(A::ask(1)));
+        let (rule, state, latest) = (&self.rest.rule, &self.state, self.latest);
+        Some(Refusal {
+            until,
+            latest,
+            permits: A::permits(ask),
+            ready,
+            limit: rule.refused_by(state, latest, ask),
+            one_ready,
+            one_limit: rule.refused_by(state, latest, A::ask(1)),
+            full_at: rule.full_at(state, latest),
+            burst: rule.limit(),
+        })
+    }
 }
 
 /// The verbs of those who ask for a number of permits.
@@ -486,6 +511,7 @@ impl<A: Algorithm> Core<A> {
 pub(crate) fn usage_of<A: Rule>(rule: &A, state: &A::State, now: Timestamp) -> Usage {
     let used = saturate(rule.used(state, now));
     Usage {
+        quota: rule.quota(),
         limit: rule.limit(),
         used,
         remaining: rule.limit().saturating_sub(used),
@@ -512,6 +538,8 @@ pub(crate) fn refusal_of<A: Algorithm>(
     (ready > now).then(|| Rejection::Denied {
         retry_after: ready - now,
         available: remaining(rule, state, now),
+        reset_after: rule.full_at(state, now) - now,
+        burst,
         limit: rule.refused_by(state, now, permits),
     })
 }
@@ -519,7 +547,8 @@ pub(crate) fn refusal_of<A: Algorithm>(
 /// What one who was just granted `permits` is told.
 pub(crate) fn grant_of<A: Rule>(rule: &A, state: &A::State, now: Timestamp, permits: u64) -> Grant {
     let reset_after = rule.full_at(state, now) - now;
-    Grant { permits, remaining: remaining(rule, state, now), reset_after, taken: Taken::default() }
+    let remaining = remaining(rule, state, now);
+    Grant { permits, remaining, limit: rule.limit(), reset_after, taken: Taken::default() }
 }
 
 fn remaining<A: Rule>(rule: &A, state: &A::State, now: Timestamp) -> u64 {

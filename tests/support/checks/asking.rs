@@ -60,11 +60,61 @@ pub(crate) fn a_refusal_says_what_is_there(make: Make) {
     let s = make(Options::default());
     assert!(s.limiter.allow_n(LIMIT - 3));
     let refused = s.limiter.try_acquire(5);
-    let Err(Rejection::Denied { available, retry_after, limit }) = refused else {
+    let Err(Rejection::Denied { available, retry_after, limit, reset_after, burst }) = refused
+    else {
         panic!("{refused:?}")
     };
     assert_eq!((available, limit), (3, 0));
     assert_eq!(retry_after, s.delay(5));
+    let usage = s.limiter.usage();
+    assert_eq!((reset_after, burst), (usage.reset_after, usage.limit));
+}
+
+/// A refusal that is repeated may be answered from the last one: it must say what a look would say, whatever
+/// has happened in between.
+pub(crate) fn a_repeated_refusal_says_what_a_look_does(make: Make) {
+    let s = make(Options::default());
+    s.drain();
+    let refused = |n: u64, when: &str| {
+        for _ in 0..3 {
+            let (delay, usage) = (s.delay(n), s.limiter.usage());
+            match s.limiter.try_acquire(n) {
+                Ok(grant) => s.limiter.credit(grant.permits),
+                Err(Rejection::Denied { retry_after, available, reset_after, .. }) => {
+                    assert_eq!(
+                        (retry_after, reset_after),
+                        (delay, usage.reset_after),
+                        "{n} {when}"
+                    );
+                    let there = if usage.waiting == 0 { usage.remaining } else { 0 };
+                    assert_eq!(available, there, "{n} {when}");
+                }
+                Err(other) => panic!("{other} {when}"),
+            }
+        }
+    };
+    let refused = |when: &str| {
+        for n in [1, 1, 4, 4, 1, 2] {
+            refused(n, when);
+        }
+    };
+    refused("when empty");
+    s.clock.advance(Duration::from_nanos(1_234_567));
+    refused("a little later");
+    s.limiter.consume(3).unwrap();
+    refused("in debt");
+    s.limiter.credit(2);
+    refused("after a credit");
+    let waiter = s.limiter.reserve(2).unwrap();
+    refused("while another waits");
+    waiter.cancel();
+    refused("after that was cancelled");
+    let earlier = s.limiter.now().as_nanos() - 1_000;
+    s.clock.set(tollgate::Timestamp::from_nanos(earlier));
+    refused("on a clock that steps back");
+    s.limiter.reset();
+    s.drain();
+    refused("after a reset");
 }
 
 pub(crate) fn retry_after_is_exact(make: Make) {
