@@ -92,7 +92,7 @@ pub enum QuotaError {
 /// | [`Denied`](Self::Denied) | 429; 503 if [`is_global`](Self::is_global) | [`retry_after_secs`](Self::retry_after_secs) |
 /// | [`ExceedsBurst`](Self::ExceedsBurst) | 413 or 400: no wait would help | – |
 /// | [`Blocked`](Self::Blocked) | 403 | – |
-/// | [`BlockedFor`](Self::BlockedFor) | 403, or 429 | [`retry_after_secs`](Self::retry_after_secs) |
+/// | [`BlockedFor`](Self::BlockedFor) | 403 | [`retry_after_secs`](Self::retry_after_secs) |
 /// | [`TooManyKeys`](Self::TooManyKeys), [`Closed`](Self::Closed) | 503 | – |
 ///
 /// ```
@@ -143,9 +143,8 @@ pub enum Rejection {
     /// The key is blocked.
     #[error("the key is blocked")]
     Blocked,
-    /// The key is blocked [for a while](crate::Keyed::block_for): answer 403, or 429 with
-    /// `Retry-After`.
-    #[error("the key is blocked for {retry_after:?}")]
+    /// The key is blocked [for a while](crate::Keyed::block_for).
+    #[error("the key is blocked for {}", Rounded(*.retry_after))]
     BlockedFor {
         /// How long the key is still blocked.
         retry_after: Duration,
@@ -195,7 +194,7 @@ impl Rejection {
             Self::Denied { .. } if self.is_global() => 503,
             Self::Denied { .. } => 429,
             Self::ExceedsBurst { .. } => 413,
-            Self::Blocked => 403,
+            Self::Blocked | Self::BlockedFor { .. } => 403,
             Self::TooManyKeys { .. } | Self::Closed => 503,
         }
     }
@@ -311,7 +310,7 @@ pub enum WaitError {
     Blocked,
     /// The key is blocked [for a while](crate::Keyed::block_for). Nobody waits for the end of a
     /// block.
-    #[error("the key is blocked for {retry_after:?}")]
+    #[error("the key is blocked for {}", Rounded(*.retry_after))]
     BlockedFor {
         /// How long the key was still blocked when the wait ended.
         retry_after: Duration,
