@@ -14,7 +14,7 @@ use tollgate::{
 use crate::{Hasher, OnManual};
 
 const SECOND: Duration = Duration::from_secs(1);
-const BLOCK: Duration = Duration::from_secs(10 * 60);
+const BLOCK: Duration = SECOND.saturating_mul(600);
 
 /// A timer that never rings; the clock wakes by itself.
 struct Never;
