@@ -1,18 +1,38 @@
 //! How many lines of an access log the `replay` example takes per second, once they are in memory.
 
+#[path = "../examples/replay/client.rs"]
+#[allow(dead_code, reason = "only the replay is measured")]
+mod client;
+#[path = "../examples/replay/columns.rs"]
+#[allow(dead_code, reason = "only the replay is measured")]
+mod columns;
+#[path = "../examples/replay/fields.rs"]
+#[allow(dead_code, reason = "only the replay is measured")]
+mod fields;
+#[path = "../examples/replay/json.rs"]
+#[allow(dead_code, reason = "only the replay is measured")]
+mod json;
+#[path = "../examples/replay/layout.rs"]
+#[allow(dead_code, reason = "only the replay is measured")]
+mod layout;
 #[path = "../examples/replay/parse.rs"]
-#[expect(dead_code, reason = "the report is not measured")]
+#[allow(dead_code, reason = "only the replay is measured")]
 mod parse;
+#[path = "../examples/replay/plan.rs"]
+#[allow(dead_code, reason = "only the replay is measured")]
+mod plan;
 #[path = "../examples/replay/run.rs"]
-#[expect(dead_code, reason = "the report is not measured")]
+#[allow(dead_code, reason = "only the replay is measured")]
 mod run;
 #[path = "../examples/replay/time.rs"]
-#[expect(dead_code, reason = "the report is not measured")]
+#[allow(dead_code, reason = "only the replay is measured")]
 mod time;
 
 use std::hint::black_box;
 
+use client::Addresses;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use layout::Layout;
 use run::Replay;
 use tollgate::Quota;
 
@@ -40,8 +60,9 @@ fn replay(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(LINES as u64)).sample_size(20);
     for new_clients in [false, true] {
         let log = log(new_clients);
+        let quota = Quota::per_minute(60).burst(20);
         let run = || {
-            let mut replay = Replay::new(Quota::per_minute(60).burst(20))?;
+            let mut replay = Replay::new(quota, Layout::Common(1), Addresses::default())?;
             parse::lines(&log).for_each(|line| replay.line(line));
             Ok::<_, tollgate::QuotaError>((replay.tally().admitted, replay.clients()))
         };

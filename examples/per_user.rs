@@ -73,11 +73,12 @@ fn tiers() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a server would send.
+/// What a server would send, by the table at [`Rejection`].
 fn answer(decision: Result<Grant, Rejection>) -> String {
     match decision {
         Ok(_) => "200 OK".to_owned(),
-        Err(Rejection::Blocked) => "403 Forbidden".to_owned(),
+        Err(refused @ Rejection::Blocked) => format!("403 Forbidden ({refused})"),
+        Err(refused) if refused.is_global() => format!("503 Service Unavailable ({refused})"),
         Err(refused) => match refused.retry_after_secs() {
             Some(seconds) => format!("429 Too Many Requests, Retry-After: {seconds}"),
             None => format!("503 Service Unavailable ({refused})"),

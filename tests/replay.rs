@@ -1,7 +1,24 @@
-//! The parser, the calendar and the burst computation of the `replay` example.
+//! The parsers, the calendar and the burst computation of the `replay` example; in [`logs`], logs
+//! of many servers.
 
+#[path = "../examples/replay/arguments.rs"]
+mod arguments;
+#[path = "../examples/replay/client.rs"]
+mod client;
+#[path = "../examples/replay/columns.rs"]
+mod columns;
+#[path = "../examples/replay/fields.rs"]
+mod fields;
+#[path = "../examples/replay/json.rs"]
+mod json;
+#[path = "../examples/replay/layout.rs"]
+mod layout;
+#[path = "replay/logs.rs"]
+mod logs;
 #[path = "../examples/replay/parse.rs"]
 mod parse;
+#[path = "../examples/replay/plan.rs"]
+mod plan;
 #[path = "../examples/replay/report.rs"]
 mod report;
 #[path = "../examples/replay/run.rs"]
@@ -11,7 +28,9 @@ mod time;
 
 use std::collections::HashMap;
 
-use parse::{Malformed, request};
+use client::Addresses;
+use layout::Layout;
+use parse::Skipped;
 use proptest::prelude::*;
 use run::Replay;
 use tollgate::{Clock as _, ManualClock, Quota, RateLimiter as _, Timestamp, TokenBucket};
@@ -22,11 +41,18 @@ const EXCERPT: &[u8] = include_bytes!("data/access_excerpt.log");
 const TIME: &str = "17/May/2015:10:05:03 +0000";
 
 fn replay(quota: Quota, log: &[u8]) -> Replay<'_> {
-    let mut replay = Replay::new(quota).expect("the quota is valid");
+    let replay = Replay::new(quota, Layout::Common(1), Addresses::default());
+    let mut replay = replay.expect("the quota is valid");
     for line in parse::lines(log) {
         replay.line(line);
     }
     replay
+}
+
+fn request(line: &[u8]) -> Result<parse::Request<'_>, Skipped> {
+    // Whole addresses, as they stand in the line.
+    let addresses = Addresses { ipv6_prefix: 128, ..Addresses::default() };
+    parse::request(line, 1, addresses)
 }
 
 fn seconds(text: &str) -> Option<u64> {
@@ -55,9 +81,25 @@ fn lines_that_count() {
         (format!(r#"h - - [{TIME}] "GET /\"x\" \\" 400 0 "\"" "a \\""#), "h"),
         (format!("h - - [{TIME}] \"\" - -"), "h"),
         (format!("h - - [{TIME}] \"GET /\" 200 5 \"-\" \"-\" 0.003 upstream"), "h"),
+        // What follows the request does not matter, and neither do spaces before it.
+        (format!("h - - [{TIME}]   \"GET /\""), "h"),
+        (format!("h - - [{TIME}] \"GET /\" 2x0 what"), "h"),
+        (format!("h - - [{TIME}] \"GET /\" 200 5 98 \"-\" \"Moz"), "h"),
+        (format!("h - - [{TIME}] \"GET /\" 200 5 \"-\" \"a\"b\"c\""), "h"),
+        (format!("h [{TIME}] \"GET /\" 200 5"), "h"),
+        (format!("192.0.2.1:80 - - [{TIME}] \"GET /\""), "192.0.2.1"),
+        (format!("[2001:db8::7]:80 - - [{TIME}] \"GET /\""), "2001:db8::7"),
+        (format!("[2001:db8::7] - - [{TIME}] \"GET /\""), "2001:db8::7"),
+        (format!("fe80::7%eth0 - - [{TIME}] \"GET /\""), "fe80::7"),
+        (format!("::ffff:192.0.2.1 - - [{TIME}] \"GET /\""), "192.0.2.1"),
+        (format!("\"192.0.2.1\" - - [{TIME}] \"GET /\""), "192.0.2.1"),
+        (format!("\"192.0.2.1, 10.0.0.1\" 10.0.0.2 - - [{TIME}] \"GET /\""), "192.0.2.1"),
+        (format!("192.0.2.1,10.0.0.1 - - [{TIME}] \"GET /\""), "192.0.2.1"),
+        (format!("192.0.2.1 - 10.0.0.1 - - [{TIME}] \"GET /\""), "192.0.2.1"),
+        (format!("a.example:443 - - [{TIME}] \"GET /\""), "a.example"),
     ] {
         let request = request(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error:?}"));
-        assert_eq!(request.client, client.as_bytes(), "{line}");
+        assert_eq!(&*request.client, client.as_bytes(), "{line}");
         assert_eq!(request.time, 1_431_857_103, "{line}");
     }
     let mut latin1 = format!("h - - [{TIME}] \"GET /caf").into_bytes();
@@ -69,27 +111,23 @@ fn lines_that_count() {
 fn lines_that_do_not() {
     let start = format!("h - - [{TIME}]");
     for (line, reason) in [
-        (String::new(), Malformed::Empty),
-        (" - -".to_owned(), Malformed::Client),
-        ("h".to_owned(), Malformed::Client),
-        ("h -".to_owned(), Malformed::User),
-        (format!("h - [{TIME}] \"GET /\" 200 5"), Malformed::Time),
-        ("h - - [".to_owned(), Malformed::Time),
-        ("h - - [17/May/2015] \"GET /\" 200 5".to_owned(), Malformed::Time),
-        (start.clone(), Malformed::Time),
-        (format!("{start} \"GET /"), Malformed::Request),
-        (format!("{start} \"GET /\\"), Malformed::Request),
-        (format!("{start} \"GET /\\\" 200 5"), Malformed::Request),
-        (format!("{start} \"GET /\""), Malformed::Status),
-        (format!("{start} \"GET /\" 20"), Malformed::Status),
-        (format!("{start} \"GET /\" 2x0 5"), Malformed::Status),
-        (format!("{start} \"GET /\" 200"), Malformed::Size),
-        (format!("{start} \"GET /\" 2000 5"), Malformed::Size),
-        (format!("{start} \"GET /\" 200 5x"), Malformed::Size),
-        (format!("{start} \"GET /\" 200 5 \"http://exa"), Malformed::Referer),
-        (format!("{start} \"GET /\" 200 5 \"-\""), Malformed::UserAgent),
-        (format!("{start} \"GET /\" 200 5 \"-\" \"Moz"), Malformed::UserAgent),
-        (format!("{start} \"GET /\" 200 5 \"-\" \"a\"b"), Malformed::UserAgent),
+        (String::new(), Skipped::Empty),
+        ("  ".to_owned(), Skipped::Empty),
+        (" - -".to_owned(), Skipped::Time),
+        ("h".to_owned(), Skipped::Time),
+        (format!("[{TIME}] \"GET /\" 200 5"), Skipped::Client),
+        (format!(" [{TIME}] \"GET /\" 200 5"), Skipped::Client),
+        (format!("- - - [{TIME}] \"GET /\" 200 5"), Skipped::NoClient),
+        (format!("\"-\" 192.0.2.1 - - [{TIME}] \"GET /\" 200 5"), Skipped::NoClient),
+        (format!("vhost:80 192.0.2.1 - - [{TIME}] \"GET /\" 200 5"), Skipped::OtherField),
+        (format!("Jan 1 host nginx: 192.0.2.1 - - [{TIME}] \"GET /\""), Skipped::OtherField),
+        ("h - - [".to_owned(), Skipped::Time),
+        ("h - - [17/May/2015] \"GET /\" 200 5".to_owned(), Skipped::Time),
+        (start.clone(), Skipped::Request),
+        (format!("{start} 200 5"), Skipped::Request),
+        (format!("{start} \"GET /"), Skipped::Request),
+        (format!("{start} \"GET /\\"), Skipped::Request),
+        (format!("{start} \"GET /\\\" 200 5"), Skipped::Request),
     ] {
         assert_eq!(request(line.as_bytes()), Err(reason), "{line}");
     }
@@ -161,8 +199,7 @@ fn lines_end_in_many_ways() {
 fn the_excerpt() {
     let replay = replay(Quota::per_minute(60).burst(20), EXCERPT);
     let tally = replay.tally();
-    assert_eq!((tally.lines, tally.requests, tally.malformed), (199, 198, 1));
-    assert_eq!(tally.first_malformed[0].1, Malformed::UserAgent);
+    assert_eq!((tally.lines, tally.requests, tally.skipped), (199, 199, 0));
     assert_eq!(tally.requests - tally.admitted, 35);
     assert_eq!(replay.needed_burst(), 55);
     let offenders = replay.offenders();
@@ -211,9 +248,9 @@ fn the_report_names_what_it_could_not_read() {
     let nothing = text(quota, b"");
     assert!(nothing.contains("requests               0\n"), "{nothing}");
 
-    let malformed = text(quota, &b"?\n".repeat(12));
-    assert!(malformed.contains("line 10: "), "{malformed}");
-    assert!(malformed.ends_with("  and 2 more\n"), "{malformed}");
+    let skipped = text(quota, &[&b"\n"[..], &b"?\n".repeat(12)].concat());
+    assert!(skipped.contains(" 12  no valid time, first in line 2\n"), "{skipped}");
+    assert!(skipped.contains("  1  the line is empty, first in line 1\n"), "{skipped}");
 
     // Names come from outside: no escape sequences to the terminal.
     let evil = format!("\x1b[2J - - [{TIME}] \"\" 200 0\n").repeat(2);
@@ -260,7 +297,7 @@ proptest! {
         let replay = replay(Quota::per_second(1), &log);
         let tally = replay.tally();
         prop_assert_eq!(tally.lines, expected);
-        prop_assert_eq!(tally.requests + tally.malformed, tally.lines);
+        prop_assert_eq!(tally.requests + tally.skipped, tally.lines);
         prop_assert!(tally.admitted <= tally.requests);
     }
 
@@ -279,6 +316,6 @@ proptest! {
         let replay = replay(Quota::per_second(1), &log);
         let tally = replay.tally();
         prop_assert_eq!(tally.lines, u64::try_from(parse::lines(&log).count()).unwrap_or(0));
-        prop_assert_eq!(tally.requests + tally.malformed, tally.lines);
+        prop_assert_eq!(tally.requests + tally.skipped, tally.lines);
     }
 }

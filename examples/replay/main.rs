@@ -2,12 +2,21 @@
 //!
 //! `cargo run --release --example replay -- --quota "60/min burst 20" access.log`
 //!
-//! * [`parse`]: a line to a client and a time, whatever the line holds;
-//! * [`time`]: its date to seconds;
+//! * [`arguments`]: the command line;
+//! * [`layout`]: which format the log is in; then a line to a client and a time, by [`parse`]
+//!   (common and combined), [`plan`] (formats as servers are told them), [`json`] or [`columns`];
+//! * [`client`]: the address in a client's field, and [`time`]: a date to seconds;
 //! * [`run`]: the buckets and the counts;
 //! * [`report`]: the result as text.
 
+mod arguments;
+mod client;
+mod columns;
+mod fields;
+mod json;
+mod layout;
 mod parse;
+mod plan;
 mod report;
 mod run;
 mod time;
@@ -17,96 +26,61 @@ use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::process::ExitCode;
 
+use arguments::{Command, HELP, Options};
 use indicatif::{ProgressBar, ProgressStyle};
 use run::Replay;
-use tollgate::Quota;
-
-const HELP: &str = "\
-Replays a web access log against a rate limit per client address.
-
-Usage: replay [--quota QUOTA] [LOG]
-
-  LOG             an access log in the common or combined format; `-` or nothing: standard input
-  --quota QUOTA   per client, such as `60/min burst 20` (the default), `5/s`, `1000/day`
-  --help          this text
-
-The clock is the log's own. Times older than the newest seen count as the newest.
-Exit code: 0, or 1 if the log can't be read, or 2 for wrong arguments.
-";
-
-const DEFAULT_QUOTA: Quota = Quota::per_minute(60).burst(20);
-
-/// What to do.
-enum Command {
-    Help,
-    Replay {
-        quota: Quota,
-        /// Standard input, if there is none.
-        path: Option<OsString>,
-    },
-}
 
 fn main() -> ExitCode {
-    let (quota, path) = match arguments(std::env::args_os().skip(1)) {
-        Ok(Command::Replay { quota, path }) => (quota, path),
+    let options = match arguments::read(std::env::args_os().skip(1)) {
+        Ok(Command::Replay(options)) => options,
         Ok(Command::Help) => return printed(io::stdout().write_all(HELP.as_bytes())),
         Err(message) => {
             eprintln!("replay: {message}\nTry `--help`.");
             return ExitCode::from(2);
         }
     };
-    let log = match read(path.as_ref()) {
+    let log = match read(options.path.as_ref()) {
         Ok(log) => log,
         Err(error) => {
-            let name = path.map_or("standard input".into(), |path| format!("{}", path.display()));
+            let name =
+                options.path.map_or("standard input".into(), |path| path.display().to_string());
             eprintln!("replay: can't read {name}: {error}");
             return ExitCode::from(1);
         }
     };
-    let mut replay = match Replay::new(quota) {
-        Ok(replay) => replay,
-        Err(error) => {
-            eprintln!("replay: {error}");
-            return ExitCode::from(2);
+    match replay(&options, &log) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("replay: {message}");
+            ExitCode::from(1)
         }
-    };
-    feed(&mut replay, &log);
+    }
+}
 
+/// Replays the log and prints the report. An error is a message: what can't be trusted is said.
+fn replay(options: &Options, log: &[u8]) -> Result<ExitCode, String> {
+    let found = layout::find(log, &options.hints)?;
+    for note in &found.notes {
+        eprintln!("replay: note: {note}");
+    }
+    let mut replay = Replay::new(options.quota, found.layout, options.addresses)
+        .map_err(|error| error.to_string())?;
+    feed(&mut replay, log);
+
+    let tally = replay.tally();
+    if tally.lists > 0 && !options.forwarded_given {
+        eprintln!(
+            "replay: note: lines whose client is a list of addresses: {}; the first address is \
+             taken (`--forwarded last` takes the last)",
+            tally.lists
+        );
+    }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let code = printed(report::write(&mut out, &replay).and_then(|()| out.flush()));
-    if replay.tally().requests == 0 && replay.tally().malformed > 0 {
-        eprintln!("replay: no line looks like an access log");
-        return ExitCode::from(1);
+    if let Some(message) = report::doubt(&replay, options.max_skipped) {
+        return Err(message);
     }
-    code
-}
-
-fn arguments(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {
-    let (mut quota, mut path, mut options) = (DEFAULT_QUOTA, None, true);
-    while let Some(argument) = arguments.next() {
-        let text = argument.to_string_lossy();
-        if !options || text == "-" || !text.starts_with('-') {
-            if path.replace(argument).is_some() {
-                return Err("more than one log".to_owned());
-            }
-        } else if text == "--" {
-            options = false;
-        } else if text == "--help" || text == "-h" {
-            return Ok(Command::Help);
-        } else if text == "--quota" {
-            let value = arguments.next().ok_or("--quota needs a value")?;
-            quota = parse_quota(&value.to_string_lossy())?;
-        } else if let Some(value) = text.strip_prefix("--quota=") {
-            quota = parse_quota(value)?;
-        } else {
-            return Err(format!("unknown option `{text}`"));
-        }
-    }
-    Ok(Command::Replay { quota, path: path.filter(|path| path != "-") })
-}
-
-fn parse_quota(text: &str) -> Result<Quota, String> {
-    text.parse().map_err(|error| format!("quota `{text}`: {error}"))
+    Ok(code)
 }
 
 fn read(path: Option<&OsString>) -> io::Result<Vec<u8>> {

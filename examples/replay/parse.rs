@@ -1,58 +1,76 @@
-//! Lines of an access log in the common or the combined format of web servers.
+//! Lines of an access log in the common or the combined format of web servers, and their kin.
 //!
 //! ```text
 //! host ident user [time] "request" status size
 //! host ident user [time] "request" status size "referer" "user agent"
+//! vhost:port host ident user [time] "request" ...
 //! ```
 //!
-//! Bytes, not text: what clients send need not be UTF-8. A line must be whole to count, for one
-//! that was cut off may have lost more than its end. What a server was told to append after the
-//! user agent is ignored.
+//! Bytes, not text: what clients send need not be UTF-8. A replay needs a client, a time and a
+//! request; whatever follows them is not looked at, whole or not.
 
+use std::borrow::Cow;
+
+use crate::client::{self, Addresses};
+use crate::fields::{after_quoted, fields, skip_blanks, word};
 use crate::time;
 
 /// What a replay needs of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request<'a> {
     /// The address or the name of who asked.
-    pub(crate) client: &'a [u8],
+    pub(crate) client: Cow<'a, [u8]>,
     /// Seconds since 1970.
     pub(crate) time: u64,
+    /// Whether the client was chosen from a list of addresses.
+    pub(crate) listed: bool,
 }
 
-/// What is wrong with a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Malformed {
+impl<'a> Request<'a> {
+    /// The request of the client in `field`.
+    pub(crate) fn of(field: &'a [u8], time: u64, addresses: Addresses) -> Result<Self, Skipped> {
+        let client = addresses.client(field)?;
+        Ok(Self { client, time, listed: field.contains(&b',') })
+    }
+}
+
+/// Why a line is not replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Skipped {
     Empty,
     Client,
-    User,
+    NoClient,
+    OtherField,
     Time,
     Request,
-    Status,
-    Size,
-    Referer,
-    UserAgent,
+    Format,
+    Json,
+    Message,
+    Columns,
+    Comment,
 }
 
-impl Malformed {
+impl Skipped {
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Empty => "the line is empty",
-            Self::Client => "no client address before a space",
-            Self::User => "no identity and user after the address",
-            Self::Time => "no valid [time]",
-            Self::Request => "no \"request\" in quotes after the time",
-            Self::Status => "no status of three digits after the request",
-            Self::Size => "no size after the status",
-            Self::Referer => "no \"referer\" in quotes after the size",
-            Self::UserAgent => "no \"user agent\" in quotes after the referer",
+            Self::Client => "no client where the client should stand",
+            Self::NoClient => "the client is `-` or empty",
+            Self::OtherField => "the client stands in another field than in most lines",
+            Self::Time => "no valid time",
+            Self::Request => "no whole \"request\" in quotes after the time",
+            Self::Format => "the line does not fit the format",
+            Self::Json => "the line is no JSON object",
+            Self::Message => "a JSON object without a client, such as a message of the server",
+            Self::Columns => "fewer columns than `#Fields` names, or no `#Fields` line before",
+            Self::Comment => "a comment",
         }
     }
 }
 
 /// The lines of `log`, without their ends. A last line without an end is a line too.
 pub(crate) fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = log;
+    let mut rest = log.strip_prefix(b"\xef\xbb\xbf").unwrap_or(log);
     std::iter::from_fn(move || {
         let line = match memchr::memchr(b'\n', rest) {
             Some(end) => rest.split_off(..=end).and_then(|line| line.strip_suffix(b"\n")),
@@ -62,68 +80,89 @@ pub(crate) fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Reads one line, without its end.
-pub(crate) fn request(line: &[u8]) -> Result<Request<'_>, Malformed> {
-    if line.is_empty() {
-        return Err(Malformed::Empty);
+/// Reads one line, without its end, whose client is in field `place` (from 1) before the time.
+pub(crate) fn request(
+    line: &[u8],
+    place: usize,
+    addresses: Addresses,
+) -> Result<Request<'_>, Skipped> {
+    let (head, time) = head(line)?;
+    let (first, rest) = word(head);
+    let usual = rest.starts_with(b"- ") && !first.starts_with(b"\"");
+    if place == 1 && (client::is_ipv4(first) || usual) {
+        return Request::of(first, time, addresses);
     }
-    let (client, rest) = word(line).ok_or(Malformed::Client)?;
-    let (_ident, rest) = word(rest).ok_or(Malformed::User)?;
-
-    // A user's name may hold spaces and brackets, but no bare quote: the first `] "` ends the time.
-    let end = rest.windows(3).position(|bytes| bytes == b"] \"").ok_or(Malformed::Time)?;
-    let start = end.checked_sub(time::LENGTH).ok_or(Malformed::Time)?;
-    let user = rest[..start].strip_suffix(b" [").ok_or(Malformed::Time)?;
-    if user.is_empty() {
-        return Err(Malformed::User);
+    let field = fields(head).nth(place - 1).ok_or(Skipped::OtherField)?;
+    if field == b"-" {
+        // In a virtual host's place, the dash of the user; else no client is known.
+        let elsewhere = place > 1 && client_place(head).is_some_and(|found| found != place);
+        return Err(if elsewhere { Skipped::OtherField } else { Skipped::NoClient });
     }
-    let time = time::parse(&rest[start..end]).ok_or(Malformed::Time)?;
+    let sure = client::is_address(field) && !client::is_server(field);
+    if !sure && client_place(head) != Some(place) {
+        return Err(Skipped::OtherField);
+    }
+    Request::of(field, time, addresses)
+}
 
-    let rest = quoted(&rest[end + 2..]).ok_or(Malformed::Request)?;
-    let rest = status(rest).ok_or(Malformed::Status)?;
-    let rest = size(rest).ok_or(Malformed::Size)?;
-    if !rest.is_empty() {
-        let rest = rest.strip_prefix(b" ").and_then(quoted).ok_or(Malformed::Referer)?;
-        let rest = rest.strip_prefix(b" ").and_then(quoted).ok_or(Malformed::UserAgent)?;
-        if !(rest.is_empty() || rest.starts_with(b" ")) {
-            return Err(Malformed::UserAgent);
+/// As [`request`], with the client in field `place` (from 1) of the whole line, by the word of the
+/// user.
+pub(crate) fn request_of_field(
+    line: &[u8],
+    place: usize,
+    addresses: Addresses,
+) -> Result<Request<'_>, Skipped> {
+    let (_, time) = head(line)?;
+    let field = fields(line).nth(place.saturating_sub(1)).ok_or(Skipped::Client)?;
+    Request::of(field, time, addresses)
+}
+
+/// What stands before the time of a line that has a time and a request, and the time.
+pub(crate) fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
+    if line.trim_ascii().is_empty() {
+        return Err(Skipped::Empty);
+    }
+    // A user's name may hold spaces and brackets: the first whole time is the time.
+    let mut skipped = Skipped::Time;
+    for end in memchr::memchr_iter(b']', line) {
+        let Some(start) = end.checked_sub(time::LENGTH).filter(|&start| start > 0) else {
+            continue;
+        };
+        if line[start - 1] != b'[' {
+            continue;
         }
-    }
-    Ok(Request { client, time })
-}
-
-/// What stands before the first space, if anything does, and what stands after it.
-fn word(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = line.iter().position(|&byte| byte == b' ').filter(|&end| end > 0)?;
-    Some((&line[..end], &line[end + 1..]))
-}
-
-/// What stands after a text in quotes, in which a backslash escapes the next byte.
-fn quoted(line: &[u8]) -> Option<&[u8]> {
-    let mut rest = line.strip_prefix(b"\"")?;
-    loop {
-        let at = memchr::memchr2(b'"', b'\\', rest)?;
-        if rest[at] == b'"' {
-            return Some(&rest[at + 1..]);
+        let Some(time) = time::parse(&line[start..end]) else { continue };
+        let rest = skip_blanks(&line[end + 1..]);
+        if after_quoted(rest).is_none() {
+            skipped = Skipped::Request;
+            continue;
         }
-        rest = rest.get(at + 2..)?;
+        let head = line[..start - 1].trim_ascii();
+        return if head.is_empty() { Err(Skipped::Client) } else { Ok((head, time)) };
     }
+    Err(skipped)
 }
 
-/// What stands after ` 200`; or after ` -`, when the connection was lost before an answer.
-fn status(line: &[u8]) -> Option<&[u8]> {
-    let rest = line.strip_prefix(b" ")?;
-    if let Some(rest) = rest.strip_prefix(b"-") {
-        return Some(rest);
+/// In which field of `head` (from 1) the client stands, as far as one line can tell.
+///
+/// `host - user`, `address ...`, `vhost address - user`, `address:443 address - user`, `prefix of a log collector address - user`.
+pub(crate) fn client_place(head: &[u8]) -> Option<usize> {
+    let fields: Vec<_> = fields(head).take(12).collect();
+    let server_first = |host, second| client::is_server(host) && client::is_address(second);
+    if matches!(fields[..], [host, second, _, _, ..] if server_first(host, second)) {
+        return Some(2);
     }
-    let (digits, rest) = rest.split_at_checked(3)?;
-    digits.iter().all(u8::is_ascii_digit).then_some(rest)
-}
-
-/// What stands after ` 1234`, or after ` -` for no body.
-fn size(line: &[u8]) -> Option<&[u8]> {
-    let rest = line.strip_prefix(b" ")?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let rest = if digits > 0 { &rest[digits..] } else { rest.strip_prefix(b"-")? };
-    (rest.is_empty() || rest.starts_with(b" ")).then_some(rest)
+    let first = fields.first()?;
+    // A dash in front is a client that is not known, such as an empty X-Forwarded-For.
+    if client::is_address(first) || *first == b"-" || fields.len() < 2 || fields[1] == b"-" {
+        return Some(1);
+    }
+    if let Some(at) = fields.iter().position(|field| client::is_address(field)) {
+        return Some(at + 1);
+    }
+    match fields[..] {
+        [_, _, _] => Some(1),
+        [_, _, b"-", ..] => Some(2),
+        _ => None,
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::parse::Skipped;
 use crate::run::Replay;
 use crate::time;
 
@@ -13,7 +14,7 @@ const LONGEST_NAME: usize = 45;
 /// Writes the whole report.
 pub(crate) fn write(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     summary(out, replay)?;
-    malformed(out, replay)?;
+    skipped(out, replay)?;
     if replay.tally().requests > 0 {
         offenders(out, replay)?;
         burst(out, replay)?;
@@ -21,13 +22,43 @@ pub(crate) fn write(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()>
     Ok(())
 }
 
+/// Why the report can't be trusted, if too little of the log could be read.
+pub(crate) fn doubt(replay: &Replay<'_>, max_skipped: u8) -> Option<String> {
+    let tally = replay.tally();
+    let (requests, unreadable) = (tally.requests, tally.unreadable());
+    let empty = tally.skipped_for(Skipped::Empty);
+    if requests == 0 && tally.skipped > empty {
+        return Some(format!(
+            "no line could be replayed, read as {}: the reasons are above; `--client` says where \
+             the client stands, `--format` what the format is",
+            replay.layout().name()
+        ));
+    }
+    let without = tally.skipped_for(Skipped::NoClient);
+    if without > requests {
+        return Some(format!(
+            "{without} requests have no client, and only {requests} have one: `--client` says where \
+             the client stands"
+        ));
+    }
+    let lines = requests + unreadable;
+    let too_many = u128::from(unreadable) * 100 > u128::from(lines) * u128::from(max_skipped);
+    too_many.then(|| {
+        format!(
+            "{unreadable} of {lines} lines could not be read, which is more than {max_skipped} %: \
+             don't trust the report (`--max-skipped PERCENT` allows more)"
+        )
+    })
+}
+
 fn summary(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     let tally = replay.tally();
     let refused = tally.requests - tally.admitted;
     writeln!(out, "{} per client", replay.quota())?;
+    writeln!(out, "read as {}", replay.layout().name())?;
     writeln!(out)?;
     writeln!(out, "lines         {:>10}", tally.lines)?;
-    writeln!(out, "  malformed   {:>10}", tally.malformed)?;
+    writeln!(out, "  skipped     {:>10}", tally.skipped)?;
     writeln!(out, "requests      {:>10}", tally.requests)?;
     writeln!(out, "  admitted    {:>10}{}", tally.admitted, share(tally.admitted, tally.requests))?;
     writeln!(out, "  refused     {:>10}{}", refused, share(refused, tally.requests))?;
@@ -47,19 +78,14 @@ fn summary(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn malformed(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
+fn skipped(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     let tally = replay.tally();
-    if tally.malformed == 0 {
+    if tally.skipped == 0 {
         return Ok(());
     }
-    writeln!(out, "\nMalformed lines:")?;
-    for (line, malformed) in &tally.first_malformed {
-        writeln!(out, "  line {line}: {}", malformed.reason())?;
-    }
-    // At most as many are remembered as there are.
-    let more = tally.malformed - tally.first_malformed.len() as u64;
-    if more > 0 {
-        writeln!(out, "  and {more} more")?;
+    writeln!(out, "\nSkipped lines:")?;
+    for (reason, (lines, first)) in &tally.reasons {
+        writeln!(out, "  {lines:>10}  {}, first in line {first}", reason.reason())?;
     }
     Ok(())
 }

@@ -4,13 +4,16 @@
 //! then. It forgets clients who were quiet for long; what the report says about each of them is
 //! counted here.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tollgate::algorithm::{Algorithm, GreedyRefill};
 use tollgate::{Clock, KeyedLimiter, ManualClock, Quota, QuotaError, Timestamp};
 
-use crate::parse::{self, Malformed};
+use crate::client::Addresses;
+use crate::layout::Layout;
+use crate::parse::Skipped;
 
 /// A quota applied to the clients of a log.
 #[derive(Debug)]
@@ -19,7 +22,9 @@ pub(crate) struct Replay<'a> {
     clock: ManualClock,
     /// The limiter's rule by itself, for what no limiter tells: how much burst would have done.
     rule: GreedyRefill,
-    clients: HashMap<&'a [u8], Client>,
+    layout: Layout,
+    addresses: Addresses,
+    clients: HashMap<Cow<'a, [u8]>, Client>,
     tally: Tally,
 }
 
@@ -29,18 +34,31 @@ pub(crate) struct Tally {
     pub(crate) lines: u64,
     pub(crate) requests: u64,
     pub(crate) admitted: u64,
-    /// Lines that could not be read.
-    pub(crate) malformed: u64,
-    /// The first of them: line number (from 1) and reason.
-    pub(crate) first_malformed: Vec<(u64, Malformed)>,
+    /// Lines that were not replayed.
+    pub(crate) skipped: u64,
+    /// For each reason: how many lines, and the number of the first of them (from 1).
+    pub(crate) reasons: BTreeMap<Skipped, (u64, u64)>,
+    /// Requests whose client was chosen from a list of addresses.
+    pub(crate) lists: u64,
     /// Requests with a time before the newest one seen: they count as made at the newest.
     pub(crate) out_of_order: u64,
     /// The earliest and the latest time, in seconds since 1970.
     pub(crate) span: Option<(u64, u64)>,
 }
 
-/// How many malformed lines are remembered.
-pub(crate) const MALFORMED_SHOWN: usize = 10;
+impl Tally {
+    /// Lines that should have been requests and could not be read: not empty lines, comments, and
+    /// messages of a server; and not requests without a client, which could be read.
+    pub(crate) fn unreadable(&self) -> u64 {
+        let expected = [Skipped::Empty, Skipped::Comment, Skipped::Message, Skipped::NoClient];
+        self.skipped - expected.iter().map(|reason| self.skipped_for(*reason)).sum::<u64>()
+    }
+
+    /// Lines skipped for this reason.
+    pub(crate) fn skipped_for(&self, reason: Skipped) -> u64 {
+        self.reasons.get(&reason).map_or(0, |(lines, _)| *lines)
+    }
+}
 
 /// What is counted of one client.
 #[derive(Clone, Debug)]
@@ -60,17 +78,23 @@ impl Client {
 }
 
 impl<'a> Replay<'a> {
-    /// A replay under `quota` per client.
+    /// A replay under `quota` per client, of lines in this layout.
     ///
     /// # Errors
     ///
     /// When no limiter can be built from the quota.
-    pub(crate) fn new(quota: Quota) -> Result<Self, QuotaError> {
+    pub(crate) fn new(
+        quota: Quota,
+        layout: Layout,
+        addresses: Addresses,
+    ) -> Result<Self, QuotaError> {
         let clock = ManualClock::new();
         Ok(Self {
             limiter: KeyedLimiter::builder(quota).clock(clock.clone()).build()?,
             clock,
             rule: quota.try_into()?,
+            layout,
+            addresses,
             clients: HashMap::new(),
             tally: Tally::default(),
         })
@@ -79,18 +103,20 @@ impl<'a> Replay<'a> {
     /// Takes the next line, without its end.
     pub(crate) fn line(&mut self, line: &'a [u8]) {
         self.tally.lines += 1;
-        match parse::request(line) {
-            Ok(request) => self.request(request.client, request.time),
-            Err(malformed) => {
-                self.tally.malformed += 1;
-                if self.tally.first_malformed.len() < MALFORMED_SHOWN {
-                    self.tally.first_malformed.push((self.tally.lines, malformed));
-                }
+        match self.layout.request(line, self.addresses) {
+            Ok(request) => {
+                self.tally.lists += u64::from(request.listed);
+                self.request(request.client, request.time);
+            }
+            Err(reason) => {
+                self.tally.skipped += 1;
+                let (lines, _) = self.tally.reasons.entry(reason).or_insert((0, self.tally.lines));
+                *lines += 1;
             }
         }
     }
 
-    fn request(&mut self, client: &'a [u8], time: u64) {
+    fn request(&mut self, client: Cow<'a, [u8]>, time: u64) {
         // A limiter's clock never goes back, and so the newest time seen is what counts.
         let (first, newest) = self.tally.span.unwrap_or((time, time));
         self.tally.out_of_order += u64::from(time < newest);
@@ -101,7 +127,7 @@ impl<'a> Replay<'a> {
             self.clock.set(now);
         }
 
-        let admitted = self.limiter.allow(client);
+        let admitted = self.limiter.allow(&*client);
         let rule = &self.rule;
         let client = self.clients.entry(client).or_insert_with(|| Client {
             bottomless: rule.start(now, 0),
@@ -125,17 +151,21 @@ impl<'a> Replay<'a> {
         self.limiter.quota()
     }
 
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     pub(crate) fn clients(&self) -> usize {
         self.clients.len()
     }
 
     /// Clients with refusals, the worst first; among equals in the order of their names.
-    pub(crate) fn offenders(&self) -> Vec<(&'a [u8], &Client)> {
+    pub(crate) fn offenders(&self) -> Vec<(&[u8], &Client)> {
         let mut offenders: Vec<_> = self
             .clients
             .iter()
             .filter(|(_, client)| client.refused() > 0)
-            .map(|(name, client)| (*name, client))
+            .map(|(name, client)| (&**name, client))
             .collect();
         offenders.sort_by_key(|(name, client)| (std::cmp::Reverse(client.refused()), *name));
         offenders

@@ -1,4 +1,7 @@
-//! The time stamp of an access log: `17/May/2015:10:05:03 +0000`, to seconds since 1970.
+//! The time stamps of access logs, to seconds since 1970: `17/May/2015:10:05:03 +0000`, and in
+//! other logs `2015-05-17T10:05:03.123Z` or `1431857103.123`.
+//!
+//! Fractions of a second are dropped.
 
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
@@ -43,6 +46,80 @@ pub(crate) fn parse(text: &[u8]) -> Option<u64> {
     };
     // Years at the edges were let in for their time zones' sake.
     u64::try_from(utc).ok().filter(|&utc| utc < FIRST_OF_2554)
+}
+
+/// Seconds since 1970 of a time in any of the forms that servers write: that of [`parse`], the same
+/// with a fraction or without a zone (`HAProxy`), ISO 8601, or a number of seconds, milliseconds, microseconds or
+/// nanoseconds since 1970, told apart by its size. A time without a zone is UTC.
+pub(crate) fn parse_any(text: &[u8]) -> Option<u64> {
+    let text = text.trim_ascii();
+    match text {
+        [_, _, b'/', ..] => common(text),
+        [_, _, _, _, b'-' | b'/', ..] => iso(text),
+        _ => epoch(text),
+    }
+}
+
+/// `17/May/2015:10:05:03.123 +0000`; a blank may stand before the hour, the rest may be missing.
+fn common(text: &[u8]) -> Option<u64> {
+    let (stamp, rest) = text.split_at_checked(20)?;
+    let mut common = *b"00/Mon/0000:00:00:00 +0000";
+    common[..20].copy_from_slice(stamp);
+    if common[11] == b' ' {
+        common[11] = b':';
+    }
+    common[21..].copy_from_slice(&zone(rest)?);
+    parse(&common)
+}
+
+/// The zone as `+0000` in what follows the seconds: a fraction and a zone, both of which may be
+/// missing.
+fn zone(text: &[u8]) -> Option<[u8; 5]> {
+    let zone = match text {
+        [b'.' | b',', digits @ ..] => {
+            let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            &digits[length..]
+        }
+        _ => text,
+    };
+    match *zone.trim_ascii() {
+        [] | [b'Z' | b'z'] | [b'U', b'T', b'C'] | [b'G', b'M', b'T'] => Some(*b"+0000"),
+        [sign, a, b, b':', c, d] | [sign, a, b, c, d] => Some([sign, a, b, c, d]),
+        [sign, a, b] => Some([sign, a, b, b'0', b'0']),
+        _ => None,
+    }
+}
+
+/// `2015-05-17T10:05:03.123+02:00`; a blank may stand for the `T`, the zone may be missing.
+fn iso(text: &[u8]) -> Option<u64> {
+    let (stamp, rest) = text.split_at_checked(19)?;
+    if !(b"-/".contains(&stamp[4]) && stamp[7] == stamp[4] && b"Tt ".contains(&stamp[10])) {
+        return None;
+    }
+    let month = number(&stamp[5..7])?.checked_sub(1)?;
+    let mut common = *b"00/Mon/0000:00:00:00 +0000";
+    common[..2].copy_from_slice(&stamp[8..10]);
+    common[3..6].copy_from_slice(*MONTHS.get(usize::try_from(month).ok()?)?);
+    common[7..11].copy_from_slice(&stamp[..4]);
+    common[12..20].copy_from_slice(&stamp[11..19]);
+    common[21..].copy_from_slice(&zone(rest)?);
+    parse(&common)
+}
+
+/// `1431857103.123`, or without a point in a finer unit.
+fn epoch(text: &[u8]) -> Option<u64> {
+    let whole = text.split(|&byte| byte == b'.').next().unwrap_or(text);
+    let fraction = text.get(whole.len() + 1..).unwrap_or(b"");
+    let digits = whole.iter().chain(fraction).all(u8::is_ascii_digit);
+    let value: u64 = std::str::from_utf8(whole).ok().filter(|_| digits)?.parse().ok()?;
+    let seconds = match value {
+        // Seconds up to the year 5138, milliseconds from 1973, and so on.
+        0..100_000_000_000 => value,
+        100_000_000_000..100_000_000_000_000 => value / 1_000,
+        100_000_000_000_000..100_000_000_000_000_000 => value / 1_000_000,
+        _ => value / 1_000_000_000,
+    };
+    Some(seconds).filter(|&seconds| seconds < FIRST_OF_2554)
 }
 
 /// 2554-01-01T00:00:00Z; the nanoseconds in 64 bits end in July of that year.

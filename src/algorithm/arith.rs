@@ -32,6 +32,14 @@ pub(super) fn mul_div_ceil(a: u128, b: u128, c: u128) -> u128 {
     quotient.saturating_add(u128::from(rest != 0))
 }
 
+/// `floor(a * b / c)`, or one less where the product does not fit.
+pub(super) fn mul_div_floor(a: u128, b: u128, c: u128) -> u128 {
+    match a.checked_mul(b) {
+        Some(product) => product.checked_div(c).unwrap_or(0),
+        None => mul_div_ceil(a, b, c).saturating_sub(1),
+    }
+}
+
 /// The 256-bit product as (high, low), by the schoolbook.
 fn widening_mul(a: u128, b: u128) -> (u128, u128) {
     const LOW: u128 = u64::MAX as u128;

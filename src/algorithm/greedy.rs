@@ -345,8 +345,8 @@ impl Algorithm for GreedyRefill {
         let mut new = GreedyState::new(self.at(now).saturating_add(used));
         if how == CarryOver::KeepUsed || self.quota == previous.quota {
             let round_down = |units| match previous.cost {
-                cost if cost == self.cost => units,
-                _ => resized(units).saturating_sub(1),
+                0 => 0,
+                cost => arith::mul_div_floor(units, self.cost.into(), cost.into()),
             };
             new.holds = state.holds.clone().map(|holds| holds.resized(round_down));
             Holds::refilled(&mut new.holds, used);

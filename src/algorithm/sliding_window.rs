@@ -197,6 +197,8 @@ impl Algorithm for SlidingWindow {
 
     fn give_back(&self, state: &mut SlidingState, now: Timestamp, permits: u64) {
         *state = self.rolled(*state, now);
+        // It can't be told whose permits these are, so that nobody can give them back once more.
+        state.first = NO_RECEIPTS;
         let rest = permits.saturating_sub(state.current);
         state.current = state.current.saturating_sub(permits);
         state.previous = state.previous.saturating_sub(rest);

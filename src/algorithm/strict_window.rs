@@ -266,6 +266,8 @@ impl Algorithm for StrictWindow {
 
     fn give_back(&self, state: &mut StrictState, now: Timestamp, permits: u64) {
         self.expire(state, now);
+        // It can't be told whose permits these are, so that nobody can give them back once more.
+        state.first = NO_RECEIPTS;
         // The oldest first: what stays counts longest, so this never admits too much.
         let mut rest = permits;
         while let Some(entry) = state.entries.front_mut().filter(|_| rest > 0) {

@@ -18,7 +18,42 @@ use crate::QuotaError;
 /// "N per minute, burst N" lets up to 2N through in the first minute. Where the other side counts
 /// strictly, use a [`StrictLimiter`](crate::StrictLimiter) or a smaller burst.
 ///
-/// It parses from and prints as text:
+/// # As text
+///
+/// A quota parses from and prints as text. It is printed as in the first rows of this table; the
+/// other rows are what people write for other programs, and parse too. Capitals make no difference
+/// (but `1M` is a million, and `1m` permits are refused as unclear), and white space may stand
+/// around each part.
+///
+/// | Text | Meaning | Known from |
+/// |---|---|---|
+/// | `50/s`, `600/min`, `500/h`, `1/day` | that many permits per period | printed |
+/// | `7/3s`, `1/250ms`, `1/7day` | per that many of a unit | printed |
+/// | `600/min burst 100` | with at most 100 permits at once | printed |
+/// | `unlimited` | no limit | printed |
+/// | `10/sec`, `10/minute`, `10/m`, `10/2 hours`, `10/d`, `10/week` | the units are `ns`, `us`, `ms`, `s`, `min`, `h`, `day`, `week`, their names in full and their plurals, and `m` (minute, never month), `d`, `w`, `sec`, `hr` | Django REST, flask-limiter |
+/// | `100/1m30s`, `1/1h 30m` | a sum of units | Go durations |
+/// | `10 per minute`, `10 per 5 minutes`, `10 a minute`, `1 every 100ms` | the same as with `/` | flask-limiter, slowapi |
+/// | `every 100ms` | `1/100ms` | Go's `rate.Every` |
+/// | `10r/s`, `rate=10r/s burst=20 nodelay`, `100 requests/min` | the noun means nothing | nginx |
+/// | `10-S`, `10-M`, `10-H`, `10-D` | per second, minute, hour, day | ulule/limiter |
+/// | `50 rps`, `50qps`, `600 rpm`, `500 rph`, `9 rpd`, `90k tpm` | requests, queries or tokens per second, minute, hour, day | Kubernetes, model APIs |
+/// | `1_000/h`, `1k/h`, `1.5k/h`, `2M/day` | 1,000, 1,000, 1,500, two million | |
+/// | `600/min, burst 100`, `600/min; burst=100`, `600/min (burst: 100)`, `600/min with burst of 100` | the same burst | |
+/// | `average: 100, period: 1m, burst: 50` | 100 permits a minute, 50 at once | Traefik |
+/// | `requests_per_unit: 10, unit: minute` | `10/min` | Envoy |
+/// | `max_tokens: 100, tokens_per_fill: 10, fill_interval: 1s` | `10/s burst 100` | Envoy, Istio |
+/// | `limit: 5, period: 20.seconds` | `5/20s` | rack-attack |
+/// | `windowMs: 60000, max: 100` | `100/min` | express-rate-limit |
+/// | `qps: 20, burst: 30` | `20/s burst 30` | Kubernetes |
+///
+/// The burst that a text does not name is one period's permits, whatever the other program would
+/// have assumed. The number that nginx calls `burst` does not count the request that is let through
+/// at once: `burst=20 nodelay` there admits 21 at once, and 20 here.
+///
+/// Refused, with a message that holds the right spelling: fractions of a permit (`0.5/s`: write
+/// `1/2s`), commas between digits (`1,000/h`), months and years (they differ in length), and lists
+/// of limits (`100/day;10/minute`: join two limiters in a [`Composite`](crate::Composite)).
 ///
 /// ```
 /// use tollgate::Quota;
@@ -26,6 +61,9 @@ use crate::QuotaError;
 /// let quota: Quota = "600/min burst 100".parse()?;
 /// assert_eq!(quota, Quota::per_minute(600).burst(100));
 /// assert_eq!(quota.to_string(), "600/min burst 100");
+///
+/// let quota: Quota = "1_000 requests per 5 minutes".parse()?;
+/// assert_eq!(quota.to_string(), "1000/5min");
 /// # Ok::<(), tollgate::ParseQuotaError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

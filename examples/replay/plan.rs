@@ -1,0 +1,304 @@
+//! Log formats as servers are told them: nginx's `log_format`, Apache's `LogFormat`, Envoy's
+//! `text_format`, read into a plan of literal texts and fields.
+
+use crate::client::Addresses;
+use crate::fields::{after_quoted, list};
+use crate::parse::{Request, Skipped};
+use crate::time;
+
+/// Fields that name the client, the likeliest first, in the spelling of [`plain`].
+const CLIENTS: [&str; 17] = [
+    "remoteaddr",
+    "h",
+    "a",
+    "ca",
+    "downstreamremoteaddress",
+    "downstreamremoteaddresswithoutport",
+    "downstreamdirectremoteaddress",
+    "downstreamdirectremoteaddresswithoutport",
+    "proxyprotocoladdr",
+    "xforwardedfor",
+    "xrealip",
+    "cfconnectingip",
+    "trueclientip",
+    "xclientip",
+    "forwarded",
+    "realipremoteaddr",
+    "remotehost",
+];
+
+/// Fields that hold the time in a form that can be read.
+const TIMES: [&str; 10] =
+    ["timelocal", "timeiso8601", "msec", "t", "sect", "msect", "usect", "st", "starttime", "time"];
+
+/// How to find the client and the time in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pieces: Vec<Piece>,
+    client: usize,
+    time: usize,
+    /// Fields beside the chosen one that may name the client too.
+    pub(crate) others: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(Vec<u8>),
+    Field(String),
+}
+
+impl Plan {
+    /// Reads a format.
+    ///
+    /// `client` and `time` choose a field by its name or its number (from 1) instead of the usual
+    /// ones.
+    pub(crate) fn new(
+        format: &str,
+        client: Option<&str>,
+        time: Option<&str>,
+    ) -> Result<Self, String> {
+        let pieces = pieces(&directive(format))?;
+        let adjacent = |pair: &[Piece]| matches!(pair, [Piece::Field(_), Piece::Field(_)]);
+        if pieces.windows(2).any(adjacent) {
+            return Err("two fields of the format have nothing between them".into());
+        }
+        let names: Vec<(usize, &str)> = pieces
+            .iter()
+            .enumerate()
+            .filter_map(|(at, piece)| match piece {
+                Piece::Field(name) => Some((at, name.as_str())),
+                Piece::Literal(_) => None,
+            })
+            .collect();
+        let choose = |wanted: Option<&str>, known: &[&str], what: &str| match wanted {
+            Some(wanted) => field(&names, wanted)
+                .ok_or_else(|| format!("the format has no field `{wanted}` for the {what}")),
+            None => known.iter().find_map(|name| field(&names, name)).ok_or_else(|| {
+                format!("the format has no known field for the {what}: name it with `--{what}`")
+            }),
+        };
+        let client = choose(client, &CLIENTS, "client")?;
+        let time = choose(time, &TIMES, "time")?;
+        let others = names
+            .iter()
+            .filter(|(at, name)| *at != client && CLIENTS.iter().any(|known| is(name, known)))
+            .map(|(_, name)| (*name).to_owned())
+            .collect();
+        Ok(Self { pieces, client, time, others })
+    }
+
+    /// The name of the field that holds the client.
+    pub(crate) fn client(&self) -> &str {
+        match &self.pieces[self.client] {
+            Piece::Field(name) => name,
+            Piece::Literal(_) => "",
+        }
+    }
+
+    /// The text in the field of the client, and the time. What follows both is not looked at.
+    pub(crate) fn split<'a>(&self, line: &'a [u8]) -> Result<(&'a [u8], u64), Skipped> {
+        if line.trim_ascii().is_empty() {
+            return Err(Skipped::Empty);
+        }
+        let (mut rest, mut client, mut when) = (line, None, None);
+        for (at, piece) in self.pieces.iter().enumerate() {
+            match piece {
+                Piece::Literal(text) => {
+                    rest = rest.strip_prefix(text.as_slice()).ok_or(Skipped::Format)?;
+                }
+                Piece::Field(_) => {
+                    let (value, after) = self.value(at, rest).ok_or(Skipped::Format)?;
+                    rest = after;
+                    if at == self.client {
+                        client = Some(value);
+                    }
+                    if at == self.time {
+                        when = Some(time::parse_any(value).ok_or(Skipped::Time)?);
+                    }
+                }
+            }
+            if let (Some(client), Some(time)) = (client, when) {
+                return Ok((client, time));
+            }
+        }
+        Err(Skipped::Format)
+    }
+
+    pub(crate) fn request<'a>(
+        &self,
+        line: &'a [u8],
+        addresses: Addresses,
+    ) -> Result<Request<'a>, Skipped> {
+        let (client, time) = self.split(line)?;
+        Request::of(client, time, addresses)
+    }
+
+    /// The value of the field at the start of `rest`, and what follows it.
+    fn value<'a>(&self, at: usize, rest: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let literal = |at: Option<usize>| match self.pieces.get(at?)? {
+            Piece::Literal(text) => Some(text.as_slice()),
+            Piece::Field(_) => None,
+        };
+        let Some(end) = literal(at.checked_add(1)) else {
+            // The last field: what a server was told to append later is not a part of it.
+            let whole = at == self.time && time::parse_any(rest).is_some();
+            return Some(if whole { (rest, b"") } else { list(rest) });
+        };
+        let before = literal(at.checked_sub(1)).unwrap_or(b"");
+        if before.ends_with(b"\"") && end.starts_with(b"\"") {
+            // The quote is a part of the literal, and so comes back for the search.
+            let quoted = [b"\"".as_slice(), rest].concat();
+            let after = after_quoted(&quoted)?.len();
+            let length = rest.len() - after - 1;
+            return Some(rest.split_at(length));
+        }
+        // An entry of a list is not the whole list.
+        let found = memchr::memmem::find_iter(rest, end)
+            .find(|&found| !rest[..found].ends_with(b",") || !end.starts_with(b" "))?;
+        Some(rest.split_at(found))
+    }
+}
+
+/// The format itself, without the directive of the configuration around it.
+fn directive(text: &str) -> String {
+    let text = text.trim().trim_end_matches(';').trim_end();
+    let Some(name) = text.split_whitespace().next() else { return String::new() };
+    if !(name.eq_ignore_ascii_case("log_format") || name.eq_ignore_ascii_case("logformat")) {
+        return text.replace("\\\"", "\"");
+    }
+    // The texts in quotes, one behind the other.
+    let (mut format, mut quote, mut escaped) = (String::new(), None, false);
+    for c in text.chars() {
+        match quote {
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None => {}
+            Some(_) if escaped => {
+                if c != '"' && c != '\'' {
+                    format.push('\\');
+                }
+                format.push(c);
+                escaped = false;
+            }
+            Some(_) if c == '\\' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => format.push(c),
+        }
+    }
+    format
+}
+
+fn pieces(format: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = format;
+    while let Some(c) = rest.chars().next() {
+        let (field, after) = match c {
+            '$' => nginx(&rest[1..]),
+            '%' => percent(&rest[1..]),
+            _ => None,
+        }
+        .map_or((None, &rest[c.len_utf8()..]), |(name, after)| (Some(name), after));
+        match field.as_deref() {
+            None => literal(&mut pieces, &rest[..rest.len() - after.len()]),
+            Some("%") => literal(&mut pieces, "%"),
+            // Apache and Envoy: only the former writes brackets around it.
+            Some("t") => {
+                literal(&mut pieces, "[");
+                pieces.push(Piece::Field("t".into()));
+                literal(&mut pieces, "]");
+            }
+            Some(name) => pieces.push(Piece::Field(name.to_owned())),
+        }
+        rest = after;
+    }
+    if pieces.iter().all(|piece| matches!(piece, Piece::Literal(_))) {
+        return Err("the format has no fields such as `$remote_addr` or `%h`".into());
+    }
+    Ok(pieces)
+}
+
+fn literal(pieces: &mut Vec<Piece>, text: &str) {
+    // Apache writes a tab as `\t`.
+    let text = text.as_bytes();
+    match pieces.last_mut() {
+        Some(Piece::Literal(before)) => {
+            before.extend(text);
+            if before.ends_with(b"\\t") {
+                before.truncate(before.len() - 2);
+                before.push(b'\t');
+            }
+        }
+        _ => pieces.push(Piece::Literal(text.to_owned())),
+    }
+}
+
+/// The name of a field after `$`, and what follows it.
+fn nginx(text: &str) -> Option<(String, &str)> {
+    if let Some(text) = text.strip_prefix('{') {
+        let (name, after) = text.split_once('}')?;
+        return Some((name.to_owned(), after));
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
+    (end > 0).then(|| (text[..end].to_owned(), &text[end..]))
+}
+
+/// The name of a field after `%`, and what follows it: Envoy's `NAME(...)%`, Apache's
+/// `{name}i` and `>s`.
+fn percent(text: &str) -> Option<(String, &str)> {
+    if let Some(after) = text.strip_prefix('%') {
+        return Some(("%".into(), after));
+    }
+    if let Some((name, after)) = text.split_once('%') {
+        let upper = name.split('(').next().unwrap_or(name);
+        let is_name = upper.len() > 1 && upper.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        if is_name {
+            let argument = name.split_once('(').and_then(|(_, text)| text.split_once(')'));
+            let name = match (upper, argument) {
+                ("REQ" | "RESP" | "TRAILER", Some((argument, _))) => {
+                    argument.split('?').next().unwrap_or(argument)
+                }
+                _ => upper,
+            };
+            return Some((name.to_owned(), after));
+        }
+    }
+    // Conditions on the status, as in `%!200,304{Referer}i`, and the choice of the request.
+    let text = text.trim_start_matches(|c: char| "!<>,".contains(c) || c.is_ascii_digit());
+    let (argument, rest) = match text.strip_prefix('{').and_then(|text| text.split_once('}')) {
+        Some((argument, rest)) => (Some(argument), rest),
+        None => (None, text),
+    };
+    let rest = rest.strip_prefix('^').map_or(rest, |rest| rest.get(1..).unwrap_or(rest));
+    let letter = rest.chars().next().filter(char::is_ascii_alphabetic)?;
+    let after = &rest[1..];
+    Some((
+        match (argument, letter) {
+            (Some(argument), 'i' | 'o' | 'e' | 'n') => argument.to_owned(),
+            (Some(argument), letter) => format!("{argument} {letter}"),
+            (None, letter) => letter.to_string(),
+        },
+        after,
+    ))
+}
+
+/// The field of this name or number.
+fn field(names: &[(usize, &str)], wanted: &str) -> Option<usize> {
+    if let Ok(number) = wanted.parse::<usize>() {
+        return names.get(number.checked_sub(1)?).map(|(at, _)| *at);
+    }
+    let wanted = plain(wanted);
+    names.iter().find(|(_, name)| is(name, &wanted)).map(|(at, _)| *at)
+}
+
+/// Whether the field `name` is the one that is `wanted`, which is in the spelling of [`plain`]. A
+/// capital alone is another of Apache's fields.
+fn is(name: &str, wanted: &str) -> bool {
+    plain(name) == wanted && (name.len() > 1 || name != name.to_uppercase())
+}
+
+/// A name without signs, capitals, and what nginx writes before the name of a header.
+fn plain(name: &str) -> String {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = name.to_ascii_lowercase();
+    name.strip_prefix("http").map_or(name.clone(), str::to_owned)
+}

@@ -1,0 +1,150 @@
+//! Waiters who are held up: what acts at one instant after a stall is bounded.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tollgate::{
+    Clock, ManualClock, Quota, RateLimiter, Sleep, StrictLimiter, Timer, Timestamp, TokenBucket,
+};
+
+/// A clock that wakes nobody, like the kernel's.
+#[derive(Clone)]
+struct Plain(ManualClock);
+
+impl Clock for Plain {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Option<Sleep> {
+        Some(Box::pin(std::future::pending()))
+    }
+}
+
+fn clock() -> Plain {
+    let clock = ManualClock::new();
+    clock.set(Timestamp::from_nanos(1 << 50));
+    Plain(clock)
+}
+
+type Wait<'a> = Pin<Box<dyn Future<Output = Result<tollgate::Grant, tollgate::WaitError>> + 'a>>;
+
+fn waits(limiter: &dyn RateLimiter, count: usize) -> Vec<Wait<'_>> {
+    (0..count)
+        .map(|_| {
+            let mut wait: Wait<'_> = Box::pin(limiter.acquire_with(1, &Never));
+            let _ = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            wait
+        })
+        .collect()
+}
+
+/// Polls all that still wait, in order of arrival; how many have got their permit.
+fn act(waits: &mut Vec<Wait<'_>>) -> u64 {
+    let before = waits.len();
+    waits.retain_mut(|wait| {
+        wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    });
+    u64::try_from(before - waits.len()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn at_one_instant_no_more_than_a_burst_or_ten_milliseconds_bring(
+        rate in 1_u64..3_000,
+        burst in 1_u64..40,
+        stall in 1_u64..20_000,
+        later in prop::collection::vec(0_u64..2_000, 1..6),
+    ) {
+        let clock = clock();
+        let quota = Quota::per_second(rate).burst(burst);
+        let limiter = TokenBucket::builder(quota).clock(clock.clone()).build().unwrap();
+        limiter.drain();
+        let mut waiting = waits(&limiter, 600);
+        let most = burst.max(rate.div_ceil(100));
+        let mut total = 0;
+        let mut passed = 0;
+        for millis in std::iter::once(stall).chain(later) {
+            clock.0.advance(Duration::from_millis(millis));
+            passed += millis;
+            let acted = act(&mut waiting) + limiter.drain();
+            prop_assert!(acted <= most, "{acted} acted at one instant, {most} may");
+            total += acted;
+        }
+        prop_assert!(u128::from(total) * 1_000 <= u128::from(rate) * u128::from(passed) + 1_000 * u128::from(burst));
+    }
+
+    /// A strict window counts when permits are really granted.
+    #[test]
+    fn a_strict_window_holds_for_the_times_of_use(
+        limit in 1_u64..20,
+        jumps in prop::collection::vec(1_u64..3_000, 1..20),
+    ) {
+        let clock = clock();
+        let limiter = StrictLimiter::builder(Quota::per_second(limit)).clock(clock.clone()).build();
+        let limiter = limiter.unwrap();
+        let mut waiting = waits(&limiter, 200);
+        let mut acts = vec![(0, 200 - u64::try_from(waiting.len()).unwrap() + act(&mut waiting))];
+        let mut now = 0;
+        for millis in jumps {
+            clock.0.advance(Duration::from_millis(millis));
+            now += millis;
+            acts.push((now, act(&mut waiting)));
+        }
+        for (start, _) in &acts {
+            let within = acts.iter().filter(|(at, _)| (*start..*start + 1_000).contains(at));
+            let used: u64 = within.map(|(_, acted)| acted).sum();
+            prop_assert!(used <= limit, "{used} of {limit} in the second from {start} ms");
+        }
+    }
+}
+
+/// Late timers, within what is made up for, cost no rate.
+#[test]
+fn timers_that_are_a_little_late_cost_no_permit() {
+    for (rate, burst) in [(100, 1), (1_000, 1), (20_000, 5), (10, 3)] {
+        let clock = clock();
+        let quota = Quota::per_second(rate).burst(burst);
+        let limiter = TokenBucket::builder(quota).clock(clock.clone()).build().unwrap();
+        limiter.drain();
+        let mut waiting = waits(&limiter, 400);
+        let mut acted = 0;
+        let mut millis = 0;
+        while !waiting.is_empty() {
+            clock.0.advance(Duration::from_millis(7));
+            millis += 7;
+            acted += act(&mut waiting);
+        }
+        let exact = 400 * 1_000_u64.div_ceil(rate).max(1);
+        let exact = if rate > 1_000 { 400 * 1_000 / rate } else { exact };
+        assert_eq!(acted, 400);
+        assert!(millis <= exact + 7 + 7, "{millis} ms instead of {exact} at {rate}/s");
+    }
+}
+
+/// Who looks in time is served in time, although those before it never look.
+#[test]
+fn who_never_looks_holds_nobody_up() {
+    let clock = clock();
+    let limiter = TokenBucket::builder(Quota::per_second(10).burst(1)).clock(clock.clone()).build();
+    let limiter = limiter.unwrap();
+    limiter.drain();
+    let mut waiting = waits(&limiter, 50);
+    let mut last = waiting.pop().unwrap();
+    for wait in waiting {
+        std::mem::forget(wait);
+    }
+    clock.0.advance(Duration::from_millis(4_999));
+    assert!(last.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    clock.0.advance(Duration::from_millis(1));
+    assert!(last.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+}
