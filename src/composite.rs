@@ -31,12 +31,15 @@ impl Composite {
     ///
     /// # Errors
     ///
-    /// When one of the quotas can't be kept, there are none, or two have one name.
+    /// [`QuotaError::Limit`] when one of the quotas can't be kept, with its name; an error too when
+    /// there are none, or two have one name.
     ///
     /// ```
     /// use tollgate::{Composite, Quota, QuotaError};
     /// let twice = [("a", Quota::per_second(1)), ("a", Quota::per_hour(9))];
     /// assert_eq!(Composite::of(twice).unwrap_err(), QuotaError::DuplicateName);
+    /// let error = Composite::of([("hour", Quota::per_hour(0))]).unwrap_err();
+    /// assert!(error.to_string().starts_with("limit \"hour\": the rate is zero"));
     /// ```
     pub fn of<N: Into<String>>(
         limits: impl IntoIterator<Item = (N, Quota)>,
@@ -65,7 +68,13 @@ fn rules<N: Into<String>>(
 ) -> Result<AllOf<GreedyRefill>, QuotaError> {
     let rules: Result<Vec<_>, QuotaError> = limits
         .into_iter()
-        .map(|(name, quota)| Ok((name, GreedyRefill::try_from(quota)?)))
+        .map(|(name, quota)| {
+            let name = name.into();
+            match GreedyRefill::try_from(quota) {
+                Ok(rule) => Ok((name, rule)),
+                Err(error) => Err(QuotaError::Limit { name, error: Box::new(error) }),
+            }
+        })
         .collect();
     AllOf::new(rules?)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// let error = TokenBucket::new(Quota::per_second(0)).unwrap_err();
 /// assert_eq!(error, QuotaError::ZeroRate);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuotaError {
     /// No permits per period.
@@ -60,6 +60,26 @@ pub enum QuotaError {
     /// Two limits of a [`Composite`](crate::Composite) with one name.
     #[error("two limits have the same name")]
     DuplicateName,
+    /// One of the limits of a [`Composite`](crate::Composite) can't be kept.
+    #[error("limit \"{name}\": {error}")]
+    Limit {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        error: Box<QuotaError>,
+    },
+    /// An option of a builder that no limiter can be built with.
+    #[error("`{option}` is {given}: give {least} to {most}")]
+    OutOfRange {
+        /// The option's name.
+        option: &'static str,
+        /// What was given.
+        given: usize,
+        /// The smallest value that can be given.
+        least: usize,
+        /// The largest value that can be given.
+        most: usize,
+    },
     /// One quota for a limiter of several limits.
     #[error("this limiter has several limits: use `set_limits`")]
     SeveralLimits,
@@ -72,6 +92,7 @@ pub enum QuotaError {
 /// | [`Denied`](Self::Denied) | 429; 503 if [`is_global`](Self::is_global) | [`retry_after_secs`](Self::retry_after_secs) |
 /// | [`ExceedsBurst`](Self::ExceedsBurst) | 413 or 400: no wait would help | – |
 /// | [`Blocked`](Self::Blocked) | 403 | – |
+/// | [`BlockedFor`](Self::BlockedFor) | 403 | [`retry_after_secs`](Self::retry_after_secs) |
 /// | [`TooManyKeys`](Self::TooManyKeys), [`Closed`](Self::Closed) | 503 | – |
 ///
 /// ```
@@ -122,6 +143,12 @@ pub enum Rejection {
     /// The key is blocked.
     #[error("the key is blocked")]
     Blocked,
+    /// The key is blocked [for a while](crate::Keyed::block_for).
+    #[error("the key is blocked for {}", Rounded(*.retry_after))]
+    BlockedFor {
+        /// How long the key is still blocked.
+        retry_after: Duration,
+    },
     /// The key is new, and a keyed limiter holds as many as it may. Known keys are not affected, and
     /// there is room again once one of them is idle.
     #[error("no room for a new key: {max_keys} are held already")]
@@ -167,7 +194,7 @@ impl Rejection {
             Self::Denied { .. } if self.is_global() => 503,
             Self::Denied { .. } => 429,
             Self::ExceedsBurst { .. } => 413,
-            Self::Blocked => 403,
+            Self::Blocked | Self::BlockedFor { .. } => 403,
             Self::TooManyKeys { .. } | Self::Closed => 503,
         }
     }
@@ -223,7 +250,9 @@ impl Rejection {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Denied { retry_after, .. } => Some(*retry_after),
+            Self::Denied { retry_after, .. } | Self::BlockedFor { retry_after } => {
+                Some(*retry_after)
+            }
             Self::ExceedsBurst { .. } | Self::Closed | Self::Blocked | Self::TooManyKeys { .. } => {
                 None
             }
@@ -279,6 +308,13 @@ pub enum WaitError {
     /// The key is blocked.
     #[error("the key is blocked")]
     Blocked,
+    /// The key is blocked [for a while](crate::Keyed::block_for). Nobody waits for the end of a
+    /// block.
+    #[error("the key is blocked for {}", Rounded(*.retry_after))]
+    BlockedFor {
+        /// How long the key was still blocked when the wait ended.
+        retry_after: Duration,
+    },
     /// The key is new, and a keyed limiter holds as many as it may.
     #[error("no room for a new key: {max_keys} are held already")]
     TooManyKeys {
@@ -301,6 +337,7 @@ impl From<Rejection> for WaitError {
             }
             Rejection::Closed => Self::Closed,
             Rejection::Blocked => Self::Blocked,
+            Rejection::BlockedFor { retry_after } => Self::BlockedFor { retry_after },
             Rejection::TooManyKeys { max_keys } => Self::TooManyKeys { max_keys },
         }
     }

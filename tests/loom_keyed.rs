@@ -274,3 +274,54 @@ fn who_waits_for_both_limits_is_served_whichever_moves_first() {
         assert!(!limiter.allow(&2));
     });
 }
+
+/// Each changes its part of what applies to the key, and neither undoes the other.
+#[test]
+fn a_block_and_a_new_quota_beside_it_both_hold() {
+    model(|| {
+        let limiter = build(builder(Quota::per_hour(2), &ManualClock::new()));
+        let blocking = beside(&limiter, |limiter| limiter.block(&7).unwrap());
+        limiter.set_quota_for(&7, Quota::per_hour(9)).unwrap();
+        blocking.join().unwrap();
+        assert_eq!(limiter.try_acquire(&7, 1), Err(Rejection::Blocked));
+        assert_eq!(limiter.usage(&7).limit, 9);
+    });
+}
+
+/// The newer answer of the function counts, whichever refresh comes first.
+#[test]
+fn two_refreshes_leave_the_newest_answer() {
+    model(|| {
+        let plan = Arc::new(loom::sync::atomic::AtomicU64::new(1));
+        let by = Arc::clone(&plan);
+        let terms = move |_: &u64| Quota::per_hour(by.load(loom::sync::atomic::Ordering::SeqCst));
+        let limiter = build(builder(Quota::per_hour(9), &ManualClock::new()).terms_by(terms));
+        limiter.consume(&7, 1).unwrap();
+        let older = beside(&limiter, |limiter| limiter.refresh_terms_for(&7, CarryOver::Keep));
+        plan.store(5, loom::sync::atomic::Ordering::SeqCst);
+        limiter.refresh_terms_for(&7, CarryOver::Keep);
+        older.join().unwrap();
+        assert_eq!(limiter.usage(&7).limit, 5);
+    });
+}
+
+/// The key's permits are set aside while its waiter waits for everybody's limit, which serves it beside
+/// somebody who asks for the same key.
+#[test]
+fn who_is_served_by_everybodys_limit_has_used_its_keys_permits() {
+    model(|| {
+        let clock = ManualClock::new();
+        let builder = builder(Quota::per_hour(1), &clock).global(Quota::per_hour(2));
+        let limiter = build(builder);
+        assert!(limiter.allow_n(&8, 1) && limiter.allow_n(&9, 1));
+        let waiting = beside(&limiter, |limiter| limiter.wait(&7).unwrap().permits);
+        limiter.global().unwrap().reset();
+        let beside_it = limiter.allow(&7);
+        if beside_it {
+            // Then the waiter is to wait for an hour.
+            limiter.reset(&7);
+        }
+        assert_eq!(waiting.join().unwrap(), 1);
+        assert!(!limiter.allow(&7), "one permit an hour, and one after the reset");
+    });
+}

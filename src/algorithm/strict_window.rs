@@ -279,6 +279,10 @@ impl Algorithm for StrictWindow {
                 state.entries.pop_front();
             }
         }
+        if state.entries.is_empty() {
+            // Nothing is used, so nothing that was granted before can be given back.
+            state.first = NO_RECEIPTS;
+        }
     }
 
     fn used(&self, state: &StrictState, now: Timestamp) -> u128 {

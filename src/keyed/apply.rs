@@ -1,16 +1,17 @@
 //! Changing what applies to keys.
 
 use std::hash::BuildHasher;
+use std::time::Duration;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
-use super::shard::At;
-use super::terms::Terms;
+use super::locked::Locked;
+use super::shard::{At, Hold, Kept};
+use super::terms::{Own, Terms};
 use super::walk::Change;
 use crate::algorithm::Algorithm;
-use crate::sync::atomic::Ordering;
 use crate::wait::queue::Wakers;
-use crate::{CarryOver, Clock, Quota, QuotaError, Rejection};
+use crate::{CarryOver, Clock, Quota, QuotaError};
 
 impl<K, A, C, S> Keyed<K, A, C, S>
 where
@@ -110,7 +111,7 @@ where
         key: &Q,
         quota: Quota,
     ) -> Result<(), QuotaError> {
-        self.change_key(self.hash(key), key, CarryOver::default(), |old| old.quota(quota))
+        self.set_own_quota(self.hash(key), key, quota, CarryOver::default())
     }
 
     /// As [`set_quota_for`](Self::set_quota_for); `how` says what becomes of the old level.
@@ -124,7 +125,7 @@ where
         quota: Quota,
         how: CarryOver,
     ) -> Result<(), QuotaError> {
-        self.change_key(self.hash(key), key, how, |old| old.quota(quota))
+        self.set_own_quota(self.hash(key), key, quota, how)
     }
 
     /// Lets nothing of `key` pass any more; those who wait end with
@@ -148,9 +149,56 @@ where
         self.change_key(self.hash(key), key, CarryOver::default(), Terms::block)
     }
 
-    /// Ends what [`block`](Self::block) began; without effect on a key that is not blocked.
+    /// Lets nothing of `key` pass for `duration`, counted from now. After that, the key goes on as it
+    /// was, without any further call.
+    ///
+    /// Until then, requests are refused with [`Rejection::BlockedFor`](crate::Rejection::BlockedFor),
+    /// which says when to come back. Those who wait for the key do not wait for the end of the block:
+    /// they end at once with [`WaitError::BlockedFor`](crate::WaitError::BlockedFor), and so does
+    /// whoever begins to wait meanwhile.
+    ///
+    /// If the key is blocked for longer already, nothing changes; to make a block shorter, call
+    /// [`unblock`](Self::unblock) first. [`set_terms_for`](Self::set_terms_for) replaces the block
+    /// like the rest of the terms.
+    ///
+    /// A key that counts against [`max_keys`](super::Builder::max_keys) goes on counting while it is
+    /// blocked. One that does not can be blocked for a while when there is no room, and takes no
+    /// place then: whoever blocks such keys bounds their number. Once the block has ended, the key
+    /// vanishes like any other that is idle.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_terms_for`](Self::set_terms_for).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{KeyedLimiter, ManualClock, Quota};
+    /// let clock = ManualClock::new();
+    /// let builder = KeyedLimiter::<String>::builder(Quota::per_minute(10)).clock(clock.clone());
+    /// let limiter = builder.build()?;
+    /// limiter.block_for("mallory", Duration::from_secs(600))?;
+    /// clock.advance(Duration::from_secs(599));
+    /// let refused = limiter.try_acquire("mallory", 1).unwrap_err();
+    /// assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
+    /// clock.advance(Duration::from_secs(1));
+    /// assert!(limiter.allow("mallory"));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[doc(alias = "ban")]
+    #[doc(alias = "penalty")]
+    pub fn block_for<Q: KeyRef<K> + ?Sized>(
+        &self,
+        key: &Q,
+        duration: Duration,
+    ) -> Result<(), QuotaError> {
+        let until = self.now() + duration;
+        self.change_key(self.hash(key), key, CarryOver::default(), |old| old.block_until(until))
+    }
+
+    /// Ends what [`block`](Self::block) or [`block_for`](Self::block_for) began; without effect on a
+    /// key that is not blocked.
     pub fn unblock<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        if self.terms_for(key).refusal() == Some(Rejection::Blocked) {
+        if self.terms_for(key).is_blocked() {
             // Its quota is kept already: it can't fail.
             let _ = self.change_key(self.hash(key), key, CarryOver::default(), Terms::unblock);
         }
@@ -166,7 +214,7 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Terms {
-        self.for_key(key).cell.terms()
+        self.for_key(key).cell.terms().as_of(self.now())
     }
 
     /// Sets what applies to one key, whatever the builder's [`terms_by`](super::Builder::terms_by)
@@ -202,6 +250,10 @@ where
     /// Takes back what [`set_terms_for`](Self::set_terms_for) or
     /// [`set_quota_for`](Self::set_quota_for) has set. The used share is kept.
     ///
+    /// From then on the key counts against [`max_keys`](super::Builder::max_keys) again. If there is
+    /// no room for it, it is forgotten as by [`remove`](Self::remove): the bound on the keys holds.
+    /// While somebody waits for it, it stays until that wait has ended.
+    ///
     /// ```
     /// use tollgate::keyed::Terms;
     /// use tollgate::{KeyedLimiter, Quota};
@@ -212,7 +264,7 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn clear_terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        self.back_to_own(key, false, CarryOver::default(), true);
+        self.back_to_own(key, false);
     }
 
     /// Asks the builder's [`terms_by`](super::Builder::terms_by) anew for every key that is held,
@@ -240,14 +292,18 @@ where
 
     /// As [`refresh_terms`](Self::refresh_terms); `how` says what becomes of the old levels.
     pub fn refresh_terms_with(&self, how: CarryOver) {
-        if self.terms_by.is_none() {
+        if !self.asked.is_some() {
             return;
         }
-        self.terms_version.fetch_add(1, Ordering::Relaxed);
+        self.asked.outdate_all();
+        if self.asked.depth() > 1 {
+            // The function refreshes whenever it is asked: that has no end.
+            return;
+        }
         for line in &self.shards {
-            let keys = line.0.lock().keys_not_pinned();
+            let keys = line.0.lock().keys_not_set_by_hand();
             for key in keys {
-                self.back_to_own(&key, false, how, false);
+                self.refresh(self.hash(&key), &key, how);
             }
         }
     }
@@ -275,8 +331,11 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn refresh_terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q, how: CarryOver) {
-        self.terms_version.fetch_add(1, Ordering::Relaxed);
-        self.back_to_own(key, false, how, false);
+        let hash = self.hash(key);
+        self.asked.outdate(hash);
+        if self.asked.depth() <= 1 {
+            self.refresh(hash, key, how);
+        }
     }
 
     pub(super) fn set_own_quota<Q: KeyRef<K> + ?Sized>(
@@ -286,7 +345,7 @@ where
         quota: Quota,
         how: CarryOver,
     ) -> Result<(), QuotaError> {
-        self.change_key(hash, key, how, |old| old.quota(quota))
+        self.change_key(hash, key, how, |old| old.with_own_quota(quota))
     }
 
     pub(super) fn close_key<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
@@ -304,55 +363,111 @@ where
         how: CarryOver,
         change: impl Fn(Terms) -> Terms,
     ) -> Result<(), QuotaError> {
-        let now = self.now();
-        let by_function = self.terms_of(key);
         let mut wakers = Wakers::default();
+        let mut tries = self.asked.tries();
         // The terms are worked out before the lock; if they have changed meanwhile, once more.
-        let mut old = self.terms_at(hash, key, At::New(by_function.clone()));
+        let (mut version, mut by_function) = (self.asked.version(hash), self.terms_of(hash, key));
+        let mut old = self.terms_at(hash, key, &by_function);
         loop {
-            let own = self.terms.apply(change(old))?;
-            let mut shard = self.shard(hash).lock();
-            let before = shard.bounded();
+            let call = self.call(hash, self.now());
+            let (now, new) = (call.now, change(old).as_of(call.now));
+            let own = self.terms.apply(hash, new)?;
+            // What applies anyway need not be kept.
+            let hold = match by_function.terms().as_of(now) {
+                anyway if anyway == new => Hold::No,
+                anyway if anyway == new.without_end_of_block() => Hold::WhileBlocked,
+                _ => Hold::Always,
+            };
+            let mut shard = self.lock(hash);
             let found = shard.find(hash, key);
-            let at = found.unwrap_or(At::New(by_function.clone()));
-            let current = shard.own_of(&at).map(|own| own.terms).unwrap_or_default();
+            let newest = self.asked.version(hash);
+            if found.is_none() && version != newest && tries > 0 {
+                drop(shard);
+                (version, by_function) = (newest, self.terms_of(hash, key));
+                old = self.terms_at(hash, key, &by_function);
+                tries -= 1;
+                continue;
+            }
+            let at = found.unwrap_or_else(|| At::New(by_function.clone()));
+            let current = shard.own_of(&at).terms();
             if current == old {
-                // What applies anyway need not be kept.
-                let same = by_function.as_ref().map(|own| own.terms).unwrap_or_default();
-                let pinned = own.as_ref().map(|own| own.terms).unwrap_or_default() != same;
-                let change = Change { own, pinned, how, reset: false };
-                shard.change(&self.call(hash, now), key, &at, change, &mut wakers);
-                self.settle(before, shard.bounded());
+                let change = Change { own, hold, how, reset: false };
+                shard.change(&call, key, &at, change, &mut wakers);
+                self.end_change(hash, key, shard);
                 return Ok(());
             }
             old = current;
         }
     }
 
-    /// What applies to a key now.
-    fn terms_at<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q, new: At<A>) -> Terms {
-        let shard = self.shard(hash).lock();
-        let at = shard.find(hash, key).unwrap_or(new);
-        shard.own_of(&at).map(|own| own.terms).unwrap_or_default()
+    /// Unlocks the shard of a key whose terms were changed.
+    fn end_change<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q, mut shard: Locked<'_, K, A>) {
+        let unplaced = shard.take_unplaced();
+        drop(shard);
+        if unplaced {
+            self.place_or_forget(hash, key);
+        }
     }
 
-    /// Gives a known key the terms that it would have if none had been set by hand.
-    pub(super) fn back_to_own<Q: KeyRef<K> + ?Sized>(
-        &self,
-        key: &Q,
-        reset: bool,
-        how: CarryOver,
-        pinned_too: bool,
-    ) {
-        let (hash, now) = (self.hash(key), self.now());
-        let own = self.terms_of(key);
-        let mut wakers = Wakers::default();
-        self.change_shard(self.shard(hash), |shard| {
-            let Some(at) = shard.find(hash, key) else { return };
-            if pinned_too || !shard.is_pinned(&at) {
-                let change = Change { own, pinned: false, how, reset };
-                shard.change(&self.call(hash, now), key, &at, change, &mut wakers);
-            }
+    /// What applies to a key now, if `by_function` is what applies to it as a new one.
+    fn terms_at<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q, by_function: &Own<A>) -> Terms {
+        let shard = self.shard(hash).lock();
+        match shard.find(hash, key) {
+            Some(at) => shard.own_of(&at).terms(),
+            None => by_function.terms(),
+        }
+    }
+
+    /// Gives a known key the terms that the function says now, unless they were set by hand. A block
+    /// for a while stays.
+    fn refresh<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q, how: CarryOver) {
+        self.ask_anew(hash, key, |own, old| {
+            let hold = old.hold;
+            (hold != Hold::Always).then(|| {
+                let blocked_until = match hold {
+                    Hold::WhileBlocked => own.blocked_until.max(old.own.blocked_until),
+                    _ => own.blocked_until,
+                };
+                Change { own: Own { blocked_until, ..own }, hold, how, reset: false }
+            })
         });
+    }
+
+    /// Gives a known key the terms that it would have if none had been set by hand; `reset` makes it
+    /// full, too. One that did not count before needs room for that, and is forgotten without.
+    pub(super) fn back_to_own<Q: KeyRef<K> + ?Sized>(&self, key: &Q, reset: bool) {
+        let hash = self.hash(key);
+        let how = CarryOver::default();
+        self.ask_anew(hash, key, |own, _| Some(Change { own, hold: Hold::No, how, reset }));
+    }
+
+    /// Changes a known key to what `change` makes of the function's newest answer and of what is kept
+    /// of the key.
+    fn ask_anew<Q: KeyRef<K> + ?Sized>(
+        &self,
+        hash: u64,
+        key: &Q,
+        change: impl Fn(Own<A>, Kept<A>) -> Option<Change<A>>,
+    ) {
+        let mut wakers = Wakers::default();
+        let mut tries = self.asked.tries();
+        loop {
+            let version = self.asked.version(hash);
+            let own = self.terms_of(hash, key);
+            let mut shard = self.lock(hash);
+            tries -= 1;
+            if version != self.asked.version(hash) && tries > 0 {
+                // Somebody has asked for a newer answer meanwhile.
+                continue;
+            }
+            if let Some(at) = shard.find(hash, key)
+                && let Some(change) = change(own, shard.kept_of(&at))
+            {
+                let call = self.call(hash, self.now());
+                shard.change(&call, key, &at, change, &mut wakers);
+                self.end_change(hash, key, shard);
+            }
+            return;
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::algorithm::Algorithm;
 use crate::bucket::core::Core;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::wait::queue::Taken;
 use crate::{Rejection, Timestamp};
 
 /// What a new key meets when a keyed limiter holds [`max_keys`](super::Builder::max_keys) already.
@@ -27,6 +28,15 @@ pub enum WhenFull {
 /// a few percent of a core.
 const REST: Duration = Duration::from_millis(1);
 
+/// Grants of the shared bucket that may be given back have numbers from here on, those of keys lower
+/// ones: so it is known where a grant came from.
+const SHARED_RECEIPTS: u64 = 1 << 63;
+
+/// Whether permits were taken from the shared bucket.
+pub(super) fn is_shared(taken: &Taken) -> bool {
+    taken.receipt.seq > SHARED_RECEIPTS
+}
+
 /// Counts the places that are taken, over all shards.
 #[derive(Debug)]
 pub(super) struct Bound<A: Algorithm> {
@@ -46,7 +56,9 @@ impl<A: Algorithm> Bound<A> {
             WhenFull::Deny => None,
             WhenFull::Share => {
                 let state = rule.start(now, 0);
-                Some(Mutex::new(Core::new(rule.clone(), state, now, 0)))
+                let mut core = Core::new(rule.clone(), state, now, 0);
+                core.rest.next_receipt = SHARED_RECEIPTS;
+                Some(Mutex::new(core))
             }
         };
         Self {

@@ -4,15 +4,15 @@ use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::asked::{Asked, TermsBy};
 use super::bound::Bound;
+use super::interner::Interner;
 use super::shard::{Basis, Shard};
-use super::terms::Interner;
-use super::{Key, Keyed, Line, RandomState, Terms, TermsBy, WhenFull};
+use super::{Key, Keyed, Line, RandomState, Terms, WhenFull};
 use crate::algorithm::Algorithm;
 use crate::bucket::core::LAST;
 use crate::bucket::gate::Settings;
 use crate::sync::Mutex;
-use crate::sync::atomic::AtomicU64;
 use crate::{Clock, Jitter, MonotonicClock, Quota, QuotaError, TokenBucket};
 
 /// So many that two threads seldom meet, and that a table that grows is small.
@@ -120,7 +120,12 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     /// Nothing is taken unless both agree. A refusal by this one
     /// [says so](crate::Rejection::is_global).
     ///
-    /// Who waits, waits for its key first, and then stands in line with the other keys.
+    /// Whoever waits queues for its key first, and for this limit after that, so a long queue for one
+    /// key holds no other key up. While it waits for this limit, its key's permits count as in use: at
+    /// most a burst of a key's waiters are in the second queue at once, and neither a key nor all keys
+    /// together ever exceed their limit. Waiters of one key get their key's permits in the order in
+    /// which they came. In the second queue the order is that in which waiters noticed that they had
+    /// their key's permits: two who had them within a timer's lateness of each other may swap.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -142,9 +147,17 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     /// It is asked when a key is seen that is not held: also when one comes back after its bucket
     /// was full, and at each request of one that is exempt or without limit, because such are not
     /// held. So it should be quick: a look into a map, not into a database. Use
-    /// [`refresh_terms`](Keyed::refresh_terms) when its answers have changed. A quota that can't be
-    /// kept, such as one of zero, is logged, and **the limiter's own applies**: check what comes
-    /// from a configuration with [`Quota::validate`].
+    /// [`refresh_terms`](Keyed::refresh_terms) when its answers have changed.
+    ///
+    /// With a quota that can't be kept, such as one of zero, **the key is blocked**: its requests are
+    /// refused with [`Rejection::Blocked`](crate::Rejection::Blocked), and each time the function is
+    /// asked, a tracing event of level `WARN` says why. Check what comes from a configuration with
+    /// [`Quota::validate`]. [`set_quota_for`](Keyed::set_quota_for) or
+    /// [`unblock`](Keyed::unblock) ends that for one key.
+    ///
+    /// The function runs under no lock and may use the limiter. If it asks for its own answer again
+    /// and again, eight deep, the key is blocked as well; a refresh by the function itself makes the
+    /// limiter ask once more, and no more than that.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -178,8 +191,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
         self.terms_by(quota)
     }
 
-    /// How many keys may be held at once; default: no bound. At least 1. What happens beyond is said
-    /// by [`when_full`](Self::when_full).
+    /// How many keys may be held at once, at least 1; default: no bound. What happens beyond is said
+    /// by [`when_full`](Self::when_full). [`build`](Self::build) refuses 0.
     ///
     /// Only keys count that are not full: who was not active within one refill time takes no place
     /// for long. While a flood of made-up keys holds all places, known keys are served as ever; new
@@ -196,7 +209,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn max_keys(mut self, max_keys: usize) -> Self {
-        self.max_keys = Some(max_keys.max(1));
+        self.max_keys = Some(max_keys);
         self
     }
 
@@ -219,7 +232,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     }
 
     /// How many shards, each with a lock of its own: rounded up to a power of two, from 1 to 65,536.
-    /// Default: 128, or fewer if [`max_keys`](Self::max_keys) is small.
+    /// Default: 128, or fewer if [`max_keys`](Self::max_keys) is small. [`build`](Self::build) refuses
+    /// other numbers.
     ///
     /// More shards make the pause shorter when a table grows; each takes about 200 bytes.
     ///
@@ -269,9 +283,18 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     ///
     /// # Errors
     ///
-    /// When a quota can't be kept.
+    /// When a quota can't be kept; [`QuotaError::OutOfRange`] when [`max_keys`](Self::max_keys) is 0
+    /// or [`shards`](Self::shards) is not from 1 to 65,536.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, QuotaError};
+    /// let nobody = KeyedLimiter::<u64>::builder(Quota::per_second(5)).max_keys(0).build();
+    /// assert!(matches!(nobody, Err(QuotaError::OutOfRange { option: "max_keys", .. })));
+    /// ```
     pub fn build(self) -> Result<Keyed<K, A, C, S>, QuotaError> {
         let rule = self.rule?;
+        in_range("max_keys", self.max_keys, usize::MAX)?;
+        in_range("shards", self.shards, MAX_SHARDS)?;
         let clock = Arc::new(self.clock);
         let now = clock.now().min(LAST);
         let global = self.global.map(|quota| {
@@ -283,7 +306,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
         });
         let few = self.max_keys.map_or(SHARDS, |keys| keys / KEYS_PER_SHARD);
         let shards = self.shards.unwrap_or(few.min(SHARDS));
-        let shards = shards.clamp(1, MAX_SHARDS).next_power_of_two();
+        let shards = shards.max(1).next_power_of_two();
         let basis = Arc::new(Basis::new(rule.clone(), now, false));
         let capacity = self.capacity.div_ceil(shards);
         Ok(Keyed {
@@ -300,11 +323,20 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
             alone: self.global.is_none(),
             global: global.transpose()?,
             bound: self.max_keys.map(|max| Bound::new(max, self.when_full, &rule, now)),
-            terms_by: self.terms_by,
+            asked: Asked::new(self.terms_by),
             terms: Interner::new(rule),
-            terms_version: AtomicU64::new(0),
             changing: Mutex::new(()),
         })
+    }
+}
+
+/// Whether an option, if it was given, is from 1 to `most`.
+fn in_range(option: &'static str, given: Option<usize>, most: usize) -> Result<(), QuotaError> {
+    match given {
+        Some(given) if given < 1 || given > most => {
+            Err(QuotaError::OutOfRange { option, given, least: 1, most })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 use std::ops::Deref;
 
 use super::Keyed;
+use super::bound::is_shared;
 use super::key::{Key, KeyRef};
 use super::terms::Terms;
 use crate::algorithm::Algorithm;
@@ -33,6 +34,46 @@ where
     /// What applies to the key.
     pub(super) fn terms(&self) -> Terms {
         self.limiter.with_core(Need::Look, self.hash, &*self.key, |_, _, terms, _| terms)
+    }
+}
+
+impl<L, Q, K, A, C, S> KeyCell<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// Gives a grant that is held back to where it came from: to the key, or to the bucket that it
+    /// shared with others when there was no room for it.
+    pub(super) fn give_back(&self, grant: Grant) {
+        self.end_grant(grant, |core, now, wakers| {
+            core.undo(now, grant.permits, grant.taken, wakers);
+        });
+    }
+
+    /// A grant that was held is final.
+    pub(super) fn keep_for_good(&self, grant: Grant) {
+        self.end_grant(grant, |core, _, _| core.release(grant.permits, grant.taken));
+    }
+
+    fn end_grant(&self, grant: Grant, act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers)) {
+        self.with_core_where(is_shared(&grant.taken), act);
+    }
+
+    /// Lends the key's core, or that of the bucket which it shares with others.
+    pub(super) fn with_core_where<R>(
+        &self,
+        shared: bool,
+        act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        match self.limiter.overflow().filter(|_| shared) {
+            Some(shared) => self.limiter.with_shared(shared, self.hash, &*self.key, act),
+            None => self.with_core_for(Need::Known, act),
+        }
     }
 }
 

@@ -9,8 +9,11 @@ pub use equivalent::Equivalent;
 
 /// What a key must be able to do. Implemented for every type that can.
 ///
-/// Its `Hash`, `Eq`, `Clone` and `Drop` run while a part of the limiter is locked: they must not use
-/// the limiter.
+/// Its `Hash`, `Eq`, `Clone` and `Drop` run while a part of the limiter is locked. **They must not use
+/// the limiter**: a call for a key of the same shard would wait for itself. They should not panic; if
+/// one does, the panic passes through the call, no lock stays locked, other keys keep what they have
+/// used, and the bound on keys stays exact. Only a `Hash` that panics while a table is put in order
+/// may make the limiter forget some of its keys.
 pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {}
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> Key for K {}
@@ -88,8 +91,9 @@ to_key! {
 /// one. Implemented for every type that is [`Equivalent`] and [`ToKey`].
 #[diagnostic::on_unimplemented(
     message = "a key of type `{K}` can't be looked up by `&{Self}`",
-    note = "`String` keys are looked up by `&str` (not `&&str`) or `&String`; tuples by `ByParts`, or \
-            whole; for a form of your own, implement `Hash`, `Equivalent` and `ToKey`"
+    note = "`String` keys are looked up by `&str` (not `&&str`) or `&String`; `&'static str` keys by \
+            `&&'static str`, as in `allow(&\"alice\")`; tuples by `ByParts`, or whole; for a form of \
+            your own, implement `Hash`, `Equivalent` and `ToKey`"
 )]
 pub trait KeyRef<K>: Hash + Equivalent<K> + ToKey<K> + Send + Sync {}
 

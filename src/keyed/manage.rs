@@ -59,7 +59,7 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn remove<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        self.back_to_own(key, true, crate::CarryOver::default(), true);
+        self.back_to_own(key, true);
     }
 
     /// [Forgets](Self::remove) all keys for which `keep` says `false`. It gets a copy of each key and
@@ -147,7 +147,10 @@ where
     /// of blocked keys or for want of room. Memory
     /// is bounded, so counts may be too high, by at most [`overcount`](Offender::overcount). Every
     /// key with more than a sixteenth of the refusals of its shard is among those that are counted;
-    /// one that was refused just once may be missing. [`clear`](Self::clear) begins anew.
+    /// one that was refused just once may be missing.
+    ///
+    /// A key that is idle is forgotten here too: a while after its bucket was full again, as new keys
+    /// come, or by [`sweep`](Self::sweep). [`clear`](Self::clear) begins anew.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -257,10 +260,6 @@ where
         shard: &crate::sync::Mutex<Shard<K, A>>,
         act: impl FnOnce(&mut Shard<K, A>) -> R,
     ) -> R {
-        let mut shard = shard.lock();
-        let before = shard.bounded();
-        let result = act(&mut shard);
-        self.settle(before, shard.bounded());
-        result
+        act(&mut self.locked(shard.lock()))
     }
 }

@@ -5,8 +5,12 @@
 
 // key       what a key is, and what it is looked up by
 // terms     what applies to one key
+// interner  equal terms are kept once
+// asked     the user's function that gives the terms
 // hasher    the default one
-// shard     some keys under one lock: where a key's state is, and how a verb gets at it
+// shard     some keys under one lock: where a key's state is
+// lend      how a verb gets at a key's state, and where the state goes after that
+// locked    a locked shard, and what is set right when it is unlocked
 // quick     the hot path
 // sweep     how full buckets vanish
 // walk      what is done to all keys of a shard
@@ -20,11 +24,15 @@
 // manage    listing keys, forgetting them, closing
 
 mod apply;
+mod asked;
 mod bound;
 mod builder;
 mod cell;
 mod hasher;
+mod interner;
 mod key;
+mod lend;
+mod locked;
 mod manage;
 mod pair;
 mod quick;
@@ -52,13 +60,15 @@ pub use view::ForKey;
 use crate::algorithm::{Algorithm, GreedyRefill};
 use crate::bucket::core::{Core, LAST};
 use crate::bucket::gate::{Need, Settings};
-use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
 use crate::{Clock, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, TokenBucket};
+use asked::Asked;
 use bound::{Bound, Reserved};
+use interner::Interner;
+use locked::Locked;
 use shard::{At, Call, Shard};
-use terms::{Interner, Own};
+use terms::Own;
 
 /// A limiter for each key, by rule `A`. You will mostly write its alias
 /// [`KeyedLimiter`](crate::KeyedLimiter), whose rule is the token bucket; with another rule it is
@@ -106,15 +116,11 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = MonotonicClock, S = 
     /// For everybody together.
     global: Option<TokenBucket<Arc<C>>>,
     bound: Option<Bound<A>>,
-    terms_by: Option<TermsBy<K>>,
+    asked: Asked<K>,
     terms: Interner<A>,
-    /// Counts how often `terms_by` was to be asked anew.
-    terms_version: AtomicU64,
     /// Held while all shards are changed, one after another.
     changing: Mutex<()>,
 }
-
-type TermsBy<K> = Box<dyn Fn(&K) -> Terms + Send + Sync>;
 
 /// A shard that starts on a cache line of its own.
 #[repr(align(64))]
@@ -175,8 +181,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, RateLimiter};
-    /// let limiter = KeyedLimiter::<String>::builder(Quota::per_second(10))
-    ///     .global(Quota::per_second(1_000))
+    /// let limiter = KeyedLimiter::<String>::builder(Quota::per_hour(10))
+    ///     .global(Quota::per_hour(1_000))
     ///     .build()?;
     /// limiter.allow("alice");
     /// assert_eq!(limiter.global().map(|all| all.usage().remaining), Some(999));
@@ -211,6 +217,16 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         self.clock.now().min(LAST)
     }
 
+    /// Locks the shard of a hash.
+    fn lock(&self, hash: u64) -> Locked<'_, K, A> {
+        self.locked(self.shard(hash).lock())
+    }
+
+    /// Has what a locked shard comes to hold counted.
+    fn locked<'a>(&'a self, shard: MutexGuard<'a, Shard<K, A>>) -> Locked<'a, K, A> {
+        Locked::new(shard, self.bound.as_ref())
+    }
+
     /// Lends the key's core to `verb`, and tells it the time and what applies to the key.
     fn with_core<Q, R>(
         &self,
@@ -223,14 +239,13 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         Q: KeyRef<K> + ?Sized,
     {
         let call = self.call(hash, self.now());
-        let shard = self.shard(hash).lock();
-        self.with_locked(shard, need, &call, key, verb)
+        self.with_locked(self.lock(hash), need, &call, key, verb)
     }
 
     /// The same with the key's shard, which is locked already.
     fn with_locked<'a, Q, R>(
         &'a self,
-        mut shard: MutexGuard<'a, Shard<K, A>>,
+        mut shard: Locked<'a, K, A>,
         need: Need,
         call: &Call<'_, S>,
         key: &Q,
@@ -242,16 +257,24 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         let (hash, now) = (call.hash, call.now);
         // Dropped after the lock is free.
         let mut wakers = Wakers::default();
-        let mut reserved = Reserved::NONE;
-        let at = match shard.find(hash, key) {
+        let mut found = shard.find(hash, key);
+        if let Some(At::Special(index)) = found
+            && shard.needs_place(index, now)
+        {
+            drop(shard);
+            self.place_or_forget(hash, key);
+            shard = self.lock(hash);
+            found = shard.find(hash, key);
+        }
+        let at = match found {
             Some(at) => at,
             // Full, and it stays so.
-            None if call.newcomers || need == Need::Known => At::New(None),
+            None if call.newcomers || need == Need::Known => At::New(Own::default()),
             None => {
                 drop(shard);
-                let (at, locked);
-                (locked, at, reserved) = self.find_room(need, call, key);
-                shard = locked;
+                let (at, reserved);
+                (shard, at, reserved) = self.find_room(need, call, key);
+                shard.adopt(reserved);
                 at
             }
         };
@@ -259,49 +282,103 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             && let Some(overflow) = self.overflow()
         {
             drop(shard);
-            let terms = own.as_ref().map(|own| own.terms).unwrap_or_default();
-            let mut core = overflow.lock();
-            let result = verb(&mut core, now, terms, &mut wakers);
-            let counts = core.take_counts();
-            drop(core);
-            drop(wakers);
-            self.shard(hash).lock().count(hash, key, counts, true);
-            return result;
+            return self.with_shared(overflow, hash, key, |core, now, wakers| {
+                verb(core, now, own.terms(), wakers)
+            });
         }
-        let before = shard.bounded();
-        let result = shard
-            .act(call, key, at, &mut wakers, |core, terms, wakers| verb(core, now, terms, wakers));
-        self.settle(before + reserved.take(), shard.bounded());
+        let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
+            self.refresh_set_aside(core, now, wakers);
+            verb(core, now, terms, wakers)
+        });
+        let unplaced = shard.take_unplaced();
         drop(shard);
         drop(wakers);
+        if unplaced {
+            self.place_or_forget(hash, key);
+        }
         result
     }
 
-    /// Where a key is, or shall be, that was not known a moment ago: with its shard locked, and how
-    /// many places were counted for it.
+    /// Lends the core of the bucket that is shared by keys without room; what `verb` allows and
+    /// refuses is counted for `key`.
+    fn with_shared<Q: KeyRef<K> + ?Sized, R>(
+        &self,
+        shared: &Mutex<Core<A>>,
+        hash: u64,
+        key: &Q,
+        verb: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        // Dropped after the lock is free.
+        let mut wakers = Wakers::default();
+        let now = self.now();
+        let mut core = shared.lock();
+        self.refresh_set_aside(&mut core, now, &mut wakers);
+        let result = verb(&mut core, now, &mut wakers);
+        let (limited, counts) = (!core.is_shut(), core.take_counts());
+        drop(core);
+        drop(wakers);
+        self.shard(hash).lock().count(hash, key, counts, limited);
+        result
+    }
+
+    /// Has what is set aside for those who wait for everybody's limit count as in use now.
+    fn refresh_set_aside(&self, core: &mut Core<A>, now: Timestamp, wakers: &mut Wakers) {
+        if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
+            global.lend(wakers, |all, wakers| {
+                all.catch_up_to(now, wakers);
+                core.refresh_set_aside(now, |ticket| all.standing(ticket));
+            });
+        }
+    }
+
+    /// A key that did not count against the bound, because its terms were set by hand, is to count
+    /// from now on. If there is no room for it, it is forgotten: the bound holds.
+    fn place_or_forget<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
+        let now = self.now();
+        let place = self.place_for(Need::Place, hash, now);
+        let mut shard = self.lock(hash);
+        let Some(At::Special(index)) = shard.find(hash, key) else { return };
+        if !shard.needs_place(index, now) {
+            return;
+        }
+        let gone = match place {
+            Ok(reserved) => {
+                shard.count_special(index);
+                shard.adopt(reserved);
+                None
+            }
+            Err(_) => shard.remove_special(index),
+        };
+        drop(shard);
+        drop(gone);
+    }
+
+    /// Where a key is, or shall be, that was not known a moment ago: with its shard locked, and the
+    /// place that was reserved for it.
     fn find_room<Q>(
         &self,
         need: Need,
         call: &Call<'_, S>,
         key: &Q,
-    ) -> (MutexGuard<'_, Shard<K, A>>, At<A>, Reserved<'_, A>)
+    ) -> (Locked<'_, K, A>, At<A>, Reserved<'_, A>)
     where
         Q: KeyRef<K> + ?Sized,
     {
         let (hash, now) = (call.hash, call.now);
+        let mut tries = self.asked.tries();
         loop {
             // A user's function, and other shards' locks: not under this lock.
-            let version = self.terms_version.load(Ordering::Relaxed);
-            let own = self.terms_of(key);
-            let rule = own.as_ref().and_then(|own| own.rule.as_ref());
-            let room = match rule.filter(|rule| rule.quota().is_unlimited()) {
+            let version = self.asked.version(hash);
+            let own = self.terms_of(hash, key);
+            let room = match own.rule().filter(|rule| rule.quota().is_unlimited()) {
                 // Always full: it takes no place.
                 Some(_) => Ok(Reserved::NONE),
                 None => self.place_for(need, hash, now),
             };
-            let refusal = own.as_ref().and_then(|own| own.terms.refusal());
-            let shard = self.shard(hash).lock();
-            if version != self.terms_version.load(Ordering::Relaxed) {
+            let refusal = own.refusal(now);
+            let shard = self.lock(hash);
+            tries -= 1;
+            if version != self.asked.version(hash) && tries > 0 {
                 // Its terms may be others by now, and whoever changed them did not see it.
                 continue;
             }
@@ -322,21 +399,25 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         self.bound.as_ref()?.overflow.as_ref()
     }
 
-    /// Counts what a shard came to hold instead of what was `counted`, under its lock.
-    fn settle(&self, counted: usize, after: usize) {
-        if let Some(bound) = &self.bound {
-            bound.settle(counted, after);
-        }
-    }
-
-    /// What applies to a key that is not known yet. Terms that can't be kept are logged, and those
-    /// of everybody apply.
-    fn terms_of<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Own<A> {
-        let terms_by = self.terms_by.as_ref()?;
-        let terms = terms_by(&key.to_key());
-        self.terms.apply(terms).unwrap_or_else(|error| {
-            tracing::warn!(limiter = self.settings.name, %error, "terms of a key can't be kept");
-            None
+    /// What applies to a key that is not known yet. With terms that can't be kept, the key is
+    /// blocked: a limit that was meant must not turn into a larger one.
+    fn terms_of<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Own<A> {
+        let applied = match self.asked.ask(|| key.to_key()) {
+            Some(terms) => self.terms.apply(hash, terms).map_err(Some),
+            None => Err(None),
+        };
+        applied.unwrap_or_else(|error| {
+            let limiter = &self.settings.name;
+            if let Some(error) = error {
+                tracing::warn!(limiter, %error, "terms of a key can't be kept: it is blocked");
+            } else {
+                tracing::warn!(
+                    limiter,
+                    "the function that gives terms asks itself without end: the key is blocked"
+                );
+            }
+            // Without a quota, there is nothing that can't be kept.
+            self.terms.apply(hash, Terms::unusable()).unwrap_or_default()
         })
     }
 
@@ -374,11 +455,10 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
 
     /// Looks for full buckets in a part of a shard; whether any was there.
     fn make_room(&self, shard: &Mutex<Shard<K, A>>, now: Timestamp) -> bool {
-        let mut shard = shard.lock();
+        let mut shard = self.locked(shard.lock());
         let before = shard.bounded();
         shard.latest = shard.latest.max(now);
         shard.sweep_some(sweep::A_LOT, &self.hasher);
-        self.settle(before, shard.bounded());
         shard.bounded() < before
     }
 }

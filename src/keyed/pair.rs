@@ -12,12 +12,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::Keyed;
+use super::bound::is_shared;
 use super::key::{Key, KeyRef};
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
-use crate::bucket::gate::Gate;
+use crate::bucket::core::Core;
+use crate::bucket::gate::{Gate, Need};
 use crate::sync::Mutex;
-use crate::wait::queue::Taken;
+use crate::wait::queue::{Taken, Wakers};
 use crate::wait::{Joined, Progress, Ticket, WaitQueue};
 use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, TokenBucket, WaitError};
 
@@ -38,6 +40,11 @@ enum Line {
     At(Ticket),
     /// It has been served, with this grant, which may still be given back.
     Done(Grant),
+    /// It has been served, and its permits are set aside until everybody's limit serves it too; in the
+    /// key's bucket, or in the one that is `shared` by keys without room.
+    SetAside {
+        shared: bool,
+    },
     /// There is nothing to stand for: the key is exempt.
     Never,
 }
@@ -137,16 +144,15 @@ where
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
         self.refuse_by(global, permits, deadline)?;
-        // The key's permits may have to be given back, so they are reserved.
+        if waker.is_some() {
+            return self.join_in_turn(global, permits, deadline, waker);
+        }
+        // A reservation stands in both lines at once.
         let (key, due) = match join_held(&self.cell, permits, deadline, waker)? {
             Joined::Granted(grant) => (Line::Done(grant), Timestamp::ZERO),
             Joined::Queued(ticket, due) => (Line::At(ticket), due),
         };
         let mut place = Place { permits, deadline, key, global: Line::NotYet };
-        if let (Line::At(_), Some(_)) = (key, waker) {
-            // Not before its turn.
-            return Ok(Joined::Queued(self.places.enter(place), due));
-        }
         match join_held(global, permits, deadline, waker) {
             Err(error) => {
                 self.give_up(&place, global);
@@ -154,11 +160,7 @@ where
             }
             Ok(Joined::Granted(by_all)) => {
                 if let Line::Done(grant) = key {
-                    let both = least(grant, by_all);
-                    if waker.is_some() {
-                        self.keep(both);
-                    }
-                    return Ok(Joined::Granted(both));
+                    return Ok(Joined::Granted(least(grant, by_all)));
                 }
                 place.global = Line::Done(by_all);
                 Ok(Joined::Queued(self.places.enter(place), due))
@@ -168,6 +170,41 @@ where
                 Ok(Joined::Queued(self.places.enter(place), due.max(later)))
             }
         }
+    }
+
+    /// Stands in the key's line first. With the key's permits at once, in everybody's.
+    fn join_in_turn(
+        &self,
+        global: &Global<C>,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        let place = |key, global| Place { permits, deadline, key, global };
+        Gate::with_core(&self.cell, |core, now, wakers| {
+            let own = match core.join_held(now, permits, deadline, waker, wakers)? {
+                Joined::Granted(own) => own,
+                Joined::Queued(ticket, due) => {
+                    let place = place(Line::At(ticket), Line::NotYet);
+                    return Ok(Joined::Queued(self.places.enter(place), due));
+                }
+            };
+            Ok(match go_on(core, global, own, deadline, waker, now, wakers)? {
+                Joined::Granted(both) => {
+                    // Nobody will give it back.
+                    core.release(both.permits, both.taken);
+                    if let Some(part) = part_of_all(both) {
+                        global.lend(wakers, |all, _| all.release(part.permits, part.taken));
+                    }
+                    Joined::Granted(both)
+                }
+                Joined::Queued(ticket, due) => {
+                    let shared = is_shared(&own.taken);
+                    let place = place(Line::SetAside { shared }, Line::At(ticket));
+                    Joined::Queued(self.places.enter(place), due)
+                }
+            })
+        })
     }
 
     /// Says so if everybody's limit can't serve in time. Nothing is taken from the key before that
@@ -195,6 +232,17 @@ where
         })
     }
 
+    /// An error that says when to come back says when both limits are likely to let the permits pass,
+    /// as far as is known now: not when the one that ended the wait would have, then.
+    fn quote(&self, global: &Global<C>, permits: u64, error: WaitError) -> WaitError {
+        let WaitError::Timeout { .. } = error else { return error };
+        let own = Gate::delay_for(&self.cell, permits);
+        match (own, RateLimiter::delay_for(global, permits)) {
+            (Ok(own), Ok(by_all)) => WaitError::Timeout { retry_after: own.max(by_all) },
+            _ => error,
+        }
+    }
+
     /// An exempt key's wait, where other keys would stand in two lines.
     fn join_own(
         &self,
@@ -213,39 +261,45 @@ where
     fn poll_both(&self, global: &Global<C>, place: &mut Place, waker: Option<&Waker>) -> Progress {
         let mut until = Timestamp::ZERO;
         let terms = self.cell.terms();
-        if let (Line::Done(_), Some(why)) = (place.key, terms.refusal()) {
+        let refusal = terms.refusal(self.cell.now());
+        if let (Line::Done(_) | Line::SetAside { .. }, Some(why)) = (place.key, refusal) {
             return Progress::Done(Err(why.into()));
         }
         if terms.is_exempt() && matches!(place.global, Line::NotYet) {
             place.global = Line::Never;
         }
-        if let Line::At(ticket) = place.key {
-            match self.cell.poll(ticket, waker, true) {
-                Progress::Until(due) => until = due,
-                Progress::Done(Ok(granted)) => place.key = Line::Done(granted),
-                Progress::Done(Err(error)) => {
-                    // The ticket is spent: by now it may be somebody else's.
-                    place.key = Line::NotYet;
-                    return Progress::Done(Err(error));
+        match (place.key, place.global) {
+            (Line::At(ticket), Line::NotYet) => match self.poll_key(global, place, ticket, waker) {
+                Ok(due) => until = due,
+                Err(error) => return Progress::Done(Err(error)),
+            },
+            (Line::SetAside { shared }, Line::At(ticket)) => {
+                match self.poll_second(global, place, shared, ticket, waker) {
+                    Ok(due) => until = due,
+                    Err(error) => return Progress::Done(Err(error)),
                 }
             }
-        }
-        if let (Line::Done(_), Line::NotYet) = (place.key, place.global) {
-            place.global = match join_held(global, place.permits, place.deadline, waker) {
-                Err(error) => return Progress::Done(Err(error.by_global())),
-                Ok(Joined::Granted(granted)) => Line::Done(granted),
-                Ok(Joined::Queued(ticket, due)) => {
-                    until = until.max(due);
-                    Line::At(ticket)
+            (key, all) => {
+                if let Line::At(ticket) = key {
+                    match self.cell.poll(ticket, waker, true) {
+                        Progress::Until(due) => until = due,
+                        Progress::Done(Ok(granted)) => place.key = Line::Done(granted),
+                        Progress::Done(Err(error)) => {
+                            // The ticket is spent: by now it may be somebody else's.
+                            place.key = Line::NotYet;
+                            return Progress::Done(Err(error));
+                        }
+                    }
                 }
-            };
-        } else if let Line::At(ticket) = place.global {
-            match global.poll(ticket, waker, true) {
-                Progress::Until(due) => until = until.max(due),
-                Progress::Done(Ok(granted)) => place.global = Line::Done(granted),
-                Progress::Done(Err(error)) => {
-                    place.global = Line::NotYet;
-                    return Progress::Done(Err(error.by_global()));
+                if let Line::At(ticket) = all {
+                    match global.poll(ticket, waker, true) {
+                        Progress::Until(due) => until = until.max(due),
+                        Progress::Done(Ok(granted)) => place.global = Line::Done(granted),
+                        Progress::Done(Err(error)) => {
+                            place.global = Line::NotYet;
+                            return Progress::Done(Err(error.by_global()));
+                        }
+                    }
                 }
             }
         }
@@ -256,10 +310,120 @@ where
         }
     }
 
+    /// Where one stands who waits for its key's permits first; with them, it joins everybody's line.
+    fn poll_key(
+        &self,
+        global: &Global<C>,
+        place: &mut Place,
+        ticket: Ticket,
+        waker: Option<&Waker>,
+    ) -> Result<Timestamp, WaitError> {
+        Gate::with_core_for(&self.cell, Need::Known, |core, now, wakers| {
+            let own = match core.poll(now, ticket, waker, true, wakers) {
+                Progress::Until(due) => return Ok(due),
+                Progress::Done(own) => {
+                    // The ticket is spent: by now it may be somebody else's.
+                    place.key = Line::NotYet;
+                    own?
+                }
+            };
+            match go_on(core, global, own, place.deadline, waker, now, wakers)? {
+                Joined::Granted(both) => {
+                    place.key = Line::Done(own);
+                    place.global = part_of_all(both).map_or(Line::Never, Line::Done);
+                    Ok(Timestamp::ZERO)
+                }
+                Joined::Queued(ticket, due) => {
+                    place.key = Line::SetAside { shared: is_shared(&own.taken) };
+                    place.global = Line::At(ticket);
+                    Ok(due)
+                }
+            }
+        })
+    }
+
+    /// Where one stands in everybody's line whose key's permits are set aside. In one step with what
+    /// becomes of those.
+    fn poll_second(
+        &self,
+        global: &Global<C>,
+        place: &mut Place,
+        shared: bool,
+        ticket: Ticket,
+        waker: Option<&Waker>,
+    ) -> Result<Timestamp, WaitError> {
+        let permits = place.permits;
+        self.cell.with_core_where(shared, |core, now, wakers| {
+            let progress =
+                global.lend(wakers, |all, wakers| all.poll(now, ticket, waker, true, wakers));
+            let outcome = match progress {
+                Progress::Until(due) => return Ok(due),
+                Progress::Done(outcome) => outcome,
+            };
+            (place.key, place.global) = (Line::NotYet, Line::NotYet);
+            let own = core.take_set_aside(ticket).unwrap_or_default();
+            match outcome {
+                Ok(by_all) => {
+                    place.key = Line::Done(core.grant(permits, own));
+                    place.global = Line::Done(by_all);
+                    core.moved_up(wakers);
+                    Ok(Timestamp::ZERO)
+                }
+                Err(error) => {
+                    core.undo(now, permits, own, wakers);
+                    core.count_denied(permits);
+                    Err(error.by_global())
+                }
+            }
+        })
+    }
+
     /// Leaves both lines, and gives back what was taken.
     fn give_up(&self, place: &Place, global: &Global<C>) {
-        give_up(&self.cell, place.key);
-        give_up(global, place.global);
+        if let (Line::SetAside { shared }, Line::At(ticket)) = (place.key, place.global) {
+            return self.cell.with_core_where(shared, |core, now, wakers| {
+                global.lend(wakers, |all, wakers| all.leave(now, ticket, wakers));
+                let own = core.take_set_aside(ticket).unwrap_or_default();
+                core.undo(now, place.permits, own, wakers);
+            });
+        }
+        match place.key {
+            Line::NotYet | Line::Never | Line::SetAside { .. } => {}
+            Line::At(ticket) => self.cell.leave(ticket),
+            Line::Done(grant) => self.cell.give_back(grant),
+        }
+        match place.global {
+            Line::NotYet | Line::Never | Line::SetAside { .. } => {}
+            Line::At(ticket) => global.leave(ticket),
+            Line::Done(grant) => global.refund(grant),
+        }
+    }
+}
+
+/// With the key's permits, joins everybody's line: they are set aside until it is its turn there.
+fn go_on<A: Algorithm, C: Clock>(
+    core: &mut Core<A>,
+    global: &Global<C>,
+    own: Grant,
+    deadline: Timestamp,
+    waker: Option<&Waker>,
+    now: Timestamp,
+    wakers: &mut Wakers,
+) -> Result<Joined, WaitError> {
+    let permits = own.permits;
+    let joined =
+        global.lend(wakers, |all, wakers| all.join_held(now, permits, deadline, waker, wakers));
+    match joined {
+        Ok(Joined::Granted(by_all)) => Ok(Joined::Granted(least(own, by_all))),
+        Ok(Joined::Queued(ticket, due)) => {
+            core.set_aside(ticket, permits, own.taken);
+            Ok(Joined::Queued(ticket, due))
+        }
+        Err(error) => {
+            core.undo(now, permits, own.taken, wakers);
+            core.count_denied(permits);
+            Err(error.by_global())
+        }
     }
 }
 
@@ -273,18 +437,10 @@ fn join_held<G: Gate>(
     gate.with_core(|core, now, wakers| core.join_held(now, permits, deadline, waker, wakers))
 }
 
-fn give_up(queue: &impl WaitQueue, line: Line) {
-    match line {
-        Line::NotYet | Line::Never => {}
-        Line::At(ticket) => queue.leave(ticket),
-        Line::Done(grant) => queue.refund(grant),
-    }
-}
-
 fn due(queue: &impl WaitQueue, line: Line) -> Timestamp {
     match line {
         Line::At(ticket) => queue.due(ticket),
-        Line::NotYet | Line::Done(_) | Line::Never => Timestamp::ZERO,
+        Line::NotYet | Line::Done(_) | Line::SetAside { .. } | Line::Never => Timestamp::ZERO,
     }
 }
 
@@ -292,7 +448,7 @@ fn is_granted(queue: &impl WaitQueue, line: Line) -> bool {
     match line {
         Line::At(ticket) => queue.is_granted(ticket),
         Line::NotYet => false,
-        Line::Done(_) | Line::Never => true,
+        Line::Done(_) | Line::SetAside { .. } | Line::Never => true,
     }
 }
 
@@ -326,7 +482,10 @@ where
     ) -> Result<Joined, WaitError> {
         let (permits, global) = self.asked(permits);
         match global {
-            Some(global) => self.join_both(global, permits, deadline, waker),
+            Some(global) => {
+                let joined = self.join_both(global, permits, deadline, waker);
+                joined.map_err(|error| self.quote(global, permits, error))
+            }
             // Not with the key's own ticket: of one view, all have tickets of one kind.
             None if self.cell.limiter.global().is_some() => self.join_own(permits, deadline, waker),
             None => self.cell.join(permits, deadline, waker),
@@ -339,18 +498,23 @@ where
             return self.cell.poll(ticket, waker, held);
         };
         let progress = self.poll_both(global, &mut place, waker);
-        match progress {
-            Progress::Until(_) => self.places.set(ticket, place),
-            Progress::Done(outcome) => {
-                self.places.remove(ticket);
-                match outcome {
-                    Ok(grant) if !held => self.keep(grant),
-                    Ok(_) => {}
-                    Err(_) => self.give_up(&place, global),
+        let Progress::Done(outcome) = progress else {
+            self.places.set(ticket, place);
+            return progress;
+        };
+        self.places.remove(ticket);
+        Progress::Done(match outcome {
+            Ok(grant) => {
+                if !held {
+                    self.keep(grant);
                 }
+                Ok(grant)
             }
-        }
-        progress
+            Err(error) => {
+                self.give_up(&place, global);
+                Err(self.quote(global, place.permits, error))
+            }
+        })
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
@@ -378,14 +542,14 @@ where
     }
 
     fn refund(&self, grant: Grant) {
-        self.cell.refund(grant);
+        self.cell.give_back(grant);
         if let (Some(global), Some(part)) = (self.cell.limiter.global(), part_of_all(grant)) {
             global.refund(part);
         }
     }
 
     fn keep(&self, grant: Grant) {
-        self.cell.keep(grant);
+        self.cell.keep_for_good(grant);
         if let (Some(global), Some(part)) = (self.cell.limiter.global(), part_of_all(grant)) {
             global.keep(part);
         }

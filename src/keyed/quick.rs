@@ -89,9 +89,17 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let same = |special: &Special<K, A>| key.equivalent(&special.key);
         if let Some(special) = self.special.find_mut(call.hash, same) {
             let Cell::Idle(state) = &mut special.cell else { return None };
-            let own = special.own.as_deref().filter(|own| own.terms.refusal().is_none())?;
-            let permits = own.terms.permits(requests);
-            let rule = own.rule.as_ref().unwrap_or(&basis.rule);
+            let kept = &special.kept;
+            // One that may have to move, or to be counted, is not decided here.
+            if !kept.is_held(now) && (!kept.counted || kept.own.is_default(now)) {
+                return None;
+            }
+            let terms = kept.own.terms();
+            if terms.refusal(now).is_some() {
+                return None;
+            }
+            let permits = terms.permits(requests);
+            let rule = basis.rule_of(&kept.own);
             restart_if_full(rule, state, now);
             if !rule.try_take(state, now, permits) {
                 return None;

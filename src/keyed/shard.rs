@@ -5,7 +5,9 @@
 //! does not fit. A key in neither is full.
 //!
 //! There is one way to a verb: [`act`](Shard::act) puts the key's state into a core, the same that
-//! every limiter has, lets the verb run on it, and puts the state where it then belongs.
+//! every limiter has, lets the verb run on it, and puts the state where it then belongs. Rules and
+//! keys may be foreign code. Should it panic, the state goes back to where it was (`lend.rs`), and
+//! the shard is counted anew (`locked.rs`).
 
 use std::hash::BuildHasher;
 use std::mem;
@@ -16,10 +18,9 @@ use hashbrown::HashTable;
 use super::key::{Key, KeyRef};
 use super::refused::Refused;
 use super::sweep::Cursors;
-use super::terms::{Applied, Own, Terms};
-use crate::algorithm::{Algorithm, Packed, restart_if_full};
+use super::terms::Own;
+use crate::algorithm::{Algorithm, Packed};
 use crate::bucket::core::Core;
-use crate::wait::queue::Wakers;
 use crate::{Rejection, Timestamp};
 
 /// What a decision about a plain key touches comes first: one cache line with the lock before it.
@@ -31,11 +32,14 @@ pub(super) struct Shard<K, A: Algorithm> {
     pub(super) latest: Timestamp,
     pub(super) allowed: u64,
     pub(super) denied: u64,
-    /// The highest number of a grant that may be given back, of all keys: a key that comes back has higher ones.
+    /// The highest number of a grant that may be given back, of all keys: a key that comes back has
+    /// higher ones.
     pub(super) next_receipt: u64,
     pub(super) special: HashTable<Special<K, A>>,
-    /// How many of them have terms that were set by hand.
-    pub(super) pinned: usize,
+    /// How many of them do not count against a bound on the keys.
+    pub(super) uncounted: usize,
+    /// The key that was in use last is to count from now on, if there is room for it.
+    pub(super) unplaced: bool,
     pub(super) refused: Refused<K>,
     pub(super) cursors: Cursors,
     /// A core that is used again and again, and the terms whose rule it has.
@@ -59,10 +63,27 @@ pub(super) struct Plain<K, A: Algorithm> {
 
 pub(super) struct Special<K, A: Algorithm> {
     pub(super) key: K,
-    pub(super) own: Own<A>,
-    /// Its terms were set by hand: it stays, even if it is full.
-    pub(super) pinned: bool,
+    pub(super) kept: Kept<A>,
     pub(super) cell: Cell<A>,
+}
+
+/// What is kept of a key beside its state.
+#[derive(Debug)]
+pub(super) struct Kept<A> {
+    pub(super) own: Own<A>,
+    pub(super) hold: Hold,
+    /// Whether it counts against a bound on the keys.
+    pub(super) counted: bool,
+}
+
+/// Whether a key stays even if its bucket is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    No,
+    /// As long as it is blocked: that was set by hand, and ends by itself.
+    WhileBlocked,
+    /// Its terms were set by hand.
+    Always,
 }
 
 #[derive(Debug)]
@@ -72,6 +93,13 @@ pub(super) enum Cell<A: Algorithm> {
     Busy(Box<Core<A>>),
     /// In use by `act` just now.
     Lent,
+}
+
+impl<A: Algorithm> Cell<A> {
+    /// The core, or just its state if that is all there is to it.
+    pub(super) fn of(core: Box<Core<A>>) -> Self {
+        if core.is_at_rest() { Self::Idle(core.state) } else { Self::Busy(core) }
+    }
 }
 
 /// Where a key is.
@@ -102,12 +130,27 @@ impl<A: Algorithm> Basis<A> {
         Self { rule, epoch, good_until, closed }
     }
 
-    pub(super) fn rule_of<'a>(&'a self, own: Option<&'a Arc<Applied<A>>>) -> &'a A {
-        own.and_then(|own| own.rule.as_ref()).unwrap_or(&self.rule)
+    pub(super) fn rule_of<'a>(&'a self, own: &'a Own<A>) -> &'a A {
+        own.rule().unwrap_or(&self.rule)
     }
 }
 
-#[allow(clippy::unnecessary_box_returns, reason = "a core is kept and handed on in its box")]
+impl<A> Kept<A> {
+    /// What is kept of a key that nothing was set for.
+    pub(super) fn of(own: Own<A>) -> Self {
+        Self { own, hold: Hold::No, counted: true }
+    }
+
+    /// Whether the key stays at `now` even if its bucket is full.
+    pub(super) fn is_held(&self, now: Timestamp) -> bool {
+        match self.hold {
+            Hold::No => false,
+            Hold::WhileBlocked => now < self.own.blocked_until,
+            Hold::Always => true,
+        }
+    }
+}
+
 impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(super) fn new(basis: Arc<Basis<A>>, capacity: usize) -> Self {
         let mut plain = HashTable::new();
@@ -121,7 +164,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             denied: 0,
             next_receipt: 0,
             special: HashTable::new(),
-            pinned: 0,
+            uncounted: 0,
+            unplaced: false,
             refused: Refused::default(),
             cursors: Cursors::default(),
             scratch: None,
@@ -134,7 +178,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// The keys that count against a bound: those that came by themselves.
     pub(super) fn bounded(&self) -> usize {
-        self.len() - self.pinned
+        self.len() - self.uncounted
+    }
+
+    /// Counts anew what a panic may have left uncounted.
+    pub(super) fn recount(&mut self) {
+        self.unplaced = false;
+        self.uncounted = self.special.iter().filter(|special| !special.kept.counted).count();
     }
 
     pub(super) fn find<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<At<A>> {
@@ -143,32 +193,6 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             let same = |special: &Special<K, A>| key.equivalent(&special.key);
             self.special.find_bucket_index(hash, same).map(At::Special)
         })
-    }
-
-    /// Runs `verb` on the key's core.
-    pub(super) fn act<Q, S, R>(
-        &mut self,
-        call: &Call<'_, S>,
-        key: &Q,
-        at: At<A>,
-        wakers: &mut Wakers,
-        verb: impl FnOnce(&mut Core<A>, Terms, &mut Wakers) -> R,
-    ) -> R
-    where
-        Q: KeyRef<K> + ?Sized,
-        S: BuildHasher,
-    {
-        self.latest = self.latest.max(call.now);
-        let mut core = self.lend(call, &at);
-        let terms = self.own_of(&at).map(|own| own.terms).unwrap_or_default();
-        let result = verb(&mut core, terms, wakers);
-        let (limited, counts) = (!core.is_shut(), core.take_counts());
-        self.latest = self.latest.max(core.latest());
-        self.next_receipt = self.next_receipt.max(core.rest.next_receipt);
-        self.take_back(call, key, at, core);
-        // Last, because it may copy the key: should that panic, nobody's wait is lost.
-        self.count(call.hash, key, counts, limited);
-        result
     }
 
     /// Adds to the shard's counts; `limited` says whether a denial was for want of permits.
@@ -188,119 +212,14 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    pub(super) fn own_of<'a>(&'a self, at: &'a At<A>) -> Option<&'a Arc<Applied<A>>> {
+    pub(super) fn own_of(&self, at: &At<A>) -> Own<A> {
         match at {
-            At::Special(index) => self.special.get_bucket(*index)?.own.as_ref(),
-            At::New(own) | At::NoRoom(_, own) => own.as_ref(),
-            At::Plain(_) => None,
-        }
-    }
-
-    /// The core of the key: its own, or the scratch one with its state.
-    pub(super) fn lend<S>(&mut self, call: &Call<'_, S>, at: &At<A>) -> Box<Core<A>> {
-        if let At::Special(index) = at
-            && let Some(special) = self.special.get_bucket_mut(*index)
-            && let Cell::Busy(_) = special.cell
-            && let Cell::Busy(mut core) = mem::replace(&mut special.cell, Cell::Lent)
-        {
-            core.see(self.latest);
-            core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
-            return core;
-        }
-        let own = self.own_of(at).cloned();
-        let mut core = self.scratch(call, own.as_ref());
-        let (basis, now) = (&*self.basis, self.latest);
-        let rule = basis.rule_of(own.as_ref());
-        let mut fresh = true;
-        match at {
-            At::Plain(index) => {
-                if let Some(plain) = self.plain.get_bucket_mut(*index) {
-                    plain.state.lend(rule, basis.epoch, now, &mut core.state);
-                    fresh = false;
-                }
-            }
             At::Special(index) => {
-                if let Some(special) = self.special.get_bucket_mut(*index)
-                    && let Cell::Idle(state) = &mut special.cell
-                {
-                    restart_if_full(rule, state, now);
-                    mem::swap(state, &mut core.state);
-                    fresh = false;
-                }
+                let special = self.special.get_bucket(*index);
+                special.map(|special| special.kept.own.clone()).unwrap_or_default()
             }
-            At::New(_) | At::NoRoom(..) => {}
-        }
-        if fresh {
-            core.state = rule.start(now, 0);
-        }
-        let shut = match at {
-            _ if basis.closed => Some(Rejection::Closed),
-            At::NoRoom(rejection, _) => Some(*rejection),
-            _ => own.and_then(|own| own.terms.refusal()),
-        };
-        core.resume(now, shut);
-        core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
-        core
-    }
-
-    /// The scratch core, with the rule of `own` terms.
-    fn scratch<S>(&mut self, call: &Call<'_, S>, own: Option<&Arc<Applied<A>>>) -> Box<Core<A>> {
-        let rule = self.basis.rule_of(own);
-        match self.scratch.take() {
-            Some((of, core)) if of.as_ref().map(Arc::as_ptr) == own.map(Arc::as_ptr) => core,
-            Some((_, mut core)) => {
-                core.put_rule(rule.clone());
-                core
-            }
-            None => {
-                let state = rule.start(self.latest, 0);
-                Box::new(Core::new(rule.clone(), state, self.latest, call.max_waiters))
-            }
-        }
-    }
-
-    /// Puts a lent core back where it came from, if it belongs there still.
-    fn take_back<Q, S>(&mut self, call: &Call<'_, S>, key: &Q, at: At<A>, mut core: Box<Core<A>>)
-    where
-        Q: KeyRef<K> + ?Sized,
-        S: BuildHasher,
-    {
-        let (rest, full) = (core.is_at_rest(), self.is_full(&core));
-        match at {
-            At::Plain(index) => {
-                let basis = &*self.basis;
-                let settled = rest
-                    && !full
-                    && self.plain.get_bucket_mut(index).is_some_and(|plain| {
-                        plain.state.settle(&basis.rule, basis.epoch, &mut core.state)
-                    });
-                if settled {
-                    self.scratch = Some((None, core));
-                } else if let Ok(entry) = self.plain.get_bucket_entry(index) {
-                    let key = entry.remove().0.key;
-                    self.put(call, move || key, None, false, core);
-                }
-            }
-            At::Special(index) => {
-                let Ok(mut entry) = self.special.get_bucket_entry(index) else { return };
-                let special = entry.get_mut();
-                if !rest {
-                    special.cell = Cell::Busy(core);
-                    return;
-                }
-                if let Cell::Idle(state) = &mut special.cell
-                    && (special.pinned || (special.own.is_some() && !full))
-                {
-                    mem::swap(state, &mut core.state);
-                    self.scratch = Some((special.own.clone(), core));
-                } else {
-                    let Special { key, own, pinned, .. } = entry.remove().0;
-                    self.pinned -= usize::from(pinned);
-                    self.put(call, move || key, own, pinned, core);
-                }
-            }
-            At::New(own) => self.put(call, || key.to_key(), own, false, core),
-            At::NoRoom(_, own) => self.scratch = Some((own, core)),
+            At::New(own) | At::NoRoom(_, own) => own.clone(),
+            At::Plain(_) => Own::default(),
         }
     }
 
@@ -313,32 +232,29 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         &mut self,
         call: &Call<'_, S>,
         to_key: impl FnOnce() -> K,
-        own: Own<A>,
-        pinned: bool,
+        kept: Kept<A>,
         mut core: Box<Core<A>>,
+        full: bool,
     ) {
-        let hasher = |special: &Special<K, A>| call.hasher.hash_one(&special.key);
         if !core.is_at_rest() {
-            self.pinned += usize::from(pinned);
-            let special = Special { key: to_key(), own, pinned, cell: Cell::Busy(core) };
-            self.special.insert_unique(call.hash, special, hasher);
+            self.insert_special(call, Special { key: to_key(), kept, cell: Cell::Busy(core) });
             return;
         }
-        if pinned || !self.is_full(&core) {
-            self.pinned += usize::from(pinned);
+        let own = kept.own.clone();
+        let held = kept.is_held(self.latest);
+        if held || !full {
             let fresh = core.rest.rule.start(self.latest, 0);
-            let state = mem::replace(&mut core.state, fresh);
             let key = to_key();
-            let state = if own.is_none() && !pinned { self.pack(state) } else { Err(state) };
+            let state = mem::replace(&mut core.state, fresh);
+            let plain = !held && own.is_default(self.latest);
+            let state = if plain { self.pack(state) } else { Err(state) };
             match state {
                 Ok(state) => {
                     let hasher = |plain: &Plain<K, A>| call.hasher.hash_one(&plain.key);
                     self.plain.insert_unique(call.hash, Plain { key, state }, hasher);
                 }
                 Err(state) => {
-                    let own = own.clone();
-                    let special = Special { key, own, pinned, cell: Cell::Idle(state) };
-                    self.special.insert_unique(call.hash, special, hasher);
+                    self.insert_special(call, Special { key, kept, cell: Cell::Idle(state) });
                 }
             }
             self.sweep_a_little(call.hasher);
@@ -346,8 +262,27 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.scratch = Some((own, core));
     }
 
+    pub(super) fn insert_special<S: BuildHasher>(
+        &mut self,
+        call: &Call<'_, S>,
+        special: Special<K, A>,
+    ) {
+        let uncounted = usize::from(!special.kept.counted);
+        let hasher = |special: &Special<K, A>| call.hasher.hash_one(&special.key);
+        self.special.insert_unique(call.hash, special, hasher);
+        // Not before: a key's `Hash` may panic.
+        self.uncounted += uncounted;
+    }
+
+    /// Takes a special key out.
+    pub(super) fn remove_special(&mut self, index: usize) -> Option<Special<K, A>> {
+        let special = self.special.get_bucket_entry(index).ok()?.remove().0;
+        self.uncounted -= usize::from(!special.kept.counted);
+        Some(special)
+    }
+
     /// Packs a state, relative to a new epoch if it must be.
-    fn pack(&mut self, state: A::State) -> Result<A::Packed, A::State> {
+    pub(super) fn pack(&mut self, state: A::State) -> Result<A::Packed, A::State> {
         let basis = &*self.basis;
         A::Packed::pack(&basis.rule, basis.epoch, state).or_else(|state| {
             if self.latest < self.basis.good_until {
@@ -356,5 +291,23 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             self.renew_epoch();
             A::Packed::pack(&self.basis.rule, self.basis.epoch, state)
         })
+    }
+
+    /// Whether the special key at `index` is to count from now on, and does not yet.
+    pub(super) fn needs_place(&self, index: usize, now: Timestamp) -> bool {
+        self.uncounted > 0
+            && self.special.get_bucket(index).is_some_and(|special| {
+                let kept = &special.kept;
+                matches!(special.cell, Cell::Idle(_)) && !kept.counted && !kept.is_held(now)
+            })
+    }
+
+    /// Counts a special key that did not count before.
+    pub(super) fn count_special(&mut self, index: usize) {
+        if let Some(special) = self.special.get_bucket_mut(index)
+            && !mem::replace(&mut special.kept.counted, true)
+        {
+            self.uncounted -= 1;
+        }
     }
 }

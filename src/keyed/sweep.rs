@@ -31,6 +31,8 @@ const SMALL: usize = 64;
 pub(super) struct Cursors {
     plain: usize,
     special: usize,
+    /// New keys since idle keys were last forgotten among those that were refused most.
+    new_keys: usize,
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
@@ -42,6 +44,23 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if self.len() < before {
             self.sweep_some(SOME_MORE, hasher);
         }
+        if !self.refused.is_empty() {
+            self.cursors.new_keys += 1;
+            if self.cursors.new_keys >= SMALL {
+                self.forget_idle_offenders(false);
+            }
+        }
+    }
+
+    /// Forgets keys that were refused, but are not held any more; `all` also forgets those that were
+    /// refused not long ago.
+    fn forget_idle_offenders(&mut self, all: bool) {
+        self.cursors.new_keys = 0;
+        let (plain, special) = (&self.plain, &self.special);
+        self.refused.forget_idle(all, |hash, key| {
+            plain.find(hash, |plain| plain.key == *key).is_some()
+                || special.find(hash, |special| special.key == *key).is_some()
+        });
     }
 
     /// Drops the full buckets among the next `places` of both tables.
@@ -54,13 +73,20 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             |plain| plain.state.is_full(&basis.rule, basis.epoch, now),
             |plain| hasher.hash_one(&plain.key),
         );
+        let uncounted = std::cell::Cell::new(self.uncounted);
         sweep(
             &mut self.special,
             &mut self.cursors.special,
             places,
-            |special| is_idle(special, basis, now),
+            |special| {
+                let idle = is_idle(special, basis, now);
+                // Each one that is idle goes.
+                uncounted.set(uncounted.get() - usize::from(idle && !special.kept.counted));
+                idle
+            },
             |special| hasher.hash_one(&special.key),
         );
+        self.uncounted = uncounted.get();
     }
 
     /// Drops all full buckets, and the room they took.
@@ -69,8 +95,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let (basis, now) = (&*self.basis, self.latest);
         self.plain.retain(|plain| !plain.state.is_full(&basis.rule, basis.epoch, now));
         self.special.retain(|special| !is_idle(special, basis, now));
+        self.recount();
         self.plain.shrink_to_fit(|plain| hasher.hash_one(&plain.key));
         self.special.shrink_to_fit(|special| hasher.hash_one(&special.key));
+        self.forget_idle_offenders(true);
     }
 
     /// Makes now the epoch. Happens every few decades to minutes, the faster the rate, the more often.
@@ -93,7 +121,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 /// Whether nothing is lost with it.
 fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Timestamp) -> bool {
     let Cell::Idle(state) = &special.cell else { return false };
-    !special.pinned && basis.rule_of(special.own.as_ref()).full_at(state, now) <= now
+    !special.kept.is_held(now) && basis.rule_of(&special.kept.own).full_at(state, now) <= now
 }
 
 /// Goes on through `table` by `places`, and removes what is idle.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::algorithm::Algorithm;
-use crate::sync::Mutex;
-use crate::{Quota, QuotaError, Rejection};
+use crate::{Quota, Rejection, Timestamp};
 
 /// What applies to a key: its quota, what a request costs, and whether it is exempt or blocked.
 ///
@@ -29,24 +27,28 @@ use crate::{Quota, QuotaError, Rejection};
 #[doc(alias = "override")]
 #[doc(alias = "tier")]
 #[doc(alias = "policy")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Terms {
-    quota: Option<Quota>,
+    pub(super) quota: Option<Quota>,
     cost: u64,
     exempt: bool,
     shut: Option<Shut>,
+    /// Nothing passes before this time.
+    pub(super) blocked_until: Timestamp,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Shut {
     Blocked,
+    /// The function that gives the terms gave a quota that can't be kept.
+    Unusable,
     /// By way of a view.
     Closed,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { quota: None, cost: 1, exempt: false, shut: None }
+        Self { quota: None, cost: 1, exempt: false, shut: None, blocked_until: Timestamp::ZERO }
     }
 }
 
@@ -91,6 +93,32 @@ impl Terms {
         Self { shut: Some(Shut::Blocked), ..Self::default() }
     }
 
+    /// Nothing passes before `at`, a time on the limiter's clock; from then on the limiter's quota
+    /// applies, without any further call. Before `at`, requests are refused with
+    /// [`Rejection::BlockedFor`], and those who wait end with
+    /// [`WaitError::BlockedFor`](crate::WaitError::BlockedFor).
+    ///
+    /// To block a key for a span of time that begins now, use
+    /// [`Keyed::block_for`](super::Keyed::block_for).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::keyed::Terms;
+    /// use tollgate::{Clock, KeyedLimiter, ManualClock, Quota};
+    /// let clock = ManualClock::new();
+    /// let limiter = KeyedLimiter::<u32>::builder(Quota::per_hour(1)).clock(clock.clone()).build()?;
+    /// let end = clock.now() + Duration::from_secs(600);
+    /// limiter.set_terms_for(&7, Terms::blocked_until(end))?;
+    /// assert!(!limiter.allow(&7));
+    /// clock.set(end);
+    /// assert!(limiter.allow(&7));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn blocked_until(at: Timestamp) -> Self {
+        Self { blocked_until: at, ..Self::default() }
+    }
+
     /// The same with another quota.
     ///
     /// ```
@@ -129,7 +157,15 @@ impl Terms {
 
     pub(super) fn block(mut self) -> Self {
         // What is closed stays closed.
-        self.shut = self.shut.or(Some(Shut::Blocked));
+        if self.shut != Some(Shut::Closed) {
+            self.shut = Some(Shut::Blocked);
+        }
+        self
+    }
+
+    /// Blocks until `at`; an earlier end does not shorten what was said before.
+    pub(super) fn block_until(mut self, at: Timestamp) -> Self {
+        self.blocked_until = self.blocked_until.max(at);
         self
     }
 
@@ -139,16 +175,48 @@ impl Terms {
     }
 
     pub(super) fn unblock(mut self) -> Self {
-        self.shut = self.shut.filter(|shut| *shut != Shut::Blocked);
+        self.shut = self.shut.filter(|shut| *shut == Shut::Closed);
+        self.blocked_until = Timestamp::ZERO;
         self
     }
 
-    /// Why nothing passes, if so.
-    pub(super) fn refusal(&self) -> Option<Rejection> {
-        self.shut.map(|shut| match shut {
-            Shut::Blocked => Rejection::Blocked,
-            Shut::Closed => Rejection::Closed,
-        })
+    /// Terms of a key for which the function gave a quota that can't be kept: nothing passes.
+    pub(super) fn unusable() -> Self {
+        Self { shut: Some(Shut::Unusable), ..Self::default() }
+    }
+
+    /// The same with a quota that was set by hand: it takes the place of one that can't be kept.
+    pub(super) fn with_own_quota(mut self, quota: Quota) -> Self {
+        self.shut = self.shut.filter(|shut| *shut != Shut::Unusable);
+        self.quota(quota)
+    }
+
+    /// The same without a block for a while.
+    pub(super) fn without_end_of_block(self) -> Self {
+        self.as_of(Timestamp::MAX)
+    }
+
+    /// The same without a block that has ended by `now`.
+    pub(super) fn as_of(mut self, now: Timestamp) -> Self {
+        if self.blocked_until <= now {
+            self.blocked_until = Timestamp::ZERO;
+        }
+        self
+    }
+
+    /// Whether [`unblock`](Self::unblock) would change anything.
+    pub(super) fn is_blocked(&self) -> bool {
+        *self != self.unblock()
+    }
+
+    /// Why nothing passes at `now`, if so.
+    pub(super) fn refusal(&self, now: Timestamp) -> Option<Rejection> {
+        match self.shut {
+            Some(Shut::Blocked | Shut::Unusable) => Some(Rejection::Blocked),
+            Some(Shut::Closed) => Some(Rejection::Closed),
+            None => (now < self.blocked_until)
+                .then(|| Rejection::BlockedFor { retry_after: self.blocked_until - now }),
+        }
     }
 
     pub(super) fn is_exempt(&self) -> bool {
@@ -161,7 +229,7 @@ impl Terms {
     }
 }
 
-/// Terms with the rule that they ask for.
+/// Terms that many keys may share, with the rule that they ask for.
 #[derive(Debug)]
 pub(super) struct Applied<A> {
     pub(super) terms: Terms,
@@ -169,45 +237,48 @@ pub(super) struct Applied<A> {
     pub(super) rule: Option<A>,
 }
 
-/// How one key's terms are kept: none are the default.
-pub(super) type Own<A> = Option<Arc<Applied<A>>>;
-
-/// How many different terms are shared by the keys that have them.
-const SHARED: usize = 64;
-
-/// Keeps equal terms once.
+/// One key's terms: those that it may share with others, and the end of its block, which is its own.
 #[derive(Debug)]
-pub(super) struct Interner<A> {
-    template: A,
-    known: Mutex<Vec<Arc<Applied<A>>>>,
+pub(super) struct Own<A> {
+    /// None: the default.
+    pub(super) applied: Option<Arc<Applied<A>>>,
+    pub(super) blocked_until: Timestamp,
 }
 
-impl<A: Algorithm> Interner<A> {
-    pub(super) fn new(template: A) -> Self {
-        Self { template, known: Mutex::new(Vec::new()) }
+impl<A> Clone for Own<A> {
+    fn clone(&self) -> Self {
+        Self { applied: self.applied.clone(), blocked_until: self.blocked_until }
+    }
+}
+
+impl<A> Default for Own<A> {
+    fn default() -> Self {
+        Self { applied: None, blocked_until: Timestamp::ZERO }
+    }
+}
+
+impl<A> Own<A> {
+    pub(super) fn terms(&self) -> Terms {
+        let shared = self.applied.as_ref().map(|applied| applied.terms).unwrap_or_default();
+        Terms { blocked_until: self.blocked_until, ..shared }
     }
 
-    /// The rule of everybody as it was built, to make others from.
-    pub(super) fn template(&self) -> &A {
-        &self.template
+    /// Whether the rule is the same, because the terms are the very same.
+    pub(super) fn shares_terms_with(&self, other: &Self) -> bool {
+        self.applied.as_ref().map(Arc::as_ptr) == other.applied.as_ref().map(Arc::as_ptr)
     }
 
-    pub(super) fn apply(&self, terms: Terms) -> Result<Own<A>, QuotaError> {
-        if terms == Terms::default() {
-            return Ok(None);
-        }
-        let mut known = self.known.lock();
-        if let Some(applied) = known.iter().find(|applied| applied.terms == terms) {
-            return Ok(Some(Arc::clone(applied)));
-        }
-        let rule = terms.quota.map(|quota| self.template.with_quota(quota)).transpose()?;
-        let applied = Arc::new(Applied { terms, rule });
-        if known.len() >= SHARED {
-            known.retain(|applied| Arc::strong_count(applied) > 1);
-        }
-        if known.len() < SHARED {
-            known.push(Arc::clone(&applied));
-        }
-        Ok(Some(applied))
+    /// The rule, if the key has one of its own.
+    pub(super) fn rule(&self) -> Option<&A> {
+        self.applied.as_ref()?.rule.as_ref()
+    }
+
+    /// Whether these are the terms of a key that has none of its own, at `now`.
+    pub(super) fn is_default(&self, now: Timestamp) -> bool {
+        self.applied.is_none() && self.blocked_until <= now
+    }
+
+    pub(super) fn refusal(&self, now: Timestamp) -> Option<Rejection> {
+        self.terms().refusal(now)
     }
 }

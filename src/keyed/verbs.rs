@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
+use super::locked::Locked;
 use super::quick::Taken;
-use super::shard::{Call, Shard};
+use super::shard::Call;
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::{grant_of, refusal_of};
 use crate::bucket::gate::Need;
-use crate::sync::MutexGuard;
 use crate::wait::{AcquireFuture, Held, Reservation, Timer};
 use crate::{Clock, ConsumeError, Grant, RateLimiter, Rejection, Timestamp, Usage, WaitError};
 
@@ -60,12 +60,13 @@ where
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] for a blocked key;
-    /// [`Rejection::TooManyKeys`] for a new one when there is no room.
+    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] for a blocked key,
+    /// [`Rejection::BlockedFor`] for one that is blocked for a while; [`Rejection::TooManyKeys`] for a new one when there is no room.
     ///
     /// ```
-    /// use tollgate::{KeyedLimiter, Quota};
-    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(5))?;
+    /// use tollgate::{KeyedLimiter, ManualClock, Quota};
+    /// let builder = KeyedLimiter::<String>::builder(Quota::per_hour(5)).clock(ManualClock::new());
+    /// let limiter = builder.build()?;
     /// assert_eq!(limiter.try_acquire("alice", 3)?.remaining, 2);
     /// let rejection = limiter.try_acquire("alice", 3).unwrap_err();
     /// assert_eq!(rejection.retry_after_secs(), Some(720));
@@ -101,7 +102,7 @@ where
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
-    /// let limiter = KeyedLimiter::<String>::new(Quota::per_minute(60))?;
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_day(60))?;
     /// limiter.consume("alice", 90)?;
     /// assert_eq!(limiter.usage("alice").used, 90);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -370,14 +371,14 @@ where
                 }
             }
         }
-        self.ask_slowly(shard, &self.call(hash, now), key, requests).map(slow)
+        self.ask_slowly(self.locked(shard), &self.call(hash, now), key, requests).map(slow)
     }
 
     /// What is special, waited for, bounded, or has a limit for everybody.
     #[cold]
     fn ask_slowly<'a, Q>(
         &'a self,
-        shard: MutexGuard<'a, Shard<K, A>>,
+        shard: Locked<'a, K, A>,
         call: &Call<'_, S>,
         key: &Q,
         requests: u64,

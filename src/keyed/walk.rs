@@ -4,10 +4,10 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::key::{Key, KeyRef};
-use super::shard::{At, Basis, Call, Cell, Plain, Shard, Special};
+use super::shard::{At, Basis, Call, Cell, Hold, Kept, Plain, Shard, Special};
 use super::terms::Own;
 use crate::algorithm::{Algorithm, Packed};
-use crate::bucket::core::usage_of;
+use crate::bucket::core::{Core, usage_of};
 use crate::wait::queue::Wakers;
 use crate::{CarryOver, Rejection, Timestamp, Usage};
 
@@ -15,7 +15,7 @@ use crate::{CarryOver, Rejection, Timestamp, Usage};
 #[derive(Debug)]
 pub(super) struct Change<A> {
     pub(super) own: Own<A>,
-    pub(super) pinned: bool,
+    pub(super) hold: Hold,
     pub(super) how: CarryOver,
     /// Makes the bucket full, too.
     pub(super) reset: bool,
@@ -35,30 +35,54 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         S: BuildHasher,
     {
         self.latest = self.latest.max(call.now);
-        let mut core = self.lend(call, at);
-        let (basis, now) = (&*self.basis, self.latest);
-        if change.reset {
-            core.reset(now, wakers);
-        }
-        let rule = basis.rule_of(change.own.as_ref());
-        core.set_rule(now, rule.clone(), change.how, wakers);
-        let refusal = change.own.as_ref().and_then(|own| own.terms.refusal());
-        match if basis.closed { Some(Rejection::Closed) } else { refusal } {
-            Some(why) => core.shut(now, why, wakers),
-            None => core.resume(now, None),
-        }
-        self.count(call.hash, key, core.take_counts(), false);
-        let key = match at {
-            At::Plain(index) => self.plain.get_bucket_entry(*index).ok().map(|e| e.remove().0.key),
-            At::Special(index) => self.special.get_bucket_entry(*index).ok().map(|e| {
-                let special = e.remove().0;
-                self.pinned -= usize::from(special.pinned);
-                special.key
-            }),
-            At::New(_) | At::NoRoom(..) => Some(key.to_key()),
+        let Change { own, hold, how, reset } = change;
+        let core = self.lend(call, at, &self.own_of(at));
+        let (basis, now) = (Arc::clone(&self.basis), self.latest);
+        let refusal = if basis.closed { Some(Rejection::Closed) } else { own.refusal(now) };
+        let act = |core: &mut Core<A>| {
+            if reset {
+                core.reset(now, wakers);
+            }
+            core.set_rule(now, basis.rule_of(&own).clone(), how, wakers);
+            match refusal {
+                Some(why) => core.shut(now, why, wakers),
+                None => core.resume(now, None),
+            }
         };
-        if let Some(key) = key {
-            self.put(call, || key, change.own, change.pinned, core);
+        let ((), mut core, full) = self.run(call, at, core, act);
+        self.count(call.hash, key, core.take_counts(), false);
+        // A block for a while leaves a key the place that it has; one without is blocked all the
+        // same. Terms that stay free the place.
+        let known = match at {
+            At::Plain(_) => true,
+            At::Special(index) => {
+                self.special.get_bucket(*index).is_some_and(|special| special.kept.counted)
+            }
+            At::New(_) | At::NoRoom(..) => hold == Hold::No,
+        };
+        let kept = Kept { own, hold, counted: known && hold != Hold::Always };
+        match at {
+            At::Plain(index) if !kept.is_held(now) && kept.own.is_default(now) => {
+                self.end_plain(call, *index, core, full);
+            }
+            At::Plain(index) => {
+                if full && !kept.is_held(now) {
+                    return self.end_plain(call, *index, core, full);
+                }
+                self.reserve_special(call);
+                let Ok(entry) = self.plain.get_bucket_entry(*index) else { return };
+                let key = entry.remove().0.key;
+                self.insert_special(call, Special { key, kept, cell: Cell::of(core) });
+            }
+            At::Special(index) => {
+                if let Some(special) = self.special.get_bucket_mut(*index) {
+                    self.uncounted -= usize::from(!special.kept.counted);
+                    self.uncounted += usize::from(!kept.counted);
+                    special.kept = kept;
+                    self.end_special(call, *index, core, full);
+                }
+            }
+            At::New(_) | At::NoRoom(..) => self.put(call, || key.to_key(), kept, core, full),
         }
     }
 
@@ -74,30 +98,41 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let now = self.latest;
         let old = Arc::clone(&self.basis);
         let new = Basis::new(rule.clone(), now, old.closed);
-        let mut state = old.rule.start(now, 0);
+        // First whatever foreign code could panic in, then the change itself.
         let mut too_large = Vec::new();
-        self.plain.retain(|Plain { key, state: packed }| {
+        let mut carried = Vec::with_capacity(self.plain.len());
+        for Plain { key, state: packed } in &mut self.plain {
             // Gone or not, a full bucket stays full: also where a level as such would be kept.
             if packed.is_full(&old.rule, old.epoch, now) {
-                return false;
+                carried.push(None);
+                continue;
             }
-            packed.lend(&old.rule, old.epoch, now, &mut state);
-            let carried = rule.carry_over(&old.rule, &state, now, how);
-            if rule.full_at(&carried, now) <= now {
-                return false;
+            let state = packed.peek(&old.rule, old.epoch, now, |state| {
+                rule.carry_over(&old.rule, state, now, how)
+            });
+            carried.push(if rule.full_at(&state, now) <= now {
+                None
+            } else {
+                let packed = A::Packed::pack(rule, new.epoch, state);
+                packed.map_err(|state| too_large.push((key.clone(), state))).ok()
+            });
+        }
+        self.special.reserve(too_large.len(), |special| call.hasher.hash_one(&special.key));
+        let too_large: Vec<_> = too_large
+            .into_iter()
+            .map(|(key, state)| (call.hasher.hash_one(&key), key, state))
+            .collect();
+        let mut carried = carried.into_iter();
+        self.plain.retain(|plain| match carried.next().flatten() {
+            Some(state) => {
+                plain.state = state;
+                true
             }
-            match A::Packed::pack(rule, new.epoch, carried) {
-                Ok(carried) => *packed = carried,
-                Err(carried) => {
-                    too_large.push((key.clone(), carried));
-                    return false;
-                }
-            }
-            true
+            None => false,
         });
-        for Special { own, cell, .. } in &mut self.special {
+        for Special { kept, cell, .. } in &mut self.special {
             match cell {
-                _ if own.as_ref().is_some_and(|own| own.rule.is_some()) => {}
+                _ if kept.own.rule().is_some() => {}
                 Cell::Idle(state) if old.rule.full_at(state, now) <= now => {
                     *state = rule.start(now, 0);
                 }
@@ -106,9 +141,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 Cell::Lent => {}
             }
         }
-        for (key, state) in too_large {
-            let hash = call.hasher.hash_one(&key);
-            let special = Special { key, own: None, pinned: false, cell: Cell::Idle(state) };
+        for (hash, key, state) in too_large {
+            let special = Special { key, kept: Kept::of(Own::default()), cell: Cell::Idle(state) };
             self.special.insert_unique(hash, special, |special| call.hasher.hash_one(&special.key));
         }
         self.basis = Arc::new(new);
@@ -139,12 +173,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 core.reset(now, wakers);
                 true
             }
-            Cell::Idle(state) if special.pinned => {
-                *state = basis.rule_of(special.own.as_ref()).start(now, 0);
+            Cell::Idle(state) if special.kept.is_held(now) => {
+                *state = basis.rule_of(&special.kept.own).start(now, 0);
                 true
             }
             Cell::Idle(_) | Cell::Lent => false,
         });
+        self.recount();
     }
 
     /// Each key with its usage.
@@ -152,16 +187,14 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.latest = self.latest.max(now);
         let (basis, now) = (&*self.basis, self.latest);
         let mut usages = Vec::with_capacity(self.plain.len() + self.special.len());
-        let mut state = basis.rule.start(now, 0);
         for plain in &mut self.plain {
-            plain.state.lend(&basis.rule, basis.epoch, now, &mut state);
-            usages.push((plain.key.clone(), usage_of(&basis.rule, &state, now)));
-            // It fitted before.
-            plain.state.settle(&basis.rule, basis.epoch, &mut state);
+            let look = |state: &A::State| usage_of(&basis.rule, state, now);
+            let usage = plain.state.peek(&basis.rule, basis.epoch, now, look);
+            usages.push((plain.key.clone(), usage));
         }
         for special in &mut self.special {
             let usage = match &mut special.cell {
-                Cell::Idle(state) => usage_of(basis.rule_of(special.own.as_ref()), state, now),
+                Cell::Idle(state) => usage_of(basis.rule_of(&special.kept.own), state, now),
                 Cell::Busy(core) => {
                     let usage = core.usage(now, wakers);
                     Usage { allowed: 0, denied: 0, ..usage }
@@ -174,19 +207,25 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// The keys whose terms were not set by hand.
-    pub(super) fn keys_not_pinned(&self) -> Vec<K> {
-        let special = self.special.iter().filter(|special| !special.pinned);
+    pub(super) fn keys_not_set_by_hand(&self) -> Vec<K> {
+        let special = self.special.iter().filter(|special| special.kept.hold != Hold::Always);
         let plain = self.plain.iter().map(|plain| plain.key.clone());
         plain.chain(special.map(|special| special.key.clone())).collect()
     }
 
-    /// Whether the key's terms were set by hand.
-    pub(super) fn is_pinned(&self, at: &At<A>) -> bool {
+    /// What is kept of the key beside its state: whether it is held, until when it is blocked, and
+    /// whether it counts.
+    pub(super) fn kept_of(&self, at: &At<A>) -> Kept<A> {
         match at {
-            At::Special(index) => {
-                self.special.get_bucket(*index).is_some_and(|special| special.pinned)
-            }
-            At::Plain(_) | At::New(_) | At::NoRoom(..) => false,
+            At::Special(index) => self.special.get_bucket(*index).map_or_else(
+                || Kept::of(Own::default()),
+                |special| {
+                    let Kept { own, hold, counted } = &special.kept;
+                    Kept { own: own.clone(), hold: *hold, counted: *counted }
+                },
+            ),
+            At::New(own) | At::NoRoom(_, own) => Kept::of(own.clone()),
+            At::Plain(_) => Kept::of(Own::default()),
         }
     }
 }

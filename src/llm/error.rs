@@ -104,7 +104,10 @@ impl From<Rejection> for Error {
             Rejection::ExceedsBurst { requested, burst, limit } => {
                 Self::Never { limit: LimitKind::at(limit), requested, most: burst }
             }
-            Rejection::Closed | Rejection::Blocked | Rejection::TooManyKeys { .. } => Self::Closed,
+            Rejection::Closed
+            | Rejection::Blocked
+            | Rejection::BlockedFor { .. }
+            | Rejection::TooManyKeys { .. } => Self::Closed,
         }
     }
 }
@@ -119,7 +122,10 @@ impl From<WaitError> for Error {
             WaitError::QueueFull { max_waiters } => Self::QueueFull { max_waiters },
             WaitError::Cancelled => Self::Cancelled,
             WaitError::NoTimer => Self::NoTimer,
-            WaitError::Closed | WaitError::Blocked | WaitError::TooManyKeys { .. } => Self::Closed,
+            WaitError::Closed
+            | WaitError::Blocked
+            | WaitError::BlockedFor { .. }
+            | WaitError::TooManyKeys { .. } => Self::Closed,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Bucket {
     pub(crate) refusal: Option<Rejection>,
     /// Reservations that had to wait and have not ended: with them, a key is never dropped.
     pub(crate) outstanding: usize,
+    /// It takes no place, because its terms were set by hand when it last asked for one.
+    uncounted: bool,
 }
 
 /// All keys; they are numbered from 0.
@@ -26,8 +28,6 @@ pub(crate) struct Buckets {
     pub(crate) keys: Vec<Bucket>,
     /// Refused before any bucket was asked.
     pub(crate) denied: u64,
-    /// Whether terms were ever set by hand: such keys take no place, until they are cleared.
-    pub(crate) by_hand: bool,
 }
 
 impl Bucket {
@@ -44,9 +44,10 @@ impl Buckets {
             cost: 1,
             refusal: None,
             outstanding: 0,
+            uncounted: false,
         };
         let keys = std::iter::repeat_with(bucket).take(keys).collect();
-        Self { quota, max_keys, keys, denied: 0, by_hand: false }
+        Self { quota, max_keys, keys, denied: 0 }
     }
 
     /// Whether the debt of any key outlasts the clock.
@@ -70,15 +71,38 @@ impl Buckets {
 
     /// Whether the key takes one of the places there are: those set by hand do not.
     fn takes_place(&mut self, key: usize, now: u64) -> bool {
-        self.is_active(key, now) && !self.keys[key].is_set_by_hand()
+        self.is_active(key, now) && !self.keys[key].uncounted
+    }
+
+    /// A key whose terms are not set by hand any more takes a place, once nobody waits for it; it is
+    /// forgotten if there is none.
+    pub(crate) fn place(&mut self, key: usize, now: u64) {
+        let bucket = &mut self.keys[key];
+        if bucket.is_set_by_hand() {
+            bucket.uncounted = true;
+        } else if bucket.outstanding == 0 && bucket.uncounted {
+            let (taken, max_keys) = (self.taken(now), self.max_keys);
+            let bucket = &mut self.keys[key];
+            bucket.uncounted = false;
+            if taken >= max_keys && bucket.model.usage(now).used > 0 {
+                bucket.model.reset(now);
+            }
+        }
+    }
+
+    /// How many keys may be held beyond the bound: those whose terms are set by hand, and those that
+    /// were when somebody began to wait for them.
+    pub(crate) fn places_free_of_bound(&self) -> usize {
+        self.keys.iter().filter(|bucket| bucket.uncounted).count()
+    }
+
+    fn taken(&mut self, now: u64) -> usize {
+        (0..self.keys.len()).filter(|key| self.takes_place(*key, now)).count()
     }
 
     /// There is room for a new key if one of those that are held is idle.
     pub(crate) fn has_room(&mut self, key: usize, now: u64) -> bool {
-        self.max_keys == usize::MAX
-            || self.is_active(key, now)
-            || (0..self.keys.len()).filter(|key| self.takes_place(*key, now)).count()
-                < self.max_keys
+        self.max_keys == usize::MAX || self.is_active(key, now) || self.taken(now) < self.max_keys
     }
 
     fn admit(&mut self, key: usize, now: u64) -> Result<&mut Model, Rejection> {
@@ -169,7 +193,7 @@ impl Buckets {
         let bucket = &mut self.keys[key];
         bucket.own = Some(quota);
         bucket.model.set_quota(now, quota, how);
-        self.by_hand = true;
+        self.place(key, now);
     }
 
     /// Gives the key terms with a `quota` and a `cost`.
@@ -181,7 +205,6 @@ impl Buckets {
         cost: u64,
     ) -> Terms {
         self.apply(key, now, quota, cost);
-        self.by_hand = true;
         quota.map_or_else(Terms::default, Terms::from).cost(cost)
     }
 
@@ -190,6 +213,7 @@ impl Buckets {
         let bucket = &mut self.keys[key];
         (bucket.own, bucket.cost, bucket.refusal) = (own, cost, None);
         bucket.model.set_quota(now, own.unwrap_or(everybodys), CarryOver::Proportional);
+        self.place(key, now);
     }
 
     /// Takes back what was set for the key.
@@ -203,11 +227,11 @@ impl Buckets {
     }
 
     /// Blocks the key; those of its reservations that are still waiting must have been cancelled.
-    pub(crate) fn block(&mut self, key: usize, why: Rejection) {
+    pub(crate) fn block(&mut self, key: usize, now: u64, why: Rejection) {
         let bucket = &mut self.keys[key];
         if bucket.refusal != Some(Rejection::Closed) {
             bucket.refusal = Some(why);
         }
-        self.by_hand = true;
+        self.place(key, now);
     }
 }

@@ -54,6 +54,7 @@ impl Run<'_> {
                 self.model.denied = self.model.denied.saturating_add(permits);
             }
             self.model.keys[key].outstanding -= 1;
+            self.model.place(key, now);
             return;
         }
         let model = &mut self.model.keys[key].model;
@@ -76,6 +77,7 @@ impl Run<'_> {
             }
         }
         self.model.keys[key].outstanding -= usize::from(queued);
+        self.model.place(key, now);
     }
 
     /// Nothing passes any more; those who wait end, all at once.
@@ -88,7 +90,7 @@ impl Run<'_> {
             self.limiter.block(&(key as u64)).unwrap();
             (Rejection::Blocked, WaitError::Blocked)
         };
-        self.model.block(key, rejection);
+        self.model.block(key, now, rejection);
         let model = &mut self.model.keys[key].model;
         // From the last to the first, so that none moves up.
         for held in

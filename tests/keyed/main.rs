@@ -9,10 +9,12 @@
 )]
 
 mod against_model;
+mod blocked;
 mod both;
 mod bound;
 mod buckets;
 mod corners;
+mod foreign;
 mod held;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/level.rs"]
@@ -22,13 +24,17 @@ mod memory;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/model.rs"]
 mod model;
+mod offenders;
+mod options;
 mod reentrancy;
 mod script;
 #[path = "../support/sizes.rs"]
 mod sizes;
 mod stress;
+mod sums;
 #[cfg(feature = "tokio")]
 mod tasks;
+mod terms_by;
 mod twin;
 
 use std::hash::{BuildHasherDefault, DefaultHasher};

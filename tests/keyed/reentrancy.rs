@@ -30,7 +30,7 @@ impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
 }
 
 /// Runs `act`, and fails if it hangs.
-fn without_deadlock(act: impl FnOnce() + Send + 'static) {
+pub(crate) fn without_deadlock(act: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     thread::spawn(move || {
         act();

@@ -141,7 +141,9 @@ fn bug_33_what_fails_changes_nothing() {
     assert!(limiter.allow_n(3));
     let before = limiter.usage_each();
     let bad = [("a", Quota::per_hour(99)), ("b", Quota::per_hour(0))];
-    assert_eq!(limiter.set_limits(bad, CarryOver::Full), Err(QuotaError::ZeroRate));
+    let zero = Box::new(QuotaError::ZeroRate);
+    let error = QuotaError::Limit { name: "b".to_owned(), error: zero };
+    assert_eq!(limiter.set_limits(bad, CarryOver::Full), Err(error));
     assert!(!limiter.allow_n(3));
     assert!(limiter.reserve_within(5, SECOND).is_err());
     assert_eq!(limiter.usage_each(), before);

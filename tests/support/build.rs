@@ -11,7 +11,7 @@ use super::exact::simplest_fraction;
 use super::vector::{Limit, Vector, integer};
 
 /// Why the limits of a vector, or new ones, are refused.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Refusal {
     Typed(QuotaError),
     /// A negative number: the argument's type has none.

@@ -30,7 +30,7 @@ pub(crate) fn run(vector: &Vector) -> Vec<Mismatch> {
     let clock = ManualClock::new();
     clock.set(vector.times.on_clock(vector.start));
     let limiter = build(vector, &clock);
-    let refusal = limiter.as_ref().err().copied();
+    let refusal = limiter.as_ref().err().cloned();
     let mut session = limiter.as_ref().ok().map(|(limiter, rules)| Session {
         vector,
         clock: &clock,
@@ -43,7 +43,7 @@ pub(crate) fn run(vector: &Vector) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();
     let mut comparable = true;
     for (index, step) in vector.steps.iter().enumerate() {
-        let outcome = Outcome::of(step, vector, session.as_mut(), refusal);
+        let outcome = Outcome::of(step, vector, session.as_mut(), refusal.clone());
         let agrees = outcome.answer.agrees(step.expect.as_ref(), vector.times.unit);
         if comparable && !agrees {
             let cause = outcome.cause(step, vector);
@@ -100,7 +100,7 @@ impl Outcome {
     fn cause(&self, step: &Step, vector: &Vector) -> Option<Cause> {
         let expects_error = step.expect.as_ref().is_some_and(|expect| *expect == "error");
         let unit = vector.times.unit;
-        match (&self.answer, self.refusal) {
+        match (&self.answer, &self.refusal) {
             (Answer::Error, Some(Refusal::Typed(QuotaError::ZeroRate))) => Some(Cause::ZeroRate),
             (Answer::Error, Some(Refusal::Typed(QuotaError::ZeroBurst))) => Some(Cause::ZeroBurst),
             (Answer::Error, Some(Refusal::Typed(QuotaError::InitialExceedsBurst { .. }))) => {

@@ -8,6 +8,7 @@
 //! another one's, or any other call. After a stall that is bounded, see `Lateness`.
 
 mod rule;
+mod set_aside;
 mod waiting;
 
 use super::refusal::Refusal;
@@ -75,6 +76,8 @@ pub(crate) struct Rest<A: Rule> {
     catch_up: Option<Duration>,
     /// Numbers the grants that may be given back.
     pub(crate) next_receipt: u64,
+    /// Permits of those who still wait for a second limit.
+    set_aside: Option<Box<set_aside::SetAside>>,
 }
 
 impl<A: Rule> Core<A> {
@@ -98,6 +101,7 @@ impl<A: Rule> Core<A> {
                 lateness,
                 catch_up: None,
                 next_receipt: 0,
+                set_aside: None,
             }),
         }
     }
@@ -295,7 +299,7 @@ impl<A: Rule> Core<A> {
 
     /// Whether the state is all there is to it: nobody waits, or has an outcome to fetch.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.rest.queue.is_unused()
+        self.rest.queue.is_unused() && self.rest.set_aside.is_none()
     }
 
     /// Permits allowed and denied since the last call.

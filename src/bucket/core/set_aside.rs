@@ -1,0 +1,170 @@
+//! Permits of waiters whose turn it is here, but who still wait for a second limit.
+//!
+//! They are set aside: in use from now on, whenever now is, until the second limit serves their waiter or
+//! the waiter leaves. Were they taken once and for all, they would be refilled during the second wait, and
+//! then the waiter and others could use more at one instant than the burst.
+//!
+//! Before anything is asked of the state, [`refresh`](Core::refresh_set_aside) gives back what was set aside
+//! before and sets it aside anew, at the present time. Whoever the second limit has served meanwhile has
+//! used its permits, whether it has noticed or not: nobody depends on another one to look.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Core;
+use crate::Timestamp;
+use crate::algorithm::{Algorithm, Receipt};
+use crate::wait::queue::{Taken, Ticket, Wakers};
+
+/// Where a waiter stands at the second limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Waits,
+    Served,
+    Ended,
+}
+
+/// What is set aside in a core.
+#[derive(Debug)]
+pub(crate) struct SetAside {
+    /// By their tickets at the second limit: so many permits each.
+    waiting: BTreeMap<Ticket, u64>,
+    /// Those whom the second limit has served, until they notice.
+    served: HashMap<Ticket, (u64, Taken)>,
+    /// Of all who wait, together.
+    permits: u64,
+    receipt: Receipt,
+    /// Whether the rule gives back all that was just held. One that does not is left alone: its permits
+    /// stay taken.
+    is_exact: bool,
+}
+
+impl<A: Algorithm> Core<A> {
+    /// Sets a grant aside for one who waits with `ticket` at the second limit.
+    pub(crate) fn set_aside(&mut self, ticket: Ticket, permits: u64, taken: Taken) {
+        let mut aside = self.rest.set_aside.take().unwrap_or_else(|| {
+            Box::new(SetAside {
+                waiting: BTreeMap::new(),
+                served: HashMap::new(),
+                permits: 0,
+                receipt: Receipt::default(),
+                is_exact: self.gives_back(),
+            })
+        });
+        if aside.is_exact {
+            self.rest.rule.undo(&mut self.state, self.latest, permits, taken.receipt);
+            self.thaw(&aside);
+        }
+        aside.waiting.insert(ticket, permits);
+        aside.permits = aside.permits.saturating_add(permits);
+        self.freeze(aside);
+    }
+
+    /// Whether anything is set aside.
+    pub(crate) fn has_set_aside(&self) -> bool {
+        self.rest.set_aside.is_some()
+    }
+
+    /// What is set aside is in use now; `stands` says where a waiter stands at the second limit.
+    pub(crate) fn refresh_set_aside(
+        &mut self,
+        now: Timestamp,
+        mut stands: impl FnMut(Ticket) -> Standing,
+    ) {
+        let Some(mut aside) = self.rest.set_aside.take() else { return };
+        self.see(now);
+        self.thaw(&aside);
+        // They are served in order.
+        while let Some(first) = aside.waiting.first_entry() {
+            let standing = stands(*first.key());
+            if standing == Standing::Waits {
+                break;
+            }
+            let (ticket, permits) = first.remove_entry();
+            aside.permits = aside.permits.saturating_sub(permits);
+            if standing == Standing::Served {
+                let taken = self.hold_now(permits, aside.is_exact);
+                aside.served.insert(ticket, (permits, taken));
+            }
+        }
+        self.freeze(aside);
+        if !self.rest.queue.is_empty() {
+            // Nobody behind can be served as of an earlier time, with these in use.
+            self.rest.served_until = self.latest;
+            self.rest.booked = None;
+        }
+    }
+
+    /// Takes what was set aside for `ticket` out, for its waiter to use or to give back.
+    pub(crate) fn take_set_aside(&mut self, ticket: Ticket) -> Option<Taken> {
+        let mut aside = self.rest.set_aside.take()?;
+        let taken = if let Some((_, taken)) = aside.served.remove(&ticket) {
+            Some(taken)
+        } else if let Some(permits) = aside.waiting.remove(&ticket) {
+            self.thaw(&aside);
+            aside.permits = aside.permits.saturating_sub(permits);
+            let taken = self.hold_now(permits, aside.is_exact);
+            self.freeze(aside);
+            return Some(taken);
+        } else {
+            None
+        };
+        if !aside.waiting.is_empty() || !aside.served.is_empty() {
+            self.rest.set_aside = Some(aside);
+        }
+        taken
+    }
+
+    /// Where the waiter of `ticket` stands in this core.
+    pub(crate) fn standing(&self, ticket: Ticket) -> Standing {
+        if self.rest.queue.get(ticket).is_some() {
+            Standing::Waits
+        } else if self.rest.queue.is_granted(ticket) {
+            Standing::Served
+        } else {
+            Standing::Ended
+        }
+    }
+
+    /// Serves all who are due by `now`.
+    pub(crate) fn catch_up_to(&mut self, now: Timestamp, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+    }
+
+    /// Those behind one who has used what was set aside for it are served, if they are due.
+    pub(crate) fn moved_up(&mut self, wakers: &mut Wakers) {
+        self.sooner(wakers);
+    }
+
+    fn hold_now(&mut self, permits: u64, is_exact: bool) -> Taken {
+        let receipt = self.next_receipt(self.latest);
+        if is_exact {
+            self.rest.rule.hold(&mut self.state, self.latest, permits, receipt);
+        }
+        Taken { receipt, ..Taken::default() }
+    }
+
+    fn thaw(&mut self, aside: &SetAside) {
+        if aside.is_exact && aside.permits > 0 {
+            self.rest.rule.undo(&mut self.state, self.latest, aside.permits, aside.receipt);
+        }
+    }
+
+    fn freeze(&mut self, mut aside: Box<SetAside>) {
+        if aside.permits > 0 {
+            aside.receipt = self.hold_now(aside.permits, aside.is_exact).receipt;
+        }
+        if !aside.waiting.is_empty() || !aside.served.is_empty() {
+            self.rest.set_aside = Some(aside);
+        }
+    }
+
+    /// Whether the rule gives back what it has just held.
+    fn gives_back(&self) -> bool {
+        let (rule, now) = (&self.rest.rule, self.latest);
+        let mut state = Algorithm::start(rule, now, 0);
+        let receipt = Receipt::new(1, now);
+        rule.hold(&mut state, now, 1, receipt);
+        rule.undo(&mut state, now, 1, receipt);
+        Algorithm::used(rule, &state, now) == 0
+    }
+}

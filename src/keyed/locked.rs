@@ -1,0 +1,61 @@
+//! A shard that is locked, and what has to be set right when it is unlocked.
+
+use std::ops::{Deref, DerefMut};
+use std::thread;
+
+use super::bound::{Bound, Reserved};
+use super::key::Key;
+use super::shard::Shard;
+use crate::algorithm::Algorithm;
+use crate::sync::MutexGuard;
+
+/// A locked shard. When it is unlocked, the keys that it came to hold are counted against the bound:
+/// also if foreign code has panicked meanwhile.
+pub(super) struct Locked<'a, K: Key, A: Algorithm> {
+    shard: MutexGuard<'a, Shard<K, A>>,
+    bound: Option<&'a Bound<A>>,
+    /// How many of its keys are counted already.
+    counted: usize,
+}
+
+impl<'a, K: Key, A: Algorithm> Locked<'a, K, A> {
+    pub(super) fn new(shard: MutexGuard<'a, Shard<K, A>>, bound: Option<&'a Bound<A>>) -> Self {
+        let counted = shard.bounded();
+        Self { shard, bound, counted }
+    }
+
+    /// Has a place that was reserved counted as one of the shard's.
+    pub(super) fn adopt(&mut self, reserved: Reserved<'_, A>) {
+        self.counted += reserved.take();
+    }
+
+    /// Whether the key that was in use is to count from now on; asked once.
+    pub(super) fn take_unplaced(&mut self) -> bool {
+        std::mem::take(&mut self.shard.unplaced)
+    }
+}
+
+impl<K: Key, A: Algorithm> Deref for Locked<'_, K, A> {
+    type Target = Shard<K, A>;
+
+    fn deref(&self) -> &Shard<K, A> {
+        &self.shard
+    }
+}
+
+impl<K: Key, A: Algorithm> DerefMut for Locked<'_, K, A> {
+    fn deref_mut(&mut self) -> &mut Shard<K, A> {
+        &mut self.shard
+    }
+}
+
+impl<K: Key, A: Algorithm> Drop for Locked<'_, K, A> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.shard.recount();
+        }
+        if let Some(bound) = self.bound {
+            bound.settle(self.counted, self.shard.bounded());
+        }
+    }
+}
