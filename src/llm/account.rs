@@ -24,7 +24,7 @@ pub(super) struct Account {
 }
 
 /// What an answer has taught, to be told when nothing is locked any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Lesson {
     /// A limit, and its number.
     Learned(LimitKind, u64),
