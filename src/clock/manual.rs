@@ -8,6 +8,7 @@ use super::Clock;
 use crate::Timestamp;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::wait::queue::Wakers;
 
 /// A clock that moves only when told to; clones share one time.
 ///
@@ -74,16 +75,16 @@ impl ManualClock {
     }
 
     fn move_to(&self, time: impl FnOnce(Timestamp) -> Timestamp) {
-        let due: Vec<_> = {
+        let due: Wakers = {
             // Under the lock, so that no step of a concurrent move is lost.
             let mut sleepers = self.shared.sleepers.lock();
             let now = time(self.now());
             self.shared.now.store(now.as_nanos(), Ordering::SeqCst);
-            sleepers.extract_if(.., |(deadline, _)| *deadline <= now).collect()
+            let due = sleepers.extract_if(.., |(deadline, _)| *deadline <= now);
+            due.map(|(_, waker)| waker).collect()
         };
-        for (_, waker) in due {
-            waker.wake();
-        }
+        // Woken when dropped, each of them even if one panics.
+        drop(due);
     }
 
     /// How many wake-ups are still to come. Those of waits that were cancelled
@@ -106,6 +107,8 @@ impl Clock for ManualClock {
     }
 
     fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
+        // Cloned before the lock and, if not kept, dropped after it: both are foreign code.
+        let mut kept = Some(waker.clone());
         // Under the lock, so that a concurrent `set` either sees the sleeper or is seen here.
         let mut sleepers = self.shared.sleepers.lock();
         if self.now() >= deadline {
@@ -116,7 +119,7 @@ impl Clock for ManualClock {
             let known =
                 |(at, other): &(Timestamp, Waker)| *at == deadline && other.will_wake(waker);
             if !sleepers.iter().any(known) {
-                sleepers.push((deadline, waker.clone()));
+                sleepers.extend(kept.take().map(|waker| (deadline, waker)));
             }
         }
         true

@@ -6,6 +6,12 @@ use crate::Timestamp;
 /// The kernel's monotonic clock, the one behind [`std::time::Instant`]: never steps back, the same
 /// on every core.
 ///
+/// On Linux and Android it does not count the time while the machine is suspended: a laptop that was
+/// closed for an hour, or a virtual machine that was paused, resumes with the level it had before, and
+/// those who wait go on waiting for the rest of their time. A limiter therefore never lets more
+/// through after a suspend than it would have without one; it may let through less than a server that
+/// kept counting would allow.
+///
 /// ```
 /// use tollgate::{Clock, MonotonicClock};
 /// let clock = MonotonicClock::new();

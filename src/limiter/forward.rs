@@ -1,5 +1,6 @@
 //! Limiters that hand every verb on: references, boxes, arcs, and the cells to their gate.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::RateLimiter;
@@ -75,3 +76,14 @@ pub(crate) use forward_rate_limiter;
 forward_rate_limiter!([L: RateLimiter + ?Sized] &L, RateLimiter, |this| &**this);
 forward_rate_limiter!([L: RateLimiter + ?Sized] Box<L>, RateLimiter, |this| &**this);
 forward_rate_limiter!([L: RateLimiter + ?Sized] Arc<L>, RateLimiter, |this| &**this);
+
+/// Shows the quota and the usage of now, so that a type that holds an `Arc<dyn RateLimiter>` can derive
+/// `Debug`. It asks the limiter for both: do not print a limiter from inside its own clock.
+impl fmt::Debug for dyn RateLimiter + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter")
+            .field("quota", &self.quota())
+            .field("usage", &self.usage())
+            .finish()
+    }
+}

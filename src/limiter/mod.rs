@@ -501,6 +501,29 @@ pub trait RateLimiter: Send + Sync {
         self.acquire_timeout_with(permits, timeout, &crate::TokioTimer)
     }
 
+    // Without the feature, rustc would suggest `try_acquire` for an unknown `acquire`.
+    #[cfg(not(feature = "tokio"))]
+    #[doc(hidden)]
+    fn acquire(&self, _permits: u64) -> std::future::Pending<Result<Grant, WaitError>>
+    where
+        Self: Sized + NeedsFeatureTokio,
+    {
+        std::future::pending()
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    #[doc(hidden)]
+    fn acquire_timeout(
+        &self,
+        _permits: u64,
+        _timeout: Duration,
+    ) -> std::future::Pending<Result<Grant, WaitError>>
+    where
+        Self: Sized + NeedsFeatureTokio,
+    {
+        std::future::pending()
+    }
+
     /// [`acquire_with`](Self::acquire_with) in a future that borrows nothing.
     ///
     /// # Errors
@@ -547,3 +570,22 @@ pub trait RateLimiter: Send + Sync {
         self.acquire_owned_with(permits, Arc::new(crate::TokioTimer))
     }
 }
+
+/// No type implements this trait: it makes rustc name the feature that a call needs.
+///
+/// ```compile_fail,E0277
+/// # use tollgate::{Quota, RateLimiter, TokenBucket};
+/// # async fn run() {
+/// let limiter = TokenBucket::new(Quota::per_second(1)).unwrap();
+/// limiter.acquire(1).await.unwrap(); // error: `acquire().await` needs the feature `tokio`
+/// # }
+/// ```
+#[cfg(not(feature = "tokio"))]
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`acquire().await` needs the feature `tokio` of tollgate",
+    label = "turn the feature `tokio` on to await permits",
+    note = "in Cargo.toml: `tollgate = {{ version = \"..\", features = [\"tokio\"] }}`",
+    note = "on another runtime, bring its timer: `acquire_with(permits, &timer)`"
+)]
+pub trait NeedsFeatureTokio {}

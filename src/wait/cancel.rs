@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::queue::Wakers;
 use crate::sync::Mutex;
 
 /// Ends blocking waits from elsewhere, for example on shutdown. Clones are the same token.
@@ -67,9 +68,8 @@ impl CancelToken {
             shared.cancelled = true;
             std::mem::take(&mut shared.wakers)
         };
-        for waker in wakers.into_values() {
-            waker.wake();
-        }
+        // Woken when dropped, each of them even if one panics.
+        drop(wakers.into_values().collect::<Wakers>());
     }
 
     /// Whether [`cancel`](Self::cancel) was called.
@@ -84,18 +84,40 @@ impl CancelToken {
     }
 
     pub(super) fn register(&self, waker: &Waker) -> Registration<'_> {
+        // Cloned before the lock and, if not kept, dropped after it: both are foreign code.
+        let mut waker = Some(waker.clone());
         let mut shared = self.shared.lock();
         let id = shared.next;
         shared.next += 1;
         if !shared.cancelled {
-            shared.wakers.insert(id, waker.clone());
+            shared.wakers.extend(waker.take().map(|waker| (id, waker)));
         }
+        drop(shared);
         Registration { token: self, id }
     }
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.token.shared.lock().wakers.remove(&self.id);
+        let waker = self.token.shared.lock().wakers.remove(&self.id);
+        // Its drop is foreign code: the lock is released by now.
+        drop(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_forgets_the_waits_that_have_ended() {
+        let token = CancelToken::new();
+        let kept = token.register(Waker::noop());
+        for _ in 0..100 {
+            drop(token.register(Waker::noop()));
+        }
+        assert_eq!(token.shared.lock().wakers.len(), 1);
+        drop(kept);
+        assert_eq!(token.shared.lock().wakers.len(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Who waits, in which order: a plain data structure under the limiter's lock.
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
@@ -108,19 +109,39 @@ impl Wakers {
     }
 }
 
+impl FromIterator<Waker> for Wakers {
+    fn from_iter<I: IntoIterator<Item = Waker>>(wakers: I) -> Self {
+        Self { wake: wakers.into_iter().collect(), spent: None, more_spent: Vec::new() }
+    }
+}
+
 impl Drop for Wakers {
     /// Wakes all, also if waking one panics: the others' own alarms may be far away. The first panic goes on
-    /// after that, unless there is one already.
+    /// after that, unless there is one already: a second would abort the process.
     fn drop(&mut self) {
         let mut panic = None;
         for waker in self.wake.drain(..) {
-            if let Err(error) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                panic.get_or_insert(error);
-            }
+            keep_first(&mut panic, || waker.wake());
+        }
+        // The drop of a waker may run foreign code as well.
+        for waker in self.spent.take().into_iter().chain(self.more_spent.drain(..)) {
+            keep_first(&mut panic, || drop(waker));
         }
         match panic {
             Some(panic) if !std::thread::panicking() => resume_unwind(panic),
-            _ => {}
+            // The drop of what was thrown could panic, too.
+            Some(panic) => std::mem::forget(panic),
+            None => {}
+        }
+    }
+}
+
+/// Runs foreign code, so that what comes after it is not left out if it panics.
+fn keep_first(first: &mut Option<Box<dyn Any + Send>>, act: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(act)) {
+        match first {
+            None => *first = Some(panic),
+            Some(_) => std::mem::forget(panic),
         }
     }
 }

@@ -1,0 +1,126 @@
+//! Lines of waiters: who gives up, who is held up, and how often anybody is polled.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use tollgate::{
+    Grant, Jitter, ManualClock, Quota, RateLimiter, Sleep, Timer, TokenBucket, WaitError,
+};
+
+use super::{clock, seconds};
+
+/// A manual clock wakes by itself: no timer is needed.
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Option<Sleep> {
+        None
+    }
+}
+
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn bucket(quota: Quota, clock: &ManualClock) -> TokenBucket<ManualClock> {
+    TokenBucket::builder(quota).clock(clock.clone()).build().unwrap()
+}
+
+type Wait<'a> = Pin<Box<dyn Future<Output = Result<Grant, WaitError>> + 'a>>;
+
+fn granted(future: &mut Wait<'_>, calls: &Arc<Calls>) -> bool {
+    let waker = Waker::from(Arc::clone(calls));
+    future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
+}
+
+/// As many waits of one permit, each polled once.
+fn line<'a>(limiter: &'a dyn RateLimiter, length: usize, calls: &Arc<Calls>) -> Vec<Wait<'a>> {
+    let mut line: Vec<Wait<'a>> = Vec::new();
+    for _ in 0..length {
+        line.push(Box::pin(limiter.acquire_with(1, &Never)));
+    }
+    for future in &mut line {
+        assert!(!granted(future, calls), "nothing is left");
+    }
+    line
+}
+
+#[test]
+fn after_a_stall_waiters_get_no_more_than_ten_milliseconds_of_the_rate_at_one_instant() {
+    for (rate, most) in [(100, 1), (1_000, 10)] {
+        let clock = clock();
+        let limiter = bucket(Quota::per_second(rate).burst(1), &clock);
+        assert!(limiter.allow());
+        let calls = Arc::new(Calls::default());
+        let mut line = line(&limiter, 1_000, &calls);
+        clock.advance(seconds(10));
+        let at_once =
+            line.iter_mut().filter_map(|wait| granted(wait, &calls).then_some(())).count();
+        assert!(at_once >= 1 && at_once <= most, "{at_once} acted at one instant at {rate}/s");
+    }
+}
+
+#[test]
+fn dropping_waits_that_were_granted_wakes_each_waiter_a_few_times_at_most() {
+    let clock = clock();
+    let limiter = bucket(Quota::per_second(1_000).burst(1), &clock);
+    assert!(limiter.allow());
+    let calls = Arc::new(Calls::default());
+    let line = line(&limiter, 2_000, &calls);
+    clock.advance(Duration::from_millis(1));
+    for wait in line {
+        drop(wait);
+    }
+    let woken = calls.0.load(Ordering::SeqCst);
+    assert!(woken <= 3 * 2_000, "{woken} wake-ups for 2,000 waits");
+    assert_eq!(limiter.usage().waiting, 0);
+    assert!(limiter.allow(), "what was granted came back");
+}
+
+#[test]
+fn twenty_reservations_of_which_one_is_cancelled_tell_their_new_times() {
+    let clock = clock();
+    let limiter = bucket(Quota::per_second(10).burst(1), &clock);
+    assert!(limiter.allow());
+    let mut held: Vec<_> = (0..20).map(|_| limiter.reserve(1).unwrap()).collect();
+    held.remove(4).cancel();
+    for (place, reservation) in (1..).zip(&held) {
+        assert_eq!(reservation.delay(), Duration::from_millis(100 * place));
+    }
+}
+
+#[test]
+fn a_place_that_was_given_up_makes_room_for_a_wait_that_just_fits() {
+    let clock = clock();
+    let limiter = bucket(Quota::per_second(10).burst(1), &clock);
+    assert!(limiter.allow());
+    let first = limiter.reserve(1).unwrap();
+    first.cancel();
+    assert!(limiter.reserve_within(1, Duration::from_millis(100)).is_ok());
+}
+
+#[test]
+fn jitter_never_exceeds_the_deadline() {
+    let clock = clock();
+    let limiter = TokenBucket::builder(Quota::per_second(10).burst(1))
+        .clock(clock.clone())
+        .jitter(Jitter::up_to(seconds(3_600)))
+        .build()
+        .unwrap();
+    assert!(limiter.allow());
+    let calls = Arc::new(Calls::default());
+    let mut wait: Wait<'_> =
+        Box::pin(limiter.acquire_timeout_with(1, Duration::from_millis(300), &Never));
+    assert!(!granted(&mut wait, &calls));
+    clock.advance(Duration::from_millis(300));
+    assert!(granted(&mut wait, &calls), "the deadline is here");
+}
