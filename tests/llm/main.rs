@@ -2,9 +2,7 @@
 #![cfg(feature = "llm")]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
-#[path = "../support/recorder.rs"]
-mod recorder;
-
+mod beside;
 mod calls;
 mod conserved;
 mod keys;
@@ -17,6 +15,5 @@ mod settling;
 mod streams;
 mod support;
 mod taking;
-mod told;
 mod waiting;
 mod waiting_for_keys;

@@ -1,11 +1,15 @@
 //! What is told: events and errors, and never a secret.
 
+use std::time::Duration;
+
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter};
+
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits};
 use tracing::Level;
 
 use crate::recorder::Recorder;
-use crate::support::{SECOND, rpm};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn events(act: impl FnOnce(&ManualClock)) -> Vec<(Level, String)> {
     let recorder = Recorder::default();
@@ -41,7 +45,7 @@ fn refusals_lessons_and_waits_are_told_with_the_limiters_name() {
 fn what_becomes_of_keys_is_told_by_their_ids_and_secrets_are_not() {
     let events = events(|clock| {
         let pool = KeyPool::builder().clock(clock.clone()).name("keys").build();
-        pool.add("main", "sk-very-secret", rpm(10)).unwrap();
+        pool.add("main", "sk-very-secret", Limits::new().requests_per_minute(10)).unwrap();
         let permit = pool.try_acquire(0).unwrap();
         permit.observe([("x-ratelimit-limit-requests", "sk-hostile")]);
         permit.unauthorized();
