@@ -119,6 +119,12 @@ impl Keys {
         each.max_by_key(|tokens| tokens.total()).unwrap_or(tokens)
     }
 
+    /// Whether so many tokens are more than any key in use can ever serve.
+    pub(super) fn none_can_serve(&self, tokens: Tokens) -> bool {
+        let able = |key: &Key| self.account(key).is_some_and(|it| it.never(tokens).is_none());
+        !self.usable().any(|(_, key)| able(key))
+    }
+
     /// Adds an account, in the place of one that no key belongs to any more.
     pub(super) fn add_account(&mut self, account: Account) -> usize {
         let used = |at: usize| self.each.iter().any(|key| key.account == at && !key.is_free());
