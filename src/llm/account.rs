@@ -278,8 +278,7 @@ impl Account {
         let mut edited = Edited::Nothing;
         for (kind, limit) in said {
             match (self.observe_limit(now, kind, limit, lessons), edited) {
-                (Edited::Nothing, _) => {}
-                (_, Edited::Changed) => {}
+                (Edited::Nothing, _) | (_, Edited::Changed) => {}
                 (new, _) => edited = new,
             }
         }

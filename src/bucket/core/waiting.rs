@@ -97,7 +97,7 @@ impl<A: Rule> Core<A> {
             let taken = if held {
                 self.hold_if_ready(ask)
             } else {
-                self.take_if_ready(ask).map(|by| Taken::finally(by))
+                self.take_if_ready(ask).map(Taken::finally)
             };
             if let Some(taken) = taken {
                 return Ok(Joined::Granted(self.grant(ask, taken)));
