@@ -216,7 +216,7 @@ impl<A: Rule> Core<A> {
         if waiter.beside > self.latest { due.min(waiter.beside) } else { due }
     }
 
-    /// When `ticket` will be served, worked out anew; now if it has been, never if it has failed.
+    /// When `ticket` will be served, worked out anew; time zero if it has been, never if it has failed.
     pub(crate) fn due(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) -> Timestamp {
         self.settle(now, wakers);
         if self.rest.stale > 0 || self.rest.drift != 0 {
@@ -224,7 +224,7 @@ impl<A: Rule> Core<A> {
         }
         match self.rest.queue.get(ticket) {
             Some(waiter) => waiter.due,
-            None if self.rest.queue.is_granted(ticket) => now,
+            None if self.rest.queue.is_granted(ticket) => Timestamp::ZERO,
             None => Timestamp::MAX,
         }
     }
