@@ -231,9 +231,15 @@ impl<T, C: Clock> KeyPool<T, C> {
 
     /// A look at one key's limits; `None` if there is no such key.
     pub fn usage(&self, id: &str) -> Option<Usage> {
+        let mut wakers = Wakers::default();
         let entries = self.entries.lock();
-        let number = self.engine.look(|keys| find(&entries, keys, id))?;
-        Some(self.engine.usage(u32::try_from(number).ok()?))
+        let usage = self.engine.usage_under(&mut wakers, |keys| {
+            find(&entries, keys, id).and_then(|number| u32::try_from(number).ok())
+        });
+        // A look serves who is due, and wakers are foreign code: they are called once both locks are free.
+        drop(entries);
+        drop(wakers);
+        usage
     }
 
     /// Changes the limits of a key's account; see [`Limiter::set_limits`](super::Limiter::set_limits).

@@ -2,13 +2,12 @@
 #![cfg(feature = "llm")]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
-#[path = "../support/recorder.rs"]
-mod recorder;
-
 mod calls;
 mod conserved;
 mod keys;
+mod late;
 mod observing;
+mod reentrancy;
 mod reserving;
 mod resting;
 mod server_wait;
@@ -17,6 +16,6 @@ mod settling;
 mod streams;
 mod support;
 mod taking;
-mod told;
 mod waiting;
 mod waiting_for_keys;
+mod ways_back;

@@ -1,13 +1,31 @@
-//! What is told: events and errors, and never a secret.
+//! What LLM limits tell: events and errors, and never a secret.
+//!
+//! A test binary of its own, with one test at a time: `tracing` keeps for the whole process which events somebody
+//! listens to, and an event that another test meets first at the same moment may be lost.
+#![cfg(feature = "llm")]
+#![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
+
+#[path = "../support/recorder.rs"]
+mod recorder;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter};
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits};
 use tracing::Level;
 
 use crate::recorder::Recorder;
-use crate::support::{SECOND, rpm};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn rpm(requests: u64) -> Limits {
+    Limits::new().requests_per_minute(requests)
+}
 
 fn events(act: impl FnOnce(&ManualClock)) -> Vec<(Level, String)> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let recorder = Recorder::default();
     tracing::subscriber::with_default(recorder.clone(), || act(&ManualClock::new()));
     recorder.events()
@@ -58,6 +76,22 @@ fn what_becomes_of_keys_is_told_by_their_ids_and_secrets_are_not() {
     told(&events, Level::INFO, &["the server said to wait", "7s"]);
     told(&events, Level::INFO, &["keys", "key removed", "main"]);
     assert!(events.iter().all(|(_, text)| !text.contains("sk-")), "{events:#?}");
+}
+
+#[test]
+fn what_is_known_already_is_not_told_again() {
+    let both =
+        [("x-ratelimit-limit-tokens", "150000"), ("x-ratelimit-limit-project-tokens", "60000")];
+    let events = events(|clock| {
+        let limiter = Limiter::builder().clock(clock.clone()).build().unwrap();
+        for _ in 0..100 {
+            limiter.observe(both);
+            limiter.observe([both[0]]);
+            limiter.observe([both[1]]);
+        }
+    });
+    told(&events, Level::INFO, &["limit learned", "60000"]);
+    assert_eq!(events.len(), 1, "{events:#?}");
 }
 
 #[test]
