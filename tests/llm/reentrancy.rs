@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use tollgate::ManualClock;
 use tollgate::llm::{KeyPool, Limits};
+use tollgate::{Clock, ManualClock, Sleep, Timer, Timestamp};
 
 use crate::support::{NoTimer, SECOND, rpm};
 
@@ -100,4 +100,53 @@ fn a_waker_looks_at_its_pool() {
             }
         });
     }
+}
+
+/// A clock without alarms: nobody but a call notices that a waiter is due.
+#[derive(Clone, Debug)]
+struct Silent(ManualClock);
+
+impl Clock for Silent {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Option<Sleep> {
+        Some(Box::pin(std::future::pending()))
+    }
+}
+
+struct LooksWhenDropped(Weak<KeyPool<(), Silent>>);
+
+impl Wake for LooksWhenDropped {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for LooksWhenDropped {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            let _ = (pool.ids(), pool.usage("a"));
+        }
+    }
+}
+
+#[test]
+fn a_waker_that_a_look_drops_looks_at_its_pool() {
+    ends(|| {
+        let clock = ManualClock::new();
+        let pool: Arc<KeyPool<(), Silent>> =
+            Arc::new(KeyPool::builder().clock(Silent(clock.clone())).build());
+        pool.add("a", (), rpm(1)).unwrap();
+        pool.try_acquire(0).unwrap().settle(0);
+        let mut waiting = Box::pin(pool.acquire_with(0, &Never));
+        let waker = Waker::from(Arc::new(LooksWhenDropped(Arc::downgrade(&pool))));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        clock.advance(60 * SECOND);
+        assert_eq!(pool.usage("a").unwrap().in_flight, 1);
+    });
 }
