@@ -8,12 +8,15 @@
 #[path = "../support/recorder.rs"]
 mod recorder;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tollgate::ManualClock;
 use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits};
-use tracing::Level;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::recorder::Recorder;
 
@@ -23,9 +26,13 @@ fn rpm(requests: u64) -> Limits {
     Limits::new().requests_per_minute(requests)
 }
 
-fn events(act: impl FnOnce(&ManualClock)) -> Vec<(Level, String)> {
+fn alone() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn events(act: impl FnOnce(&ManualClock)) -> Vec<(Level, String)> {
+    let _alone = alone();
     let recorder = Recorder::default();
     tracing::subscriber::with_default(recorder.clone(), || act(&ManualClock::new()));
     recorder.events()
@@ -76,6 +83,73 @@ fn what_becomes_of_keys_is_told_by_their_ids_and_secrets_are_not() {
     told(&events, Level::INFO, &["the server said to wait", "7s"]);
     told(&events, Level::INFO, &["keys", "key removed", "main"]);
     assert!(events.iter().all(|(_, text)| !text.contains("sk-")), "{events:#?}");
+}
+
+type Shared = (Limiter<ManualClock>, KeyPool<(), ManualClock>);
+
+/// Asks and changes the limiter and the pool whose events it hears.
+struct Asks(Arc<Shared>, Arc<AtomicUsize>);
+
+impl Subscriber for Asks {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("tollgate")
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        let (limiter, pool) = &*self.0;
+        let _ = (limiter.usage(), pool.usage("a"), pool.ids());
+        limiter.observe([("x-ratelimit-remaining-tokens", "1")]);
+        drop((limiter.try_acquire(0), pool.try_acquire(0)));
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// Every event of a limiter and a pool, each heard by one who uses both.
+fn make_all_events((limiter, pool): &Shared) {
+    limiter.observe([
+        ("x-ratelimit-limit-tokens", "500"),
+        ("anthropic-ratelimit-requests-limit", "7"),
+        ("retry-after", "3"),
+    ]);
+    assert!(limiter.try_acquire(0).is_err());
+    assert!(limiter.wait_timeout(0, SECOND).is_err());
+    limiter.forget_learned();
+    limiter.set_limits(Limits::new().tokens_per_minute(10)).unwrap();
+    limiter.try_acquire(1).unwrap().settle(u64::MAX);
+    pool.add("a", (), rpm(100)).unwrap();
+    pool.try_acquire(0).unwrap().limited([("x-ratelimit-limit-requests", "50")]);
+    assert!(pool.restore("a"));
+    pool.try_acquire(0).unwrap().unauthorized();
+    assert!(pool.try_acquire(0).is_err());
+    assert!(pool.remove("a"));
+}
+
+#[test]
+fn who_listens_may_use_what_tells() {
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let _alone = alone();
+        let clock = ManualClock::new();
+        let limiter = Limiter::builder().clock(clock.clone()).build().unwrap();
+        let shared = Arc::new((limiter, KeyPool::builder().clock(clock).build()));
+        let heard = Arc::new(AtomicUsize::new(0));
+        let asks = Asks(Arc::clone(&shared), Arc::clone(&heard));
+        tracing::subscriber::with_default(asks, || make_all_events(&shared));
+        // Nobody listens any more if it took too long.
+        let _ = tell.send(heard.load(Ordering::Relaxed));
+    });
+    let heard =
+        told.recv_timeout(30 * SECOND).expect("it panicked, or waits for a lock of its own");
+    assert!(heard >= 10, "{heard} events");
 }
 
 #[test]
