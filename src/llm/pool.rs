@@ -341,6 +341,74 @@ impl<T, C: Clock> KeyPool<T, C> {
         self.acquire_with(estimate, &crate::TokioTimer).await
     }
 
+    /// As [`acquire`](Self::acquire), but fails at once if it would take longer than `timeout`,
+    /// counted from the call, whenever the future is polled first.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and [`Error::Timeout`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::ManualClock;
+    /// # use tollgate::llm::{Error, KeyPool, Limits};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = KeyPool::builder().clock(ManualClock::new()).build();
+    /// pool.add("main", "sk-1", Limits::new().requests_per_minute(1))?;
+    /// pool.acquire(0).await?.settle(0);
+    /// let error = pool.acquire_timeout(0, Duration::from_secs(1)).await.unwrap_err();
+    /// assert_eq!(error, Error::Timeout { retry_after: Some(Duration::from_secs(60)) });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn acquire_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<PoolPermit<'_, T, C>, Error>> {
+        let (tokens, deadline) = (estimate.into(), self.engine.clock().now() + timeout);
+        let engine = Handle::Borrowed(&*self.engine);
+        let permit = acquire(engine, tokens, deadline, &crate::TokioTimer);
+        async move { self.permit(permit.await?) }
+    }
+
+    /// [`acquire`](Self::acquire) with a permit that borrows nothing, to be sent to another task.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # use tollgate::llm::{KeyPool, Limits};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = KeyPool::new();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// let permit = pool.acquire_owned(100).await?;
+    /// let task = tokio::spawn(async move { permit.settle(80) });
+    /// task.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub async fn acquire_owned(
+        &self,
+        estimate: impl Into<Tokens>,
+    ) -> Result<PoolPermit<'static, T, C>, Error> {
+        let engine = Handle::Shared(Arc::clone(&self.engine));
+        self.permit(acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await?)
+    }
+
     /// Refuses everybody from now on, and wakes those who wait.
     pub fn close(&self) {
         self.engine.with_core(super::super::bucket::core::Core::close);
