@@ -277,10 +277,9 @@ impl Account {
         ];
         let mut edited = Edited::Nothing;
         for (kind, limit) in said {
-            match (self.observe_limit(now, kind, limit, lessons), edited) {
-                (Edited::Nothing, _) => {}
-                (_, Edited::Changed) => {}
-                (new, _) => edited = new,
+            let new = self.observe_limit(now, kind, limit, lessons);
+            if new != Edited::Nothing && edited != Edited::Changed {
+                edited = new;
             }
         }
         edited

@@ -19,7 +19,7 @@ use crate::{CarryOver, Quota, Rejection, Timestamp};
 const LOOKED_AT: usize = 8;
 
 /// A refusal this long after the pause of the one before is a new overload, whatever was in between.
-const FORGOTTEN: Duration = Duration::from_secs(60);
+const FORGOTTEN: Duration = Duration::from_mins(1);
 
 /// All of an account's limits is left: no other key can have more.
 const ALL: u64 = u16::MAX as u64;

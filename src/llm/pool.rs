@@ -115,7 +115,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         secret: T,
         limits: Limits,
     ) -> Result<(), AddKeyError> {
-        self.insert(id.into(), secret, |_, keys, now| {
+        self.insert(&id.into(), secret, |_, keys, now| {
             let account = Account::new(limits, now)?;
             Ok(keys.add_account(account))
         })
@@ -143,7 +143,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         id: impl Into<Arc<str>>,
         secret: T,
     ) -> Result<(), AddKeyError> {
-        self.insert(id.into(), secret, |entries, keys, _| {
+        self.insert(&id.into(), secret, |entries, keys, _| {
             let number = find(entries, keys, with);
             let number = number.ok_or_else(|| AddKeyError::Unknown(with.into()))?;
             Ok(keys.account_number(number))
@@ -152,26 +152,24 @@ impl<T, C: Clock> KeyPool<T, C> {
 
     fn insert(
         &self,
-        id: Arc<str>,
+        id: &Arc<str>,
         secret: T,
         account: impl FnOnce(&Entries<T>, &mut Keys, Timestamp) -> Result<usize, AddKeyError>,
     ) -> Result<(), AddKeyError> {
-        let entry = Arc::new(Entry { id: Arc::clone(&id), secret });
+        let entry = Arc::new(Entry { id: Arc::clone(id), secret });
         // A secret that is replaced is dropped when nothing is locked: it may look at the pool.
         let replaced = self.with_entries(|entries, keys, now| {
-            if find(entries, keys, &id).is_some() {
-                return Err(AddKeyError::Duplicate(Arc::clone(&id)));
+            if find(entries, keys, id).is_some() {
+                return Err(AddKeyError::Duplicate(Arc::clone(id)));
             }
             let account = account(entries, keys, now)?;
             // Under both locks, so that whoever is granted the key finds it.
             let number = keys.add(Key::new(account));
-            Ok(match entries.get_mut(number) {
-                Some(free) => Some(std::mem::replace(free, Arc::clone(&entry))),
-                None => {
-                    entries.push(Arc::clone(&entry));
-                    None
-                }
-            })
+            if let Some(free) = entries.get_mut(number) {
+                return Ok(Some(std::mem::replace(free, Arc::clone(&entry))));
+            }
+            entries.push(Arc::clone(&entry));
+            Ok(None)
         })?;
         drop(replaced);
         tracing::info!(limiter = self.engine.settings.name, %id, "key added");
@@ -216,7 +214,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// Forgets what servers have said of a key's account, and ends its rest: see
     /// [`Limiter::forget_learned`](super::Limiter::forget_learned). Says whether there is such a key.
     pub fn forget_learned(&self, id: &str) -> bool {
-        self.with_key(id, |keys, key, now| keys.forget_learned(key, now)).is_some()
+        self.with_key(id, Keys::forget_learned).is_some()
     }
 
     /// Ids of the keys there are, those taken out among them.
