@@ -57,11 +57,10 @@ fn widening_mul(a: u128, b: u128) -> (u128, u128) {
 pub(super) fn carry_over(used: u128, old: u128, new: u128, how: CarryOver) -> u128 {
     match how {
         CarryOver::Full => 0,
-        CarryOver::KeepUsed => used,
         CarryOver::Proportional => mul_div_ceil(used, new, old),
         CarryOver::Keep | CarryOver::AddDifference if new < old => used.saturating_sub(old - new),
         CarryOver::Keep => used.saturating_add(new - old),
-        CarryOver::AddDifference => used,
+        CarryOver::AddDifference | CarryOver::KeepUsed => used,
     }
 }
 

@@ -72,7 +72,7 @@ impl GreedyState {
     /// Whether some grant may still be given back.
     #[inline]
     pub(crate) fn is_held(&self) -> bool {
-        self.holds.is_some()
+        self.holds.as_ref().is_some_and(|holds| holds.is_open())
     }
 
     #[inline]
@@ -150,7 +150,22 @@ impl GreedyRefill {
     #[cfg(feature = "llm")]
     pub(crate) fn adopt(&self, state: &mut GreedyState, now: Timestamp, permits: u64, upto: u64) {
         self.take(state, now, permits);
-        Holds::adopt(&mut state.holds, upto, permits, self.cost_of(permits));
+        Holds::adopt(&mut state.holds, upto, self.cost_of(permits));
+    }
+
+    /// As [`undo`](Algorithm::undo); says how many whole permits were given back.
+    #[cfg(feature = "llm")]
+    pub(crate) fn undo_counted(
+        &self,
+        state: &mut GreedyState,
+        now: Timestamp,
+        permits: u64,
+        receipt: Receipt,
+    ) -> u64 {
+        let before = state.full_at();
+        self.undo(state, now, permits, receipt);
+        let given = (before - state.full_at()).checked_div(self.cost.into()).unwrap_or(0);
+        u64::try_from(given).unwrap_or(permits).min(permits)
     }
 
     /// What [`share_used`](Self::share_used) needs, worked out beforehand.
@@ -284,17 +299,20 @@ impl Algorithm for GreedyRefill {
 
     fn hold(&self, state: &mut GreedyState, now: Timestamp, permits: u64, receipt: Receipt) {
         self.take(state, now, permits);
-        Holds::add(&mut state.holds, receipt.seq, permits, self.cost_of(permits));
+        let units = self.cost_of(permits);
+        if units > 0 {
+            Holds::add(&mut state.holds, receipt.seq, units);
+        }
     }
 
     fn release(&self, state: &mut GreedyState, permits: u64, receipt: Receipt) {
-        Holds::release(&mut state.holds, receipt.seq, permits, self.cost_of(permits));
+        Holds::release(&mut state.holds, receipt.seq, self.cost_of(permits));
     }
 
     fn undo(&self, state: &mut GreedyState, now: Timestamp, permits: u64, receipt: Receipt) {
         self.see_refill(state, now);
         let units = self.cost_of(permits);
-        let given = Holds::undo(&mut state.holds, receipt.seq, permits, units);
+        let given = Holds::undo(&mut state.holds, receipt.seq, units);
         state.set(state.full_at().saturating_sub(given));
     }
 

@@ -48,6 +48,8 @@ const MARKS: usize = 4;
 struct Mark {
     upto: u64,
     units: u128,
+    /// Units of the grants after the mark before this one that are neither released nor given back.
+    open: u128,
 }
 
 /// The grants of one bucket that may be given back. A unit is the smallest part in which the bucket counts.
@@ -60,30 +62,30 @@ pub(crate) struct Holds {
     /// Oldest first; the first `marked` are in use.
     marks: [Mark; MARKS],
     marked: usize,
-    /// What grants after the last mark can give back.
+    /// Units of the grants after the last mark that are neither released nor given back.
     unmarked: u128,
-    /// Permits of all grants that are neither released nor given back.
-    open: u128,
 }
 
 impl Holds {
     /// No grants yet; `seq` is the first.
     fn new(seq: u64) -> Self {
-        Self { first: seq, last: seq, marks: Default::default(), marked: 0, unmarked: 0, open: 0 }
+        Self { first: seq, last: seq, marks: Default::default(), marked: 0, unmarked: 0 }
     }
 
     /// Adds a grant to those of a bucket.
-    pub(crate) fn add(holds: &mut Option<Box<Self>>, seq: u64, permits: u64, units: u128) {
+    pub(crate) fn add(holds: &mut Option<Box<Self>>, seq: u64, units: u128) {
         let holds = holds.get_or_insert_with(|| Box::new(Self::new(seq)));
+        if !holds.is_open() {
+            **holds = Self::new(seq);
+        }
         holds.last = holds.last.max(seq);
         holds.unmarked = holds.unmarked.saturating_add(units);
-        holds.open = holds.open.saturating_add(permits.into());
     }
 
     /// Adds grants up to number `upto` that were made before the bucket was there.
     #[cfg(feature = "llm")]
-    pub(crate) fn adopt(holds: &mut Option<Box<Self>>, upto: u64, permits: u64, units: u128) {
-        Self::add(holds, upto, permits, units);
+    pub(crate) fn adopt(holds: &mut Option<Box<Self>>, upto: u64, units: u128) {
+        Self::add(holds, upto, units);
         if let Some(holds) = holds {
             holds.first = 0;
         }
@@ -91,34 +93,35 @@ impl Holds {
 
     /// Refill has left `used` units in use.
     pub(crate) fn refilled(holds: &mut Option<Box<Self>>, used: u128) {
-        if let Some(open) = holds {
+        if let Some(open) = holds.as_mut().filter(|open| open.is_open()) {
             if used == 0 {
-                *holds = None;
+                (open.marked, open.unmarked) = (0, 0);
             } else {
                 open.fall_to(used);
             }
         }
     }
 
-    /// A grant is final: nothing of these permits will be given back.
-    pub(crate) fn release(holds: &mut Option<Box<Self>>, seq: u64, permits: u64, units: u128) {
-        let Some(open) = holds.as_mut().filter(|open| open.first <= seq) else { return };
-        if open.mark_of(seq).is_none() {
-            open.unmarked = open.unmarked.saturating_sub(units);
-        }
-        open.close(permits);
-        Self::forget_if_closed(holds);
+    /// Whether some grant may still be given back. Once there is none, the room is kept for the next one.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.unmarked > 0 || self.marked > 0
     }
 
-    /// A grant is cancelled: says how many units it gives back.
-    pub(crate) fn undo(holds: &mut Option<Box<Self>>, seq: u64, permits: u64, units: u128) -> u128 {
-        let Some(open) = holds.as_mut().filter(|open| open.first <= seq) else { return 0 };
+    /// A grant is final: nothing of these units will be given back.
+    pub(crate) fn release(holds: &mut Option<Box<Self>>, seq: u64, units: u128) {
+        if let Some(open) = holds.as_mut().filter(|open| open.is_open() && open.first <= seq) {
+            open.close(seq, units);
+        }
+    }
+
+    /// A grant is cancelled: says how many of these units it gives back.
+    pub(crate) fn undo(holds: &mut Option<Box<Self>>, seq: u64, units: u128) -> u128 {
+        let Some(open) = holds.as_mut().filter(|open| open.is_open() && open.first <= seq) else {
+            return 0;
+        };
         let given = match open.mark_of(seq) {
-            None => {
-                let given = units.min(open.unmarked);
-                open.unmarked -= given;
-                given
-            }
+            None => units.min(open.unmarked),
             Some(at) => {
                 let marks = &mut open.marks[at..open.marked];
                 let given = marks.iter().map(|mark| mark.units).fold(units, u128::min);
@@ -128,15 +131,14 @@ impl Holds {
                 given
             }
         };
-        open.close(permits);
-        Self::forget_if_closed(holds);
+        open.close(seq, units);
         given
     }
 
     /// The same grants in units of another size; `resize` must not round up.
     pub(crate) fn resized(mut self: Box<Self>, resize: impl Fn(u128) -> u128) -> Box<Self> {
         for mark in &mut self.marks {
-            mark.units = resize(mark.units);
+            (mark.units, mark.open) = (resize(mark.units), resize(mark.open));
         }
         self.unmarked = resize(self.unmarked);
         self
@@ -147,34 +149,50 @@ impl Holds {
         self.marks[..self.marked].iter().position(|mark| seq <= mark.upto)
     }
 
+    /// So many units of a grant are no longer open. A mark without open grants is of no use.
+    fn close(&mut self, seq: u64, units: u128) {
+        let Some(at) = self.mark_of(seq) else {
+            self.unmarked = self.unmarked.saturating_sub(units);
+            return;
+        };
+        self.marks[at].open = self.marks[at].open.saturating_sub(units);
+        if self.marks[at].open > 0 {
+            return;
+        }
+        // It still bounds the grants before it.
+        if at > 0 {
+            self.marks[at - 1].units = self.marks[at - 1].units.min(self.marks[at].units);
+        }
+        self.marks.copy_within(at + 1..self.marked, at);
+        self.marked -= 1;
+    }
+
     fn fall_to(&mut self, used: u128) {
-        let marked = self.marks[..self.marked].last().map_or(0, |mark| mark.units);
+        let marks = &self.marks[..self.marked];
+        let open = marks.iter().fold(0_u128, |sum, mark| sum.saturating_add(mark.open));
+        // The last mark bounds the grants up to it, all together.
+        let marked = marks.last().map_or(0, |last| last.units.min(open));
         if marked.saturating_add(self.unmarked) <= used {
             return;
         }
+        let mut mark = Mark { upto: self.last, units: used, open: self.unmarked };
         // Older marks that allow as much or more are implied by the new one.
         while self.marked > 0 && self.marks[self.marked - 1].units >= used {
             self.marked -= 1;
+            mark.open = mark.open.saturating_add(self.marks[self.marked].open);
         }
         if self.marked == MARKS {
-            // The two oldest grants' marks become one: that of the later, with what the earlier allows.
-            self.marks[1].units = self.marks[0].units.min(self.marks[1].units);
+            // The two oldest marks become one: that of the later, with what the earlier allows.
+            let [first, second, ..] = self.marks;
+            let units = first.units.min(second.units);
+            let open = first.open.saturating_add(second.open);
             self.marks.copy_within(1.., 0);
+            self.marks[0] = Mark { upto: second.upto, units, open };
             self.marked -= 1;
         }
-        self.marks[self.marked] = Mark { upto: self.last, units: used };
+        self.marks[self.marked] = mark;
         self.marked += 1;
         self.unmarked = 0;
-    }
-
-    fn close(&mut self, permits: u64) {
-        self.open = self.open.saturating_sub(permits.into());
-    }
-
-    fn forget_if_closed(holds: &mut Option<Box<Self>>) {
-        if holds.as_ref().is_some_and(|open| open.open == 0) {
-            *holds = None;
-        }
     }
 }
 
@@ -235,18 +253,17 @@ mod tests {
                         history.push((now, u128::from(n), next));
                         Holds::refilled(&mut holds, used);
                         used += u128::from(n);
-                        Holds::add(&mut holds, next, n, n.into());
+                        Holds::add(&mut holds, next, n.into());
                         open.push(Grant { seq: next, units: n.into() });
                     }
                     _ if !open.is_empty() => {
                         let grant = open.remove(which % open.len());
                         Holds::refilled(&mut holds, used);
-                        let permits = u64::try_from(grant.units).expect("small");
                         if what == 4 {
-                            used -= Holds::undo(&mut holds, grant.seq, permits, grant.units);
+                            used -= Holds::undo(&mut holds, grant.seq, grant.units);
                             cancelled.push(grant.seq);
                         } else {
-                            Holds::release(&mut holds, grant.seq, permits, grant.units);
+                            Holds::release(&mut holds, grant.seq, grant.units);
                         }
                     }
                     _ => {}
@@ -264,21 +281,21 @@ mod tests {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
             let mut holds = None;
             for seq in 0..3 {
-                Holds::add(&mut holds, seq, 10, 10);
+                Holds::add(&mut holds, seq, 10);
             }
-            let given: u128 = order.map(|seq| Holds::undo(&mut holds, seq, 10, 10)).iter().sum();
+            let given: u128 = order.map(|seq| Holds::undo(&mut holds, seq, 10)).iter().sum();
             assert_eq!(given, 30);
-            assert_eq!(holds, None);
+            assert!(!holds.is_some_and(|holds: Box<Holds>| holds.is_open()));
         }
     }
 
     #[test]
     fn a_full_bucket_gets_nothing_back() {
         let mut holds = None;
-        Holds::add(&mut holds, 0, 10, 10);
+        Holds::add(&mut holds, 0, 10);
         Holds::refilled(&mut holds, 0);
-        Holds::add(&mut holds, 1, 10, 10);
-        assert_eq!(Holds::undo(&mut holds, 0, 10, 10), 0, "it was before the bucket was full");
-        assert_eq!(Holds::undo(&mut holds, 1, 10, 10), 10);
+        Holds::add(&mut holds, 1, 10);
+        assert_eq!(Holds::undo(&mut holds, 0, 10), 0, "it was before the bucket was full");
+        assert_eq!(Holds::undo(&mut holds, 1, 10), 10);
     }
 }

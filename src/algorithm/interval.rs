@@ -216,18 +216,18 @@ impl Algorithm for IntervalRefill {
 
     fn hold(&self, state: &mut IntervalState, now: Timestamp, permits: u64, receipt: Receipt) {
         self.take(state, now, permits);
-        if !self.quota.is_unlimited() {
-            Holds::add(&mut state.holds, receipt.seq, permits, permits.into());
+        if permits > 0 && !self.quota.is_unlimited() {
+            Holds::add(&mut state.holds, receipt.seq, permits.into());
         }
     }
 
     fn release(&self, state: &mut IntervalState, permits: u64, receipt: Receipt) {
-        Holds::release(&mut state.holds, receipt.seq, permits, permits.into());
+        Holds::release(&mut state.holds, receipt.seq, permits.into());
     }
 
     fn undo(&self, state: &mut IntervalState, now: Timestamp, permits: u64, receipt: Receipt) {
         self.refill(state, now);
-        let given = Holds::undo(&mut state.holds, receipt.seq, permits, permits.into());
+        let given = Holds::undo(&mut state.holds, receipt.seq, permits.into());
         state.used = state.used.saturating_sub(given);
     }
 

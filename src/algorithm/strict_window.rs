@@ -235,7 +235,7 @@ impl Algorithm for StrictWindow {
                 state.total = scaled;
             }
             CarryOver::Keep | CarryOver::AddDifference if new < old => {
-                self.give_back(&mut state, now, old - new)
+                self.give_back(&mut state, now, old - new);
             }
             CarryOver::Keep if new > old => self.add(&mut state, now.as_nanos(), new - old),
             CarryOver::Keep | CarryOver::AddDifference | CarryOver::KeepUsed => {}

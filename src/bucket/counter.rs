@@ -21,17 +21,14 @@ struct Cell(AtomicU64);
 impl Counter {
     #[inline]
     pub(super) fn add(&self, n: u64) {
-        match self.cells.get(thread_slot::current()) {
+        if let Some(Cell(own)) = self.cells.get(thread_slot::current()) {
             // This thread alone writes the cell: no read-modify-write is needed.
-            Some(Cell(own)) => {
-                own.store(own.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
-            }
-            None => {
-                let more = |count: u64| Some(count.saturating_add(n));
-                // It never fails: `more` always has an answer.
-                let _ = self.shared.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-            }
+            own.store(own.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
+            return;
         }
+        let more = |count: u64| Some(count.saturating_add(n));
+        // It never fails: `more` always has an answer.
+        let _ = self.shared.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     pub(super) fn sum(&self) -> u64 {

@@ -283,10 +283,12 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         {
             drop(shard);
             return self.with_shared(overflow, hash, key, |core, now, wakers| {
-                verb(core, now, own.terms(), wakers)
+                verb(core, now.max(core.latest()), own.terms(), wakers)
             });
         }
         let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
+            // The latest time that was seen, also for the limit for everybody.
+            let now = now.max(core.latest());
             self.refresh_set_aside(core, now, wakers);
             verb(core, now, terms, wakers)
         });

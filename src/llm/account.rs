@@ -112,7 +112,7 @@ impl Account {
 
     /// Why so many tokens can never be had.
     pub(super) fn never(&self, tokens: Tokens) -> Option<Rejection> {
-        self.meters.iter().filter(|meter| self.is_own(meter)).find_map(|meter| {
+        self.meters.iter().find_map(|meter| {
             let (requested, burst) = (meter.cost(tokens), meter.most());
             let limit = meter.kind as usize;
             (requested > burst).then_some(Rejection::ExceedsBurst { requested, burst, limit })
@@ -277,9 +277,9 @@ impl Account {
         ];
         let mut edited = Edited::Nothing;
         for (kind, limit) in said {
-            let new = self.observe_limit(now, kind, limit, lessons);
-            if new != Edited::Nothing && edited != Edited::Changed {
-                edited = new;
+            match (self.observe_limit(now, kind, limit, lessons), edited) {
+                (Edited::Nothing, _) | (_, Edited::Changed) => {}
+                (new, _) => edited = new,
             }
         }
         edited

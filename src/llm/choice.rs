@@ -119,6 +119,12 @@ impl Keys {
         each.max_by_key(|tokens| tokens.total()).unwrap_or(tokens)
     }
 
+    /// Whether so many tokens are more than any key in use can ever serve.
+    pub(super) fn none_can_serve(&self, tokens: Tokens) -> bool {
+        let able = |key: &Key| self.account(key).is_some_and(|it| it.never(tokens).is_none());
+        !self.usable().any(|(_, key)| able(key))
+    }
+
     /// Adds an account, in the place of one that no key belongs to any more.
     pub(super) fn add_account(&mut self, account: Account) -> usize {
         let used = |at: usize| self.each.iter().any(|key| key.account == at && !key.is_free());
@@ -275,6 +281,11 @@ impl Keys {
         self.each.iter().enumerate().filter(|(_, key)| key.is_in_use())
     }
 
+    /// Keys in use whose account nobody who waits has a claim to.
+    fn unclaimed(&self, claims: &[bool]) -> impl Iterator<Item = (usize, &Key)> {
+        self.usable().filter(|(_, key)| !claims.get(key.account).copied().unwrap_or(false))
+    }
+
     fn ready_at(&self, key: &Key, now: Timestamp, tokens: Tokens) -> Timestamp {
         let Some(account) = self.account(key) else { return Timestamp::MAX };
         if account.never(tokens).is_some() {
@@ -361,6 +372,8 @@ impl Keys {
 impl Rule for Choice {
     type State = Keys;
     type Ask = Tokens;
+    /// By the number of the account: keys that share one have one claim.
+    type Claims = Vec<bool>;
 
     const CUMULATIVE: bool = false;
     const OPEN_ENDED: bool = true;
@@ -428,6 +441,43 @@ impl Rule for Choice {
     fn hold(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, receipt: Receipt) -> u32 {
         let at = keys.choose(now, tokens).or_else(|| keys.first(now, tokens));
         at.map_or(u32::MAX, |at| keys.take_from(at, now, tokens, Some(receipt)))
+    }
+
+    fn claim(&self, keys: &Keys, tokens: Tokens, claims: &mut Vec<bool>) -> bool {
+        claims.resize(keys.accounts.len(), false);
+        let mut all = true;
+        for (_, key) in keys.usable() {
+            let able = keys.account(key).is_some_and(|account| account.never(tokens).is_none());
+            if let Some(claim) = claims.get_mut(key.account) {
+                *claim |= able;
+                all &= *claim;
+            }
+        }
+        all
+    }
+
+    fn try_hold_beside(
+        &self,
+        keys: &mut Keys,
+        now: Timestamp,
+        tokens: Tokens,
+        receipt: Receipt,
+        claims: &Vec<bool>,
+    ) -> Option<u32> {
+        let ready = |(_, key): &(usize, &Key)| keys.ready_at(key, now, tokens) <= now;
+        let at = keys.unclaimed(claims).find(ready).map(|(at, _)| at)?;
+        Some(keys.take_from(at, now, tokens, Some(receipt)))
+    }
+
+    fn ready_beside(
+        &self,
+        keys: &Keys,
+        now: Timestamp,
+        tokens: Tokens,
+        claims: &Vec<bool>,
+    ) -> Timestamp {
+        let ready = keys.unclaimed(claims).map(|(_, key)| keys.ready_at(key, now, tokens));
+        ready.min().unwrap_or(Timestamp::MAX)
     }
 
     /// A permit stays open until it is settled.

@@ -140,7 +140,12 @@ impl<C: Clock> Engine<C> {
 
     /// The tokens to ask for, if there is sense in asking.
     fn admit(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> Result<Tokens, Error> {
-        let tokens = keys.clamped(tokens, self.options.clamp);
+        let tokens = match self.options.clamp {
+            true => keys.clamped(tokens, true),
+            // What a server has said must not end a client for ever: the next answer may teach better.
+            false if keys.none_can_serve(tokens) => keys.clamped(tokens, false),
+            false => tokens,
+        };
         let Some(pause) = keys.pause_of(now, tokens) else { return Err(Error::NoKeys) };
         if pause > self.options.max_server_wait {
             return Err(Error::ServerWait { retry_after: pause });

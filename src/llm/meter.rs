@@ -93,7 +93,8 @@ pub enum Burst {
     /// can pass in the first period.
     #[default]
     Full,
-    /// This share of a period's, in percent, refilled evenly; at least 1.
+    /// This share of a period's, in percent, refilled evenly; at least 1. What a request gives back when it is settled
+    /// comes on top, as far as the whole period's limit has room.
     Percent(u8),
     /// Never more than the limit in any window of the period, for servers that count strictly.
     Strict,
@@ -103,6 +104,9 @@ pub enum Burst {
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
     level: Level,
+    /// Where only a share may come at once: all of the period. What is given back late is measured by this, because the
+    /// share has been refilled long before an answer comes.
+    whole: Option<(GreedyRefill, GreedyState)>,
     share: Share,
     pub(super) kind: LimitKind,
 }
@@ -173,12 +177,22 @@ impl Meter {
                 Level::Strict(rule, state)
             }
         };
-        Ok(Self { level, share: Share::of(kind), kind })
+        let whole = match burst {
+            Burst::Percent(_) => {
+                let rule = GreedyRefill::try_from(quota)?;
+                Some((rule, rule.start(now, 0)))
+            }
+            Burst::Full | Burst::Strict => None,
+        };
+        Ok(Self { level, whole, share: Share::of(kind), kind })
     }
 
     /// This limit's level under a new limit of the same kind: what was used stays used, and what may be given back may
     /// still be.
     pub(super) fn carry_over_to(&self, new: &mut Self, now: Timestamp) {
+        if let (Some((old, from)), Some((rule, to))) = (&self.whole, &mut new.whole) {
+            *to = rule.carry_over(old, from, now, CarryOver::KeepUsed);
+        }
         match (&self.level, &mut new.level) {
             (Level::Even(old, from, _), Level::Even(rule, to, _)) => {
                 *to = rule.carry_over(old, from, now, CarryOver::KeepUsed);
@@ -195,6 +209,10 @@ impl Meter {
 
     /// Starts with what requests up to number `upto` took, which are still out.
     pub(super) fn adopt(&mut self, now: Timestamp, count: u64, upto: u64) {
+        if let Some((rule, state)) = &mut self.whole {
+            rule.adopt(state, now, count, upto);
+            return on!(&mut self.level, |rule, state| rule.take(state, now, count));
+        }
         match &mut self.level {
             Level::Even(rule, state, _) => rule.adopt(state, now, count, upto),
             // It can't tell when they were made: what it takes is final.
@@ -241,6 +259,9 @@ impl Meter {
 
     #[inline]
     pub(super) fn take_count(&mut self, now: Timestamp, count: u64) {
+        if let Some((rule, state)) = &mut self.whole {
+            rule.take(state, now, count);
+        }
         on!(&mut self.level, |rule, state| rule.take(state, now, count));
     }
 
@@ -248,18 +269,29 @@ impl Meter {
     #[inline]
     pub(super) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
         let count = self.cost(tokens);
+        if let Some((rule, state)) = &mut self.whole {
+            rule.hold(state, now, count, receipt);
+            return on!(&mut self.level, |rule, state| rule.take(state, now, count));
+        }
         on!(&mut self.level, |rule, state| rule.hold(state, now, count, receipt));
     }
 
     /// So much of what was held is final.
     #[inline]
     pub(super) fn release(&mut self, count: u64, receipt: Receipt) {
+        if let Some((rule, state)) = &mut self.whole {
+            return rule.release(state, count, receipt);
+        }
         on!(&mut self.level, |rule, state| rule.release(state, count, receipt));
     }
 
     /// Gives back so much of what was held, as far as it has not come back by itself.
     #[inline]
     pub(super) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
+        if let Some((rule, state)) = &mut self.whole {
+            let given = rule.undo_counted(state, now, count, receipt);
+            return on!(&mut self.level, |rule, state| rule.give_back(state, now, given));
+        }
         on!(&mut self.level, |rule, state| rule.undo(state, now, count, receipt));
     }
 

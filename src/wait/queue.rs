@@ -43,6 +43,8 @@ pub(crate) struct Waiter<Q> {
     pub(crate) deadline: Timestamp,
     /// Whether it is a promise to one who sleeps by itself, and need not look again.
     pub(crate) is_promise: bool,
+    /// When it can be served beside those before it, by what they can't use.
+    pub(crate) beside: Timestamp,
     waker: Option<Waker>,
 }
 
@@ -216,7 +218,8 @@ impl<Q: Copy> Queue<Q> {
         self.earliest_deadline = self.earliest_deadline.min(deadline);
         self.permits += u128::from(permits);
         let is_promise = waker.is_none();
-        let waiter = Waiter { ask, permits, due, alarm, deadline, is_promise, waker };
+        let beside = Timestamp::MAX;
+        let waiter = Waiter { ask, permits, due, alarm, deadline, is_promise, beside, waker };
         self.waiting.insert(ticket, waiter);
         ticket
     }
@@ -330,6 +333,13 @@ impl<Q: Copy> Queue<Q> {
     pub(crate) fn set_due(&mut self, ticket: Ticket, due: Timestamp) {
         if let Some(waiter) = self.waiting.get_mut(&ticket) {
             waiter.due = due;
+        }
+    }
+
+    /// Notes when a waiter can be served beside those before it.
+    pub(crate) fn set_beside(&mut self, ticket: Ticket, beside: Timestamp) {
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            waiter.beside = beside;
         }
     }
 

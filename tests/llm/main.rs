@@ -2,6 +2,7 @@
 #![cfg(feature = "llm")]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
+mod beside;
 mod calls;
 mod conserved;
 mod keys;

@@ -104,7 +104,7 @@ fn windows_switched_to_and_fro_bring_no_refill_sooner() {
                     for _ in 0..58 {
                         limiter.set_quota_with(minute, how).unwrap();
                         admitted += limiter.drain();
-                        clock.advance(Duration::from_secs(60) - lead);
+                        clock.advance(Duration::from_mins(1).saturating_sub(lead));
                         admitted += limiter.drain();
                         limiter.set_quota_with(hour, how).unwrap();
                         admitted += limiter.drain();

@@ -57,23 +57,23 @@ fn hammer(limiter: &Arc<dyn RateLimiter>) -> Vec<Use> {
     uses.into_inner().unwrap()
 }
 
-/// For all windows: what was surely used within them is at most `most` of their length. A wait that is noticed late
+/// For all windows: what was surely total within them is at most `most` of their length. A wait that is noticed late
 /// counts as of the time when it was due, up to `lag` before.
 fn check(name: &str, mut uses: Vec<Use>, lag: u64, most: impl Fn(u64) -> f64) {
     assert!(!uses.is_empty(), "{name}: nothing was admitted");
     uses.sort_unstable();
     let from = uses.len().saturating_sub(3_000);
-    for (i, (start, ..)) in uses.iter().enumerate().skip(from) {
+    for (i, (begin, ..)) in uses.iter().enumerate().skip(from) {
         // Uses whose whole span lies in the window were granted in it.
         let mut ends: Vec<(u64, u64)> = uses[i..].iter().map(|(_, end, n)| (*end, *n)).collect();
         ends.sort_unstable();
-        let mut used = 0;
+        let mut total = 0;
         for (end, n) in ends {
-            used += n;
-            let length = end - start + lag;
+            total += n;
+            let length = end - begin + lag;
             #[allow(clippy::cast_precision_loss, reason = "small numbers")]
-            let used = used as f64;
-            assert!(used <= most(length) + 1e-6, "{name}: {used} in {length} ns");
+            let sum = total as f64;
+            assert!(sum <= most(length) + 1e-6, "{name}: {total} in {length} ns");
         }
     }
 }

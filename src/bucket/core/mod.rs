@@ -7,6 +7,7 @@
 //! So a timer's lateness costs no permit, and it does not matter who notices: a waiter's own alarm,
 //! another one's, or any other call. After a stall that is bounded, see `Lateness`.
 
+mod beside;
 mod rule;
 mod set_aside;
 mod waiting;
@@ -181,8 +182,10 @@ impl<A: Rule> Core<A> {
         wakers: &mut Wakers,
     ) -> Result<Taken, Rejection> {
         let answer = self.check(now, ask, wakers).and_then(|ready| {
-            let taken = if ready <= self.latest { self.hold_if_ready(ask) } else { None };
-            taken.ok_or_else(|| self.denial(ready, ask))
+            let (beside, ready_beside) = self.beside(ask);
+            let idle = self.rest.queue.is_empty() && ready <= self.latest;
+            let taken = if idle { self.hold_if_ready(ask) } else { beside };
+            taken.ok_or_else(|| self.denial(ready.min(ready_beside), ask))
         });
         if answer.is_err() {
             self.count_denied(A::permits(ask));

@@ -56,6 +56,31 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         receipt: Receipt,
     ) -> u32;
 
+    /// Which buckets those who wait have a claim to: who can use others need not wait for them.
+    type Claims: Default;
+
+    /// Adds the buckets that could ever serve `ask`; says whether no bucket is left without a claim.
+    fn claim(&self, state: &Self::State, ask: Self::Ask, claims: &mut Self::Claims) -> bool;
+
+    /// As [`try_hold`](Self::try_hold), from a bucket to which nobody has a claim.
+    fn try_hold_beside(
+        &self,
+        state: &mut Self::State,
+        now: Timestamp,
+        ask: Self::Ask,
+        receipt: Receipt,
+        claims: &Self::Claims,
+    ) -> Option<u32>;
+
+    /// When a bucket to which nobody has a claim can serve `ask`; never, if there is none.
+    fn ready_beside(
+        &self,
+        state: &Self::State,
+        now: Timestamp,
+        ask: Self::Ask,
+        claims: &Self::Claims,
+    ) -> Timestamp;
+
     /// A grant is final.
     fn release(&self, state: &mut Self::State, ask: Self::Ask, taken: Taken);
 
@@ -86,6 +111,7 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
 impl<A: Algorithm> Rule for A {
     type State = A::State;
     type Ask = u64;
+    type Claims = ();
 
     const CUMULATIVE: bool = A::CUMULATIVE;
     const OPEN_ENDED: bool = false;
@@ -141,6 +167,25 @@ impl<A: Algorithm> Rule for A {
     fn hold(&self, state: &mut A::State, now: Timestamp, permits: u64, receipt: Receipt) -> u32 {
         Algorithm::hold(self, state, now, permits, receipt);
         0
+    }
+
+    fn claim(&self, _: &A::State, _: u64, (): &mut ()) -> bool {
+        true
+    }
+
+    fn try_hold_beside(
+        &self,
+        _: &mut A::State,
+        _: Timestamp,
+        _: u64,
+        _: Receipt,
+        (): &(),
+    ) -> Option<u32> {
+        None
+    }
+
+    fn ready_beside(&self, _: &A::State, _: Timestamp, _: u64, (): &()) -> Timestamp {
+        Timestamp::MAX
     }
 
     fn release(&self, state: &mut A::State, permits: u64, taken: Taken) {

@@ -97,12 +97,17 @@ impl<A: Rule> Core<A> {
             let taken = if held {
                 self.hold_if_ready(ask)
             } else {
-                self.take_if_ready(ask).map(|by| Taken::finally(by))
+                self.take_if_ready(ask).map(Taken::finally)
             };
             if let Some(taken) = taken {
                 return Ok(Joined::Granted(self.grant(ask, taken)));
             }
         }
+        let (beside, ready_beside) = self.beside(ask);
+        if let Some(taken) = beside {
+            return Ok(Joined::Granted(self.grant(ask, taken)));
+        }
+        ready = ready.min(ready_beside);
         if self.is_too_late(ready, deadline) && self.rest.stale > 0 {
             // Only a guess, or some of those before it can't be served in time themselves.
             self.retime(wakers);
@@ -125,6 +130,7 @@ impl<A: Rule> Core<A> {
         let alarm = alarm::<A>(ready, deadline);
         let queue = &mut self.rest.queue;
         let ticket = queue.push(ask, A::permits(ask), due, alarm, deadline, waker);
+        queue.set_beside(ticket, ready_beside);
         self.update_flag();
         Ok(Joined::Queued(ticket, alarm))
     }
@@ -198,11 +204,16 @@ impl<A: Rule> Core<A> {
     /// before the first in line.
     fn expected(&self, waiter: &Waiter<A::Ask>) -> Timestamp {
         if is_unknown::<A>(waiter.due) {
-            return waiter.due;
+            return if waiter.beside > self.latest {
+                waiter.beside.min(UNKNOWN)
+            } else {
+                waiter.due
+            };
         }
         let head = self.rest.queue.head().map_or(Timestamp::ZERO, |(_, head)| head.due);
         let head = if is_unknown::<A>(head) { Timestamp::ZERO } else { head };
-        moved(waiter.due.max(head), self.rest.drift)
+        let due = moved(waiter.due.max(head), self.rest.drift);
+        if waiter.beside > self.latest { due.min(waiter.beside) } else { due }
     }
 
     /// When `ticket` will be served, worked out anew; now if it has been, never if it has failed.
@@ -288,6 +299,7 @@ impl<A: Rule> Core<A> {
             self.allowed = self.allowed.wrapping_add(A::permits(ask));
             self.rest.queue.grant(ticket, Taken { by, receipt, by_all: None }, self.latest, wakers);
         }
+        self.serve_beside(wakers);
         self.update_flag();
         // To work out the whole queue at each change would be quadratic.
         if self.rest.stale * 4 > self.rest.queue.len() {
@@ -407,8 +419,10 @@ impl<A: Rule> Core<A> {
             let due = self.rest.rule.ready_at(&state, at, waiter.ask);
             // Who can never be served must not hold up those behind it, whatever its deadline.
             let never = A::OPEN_ENDED && due == Timestamp::MAX;
-            let in_time = !never && !self.is_too_late(due, waiter.deadline);
-            if in_time {
+            let served = !never && !self.is_too_late(due, waiter.deadline);
+            let beside = waiter.beside > self.latest && waiter.beside <= waiter.deadline;
+            let in_time = served || (beside && waiter.beside != Timestamp::MAX);
+            if served {
                 at = due;
                 self.rest.rule.take(&mut state, at, waiter.ask);
             }
