@@ -138,6 +138,24 @@ impl<C: Clock> Builder<C> {
         self
     }
 
+    /// The longest pause that one answer of a server can cause; default: 24 hours. A longer `retry-after` counts as
+    /// this, so that a mistaken or hostile one does not end the limiter for years.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::Limiter;
+    /// let hour = Duration::from_secs(3_600);
+    /// let model = Limiter::builder().max_pause(hour).clock(ManualClock::new()).build()?;
+    /// model.observe([("retry-after", "999999999")]);
+    /// assert_eq!(model.usage().paused_for, Some(hour));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        self.options.longest_pause = pause;
+        self
+    }
+
     /// How many may wait at once; default: no bound.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.options.max_waiters = max_waiters;

@@ -88,6 +88,11 @@ impl<C: Clock> Engine<C> {
         result
     }
 
+    /// Does something under the lock, with wakers of the caller's.
+    pub(super) fn locked<R>(&self, act: impl FnOnce(&mut Core<Choice>) -> R) -> R {
+        act(&mut self.core.lock())
+    }
+
     /// Changes the keys in any way.
     pub(super) fn edit<R>(&self, act: impl FnOnce(&mut Keys, Timestamp) -> R) -> R {
         // Dropped after the lock is free.

@@ -180,7 +180,7 @@ impl<C: Clock> Limiter<C> {
     }
 
     /// As [`acquire`](Self::acquire), but fails at once if it would take longer than `timeout`,
-    /// counted from the first poll.
+    /// counted from the call, whenever the future is polled first.
     ///
     /// # Errors
     ///
@@ -190,13 +190,13 @@ impl<C: Clock> Limiter<C> {
     ///
     /// As [`acquire`](Self::acquire).
     #[cfg(feature = "tokio")]
-    pub async fn acquire_timeout(
+    pub fn acquire_timeout(
         &self,
         estimate: impl Into<Tokens>,
         timeout: Duration,
-    ) -> Result<Permit<'_, C>, Error> {
-        let deadline = self.clock().now() + timeout;
-        acquire(self.borrowed(), estimate.into(), deadline, &crate::TokioTimer).await
+    ) -> impl Future<Output = Result<Permit<'_, C>, Error>> {
+        let (tokens, deadline) = (estimate.into(), self.clock().now() + timeout);
+        acquire(self.borrowed(), tokens, deadline, &crate::TokioTimer)
     }
 
     /// [`acquire`](Self::acquire) with a permit that borrows nothing, to be sent to another task.

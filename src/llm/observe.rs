@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::choice::Keys;
 use super::engine::Engine;
 use super::headers::ServerLimits;
 use super::{Tokens, Usage};
 use crate::bucket::core::Edited;
-use crate::wait::queue::Taken;
+use crate::wait::queue::{Taken, Wakers};
 use crate::{Clock, Jitter, Timestamp};
 
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -62,9 +63,20 @@ impl<C: Clock> Engine<C> {
     }
 
     pub(super) fn usage(&self, key: u32) -> Usage {
-        self.with_core(|core, now, wakers| {
+        let mut wakers = Wakers::default();
+        self.usage_under(&mut wakers, |_| Some(key)).unwrap_or_default()
+    }
+
+    /// A look at the key that `which` finds, under a lock of the caller's, who drops the wakers once it is free.
+    pub(super) fn usage_under(
+        &self,
+        wakers: &mut Wakers,
+        which: impl FnOnce(&Keys) -> Option<u32>,
+    ) -> Option<Usage> {
+        let now = self.clock().now();
+        self.locked(|core| {
             let waiting = core.usage(now, wakers).waiting;
-            core.state.usage(key, now, waiting)
+            Some(core.state.usage(which(&core.state)?, now, waiting))
         })
     }
 }

@@ -229,9 +229,15 @@ impl<T, C: Clock> KeyPool<T, C> {
 
     /// A look at one key's limits; `None` if there is no such key.
     pub fn usage(&self, id: &str) -> Option<Usage> {
+        let mut wakers = Wakers::default();
         let entries = self.entries.lock();
-        let number = self.engine.look(|keys| find(&entries, keys, id))?;
-        Some(self.engine.usage(u32::try_from(number).ok()?))
+        let usage = self.engine.usage_under(&mut wakers, |keys| {
+            find(&entries, keys, id).and_then(|number| u32::try_from(number).ok())
+        });
+        // A look serves who is due, and wakers are foreign code: they are called once both locks are free.
+        drop(entries);
+        drop(wakers);
+        usage
     }
 
     /// Changes the limits of a key's account; see [`Limiter::set_limits`](super::Limiter::set_limits).
@@ -331,6 +337,74 @@ impl<T, C: Clock> KeyPool<T, C> {
         estimate: impl Into<Tokens>,
     ) -> Result<PoolPermit<'_, T, C>, Error> {
         self.acquire_with(estimate, &crate::TokioTimer).await
+    }
+
+    /// As [`acquire`](Self::acquire), but fails at once if it would take longer than `timeout`,
+    /// counted from the call, whenever the future is polled first.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and [`Error::Timeout`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::ManualClock;
+    /// # use tollgate::llm::{Error, KeyPool, Limits};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = KeyPool::builder().clock(ManualClock::new()).build();
+    /// pool.add("main", "sk-1", Limits::new().requests_per_minute(1))?;
+    /// pool.acquire(0).await?.settle(0);
+    /// let error = pool.acquire_timeout(0, Duration::from_secs(1)).await.unwrap_err();
+    /// assert_eq!(error, Error::Timeout { retry_after: Some(Duration::from_secs(60)) });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn acquire_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<PoolPermit<'_, T, C>, Error>> {
+        let (tokens, deadline) = (estimate.into(), self.engine.clock().now() + timeout);
+        let engine = Handle::Borrowed(&*self.engine);
+        let permit = acquire(engine, tokens, deadline, &crate::TokioTimer);
+        async move { self.permit(permit.await?) }
+    }
+
+    /// [`acquire`](Self::acquire) with a permit that borrows nothing, to be sent to another task.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # use tollgate::llm::{KeyPool, Limits};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = KeyPool::new();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// let permit = pool.acquire_owned(100).await?;
+    /// let task = tokio::spawn(async move { permit.settle(80) });
+    /// task.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub async fn acquire_owned(
+        &self,
+        estimate: impl Into<Tokens>,
+    ) -> Result<PoolPermit<'static, T, C>, Error> {
+        let engine = Handle::Shared(Arc::clone(&self.engine));
+        self.permit(acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await?)
     }
 
     /// Refuses everybody from now on, and wakes those who wait.

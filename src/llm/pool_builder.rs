@@ -45,10 +45,28 @@ impl<C: Clock> PoolBuilder<C> {
         self
     }
 
-    /// See [`Builder::max_server_wait`](super::Builder::max_server_wait): here, if all keys rest for
-    /// longer.
+    /// See [`Builder::max_server_wait`](super::Builder::max_server_wait): here, if all
+    /// keys that are large enough for the request rest for longer.
     pub fn max_server_wait(mut self, wait: Duration) -> Self {
         self.options.max_server_wait = wait;
+        self
+    }
+
+    /// See [`Builder::max_pause`](super::Builder::max_pause).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{KeyPool, Limits};
+    /// let hour = Duration::from_secs(3_600);
+    /// let pool = KeyPool::builder().max_pause(hour).clock(ManualClock::new()).build();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// pool.try_acquire(0)?.limited([("retry-after", "999999999")]);
+    /// assert_eq!(pool.usage("main").and_then(|usage| usage.paused_for), Some(hour));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        self.options.longest_pause = pause;
         self
     }
 

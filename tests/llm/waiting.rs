@@ -257,3 +257,15 @@ fn closing_ends_every_wait() {
         assert_eq!(task.done().map(drop), Err(Error::Closed));
     }
 }
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_timeout_counts_from_the_call_and_not_from_the_first_poll() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock, rpm(1));
+    assert!(limiter.allow());
+    let mut too_late = Task::new(limiter.acquire_timeout(0, MINUTE));
+    clock.advance(MINUTE + SECOND);
+    assert!(limiter.allow());
+    assert!(matches!(too_late.done(), Err(Error::Timeout { .. })));
+}

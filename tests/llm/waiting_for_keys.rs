@@ -210,3 +210,28 @@ fn closing_ends_every_wait() {
     let late = Task::new(pool.acquire_with(0, &NoTimer)).done();
     assert_eq!(late.map(drop), Err(Error::Closed));
 }
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_timeout_counts_from_the_call_and_not_from_the_first_poll() {
+    let clock = ManualClock::new();
+    let pool = pool(&clock);
+    pool.add("a", "", rpm(1)).unwrap();
+    ids(&pool, 0, 1);
+    let mut too_late = Task::new(pool.acquire_timeout(0, 60 * SECOND));
+    clock.advance(61 * SECOND);
+    ids(&pool, 0, 1);
+    assert!(matches!(too_late.done(), Err(Error::Timeout { .. })));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn an_owned_permit_outlives_its_pool() {
+    let clock = ManualClock::new();
+    let pool = pool(&clock);
+    pool.add("a", "secret", rpm(1)).unwrap();
+    let permit = Task::new(pool.acquire_owned(0)).done().unwrap();
+    drop(pool);
+    assert_eq!((permit.id(), *permit.secret()), ("a", "secret"));
+    permit.settle(0);
+}
