@@ -123,9 +123,14 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     /// Whoever waits queues for its key first, and for this limit after that, so a long queue for one
     /// key holds no other key up. While it waits for this limit, its key's permits count as in use: at
     /// most a burst of a key's waiters are in the second queue at once, and neither a key nor all keys
-    /// together ever exceed their limit. Waiters of one key get their key's permits in the order in
+    /// together exceed their limit. Waiters of one key get their key's permits in the order in
     /// which they came. In the second queue the order is that in which waiters noticed that they had
     /// their key's permits: two who had them within a timer's lateness of each other may swap.
+    ///
+    /// A reservation that is not granted at once stands in both queues, and counts at each limit from when that
+    /// limit would have served it. If one would serve it earlier than the other, permits refilled in between can be used by
+    /// others, and the first limit can then be exceeded by the reservation's permits at the moment of its use.
+    /// Use a wait where that matters.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};

@@ -147,7 +147,10 @@ where
         if waker.is_some() {
             return self.join_in_turn(global, permits, deadline, waker);
         }
-        // A reservation stands in both lines at once.
+        // A reservation stands in both lines at once, and both go by the latest time that either has seen.
+        Gate::with_core(&self.cell, |_, now, wakers| {
+            global.lend(wakers, |all, wakers| all.catch_up_to(now, wakers));
+        });
         let (key, due) = match join_held(&self.cell, permits, deadline, waker)? {
             Joined::Granted(grant) => (Line::Done(grant), Timestamp::ZERO),
             Joined::Queued(ticket, due) => (Line::At(ticket), due),
