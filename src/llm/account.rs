@@ -254,8 +254,11 @@ impl Account {
         said: &ServerLimits,
         lessons: &mut Vec<Lesson>,
     ) -> Edited {
+        let is_per_minute = |limit: &ServerLimit| {
+            limit.period.is_none_or(|period| period == LimitKind::Tokens.period())
+        };
         let of = |limit: ServerLimit| match limit.limit {
-            Some(Bound::Of(count)) => Some(count),
+            Some(Bound::Of(count)) if is_per_minute(&limit) => Some(count),
             _ => None,
         };
         // The stricter of the account's and the project's counts, also where an answer tells of one of them only.
@@ -335,10 +338,12 @@ impl Account {
     fn reserve(&self, kind: LimitKind) -> i128 {
         let meter = self.meters.iter().find(|meter| meter.kind == kind);
         let Some(meter) = meter.filter(|_| !kind.is_per_day()) else { return 0 };
-        // A twentieth of what may come at once, and one request: a small limit has room for few.
-        let request = kind.cost(self.reserved) / self.in_flight.max(1);
-        let request = if kind.counts_tokens() { request } else { 0 };
-        i128::from(meter.most() / 20) + i128::from(request.min(meter.most() / 5))
+        // A twentieth of what may come at once, and one request, or half of all in flight if that is more: so
+        // much may be counted beyond the estimates. A small limit has room for few.
+        let reserved = kind.cost(self.reserved);
+        let uncertain = (reserved / self.in_flight.max(1)).max(reserved / 2);
+        let uncertain = if kind.counts_tokens() { uncertain } else { 0 };
+        i128::from(meter.most() / 20) + i128::from(uncertain.min(meter.most() / 5))
     }
 
     fn learn(

@@ -198,9 +198,17 @@ impl Keys {
     pub(super) fn landed(&mut self, key: u32, well: bool) {
         if let Some(key) = self.each.get_mut(key as usize) {
             key.in_flight = key.in_flight.saturating_sub(1);
-            if well {
-                key.failures = 0;
-            }
+        }
+        if well {
+            self.went_well(key);
+        }
+    }
+
+    /// A request by `key` was answered: refusals before it are over.
+    #[inline]
+    pub(super) fn went_well(&mut self, key: u32) {
+        if let Some(key) = self.each.get_mut(key as usize) {
+            key.failures = 0;
         }
     }
 

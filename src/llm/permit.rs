@@ -102,6 +102,9 @@ impl<'a, C: Clock> Permit<'a, C> {
         if self.engine.options.on_drop == OnDrop::Keep {
             self.ended = true;
             self.engine.keep(self.taken, self.estimate, true);
+        } else {
+            // Dropped, it gives back what it took.
+            self.engine.edit(|keys, _| keys.went_well(self.taken.by));
         }
     }
 

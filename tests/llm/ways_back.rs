@@ -9,6 +9,7 @@ use crate::support::{MINUTE, SECOND, limiter, pool, queued, queued_at, tpm, used
 
 const TOKENS: &str = "x-ratelimit-limit-tokens";
 const PROJECT: &str = "x-ratelimit-limit-project-tokens";
+const PROJECT_PERIOD: &str = "x-ratelimit-renewalperiod-project-tokens";
 
 fn learned(answers: &[&[(&str, &str)]]) -> u64 {
     let limiter = limiter(&ManualClock::new(), Limits::new());
@@ -31,6 +32,10 @@ fn of_account_and_project_the_stricter_counts_in_any_order() {
     }
     let strict = [(TOKENS, "150000"), (PROJECT, "60000")];
     assert_eq!(learned(&[&strict, &[(PROJECT, "90000")]]), 90_000, "each follows the server");
+    // A limit per 10 s is ignored, and bounds nothing.
+    let other = [(TOKENS, "150000"), (PROJECT, "10"), (PROJECT_PERIOD, "10")];
+    assert_eq!(learned(&[&other]), 150_000);
+    assert_eq!(learned(&[&other, &[(TOKENS, "150000")]]), 150_000);
 }
 
 #[test]
