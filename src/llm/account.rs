@@ -1,7 +1,7 @@
 //! The limits of one account, and what is in flight under them.
 
 use super::headers::{Bound, ServerLimit, ServerLimits};
-use super::meter::{LimitKind, Meter};
+use super::meter::{Burst, LimitKind, Meter};
 use super::meters::Meters;
 use super::{LimitUsage, Limits, Tokens, Usage};
 use crate::algorithm::Receipt;
@@ -73,6 +73,10 @@ impl Account {
 
     /// Other limits: what was used stays used. A limit that is new starts with what is in flight.
     pub(super) fn set_limits(&mut self, limits: Limits, now: Timestamp) -> Result<(), QuotaError> {
+        if let Burst::Percent(percent @ 101..) = limits.burst_mode() {
+            let (option, given) = ("percent of a burst", usize::from(percent));
+            return Err(QuotaError::OutOfRange { option, given, least: 0, most: 100 });
+        }
         let before = std::mem::replace(&mut self.limits, limits);
         let mut meters = Meters::default();
         for kind in LimitKind::METERED {

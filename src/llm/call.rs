@@ -185,7 +185,7 @@ where
 
 impl<C: Clock> Limiter<C> {
     /// Sends a request when the limits let it out, learns from the answer, settles, and tries again
-    /// after a 429, at most `tries` times in all. `read` says what the answer means.
+    /// after a 429, at most `tries` times in all (0 counts as 1). `read` says what the answer means.
     ///
     /// The future can be spawned if those of `send` can.
     ///

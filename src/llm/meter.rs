@@ -93,7 +93,8 @@ pub enum Burst {
     /// can pass in the first period.
     #[default]
     Full,
-    /// This share of a period's, in percent, refilled evenly; at least 1. What a request gives back when it is settled
+    /// This share of a period's, 0 to 100 percent, refilled evenly; at least one request or token, and with more than 100
+    /// percent nothing is built. What a request gives back when it is settled
     /// comes on top, as far as the whole period's limit has room.
     Percent(u8),
     /// Never more than the limit in any window of the period, for servers that count strictly.

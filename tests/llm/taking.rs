@@ -1,7 +1,7 @@
 //! A request takes from all limits, or from none.
 
-use tollgate::ManualClock;
-use tollgate::llm::{Burst, Error, LimitKind, Limits, Tokens};
+use tollgate::llm::{Burst, Error, LimitKind, Limiter, Limits, Tokens};
+use tollgate::{ManualClock, QuotaError};
 
 use crate::support::{
     METERED, MINUTE, NANO, SECOND, just_before, limiter, refused_by, rpm, tpm, used,
@@ -145,6 +145,13 @@ fn a_minute_may_come_at_once_unless_built_otherwise() {
         assert_eq!(passed, at_once, "{burst:?}");
         assert_eq!(limiter.delay_for(0), Ok(next), "{burst:?}");
     }
+}
+
+#[test]
+fn a_burst_of_more_than_all_is_an_error_also_where_limits_are_learned() {
+    let limits = Limits::new().burst(Burst::Percent(101));
+    let error = Limiter::builder().limits(limits).build().unwrap_err();
+    assert!(matches!(error, QuotaError::OutOfRange { given: 101, most: 100, .. }), "{error}");
 }
 
 #[test]
