@@ -13,8 +13,8 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use tollgate::algorithm::GreedyRefill;
 use tollgate::{
-    Builder, CarryOver, LeasedTokenBucket, ManualClock, Quota, RateLimiter, Timestamp, TokenBucket,
-    WaitError,
+    Builder, CarryOver, LeasedTokenBucket, ManualClock, Quota, RateLimiter, Rejection, Timestamp,
+    TokenBucket, WaitError,
 };
 
 /// A point at which loom shall try the other thread. It finds most of them by itself, but not where
@@ -182,6 +182,43 @@ fn credit<L: RateLimiter + 'static>(build: impl Fn(OnManual) -> L) {
     mine |= limiter.allow();
     let theirs = giving.thread.join().unwrap();
     assert!(mine ^ theirs, "the credit is had just once: {mine} {theirs}");
+}
+
+both!(a_repeated_refusal_against_a_change, repeated);
+fn repeated<L: RateLimiter + 'static>(build: impl Fn(OnManual) -> L) {
+    let seconds = |limiter: &L| match limiter.try_acquire(1) {
+        Err(Rejection::Denied { retry_after, reset_after, .. }) => {
+            (retry_after.as_secs(), reset_after.as_secs())
+        }
+        other => panic!("{other:?}"),
+    };
+    let limiter = Arc::new(build(builder(Quota::per_second(1).burst(2), &ManualClock::new())));
+    limiter.consume(2).unwrap();
+    assert_eq!(seconds(&limiter), (1, 2), "and this is published");
+    let taking = beside(&limiter, move |limiter, _| {
+        limiter.consume(1).unwrap();
+        // Whoever took it knows of it, and publishes another answer.
+        assert_eq!(seconds(limiter), (2, 3));
+    });
+    let said = seconds(&limiter);
+    assert!([(1, 2), (2, 3)].contains(&said), "not parts of two answers: {said:?}");
+    taking.thread.join().unwrap();
+    assert_eq!(seconds(&limiter), (2, 3));
+}
+
+both!(a_late_cancel_against_refill, late_cancel);
+fn late_cancel<L: RateLimiter + 'static>(build: impl Fn(OnManual) -> L) {
+    let clock = ManualClock::new();
+    let limiter = Arc::new(build(builder(Quota::per_second(1), &clock)));
+    let granted = limiter.reserve(1).unwrap();
+    let taking = beside(&limiter, move |limiter, steps| {
+        clock.set(Timestamp::from_nanos(1_000_000_000));
+        steps.mark();
+        limiter.allow()
+    });
+    granted.cancel();
+    assert!(taking.thread.join().unwrap(), "one is there, given back or refilled");
+    assert!(!limiter.allow(), "and not both");
 }
 
 #[test]
