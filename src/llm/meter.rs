@@ -107,7 +107,7 @@ pub(super) struct Meter {
     level: Level,
     /// Where only a share may come at once: all of the period. What is given back late is measured by this, because the
     /// share has been refilled long before an answer comes.
-    whole: Option<(GreedyRefill, GreedyState)>,
+    whole: Option<Box<(GreedyRefill, GreedyState)>>,
     share: Share,
     pub(super) kind: LimitKind,
 }
@@ -181,7 +181,7 @@ impl Meter {
         let whole = match burst {
             Burst::Percent(_) => {
                 let rule = GreedyRefill::try_from(quota)?;
-                Some((rule, rule.start(now, 0)))
+                Some(Box::new((rule, rule.start(now, 0))))
             }
             Burst::Full | Burst::Strict => None,
         };
@@ -191,7 +191,8 @@ impl Meter {
     /// This limit's level under a new limit of the same kind: what was used stays used, and what may be given back may
     /// still be.
     pub(super) fn carry_over_to(&self, new: &mut Self, now: Timestamp) {
-        if let (Some((old, from)), Some((rule, to))) = (&self.whole, &mut new.whole) {
+        if let (Some(from), Some(to)) = (&self.whole, &mut new.whole) {
+            let ((old, from), (rule, to)) = (&**from, &mut **to);
             *to = rule.carry_over(old, from, now, CarryOver::KeepUsed);
         }
         match (&self.level, &mut new.level) {
@@ -210,7 +211,7 @@ impl Meter {
 
     /// Starts with what requests up to number `upto` took, which are still out.
     pub(super) fn adopt(&mut self, now: Timestamp, count: u64, upto: u64) {
-        if let Some((rule, state)) = &mut self.whole {
+        if let Some((rule, state)) = self.whole.as_deref_mut() {
             rule.adopt(state, now, count, upto);
             return on!(&mut self.level, |rule, state| rule.take(state, now, count));
         }
@@ -260,7 +261,7 @@ impl Meter {
 
     #[inline]
     pub(super) fn take_count(&mut self, now: Timestamp, count: u64) {
-        if let Some((rule, state)) = &mut self.whole {
+        if let Some((rule, state)) = self.whole.as_deref_mut() {
             rule.take(state, now, count);
         }
         on!(&mut self.level, |rule, state| rule.take(state, now, count));
@@ -270,7 +271,7 @@ impl Meter {
     #[inline]
     pub(super) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
         let count = self.cost(tokens);
-        if let Some((rule, state)) = &mut self.whole {
+        if let Some((rule, state)) = self.whole.as_deref_mut() {
             rule.hold(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.take(state, now, count));
         }
@@ -280,7 +281,7 @@ impl Meter {
     /// So much of what was held is final.
     #[inline]
     pub(super) fn release(&mut self, count: u64, receipt: Receipt) {
-        if let Some((rule, state)) = &mut self.whole {
+        if let Some((rule, state)) = self.whole.as_deref_mut() {
             return rule.release(state, count, receipt);
         }
         on!(&mut self.level, |rule, state| rule.release(state, count, receipt));
@@ -289,7 +290,7 @@ impl Meter {
     /// Gives back so much of what was held, as far as it has not come back by itself.
     #[inline]
     pub(super) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
-        if let Some((rule, state)) = &mut self.whole {
+        if let Some((rule, state)) = self.whole.as_deref_mut() {
             let given = rule.undo_counted(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.give_back(state, now, given));
         }
