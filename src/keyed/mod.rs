@@ -327,7 +327,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     fn refresh_set_aside(&self, core: &mut Core<A>, now: Timestamp, wakers: &mut Wakers) {
         if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
             global.lend(wakers, |all, wakers| {
-                all.catch_up_to(now, wakers);
+                all.settle(now, wakers);
                 core.refresh_set_aside(now, |ticket| all.standing(ticket));
             });
         }

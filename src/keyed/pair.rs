@@ -149,7 +149,7 @@ where
         }
         // A reservation stands in both lines at once, and both go by the latest time that either has seen.
         Gate::with_core(&self.cell, |_, now, wakers| {
-            global.lend(wakers, |all, wakers| all.catch_up_to(now, wakers));
+            global.lend(wakers, |all, wakers| all.settle(now, wakers));
         });
         let (key, due) = match join_held(&self.cell, permits, deadline, waker)? {
             Joined::Granted(grant) => (Line::Done(grant), Timestamp::ZERO),
@@ -369,7 +369,8 @@ where
                 Ok(by_all) => {
                     place.key = Line::Done(core.grant(permits, own));
                     place.global = Line::Done(by_all);
-                    core.moved_up(wakers);
+                    // Those behind, who may be due by now.
+                    core.sooner(wakers);
                     Ok(Timestamp::ZERO)
                 }
                 Err(error) => {

@@ -258,11 +258,8 @@ impl Account {
         said: &ServerLimits,
         lessons: &mut Vec<Lesson>,
     ) -> Edited {
-        let is_per_minute = |limit: &ServerLimit| {
-            limit.period.is_none_or(|period| period == LimitKind::Tokens.period())
-        };
         let of = |limit: ServerLimit| match limit.limit {
-            Some(Bound::Of(count)) if is_per_minute(&limit) => Some(count),
+            Some(Bound::Of(count)) if is_over_period_of(LimitKind::Tokens, limit) => Some(count),
             _ => None,
         };
         // The stricter of the account's and the project's counts, also where an answer tells of one of them only.
@@ -299,7 +296,7 @@ impl Account {
         said: ServerLimit,
         lessons: &mut Vec<Lesson>,
     ) -> Edited {
-        if said.period.is_some_and(|period| period != kind.period()) {
+        if !is_over_period_of(kind, said) {
             lessons.push(Lesson::OtherPeriod(kind));
             return Edited::Nothing;
         }
@@ -396,4 +393,9 @@ impl Account {
             waiting: 0,
         }
     }
+}
+
+/// Whether what a server says is over the period that is known here, as far as it says which.
+fn is_over_period_of(kind: LimitKind, said: ServerLimit) -> bool {
+    said.period.is_none_or(|period| period == kind.period())
 }

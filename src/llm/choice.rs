@@ -121,8 +121,12 @@ impl Keys {
 
     /// Whether so many tokens are more than any key in use can ever serve.
     pub(super) fn none_can_serve(&self, tokens: Tokens) -> bool {
-        let able = |key: &Key| self.account(key).is_some_and(|it| it.never(tokens).is_none());
-        !self.usable().any(|(_, key)| able(key))
+        !self.usable().any(|(_, key)| self.is_able(key, tokens))
+    }
+
+    /// Whether the limits of a key could ever serve so many tokens.
+    fn is_able(&self, key: &Key, tokens: Tokens) -> bool {
+        self.account(key).is_some_and(|account| account.never(tokens).is_none())
     }
 
     /// Adds an account, in the place of one that no key belongs to any more.
@@ -244,7 +248,7 @@ impl Keys {
 
     /// Whether some key in use could serve so many tokens, and how long the first of them is left alone.
     pub(super) fn pause_of(&self, now: Timestamp, tokens: Tokens) -> Option<Duration> {
-        let able = |key: &&Key| self.account(key).is_some_and(|it| it.never(tokens).is_none());
+        let able = |key: &&Key| self.is_able(key, tokens);
         let pauses =
             |keys: &mut dyn Iterator<Item = &Key>| keys.map(|key| key.paused_until - now).min();
         let able = pauses(&mut self.usable().map(|(_, key)| key).filter(able));
@@ -455,7 +459,7 @@ impl Rule for Choice {
         claims.resize(keys.accounts.len(), false);
         let mut all = true;
         for (_, key) in keys.usable() {
-            let able = keys.account(key).is_some_and(|account| account.never(tokens).is_none());
+            let able = keys.is_able(key, tokens);
             if let Some(claim) = claims.get_mut(key.account) {
                 *claim |= able;
                 all &= *claim;

@@ -410,7 +410,7 @@ impl<A: Rule> Core<A> {
 
     /// Moves on to `now` and serves all who are due.
     #[inline]
-    fn settle(&mut self, now: Timestamp, wakers: &mut Wakers) {
+    pub(crate) fn settle(&mut self, now: Timestamp, wakers: &mut Wakers) {
         self.see(now);
         if !self.open_and_idle {
             self.serve(wakers);

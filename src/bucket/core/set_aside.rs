@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::Core;
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Receipt};
-use crate::wait::queue::{Taken, Ticket, Wakers};
+use crate::wait::queue::{Taken, Ticket};
 
 /// Where a waiter stands at the second limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,16 +123,6 @@ impl<A: Algorithm> Core<A> {
         } else {
             Standing::Ended
         }
-    }
-
-    /// Serves all who are due by `now`.
-    pub(crate) fn catch_up_to(&mut self, now: Timestamp, wakers: &mut Wakers) {
-        self.settle(now, wakers);
-    }
-
-    /// Those behind one who has used what was set aside for it are served, if they are due.
-    pub(crate) fn moved_up(&mut self, wakers: &mut Wakers) {
-        self.sooner(wakers);
     }
 
     fn hold_now(&mut self, permits: u64, is_exact: bool) -> Taken {

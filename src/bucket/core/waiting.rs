@@ -60,11 +60,7 @@ impl<A: Rule> Core<A> {
         waker: Option<&Waker>,
         wakers: &mut Wakers,
     ) -> Result<Joined, WaitError> {
-        let joined = self.try_join(now, ask, deadline, waker, waker.is_none(), wakers);
-        if joined.is_err() {
-            self.count_denied(A::permits(ask));
-        }
-        joined
+        self.join_as(now, ask, deadline, waker, waker.is_none(), wakers)
     }
 
     /// As [`join`](Self::join), but also what is granted at once to a waiter may be given back.
@@ -76,7 +72,19 @@ impl<A: Rule> Core<A> {
         waker: Option<&Waker>,
         wakers: &mut Wakers,
     ) -> Result<Joined, WaitError> {
-        let joined = self.try_join(now, ask, deadline, waker, true, wakers);
+        self.join_as(now, ask, deadline, waker, true, wakers)
+    }
+
+    fn join_as(
+        &mut self,
+        now: Timestamp,
+        ask: A::Ask,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+        held: bool,
+        wakers: &mut Wakers,
+    ) -> Result<Joined, WaitError> {
+        let joined = self.try_join(now, ask, deadline, waker, held, wakers);
         if joined.is_err() {
             self.count_denied(A::permits(ask));
         }
@@ -325,7 +333,7 @@ impl<A: Rule> Core<A> {
     }
 
     /// Something was given back: whoever waits moves up, like after a departure.
-    pub(super) fn sooner(&mut self, wakers: &mut Wakers) {
+    pub(crate) fn sooner(&mut self, wakers: &mut Wakers) {
         if self.rest.queue.is_empty() {
             return;
         }
