@@ -371,6 +371,7 @@ impl Algorithm for GreedyRefill {
         if how == CarryOver::KeepUsed || self.quota == previous.quota {
             let round_down = |units| match previous.cost {
                 0 => 0,
+                cost if cost == self.cost => units,
                 cost => arith::mul_div_floor(units, self.cost.into(), cost.into()),
             };
             new.holds = state.holds.clone().map(|holds| holds.resized(round_down));
