@@ -311,3 +311,16 @@ fn an_idle_lease_comes_back_to_one_who_asks_the_bucket_itself() {
     });
     assert!(!limiter.allow(), "and the owner knows");
 }
+
+#[test]
+fn a_consume_that_moves_only_some_due_times_to_another_nanosecond_moves_those() {
+    // Three permits a nanosecond, so due times are fractions of a nanosecond, rounded up when told.
+    let quota = Quota::per(3, Duration::from_nanos(1)).burst(3);
+    let limiter = TokenBucket::builder(quota).clock(ManualClock::new()).build().unwrap();
+    limiter.consume(3).unwrap();
+    let (first, second) = (limiter.reserve(1).unwrap(), limiter.reserve(2).unwrap());
+    let delays = || (first.delay().as_nanos(), second.delay().as_nanos());
+    assert_eq!(delays(), (1, 1), "a third of a nanosecond, and a whole one");
+    limiter.consume(1).unwrap();
+    assert_eq!(delays(), (1, 2), "two thirds, and one and a third");
+}

@@ -73,12 +73,27 @@ pub(crate) struct Rest<A: Rule> {
     stale: usize,
     /// By how many nanoseconds all who wait are due later than was worked out.
     drift: i128,
+    /// Whether permits were taken since then: the due times may be wrong by less than a nanosecond, which can
+    /// make one of them another nanosecond.
+    shifted: bool,
     lateness: Lateness,
     catch_up: Option<Duration>,
     /// Numbers the grants that may be given back.
     pub(crate) next_receipt: u64,
     /// Permits of those who still wait for a second limit.
     set_aside: Option<Box<set_aside::SetAside>>,
+}
+
+impl<A: Rule> Rest<A> {
+    /// Whether the due times that were worked out are exact still.
+    fn is_planned(&self) -> bool {
+        self.stale == 0 && self.drift == 0 && !self.shifted
+    }
+
+    /// The due times of all who wait have just been worked out.
+    fn planned_now(&mut self) {
+        (self.stale, self.drift, self.shifted) = (0, 0, false);
+    }
 }
 
 impl<A: Rule> Core<A> {
@@ -99,6 +114,7 @@ impl<A: Rule> Core<A> {
                 booked: None,
                 stale: 0,
                 drift: 0,
+                shifted: false,
                 lateness,
                 catch_up: None,
                 next_receipt: 0,
@@ -421,7 +437,7 @@ impl<A: Rule> Core<A> {
         self.open_and_idle = self.rest.shut.is_none() && self.rest.queue.is_empty();
         if self.rest.queue.is_empty() {
             self.rest.booked = None;
-            (self.rest.stale, self.rest.drift) = (0, 0);
+            self.rest.planned_now();
         }
     }
 

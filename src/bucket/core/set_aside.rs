@@ -91,6 +91,7 @@ impl<A: Algorithm> Core<A> {
             // Nobody behind can be served as of an earlier time, with these in use.
             self.rest.served_until = self.latest;
             self.rest.booked = None;
+            self.rest.shifted = true;
         }
     }
 

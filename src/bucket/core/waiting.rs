@@ -128,7 +128,8 @@ impl<A: Rule> Core<A> {
             return Err(WaitError::QueueFull { max_waiters: self.rest.max_waiters });
         }
         if self.rest.queue.is_empty() {
-            (self.rest.served_until, self.rest.drift) = (self.latest, 0);
+            self.rest.served_until = self.latest;
+            self.rest.planned_now();
         }
         if let Some((state, at)) = &mut self.rest.booked {
             self.rest.rule.take(state, ready, ask);
@@ -173,7 +174,7 @@ impl<A: Rule> Core<A> {
         };
         let (mut due, deadline) = (self.expected(waiter), waiter.deadline);
         if self.is_too_late(due, deadline) {
-            if self.rest.stale > 0 || self.rest.drift != 0 {
+            if !self.rest.is_planned() {
                 self.retime(wakers);
             } else {
                 self.give_up_on(ticket, due, wakers);
@@ -227,7 +228,7 @@ impl<A: Rule> Core<A> {
     /// When `ticket` will be served, worked out anew; time zero if it has been, never if it has failed.
     pub(crate) fn due(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) -> Timestamp {
         self.settle(now, wakers);
-        if self.rest.stale > 0 || self.rest.drift != 0 {
+        if !self.rest.is_planned() {
             self.retime(wakers);
         }
         match self.rest.queue.get(ticket) {
@@ -351,6 +352,7 @@ impl<A: Rule> Core<A> {
         }
         self.rest.served_until = self.latest;
         self.rest.stale += usize::from(A::OPEN_ENDED);
+        self.rest.shifted = true;
         self.forget_booked();
         self.serve(wakers);
         self.check_deadlines(wakers);
@@ -402,7 +404,7 @@ impl<A: Rule> Core<A> {
     fn retime(&mut self, wakers: &mut Wakers) {
         let mut due = Vec::with_capacity(self.rest.queue.len());
         let booked = self.plan(|ticket, at, alarm, in_time| due.push((ticket, at, alarm, in_time)));
-        (self.rest.stale, self.rest.drift) = (0, 0);
+        self.rest.planned_now();
         for (ticket, at, alarm, in_time) in due {
             if in_time {
                 self.rest.queue.set_due(ticket, at);
