@@ -13,7 +13,8 @@ use futures_sink::Sink;
 use tokio::time::Instant;
 use tollgate::wait::SinkError;
 use tollgate::{
-    Quota, RateLimiter, SinkExt as _, StreamExt as _, TokenBucket, TokioClock, WaitError,
+    Quota, RateLimitSinkExt as _, RateLimitStreamExt as _, RateLimiter, TokenBucket, TokioClock,
+    WaitError,
 };
 
 fn bucket(quota: Quota) -> TokenBucket<TokioClock> {
@@ -24,7 +25,7 @@ fn bucket(quota: Quota) -> TokenBucket<TokioClock> {
 async fn items_come_at_the_rate_and_in_order() {
     let limiter = bucket(Quota::per_second(10).burst(2));
     let start = Instant::now();
-    let mut paced = tollgate::StreamExt::rate_limited(stream::iter(0..5), &limiter);
+    let mut paced = tollgate::RateLimitStreamExt::rate_limited(stream::iter(0..5), &limiter);
     let mut seen = Vec::new();
     while let Some(item) = paced.next().await {
         seen.push((item.unwrap(), start.elapsed().as_millis()));
@@ -135,7 +136,7 @@ async fn a_sink_is_given_back_with_what_it_took() {
 #[test]
 fn adapters_print_what_they_wrap() {
     let limiter = TokenBucket::new(Quota::per_second(1)).unwrap();
-    let paced = tollgate::StreamExt::rate_limited(stream::iter([7]), &limiter);
+    let paced = tollgate::RateLimitStreamExt::rate_limited(stream::iter([7]), &limiter);
     let text = format!("{paced:?}");
     assert!(text.contains("RateLimitedStream") && text.contains('7'), "{text}");
 }

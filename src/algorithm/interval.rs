@@ -26,7 +26,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 ///
 /// let clock = ManualClock::new();
 /// let rule = IntervalRefill::try_from(Quota::per_minute(10))?;
-/// let limiter = Limiter::builder_with(rule).clock(clock.clone()).build()?;
+/// let limiter = Limiter::builder_from_algorithm(rule).clock(clock.clone()).build()?;
 /// assert!(limiter.allow_n(10));
 /// clock.advance(Duration::from_secs(59));
 /// assert!(!limiter.allow());

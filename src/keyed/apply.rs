@@ -61,7 +61,7 @@ where
     ///     let second = GreedyRefill::try_from(Quota::per_second(10))?;
     ///     AllOf::new([("second", second), ("hour", Quota::per_hour(hourly).try_into()?)])
     /// };
-    /// let limiter = Keyed::<u64, _>::builder_with(limits(500)?).build()?;
+    /// let limiter = Keyed::<u64, _>::builder_from_algorithm(limits(500)?).build()?;
     /// limiter.set_algorithm(limits(5)?, CarryOver::Keep);
     /// assert_eq!(limiter.usage(&7).limit, 5);
     /// # Ok::<(), tollgate::QuotaError>(())

@@ -85,7 +85,7 @@ use terms::Own;
 ///
 /// Keys are anything that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, take the /64 prefix:
 /// whoever has one address has 2⁶⁴ of them. Several limits a key are one rule:
-/// [`builder_with`](Self::builder_with) an [`AllOf`](crate::algorithm::AllOf); it takes no quotas for
+/// [`builder_from_algorithm`](Self::builder_from_algorithm) an [`AllOf`](crate::algorithm::AllOf); it takes no quotas for
 /// single keys.
 ///
 /// A key whose bucket has become full starts anew when it is next used: windows and refill intervals
@@ -163,10 +163,10 @@ impl<K: Key, A: Algorithm> Keyed<K, A> {
     /// use tollgate::algorithm::StrictWindow;
     /// use tollgate::{Keyed, Quota};
     /// let rule = StrictWindow::try_from(Quota::per_minute(60))?;
-    /// let per_user = Keyed::<String, _>::builder_with(rule).build()?;
+    /// let per_user = Keyed::<String, _>::builder_from_algorithm(rule).build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn builder_with(rule: A) -> Builder<K, A> {
+    pub fn builder_from_algorithm(rule: A) -> Builder<K, A> {
         Builder::new(Ok(rule))
     }
 }

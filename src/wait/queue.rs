@@ -18,7 +18,7 @@ const MOMENT: Duration = Duration::from_micros(500);
 
 /// A place in the queue. Tickets count up, so their order is the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 impl Ticket {
     pub(crate) const FIRST: Self = Self(0);
@@ -49,7 +49,7 @@ pub(crate) struct Waiter<Q> {
 }
 
 /// Where permits were taken from, and the receipt for giving them back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Taken {
     /// Which of several buckets served it.
     pub(crate) by: u32,

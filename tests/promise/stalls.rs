@@ -39,7 +39,7 @@ type Wait<'a> = Pin<Box<dyn Future<Output = Result<tollgate::Grant, tollgate::Wa
 fn waits(limiter: &dyn RateLimiter, count: usize) -> Vec<Wait<'_>> {
     (0..count)
         .map(|_| {
-            let mut wait: Wait<'_> = Box::pin(limiter.acquire_with(1, &Never));
+            let mut wait: Wait<'_> = Box::pin(limiter.acquire_on(1, &Never));
             let _ = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             wait
         })

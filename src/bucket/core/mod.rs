@@ -15,7 +15,6 @@ mod waiting;
 use super::refusal::Refusal;
 pub(crate) use rule::Rule;
 use waiting::Lateness;
-pub use waiting::{Joined, Progress};
 
 use std::time::Duration;
 

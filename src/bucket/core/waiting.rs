@@ -11,27 +11,8 @@ use std::time::Duration;
 
 use super::{Core, Rule, UNKNOWN};
 use crate::wait::queue::{Taken, Ticket, Waiter, Wakers, moved};
+use crate::wait::{Joined, Progress};
 use crate::{Grant, Timestamp, WaitError};
-
-/// What became of a request to wait.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Joined {
-    /// The permits were there.
-    Granted(Grant),
-    /// A place in the queue, and when it is due.
-    Queued(Ticket, Timestamp),
-}
-
-/// Where a wait stands.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Progress {
-    /// It has ended.
-    Done(Result<Grant, WaitError>),
-    /// Ask again at this time.
-    Until(Timestamp),
-}
 
 /// Whether nobody can tell when that is.
 fn is_unknown<A: Rule>(due: Timestamp) -> bool {
