@@ -140,8 +140,11 @@ impl fmt::Display for Usage {
 /// How [`set_quota_with`](crate::RateLimiter::set_quota_with) carries the old level over.
 ///
 /// The default keeps the used share: 40 of 100 left becomes 80 of 200, or 8 of 20. With it, with
-/// [`Keep`](Self::Keep) and with [`KeepUsed`](Self::KeepUsed), switching back and forth never grants extra
-/// permits; the other two can. Permits that were granted before can't be given back any more by a
+/// [`Keep`](Self::Keep) and with [`KeepUsed`](Self::KeepUsed), switching back and forth at one moment never grants extra
+/// permits; the other two can. Time under a quota that refills sooner refills the share sooner, also for a token bucket
+/// that goes back to the slower quota then: let nobody choose freely between a large quota for an hour and a small one
+/// for a minute. (Windows and interval refills remember the last eight quotas, so that there even this gains
+/// nothing.) Permits that were granted before can't be given back any more by a
 /// [`cancel`](crate::Reservation::cancel), except with [`KeepUsed`](Self::KeepUsed) and where the quota is the same as before.
 ///
 /// ```

@@ -11,10 +11,11 @@ use std::time::Duration;
 use futures_lite::{StreamExt as _, stream};
 use futures_sink::Sink;
 use tokio::time::Instant;
+use tollgate::keyed::Terms;
 use tollgate::wait::SinkError;
 use tollgate::{
-    Quota, RateLimitSinkExt as _, RateLimitStreamExt as _, RateLimiter, TokenBucket, TokioClock,
-    WaitError,
+    KeyedLimiter, Quota, RateLimitSinkExt as _, RateLimitStreamExt as _, RateLimiter, TokenBucket,
+    TokioClock, WaitError,
 };
 
 fn bucket(quota: Quota) -> TokenBucket<TokioClock> {
@@ -67,6 +68,20 @@ async fn an_item_may_cost_more_than_the_burst() {
     // 5 are there at first; 16 are needed in all.
     assert_eq!(seen, [(3, 0), (0, 0), (12, 1_000), (1, 1_100)]);
     assert_eq!(limiter.usage().allowed, 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_may_cost_more_than_a_second_limit_or_a_costly_key_lets_pass_at_once() {
+    let keyed = || KeyedLimiter::<u8>::builder(Quota::per_second(100)).clock(TokioClock::new());
+    let limiter = keyed().global(Quota::per_second(100).burst(10)).build().unwrap();
+    let view = limiter.for_key(&1);
+    let mut paced = stream::iter([50_u64]).rate_limited_by(&view, |cost| *cost);
+    assert_eq!(paced.next().await, Some(Ok(50)), "everybody's burst is 10");
+    let limiter = keyed().terms_by(|_| Terms::default().cost(5)).build().unwrap();
+    let view = limiter.for_key(&1);
+    let mut paced = stream::iter([30_u64]).rate_limited_by(&view, |cost| *cost);
+    assert_eq!(paced.next().await, Some(Ok(30)), "20 requests are the key's burst");
+    assert_eq!(limiter.totals().allowed, 150);
 }
 
 #[tokio::test(start_paused = true)]

@@ -333,6 +333,23 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         }
     }
 
+    /// The same before and after a change. Those who wait for everybody's limit end here if their key will not serve
+    /// them any more.
+    fn sync(&self) -> impl Fn(&mut Core<A>, Timestamp, &mut Wakers) + '_ {
+        |core, now, wakers| {
+            self.refresh_set_aside(core, now, wakers);
+            let ended = core.end_hopeless_set_aside();
+            if let Some(global) = self.global.as_ref().filter(|_| !ended.is_empty()) {
+                global.lend(wakers, |all, wakers| {
+                    for (ticket, error) in ended {
+                        all.fail(ticket, error, wakers);
+                    }
+                });
+                core.sooner(0, wakers);
+            }
+        }
+    }
+
     /// A key that did not count against the bound, because its terms were set by hand, is to count
     /// from now on. If there is no room for it, it is forgotten: the bound holds.
     fn place_or_forget<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {

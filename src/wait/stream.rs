@@ -284,9 +284,10 @@ fn poll_permits<'a>(
     owed: &mut u64,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), WaitError>> {
+    let mut most = u64::MAX;
     while *owed > 0 {
         let (part, future) = acquire.get_or_insert_with(|| {
-            let burst = if *owed == 1 { 1 } else { limiter.usage().limit };
+            let burst = if *owed == 1 { 1 } else { limiter.usage().limit.min(most) };
             let part = (*owed).min(burst.max(1));
             (part, limiter.acquire(part))
         });
@@ -294,6 +295,11 @@ fn poll_permits<'a>(
         *acquire = None;
         match answer {
             Ok(_) => *owed -= part,
+            // A second limit has a smaller burst than the usage tells, or a permit costs more than one.
+            Err(WaitError::ExceedsBurst { requested, burst, .. }) if part > 1 => {
+                let share = u128::from(part) * u128::from(burst) / u128::from(requested.max(1));
+                most = u64::try_from(share).unwrap_or(part).clamp(1, part - 1);
+            }
             Err(error) => return Poll::Ready(Err(error)),
         }
     }

@@ -124,3 +124,41 @@ fn jitter_never_exceeds_the_deadline() {
     clock.advance(Duration::from_millis(300));
     assert!(granted(&mut wait, &calls), "the deadline is here");
 }
+
+/// Polls each future whose waker was called; which have ended.
+fn poll_called(waits: &mut [(Wait<'_>, Arc<Calls>)]) -> Vec<bool> {
+    let called = |calls: &Arc<Calls>| calls.0.swap(0, Ordering::SeqCst) > 0;
+    waits.iter_mut().map(|(wait, calls)| called(calls) && granted(wait, calls)).collect()
+}
+
+#[test]
+fn a_leaver_is_noticed_also_if_those_right_behind_it_are_never_polled() {
+    // Behind the leaver: a future that is not polled any more, or more reservations than are looked at.
+    for reservations in [0, 1, 16, 40] {
+        let clock = clock();
+        let limiter = bucket(Quota::per_second(1).burst(100), &clock);
+        assert!(limiter.allow_n(100));
+        let calls = Arc::new(Calls::default());
+        let mut large: Wait<'_> = Box::pin(limiter.acquire_on(100, &Never));
+        assert!(!granted(&mut large, &calls));
+        let mut forgotten: Wait<'_> = Box::pin(limiter.acquire_on(1, &Never));
+        assert!(!granted(&mut forgotten, &calls));
+        let reserved: Vec<_> = (0..reservations).map(|_| limiter.reserve(1).unwrap()).collect();
+        let mut others = Vec::new();
+        for _ in 0..3 {
+            let calls = Arc::new(Calls::default());
+            let mut wait: Wait<'_> = Box::pin(limiter.acquire_on(1, &Never));
+            assert!(!granted(&mut wait, &calls));
+            others.push((wait, calls));
+        }
+        drop(large);
+        poll_called(&mut others);
+        clock.advance(seconds(1 + reservations as u64));
+        for place in 0..3 {
+            assert!(!poll_called(&mut others)[place], "it is not its turn");
+            clock.advance(seconds(1));
+            assert!(poll_called(&mut others)[place], "{reservations} reserved, place {place}");
+        }
+        drop((reserved, forgotten));
+    }
+}
