@@ -108,7 +108,9 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
     type State = Box<[A::State]>;
     type Packed = Whole<Box<[A::State]>>;
 
-    const CATCHES_UP: bool = A::CATCHES_UP;
+    fn catches_up(&self) -> bool {
+        self.rules().all(Algorithm::catches_up)
+    }
 
     /// The quota with the smallest burst.
     fn quota(&self) -> Quota {

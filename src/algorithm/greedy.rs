@@ -259,7 +259,9 @@ impl Algorithm for GreedyRefill {
     type State = GreedyState;
     type Packed = u64;
 
-    const CUMULATIVE: bool = true;
+    fn is_cumulative(&self) -> bool {
+        true
+    }
 
     fn quota(&self) -> Quota {
         self.quota

@@ -11,6 +11,7 @@
 //! | [`AllOf`] | what its strictest limit does | the sum |
 
 mod all_of;
+mod any;
 mod arith;
 mod fixed_window;
 mod greedy;
@@ -21,6 +22,7 @@ mod sliding_window;
 mod strict_window;
 
 pub use all_of::AllOf;
+pub(crate) use any::AnyRule;
 pub use fixed_window::FixedWindow;
 #[cfg(feature = "llm")]
 pub(crate) use greedy::Scale;
@@ -94,12 +96,16 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
     /// Whether the wait for `a + b` permits ends when a wait for `a` and then one for `b` would:
     /// true for steady refill without loss. It lets a limiter quote the wait behind a queue at
     /// once instead of going through it; `false` is always right.
-    const CUMULATIVE: bool = false;
+    fn is_cumulative(&self) -> bool {
+        false
+    }
 
     /// Whether a waiter who is noticed a little late may be served as of the time when it was due. It keeps the
     /// full rate in spite of late timers. A rule that promises something of the times at which permits are really
     /// used says `false`.
-    const CATCHES_UP: bool = true;
+    fn catches_up(&self) -> bool {
+        true
+    }
 
     /// The quota that is kept.
     fn quota(&self) -> Quota;

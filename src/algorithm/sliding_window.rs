@@ -92,7 +92,9 @@ impl Algorithm for SlidingWindow {
     type State = SlidingState;
     type Packed = Whole<SlidingState>;
 
-    const CATCHES_UP: bool = false;
+    fn catches_up(&self) -> bool {
+        false
+    }
 
     fn quota(&self) -> Quota {
         self.quota

@@ -149,7 +149,9 @@ impl Algorithm for StrictWindow {
     type State = StrictState;
     type Packed = Whole<StrictState>;
 
-    const CATCHES_UP: bool = false;
+    fn catches_up(&self) -> bool {
+        false
+    }
 
     fn quota(&self) -> Quota {
         self.quota

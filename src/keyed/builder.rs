@@ -9,11 +9,11 @@ use super::bound::Bound;
 use super::interner::Interner;
 use super::shard::{Basis, Shard};
 use super::{Key, Keyed, Line, RandomState, Terms, WhenFull};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
 use crate::bucket::core::LAST;
 use crate::bucket::gate::Settings;
 use crate::sync::Mutex;
-use crate::{Clock, Jitter, MonotonicClock, Quota, QuotaError, TokenBucket};
+use crate::{Clock, Jitter, Limiter, MonotonicClock, Quota, QuotaError};
 
 /// So many that two threads seldom meet, and that a table that grows is small.
 const SHARDS: usize = 128;
@@ -45,7 +45,7 @@ pub struct Builder<K, A: Algorithm, C: Clock = MonotonicClock, S = RandomState> 
     hasher: S,
     settings: Settings,
     max_waiters: usize,
-    global: Option<Quota>,
+    global: Option<Result<AnyRule, QuotaError>>,
     shards: Option<usize>,
     capacity: usize,
     max_keys: Option<usize>,
@@ -143,7 +143,26 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn global(mut self, quota: Quota) -> Self {
-        self.global = Some(quota);
+        self.global = Some(GreedyRefill::try_from(quota).map(AnyRule::new));
+        self
+    }
+
+    /// As [`global`](Self::global), by any rule.
+    ///
+    /// ```
+    /// use tollgate::algorithm::StrictWindow;
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// // 40 a second for each, and never more than 50 in any second for all together.
+    /// let limiter = KeyedLimiter::<String>::builder(Quota::per_second(40))
+    ///     .global_algorithm(StrictWindow::try_from(Quota::per_second(50))?)
+    ///     .build()?;
+    /// assert!(limiter.allow_n("alice", 40));
+    /// assert!(limiter.allow_n("bob", 10));
+    /// assert!(!limiter.allow("bob"));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn global_algorithm(mut self, rule: impl Algorithm) -> Self {
+        self.global = Some(Ok(AnyRule::new(rule)));
         self
     }
 
@@ -302,8 +321,9 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
         in_range("shards", self.shards, MAX_SHARDS)?;
         let clock = Arc::new(self.clock);
         let now = clock.now().min(LAST);
-        let global = self.global.map(|quota| {
-            TokenBucket::builder(quota)
+        let alone = self.global.is_none();
+        let global = self.global.transpose()?.map(|rule| {
+            Limiter::builder_from_algorithm(rule)
                 .clock(Arc::clone(&clock))
                 .max_waiters(usize::MAX)
                 .name(format!("{} (all keys)", self.settings.name))
@@ -325,7 +345,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
             settings: self.settings,
             max_waiters: self.max_waiters,
             newcomers: self.max_keys.is_none() && self.terms_by.is_none(),
-            alone: self.global.is_none(),
+            alone,
             global: global.transpose()?,
             bound: self.max_keys.map(|max| Bound::new(max, self.when_full, &rule, now)),
             asked: Asked::new(self.terms_by),

@@ -57,18 +57,21 @@ pub use refused::Offender;
 pub use terms::Terms;
 pub use view::ForKey;
 
-use crate::algorithm::{Algorithm, GreedyRefill};
+use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
 use crate::bucket::core::{Core, LAST};
 use crate::bucket::gate::{Need, Settings};
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
-use crate::{Clock, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, TokenBucket};
+use crate::{Clock, Limiter, MonotonicClock, Quota, QuotaError, RateLimiter, Rejection, Timestamp};
 use asked::Asked;
 use bound::{Bound, Reserved};
 use interner::Interner;
 use locked::Locked;
 use shard::{At, Call, Shard};
 use terms::Own;
+
+/// The limit for everybody, by any rule.
+type Global<C> = Limiter<AnyRule, Arc<C>>;
 
 /// A limiter for each key, by rule `A`. You will mostly write its alias
 /// [`KeyedLimiter`](crate::KeyedLimiter), whose rule is the token bucket; with another rule it is
@@ -114,7 +117,7 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = MonotonicClock, S = 
     /// Whether there is no limit for everybody.
     alone: bool,
     /// For everybody together.
-    global: Option<TokenBucket<Arc<C>>>,
+    global: Option<Global<C>>,
     bound: Option<Bound<A>>,
     asked: Asked<K>,
     terms: Interner<A>,
@@ -188,8 +191,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     /// assert_eq!(limiter.global().map(|all| all.usage().remaining), Some(999));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn global(&self) -> Option<&TokenBucket<Arc<C>>> {
-        self.global.as_ref()
+    pub fn global(&self) -> Option<&dyn RateLimiter> {
+        self.global.as_ref().map(|global| global as &dyn RateLimiter)
     }
 
     #[inline]

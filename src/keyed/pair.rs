@@ -7,21 +7,20 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::Keyed;
 use super::bound::is_shared;
 use super::key::{Key, KeyRef};
 use super::view::ForKey;
+use super::{Global, Keyed};
 use crate::algorithm::Algorithm;
 use crate::bucket::core::Core;
 use crate::bucket::gate::{Gate, Need};
 use crate::sync::Mutex;
 use crate::wait::queue::{Taken, Wakers};
 use crate::wait::{Joined, Progress, Ticket, WaitQueue};
-use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, TokenBucket, WaitError};
+use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, WaitError};
 
 /// Where those who wait by way of one view stand.
 #[derive(Debug, Default)]
@@ -123,8 +122,6 @@ impl WaitError {
         }
     }
 }
-
-type Global<C> = TokenBucket<Arc<C>>;
 
 impl<L, Q, K, A, C, S> ForKey<L, Q>
 where
@@ -493,13 +490,16 @@ where
                 joined.map_err(|error| self.quote(global, permits, error))
             }
             // Not with the key's own ticket: of one view, all have tickets of one kind.
-            None if self.cell.limiter.global().is_some() => self.join_own(permits, deadline, waker),
+            None if self.cell.limiter.global.as_ref().is_some() => {
+                self.join_own(permits, deadline, waker)
+            }
             None => self.cell.join(permits, deadline, waker),
         }
     }
 
     fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress {
-        let (Some(global), Some(mut place)) = (self.cell.limiter.global(), self.places.get(ticket))
+        let (Some(global), Some(mut place)) =
+            (self.cell.limiter.global.as_ref(), self.places.get(ticket))
         else {
             return self.cell.poll(ticket, waker, held);
         };
@@ -524,7 +524,8 @@ where
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
-        let (Some(global), Some(place)) = (self.cell.limiter.global(), self.places.get(ticket))
+        let (Some(global), Some(place)) =
+            (self.cell.limiter.global.as_ref(), self.places.get(ticket))
         else {
             return self.cell.due(ticket);
         };
@@ -532,7 +533,7 @@ where
     }
 
     fn is_granted(&self, ticket: Ticket) -> bool {
-        match (self.cell.limiter.global(), self.places.get(ticket)) {
+        match (self.cell.limiter.global.as_ref(), self.places.get(ticket)) {
             (Some(global), Some(place)) => {
                 is_granted(&self.cell, place.key) && is_granted(global, place.global)
             }
@@ -541,7 +542,7 @@ where
     }
 
     fn leave(&self, ticket: Ticket) {
-        match (self.cell.limiter.global(), self.places.remove(ticket)) {
+        match (self.cell.limiter.global.as_ref(), self.places.remove(ticket)) {
             (Some(global), Some(place)) => self.give_up(&place, global),
             _ => self.cell.leave(ticket),
         }
@@ -549,14 +550,16 @@ where
 
     fn refund(&self, grant: Grant) {
         self.cell.give_back(grant);
-        if let (Some(global), Some(part)) = (self.cell.limiter.global(), part_of_all(grant)) {
+        if let (Some(global), Some(part)) = (self.cell.limiter.global.as_ref(), part_of_all(grant))
+        {
             global.refund(part);
         }
     }
 
     fn keep(&self, grant: Grant) {
         self.cell.keep_for_good(grant);
-        if let (Some(global), Some(part)) = (self.cell.limiter.global(), part_of_all(grant)) {
+        if let (Some(global), Some(part)) = (self.cell.limiter.global.as_ref(), part_of_all(grant))
+        {
             global.keep(part);
         }
     }

@@ -3,19 +3,18 @@
 use std::fmt;
 use std::hash::BuildHasher;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Keyed;
 use super::cell::KeyCell;
 use super::key::{Key, KeyRef};
 use super::pair::Places;
+use super::{Global, Keyed};
 use crate::algorithm::Algorithm;
 use crate::bucket::gate::Gate;
 use crate::wait::{Enqueued, QueueHandle, Request};
 use crate::{
     CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, Timestamp,
-    TokenBucket, Usage, WaitError,
+    Usage, WaitError,
 };
 
 /// One key of a keyed limiter, as a [`RateLimiter`]: the answer of [`Keyed::for_key`] and
@@ -57,15 +56,15 @@ where
     }
 
     /// The limit for everybody, if it counts for this key.
-    pub(super) fn global(&self) -> Option<&TokenBucket<Arc<C>>> {
+    pub(super) fn global(&self) -> Option<&Global<C>> {
         // Without one, there is no need to look at the key.
-        self.limiter().global().filter(|_| !self.cell.terms().is_exempt())
+        self.limiter().global.as_ref().filter(|_| !self.cell.terms().is_exempt())
     }
 
     /// The permits of `requests`, and the limit for everybody if it counts for this key.
-    pub(super) fn asked(&self, requests: u64) -> (u64, Option<&TokenBucket<Arc<C>>>) {
+    pub(super) fn asked(&self, requests: u64) -> (u64, Option<&Global<C>>) {
         let terms = self.cell.terms();
-        let global = self.limiter().global().filter(|_| !terms.is_exempt());
+        let global = self.limiter().global.as_ref().filter(|_| !terms.is_exempt());
         (terms.permits(requests), global)
     }
 }

@@ -387,9 +387,7 @@ impl Rule for Choice {
     /// By the number of the account: keys that share one have one claim.
     type Claims = Vec<bool>;
 
-    const CUMULATIVE: bool = false;
     const OPEN_ENDED: bool = true;
-    const CATCHES_UP: bool = false;
 
     fn permits(_: Tokens) -> u64 {
         1
@@ -523,6 +521,14 @@ impl Rule for Choice {
 
     fn full_at(&self, _: &Keys, now: Timestamp) -> Timestamp {
         now
+    }
+
+    fn is_cumulative(&self) -> bool {
+        false
+    }
+
+    fn catches_up(&self) -> bool {
+        false
     }
 
     fn quota(&self) -> Quota {

@@ -12,15 +12,9 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     type State: Clone + Debug + Send + Sync + 'static;
     type Ask: Copy + Debug + Send + Sync + 'static;
 
-    /// See [`Algorithm::CUMULATIVE`]; only for asks that are numbers of permits.
-    const CUMULATIVE: bool;
-
     /// Whether [`UNKNOWN`](super::UNKNOWN) is an answer, and [`Timestamp::MAX`] is said only of what can
     /// never be; else both are times like others.
     const OPEN_ENDED: bool;
-
-    /// See [`Algorithm::CATCHES_UP`].
-    const CATCHES_UP: bool;
 
     /// The permits of an ask, for counts and sums.
     fn permits(ask: Self::Ask) -> u64;
@@ -96,6 +90,12 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     fn full_at(&self, state: &Self::State, now: Timestamp) -> Timestamp;
 
     fn quota(&self) -> Quota;
+
+    /// See [`Algorithm::is_cumulative`]; only for asks that are numbers of permits.
+    fn is_cumulative(&self) -> bool;
+
+    /// See [`Algorithm::catches_up`].
+    fn catches_up(&self) -> bool;
 }
 
 impl<A: Algorithm> Rule for A {
@@ -103,9 +103,7 @@ impl<A: Algorithm> Rule for A {
     type Ask = u64;
     type Claims = ();
 
-    const CUMULATIVE: bool = A::CUMULATIVE;
     const OPEN_ENDED: bool = false;
-    const CATCHES_UP: bool = A::CATCHES_UP;
 
     #[inline]
     fn permits(ask: u64) -> u64 {
@@ -204,5 +202,13 @@ impl<A: Algorithm> Rule for A {
 
     fn quota(&self) -> Quota {
         Algorithm::quota(self)
+    }
+
+    fn is_cumulative(&self) -> bool {
+        Algorithm::is_cumulative(self)
+    }
+
+    fn catches_up(&self) -> bool {
+        Algorithm::catches_up(self)
     }
 }

@@ -493,7 +493,9 @@ impl<A: Rule> Core<A> {
 
     /// When `permits` can be had behind all who wait, if that can be told without going through the queue.
     fn behind_all(&self, permits: u64) -> Option<Timestamp> {
-        if !A::CUMULATIVE || !self.is_lossless(self.rest.queue.widest().max(permits)) {
+        if !self.rest.rule.is_cumulative()
+            || !self.is_lossless(self.rest.queue.widest().max(permits))
+        {
             return None;
         }
         let total = u64::try_from(self.rest.queue.permits() + u128::from(permits)).ok()?;
@@ -528,7 +530,7 @@ impl Lateness {
     /// `catch_up`; by default within 10 ms.
     pub(super) fn of<A: Rule>(rule: &A, catch_up: Option<Duration>) -> Self {
         let quota = rule.quota();
-        if !A::CATCHES_UP || quota.permits() == 0 {
+        if !rule.catches_up() || quota.permits() == 0 {
             return Self { bearable: Duration::ZERO, made_up: Duration::ZERO };
         }
         let fill = u128::from(quota.burst_size()).saturating_mul(quota.period().as_nanos());
