@@ -57,6 +57,24 @@ fn a_refusal_of_many_does_not_refuse_one_after_the_clock_stepped_back() {
 }
 
 #[test]
+fn a_grant_ends_the_refusal_before_it_also_for_a_clock_that_steps_back_behind_both() {
+    let verbs: [fn(&TokenBucket<ManualClock>) -> bool; 2] =
+        [|limiter| limiter.allow(), |limiter| limiter.try_acquire(1).is_ok()];
+    for granting in verbs {
+        for asking in verbs {
+            let clock = ManualClock::new();
+            let limiter = bucket(Quota::per_second(1).burst(3), &clock);
+            assert_eq!(limiter.drain(), 3);
+            assert!(!limiter.allow(), "nothing before one second");
+            at(&clock, 5_000);
+            assert!(granting(&limiter));
+            at(&clock, 500);
+            assert!(asking(&limiter), "two are left of what had come by the fifth second");
+        }
+    }
+}
+
+#[test]
 fn a_refusal_behind_a_waiter_ends_with_the_waiters_deadline() {
     let clock = ManualClock::new();
     let limiter = bucket(Quota::per_second(1).burst(10), &clock);
