@@ -66,6 +66,19 @@ fn a_debt_puts_those_who_wait_off() {
     assert!(waiting.done().is_ok());
 }
 
+#[cfg(feature = "tokio")]
+#[test]
+fn a_debt_ends_a_wait_that_can_not_be_in_time_any_more() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock, tpm(600));
+    let permit = limiter.try_acquire(600).unwrap();
+    let mut waiting = Task::new(limiter.acquire_timeout(100, 15 * SECOND));
+    waiting.waits();
+    permit.settle(700);
+    let late = Error::Timeout { retry_after: Some(20 * SECOND) };
+    assert_eq!(waiting.done().map(drop), Err(late), "woken, and told at once");
+}
+
 #[test]
 fn who_waits_for_a_request_in_flight_is_woken_at_its_end() {
     let clock = ManualClock::new();
