@@ -125,6 +125,20 @@ fn who_cannot_be_served_in_time_any_more_is_in_nobodys_way() {
 }
 
 #[test]
+fn a_time_behind_one_who_waits_for_the_whole_burst_counts_what_that_one_loses() {
+    let clock = ManualClock::new();
+    let nanos = Duration::from_nanos;
+    let limiter = bucket(Quota::per(3, nanos(10)).burst(5), &clock);
+    assert_eq!(limiter.drain(), 5);
+    // The bucket is full a third of a nanosecond before that.
+    let whole = limiter.reserve(5).unwrap();
+    let next = limiter.reserve(1).unwrap();
+    assert_eq!((whole.delay(), next.delay()), (nanos(17), nanos(21)));
+    clock.advance(nanos(20));
+    assert_eq!(next.delay(), nanos(1));
+}
+
+#[test]
 fn a_queue_of_more_than_64_bits_of_permits_is_timed_right() {
     let clock = ManualClock::new();
     let limiter = bucket(Quota::per_second(u64::MAX), &clock);
