@@ -129,6 +129,22 @@ fn a_sweep_forgets_the_keys_that_are_gone_and_their_memory() {
 }
 
 #[test]
+fn a_sweep_forgets_no_offender_whose_key_is_held() {
+    let clock = ManualClock::new();
+    let limiter = limiter(Quota::per_hour(1), &clock);
+    for key in 1..=5 {
+        assert!(limiter.allow(&key));
+        refuse(&limiter, key, 10 * key);
+    }
+    limiter.remove(&4);
+    for _ in 0..2 {
+        limiter.sweep();
+        let worst: Vec<_> = limiter.most_limited(9).iter().map(|worst| worst.key).collect();
+        assert_eq!(worst, [5, 3, 2, 1]);
+    }
+}
+
+#[test]
 fn keys_long_gone_are_forgotten_as_new_ones_come() {
     let clock = ManualClock::new();
     let limiter = limiter(Quota::per_second(1), &clock);
