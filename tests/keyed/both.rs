@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tollgate::algorithm::{Algorithm, FixedWindow, SlidingWindow, StrictWindow};
-use tollgate::keyed::Terms;
+use tollgate::keyed::{Terms, WhenFull};
 use tollgate::{
     Jitter, Keyed, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection, Sleep,
     Timer, Usage, WaitError,
@@ -281,6 +281,22 @@ fn who_leaves_the_line_for_all_gives_its_key_its_own_permits_back_and_no_others(
             drop(two);
         }
         assert_eq!((limiter.usage(&1).used, all_of(&limiter).waiting), (0, 0));
+    }
+}
+
+/// The bucket of those who find no room has no waiters of its own, and must look at the clock all the same.
+#[test]
+fn what_is_set_aside_in_the_shared_bucket_is_in_use_whenever_now_is() {
+    let clock = ManualClock::new();
+    let builder = KeyedLimiter::<u64>::builder(Quota::per_second(1).burst(5)).clock(clock.clone());
+    let builder = builder.hasher(Hasher::default()).max_keys(1).when_full(WhenFull::Share);
+    let limiter = builder.global(Quota::per_hour(5)).build().unwrap();
+    limiter.consume(&1, 10_000).unwrap();
+    let mut waiting = limiter.acquire_with(&9, 4, &Never);
+    assert!(is_pending(&mut waiting));
+    for _ in 0..10 {
+        assert_eq!(limiter.usage(&8).used, 4);
+        clock.advance(SECOND);
     }
 }
 
