@@ -127,6 +127,21 @@ fn a_place_that_was_given_up_makes_the_time_behind_a_line_shorter() {
     }
 }
 
+#[test]
+fn after_a_stall_the_time_behind_a_line_is_told_anew() {
+    let clock = clock();
+    let builder = StrictLimiter::builder(Quota::per_second(1)).clock(clock.clone());
+    let limiter = builder.build().unwrap();
+    assert!(limiter.allow());
+    let line = line(&limiter, 8, &Arc::default());
+    assert_eq!(limiter.delay_for(1), Ok(seconds(9)));
+    clock.advance(seconds(20));
+    // The first of them is served now, and the others one a second.
+    assert_eq!(limiter.delay_for(1), Ok(seconds(8)));
+    assert!(!limiter.allow());
+    drop(line);
+}
+
 /// Nobody looks at the one before them, and their own alarm would ring when the one before was due.
 #[test]
 fn whoever_moves_up_is_told_at_once_and_nobody_else() {
