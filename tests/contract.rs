@@ -57,7 +57,7 @@ fn limiters_are_shared_between_threads() {
 #[test]
 fn states_are_equal_if_they_remember_the_same() {
     fn check<A: Algorithm<State: PartialEq> + TryFrom<Quota, Error = QuotaError>>() {
-        let rule = A::try_from(Quota::per_second(9)).unwrap();
+        let rule = A::try_from(Quota::per_second(9)).expect("a valid quota");
         let at = Timestamp::from_nanos;
         let state = rule.start(at(5), 3);
         assert_eq!(state, rule.start(at(5), 3));

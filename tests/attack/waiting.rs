@@ -110,7 +110,7 @@ fn a_place_that_was_given_up_makes_room_for_a_wait_that_just_fits() {
 }
 
 #[test]
-fn a_place_that_was_given_up_makes_the_time_behind_a_line_shorter() {
+fn a_place_given_up_and_a_credit_make_the_time_behind_a_line_shorter() {
     let clock = clock();
     let quota = Quota::per_second(1);
     let limiters: [Box<dyn RateLimiter>; 2] = [
@@ -120,10 +120,12 @@ fn a_place_that_was_given_up_makes_the_time_behind_a_line_shorter() {
     ];
     for limiter in &limiters {
         assert!(limiter.allow());
-        let mut line: Vec<_> = (0..8).map(|_| limiter.reserve(1).unwrap()).collect();
-        assert_eq!(limiter.delay_for(1), Ok(seconds(9)));
+        let mut line: Vec<_> = (0..20).map(|_| limiter.reserve(1).unwrap()).collect();
+        assert_eq!(limiter.delay_for(1), Ok(seconds(21)));
         line.pop().unwrap().cancel();
-        assert_eq!(limiter.delay_for(1), Ok(seconds(8)));
+        assert_eq!(limiter.delay_for(1), Ok(seconds(20)));
+        limiter.credit(1);
+        assert_eq!(limiter.delay_for(1), Ok(seconds(19)), "the first in line has it");
     }
 }
 

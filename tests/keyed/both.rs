@@ -315,7 +315,7 @@ fn jitter_keeps_nobody_from_hearing_that_its_wait_for_all_has_failed() {
     assert_eq!(all_of(&limiter).waiting, 1, "with its key's permit");
     limiter.block(&1).unwrap();
     let ended = Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop()));
-    assert_eq!(ended.map(|ended| ended.err()), Poll::Ready(Some(WaitError::Blocked)));
+    assert_eq!(ended.map(Result::err), Poll::Ready(Some(WaitError::Blocked)));
 }
 
 #[test]

@@ -61,10 +61,10 @@ fn refills_on_a_grid_keep_to_it_whenever_the_bucket_starts() {
             let clock = ManualClock::new();
             let now = start * MINUTE + late;
             clock.set(Timestamp::from_nanos(now));
-            let rule = IntervalRefill::try_from(Quota::per_minute(10)).unwrap();
+            let rule = IntervalRefill::try_from(Quota::per_minute(10)).expect("a valid quota");
             let rule = rule.aligned_to(Timestamp::from_nanos(2 * MINUTE));
             let builder = Limiter::builder_with(rule).clock(clock.clone());
-            let limiter = builder.build().unwrap();
+            let limiter = builder.build().expect("a valid quota");
             assert_eq!(limiter.drain(), 10);
             clock.set(Timestamp::from_nanos(next * MINUTE - 1));
             assert!(!limiter.allow(), "{start} minutes and {late} ns");
