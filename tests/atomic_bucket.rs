@@ -75,6 +75,20 @@ fn an_empty_bucket_stays_empty_when_its_quota_changes_to_a_rounded_rate() {
     }
 }
 
+/// A permit comes a little later than after each nanosecond. The word must not be rounded so that it comes with one.
+#[test]
+fn slow_verbs_at_a_rounded_rate_are_not_a_nanosecond_early() {
+    let quota = Quota::per(999_999_937, Duration::from_secs(1)).burst(7);
+    for start in 0..300 {
+        let clock = ManualClock::new();
+        let limiter = atomic(quota, &clock);
+        clock.set(Timestamp::from_nanos(start));
+        assert_eq!(limiter.try_acquire_up_to(7), 7);
+        clock.advance(Duration::from_nanos(1));
+        assert!(!limiter.allow(), "after {start} ns: 8 permits, where 7.999999937 had come");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

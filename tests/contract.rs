@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use std::sync::Arc;
 
 use tollgate::algorithm::{
-    AllOf, FixedWindow, GreedyRefill, IntervalRefill, Level, SlidingWindow, StrictWindow,
+    Algorithm, AllOf, FixedWindow, GreedyRefill, IntervalRefill, Level, SlidingWindow, StrictWindow,
 };
 use tollgate::wait::{Acquire, AcquireOwned, Enqueued, Request};
 use tollgate::{
@@ -51,6 +51,24 @@ fn limiters_are_shared_between_threads() {
     owned::<MonotonicClock>();
     shared::<Enqueued<'_>>();
     shared::<Request<'_>>();
+}
+
+#[test]
+fn states_are_equal_if_they_remember_the_same() {
+    fn check<A: Algorithm<State: PartialEq> + TryFrom<Quota, Error = QuotaError>>() {
+        let rule = A::try_from(Quota::per_second(9)).expect("a valid quota");
+        let at = Timestamp::from_nanos;
+        let state = rule.start(at(5), 3);
+        assert_eq!(state, rule.start(at(5), 3));
+        assert_eq!(state, state.clone());
+        assert_ne!(state, rule.start(at(5), 4));
+        assert_ne!(state, rule.start(at(6), 3));
+    }
+    check::<GreedyRefill>();
+    check::<IntervalRefill>();
+    check::<FixedWindow>();
+    check::<SlidingWindow>();
+    check::<StrictWindow>();
 }
 
 #[test]

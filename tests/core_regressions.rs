@@ -57,6 +57,24 @@ fn a_refusal_of_many_does_not_refuse_one_after_the_clock_stepped_back() {
 }
 
 #[test]
+fn a_grant_ends_the_refusal_before_it_also_for_a_clock_that_steps_back_behind_both() {
+    let verbs: [fn(&TokenBucket<ManualClock>) -> bool; 2] =
+        [|limiter| limiter.allow(), |limiter| limiter.try_acquire(1).is_ok()];
+    for granting in verbs {
+        for asking in verbs {
+            let clock = ManualClock::new();
+            let limiter = bucket(Quota::per_second(1).burst(3), &clock);
+            assert_eq!(limiter.drain(), 3);
+            assert!(!limiter.allow(), "nothing before one second");
+            at(&clock, 5_000);
+            assert!(granting(&limiter));
+            at(&clock, 500);
+            assert!(asking(&limiter), "two are left of what had come by the fifth second");
+        }
+    }
+}
+
+#[test]
 fn a_refusal_behind_a_waiter_ends_with_the_waiters_deadline() {
     let clock = ManualClock::new();
     let limiter = bucket(Quota::per_second(1).burst(10), &clock);
@@ -104,6 +122,20 @@ fn who_cannot_be_served_in_time_any_more_is_in_nobodys_way() {
     assert_eq!(second.delay().expect("it comes"), Duration::ZERO);
     at(&clock, 1_999);
     assert_eq!(limiter.usage().remaining, 5, "5 were admitted at 1 s");
+}
+
+#[test]
+fn a_time_behind_one_who_waits_for_the_whole_burst_counts_what_that_one_loses() {
+    let clock = ManualClock::new();
+    let nanos = Duration::from_nanos;
+    let limiter = bucket(Quota::per(3, nanos(10)).burst(5), &clock);
+    assert_eq!(limiter.drain(), 5);
+    // The bucket is full a third of a nanosecond before that.
+    let whole = limiter.reserve(5).unwrap();
+    let next = limiter.reserve(1).unwrap();
+    assert_eq!((whole.delay(), next.delay()), (Some(nanos(17)), Some(nanos(21))));
+    clock.advance(nanos(20));
+    assert_eq!(next.delay(), Some(nanos(1)));
 }
 
 #[test]

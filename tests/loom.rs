@@ -184,6 +184,22 @@ fn credit<L: RateLimiter + 'static>(build: impl Fn(OnManual) -> L) {
     assert!(mine ^ theirs, "the credit is had just once: {mine} {theirs}");
 }
 
+#[test]
+fn refusals_of_threads_that_share_a_counter_are_all_counted() {
+    model(|| {
+        let limiter = builder(Quota::per_hour(1), &ManualClock::new()).build().unwrap();
+        let limiter = Arc::new(limiter);
+        assert!(limiter.allow());
+        // The first is counted under the lock; it publishes that nothing comes for an hour. The next is counted
+        // beside the lock, in a cell of this thread's own.
+        assert!(!limiter.allow() && !limiter.allow());
+        let other = beside(&limiter, |limiter, _| limiter.allow());
+        let third = beside(&limiter, |limiter, _| limiter.allow());
+        assert!(!other.thread.join().unwrap() && !third.thread.join().unwrap());
+        assert_eq!(limiter.usage().denied, 4);
+    });
+}
+
 both!(a_repeated_refusal_against_a_change, repeated);
 fn repeated<L: RateLimiter + 'static>(build: impl Fn(OnManual) -> L) {
     let seconds = |limiter: &L| match limiter.try_acquire(1) {

@@ -275,6 +275,37 @@ fn who_waits_for_both_limits_is_served_whichever_moves_first() {
     });
 }
 
+/// A debt ends a wait, which leaves the line. Until it does, the place that was its own may have become another's:
+/// a key without waiters is kept without a line, so places are numbered anew.
+fn who_leaves_the_line_leaves_its_own_place(is_timeout: fn(&OnManual) -> bool) {
+    model(move || {
+        let limiter = builder(Quota::per_second(1), &ManualClock::new());
+        let limiter = build(limiter.global(Quota::per_second(100)));
+        assert!(limiter.allow(&7));
+        let ended = beside(&limiter, is_timeout);
+        limiter.consume(&7, 5).unwrap();
+        let promised = limiter.reserve(&7, 1).unwrap();
+        assert!(ended.join().unwrap(), "six seconds are more than it waits");
+        assert_eq!(promised.delay(), Some(6 * SECOND));
+    });
+}
+
+#[test]
+fn a_wait_that_fails_takes_no_other_out_of_the_line() {
+    who_leaves_the_line_leaves_its_own_place(|limiter| {
+        matches!(limiter.wait_timeout(&7, 1, 2 * SECOND), Err(WaitError::Timeout { .. }))
+    });
+}
+
+#[test]
+fn a_reservation_that_fails_takes_no_other_out_of_the_line() {
+    who_leaves_the_line_leaves_its_own_place(|limiter| {
+        let key = limiter.for_key(&7);
+        let reserved = key.reserve_within(1, 2 * SECOND);
+        matches!(reserved.and_then(|reserved| reserved.wait()), Err(WaitError::Timeout { .. }))
+    });
+}
+
 /// Each changes its part of what applies to the key, and neither undoes the other.
 #[test]
 fn a_block_and_a_new_quota_beside_it_both_hold() {

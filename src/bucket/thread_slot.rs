@@ -94,4 +94,38 @@ mod tests {
         slots.dedup();
         assert_eq!(slots.len(), 8);
     }
+
+    /// Asks for a number when it is dropped.
+    struct Late;
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            current();
+        }
+    }
+
+    thread_local! {
+        static BEFORE: Late = const { Late };
+        static AFTER: Late = const { Late };
+    }
+
+    #[test]
+    fn numbers_are_given_again_also_where_threads_ask_while_they_end() {
+        let mut slots: Vec<usize> = (0..1_000)
+            .map(|_| {
+                let short = std::thread::spawn(|| {
+                    // Some systems drop these in the order of their first use, others in the reverse of it.
+                    BEFORE.with(|_| ());
+                    let slot = current();
+                    AFTER.with(|_| ());
+                    slot
+                });
+                short.join().expect("no panic")
+            })
+            .collect();
+        slots.sort_unstable();
+        slots.dedup();
+        // No more than there are threads at a time, of other tests too.
+        assert!(slots.len() < 300, "1,000 threads, one at a time, had {} numbers", slots.len());
+    }
 }

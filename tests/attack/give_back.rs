@@ -1,6 +1,7 @@
 //! A grant that is cancelled late gives back only what has not been refilled since.
 
-use tollgate::{Quota, RateLimiter};
+use tollgate::algorithm::{Algorithm, AllOf, GreedyRefill, IntervalRefill, Receipt};
+use tollgate::{Quota, RateLimiter, Timestamp};
 
 use super::{all, clock, seconds};
 
@@ -58,6 +59,28 @@ fn a_grant_that_is_cancelled_at_once_gives_everything_back() {
         limiter.reserve(LIMIT).unwrap().cancel();
         assert_eq!(limiter.drain(), LIMIT, "{name}");
     }
+}
+
+/// As a rule: whoever keeps the receipt of a grant that is final gets nothing for it.
+#[test]
+fn a_grant_that_was_released_gives_nothing_back() {
+    fn check<A: Algorithm>(rule: &A) {
+        let now = Timestamp::from_nanos(5);
+        let mut state = rule.start(now, 0);
+        let (kept, cancelled) = (Receipt::new(1, now), Receipt::new(2, now));
+        rule.hold(&mut state, now, 4, kept);
+        rule.hold(&mut state, now, 3, cancelled);
+        rule.undo(&mut state, now, 3, cancelled);
+        assert_eq!(rule.used(&state, now), 4, "{rule:?}");
+        rule.release(&mut state, 4, kept);
+        rule.undo(&mut state, now, 4, kept);
+        assert_eq!(rule.used(&state, now), 4, "{rule:?}");
+    }
+    let greedy = GreedyRefill::try_from(Quota::per_hour(LIMIT)).unwrap();
+    let interval = IntervalRefill::try_from(Quota::per_hour(LIMIT)).unwrap();
+    check(&greedy);
+    check(&interval);
+    check(&AllOf::new([("one", greedy), ("another", greedy)]).unwrap());
 }
 
 #[test]

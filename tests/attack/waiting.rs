@@ -8,7 +8,8 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use tollgate::{
-    Grant, Jitter, ManualClock, Quota, RateLimiter, Sleep, Timer, TokenBucket, WaitError,
+    Grant, Jitter, ManualClock, Quota, RateLimiter, Sleep, StrictLimiter, Timer, TokenBucket,
+    WaitError,
 };
 
 use super::{clock, seconds};
@@ -106,6 +107,56 @@ fn a_place_that_was_given_up_makes_room_for_a_wait_that_just_fits() {
     let first = limiter.reserve(1).unwrap();
     first.cancel();
     assert!(limiter.reserve_within(1, Duration::from_millis(100)).is_ok());
+}
+
+#[test]
+fn a_place_given_up_and_a_credit_make_the_time_behind_a_line_shorter() {
+    let clock = clock();
+    let quota = Quota::per_second(1);
+    let limiters: [Box<dyn RateLimiter>; 2] = [
+        Box::new(TokenBucket::builder(quota).clock(clock.clone()).build().unwrap()),
+        // It can only tell that time by a walk through the line, and remembers it.
+        Box::new(StrictLimiter::builder(quota).clock(clock.clone()).build().unwrap()),
+    ];
+    for limiter in &limiters {
+        assert!(limiter.allow());
+        let mut line: Vec<_> = (0..20).map(|_| limiter.reserve(1).unwrap()).collect();
+        assert_eq!(limiter.delay_for(1), Ok(seconds(21)));
+        line.pop().unwrap().cancel();
+        assert_eq!(limiter.delay_for(1), Ok(seconds(20)));
+        limiter.credit(1);
+        assert_eq!(limiter.delay_for(1), Ok(seconds(19)), "the first in line has it");
+    }
+}
+
+#[test]
+fn after_a_stall_the_time_behind_a_line_is_told_anew() {
+    let clock = clock();
+    let builder = StrictLimiter::builder(Quota::per_second(1)).clock(clock.clone());
+    let limiter = builder.build().unwrap();
+    assert!(limiter.allow());
+    let line = line(&limiter, 8, &Arc::default());
+    assert_eq!(limiter.delay_for(1), Ok(seconds(9)));
+    clock.advance(seconds(20));
+    // The first of them is served now, and the others one a second.
+    assert_eq!(limiter.delay_for(1), Ok(seconds(8)));
+    assert!(!limiter.allow());
+    drop(line);
+}
+
+/// Nobody looks at the one before them, and their own alarm would ring when the one before was due.
+#[test]
+fn whoever_moves_up_is_told_at_once_and_nobody_else() {
+    let clock = clock();
+    let limiter = bucket(Quota::per_second(1), &clock);
+    assert!(limiter.allow());
+    let held = limiter.reserve(1).unwrap();
+    let calls: Vec<_> = (0..12).map(|_| Arc::new(Calls::default())).collect();
+    let mut waits: Vec<_> = calls.iter().flat_map(|calls| line(&limiter, 1, calls)).collect();
+    drop(waits.remove(4));
+    let woken: Vec<_> = calls.iter().map(|calls| calls.0.load(Ordering::SeqCst)).collect();
+    assert_eq!(woken, [0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    drop(held);
 }
 
 #[test]

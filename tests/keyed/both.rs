@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tollgate::algorithm::{Algorithm, FixedWindow, SlidingWindow, StrictWindow};
-use tollgate::keyed::Terms;
+use tollgate::keyed::{Terms, WhenFull};
 use tollgate::{
-    Grant, Keyed, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection, Sleep,
-    Timer, Usage, WaitError,
+    Grant, Jitter, Keyed, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection,
+    Sleep, Timer, Usage, WaitError,
 };
 
 use crate::{Hasher, OnManual};
@@ -251,6 +251,78 @@ fn jobs_of_one_view_keep_their_places_when_the_key_becomes_exempt() {
     assert_eq!(first.wait().unwrap().permits, 1);
 }
 
+/// A timer that never rings; whoever waits is asked again and again.
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Option<Sleep> {
+        Some(Box::pin(std::future::pending()))
+    }
+}
+
+fn is_pending(wait: &mut (impl Future + Unpin)) -> bool {
+    Pin::new(wait).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+/// Their keys' permits are set aside while they wait for everybody's.
+#[test]
+fn who_leaves_the_line_for_all_gives_its_key_its_own_permits_back_and_no_others() {
+    for first_leaves in [true, false] {
+        let limiter = greedy(Quota::per_hour(10), Quota::per_hour(5), &ManualClock::new());
+        assert!(limiter.allow_n(&2, 5));
+        let (mut two, mut three) = (
+            Box::pin(limiter.acquire_on(&1, 2, &Never)),
+            Box::pin(limiter.acquire_on(&1, 3, &Never)),
+        );
+        assert!(is_pending(&mut two) && is_pending(&mut three));
+        assert_eq!((limiter.usage(&1).used, all_of(&limiter).waiting), (5, 2));
+        if first_leaves {
+            drop(two);
+            assert_eq!((limiter.usage(&1).used, all_of(&limiter).waiting), (3, 1));
+            drop(three);
+        } else {
+            drop(three);
+            assert_eq!((limiter.usage(&1).used, all_of(&limiter).waiting), (2, 1));
+            drop(two);
+        }
+        assert_eq!((limiter.usage(&1).used, all_of(&limiter).waiting), (0, 0));
+    }
+}
+
+/// The bucket of those who find no room has no waiters of its own, and must look at the clock all the same.
+#[test]
+fn what_is_set_aside_in_the_shared_bucket_is_in_use_whenever_now_is() {
+    let clock = ManualClock::new();
+    let builder = KeyedLimiter::<u64>::builder(Quota::per_second(1).burst(5)).clock(clock.clone());
+    let builder = builder.hasher(Hasher::default()).max_keys(1).when_full(WhenFull::Share);
+    let limiter = builder.global(Quota::per_hour(5)).build().unwrap();
+    limiter.consume(&1, 10_000).unwrap();
+    let mut waiting = Box::pin(limiter.acquire_on(&9, 4, &Never));
+    assert!(is_pending(&mut waiting));
+    for _ in 0..10 {
+        assert_eq!(limiter.usage(&8).used, 4);
+        clock.advance(SECOND);
+    }
+}
+
+/// It is held back once both limits have served it, not before.
+#[test]
+fn jitter_keeps_nobody_from_hearing_that_its_wait_for_all_has_failed() {
+    let clock = ManualClock::new();
+    let builder = KeyedLimiter::<u64>::builder(Quota::per_second(5)).hasher(Hasher::default());
+    let builder = builder.clock(clock);
+    let centuries = Jitter::up_to(Duration::from_hours(500 * 365 * 24));
+    let limiter = builder.global(Quota::per_second(1)).jitter(centuries).build().unwrap();
+    assert!(limiter.allow(&2));
+    let view = limiter.for_key(&1);
+    let mut waiting = view.acquire_timeout_on(1, 5 * SECOND, &Never);
+    assert!(is_pending(&mut waiting) && is_pending(&mut waiting));
+    assert_eq!(all_of(&limiter).waiting, 1, "with its key's permit");
+    limiter.block(&1).unwrap();
+    let ended = Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!(ended.map(Result::err), Poll::Ready(Some(WaitError::Blocked)));
+}
+
 #[test]
 fn the_limit_for_all_is_kept_by_any_rule_of_the_keys() {
     let clock = ManualClock::new();
@@ -265,15 +337,6 @@ fn the_limit_for_all_is_kept_by_any_rule_of_the_keys() {
     }
     // 10 at once and 10 a second for 4.9 s; the keys would let 21 a second pass.
     assert_eq!(admitted, 10 + 49);
-}
-
-/// A manual clock wakes by itself: no timer is needed.
-struct Never;
-
-impl Timer for Never {
-    fn sleep(&self, _: Duration) -> Option<Sleep> {
-        None
-    }
 }
 
 /// Waits for permits of key 1 that are there, and then for everybody's, which are not.

@@ -37,6 +37,22 @@ fn a_new_epoch_keeps_what_is_used() {
     }
 }
 
+/// So long ago that the time since then fits no 64 bits of its units.
+#[test]
+fn a_key_that_was_used_long_ago_at_a_fast_rate_has_its_whole_burst() {
+    const RATE: u64 = 999_999_937;
+    let clock = ManualClock::new();
+    let limiter = limiter::<GreedyRefill>(Quota::per_second(RATE), &clock);
+    for take in [OnManual::allow_n, |limiter: &OnManual, key: &u64, permits| {
+        limiter.try_acquire(key, permits).is_ok()
+    }] {
+        assert!(take(&limiter, &1, RATE));
+        clock.advance(3_600 * SECOND);
+        assert!(take(&limiter, &1, RATE) && !take(&limiter, &1, 1));
+        clock.advance(3_600 * SECOND);
+    }
+}
+
 /// Debts that fit no 64 bits are kept beside those that do, and come back to them.
 #[test]
 fn a_debt_of_any_size_is_paid_to_the_nanosecond() {

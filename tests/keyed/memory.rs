@@ -98,6 +98,24 @@ fn a_sweep_frees_what_idle_keys_took() {
     assert_eq!(before + freed, 0, "bytes are left of {before}");
 }
 
+/// What a key's bucket takes is relative to a time that has to follow the clock, at fast rates every few seconds.
+#[test]
+fn a_key_takes_no_more_after_an_hour_at_a_fast_rate() {
+    const KEYS: u64 = 5_000;
+    let bytes_after = |age| {
+        let clock = ManualClock::new();
+        let builder = KeyedLimiter::<u64>::builder(Quota::per_second(999_999_937));
+        let builder = builder.clock(clock.clone()).hasher(Hasher::default()).shards(1);
+        let limiter = builder.build().unwrap();
+        clock.advance(age);
+        let bytes = grown(|| (0..KEYS).for_each(|key| assert!(limiter.allow_n(&key, 1_000_000))));
+        assert_eq!(limiter.len(), KEYS as usize);
+        bytes
+    };
+    let (fresh, later) = (bytes_after(Duration::ZERO), bytes_after(Duration::from_hours(1)));
+    assert!(later < fresh * 11 / 10, "{later} bytes, and {fresh} at first");
+}
+
 /// Keys that nobody has seen come without end; those that are known go on as if nothing were.
 #[test]
 fn an_attack_with_distinct_keys_meets_a_bound_and_moves_nothing() {

@@ -1,9 +1,11 @@
 //! Who is refused most: counted exactly where there are few, and in bounded memory.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use allocation_counter::measure;
-use tollgate::{KeyedLimiter, ManualClock, Quota};
+use tollgate::{KeyedLimiter, ManualClock, Quota, RateLimiter, Sleep, Timer, WaitError};
 
 use crate::{Hasher, OnManual};
 
@@ -71,6 +73,43 @@ fn refusals_by_the_limit_for_everybody_count() {
     assert_eq!(counts, [(3, 4), (1, 1)]);
 }
 
+/// A timer that never rings; the clock wakes by itself.
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Option<Sleep> {
+        None
+    }
+}
+
+#[test]
+fn a_wait_that_the_limit_for_everybody_ends_counts_once_as_a_refusal_of_its_key() {
+    const SECOND: Duration = Duration::from_secs(1);
+    // In the line for everybody when others use its limit up; or still in its key's line, and then too late.
+    for in_everybodys_line in [true, false] {
+        let clock = ManualClock::new();
+        let builder =
+            KeyedLimiter::<u64>::builder(Quota::per_second(1)).global(Quota::per_second(2));
+        let limiter = builder.clock(clock.clone()).hasher(Hasher::default()).build().unwrap();
+        let everybody = limiter.global().unwrap();
+        if in_everybodys_line {
+            assert!(everybody.allow_n(2));
+        } else {
+            assert!(limiter.allow(&1));
+        }
+        let key = limiter.for_key(&1);
+        let mut waiting = pin!(key.acquire_timeout_on(1, SECOND * 2, &Never));
+        let mut poll = || waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        everybody.consume(20).unwrap();
+        clock.advance(SECOND);
+        assert!(matches!(poll(), Poll::Ready(Err(WaitError::Timeout { .. }))));
+        assert_eq!(limiter.totals().denied, 1, "in everybody's line: {in_everybodys_line}");
+        let worst = limiter.most_limited(5);
+        assert_eq!((worst.len(), worst[0].key, worst[0].denied), (1, 1, 1));
+    }
+}
+
 #[test]
 fn a_sweep_forgets_the_keys_that_are_gone_and_their_memory() {
     let clock = ManualClock::new();
@@ -87,6 +126,22 @@ fn a_sweep_forgets_the_keys_that_are_gone_and_their_memory() {
     });
     assert_eq!((limiter.len(), limiter.most_limited(9).len()), (0, 0));
     assert!(left.bytes_current < 100_000, "{} bytes are left", left.bytes_current);
+}
+
+#[test]
+fn a_sweep_forgets_no_offender_whose_key_is_held() {
+    let clock = ManualClock::new();
+    let limiter = limiter(Quota::per_hour(1), &clock);
+    for key in 1..=5 {
+        assert!(limiter.allow(&key));
+        refuse(&limiter, key, 10 * key);
+    }
+    limiter.remove(&4);
+    for _ in 0..2 {
+        limiter.sweep();
+        let worst: Vec<_> = limiter.most_limited(9).iter().map(|worst| worst.key).collect();
+        assert_eq!(worst, [5, 3, 2, 1]);
+    }
 }
 
 #[test]

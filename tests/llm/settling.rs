@@ -1,7 +1,7 @@
 //! What becomes of a permit: settled, cancelled, dropped or refused by the server.
 
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, Limiter, Limits, OnDrop, Tokens};
+use tollgate::llm::{Burst, LimitKind, Limiter, Limits, OnDrop, Tokens};
 
 use crate::support::{
     METERED, NANO, OnManual, SECOND, just_before, left, limiter, refused_by, rpm, tpm, used,
@@ -143,4 +143,23 @@ fn lower_limits_keep_what_was_used_and_settle_what_is_in_flight() {
     permit.settle(100);
     assert_eq!(left(&limiter, LimitKind::Tokens), 200);
     assert_eq!(used(&limiter, LimitKind::Requests), 1);
+}
+
+#[test]
+fn another_limit_keeps_what_was_used_however_much_may_come_at_once() {
+    for burst in [Burst::Full, Burst::Percent(100), Burst::Strict] {
+        for tokens in [300, 1_000] {
+            let limiter = limiter(&ManualClock::new(), tpm(600).burst(burst));
+            limiter.try_acquire(250).unwrap().settle(250);
+            limiter.set_limits(tpm(tokens).burst(burst)).unwrap();
+            assert_eq!(used(&limiter, LimitKind::Tokens), 250, "{burst:?}");
+            assert!(limiter.try_acquire(tokens - 249).is_err(), "{burst:?}");
+            assert!(limiter.try_acquire(tokens - 250).is_ok(), "{burst:?}");
+        }
+        // A server's word does the same.
+        let limiter = limiter(&ManualClock::new(), tpm(600).burst(burst));
+        limiter.try_acquire(250).unwrap().settle(250);
+        limiter.observe([("x-ratelimit-limit-tokens", "300")]);
+        assert_eq!(left(&limiter, LimitKind::Tokens), 50, "{burst:?}");
+    }
 }

@@ -1,10 +1,18 @@
 //! Those who wait: in order, woken when it is their turn, and gone without a trace.
 
 use std::thread;
+#[cfg(feature = "tokio")]
+use std::time::Duration;
 
+#[cfg(feature = "tokio")]
+use tollgate::Jitter;
+#[cfg(feature = "tokio")]
+use tollgate::llm::KeyPool;
 use tollgate::llm::{Error, LimitKind, Limiter, Limits, Tokens};
 use tollgate::{CancelToken, ManualClock};
 
+#[cfg(feature = "tokio")]
+use crate::support::Pool;
 use crate::support::{
     MINUTE, NANO, NoTimer, OnManual, SECOND, Task, just_before, left, limiter, queued, rpm, tpm,
     used,
@@ -64,6 +72,19 @@ fn a_debt_puts_those_who_wait_off() {
     waiting.waits();
     clock.advance(NANO);
     assert!(waiting.done().is_ok());
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_debt_ends_a_wait_that_can_not_be_in_time_any_more() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock, tpm(600));
+    let permit = limiter.try_acquire(600).unwrap();
+    let mut waiting = Task::new(limiter.acquire_timeout(100, 15 * SECOND));
+    waiting.waits();
+    permit.settle(700);
+    let late = Error::Timeout { retry_after: Some(20 * SECOND) };
+    assert_eq!(waiting.done().map(drop), Err(late), "woken, and told at once");
 }
 
 #[test]
@@ -256,6 +277,35 @@ fn closing_ends_every_wait() {
     for task in &mut waiting {
         assert_eq!(task.done().map(drop), Err(Error::Closed));
     }
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn jitter_holds_who_waited_back_but_not_beyond_its_deadline() {
+    // By chance it is below five seconds once in thousands of millions of times.
+    let centuries = Jitter::up_to(Duration::from_hours(500 * 365 * 24));
+    let clock = ManualClock::new();
+    let builder = Limiter::builder().limits(rpm(60)).jitter(centuries);
+    let limiter = builder.clock(clock.clone()).build().unwrap();
+    let pool: Pool = KeyPool::builder().jitter(centuries).clock(clock.clone()).build();
+    pool.add("only", "", rpm(60)).unwrap();
+    for _ in 0..60 {
+        assert!(limiter.allow());
+        pool.try_acquire(0).unwrap().settle(0);
+    }
+    let mut waiting = Task::new(limiter.acquire_timeout(0, 5 * SECOND));
+    let mut for_key = Task::new(pool.acquire_timeout(0, 5 * SECOND));
+    waiting.waits();
+    for_key.waits();
+    clock.advance(SECOND);
+    waiting.waits();
+    for_key.waits();
+    assert_eq!(limiter.usage().waiting, 0, "its turn has come all the same");
+    clock.advance(just_before(4 * SECOND));
+    waiting.waits();
+    for_key.waits();
+    clock.advance(NANO);
+    assert!(waiting.done().is_ok() && for_key.done().is_ok());
 }
 
 #[cfg(feature = "tokio")]

@@ -153,6 +153,23 @@ fn who_listens_may_use_what_tells() {
 }
 
 #[test]
+fn only_what_counts_in_part_is_told_as_far_more_than_acquired() {
+    let used = |tokens: u64| {
+        events(|clock| {
+            let limits = Limits::new().tokens_per_minute(600);
+            let limiter = Limiter::builder().limits(limits).clock(clock.clone()).build().unwrap();
+            limiter.try_acquire(1).unwrap().settle(tokens);
+        })
+    };
+    // What comes at once and in ten minutes, beyond the one that was acquired.
+    assert_eq!(used(700), []);
+    assert_eq!(used(1 + 600 + 6_000), []);
+    let events = used(1 + 600 + 6_000 + 1);
+    told(&events, Level::WARN, &["far more used than acquired", "tokens per minute"]);
+    assert_eq!(events.len(), 1, "{events:#?}");
+}
+
+#[test]
 fn what_is_known_already_is_not_told_again() {
     let both =
         [("x-ratelimit-limit-tokens", "150000"), ("x-ratelimit-limit-project-tokens", "60000")];

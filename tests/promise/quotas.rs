@@ -73,6 +73,26 @@ fn a_lowered_strict_window_counts_what_was_used() {
     assert_eq!(limiter.drain(), 2);
 }
 
+/// Of ten used in the last window a part has faded when the quota is lowered; what is left stays left.
+#[test]
+fn a_lowered_sliding_window_keeps_what_is_left() {
+    for (elapsed, more) in [(30, 0), (30, 3), (45, 4), (59, 8), (0, 0)] {
+        for lower in [9, 8, 7, 5, 3, 2] {
+            let clock = clock();
+            let builder = SlidingWindowLimiter::builder(Quota::per_minute(10));
+            let limiter = builder.clock(clock.clone()).build().unwrap();
+            assert!(limiter.allow_n(10));
+            clock.advance(Duration::from_secs(60 + elapsed));
+            assert!(limiter.allow_n(more));
+            let left = limiter.usage().remaining;
+            limiter.set_quota_with(Quota::per_minute(lower), CarryOver::Keep).unwrap();
+            let expected = left.min(lower);
+            assert_eq!(limiter.usage().remaining, expected, "{elapsed} s, {more} more, {lower}");
+            assert_eq!(limiter.drain(), expected);
+        }
+    }
+}
+
 #[test]
 fn a_grant_can_be_cancelled_after_a_change_that_keeps_what_is_used() {
     for (name, limiter) in all(Quota::per_hour(10), &clock()) {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tollgate::algorithm::IntervalRefill;
 use tollgate::{
-    Clock, FixedWindowLimiter, IntervalTokenBucket, ManualClock, Quota, RateLimiter,
+    Clock, FixedWindowLimiter, IntervalTokenBucket, Limiter, ManualClock, Quota, RateLimiter,
     SlidingWindowLimiter, StrictLimiter, Timestamp,
 };
 
@@ -49,6 +50,28 @@ fn admit(limiter: &dyn RateLimiter, clock: &ManualClock, quota: Quota, steps: &[
         }
     }
     timeline.into_grants()
+}
+
+/// On the full minute, before the first one, at it, and long after it.
+#[test]
+fn refills_on_a_grid_keep_to_it_whenever_the_bucket_starts() {
+    const MINUTE: u64 = 60_000_000_000;
+    for (start, next) in [(0, 2), (1, 2), (2, 3), (3, 4), (7, 8)] {
+        for late in [0, 1, MINUTE - 1] {
+            let clock = ManualClock::new();
+            let now = start * MINUTE + late;
+            clock.set(Timestamp::from_nanos(now));
+            let rule = IntervalRefill::try_from(Quota::per_minute(10)).expect("a valid quota");
+            let rule = rule.aligned_to(Timestamp::from_nanos(2 * MINUTE));
+            let builder = Limiter::builder_from_algorithm(rule).clock(clock.clone());
+            let limiter = builder.build().expect("a valid quota");
+            assert_eq!(limiter.drain(), 10);
+            clock.set(Timestamp::from_nanos(next * MINUTE - 1));
+            assert!(!limiter.allow(), "{start} minutes and {late} ns");
+            clock.set(Timestamp::from_nanos(next * MINUTE));
+            assert_eq!(limiter.drain(), 10, "{start} minutes and {late} ns");
+        }
+    }
 }
 
 /// The most that was admitted in any half-open window of `length`.

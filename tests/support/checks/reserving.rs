@@ -73,13 +73,18 @@ pub(crate) fn a_drop_before_it_is_due_takes_nothing(make: Make) {
 }
 
 pub(crate) fn a_drop_after_it_was_due_counts_as_used(make: Make) {
-    let s = make(Options::default());
-    s.drain();
-    let reservation = s.limiter.reserve(5).unwrap();
-    s.clock.advance(reservation.delay().expect("it comes"));
-    let before = s.limiter.usage();
-    drop(reservation);
-    assert_eq!(s.limiter.usage(), before);
+    let after_drop = |somebody_looks: bool| {
+        let s = make(Options::default());
+        s.drain();
+        let reservation = s.limiter.reserve(5).unwrap();
+        s.clock.advance(reservation.delay().expect("it comes"));
+        let before = somebody_looks.then(|| s.limiter.usage());
+        drop(reservation);
+        let after = s.limiter.usage();
+        assert_eq!(before.unwrap_or(after), after);
+        after
+    };
+    assert_eq!(after_drop(false), after_drop(true), "also if nobody has looked meanwhile");
 }
 
 pub(crate) fn a_debt_moves_everybody_back(make: Make) {
