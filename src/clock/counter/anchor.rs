@@ -127,13 +127,12 @@ impl Anchor {
     fn learn(&self, before: u64, nanos: u64, after: u64) {
         let passed = before.wrapping_sub(self.count.get());
         let elapsed = nanos.saturating_sub(self.nanos.get());
-        let early = elapsed < BASE;
-        if early && (self.window.get() == 0 || passed < self.window.get()) {
+        if elapsed < BASE && (self.window.get() == 0 || passed < self.window.get()) {
             // There is nothing to measure over yet, or the counter has only not moved on.
             return;
         }
-        // Where it is early all the same, the counter jumped: what was measured says nothing about it any more.
-        let measured = if early { 0 } else { scale(elapsed, after.wrapping_sub(self.count.get())) };
+        // Where so little time has passed all the same, the counter jumped by far too much to agree.
+        let measured = scale(elapsed, after.wrapping_sub(self.count.get()));
         let sound = after.wrapping_sub(before) < ticks(GAP, measured);
         let measured = if sound { measured } else { 0 };
         let agrees = measured.abs_diff(self.scale.get()) <= self.scale.get() / TOLERANCE;

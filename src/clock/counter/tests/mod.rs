@@ -180,6 +180,10 @@ fn a_thread_that_is_stopped_between_two_readings_makes_no_anchor_of_them() {
             world.pass(SPAN);
             world.pause.set(pause);
             world.read(0);
+            let before = world.kernel_readings.get();
+            world.read(0);
+            let asked = world.kernel_readings.get() > before;
+            assert!(asked || pause < 4_000, "{pause}");
             assert!(world.read_many(10_000, 1_000) <= STEADY, "{pause}");
         }
     });
@@ -217,9 +221,33 @@ fn a_thread_that_moves_between_cores_whose_counters_differ() {
 #[test]
 fn the_end_of_time_is_not_passed() {
     each(|world| {
-        world.kernel.set(u64::MAX - 30 * MILLI - SPAN);
-        // The check needs a little room itself.
-        world.read_many(25_000, 1_000);
+        // So that an anchor falls into the last millisecond.
+        world.kernel.set(u64::MAX - 7_500_000);
+        world.warm_up();
+        let speed = world.speed.get();
+        while world.kernel.get() < u64::MAX - 10_000 {
+            // The counter runs ahead of the kernel, to the end and beyond.
+            let behind = u64::MAX - world.kernel.get();
+            world.speed.set(if behind > 300_000 { speed } else { 2 * speed });
+            world.read_many(1, 1_000);
+        }
+    });
+}
+
+#[test]
+fn a_tick_that_is_seen_twice_is_the_kernels_reading_and_no_reason_for_distrust() {
+    each(|world| {
+        world.warm_up();
+        // A new anchor, well past it, and twice the same.
+        world.read_many(2_000, 1_000);
+        world.read_many(10, 100);
+        let before = world.kernel_readings.get();
+        let speed = world.speed.replace(0);
+        world.read_many(2, 1);
+        world.speed.set(speed);
+        world.read_many(50, 3_000);
+        let readings = world.kernel_readings.get() - before;
+        assert!((1..5).contains(&readings), "{readings}");
     });
 }
 

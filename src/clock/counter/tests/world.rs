@@ -163,7 +163,7 @@ impl World {
         }
 
         assert!(answer >= thread.last.replace(answer), "backwards in a thread");
-        assert!(answer <= now + SPAN, "{} ns ahead", answer - now);
+        assert!(answer <= now.saturating_add(SPAN), "{} ns ahead", answer - now);
         if asked.get().is_some() {
             assert!(answer >= now, "behind the kernel that was asked");
         } else {
