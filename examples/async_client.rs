@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::{StreamExt as _, stream};
 use tokio::task::JoinSet;
-use tollgate::{Quota, RateLimiter, StreamExt as _, TokenBucket, WaitError};
+use tollgate::{Quota, RateLimitStreamExt as _, RateLimiter, TokenBucket, WaitError};
 
 const REQUESTS: u64 = 60;
 

@@ -131,7 +131,7 @@ fn idle_users() -> Result<(), Box<dyn Error>> {
     let api = KeyedLimiter::<u32>::builder(Quota::per_minute(60)).clock(clock.clone()).build()?;
     let mut most = 0;
     for user in 0..200_000 {
-        api.allow(&user);
+        let _ = api.allow(&user);
         clock.advance(Duration::from_micros(100));
         if user % 1_000 == 0 {
             most = most.max(api.len());
@@ -153,11 +153,11 @@ fn attack() -> Result<(), Box<dyn Error>> {
     let builder = KeyedLimiter::<Ipv4Addr>::builder(Quota::per_minute(60)).clock(clock.clone());
     let api = builder.max_keys(10_000).build()?;
     let (known, new) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
-    api.allow(&known);
+    let _ = api.allow(&known);
     let mut random = 1_u32;
     for _ in 0..200_000 {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        api.allow(&Ipv4Addr::from_bits(random));
+        let _ = api.allow(&Ipv4Addr::from_bits(random));
     }
     println!("\n200000 addresses come at once, where 10000 may be held: {} are.", api.len());
     println!("  a known address:           {}", answer(api.try_acquire(&known, 1)));

@@ -12,7 +12,7 @@ use crate::{Builder, CarryOver, Clock, CounterClock, Quota, QuotaError, Usage};
 /// after which all agree. What is left is the least any has left.
 ///
 /// Build it from named quotas with [`Composite::of`], with options from [`Composite::builder_of`],
-/// or from other rules with [`Limiter::with_algorithm`] and [`AllOf`].
+/// or from other rules with [`Limiter::from_algorithm`] and [`AllOf`].
 ///
 /// ```
 /// use tollgate::{Composite, Quota, RateLimiter, Rejection};

@@ -1,5 +1,6 @@
 //! What a limiter answers: plain values.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::Quota;
@@ -14,7 +15,7 @@ use crate::wait::queue::Taken;
 /// assert_eq!((grant.permits, grant.remaining), (4, 6));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Grant {
     /// How many were taken.
@@ -29,6 +30,43 @@ pub struct Grant {
     pub(crate) taken: Taken,
 }
 
+impl Grant {
+    /// A grant of `permits` by a limiter that is unlimited otherwise: for a limiter of your own, such as a fake in a
+    /// test. Set the other fields as it likes.
+    ///
+    /// ```
+    /// let mut grant = tollgate::Grant::new(1);
+    /// grant.remaining = 4;
+    /// assert_eq!(grant.permits, 1);
+    /// ```
+    #[must_use]
+    pub fn new(permits: u64) -> Self {
+        Self {
+            permits,
+            remaining: u64::MAX,
+            limit: u64::MAX,
+            reset_after: Duration::ZERO,
+            taken: Taken::default(),
+        }
+    }
+}
+
+/// As a log shows it: `1 granted, 4 of 5 left`.
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} granted, ", self.permits)?;
+        left(f, self.remaining, self.limit)
+    }
+}
+
+/// What is left of a limit.
+fn left(f: &mut fmt::Formatter<'_>, remaining: u64, limit: u64) -> fmt::Result {
+    match limit {
+        u64::MAX => f.write_str("unlimited"),
+        _ => write!(f, "{remaining} of {limit} left"),
+    }
+}
+
 /// A look at a limiter, which takes nothing.
 ///
 /// ```
@@ -40,7 +78,7 @@ pub struct Grant {
 /// assert_eq!((usage.allowed, usage.denied), (4, 0));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Usage {
     /// The quota: with its permits and period, `RateLimit-Policy` or `X-RateLimit-Limit` can be told of the same moment.
@@ -64,11 +102,49 @@ pub struct Usage {
     pub waiting: usize,
 }
 
+impl Usage {
+    /// The usage of a limiter of `quota` of which nothing is used: for a limiter of your own. Set the other fields as
+    /// it likes.
+    ///
+    /// ```
+    /// use tollgate::{Quota, Usage};
+    /// assert_eq!(Usage::new(Quota::per_second(5)).remaining, 5);
+    /// ```
+    #[must_use]
+    pub fn new(quota: Quota) -> Self {
+        let limit = quota.burst_size();
+        Self {
+            quota,
+            limit,
+            used: 0,
+            remaining: limit,
+            reset_after: Duration::ZERO,
+            allowed: 0,
+            denied: 0,
+            waiting: 0,
+        }
+    }
+}
+
+/// As a log shows it: `6 of 10 left, 2 waiting`.
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        left(f, self.remaining, self.limit)?;
+        match self.waiting {
+            0 => Ok(()),
+            waiting => write!(f, ", {waiting} waiting"),
+        }
+    }
+}
+
 /// How [`set_quota_with`](crate::RateLimiter::set_quota_with) carries the old level over.
 ///
 /// The default keeps the used share: 40 of 100 left becomes 80 of 200, or 8 of 20. With it, with
-/// [`Keep`](Self::Keep) and with [`KeepUsed`](Self::KeepUsed), switching back and forth never grants extra
-/// permits; the other two can. Permits that were granted before can't be given back any more by a
+/// [`Keep`](Self::Keep) and with [`KeepUsed`](Self::KeepUsed), switching back and forth at one moment never grants extra
+/// permits; the other two can. Time under a quota that refills sooner refills the share sooner, also for a token bucket
+/// that goes back to the slower quota then: let nobody choose freely between a large quota for an hour and a small one
+/// for a minute. (Windows and interval refills remember the last eight quotas, so that there even this gains
+/// nothing.) Permits that were granted before can't be given back any more by a
 /// [`cancel`](crate::Reservation::cancel), except with [`KeepUsed`](Self::KeepUsed) and where the quota is the same as before.
 ///
 /// ```
@@ -80,7 +156,7 @@ pub struct Usage {
 /// assert_eq!(limiter.usage().remaining, 40);
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CarryOver {
     /// The same share of the new burst: 40 of 100 becomes 80 of 200.

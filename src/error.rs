@@ -83,6 +83,9 @@ pub enum QuotaError {
     /// One quota for a limiter of several limits.
     #[error("this limiter has several limits: use `set_limits`")]
     SeveralLimits,
+    /// A limiter of somebody's own that does not take another quota.
+    #[error("this limiter takes no other quota")]
+    Unsupported,
 }
 
 /// Why permits were not granted at once.
@@ -107,7 +110,7 @@ pub enum QuotaError {
 /// }
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
     /// Not now. Nothing was taken.
@@ -176,6 +179,18 @@ impl std::fmt::Display for Rounded {
 }
 
 impl Rejection {
+    /// A denial by a limiter of which nothing is left: for a limiter of your own, such as a fake in a test.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::Rejection;
+    /// assert_eq!(Rejection::denied(Duration::from_secs(3)).retry_after(), Some(Duration::from_secs(3)));
+    /// ```
+    #[must_use]
+    pub fn denied(retry_after: Duration) -> Self {
+        Self::Denied { retry_after, available: 0, reset_after: retry_after, burst: 1, limit: 0 }
+    }
+
     /// The HTTP status of the table above: 429 for a [`Denied`](Self::Denied) request, 503 if everybody's limit
     /// denied it or the limiter is closed or full, 413 for one that [`ExceedsBurst`](Self::ExceedsBurst), 403 for a
     /// [`Blocked`](Self::Blocked) key.
@@ -273,7 +288,7 @@ impl Rejection {
 /// assert!(matches!(error, WaitError::Timeout { .. }));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
     /// Never: more than the burst.
@@ -323,7 +338,7 @@ pub enum WaitError {
     },
     /// An async wait outside any runtime that has a timer.
     #[error(
-        "no timer: await this inside a tokio runtime with `enable_time`, or bring a timer with `acquire_with`"
+        "no timer: await this inside a tokio runtime with `enable_time`, or bring a timer with `acquire_on`"
     )]
     NoTimer,
 }
@@ -353,7 +368,7 @@ impl From<Rejection> for WaitError {
 /// assert_eq!(limiter.usage().remaining, 1);
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConsumeError {
     /// The repayment would outlast the clock.

@@ -67,7 +67,7 @@ pub use wait::TokioTimer;
 #[doc(inline)]
 pub use wait::{CancelToken, Jitter, Reservation, Sleep, Timer};
 #[cfg(feature = "stream")]
-pub use wait::{SinkExt, StreamExt};
+pub use wait::{RateLimitSinkExt, RateLimitStreamExt};
 
 /// A token bucket with greedy refill: permits flow in evenly. Start with this one.
 ///

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tollgate::algorithm::{
     AllOf, FixedWindow, GreedyRefill, IntervalRefill, Level, SlidingWindow, StrictWindow,
 };
-use tollgate::wait::{Acquire, AcquireOwned, Joined, Progress, Ticket, WaitQueue};
+use tollgate::wait::{Acquire, AcquireOwned, Enqueued, Request};
 use tollgate::{
     AtomicTokenBucket, Builder, CancelToken, CarryOver, Clock, Composite, ConsumeError,
     FixedWindowLimiter, Grant, IntervalTokenBucket, Jitter, LeasedTokenBucket, ManualClock,
@@ -19,7 +19,7 @@ fn shared<T: Send + Sync + Unpin + Debug>() {}
 fn owned<T: Send + Sync + Unpin + 'static>() {}
 fn value<T: Copy + Eq + Debug + Send + Sync + 'static>() {}
 fn error<T: Error + Display + Clone + Eq + Send + Sync + 'static>() {}
-fn limiter<T: RateLimiter + WaitQueue + Debug + Unpin + 'static>() {}
+fn limiter<T: RateLimiter + Debug + Unpin + 'static>() {}
 fn future<T: Future + Send + Unpin>() {}
 fn spawned<T: Future + Send + 'static>() {}
 fn sent<T: Send>(_: &T) {}
@@ -49,9 +49,8 @@ fn limiters_are_shared_between_threads() {
     owned::<CancelToken>();
     owned::<ManualClock>();
     owned::<MonotonicClock>();
-    owned::<Ticket>();
-    owned::<Joined>();
-    owned::<Progress>();
+    shared::<Enqueued<'_>>();
+    shared::<Request<'_>>();
 }
 
 #[test]
@@ -89,9 +88,9 @@ fn futures_can_be_sent_and_moved() {
     spawned::<AcquireOwned>();
 
     let bucket = TokenBucket::new(Quota::per_second(1)).expect("a valid quota");
-    sent(&bucket.acquire_with(1, &Never));
+    sent(&bucket.acquire_on(1, &Never));
     let reservation = bucket.reserve(1).expect("one is there");
-    sent(&reservation.wait_with(&Never));
+    sent(&reservation.wait_on(&Never));
 }
 
 #[test]
@@ -103,8 +102,7 @@ fn traits_are_object_safe() {
     let boxed: Box<dyn RateLimiter> = Box::new(Arc::clone(&shared));
     assert!(shared.allow() && borrowed.allow() && boxed.allow());
     assert!(!shared.allow(), "all three were the same bucket");
-    let queue: &dyn WaitQueue = shared.queue();
-    assert_eq!(queue.now(), Timestamp::ZERO);
+    assert_eq!(shared.now(), Timestamp::ZERO);
 }
 
 #[cfg(feature = "tokio")]

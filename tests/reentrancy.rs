@@ -71,7 +71,7 @@ fn without_deadlock(act: impl FnOnce() + Send + 'static) {
 fn a_waker_dropped_by_a_grant_may_call_the_limiter() {
     without_deadlock(|| {
         let (clock, limiter, waker) = scene();
-        let mut waiting = limiter.acquire_with(1, &Never);
+        let mut waiting = limiter.acquire_on(1, &Never);
         assert!(poll_once(&mut waiting, &waker).is_pending());
         drop(waker);
         clock.0.store(1_000_000_000, Ordering::SeqCst);
@@ -83,7 +83,7 @@ fn a_waker_dropped_by_a_grant_may_call_the_limiter() {
 fn a_waker_dropped_for_another_may_call_the_limiter() {
     without_deadlock(|| {
         let (_clock, limiter, waker) = scene();
-        let mut waiting = limiter.acquire_with(1, &Never);
+        let mut waiting = limiter.acquire_on(1, &Never);
         assert!(poll_once(&mut waiting, &waker).is_pending());
         drop(waker);
         assert!(poll_once(&mut waiting, Waker::noop()).is_pending());
@@ -94,7 +94,7 @@ fn a_waker_dropped_for_another_may_call_the_limiter() {
 fn a_waker_dropped_with_its_place_may_call_the_limiter() {
     without_deadlock(|| {
         let (_clock, limiter, waker) = scene();
-        let mut waiting = limiter.acquire_with(1, &Never);
+        let mut waiting = limiter.acquire_on(1, &Never);
         assert!(poll_once(&mut waiting, &waker).is_pending());
         drop(waker);
         drop(waiting);
@@ -126,7 +126,7 @@ fn a_task_that_dies_with_its_last_waker_gives_its_grants_back() {
         drop(waker);
         let theirs = Arc::new(Arc::clone(&limiter));
         Arc::new(Task(Mutex::new(Some(Box::pin(async move {
-            let _ = theirs.acquire_owned_with(1, Arc::new(Never)).await;
+            let _ = theirs.acquire_owned_on(1, Arc::new(Never)).await;
         })))))
         .wake();
         assert_eq!(limiter.usage().waiting, 1);
@@ -163,7 +163,7 @@ impl tracing::Subscriber for Asking {
 
     fn event(&self, _: &tracing::Event<'_>) {
         self.1.fetch_add(1, Ordering::SeqCst);
-        self.0.allow();
+        let _ = self.0.allow();
     }
 
     fn enter(&self, _: &tracing::span::Id) {}
@@ -182,9 +182,9 @@ fn whoever_is_woken_by_a_leased_bucket_may_draw_from_it() {
             limiter.drain();
             let again = Arc::clone(&limiter);
             let waker = Waker::from(Arc::new(OnWake(move || {
-                again.allow();
+                let _ = again.allow();
             })));
-            let mut waiting = limiter.acquire_with(1, &Never);
+            let mut waiting = limiter.acquire_on(1, &Never);
             assert!(poll_once(&mut waiting, &waker).is_pending());
             change(&*limiter);
         });

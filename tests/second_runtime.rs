@@ -35,7 +35,7 @@ fn async_io_serves_at_the_rate() {
     let start = limiter.now();
     future::block_on(async {
         for _ in 0..21 {
-            limiter.acquire_with(1, &AsyncIo).await.unwrap();
+            limiter.acquire_on(1, &AsyncIo).await.unwrap();
         }
     });
     // Twenty intervals at least; how much more is the machine's business.
@@ -47,7 +47,7 @@ fn async_io_serves_at_the_rate() {
 fn an_owned_future_moves_to_another_thread() {
     let limiter = Arc::new(TokenBucket::new(Quota::per_second(1_000).burst(1)).unwrap());
     assert!(limiter.allow());
-    let owned = Arc::clone(&limiter).acquire_owned_with(1, Arc::new(AsyncIo));
+    let owned = Arc::clone(&limiter).acquire_owned_on(1, Arc::new(AsyncIo));
     let grant = std::thread::spawn(move || future::block_on(owned)).join().unwrap().unwrap();
     assert_eq!(grant.permits, 1);
 }
@@ -67,7 +67,7 @@ fn a_manual_clock_needs_no_timer() {
     let woken = Arc::new(Flag(false.into()));
     let waker = Waker::from(Arc::clone(&woken));
     let mut cx = Context::from_waker(&waker);
-    let mut waiting = pin!(limiter.acquire_with(1, &NoTimer));
+    let mut waiting = pin!(limiter.acquire_on(1, &NoTimer));
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     clock.advance(Duration::from_nanos(999_999_999));
     assert!(!woken.0.load(std::sync::atomic::Ordering::SeqCst));
@@ -81,6 +81,6 @@ fn a_reservation_waits_on_any_timer() {
     let limiter = TokenBucket::new(Quota::per_second(1_000).burst(1)).unwrap();
     assert!(limiter.allow());
     let reservation = limiter.reserve(1).unwrap();
-    let grant = future::block_on(reservation.wait_with(&AsyncIo)).unwrap();
+    let grant = future::block_on(reservation.wait_on(&AsyncIo)).unwrap();
     assert_eq!(grant.permits, 1);
 }

@@ -11,9 +11,11 @@ use std::time::Duration;
 use futures_lite::{StreamExt as _, stream};
 use futures_sink::Sink;
 use tokio::time::Instant;
+use tollgate::keyed::Terms;
 use tollgate::wait::SinkError;
 use tollgate::{
-    Quota, RateLimiter, SinkExt as _, StreamExt as _, TokenBucket, TokioClock, WaitError,
+    KeyedLimiter, Quota, RateLimitSinkExt as _, RateLimitStreamExt as _, RateLimiter, TokenBucket,
+    TokioClock, WaitError,
 };
 
 fn bucket(quota: Quota) -> TokenBucket<TokioClock> {
@@ -24,7 +26,7 @@ fn bucket(quota: Quota) -> TokenBucket<TokioClock> {
 async fn items_come_at_the_rate_and_in_order() {
     let limiter = bucket(Quota::per_second(10).burst(2));
     let start = Instant::now();
-    let mut paced = tollgate::StreamExt::rate_limited(stream::iter(0..5), &limiter);
+    let mut paced = tollgate::RateLimitStreamExt::rate_limited(stream::iter(0..5), &limiter);
     let mut seen = Vec::new();
     while let Some(item) = paced.next().await {
         seen.push((item.unwrap(), start.elapsed().as_millis()));
@@ -66,6 +68,20 @@ async fn an_item_may_cost_more_than_the_burst() {
     // 5 are there at first; 16 are needed in all.
     assert_eq!(seen, [(3, 0), (0, 0), (12, 1_000), (1, 1_100)]);
     assert_eq!(limiter.usage().allowed, 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_may_cost_more_than_a_second_limit_or_a_costly_key_lets_pass_at_once() {
+    let keyed = || KeyedLimiter::<u8>::builder(Quota::per_second(100)).clock(TokioClock::new());
+    let limiter = keyed().global(Quota::per_second(100).burst(10)).build().unwrap();
+    let view = limiter.for_key(&1);
+    let mut paced = stream::iter([50_u64]).rate_limited_by(&view, |cost| *cost);
+    assert_eq!(paced.next().await, Some(Ok(50)), "everybody's burst is 10");
+    let limiter = keyed().terms_by(|_| Terms::default().cost(5)).build().unwrap();
+    let view = limiter.for_key(&1);
+    let mut paced = stream::iter([30_u64]).rate_limited_by(&view, |cost| *cost);
+    assert_eq!(paced.next().await, Some(Ok(30)), "20 requests are the key's burst");
+    assert_eq!(limiter.totals().allowed, 150);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +151,7 @@ async fn a_sink_is_given_back_with_what_it_took() {
 #[test]
 fn adapters_print_what_they_wrap() {
     let limiter = TokenBucket::new(Quota::per_second(1)).unwrap();
-    let paced = tollgate::StreamExt::rate_limited(stream::iter([7]), &limiter);
+    let paced = tollgate::RateLimitStreamExt::rate_limited(stream::iter([7]), &limiter);
     let text = format!("{paced:?}");
     assert!(text.contains("RateLimitedStream") && text.contains('7'), "{text}");
 }

@@ -59,7 +59,7 @@ fn empty<C: Clock>(clock: C) -> TokenBucket<C> {
 fn a_timer_that_ends_early_does_not_keep_the_thread() {
     let (limiter, timer, count) = (empty(Still), Early::default(), Arc::new(Count::default()));
     let waker = Waker::from(Arc::clone(&count));
-    let mut wait = pin!(limiter.acquire_with(1, &timer));
+    let mut wait = pin!(limiter.acquire_on(1, &timer));
     for polls in 1..=20 {
         assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         assert!(timer.0.load(Ordering::SeqCst) <= 8 * polls, "one poll must not go on for long");
@@ -149,7 +149,7 @@ fn a_waker_that_panics_keeps_nobody_else_from_being_woken() {
         let limiter = empty(Still);
         let counts = [(); 3].map(|()| Arc::new(Count::default()));
         let mut waits: Vec<Pin<Box<_>>> =
-            (0..3).map(|_| Box::pin(limiter.acquire_with(1, &Never))).collect();
+            (0..3).map(|_| Box::pin(limiter.acquire_on(1, &Never))).collect();
         for (at, wait) in waits.iter_mut().enumerate() {
             let waker = if at == panicking {
                 Waker::from(Arc::new(Panics))

@@ -69,7 +69,7 @@ fn a_timer_that_ends_early_makes_a_poll_yield() {
     let waker = Waker::from(Arc::clone(&alarm));
     let recorder = recorder::Recorder::default();
     tracing::subscriber::with_default(recorder.clone(), || {
-        let mut waiting = limiter.acquire_with(1, &timer);
+        let mut waiting = limiter.acquire_on(1, &timer);
         for polls in 1..=10 {
             assert!(poll_once(&mut waiting, &waker).is_pending());
             assert_eq!(alarm.woken.load(Ordering::SeqCst), polls, "it comes back by itself");
@@ -90,7 +90,7 @@ fn a_waker_that_panics_leaves_no_other_asleep() {
         let bad = Arc::new(Alarm { panics: true, ..Alarm::default() });
         let good = [Arc::new(Alarm::default()), Arc::new(Alarm::default())];
         let never = Early::default();
-        let mut waits: Vec<_> = (0..3).map(|_| limiter.acquire_with(1, &never)).collect();
+        let mut waits: Vec<_> = (0..3).map(|_| limiter.acquire_on(1, &never)).collect();
         let wakers = [Arc::clone(&bad), Arc::clone(&good[0]), Arc::clone(&good[1])];
         for (wait, alarm) in waits.iter_mut().zip(wakers) {
             assert!(poll_once(wait, &Waker::from(alarm)).is_pending());
@@ -125,7 +125,7 @@ fn jitter_never_holds_a_grant_past_the_deadline() {
         .unwrap();
     assert!(limiter.allow());
     let timer = Never;
-    let mut waiting = limiter.acquire_timeout_with(1, Duration::from_millis(300), &timer);
+    let mut waiting = limiter.acquire_timeout_on(1, Duration::from_millis(300), &timer);
     assert!(poll_once(&mut waiting, Waker::noop()).is_pending());
     clock.0.store(100_000_000, Ordering::SeqCst);
     assert!(poll_once(&mut waiting, Waker::noop()).is_pending(), "held back by the jitter");

@@ -104,7 +104,7 @@ fn full<K: Sort>(known: &[K], when_full: WhenFull) -> KeyedLimiter<K, MonotonicC
     }
     // What strangers share is used up at once, so that they are refused.
     let everything = quota(Answer::Allowed).burst_size();
-    limiter.allow_n(K::numbered(u64::MAX).borrowed(), everything);
+    let _ = limiter.allow_n(K::numbered(u64::MAX).borrowed(), everything);
     limiter
 }
 

@@ -16,7 +16,7 @@ use crate::Timestamp;
 ///
 /// A limiter numbers its grants upwards, and passes the receipt to [`hold`](super::Algorithm::hold), and later to
 /// [`release`](super::Algorithm::release) or [`undo`](super::Algorithm::undo).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Receipt {
     /// The number of the grant: later grants have higher ones.

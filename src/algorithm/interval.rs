@@ -26,7 +26,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 ///
 /// let clock = ManualClock::new();
 /// let rule = IntervalRefill::try_from(Quota::per_minute(10))?;
-/// let limiter = Limiter::builder_with(rule).clock(clock.clone()).build()?;
+/// let limiter = Limiter::builder_from_algorithm(rule).clock(clock.clone()).build()?;
 /// assert!(limiter.allow_n(10));
 /// clock.advance(Duration::from_secs(59));
 /// assert!(!limiter.allow());
@@ -48,11 +48,14 @@ pub struct IntervalRefill {
 pub struct IntervalState {
     used: u128,
     next_refill: u64,
-    before: Option<Left>,
+    before: Vec<Left>,
     holds: Option<Box<Holds>>,
 }
 
-/// The quota before this one, as it was when it was replaced: it goes on from there if it comes back.
+/// So many quotas of before are remembered: whoever changes between more in turns can gain refills.
+const REMEMBERED: usize = 8;
+
+/// A quota that was replaced, as it was then: it goes on from there if it comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Left {
     quota: Quota,
@@ -63,8 +66,8 @@ struct Left {
 
 impl Clone for IntervalState {
     fn clone(&self) -> Self {
-        let Self { used, next_refill, before, .. } = *self;
-        Self { used, next_refill, before, holds: None }
+        let Self { used, next_refill, .. } = *self;
+        Self { used, next_refill, before: self.before.clone(), holds: None }
     }
 }
 
@@ -192,7 +195,7 @@ impl Algorithm for IntervalRefill {
             None => self.period,
         };
         let next_refill = now.saturating_add(until);
-        IntervalState { used, next_refill, before: None, holds: None }
+        IntervalState { used, next_refill, before: Vec::new(), holds: None }
     }
 
     #[inline]
@@ -260,8 +263,8 @@ impl Algorithm for IntervalRefill {
         let mut used = arith::carry_over(before, previous.limit().into(), self.limit().into(), how);
         let missing = next_refill.saturating_sub(now.as_nanos());
         let mut until = self.missing_after(previous, missing);
-        if let Some(left) = state.before.filter(|left| left.quota == self.quota) {
-            // Back to the quota before: what had come to it meanwhile is nothing.
+        if let Some(left) = state.before.iter().find(|left| left.quota == self.quota) {
+            // Back to a quota of before: what had come to it meanwhile is nothing.
             until = left.missing;
             if how != CarryOver::Full {
                 used = used.max(left.used);
@@ -271,11 +274,12 @@ impl Algorithm for IntervalRefill {
         if self.first_refill.is_none() {
             new.next_refill = now.as_nanos().saturating_add(until);
         }
-        new.before = if self.quota == previous.quota {
-            state.before
-        } else {
-            Some(Left { quota: previous.quota, used: before, missing })
-        };
+        new.before.clone_from(&state.before);
+        if self.quota != previous.quota {
+            new.before.retain(|left| left.quota != previous.quota && left.quota != self.quota);
+            new.before.truncate(REMEMBERED - 1);
+            new.before.insert(0, Left { quota: previous.quota, used: before, missing });
+        }
         if how == CarryOver::KeepUsed || self.quota == previous.quota {
             new.holds.clone_from(&state.holds);
             Holds::refilled(&mut new.holds, used);

@@ -80,7 +80,7 @@ const NO_RECEIPTS: u64 = u64::MAX;
 ///     }
 /// }
 ///
-/// let limiter = Limiter::with_algorithm(OneShot(Quota::per_second(2)));
+/// let limiter = Limiter::from_algorithm(OneShot(Quota::per_second(2)));
 /// assert!(limiter.allow_n(2));
 /// assert!(!limiter.allow());
 /// ```

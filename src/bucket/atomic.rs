@@ -15,7 +15,7 @@ use super::core::Core;
 use super::gate::{Gate, Settings};
 use super::word::{self, BUSY, Scale};
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState};
-use crate::limiter::forward_rate_limiter;
+use crate::limiter::forward_to_gate;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::wait::queue::{Taken, Wakers};
@@ -321,4 +321,4 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
     }
 }
 
-forward_rate_limiter!([C: Clock] AtomicTokenBucket<C>, Gate, |this| this);
+forward_to_gate!([C: Clock] AtomicTokenBucket<C>);

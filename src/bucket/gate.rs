@@ -3,10 +3,10 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use super::core::{Core, Joined, Progress};
+use super::core::Core;
 use crate::algorithm::Algorithm;
 use crate::wait::queue::{Ticket, Wakers};
-use crate::wait::{Jitter, WaitQueue};
+use crate::wait::{Enqueued, Jitter, Joined, Progress, QueueHandle, Request, WaitQueue};
 use crate::{
     CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
     WaitError,
@@ -68,11 +68,11 @@ pub(crate) trait Gate: Send + Sync {
 
     fn usage(&self) -> Usage;
 
-    fn queue(&self) -> &dyn WaitQueue
+    fn enqueue(&self, request: Request<'_>) -> Result<Enqueued<'_>, WaitError>
     where
         Self: Sized,
     {
-        self
+        request.join(QueueHandle::Borrowed(self))
     }
 
     /// `try_acquire` the long way.

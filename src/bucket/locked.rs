@@ -6,7 +6,7 @@ use super::counter::Counter;
 use super::gate::{Gate, Settings};
 use super::refusal::Published;
 use crate::algorithm::Algorithm;
-use crate::limiter::forward_rate_limiter;
+use crate::limiter::forward_to_gate;
 use crate::sync::Mutex;
 use crate::wait::queue::{Taken, Wakers};
 use crate::{
@@ -86,11 +86,11 @@ impl<A: Algorithm> Limiter<A> {
     /// ```
     /// use tollgate::algorithm::StrictWindow;
     /// use tollgate::{Limiter, Quota};
-    /// let limiter = Limiter::with_algorithm(StrictWindow::try_from(Quota::per_minute(9))?);
+    /// let limiter = Limiter::from_algorithm(StrictWindow::try_from(Quota::per_minute(9))?);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     #[must_use]
-    pub fn with_algorithm(rule: A) -> Self {
+    pub fn from_algorithm(rule: A) -> Self {
         let clock = CounterClock::new();
         let now = clock.now();
         let state = rule.start(now, 0);
@@ -102,12 +102,12 @@ impl<A: Algorithm> Limiter<A> {
     /// ```
     /// use tollgate::algorithm::StrictWindow;
     /// use tollgate::{Limiter, ManualClock, Quota};
-    /// let limiter = Limiter::builder_with(StrictWindow::try_from(Quota::per_minute(9))?)
+    /// let limiter = Limiter::builder_from_algorithm(StrictWindow::try_from(Quota::per_minute(9))?)
     ///     .clock(ManualClock::new())
     ///     .build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn builder_with(rule: A) -> Builder<A> {
+    pub fn builder_from_algorithm(rule: A) -> Builder<A> {
         Builder::new(Ok(rule))
     }
 }
@@ -295,4 +295,4 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     }
 }
 
-forward_rate_limiter!([A: Algorithm, C: Clock] Limiter<A, C>, Gate, |this| this);
+forward_to_gate!([A: Algorithm, C: Clock] Limiter<A, C>);

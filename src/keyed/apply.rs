@@ -61,7 +61,7 @@ where
     ///     let second = GreedyRefill::try_from(Quota::per_second(10))?;
     ///     AllOf::new([("second", second), ("hour", Quota::per_hour(hourly).try_into()?)])
     /// };
-    /// let limiter = Keyed::<u64, _>::builder_with(limits(500)?).build()?;
+    /// let limiter = Keyed::<u64, _>::builder_from_algorithm(limits(500)?).build()?;
     /// limiter.set_algorithm(limits(5)?, CarryOver::Keep);
     /// assert_eq!(limiter.usage(&7).limit, 5);
     /// # Ok::<(), tollgate::QuotaError>(())
@@ -73,7 +73,9 @@ where
         let changing = self.changing.lock();
         for line in &self.shards {
             let call = self.call(0, self.now());
-            self.change_shard(&line.0, |shard| shard.set_default(&call, &rule, how, &mut wakers));
+            self.change_shard(&line.0, |shard| {
+                shard.set_default(&call, &rule, how, &self.sync(), &mut wakers)
+            });
         }
         if let Some(overflow) = self.overflow() {
             let now = self.now();
@@ -392,7 +394,7 @@ where
             let current = shard.own_of(&at).terms();
             if current == old {
                 let change = Change { own, hold, how, reset: false };
-                shard.change(&call, key, &at, change, &mut wakers);
+                shard.change(&call, key, &at, change, &self.sync(), &mut wakers);
                 self.end_change(hash, key, shard);
                 return Ok(());
             }
@@ -464,7 +466,7 @@ where
                 && let Some(change) = change(own, shard.kept_of(&at))
             {
                 let call = self.call(hash, self.now());
-                shard.change(&call, key, &at, change, &mut wakers);
+                shard.change(&call, key, &at, change, &self.sync(), &mut wakers);
                 self.end_change(hash, key, shard);
             }
             return;

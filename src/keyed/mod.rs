@@ -85,7 +85,7 @@ use terms::Own;
 ///
 /// Keys are anything that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, take the /64 prefix:
 /// whoever has one address has 2⁶⁴ of them. Several limits a key are one rule:
-/// [`builder_with`](Self::builder_with) an [`AllOf`](crate::algorithm::AllOf); it takes no quotas for
+/// [`builder_from_algorithm`](Self::builder_from_algorithm) an [`AllOf`](crate::algorithm::AllOf); it takes no quotas for
 /// single keys.
 ///
 /// A key whose bucket has become full starts anew when it is next used: windows and refill intervals
@@ -163,10 +163,10 @@ impl<K: Key, A: Algorithm> Keyed<K, A> {
     /// use tollgate::algorithm::StrictWindow;
     /// use tollgate::{Keyed, Quota};
     /// let rule = StrictWindow::try_from(Quota::per_minute(60))?;
-    /// let per_user = Keyed::<String, _>::builder_with(rule).build()?;
+    /// let per_user = Keyed::<String, _>::builder_from_algorithm(rule).build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn builder_with(rule: A) -> Builder<K, A> {
+    pub fn builder_from_algorithm(rule: A) -> Builder<K, A> {
         Builder::new(Ok(rule))
     }
 }
@@ -330,6 +330,23 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 all.settle(now, wakers);
                 core.refresh_set_aside(now, |ticket| all.standing(ticket));
             });
+        }
+    }
+
+    /// The same before and after a change. Those who wait for everybody's limit end here if their key will not serve
+    /// them any more.
+    fn sync(&self) -> impl Fn(&mut Core<A>, Timestamp, &mut Wakers) + '_ {
+        |core, now, wakers| {
+            self.refresh_set_aside(core, now, wakers);
+            let ended = core.end_hopeless_set_aside();
+            if let Some(global) = self.global.as_ref().filter(|_| !ended.is_empty()) {
+                global.lend(wakers, |all, wakers| {
+                    for (ticket, error) in ended {
+                        all.fail(ticket, error, wakers);
+                    }
+                });
+                core.sooner(0, wakers);
+            }
         }
     }
 

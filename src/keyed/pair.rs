@@ -364,19 +364,21 @@ where
                 Progress::Done(outcome) => outcome,
             };
             (place.key, place.global) = (Line::NotYet, Line::NotYet);
-            let own = core.take_set_aside(ticket).unwrap_or_default();
+            let aside = core.take_set_aside(ticket);
+            let ended_by_key = aside.is_none();
+            let own = aside.unwrap_or_default();
             match outcome {
                 Ok(by_all) => {
                     place.key = Line::Done(core.grant(permits, own));
                     place.global = Line::Done(by_all);
                     // Those behind, who may be due by now.
-                    core.sooner(wakers);
+                    core.sooner(0, wakers);
                     Ok(Timestamp::ZERO)
                 }
                 Err(error) => {
                     core.undo(now, permits, own, wakers);
                     core.count_denied(permits);
-                    Err(error.by_global())
+                    Err(if ended_by_key { error } else { error.by_global() })
                 }
             }
         })

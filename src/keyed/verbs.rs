@@ -13,11 +13,10 @@ use super::view::ForKey;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::{grant_of, refusal_of};
 use crate::bucket::gate::Need;
-use crate::wait::{AcquireFuture, Held, Reservation, Timer};
+#[cfg(feature = "tokio")]
+use crate::wait::Acquire;
+use crate::wait::{QueueHandle, Request, Reservation, Timer};
 use crate::{Clock, ConsumeError, Grant, RateLimiter, Rejection, Timestamp, Usage, WaitError};
-
-/// The queue of one key, held by a wait.
-type Queue<'a, L, Q> = Held<ForKey<&'a L, &'a Q>>;
 
 impl<K, A, C, S> Keyed<K, A, C, S>
 where
@@ -37,6 +36,7 @@ where
     /// assert!(limiter.allow("bob"));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
+    #[must_use = "permits may have been taken: the answer says whether, or how many"]
     #[inline]
     pub fn allow<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> bool {
         self.decide(self.hash(key), key, 1)
@@ -51,6 +51,7 @@ where
     /// assert!(limiter.allow_n(&7, 5));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
+    #[must_use = "permits may have been taken: the answer says whether, or how many"]
     #[inline]
     pub fn allow_n<Q: KeyRef<K> + ?Sized>(&self, key: &Q, permits: u64) -> bool {
         self.decide(self.hash(key), key, permits)
@@ -187,33 +188,35 @@ where
     /// let builder = KeyedLimiter::<String>::builder(Quota::per_second(1)).clock(ManualClock::new());
     /// let limiter = builder.build()?;
     /// let (now, later) = (limiter.reserve("alice", 1)?, limiter.reserve("alice", 1)?);
-    /// assert_eq!((now.delay(), later.delay()), (Duration::ZERO, Duration::from_secs(1)));
+    /// assert_eq!((now.delay(), later.delay()), (Some(Duration::ZERO), Some(Duration::from_secs(1))));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reserve<'a, Q: KeyRef<K> + ?Sized>(
         &'a self,
         key: &'a Q,
         permits: u64,
-    ) -> Result<Reservation<'a, Queue<'a, Self, Q>>, WaitError> {
-        Reservation::new(Held(self.for_key(key)), permits, Timestamp::MAX)
+    ) -> Result<Reservation<'a>, WaitError> {
+        let queue = QueueHandle::Owned(Box::new(self.for_key(key)));
+        let request = Request::new(permits, Timestamp::MAX, None);
+        Ok(Reservation::new(permits, request.join(queue)?))
     }
 
     /// Waits for `permits` of `key` on any runtime's `timer`.
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::acquire_with`].
+    /// As [`RateLimiter::acquire_on`].
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing and gives its place in the queue to those behind it.
-    pub fn acquire_with<'a, Q: KeyRef<K> + ?Sized>(
+    pub fn acquire_on<'a, Q: KeyRef<K> + ?Sized>(
         &'a self,
         key: &'a Q,
         permits: u64,
         timer: &'a dyn Timer,
-    ) -> AcquireFuture<Queue<'a, Self, Q>, &'a dyn Timer> {
-        AcquireFuture::new(Held(self.for_key(key)), permits, Timestamp::MAX, timer)
+    ) -> impl Future<Output = Result<Grant, WaitError>> + Send + 'a {
+        async move { self.for_key(key).acquire_on(permits, timer).await }
     }
 
     /// Waits for `permits` of `key` on tokio.
@@ -241,8 +244,8 @@ where
         &'a self,
         key: &'a Q,
         permits: u64,
-    ) -> AcquireFuture<Queue<'a, Self, Q>, &'a dyn Timer> {
-        self.acquire_with(key, permits, &crate::TokioTimer)
+    ) -> impl Future<Output = Result<Grant, WaitError>> + Send + 'a {
+        self.acquire_on(key, permits, &crate::TokioTimer)
     }
 
     /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`,
@@ -261,9 +264,12 @@ where
         key: &'a Q,
         permits: u64,
         timeout: Duration,
-    ) -> AcquireFuture<Queue<'a, Self, Q>, &'a dyn Timer> {
+    ) -> impl Future<Output = Result<Grant, WaitError>> + Send + 'a {
         let deadline = self.now() + timeout;
-        AcquireFuture::new(Held(self.for_key(key)), permits, deadline, &crate::TokioTimer)
+        async move {
+            let view = self.for_key(key);
+            Acquire::of(&view, permits, deadline, &crate::TokioTimer).await
+        }
     }
 
     /// One key as a [`RateLimiter`], with every verb there is. Costs a hash.

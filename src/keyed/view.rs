@@ -12,10 +12,10 @@ use super::key::{Key, KeyRef};
 use super::pair::Places;
 use crate::algorithm::Algorithm;
 use crate::bucket::gate::Gate;
-use crate::wait::WaitQueue;
+use crate::wait::{Enqueued, QueueHandle, Request};
 use crate::{
-    CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, TokenBucket,
-    Usage,
+    CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, Timestamp,
+    TokenBucket, Usage, WaitError,
 };
 
 /// One key of a keyed limiter, as a [`RateLimiter`]: the answer of [`Keyed::for_key`] and
@@ -148,7 +148,11 @@ where
         Gate::is_closed(&self.cell)
     }
 
-    fn queue(&self) -> &dyn WaitQueue {
-        self
+    fn now(&self) -> Timestamp {
+        self.limiter().now()
+    }
+
+    fn enqueue(&self, request: Request<'_>) -> Result<Enqueued<'_>, WaitError> {
+        request.join(QueueHandle::Borrowed(self))
     }
 }

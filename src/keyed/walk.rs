@@ -21,6 +21,10 @@ pub(super) struct Change<A> {
     pub(super) reset: bool,
 }
 
+/// Has a core learn how its waiters stand that wait for everybody's limit too, and ends the waits that have no hope
+/// any more: to be called before a change, and after it.
+pub(super) type Sync<'a, A> = dyn Fn(&mut Core<A>, Timestamp, &mut Wakers) + 'a;
+
 impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Changes what applies to the key at `at`.
     pub(super) fn change<Q, S>(
@@ -29,6 +33,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         key: &Q,
         at: &At<A>,
         change: Change<A>,
+        sync: &Sync<'_, A>,
         wakers: &mut Wakers,
     ) where
         Q: KeyRef<K> + ?Sized,
@@ -40,6 +45,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let (basis, now) = (Arc::clone(&self.basis), self.latest);
         let refusal = if basis.closed { Some(Rejection::Closed) } else { own.refusal(now) };
         let act = |core: &mut Core<A>| {
+            sync(core, now, wakers);
             if reset {
                 core.reset(now, wakers);
             }
@@ -48,6 +54,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 Some(why) => core.shut(now, why, wakers),
                 None => core.resume(now, None),
             }
+            sync(core, now, wakers);
         };
         let ((), mut core, full) = self.run(call, at, core, act);
         self.count(call.hash, key, core.take_counts(), false);
@@ -92,6 +99,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         call: &Call<'_, S>,
         rule: &A,
         how: CarryOver,
+        sync: &Sync<'_, A>,
         wakers: &mut Wakers,
     ) {
         self.latest = self.latest.max(call.now);
@@ -137,7 +145,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                     *state = rule.start(now, 0);
                 }
                 Cell::Idle(state) => *state = rule.carry_over(&old.rule, state, now, how),
-                Cell::Busy(core) => core.set_rule(now, rule.clone(), how, wakers),
+                Cell::Busy(core) => {
+                    sync(core, now, wakers);
+                    core.set_rule(now, rule.clone(), how, wakers);
+                    sync(core, now, wakers);
+                }
                 Cell::Lent => {}
             }
         }
@@ -150,10 +162,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// Refuses everybody from now on, those who wait first.
-    pub(super) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) {
+    pub(super) fn close(&mut self, now: Timestamp, sync: &Sync<'_, A>, wakers: &mut Wakers) {
         for special in &mut self.special {
             if let Cell::Busy(core) = &mut special.cell {
+                sync(core, now, wakers);
                 core.close(now, wakers);
+                sync(core, now, wakers);
             }
         }
         let old = &self.basis;
@@ -162,7 +176,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// Forgets all keys but those whose terms were set by hand. Who waits is served as if all
     /// permits were there again.
-    pub(super) fn clear(&mut self, now: Timestamp, wakers: &mut Wakers) {
+    pub(super) fn clear(&mut self, now: Timestamp, sync: &Sync<'_, A>, wakers: &mut Wakers) {
         self.latest = self.latest.max(now);
         let now = self.latest;
         let basis = Arc::clone(&self.basis);
@@ -170,6 +184,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.refused.forget();
         self.special.retain(|special| match &mut special.cell {
             Cell::Busy(core) => {
+                sync(core, now, wakers);
                 core.reset(now, wakers);
                 true
             }
@@ -183,7 +198,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// Each key with its usage.
-    pub(super) fn usages(&mut self, now: Timestamp, wakers: &mut Wakers) -> Vec<(K, Usage)> {
+    pub(super) fn usages(
+        &mut self,
+        now: Timestamp,
+        sync: &Sync<'_, A>,
+        wakers: &mut Wakers,
+    ) -> Vec<(K, Usage)> {
         self.latest = self.latest.max(now);
         let (basis, now) = (&*self.basis, self.latest);
         let mut usages = Vec::with_capacity(self.plain.len() + self.special.len());
@@ -196,6 +216,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             let usage = match &mut special.cell {
                 Cell::Idle(state) => usage_of(basis.rule_of(&special.kept.own), state, now),
                 Cell::Busy(core) => {
+                    sync(core, now, wakers);
                     let usage = core.usage(now, wakers);
                     Usage { allowed: 0, denied: 0, ..usage }
                 }

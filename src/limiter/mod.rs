@@ -5,23 +5,23 @@ mod forward;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use forward::forward_rate_limiter;
+pub(crate) use forward::{forward_methods, forward_to_gate};
 
-use crate::wait::held::{Held, OwnedQueue};
-use crate::wait::{Acquire, AcquireOwned, Reservation, Timer, WaitQueue, blocking};
+use crate::wait::{Acquire, AcquireOwned, Enqueued, Request, Reservation, Timer, blocking};
 use crate::{
-    CancelToken, CarryOver, ConsumeError, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
-    WaitError,
+    CancelToken, CarryOver, Clock, ConsumeError, Grant, MonotonicClock, Quota, QuotaError,
+    Rejection, Timestamp, Usage, WaitError,
 };
 
-/// What every limiter can do. Object safe: `Arc<dyn RateLimiter>` works.
+/// What every limiter can do. `Arc<dyn RateLimiter>`, `Box<dyn RateLimiter>` and `&dyn RateLimiter` work, and are
+/// limiters themselves.
 ///
 /// | you want to | call |
 /// |---|---|
 /// | drop what is too much | [`allow`](Self::allow) |
 /// | answer "come back in 3 s" | [`try_acquire`](Self::try_acquire) |
 /// | slow a thread down | [`wait`](Self::wait) |
-/// | slow a task down | `acquire(n).await` (feature `tokio`), [`acquire_with`](Self::acquire_with) |
+/// | slow a task down | `acquire(n).await` (feature `tokio`), [`acquire_on`](Self::acquire_on) |
 /// | know now when you may act | [`reserve`](Self::reserve) |
 /// | record what is already spent | [`consume`](Self::consume) |
 /// | look | [`usage`](Self::usage), [`delay_for`](Self::delay_for) |
@@ -40,10 +40,82 @@ use crate::{
 /// limiter.wait()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # A limiter of your own
+///
+/// Only [`try_acquire`](Self::try_acquire) must be written. All other methods have a default.
+///
+/// **A fake for a test** says what it likes. Callers who wait ask it again after each
+/// [`retry_after`](Rejection::Denied::retry_after), and at most once a millisecond.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::{Grant, RateLimiter, Rejection};
+///
+/// /// Refuses everything.
+/// struct Exhausted;
+///
+/// impl RateLimiter for Exhausted {
+///     fn try_acquire(&self, _: u64) -> Result<Grant, Rejection> {
+///         Err(Rejection::denied(Duration::from_secs(30)))
+///     }
+/// }
+///
+/// fn handle(limiter: &dyn RateLimiter) -> u16 {
+///     if limiter.allow() { 200 } else { 429 }
+/// }
+/// assert_eq!(handle(&Exhausted), 429);
+/// assert!(Exhausted.wait_timeout(1, Duration::from_secs(1)).is_err());
+/// ```
+///
+/// **A wrapper** names the limiter that it wraps in [`inner`](Self::inner). All methods that it does not write go
+/// there, with as many permits as [`price`](Self::price) says. This one makes every request five times as expensive,
+/// and counts what is asked for:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use tollgate::wait::{Enqueued, Request};
+/// use tollgate::{Grant, Quota, RateLimiter, Rejection, TokenBucket, WaitError};
+///
+/// struct Priced {
+///     limiter: TokenBucket,
+///     requests: AtomicU64,
+/// }
+///
+/// impl RateLimiter for Priced {
+///     fn inner(&self) -> Option<&dyn RateLimiter> {
+///         Some(&self.limiter)
+///     }
+///     fn price(&self, permits: u64) -> u64 {
+///         permits.saturating_mul(5)
+///     }
+///     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
+///         self.requests.fetch_add(1, Ordering::Relaxed);
+///         self.limiter.try_acquire(self.price(permits))
+///     }
+///     fn enqueue(&self, request: Request<'_>) -> Result<Enqueued<'_>, WaitError> {
+///         self.requests.fetch_add(1, Ordering::Relaxed);
+///         let permits = self.price(request.permits());
+///         self.limiter.enqueue(request.with_permits(permits))
+///     }
+/// }
+///
+/// let limiter = TokenBucket::new(Quota::per_hour(100))?;
+/// let priced = Arc::new(Priced { limiter, requests: AtomicU64::new(0) });
+/// let shared: Arc<dyn RateLimiter> = priced.clone();
+/// assert!(shared.allow()); // takes 5
+/// shared.wait_n(2)?; // 10
+/// shared.reserve(3)?; // 15
+/// shared.consume(4)?; // 20
+/// assert_eq!(shared.usage().used, 50);
+/// assert_eq!(priced.requests.load(Ordering::Relaxed), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[diagnostic::on_unimplemented(
     note = "one key of a keyed limiter is a `RateLimiter`: `for_key(&key)` or `for_key_owned(key)`"
 )]
-pub trait RateLimiter: Send + Sync {
+pub trait RateLimiter: AsRateLimiter + Send + Sync {
     /// Takes `permits` now, or says when or why not. Nothing is taken in part.
     ///
     /// # Errors
@@ -75,7 +147,9 @@ pub trait RateLimiter: Send + Sync {
     /// assert_eq!(limiter.delay_for(3)?, Duration::from_millis(300));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn delay_for(&self, permits: u64) -> Result<Duration, Rejection>;
+    fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
+        self.inner().map_or(Ok(Duration::ZERO), |inner| inner.delay_for(self.price(permits)))
+    }
 
     /// Records usage that already happened, whether the permits were there or not; says how long
     /// until the debt is paid. Works on a closed limiter too.
@@ -92,7 +166,9 @@ pub trait RateLimiter: Send + Sync {
     /// assert!(!limiter.allow());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError>;
+    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
+        self.inner().map_or(Ok(Duration::ZERO), |inner| inner.consume(self.price(permits)))
+    }
 
     /// Gives permits back, or grants extra ones. The level never exceeds the burst; the rest is lost.
     ///
@@ -104,7 +180,11 @@ pub trait RateLimiter: Send + Sync {
     /// assert_eq!(limiter.usage().remaining, 4);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    fn credit(&self, permits: u64);
+    fn credit(&self, permits: u64) {
+        if let Some(inner) = self.inner() {
+            inner.credit(self.price(permits));
+        }
+    }
 
     /// Takes as many permits as there are, up to `permits`, and says how many: 0 if none, if
     /// somebody waits, or if the limiter is closed.
@@ -116,7 +196,25 @@ pub trait RateLimiter: Send + Sync {
     /// assert_eq!(limiter.try_acquire_up_to(7), 3);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    fn try_acquire_up_to(&self, permits: u64) -> u64;
+    #[must_use = "permits may have been taken: the answer says whether, or how many"]
+    fn try_acquire_up_to(&self, permits: u64) -> u64 {
+        let mut most = permits;
+        while most > 0 {
+            let there = self.usage().remaining;
+            let (mut least, mut beyond) = (0, most);
+            // The most permits whose price is there.
+            while least < beyond {
+                let middle = beyond - (beyond - least) / 2;
+                if self.price(middle) <= there { least = middle } else { beyond = middle - 1 }
+            }
+            if least == 0 || self.allow_n(least) {
+                return least;
+            }
+            // Somebody was quicker, or the limiter refuses for another reason.
+            most = least / 2;
+        }
+        0
+    }
 
     /// A look at the limiter at this moment. Takes nothing.
     ///
@@ -125,7 +223,9 @@ pub trait RateLimiter: Send + Sync {
     /// assert_eq!(TokenBucket::new(Quota::per_hour(10))?.usage().remaining, 10);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    fn usage(&self) -> Usage;
+    fn usage(&self) -> Usage {
+        self.inner().map_or_else(|| Usage::new(Quota::unlimited()), RateLimiter::usage)
+    }
 
     /// Changes the quota; `how` says what becomes of the old level. Those who wait keep their
     /// place and are re-timed; who wants more than the new burst ends with
@@ -144,7 +244,9 @@ pub trait RateLimiter: Send + Sync {
     /// assert_eq!(limiter.usage().remaining, 20);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError>;
+    fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
+        self.inner().map_or(Err(QuotaError::Unsupported), |inner| inner.set_quota_with(quota, how))
+    }
 
     /// Makes all permits there again and forgets debts. Counters go on.
     ///
@@ -156,7 +258,11 @@ pub trait RateLimiter: Send + Sync {
     /// assert!(limiter.allow());
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    fn reset(&self);
+    fn reset(&self) {
+        if let Some(inner) = self.inner() {
+            inner.reset();
+        }
+    }
 
     /// Refuses everybody from now on, and wakes those who wait with [`WaitError::Closed`]. There
     /// is no way back.
@@ -168,7 +274,11 @@ pub trait RateLimiter: Send + Sync {
     /// assert_eq!(limiter.wait(), Err(WaitError::Closed));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    fn close(&self);
+    fn close(&self) {
+        if let Some(inner) = self.inner() {
+            inner.close();
+        }
+    }
 
     /// Whether [`close`](Self::close) was called.
     ///
@@ -177,7 +287,9 @@ pub trait RateLimiter: Send + Sync {
     /// assert!(!TokenBucket::new(Quota::per_second(1))?.is_closed());
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    fn is_closed(&self) -> bool;
+    fn is_closed(&self) -> bool {
+        self.inner().is_some_and(RateLimiter::is_closed)
+    }
 
     /// The quota that is kept now; of several, the one with the smallest burst.
     ///
@@ -187,10 +299,49 @@ pub trait RateLimiter: Send + Sync {
     /// assert_eq!(limiter.quota(), Quota::per_second(50));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    fn quota(&self) -> Quota;
+    fn quota(&self) -> Quota {
+        self.usage().quota
+    }
 
-    /// The queue that those who wait stand in. A limiter that wraps another returns that one's.
-    fn queue(&self) -> &dyn WaitQueue;
+    /// The limiter that this one wraps, if any: whatever a wrapper does not decide by itself goes there. The default is
+    /// `None`.
+    ///
+    /// Without one, the defaults of the other methods do as little as they can: usages are those of an unlimited
+    /// limiter, nothing is recorded, and a new quota is refused.
+    fn inner(&self) -> Option<&dyn RateLimiter> {
+        None
+    }
+
+    /// How many permits of the [inner](Self::inner) limiter `permits` permits of this one cost. The default is as many.
+    ///
+    /// [`consume`](Self::consume), [`credit`](Self::credit), [`delay_for`](Self::delay_for) and
+    /// [`enqueue`](Self::enqueue), and with it every wait and reservation, go by it. Your
+    /// [`try_acquire`](Self::try_acquire) has to ask it itself. Grants and usages are the inner limiter's, in its
+    /// permits.
+    fn price(&self, permits: u64) -> u64 {
+        permits
+    }
+
+    /// Takes the permits of a request whose caller is ready to wait, or a place in the queue: what every `wait`,
+    /// `acquire` and `reserve` comes down to. To be written, or called, by wrappers only.
+    ///
+    /// The default asks the [inner](Self::inner) limiter, if there is one. Without one, the caller asks
+    /// [`try_acquire`](Self::try_acquire) again and again, and nobody's turn is kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_deadline`](Self::wait_deadline).
+    ///
+    /// See [`Request`] for an example.
+    fn enqueue(&self, request: Request<'_>) -> Result<Enqueued<'_>, WaitError> {
+        match self.inner() {
+            Some(inner) => {
+                let permits = self.price(request.permits());
+                inner.enqueue(request.with_permits(permits))
+            }
+            None => request.ask_again(self.as_rate_limiter()),
+        }
+    }
 
     /// Whether one permit was there; takes it.
     ///
@@ -201,6 +352,7 @@ pub trait RateLimiter: Send + Sync {
     /// assert!(!limiter.allow());
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
+    #[must_use = "permits may have been taken: the answer says whether, or how many"]
     #[inline]
     fn allow(&self) -> bool {
         self.allow_n(1)
@@ -215,6 +367,7 @@ pub trait RateLimiter: Send + Sync {
     /// assert!(limiter.allow_n(5));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
+    #[must_use = "permits may have been taken: the answer says whether, or how many"]
     #[inline]
     fn allow_n(&self, permits: u64) -> bool {
         self.try_acquire(permits).is_ok()
@@ -263,7 +416,7 @@ pub trait RateLimiter: Send + Sync {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     fn now(&self) -> Timestamp {
-        self.queue().now()
+        self.inner().map_or_else(|| MonotonicClock::new().now(), RateLimiter::now)
     }
 
     /// Blocks until a permit is there, and takes it. In an async task, use an `acquire`: this blocks
@@ -298,7 +451,7 @@ pub trait RateLimiter: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn wait_n(&self, permits: u64) -> Result<Grant, WaitError> {
-        blocking::wait(self.queue(), permits, Timestamp::MAX, None)
+        blocking::wait(|request| self.enqueue(request), permits, Timestamp::MAX, None)
     }
 
     /// Blocks for at most `timeout`. A wait that would take longer fails **at once**.
@@ -335,7 +488,7 @@ pub trait RateLimiter: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn wait_deadline(&self, permits: u64, deadline: Timestamp) -> Result<Grant, WaitError> {
-        blocking::wait(self.queue(), permits, deadline, None)
+        blocking::wait(|request| self.enqueue(request), permits, deadline, None)
     }
 
     /// Blocks until `permits` are there or `cancel` is cancelled.
@@ -351,7 +504,7 @@ pub trait RateLimiter: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn wait_cancellable(&self, permits: u64, cancel: &CancelToken) -> Result<Grant, WaitError> {
-        blocking::wait(self.queue(), permits, Timestamp::MAX, Some(cancel))
+        blocking::wait(|request| self.enqueue(request), permits, Timestamp::MAX, Some(cancel))
     }
 
     /// Blocks until `permits` are there or `cancel` is cancelled, and for at most `timeout`.
@@ -373,7 +526,7 @@ pub trait RateLimiter: Send + Sync {
         timeout: Duration,
         cancel: &CancelToken,
     ) -> Result<Grant, WaitError> {
-        blocking::wait(self.queue(), permits, self.now() + timeout, Some(cancel))
+        blocking::wait(|request| self.enqueue(request), permits, self.now() + timeout, Some(cancel))
     }
 
     /// Promises `permits` for later, behind those who wait.
@@ -386,11 +539,14 @@ pub trait RateLimiter: Send + Sync {
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
     /// let limiter = TokenBucket::new(Quota::per_second(1000))?;
     /// let reservation = limiter.reserve(5)?;
-    /// std::thread::sleep(reservation.delay());
+    /// if let Some(delay) = reservation.delay() {
+    ///     std::thread::sleep(delay);
+    /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn reserve(&self, permits: u64) -> Result<Reservation<'_>, WaitError> {
-        Reservation::new(self.queue(), permits, Timestamp::MAX)
+        let request = Request::new(permits, Timestamp::MAX, None);
+        Ok(Reservation::new(permits, self.enqueue(request)?))
     }
 
     /// Promises `permits` if they can be had within `max_delay`.
@@ -412,7 +568,8 @@ pub trait RateLimiter: Send + Sync {
         permits: u64,
         max_delay: Duration,
     ) -> Result<Reservation<'_>, WaitError> {
-        Reservation::new(self.queue(), permits, self.now() + max_delay)
+        let request = Request::new(permits, self.now() + max_delay, None);
+        Ok(Reservation::new(permits, self.enqueue(request)?))
     }
 
     /// Waits for `permits` in a future, on any runtime's `timer`.
@@ -426,27 +583,27 @@ pub trait RateLimiter: Send + Sync {
     /// Dropping the future takes nothing and gives its place in the queue to those behind it.
     ///
     /// See [`Timer`] for an example.
-    fn acquire_with<'a>(&'a self, permits: u64, timer: &'a dyn Timer) -> Acquire<'a> {
-        Acquire::new(self.queue(), permits, Timestamp::MAX, timer)
+    fn acquire_on<'a>(&'a self, permits: u64, timer: &'a dyn Timer) -> Acquire<'a> {
+        Acquire::of(self.as_rate_limiter(), permits, Timestamp::MAX, timer)
     }
 
-    /// As [`acquire_with`](Self::acquire_with), but fails at once if it would take longer than
+    /// As [`acquire_on`](Self::acquire_on), but fails at once if it would take longer than
     /// `timeout`, counted from this call.
     ///
     /// # Errors
     ///
-    /// As [`acquire_with`](Self::acquire_with), and [`WaitError::Timeout`].
+    /// As [`acquire_on`](Self::acquire_on), and [`WaitError::Timeout`].
     ///
     /// # Cancel safety
     ///
-    /// As [`acquire_with`](Self::acquire_with).
-    fn acquire_timeout_with<'a>(
+    /// As [`acquire_on`](Self::acquire_on).
+    fn acquire_timeout_on<'a>(
         &'a self,
         permits: u64,
         timeout: Duration,
         timer: &'a dyn Timer,
     ) -> Acquire<'a> {
-        Acquire::new(self.queue(), permits, self.now() + timeout, timer)
+        Acquire::of(self.as_rate_limiter(), permits, self.now() + timeout, timer)
     }
 
     /// Waits for `permits` on tokio. Under paused time, build the limiter with
@@ -472,7 +629,7 @@ pub trait RateLimiter: Send + Sync {
     /// ```
     #[cfg(feature = "tokio")]
     fn acquire(&self, permits: u64) -> Acquire<'_> {
-        self.acquire_with(permits, &crate::TokioTimer)
+        self.acquire_on(permits, &crate::TokioTimer)
     }
 
     /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`,
@@ -498,7 +655,7 @@ pub trait RateLimiter: Send + Sync {
     /// ```
     #[cfg(feature = "tokio")]
     fn acquire_timeout(&self, permits: u64, timeout: Duration) -> Acquire<'_> {
-        self.acquire_timeout_with(permits, timeout, &crate::TokioTimer)
+        self.acquire_timeout_on(permits, timeout, &crate::TokioTimer)
     }
 
     // Without the feature, rustc would suggest `try_acquire` for an unknown `acquire`.
@@ -524,20 +681,20 @@ pub trait RateLimiter: Send + Sync {
         std::future::pending()
     }
 
-    /// [`acquire_with`](Self::acquire_with) in a future that borrows nothing.
+    /// [`acquire_on`](Self::acquire_on) in a future that borrows nothing.
     ///
     /// # Errors
     ///
-    /// As [`acquire_with`](Self::acquire_with).
+    /// As [`acquire_on`](Self::acquire_on).
     ///
     /// # Cancel safety
     ///
-    /// As [`acquire_with`](Self::acquire_with).
-    fn acquire_owned_with(self: Arc<Self>, permits: u64, timer: Arc<dyn Timer>) -> AcquireOwned
+    /// As [`acquire_on`](Self::acquire_on).
+    fn acquire_owned_on(self: Arc<Self>, permits: u64, timer: Arc<dyn Timer>) -> AcquireOwned
     where
         Self: Sized + 'static,
     {
-        AcquireOwned::new(Held(OwnedQueue::new(self)), permits, Timestamp::MAX, timer)
+        AcquireOwned::new(self, permits, timer)
     }
 
     /// [`acquire`](Self::acquire) in a future that borrows nothing, to be spawned or stored. An
@@ -567,7 +724,19 @@ pub trait RateLimiter: Send + Sync {
     where
         Self: Sized + 'static,
     {
-        self.acquire_owned_with(permits, Arc::new(crate::TokioTimer))
+        self.acquire_owned_on(permits, Arc::new(crate::TokioTimer))
+    }
+}
+
+/// A limiter as a trait object, whether its type is known or is one already. Implemented for every limiter.
+#[doc(hidden)]
+pub trait AsRateLimiter {
+    fn as_rate_limiter(&self) -> &dyn RateLimiter;
+}
+
+impl<L: RateLimiter> AsRateLimiter for L {
+    fn as_rate_limiter(&self) -> &dyn RateLimiter {
+        self
     }
 }
 
@@ -586,6 +755,6 @@ pub trait RateLimiter: Send + Sync {
     message = "`acquire().await` needs the feature `tokio` of tollgate",
     label = "turn the feature `tokio` on to await permits",
     note = "in Cargo.toml: `tollgate = {{ version = \"..\", features = [\"tokio\"] }}`",
-    note = "on another runtime, bring its timer: `acquire_with(permits, &timer)`"
+    note = "on another runtime, bring its timer: `acquire_on(permits, &timer)`"
 )]
 pub trait NeedsFeatureTokio {}

@@ -223,7 +223,7 @@ impl<C: Clock> Limiter<C> {
     where
         F: Future<Output = Result<R, E>>,
     {
-        self.call_with(&crate::TokioTimer, estimate, tries, send, read).await
+        self.call_on(&crate::TokioTimer, estimate, tries, send, read).await
     }
 
     /// [`call`](Self::call) on any runtime's `timer`.
@@ -235,7 +235,7 @@ impl<C: Clock> Limiter<C> {
     /// # Cancel safety
     ///
     /// As [`call`](Self::call).
-    pub async fn call_with<R, E, F>(
+    pub async fn call_on<R, E, F>(
         &self,
         timer: &dyn Timer,
         estimate: impl Into<Tokens>,
@@ -247,7 +247,7 @@ impl<C: Clock> Limiter<C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        run(tries, || self.acquire_with(estimate, timer), |_| send(), read).await
+        run(tries, || self.acquire_on(estimate, timer), |_| send(), read).await
     }
 }
 
@@ -291,7 +291,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     where
         F: Future<Output = Result<R, E>>,
     {
-        self.call_with(&crate::TokioTimer, estimate, tries, send, read).await
+        self.call_on(&crate::TokioTimer, estimate, tries, send, read).await
     }
 
     /// [`call`](Self::call) on any runtime's `timer`.
@@ -303,7 +303,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// # Cancel safety
     ///
     /// As [`call`](Self::call).
-    pub async fn call_with<R, E, F>(
+    pub async fn call_on<R, E, F>(
         &self,
         timer: &dyn Timer,
         estimate: impl Into<Tokens>,
@@ -315,6 +315,6 @@ impl<T, C: Clock> KeyPool<T, C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        run(tries, || self.acquire_with(estimate, timer), |permit| send(permit.key()), read).await
+        run(tries, || self.acquire_on(estimate, timer), |permit| send(permit.key()), read).await
     }
 }

@@ -11,7 +11,7 @@ use super::{Tokens, Usage};
 use crate::algorithm::Receipt;
 use crate::bucket::core::{Rule, UNKNOWN};
 use crate::wait::queue::Taken;
-use crate::{CarryOver, Quota, Rejection, Timestamp};
+use crate::{Quota, Rejection, Timestamp};
 
 /// Of more keys than this that could serve at once, the best of so many is taken, beginning after the
 /// one that was taken last: nearly as good as the best of all (Mitzenmacher: "The power of two
@@ -513,10 +513,6 @@ impl Rule for Choice {
         kind as usize
     }
 
-    fn start(&self, _: Timestamp, _: u128) -> Keys {
-        Keys::default()
-    }
-
     fn used(&self, _: &Keys, _: Timestamp) -> u128 {
         0
     }
@@ -531,9 +527,5 @@ impl Rule for Choice {
 
     fn quota(&self) -> Quota {
         Quota::unlimited()
-    }
-
-    fn carry_over(&self, _: &Self, keys: &Keys, _: Timestamp, _: CarryOver) -> Keys {
-        keys.clone()
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::account::Lesson;
 use super::choice::{Choice, Keys};
 use super::{Error, Tokens};
-use crate::bucket::core::{Core, Edited, Joined, Progress, UNKNOWN};
+use crate::bucket::core::{Core, Edited, UNKNOWN};
 use crate::bucket::gate::Settings;
 use crate::sync::Mutex;
 use crate::wait::queue::{Taken, Wakers};
-use crate::wait::{Ticket, WaitQueue};
+use crate::wait::{Joined, Progress, Ticket, WaitQueue};
 use crate::{Clock, Grant, Timestamp, WaitError};
 
 /// What becomes of a permit that is dropped without being settled.
@@ -315,7 +315,9 @@ impl<C: Clock> WaitQueue for Request<'_, C> {
     }
 
     fn due(&self, ticket: Ticket) -> Timestamp {
-        self.engine.with_core(|core, now, wakers| core.due(now, ticket, wakers)).min(UNKNOWN)
+        let due = self.engine.with_core(|core, now, wakers| core.due(now, ticket, wakers));
+        // When a request in flight will end, nobody can tell.
+        if due < UNKNOWN { due } else { Timestamp::MAX }
     }
 
     fn is_granted(&self, ticket: Ticket) -> bool {

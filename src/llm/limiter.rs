@@ -8,7 +8,7 @@ use super::OwnedPermit;
 use super::engine::{Engine, Handle, Request};
 use super::headers::ServerLimits;
 use super::{Builder, Error, Limits, Permit, Reservation, Tokens, Usage};
-use crate::wait::{AcquireFuture, Held, Timer, blocking};
+use crate::wait::{Acquire, QueueHandle, Timer, blocking};
 use crate::{CancelToken, Clock, CounterClock, QuotaError, Timestamp, WaitError};
 
 /// The limits of one API key, taken together: requests and tokens per minute and day, and requests
@@ -123,7 +123,8 @@ impl<C: Clock> Limiter<C> {
         cancel: Option<&CancelToken>,
     ) -> Result<Permit<'_, C>, Error> {
         let request = Request::new(self.borrowed(), tokens)?;
-        let granted = blocking::wait(&request, 1, deadline, cancel);
+        let enqueue = |asked: crate::wait::Request<'_>| asked.join(QueueHandle::Borrowed(&request));
+        let granted = blocking::wait(enqueue, 1, deadline, cancel);
         let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
         Ok(Permit::new(self.borrowed(), grant.taken, request.tokens))
     }
@@ -146,7 +147,7 @@ impl<C: Clock> Limiter<C> {
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing and gives its place in the queue to those behind it.
-    pub async fn acquire_with(
+    pub async fn acquire_on(
         &self,
         estimate: impl Into<Tokens>,
         timer: &dyn Timer,
@@ -176,7 +177,7 @@ impl<C: Clock> Limiter<C> {
     /// ```
     #[cfg(feature = "tokio")]
     pub async fn acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
-        self.acquire_with(estimate, &crate::TokioTimer).await
+        self.acquire_on(estimate, &crate::TokioTimer).await
     }
 
     /// As [`acquire`](Self::acquire), but fails at once if it would take longer than `timeout`,
@@ -361,7 +362,8 @@ pub(super) async fn acquire<'a, C: Clock>(
 ) -> Result<Permit<'a, C>, Error> {
     let request = Request::new(engine.clone(), tokens)?;
     let tokens = request.tokens;
-    let granted: Result<_, WaitError> = AcquireFuture::new(Held(request), 1, deadline, timer).await;
+    let queue = QueueHandle::Borrowed(&request);
+    let granted: Result<_, WaitError> = Acquire::in_queue(queue, 1, deadline, timer).await;
     match granted {
         Ok(grant) => Ok(Permit::new(engine, grant.taken, tokens)),
         Err(error) => Err(engine.explain(error, tokens)),

@@ -299,7 +299,10 @@ impl<T, C: Clock> KeyPool<T, C> {
     ) -> Result<PoolPermit<'_, T, C>, Error> {
         let engine = Handle::Borrowed(&*self.engine);
         let request = Request::new(engine.clone(), tokens)?;
-        let granted = blocking::wait(&request, 1, deadline, cancel);
+        let enqueue = |asked: crate::wait::Request<'_>| {
+            asked.join(crate::wait::QueueHandle::Borrowed(&request))
+        };
+        let granted = blocking::wait(enqueue, 1, deadline, cancel);
         let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
         self.permit(Permit::new(engine, grant.taken, request.tokens))
     }
@@ -313,7 +316,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing and gives its place in the queue to those behind it.
-    pub async fn acquire_with(
+    pub async fn acquire_on(
         &self,
         estimate: impl Into<Tokens>,
         timer: &dyn Timer,
@@ -336,7 +339,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         &self,
         estimate: impl Into<Tokens>,
     ) -> Result<PoolPermit<'_, T, C>, Error> {
-        self.acquire_with(estimate, &crate::TokioTimer).await
+        self.acquire_on(estimate, &crate::TokioTimer).await
     }
 
     /// As [`acquire`](Self::acquire), but fails at once if it would take longer than `timeout`,

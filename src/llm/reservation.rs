@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::engine::{Engine, Handle, Request};
 use super::{Error, Permit, Tokens};
-use crate::wait::{Held, Reservation as Promise, Timer};
+use crate::wait::{QueueHandle, Request as WaitRequest, Reservation as Promise, Timer};
 use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 
 /// A place in the line for a request with so many tokens: known now, used when it is due.
@@ -21,8 +21,8 @@ use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 /// let model = Limiter::builder().tokens_per_minute(600).clock(clock.clone()).build()?;
 /// model.consume_tokens(600);
 /// let reservation = model.reserve(100)?;
-/// assert_eq!(reservation.delay(), Duration::from_secs(10));
-/// clock.advance(reservation.delay());
+/// assert_eq!(reservation.delay(), Some(Duration::from_secs(10)));
+/// clock.advance(Duration::from_secs(10));
 /// reservation.wait()?.settle(80);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -31,23 +31,24 @@ use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 pub struct Reservation<'a, C: Clock = CounterClock> {
     engine: &'a Engine<C>,
     tokens: Tokens,
-    promise: Option<Promise<'a, Held<Request<'a, C>>>>,
+    promise: Option<Promise<'a>>,
 }
 
 impl<'a, C: Clock> Reservation<'a, C> {
     pub(super) fn new(engine: &'a Engine<C>, tokens: Tokens) -> Result<Self, Error> {
         let request = Request::new(Handle::Borrowed(engine), tokens)?;
         let tokens = request.tokens;
-        let promise = Promise::new(Held(request), 1, Timestamp::MAX);
-        let promise = promise.map_err(|error| engine.explain(error, tokens))?;
-        Ok(Self { engine, tokens, promise: Some(promise) })
+        let queue = QueueHandle::Owned(Box::new(request));
+        let promised = WaitRequest::new(1, Timestamp::MAX, None).join(queue);
+        let promised = promised.map_err(|error| engine.explain(error, tokens))?;
+        Ok(Self { engine, tokens, promise: Some(Promise::new(1, promised)) })
     }
 
-    /// How long until the request may go out; centuries if it never may, or if that depends on when
-    /// a request in flight ends.
+    /// How long until the request may go out. `None` if it never may, or if that depends on when a request in flight
+    /// ends.
     #[must_use]
-    pub fn delay(&self) -> Duration {
-        self.promise.as_ref().map_or(Duration::ZERO, Promise::delay)
+    pub fn delay(&self) -> Option<Duration> {
+        self.promise.as_ref().map_or(Some(Duration::ZERO), Promise::delay)
     }
 
     /// Blocks until the request may go out.
@@ -69,9 +70,9 @@ impl<'a, C: Clock> Reservation<'a, C> {
     /// # Cancel safety
     ///
     /// Dropping the future gives the permit up.
-    pub async fn wait_with(mut self, timer: &'a dyn Timer) -> Result<Permit<'a, C>, Error> {
+    pub async fn wait_on(mut self, timer: &'a dyn Timer) -> Result<Permit<'a, C>, Error> {
         let granted = match self.promise.take() {
-            Some(promise) => promise.wait_with(timer).await,
+            Some(promise) => promise.wait_on(timer).await,
             None => Err(WaitError::Closed),
         };
         self.permit(granted)

@@ -1,10 +1,9 @@
 //! A thread that waits: it parks until it is due.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
-use super::{CancelToken, Place, Progress, WaitQueue};
+use super::{CancelToken, Enqueued, Joining, Place, Progress, Request};
 use crate::sync::{Parker, thread_local};
 use crate::{Grant, Timestamp, WaitError};
 
@@ -26,9 +25,10 @@ thread_local! {
     static THREAD: Arc<Unpark> = Arc::new(Unpark(Parker::new()));
 }
 
-/// Blocks until `permits` are granted, `deadline` can't be met any more, or `cancel` is cancelled.
-pub(crate) fn wait(
-    queue: &dyn WaitQueue,
+/// Blocks until `permits` are granted, `deadline` can't be met any more, or `cancel` is cancelled; `enqueue` asks for
+/// them.
+pub(crate) fn wait<'a>(
+    enqueue: impl FnOnce(Request<'_>) -> Result<Enqueued<'a>, WaitError>,
     permits: u64,
     deadline: Timestamp,
     cancel: Option<&CancelToken>,
@@ -38,18 +38,14 @@ pub(crate) fn wait(
     }
     let thread = this_thread();
     let waker = Waker::from(Arc::clone(&thread));
-    match Place::join(queue, permits, deadline, Some(&waker))? {
-        Ok((_, grant)) => Ok(grant),
-        Err(place) => park(&thread, &waker, place, cancel),
+    match enqueue(Request::new(permits, deadline, Some(&waker)))?.into_joining() {
+        Joining::Granted(_, grant) => Ok(grant),
+        Joining::Waiting(place) => park(&thread, &waker, place, cancel),
     }
 }
 
 /// Blocks on a place in the queue.
-pub(crate) fn park_until_done<H>(place: Place<H>) -> Result<Grant, WaitError>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
+pub(crate) fn park_until_done(place: Place<'_>) -> Result<Grant, WaitError> {
     let thread = this_thread();
     park(&thread, &Waker::from(Arc::clone(&thread)), place, None)
 }
@@ -59,16 +55,12 @@ fn this_thread() -> Arc<Unpark> {
     THREAD.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Unpark(Parker::new())))
 }
 
-fn park<H>(
+fn park(
     thread: &Unpark,
     waker: &Waker,
-    mut place: Place<H>,
+    mut place: Place<'_>,
     cancel: Option<&CancelToken>,
-) -> Result<Grant, WaitError>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
+) -> Result<Grant, WaitError> {
     let _registration = cancel.map(|token| token.register(waker));
     loop {
         if cancel.is_some_and(CancelToken::is_cancelled) {

@@ -1,35 +1,24 @@
 //! A future that waits: a timer wakes it when it is due.
 
-use std::ops::Deref;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::held::{Held, OwnedQueue};
-use super::{Place, Progress, Sleep, Timer, WaitQueue};
-use crate::{Grant, Timestamp, WaitError};
+use super::{Enqueued, Joining, Place, Progress, QueueHandle, Request, Sleep, Timer};
+use crate::{Grant, RateLimiter, Timestamp, WaitError};
 
-/// The future of [`acquire_with`](crate::RateLimiter::acquire_with): a place in the queue from its first
-/// poll.
-pub type Acquire<'a> = AcquireFuture<&'a dyn WaitQueue, &'a dyn Timer>;
-
-/// The future of [`acquire_owned_with`](crate::RateLimiter::acquire_owned_with), which borrows nothing.
-pub type AcquireOwned = AcquireFuture<Held<OwnedQueue>, Arc<dyn Timer>>;
-
-/// Waits for permits. It takes its place in the queue when it is first polled.
+/// The future of [`acquire_on`](RateLimiter::acquire_on) and of all that is like it: waits for permits. It takes its
+/// place in the queue when it is first polled.
 ///
 /// # Cancel safety
 ///
 /// Dropping it at any point takes nothing: a place is given up to those behind, a grant that was
 /// not fetched yet is given back.
 #[must_use = "futures do nothing unless polled"]
-pub struct AcquireFuture<H, T>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
-    state: State<H>,
-    timer: T,
+pub struct Acquire<'a> {
+    state: State<'a>,
+    timer: &'a dyn Timer,
     sleep: Option<Alarm>,
     /// How often on end the timer has ended long before the limiter's clock was there.
     early: u32,
@@ -48,60 +37,73 @@ const LOOKS: u32 = 4;
 /// So many timers on end that were far too early tell of a clock that does not run with the timer.
 const SUSPICIOUS: u32 = 8;
 
-enum State<H>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
-    New { queue: H, permits: u64, deadline: Timestamp },
-    Waiting(Place<H>),
+enum State<'a> {
+    New { asked: Asked<'a>, permits: u64, deadline: Timestamp },
+    Waiting(Place<'a>),
     Done,
 }
 
-impl<H, T> AcquireFuture<H, T>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
-    pub(crate) fn new(queue: H, permits: u64, deadline: Timestamp, timer: T) -> Self {
-        Self { state: State::New { queue, permits, deadline }, timer, sleep: None, early: 0 }
+/// Who is asked for the permits.
+enum Asked<'a> {
+    Limiter(&'a dyn RateLimiter),
+    Queue(QueueHandle<'a>),
+}
+
+impl<'a> Asked<'a> {
+    fn enqueue(self, request: Request<'_>) -> Result<Enqueued<'a>, WaitError> {
+        match self {
+            Self::Limiter(limiter) => limiter.enqueue(request),
+            Self::Queue(queue) => request.join(queue),
+        }
+    }
+}
+
+impl<'a> Acquire<'a> {
+    /// Waits for permits of `limiter`.
+    pub(crate) fn of(
+        limiter: &'a dyn RateLimiter,
+        permits: u64,
+        deadline: Timestamp,
+        timer: &'a dyn Timer,
+    ) -> Self {
+        Self::new(State::New { asked: Asked::Limiter(limiter), permits, deadline }, timer)
     }
 
-    pub(crate) fn from_place(place: Place<H>, timer: T) -> Self {
-        Self { state: State::Waiting(place), timer, sleep: None, early: 0 }
+    /// Waits in `queue`.
+    #[cfg(feature = "llm")]
+    pub(crate) fn in_queue(
+        queue: QueueHandle<'a>,
+        permits: u64,
+        deadline: Timestamp,
+        timer: &'a dyn Timer,
+    ) -> Self {
+        Self::new(State::New { asked: Asked::Queue(queue), permits, deadline }, timer)
+    }
+
+    pub(crate) fn from_place(place: Place<'a>, timer: &'a dyn Timer) -> Self {
+        Self::new(State::Waiting(place), timer)
+    }
+
+    fn new(state: State<'a>, timer: &'a dyn Timer) -> Self {
+        Self { state, timer, sleep: None, early: 0 }
     }
 }
 
 // Nothing in it is pinned: the sleep is boxed.
-impl<H, T> Unpin for AcquireFuture<H, T>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
-}
+impl Unpin for Acquire<'_> {}
 
-impl<H, T> std::fmt::Debug for AcquireFuture<H, T>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Acquire<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::New { .. } => "new",
             State::Waiting(_) => "waiting",
             State::Done => "done",
         };
-        f.debug_struct("AcquireFuture").field("state", &state).finish_non_exhaustive()
+        f.debug_struct("Acquire").field("state", &state).finish_non_exhaustive()
     }
 }
 
-impl<H, T> Future for AcquireFuture<H, T>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-    T: Deref,
-    T::Target: Timer,
-{
+impl Future for Acquire<'_> {
     type Output = Result<Grant, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -117,22 +119,16 @@ where
     }
 }
 
-impl<H, T> AcquireFuture<H, T>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-    T: Deref,
-    T::Target: Timer,
-{
+impl Acquire<'_> {
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Grant, WaitError>> {
         if let State::New { .. } = self.state
-            && let State::New { queue, permits, deadline } =
+            && let State::New { asked, permits, deadline } =
                 std::mem::replace(&mut self.state, State::Done)
         {
-            match Place::join(queue, permits, deadline, Some(cx.waker())) {
-                Ok(Ok((_, grant))) => return Poll::Ready(Ok(grant)),
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(Err(place)) => self.state = State::Waiting(place),
+            let request = Request::new(permits, deadline, Some(cx.waker()));
+            match asked.enqueue(request)?.into_joining() {
+                Joining::Granted(_, grant) => return Poll::Ready(Ok(grant)),
+                Joining::Waiting(place) => self.state = State::Waiting(place),
             }
         }
         for _ in 0..LOOKS {
@@ -190,4 +186,37 @@ fn warn_of_clock() {
              tokio's time paused? Then build the limiter with `TokioClock`"
         );
     });
+}
+
+/// The future of [`acquire_owned_on`](RateLimiter::acquire_owned_on), which borrows nothing: an [`Acquire`] and what it
+/// borrows from, in one box.
+///
+/// # Cancel safety
+///
+/// As [`Acquire`].
+#[must_use = "futures do nothing unless polled"]
+pub struct AcquireOwned(Pin<Box<dyn Future<Output = Result<Grant, WaitError>> + Send>>);
+
+impl AcquireOwned {
+    pub(crate) fn new(
+        limiter: Arc<impl RateLimiter + 'static>,
+        permits: u64,
+        timer: Arc<dyn Timer>,
+    ) -> Self {
+        Self(Box::pin(async move { limiter.acquire_on(permits, &*timer).await }))
+    }
+}
+
+impl Future for AcquireOwned {
+    type Output = Result<Grant, WaitError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for AcquireOwned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcquireOwned").finish_non_exhaustive()
+    }
 }

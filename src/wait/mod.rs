@@ -4,42 +4,62 @@
 //! until then, and fetches its permits. Who sleeps how is all that differs: a thread parks, a future
 //! asks a [`Timer`] to wake it, and a clock that does not run with real time wakes either.
 
+mod ask_again;
 pub(crate) mod blocking;
 mod cancel;
-pub(crate) mod future;
-pub(crate) mod held;
+mod future;
+mod handle;
 mod jitter;
 pub(crate) mod queue;
+mod request;
 mod reservation;
 #[cfg(feature = "stream")]
 mod stream;
 mod timer;
 
-use std::ops::Deref;
 use std::task::Waker;
 use std::time::Duration;
 
 pub use cancel::CancelToken;
-pub use future::{Acquire, AcquireFuture, AcquireOwned};
-pub use held::{Held, OwnedQueue};
+pub use future::{Acquire, AcquireOwned};
+pub(crate) use handle::QueueHandle;
 pub use jitter::Jitter;
-pub use queue::Ticket;
+pub(crate) use queue::Ticket;
+pub(crate) use request::Joining;
+pub use request::{Enqueued, Request};
 pub use reservation::Reservation;
 #[cfg(feature = "stream")]
-pub use stream::{RateLimitedSink, RateLimitedStream, SinkError, SinkExt, StreamExt};
+pub use stream::{
+    RateLimitSinkExt, RateLimitStreamExt, RateLimitedSink, RateLimitedStream, SinkError,
+};
 #[cfg(feature = "tokio")]
 pub use timer::TokioTimer;
 pub use timer::{Sleep, Timer};
 
-pub use crate::bucket::core::{Joined, Progress};
 use crate::{Grant, Timestamp, WaitError};
+
+/// What became of a request to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Joined {
+    /// The permits were there.
+    Granted(Grant),
+    /// A place in the queue, and when it is due.
+    Queued(Ticket, Timestamp),
+}
+
+/// Where a wait stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Progress {
+    /// It has ended.
+    Done(Result<Grant, WaitError>),
+    /// Ask again at this time.
+    Until(Timestamp),
+}
 
 /// The queue of a limiter, as those who wait see it.
 ///
-/// Every limiter of this crate has one. A [`RateLimiter`](crate::RateLimiter) of your own that
-/// wraps another returns that one's from [`queue`](crate::RateLimiter::queue); there is no other
-/// reason to touch it.
-pub trait WaitQueue: Send + Sync {
+/// Every limiter of this crate has one; for a limiter of your own, [`Request`] makes one up.
+pub(crate) trait WaitQueue: Send + Sync {
     /// The time on the limiter's clock.
     fn now(&self) -> Timestamp;
 
@@ -83,12 +103,8 @@ pub trait WaitQueue: Send + Sync {
 
 /// A place in the queue, given up when dropped.
 #[derive(Debug)]
-pub(crate) struct Place<H>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
-    queue: H,
+pub(crate) struct Place<'a> {
+    queue: QueueHandle<'a>,
     ticket: Ticket,
     deadline: Timestamp,
     jitter: Duration,
@@ -100,35 +116,25 @@ where
     done: bool,
 }
 
-impl<H> Place<H>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
-    /// Takes the permits at once, and hands the queue back; or takes a place in it.
-    pub(crate) fn join(
-        queue: H,
-        permits: u64,
+impl<'a> Place<'a> {
+    /// A place that was taken in `queue` with `ticket`, and is due then; it `is_promise` if its holder sleeps by itself.
+    pub(crate) fn new(
+        queue: QueueHandle<'a>,
+        ticket: Ticket,
+        due: Timestamp,
         deadline: Timestamp,
-        waker: Option<&Waker>,
-    ) -> Result<Result<(H, Grant), Self>, WaitError> {
-        Ok(match queue.join(permits, deadline, waker)? {
-            Joined::Granted(grant) => Ok((queue, grant)),
-            Joined::Queued(ticket, due) => {
-                let jitter = queue.jitter();
-                let first_due = waker.map(|_| due);
-                Err(Self {
-                    queue,
-                    ticket,
-                    deadline,
-                    jitter,
-                    hold_until: None,
-                    held_back: None,
-                    first_due,
-                    done: false,
-                })
-            }
-        })
+        is_promise: bool,
+    ) -> Self {
+        Self {
+            jitter: queue.jitter(),
+            queue,
+            ticket,
+            deadline,
+            hold_until: None,
+            held_back: None,
+            first_due: (!is_promise).then_some(due),
+            done: false,
+        }
     }
 
     /// Where the wait stands.
@@ -171,12 +177,14 @@ where
         (now < until).then_some(until)
     }
 
-    pub(crate) fn queue(&self) -> &H::Target {
-        &self.queue
+    pub(crate) fn queue(&self) -> &(dyn WaitQueue + 'a) {
+        &*self.queue
     }
 
-    pub(crate) fn delay(&self) -> Duration {
-        self.queue.due(self.ticket) - self.queue.now()
+    /// How long until it is due; `None` if it never will be.
+    pub(crate) fn delay(&self) -> Option<Duration> {
+        let due = self.queue.due(self.ticket);
+        (due < Timestamp::MAX).then(|| due - self.queue.now())
     }
 
     /// Keeps what was granted, if anything was; else gives the place up.
@@ -187,11 +195,7 @@ where
     }
 }
 
-impl<H> Drop for Place<H>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(grant) = self.held_back {
             self.queue.refund(grant);

@@ -18,7 +18,7 @@ const MOMENT: Duration = Duration::from_micros(500);
 
 /// A place in the queue. Tickets count up, so their order is the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 impl Ticket {
     pub(crate) const FIRST: Self = Self(0);
@@ -48,8 +48,18 @@ pub(crate) struct Waiter<Q> {
     waker: Option<Waker>,
 }
 
+impl<Q> Waiter<Q> {
+    /// It is due at `due`: wakes it if its alarm would ring much later. A few departures are no reason to.
+    fn call_if_late(&mut self, due: Timestamp, now: Timestamp, wakers: &mut Wakers) {
+        if self.alarm - due > (due - now) / TOLERATED + MOMENT {
+            self.alarm = due;
+            wakers.push(self.waker.take());
+        }
+    }
+}
+
 /// Where permits were taken from, and the receipt for giving them back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Taken {
     /// Which of several buckets served it.
     pub(crate) by: u32,
@@ -271,7 +281,7 @@ impl<Q: Copy> Queue<Q> {
         }
     }
 
-    /// Gives up a place; says whether there was one.
+    /// Gives up a place; says how many permits it was for, if there was one.
     ///
     /// All who wait are due `drift` nanoseconds later than is noted. The waiter behind it moves up. Those further back are told when it is served, or when the whole queue is
     /// worked out anew.
@@ -281,8 +291,8 @@ impl<Q: Copy> Queue<Q> {
         now: Timestamp,
         drift: i128,
         wakers: &mut Wakers,
-    ) -> bool {
-        let Some(gone) = self.take(ticket) else { return false };
+    ) -> Option<u64> {
+        let gone = self.take(ticket)?;
         let before = self.waiting.range(..ticket).next_back().map(|(_, waiter)| waiter.due);
         // A reservation has nobody to be told: its holder sleeps by itself.
         let behind = self.waiting.range_mut(ticket..).take(LOOKED_AT);
@@ -290,14 +300,10 @@ impl<Q: Copy> Queue<Q> {
             let due = if next.permits >= gone.permits { Some(gone.due) } else { before };
             next.due = next.due.min(due.unwrap_or(moved(now, -drift)));
             let expected = moved(next.due, drift);
-            // A few departures are no reason to wake it.
-            if next.alarm - expected > (expected - now) / TOLERATED + MOMENT {
-                next.alarm = expected;
-                wakers.push(next.waker.take());
-            }
+            next.call_if_late(expected, now, wakers);
         }
         wakers.discard(gone.waker);
-        true
+        Some(gone.permits)
     }
 
     fn take(&mut self, ticket: Ticket) -> Option<Waiter<Q>> {
@@ -347,6 +353,19 @@ impl<Q: Copy> Queue<Q> {
     pub(crate) fn set_alarm(&mut self, ticket: Ticket, alarm: Timestamp) {
         if let Some(waiter) = self.waiting.get_mut(&ticket) {
             waiter.alarm = alarm;
+        }
+    }
+
+    /// The waiter is due at `due`: wakes it if its alarm would ring much later.
+    pub(crate) fn call_if_late(
+        &mut self,
+        ticket: Ticket,
+        due: Timestamp,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) {
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            waiter.call_if_late(due, now, wakers);
         }
     }
 

@@ -1,11 +1,9 @@
 //! A promise of permits for later.
 
-use std::marker::PhantomData;
-use std::ops::Deref;
 use std::time::Duration;
 
-use super::{AcquireFuture, Place, Timer, WaitQueue, blocking};
-use crate::{Grant, Timestamp, WaitError};
+use super::{Acquire, Enqueued, Joining, Place, QueueHandle, Timer, blocking};
+use crate::{Grant, WaitError};
 
 /// Permits that were promised for a certain time: a place in the queue that you hold yourself.
 ///
@@ -26,46 +24,33 @@ use crate::{Grant, Timestamp, WaitError};
 /// limiter.allow_n(2);
 /// let first = limiter.reserve(2)?;
 /// let second = limiter.reserve(1)?;
-/// assert_eq!(first.delay(), Duration::from_millis(200));
-/// assert_eq!(second.delay(), Duration::from_millis(300));
+/// assert_eq!(first.delay(), Some(Duration::from_millis(200)));
+/// assert_eq!(second.delay(), Some(Duration::from_millis(300)));
 /// first.cancel();
-/// assert_eq!(second.delay(), Duration::from_millis(100));
+/// assert_eq!(second.delay(), Some(Duration::from_millis(100)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a reservation that is dropped before it is due gives its permits up"]
-pub struct Reservation<'a, H = &'a dyn WaitQueue>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
+pub struct Reservation<'a> {
     permits: u64,
-    state: State<H>,
-    life: PhantomData<&'a ()>,
+    state: State<'a>,
 }
 
-enum State<H>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
+enum State<'a> {
     /// The permits were there when they were asked for.
-    Granted(H, Grant),
-    Queued(Place<H>),
+    Granted(QueueHandle<'a>, Grant),
+    Queued(Place<'a>),
     /// Waited for, cancelled, or dropped.
     Ended,
 }
 
-impl<'a, H> Reservation<'a, H>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
-    pub(crate) fn new(queue: H, permits: u64, deadline: Timestamp) -> Result<Self, WaitError> {
-        let state = match Place::join(queue, permits, deadline, None)? {
-            Ok((queue, grant)) => State::Granted(queue, grant),
-            Err(place) => State::Queued(place),
+impl<'a> Reservation<'a> {
+    pub(crate) fn new(permits: u64, enqueued: Enqueued<'a>) -> Self {
+        let state = match enqueued.into_joining() {
+            Joining::Granted(queue, grant) => State::Granted(queue, grant),
+            Joining::Waiting(place) => State::Queued(place),
         };
-        Ok(Self { permits, state, life: PhantomData })
+        Self { permits, state }
     }
 
     /// How many permits are promised.
@@ -81,24 +66,23 @@ where
         self.permits
     }
 
-    /// How long until the permits are there; zero if they are. As good as for ever (centuries) if they
-    /// never will be: after the limiter was closed, or a change put them out of reach;
-    /// [`wait`](Self::wait) then fails at once.
+    /// How long until the permits are there; zero if they are. `None` if they never will be: after the limiter was
+    /// closed, or after a change that puts them out of reach. [`wait`](Self::wait) then fails at once.
     ///
     /// ```
     /// # use std::time::Duration; use tollgate::{Quota, RateLimiter, TokenBucket};
     /// let limiter = TokenBucket::new(Quota::per_second(9))?;
     /// let (now, later) = (limiter.reserve(9)?, limiter.reserve(1)?);
-    /// assert_eq!(now.delay(), Duration::ZERO);
+    /// assert_eq!(now.delay(), Some(Duration::ZERO));
     /// limiter.close();
-    /// assert!(later.delay() > Duration::from_secs(1_000_000_000));
+    /// assert_eq!(later.delay(), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn delay(&self) -> Duration {
+    pub fn delay(&self) -> Option<Duration> {
         match &self.state {
             State::Queued(place) => place.delay(),
-            State::Granted(..) | State::Ended => Duration::ZERO,
+            State::Granted(..) | State::Ended => Some(Duration::ZERO),
         }
     }
 
@@ -119,7 +103,7 @@ where
     pub fn wait(mut self) -> Result<Grant, WaitError> {
         match self.end() {
             State::Queued(place) => blocking::park_until_done(place),
-            State::Granted(queue, grant) => Ok(kept(&*queue, grant)),
+            State::Granted(queue, grant) => Ok(kept(&queue, grant)),
             State::Ended => Err(WaitError::Closed),
         }
     }
@@ -143,14 +127,14 @@ where
     /// #     }
     /// # }
     /// let limiter = TokenBucket::new(Quota::per_second(9))?;
-    /// let grant = futures_lite::future::block_on(limiter.reserve(4)?.wait_with(&AsyncIo))?;
+    /// let grant = futures_lite::future::block_on(limiter.reserve(4)?.wait_on(&AsyncIo))?;
     /// assert_eq!(grant.permits, 4);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn wait_with(mut self, timer: &'a dyn Timer) -> Result<Grant, WaitError> {
+    pub async fn wait_on(mut self, timer: &'a dyn Timer) -> Result<Grant, WaitError> {
         match self.end() {
-            State::Queued(place) => AcquireFuture::from_place(place, timer).await,
-            State::Granted(queue, grant) => Ok(kept(&*queue, grant)),
+            State::Queued(place) => Acquire::from_place(place, timer).await,
+            State::Granted(queue, grant) => Ok(kept(&queue, grant)),
             State::Ended => Err(WaitError::Closed),
         }
     }
@@ -175,16 +159,12 @@ where
         }
     }
 
-    fn end(&mut self) -> State<H> {
+    fn end(&mut self) -> State<'a> {
         std::mem::replace(&mut self.state, State::Ended)
     }
 }
 
-impl<H> Drop for Reservation<'_, H>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         match self.end() {
             State::Queued(place) => place.settle(),
@@ -195,16 +175,12 @@ where
 }
 
 /// A grant that was held and will be used.
-fn kept<Q: WaitQueue + ?Sized>(queue: &Q, grant: Grant) -> Grant {
+fn kept(queue: &QueueHandle<'_>, grant: Grant) -> Grant {
     queue.keep(grant);
     grant
 }
 
-impl<H> std::fmt::Debug for Reservation<'_, H>
-where
-    H: Deref,
-    H::Target: WaitQueue,
-{
+impl std::fmt::Debug for Reservation<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reservation").field("permits", &self.permits).finish_non_exhaustive()
     }

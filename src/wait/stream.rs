@@ -14,7 +14,7 @@ use crate::{RateLimiter, WaitError};
 /// Streams at the pace of a limiter.
 ///
 /// ```
-/// use tollgate::{Quota, StreamExt as _, TokenBucket};
+/// use tollgate::{Quota, RateLimitStreamExt as _, TokenBucket};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), tollgate::QuotaError> {
@@ -28,7 +28,7 @@ use crate::{RateLimiter, WaitError};
 /// # Ok(())
 /// # }
 /// ```
-pub trait StreamExt: Stream + Sized {
+pub trait RateLimitStreamExt: Stream + Sized {
     /// Yields this stream's items no faster than `limiter` permits.
     ///
     /// An item is taken from the stream first and handed on when its permit is there, so a stream
@@ -46,7 +46,7 @@ pub trait StreamExt: Stream + Sized {
     /// parts that were taken are lost. An item that costs nothing passes at once.
     ///
     /// ```
-    /// use tollgate::{Quota, StreamExt as _, TokenBucket};
+    /// use tollgate::{Quota, RateLimitStreamExt as _, TokenBucket};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), tollgate::QuotaError> {
@@ -69,7 +69,7 @@ pub trait StreamExt: Stream + Sized {
     ) -> RateLimitedStream<'a, Self>;
 }
 
-impl<S: Stream> StreamExt for S {
+impl<S: Stream> RateLimitStreamExt for S {
     fn rate_limited_by<'a>(
         self,
         limiter: &'a dyn RateLimiter,
@@ -98,7 +98,7 @@ type Cost<'a, Item> = Box<dyn FnMut(&Item) -> u64 + Send + 'a>;
 /// Sinks at the pace of a limiter.
 ///
 /// ```
-/// use tollgate::{Quota, RateLimiter, SinkExt as _, TokenBucket};
+/// use tollgate::{Quota, RateLimiter, RateLimitSinkExt as _, TokenBucket};
 /// # use std::{convert::Infallible, pin::Pin, task::{Context, Poll}};
 /// # struct Collect(Vec<u8>);
 /// # impl futures_sink::Sink<u8> for Collect {
@@ -120,19 +120,19 @@ type Cost<'a, Item> = Box<dyn FnMut(&Item) -> u64 + Send + 'a>;
 /// # Ok(())
 /// # }
 /// ```
-pub trait SinkExt<Item>: Sink<Item> + Sized {
+pub trait RateLimitSinkExt<Item>: Sink<Item> + Sized {
     /// Takes items no faster than `limiter` permits: the sink is ready when a permit is there too.
     fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedSink<'_, Self>;
 }
 
-impl<Item, S: Sink<Item>> SinkExt<Item> for S {
+impl<Item, S: Sink<Item>> RateLimitSinkExt<Item> for S {
     fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedSink<'_, Self> {
         RateLimitedSink { sink: self, limiter, acquire: None, permitted: false }
     }
 }
 
 pin_project! {
-    /// The stream made by [`rate_limited`](StreamExt::rate_limited).
+    /// The stream made by [`rate_limited`](RateLimitStreamExt::rate_limited).
     ///
     /// # Cancel safety
     ///
@@ -202,7 +202,7 @@ impl<S: Stream> Stream for RateLimitedStream<'_, S> {
 }
 
 pin_project! {
-    /// The sink made by [`rate_limited`](SinkExt::rate_limited).
+    /// The sink made by [`rate_limited`](RateLimitSinkExt::rate_limited).
     ///
     /// # Cancel safety
     ///
@@ -284,9 +284,10 @@ fn poll_permits<'a>(
     owed: &mut u64,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), WaitError>> {
+    let mut most = u64::MAX;
     while *owed > 0 {
         let (part, future) = acquire.get_or_insert_with(|| {
-            let burst = if *owed == 1 { 1 } else { limiter.usage().limit };
+            let burst = if *owed == 1 { 1 } else { limiter.usage().limit.min(most) };
             let part = (*owed).min(burst.max(1));
             (part, limiter.acquire(part))
         });
@@ -294,6 +295,11 @@ fn poll_permits<'a>(
         *acquire = None;
         match answer {
             Ok(_) => *owed -= part,
+            // A second limit has a smaller burst than the usage tells, or a permit costs more than one.
+            Err(WaitError::ExceedsBurst { requested, burst, .. }) if part > 1 => {
+                let share = u128::from(part) * u128::from(burst) / u128::from(requested.max(1));
+                most = u64::try_from(share).unwrap_or(part).clamp(1, part - 1);
+            }
             Err(error) => return Poll::Ready(Err(error)),
         }
     }

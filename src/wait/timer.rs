@@ -10,7 +10,7 @@ use std::time::Duration;
 /// A future that ends when its time has come. See [`Timer`] for an example.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A runtime's timer, so that `acquire_with` runs on any of them.
+/// A runtime's timer, so that `acquire_on` runs on any of them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,8 +29,8 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// let limiter = TokenBucket::new(Quota::per_second(1000).burst(1))?;
 /// futures_lite::future::block_on(async {
-///     limiter.acquire_with(1, &AsyncIo).await?;
-///     limiter.acquire_with(1, &AsyncIo).await // after a millisecond
+///     limiter.acquire_on(1, &AsyncIo).await?;
+///     limiter.acquire_on(1, &AsyncIo).await // after a millisecond
 /// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -46,7 +46,7 @@ fn granted(future: &mut Wait<'_>, calls: &Arc<Calls>) -> bool {
 fn line<'a>(limiter: &'a dyn RateLimiter, length: usize, calls: &Arc<Calls>) -> Vec<Wait<'a>> {
     let mut line: Vec<Wait<'a>> = Vec::new();
     for _ in 0..length {
-        line.push(Box::pin(limiter.acquire_with(1, &Never)));
+        line.push(Box::pin(limiter.acquire_on(1, &Never)));
     }
     for future in &mut line {
         assert!(!granted(future, calls), "nothing is left");
@@ -94,7 +94,7 @@ fn twenty_reservations_of_which_one_is_cancelled_tell_their_new_times() {
     let mut held: Vec<_> = (0..20).map(|_| limiter.reserve(1).unwrap()).collect();
     held.remove(4).cancel();
     for (place, reservation) in (1..).zip(&held) {
-        assert_eq!(reservation.delay(), Duration::from_millis(100 * place));
+        assert_eq!(reservation.delay().expect("it comes"), Duration::from_millis(100 * place));
     }
 }
 
@@ -119,8 +119,46 @@ fn jitter_never_exceeds_the_deadline() {
     assert!(limiter.allow());
     let calls = Arc::new(Calls::default());
     let mut wait: Wait<'_> =
-        Box::pin(limiter.acquire_timeout_with(1, Duration::from_millis(300), &Never));
+        Box::pin(limiter.acquire_timeout_on(1, Duration::from_millis(300), &Never));
     assert!(!granted(&mut wait, &calls));
     clock.advance(Duration::from_millis(300));
     assert!(granted(&mut wait, &calls), "the deadline is here");
+}
+
+/// Polls each future whose waker was called; which have ended.
+fn poll_called(waits: &mut [(Wait<'_>, Arc<Calls>)]) -> Vec<bool> {
+    let called = |calls: &Arc<Calls>| calls.0.swap(0, Ordering::SeqCst) > 0;
+    waits.iter_mut().map(|(wait, calls)| called(calls) && granted(wait, calls)).collect()
+}
+
+#[test]
+fn a_leaver_is_noticed_also_if_those_right_behind_it_are_never_polled() {
+    // Behind the leaver: a future that is not polled any more, or more reservations than are looked at.
+    for reservations in [0, 1, 16, 40] {
+        let clock = clock();
+        let limiter = bucket(Quota::per_second(1).burst(100), &clock);
+        assert!(limiter.allow_n(100));
+        let calls = Arc::new(Calls::default());
+        let mut large: Wait<'_> = Box::pin(limiter.acquire_on(100, &Never));
+        assert!(!granted(&mut large, &calls));
+        let mut forgotten: Wait<'_> = Box::pin(limiter.acquire_on(1, &Never));
+        assert!(!granted(&mut forgotten, &calls));
+        let reserved: Vec<_> = (0..reservations).map(|_| limiter.reserve(1).unwrap()).collect();
+        let mut others = Vec::new();
+        for _ in 0..3 {
+            let calls = Arc::new(Calls::default());
+            let mut wait: Wait<'_> = Box::pin(limiter.acquire_on(1, &Never));
+            assert!(!granted(&mut wait, &calls));
+            others.push((wait, calls));
+        }
+        drop(large);
+        poll_called(&mut others);
+        clock.advance(seconds(1 + reservations as u64));
+        for place in 0..3 {
+            assert!(!poll_called(&mut others)[place], "it is not its turn");
+            clock.advance(seconds(1));
+            assert!(poll_called(&mut others)[place], "{reservations} reserved, place {place}");
+        }
+        drop((reserved, forgotten));
+    }
 }

@@ -93,7 +93,7 @@ fn those_who_wait_end_when_their_key_is_blocked_for_a_while() {
         let limiter = builder.build().unwrap();
         assert!(limiter.allow(&1));
         let mut context = Context::from_waker(Waker::noop());
-        let mut waiting = pin!(limiter.acquire_with(&1, 1, &Never));
+        let mut waiting = pin!(limiter.acquire_on(&1, 1, &Never));
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         limiter.block_for(&1, BLOCK).unwrap();
         let ended = waiting.as_mut().poll(&mut context);

@@ -1,11 +1,17 @@
 //! A limit for everybody beside each key's own: all or nothing, whatever way it ends.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tollgate::algorithm::{Algorithm, FixedWindow, SlidingWindow, StrictWindow};
 use tollgate::keyed::Terms;
 use tollgate::{
-    Keyed, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection, Usage, WaitError,
+    Grant, Keyed, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection, Sleep,
+    Timer, Usage, WaitError,
 };
 
 use crate::{Hasher, OnManual};
@@ -174,7 +180,7 @@ fn a_cancelled_reservation_gives_back_to_both_wherever_it_stood() {
             let before = used(&1);
             let reservation = limiter.reserve(&1, 1).unwrap();
             let delay = SECOND * u32::from(own + other > 0);
-            assert_eq!(reservation.delay(), delay);
+            assert_eq!(reservation.delay().expect("it comes"), delay);
             if due_before {
                 clock.advance(SECOND);
                 reservation.cancel();
@@ -196,11 +202,11 @@ fn a_wait_for_both_lasts_as_long_as_the_longer_one() {
         limiter.consume(&1, each.max(all)).unwrap();
         let expected = limiter.delay_for(&1, 1).unwrap();
         let reservation = limiter.reserve(&1, 1).unwrap();
-        assert_eq!(reservation.delay(), expected);
+        assert_eq!(reservation.delay().expect("it comes"), expected);
         clock.advance(expected - Duration::from_nanos(1));
         assert!(!limiter.allow(&1));
         clock.advance(Duration::from_nanos(1));
-        assert_eq!(reservation.delay(), Duration::ZERO);
+        assert_eq!(reservation.delay().expect("it comes"), Duration::ZERO);
         assert_eq!(reservation.wait().unwrap().permits, 1);
     }
 }
@@ -238,7 +244,7 @@ fn jobs_of_one_view_keep_their_places_when_the_key_becomes_exempt() {
     limiter.consume(&1, 1).unwrap();
     let expected = limiter.delay_for(&1, 1).unwrap();
     let second = view.reserve(1).unwrap();
-    assert_eq!(second.delay(), expected);
+    assert_eq!(second.delay().expect("it comes"), expected);
     second.cancel();
     assert_eq!(all_of(&limiter).waiting, 1, "the first one still stands in line");
     clock.advance(SECOND);
@@ -259,4 +265,117 @@ fn the_limit_for_all_is_kept_by_any_rule_of_the_keys() {
     }
     // 10 at once and 10 a second for 4.9 s; the keys would let 21 a second pass.
     assert_eq!(admitted, 10 + 49);
+}
+
+/// A manual clock wakes by itself: no timer is needed.
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Option<Sleep> {
+        None
+    }
+}
+
+/// Waits for permits of key 1 that are there, and then for everybody's, which are not.
+fn waits_for_all(limiter: &OnManual, permits: u64) -> Wait<'_> {
+    let mut wait: Wait<'_> = Box::pin(limiter.acquire_on(&1, permits, &Never));
+    assert!(poll(&mut wait).is_pending());
+    wait
+}
+
+type Wait<'a> = Pin<Box<dyn Future<Output = Result<Grant, WaitError>> + 'a>>;
+
+fn poll(wait: &mut Wait<'_>) -> Poll<Result<Grant, WaitError>> {
+    wait.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What is done to keys, by itself harmless.
+type Act = (&'static str, fn(&OnManual));
+
+#[test]
+fn whatever_is_done_to_the_keys_a_key_whose_waiters_wait_for_all_keeps_its_limit() {
+    let quota = Quota::per(10, SECOND * 10).burst(10);
+    let acts: [Act; 7] = [
+        ("nothing", |_| {}),
+        ("usages", |limiter| drop(limiter.usages().count())),
+        ("retain", |limiter| limiter.retain(|_, _| true)),
+        ("set_quota_for", |limiter| {
+            limiter.set_quota_for(&1, Quota::per(10, SECOND * 10).burst(10)).unwrap();
+        }),
+        ("set_quota", |limiter| {
+            limiter.set_quota(Quota::per(10, SECOND * 10).burst(10)).unwrap();
+        }),
+        ("refresh_terms", |limiter| limiter.refresh_terms()),
+        ("sweep", |limiter| {
+            limiter.sweep();
+        }),
+    ];
+    for (name, act) in acts {
+        let clock = ManualClock::new();
+        let limiter = greedy(quota, Quota::per_second(1_000).burst(1_000), &clock);
+        limiter.global().unwrap().consume(1_001_000).unwrap();
+        let mut waits = Vec::new();
+        for round in 1..10 {
+            let mut wait: Wait<'_> = Box::pin(limiter.acquire_on(&1, 10, &Never));
+            assert!(poll(&mut wait).is_pending(), "{name}");
+            waits.push(wait);
+            clock.advance(SECOND * 10 * round);
+            act(&limiter);
+            assert!(waits.iter_mut().all(|wait| poll(wait).is_pending()), "{name}");
+        }
+        // Everybody's debt is paid.
+        clock.set(tollgate::Timestamp::ZERO + SECOND * 1_001);
+        let served = waits.iter_mut().map(|wait| poll(wait).is_ready()).filter(|served| *served);
+        assert_eq!(served.count(), 1, "{name}: ten permits are the key's burst");
+    }
+}
+
+#[test]
+fn what_is_set_aside_is_counted_once_however_often_the_quota_changes() {
+    let clock = ManualClock::new();
+    let limiter = greedy(Quota::per_hour(10), Quota::per_second(1).burst(1), &clock);
+    limiter.global().unwrap().consume(3_601).unwrap();
+    let wait = waits_for_all(&limiter, 1);
+    for more in [1, 0, 1, 0, 5, 0] {
+        limiter.set_quota_for(&1, Quota::per_hour(10 + more)).unwrap();
+        assert_eq!(limiter.usage(&1).used, 1);
+    }
+    drop(wait);
+    assert_eq!(limiter.usage(&1).used, 0, "nobody waits any more");
+}
+
+#[test]
+fn a_change_of_a_key_ends_its_waits_for_all_at_once() {
+    let ends: [(WaitError, fn(&OnManual)); 4] = [
+        (WaitError::Blocked, |limiter| limiter.block(&1).unwrap()),
+        (WaitError::Closed, |limiter| limiter.for_key(&1).close()),
+        (WaitError::ExceedsBurst { requested: 5, burst: 1, limit: 0 }, |limiter| {
+            limiter.set_quota_for(&1, Quota::per_hour(1)).unwrap();
+        }),
+        (WaitError::ExceedsBurst { requested: 5, burst: 1, limit: 0 }, |limiter| {
+            limiter.set_quota(Quota::per_hour(1)).unwrap();
+        }),
+    ];
+    for (expected, change) in ends {
+        let clock = ManualClock::new();
+        let limiter = greedy(Quota::per_hour(10), Quota::per_second(1).burst(10), &clock);
+        limiter.global().unwrap().consume(3_610).unwrap();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut wait: Wait<'_> = Box::pin(limiter.acquire_on(&1, 5, &Never));
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        change(&limiter);
+        assert!(woken.0.load(Ordering::Relaxed), "{expected}: its waiter was woken");
+        assert_eq!(poll(&mut wait), Poll::Ready(Err(expected)));
+        assert_eq!(all_of(&limiter).waiting, 0, "{expected}: it holds no place any more");
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -1,6 +1,6 @@
 //! Foreign code that a keyed limiter runs (functions, closures, wakers, subscribers) may call it.
 
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -48,8 +48,8 @@ fn limiter(clock: &ManualClock) -> Arc<OnManual> {
 
 /// Everything that takes a lock.
 fn use_all_of(limiter: &OnManual) {
-    limiter.allow(&1);
-    limiter.allow(&2);
+    let _ = limiter.allow(&1);
+    let _ = limiter.allow(&2);
     limiter.usages().for_each(drop);
     limiter.set_quota(Quota::per_second(1)).unwrap();
     limiter.set_terms_for(&3, Terms::blocked()).unwrap();
@@ -71,12 +71,12 @@ fn wake_by(change: impl Fn(&OnManual, &ManualClock) + Send + 'static) {
             tell.set(()).ok();
             use_all_of(&again);
         })));
-        let mut waiting = limiter.acquire_with(&1, 1, &Never);
-        let polled = Pin::new(&mut waiting).poll(&mut Context::from_waker(&waker));
+        let mut waiting = pin!(limiter.acquire_on(&1, 1, &Never));
+        let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
         assert!(polled.is_pending());
         change(&limiter, &clock);
         assert!(woken.get().is_some(), "the waker was called");
-        let polled = Pin::new(&mut waiting).poll(&mut Context::from_waker(Waker::noop()));
+        let polled = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(polled, Poll::Ready(_)), "and not in vain");
     });
 }

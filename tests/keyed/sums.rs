@@ -94,7 +94,7 @@ fn after_a_minute(
     scene.all().drain();
     let view = scene.view(&7);
     let mut waits: Vec<Wait<'_>> =
-        (0..5).map(|_| Box::pin(view.acquire_with(1, &Never)) as Wait<'_>).collect();
+        (0..5).map(|_| Box::pin(view.acquire_on(1, &Never)) as Wait<'_>).collect();
     for wait in &mut waits {
         assert!(poll(wait).is_pending());
     }
@@ -112,7 +112,7 @@ fn waits_that_fail_at_everybodys_limit_give_back_nothing_that_has_come_back() {
         limiter.all().drain();
         let view = limiter.view(&7);
         let mut waits: Vec<Wait<'_>> = (0..5)
-            .map(|_| Box::pin(view.acquire_timeout_with(1, SECOND, &Never)) as Wait<'_>)
+            .map(|_| Box::pin(view.acquire_timeout_on(1, SECOND, &Never)) as Wait<'_>)
             .collect();
         for wait in &mut waits {
             assert!(poll(wait).is_pending());
@@ -203,7 +203,7 @@ fn what_a_key_without_room_reserved_goes_back_to_the_bucket_it_came_from() {
         assert!(!limiter.allow(&3), "2 has all of the shared bucket");
         limiter.remove(&1);
         assert!(limiter.allow_n(&2, 5), "2 has a bucket of its own by now");
-        assert!(limiter.reserve(&2, 1).unwrap().delay() > Duration::ZERO);
+        assert!(limiter.reserve(&2, 1).unwrap().delay().expect("it comes") > Duration::ZERO);
         shared.cancel();
         assert!(!limiter.allow(&2), "its own bucket has got nothing back");
         assert!(limiter.allow_n(&3, 5), "the shared one has");
@@ -304,7 +304,7 @@ fn run(each: Quota, all: Quota, seed: u64, jolts: bool) -> (Vec<(u64, u64)>, Dur
 fn wait_for<'a>(limiter: &'a OnManual, key: &'a u64, patience: Duration) -> Wait<'a> {
     Box::pin(async move {
         let view = limiter.for_key(key);
-        view.acquire_timeout_with(1, patience, &Never).await
+        view.acquire_timeout_on(1, patience, &Never).await
     })
 }
 

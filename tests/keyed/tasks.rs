@@ -148,7 +148,7 @@ async fn a_deadline_missed_in_the_second_line_gives_the_first_one_back() {
         tokio::spawn(async move { limiter.for_key(&1).acquire_timeout(1, SECOND * 3 / 2).await })
     };
     tokio::task::yield_now().await;
-    let other = limiter.for_key(&2).reserve(1).unwrap().delay();
+    let other = limiter.for_key(&2).reserve(1).unwrap().delay().expect("it comes");
     assert_eq!(other, SECOND);
     let held = limiter.reserve(&3, 1).unwrap();
     assert!(matches!(waiting.await.unwrap(), Err(WaitError::Timeout { .. })));

@@ -93,9 +93,9 @@ fn a_thread_that_is_torn_down_is_served_without_a_lease() {
             // Before and after the first use of a lease: of the two, one is dropped after it.
             if first {
                 LATE.with_borrow_mut(|all| all.push(Late(late, tell)));
-                asking.allow();
+                let _ = asking.allow();
             } else {
-                asking.allow();
+                let _ = asking.allow();
                 LATE.with_borrow_mut(|all| all.push(Late(late, tell)));
             }
         });

@@ -28,7 +28,7 @@ impl Clock for NosyClock {
             && !WITHIN.replace(true)
         {
             limiter.usage();
-            limiter.allow();
+            let _ = limiter.allow();
             WITHIN.set(false);
         }
         self.hand.now()

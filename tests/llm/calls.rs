@@ -28,7 +28,7 @@ fn a_call_acquires_sends_learns_and_settles() {
         assert_eq!(used(&limiter, LimitKind::Tokens), 100);
         Ok::<u64, ()>(40)
     };
-    let answer = Task::new(limiter.call_with(&NoTimer, 100, 1, sent, read)).done();
+    let answer = Task::new(limiter.call_on(&NoTimer, 100, 1, sent, read)).done();
     assert_eq!(answer.unwrap(), 40);
     assert_eq!(used(&limiter, LimitKind::Tokens), 40);
     assert_eq!(limiter.usage().of(LimitKind::Requests).unwrap().limit, 7);
@@ -45,7 +45,7 @@ fn a_call_tries_again_after_the_wait_that_a_429_asks_for() {
         let tries = log.borrow().len();
         Ok::<Answer, ()>(if tries < 3 { (429, Some("5")) } else { (200, None) })
     };
-    let mut call = Task::new(limiter.call_with(&NoTimer, 100, 3, send, read));
+    let mut call = Task::new(limiter.call_on(&NoTimer, 100, 3, send, read));
     call.waits();
     clock.advance(5 * SECOND);
     call.waits();
@@ -66,7 +66,7 @@ fn the_number_of_tries_is_bounded_and_the_last_answer_handed_out() {
         tries.set(tries.get() + 1);
         Ok::<Answer, ()>((429, Some("1")))
     };
-    let mut call = Task::new(limiter.call_with(&NoTimer, 0, 2, send, read));
+    let mut call = Task::new(limiter.call_on(&NoTimer, 0, 2, send, read));
     call.waits();
     clock.advance(SECOND);
     match call.done() {
@@ -80,7 +80,7 @@ fn the_number_of_tries_is_bounded_and_the_last_answer_handed_out() {
 fn a_server_that_says_to_wait_too_long_ends_the_call() {
     let limiter = limiter(&ManualClock::new(), Limits::new());
     let send = async || Ok::<Answer, ()>((429, Some("3600")));
-    match Task::new(limiter.call_with(&NoTimer, 0, 5, send, read)).done() {
+    match Task::new(limiter.call_on(&NoTimer, 0, 5, send, read)).done() {
         Err(CallError::Limited(Error::ServerWait { retry_after })) => {
             assert_eq!(retry_after, 3_600 * SECOND);
         }
@@ -92,7 +92,7 @@ fn a_server_that_says_to_wait_too_long_ends_the_call() {
 fn a_request_that_fails_is_not_tried_again_and_counts() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
     let send = async || Err::<Answer, _>("no route");
-    match Task::new(limiter.call_with(&NoTimer, 100, 5, send, read)).done() {
+    match Task::new(limiter.call_on(&NoTimer, 100, 5, send, read)).done() {
         Err(CallError::Request("no route")) => {}
         other => panic!("{other:?}"),
     }
@@ -105,7 +105,7 @@ fn an_answer_that_does_not_say_what_was_used_counts_as_estimated() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
     let send = async || Ok::<_, ()>(500);
     let read = |status: &u16| Reply::new(*status);
-    let answer = Task::new(limiter.call_with(&NoTimer, 100, 5, send, read)).done();
+    let answer = Task::new(limiter.call_on(&NoTimer, 100, 5, send, read)).done();
     assert_eq!(answer.unwrap(), 500);
     assert_eq!(used(&limiter, LimitKind::Tokens), 100);
 }
@@ -114,7 +114,7 @@ fn an_answer_that_does_not_say_what_was_used_counts_as_estimated() {
 fn a_key_that_is_not_accepted_is_an_answer_for_one_limiter_and_no_use() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
     let send = async || Ok::<Answer, ()>((401, None));
-    let answer = Task::new(limiter.call_with(&NoTimer, 100, 5, send, read)).done();
+    let answer = Task::new(limiter.call_on(&NoTimer, 100, 5, send, read)).done();
     assert_eq!(answer.unwrap().0, 401);
     assert_eq!(used(&limiter, LimitKind::Tokens), 0);
 }
@@ -134,11 +134,11 @@ fn a_pool_tries_again_with_another_key() {
             _ => (200, None),
         })
     };
-    let answer = Task::new(pool.call_with(&NoTimer, 0, 3, send, read)).done();
+    let answer = Task::new(pool.call_on(&NoTimer, 0, 3, send, read)).done();
     assert_eq!(answer.unwrap().0, 200);
     assert_eq!(*log.borrow(), ["limited", "revoked", "good"]);
     assert_eq!(pool.usage("limited").unwrap().paused_for, Some(60 * SECOND));
-    let again = Task::new(pool.call_with(&NoTimer, 0, 1, send, read)).done();
+    let again = Task::new(pool.call_on(&NoTimer, 0, 1, send, read)).done();
     assert_eq!(again.unwrap().0, 200);
     assert_eq!(log.borrow().last(), Some(&"good"));
 }
@@ -149,7 +149,7 @@ fn a_call_that_is_dropped_while_it_waits_takes_nothing() {
     let limiter = limiter(&clock, tpm(600));
     limiter.consume_tokens(600);
     let send = async || -> Result<Answer, ()> { panic!("it never goes out") };
-    let mut call = Task::new(limiter.call_with(&NoTimer, 100, 1, send, read));
+    let mut call = Task::new(limiter.call_on(&NoTimer, 100, 1, send, read));
     call.waits();
     drop(call);
     clock.advance(10 * SECOND);
@@ -160,7 +160,7 @@ fn a_call_that_is_dropped_while_it_waits_takes_nothing() {
 fn a_call_that_is_dropped_while_it_is_out_counts_as_estimated() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
     let send = async || std::future::pending::<Result<Answer, ()>>().await;
-    let mut call = Task::new(limiter.call_with(&NoTimer, 100, 1, send, read));
+    let mut call = Task::new(limiter.call_on(&NoTimer, 100, 1, send, read));
     call.waits();
     assert_eq!(limiter.usage().in_flight, 1);
     drop(call);

@@ -156,7 +156,7 @@ fn secrets_are_in_no_debug_output() {
     let pool: KeyPool<&str> = KeyPool::new();
     pool.add("main", "sk-very-secret", rpm(1)).unwrap();
     let permit = pool.try_acquire(0).unwrap();
-    let waiting = pool.acquire_with(0, &crate::support::NoTimer);
+    let waiting = pool.acquire_on(0, &crate::support::NoTimer);
     let shown = format!("{pool:?} {permit:?} {:?}", pool.try_acquire(0).map(drop));
     assert!(shown.contains("main"), "{shown}");
     assert!(!shown.contains("sk-"), "{shown}");

@@ -85,7 +85,7 @@ fn a_waker_looks_at_its_pool() {
             }
             let looks = Arc::new(Looks(OnceLock::from(Arc::clone(&pool))));
             let waker = Waker::from(looks);
-            let mut waiting = Box::pin(pool.acquire_with(0, &NoTimer));
+            let mut waiting = Box::pin(pool.acquire_on(0, &NoTimer));
             assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
             match wake {
                 0 => pool.close(),
@@ -142,7 +142,7 @@ fn a_waker_that_a_look_drops_looks_at_its_pool() {
             Arc::new(KeyPool::builder().clock(Silent(clock.clone())).build());
         pool.add("a", (), rpm(1)).unwrap();
         pool.try_acquire(0).unwrap().settle(0);
-        let mut waiting = Box::pin(pool.acquire_with(0, &Never));
+        let mut waiting = Box::pin(pool.acquire_on(0, &Never));
         let waker = Waker::from(Arc::new(LooksWhenDropped(Arc::downgrade(&pool))));
         assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         drop(waker);

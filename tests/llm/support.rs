@@ -128,7 +128,7 @@ pub(crate) type Waiting<'a> = Task<'a, Result<Permit<'a, ManualClock>, Error>>;
 /// A place in the queue.
 #[track_caller]
 pub(crate) fn queued(limiter: &OnManual, tokens: impl Into<Tokens>) -> Waiting<'_> {
-    let mut task = Task::new(limiter.acquire_with(tokens.into(), &NoTimer));
+    let mut task = Task::new(limiter.acquire_on(tokens.into(), &NoTimer));
     task.waits();
     task
 }
@@ -138,7 +138,7 @@ pub(crate) type WaitingForKey<'a> =
 
 #[track_caller]
 pub(crate) fn queued_at(pool: &Pool, tokens: impl Into<Tokens>) -> WaitingForKey<'_> {
-    let mut task = Task::new(pool.acquire_with(tokens.into(), &NoTimer));
+    let mut task = Task::new(pool.acquire_on(tokens.into(), &NoTimer));
     task.waits();
     task
 }

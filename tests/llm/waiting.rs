@@ -241,7 +241,7 @@ fn a_full_queue_takes_nobody_more() {
     let full = Err(Error::QueueFull { max_waiters: 1 });
     assert_eq!(limiter.wait(0).map(drop), full);
     drop(first);
-    let mut next = Task::new(limiter.acquire_with(0, &NoTimer));
+    let mut next = Task::new(limiter.acquire_on(0, &NoTimer));
     next.waits();
     clock.advance(MINUTE);
     assert!(next.done().is_ok());

@@ -207,7 +207,7 @@ fn closing_ends_every_wait() {
     let mut waiting = queued_at(&pool, 0);
     pool.close();
     assert_eq!(waiting.done().map(drop), Err(Error::Closed));
-    let late = Task::new(pool.acquire_with(0, &NoTimer)).done();
+    let late = Task::new(pool.acquire_on(0, &NoTimer)).done();
     assert_eq!(late.map(drop), Err(Error::Closed));
 }
 

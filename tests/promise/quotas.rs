@@ -142,3 +142,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn several_windows_in_turns_bring_no_refill_sooner() {
+    let quotas = [Quota::per_hour(1_000), Quota::per_minute(10), Quota::per_minute(11)];
+    let clock = ManualClock::new();
+    let limiter = FixedWindowLimiter::builder(quotas[0]).clock(clock.clone()).build().unwrap();
+    let mut granted = 0;
+    for minute in 0..60 {
+        limiter.set_quota(quotas[minute % quotas.len()]).unwrap();
+        while limiter.allow() {
+            granted += 1;
+        }
+        clock.advance(Duration::from_secs(60));
+    }
+    // The hour's quota once, and that of a minute in each of its minutes.
+    assert!(granted <= 1_000 + 20 * 10 + 20 * 11, "{granted}");
+}

@@ -82,7 +82,7 @@ impl<'a> Script<'a> {
             if self.held[at].noted.is_some() {
                 continue;
             }
-            let delay = self.held[at].reservation.delay();
+            let delay = self.held[at].reservation.delay().expect("it comes");
             let permits = self.held[at].reservation.permits();
             if delay.is_zero() {
                 self.note(Some(at), self.latest, permits);
@@ -124,7 +124,7 @@ impl<'a> Script<'a> {
             }
             9 | 10 => {
                 if let Ok(reservation) = self.limiter.reserve(n)
-                    && (may != May::AskAtOnce || reservation.delay().is_zero())
+                    && (may != May::AskAtOnce || reservation.delay().expect("it comes").is_zero())
                 {
                     self.held.push(Held { reservation, due: u64::MAX, noted: None });
                 }

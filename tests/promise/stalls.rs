@@ -39,7 +39,7 @@ type Wait<'a> = Pin<Box<dyn Future<Output = Result<tollgate::Grant, tollgate::Wa
 fn waits(limiter: &dyn RateLimiter, count: usize) -> Vec<Wait<'_>> {
     (0..count)
         .map(|_| {
-            let mut wait: Wait<'_> = Box::pin(limiter.acquire_with(1, &Never));
+            let mut wait: Wait<'_> = Box::pin(limiter.acquire_on(1, &Never));
             let _ = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             wait
         })
@@ -147,4 +147,21 @@ fn who_never_looks_holds_nobody_up() {
     assert!(last.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     clock.0.advance(Duration::from_millis(1));
     assert!(last.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+}
+
+#[test]
+fn a_strict_window_counts_a_grant_when_it_is_given_however_late_the_timer_is() {
+    let clock = clock();
+    let limiter =
+        StrictLimiter::builder(Quota::per_second(100)).clock(clock.clone()).build().unwrap();
+    assert!(limiter.allow_n(100));
+    let mut wait = Box::pin(limiter.acquire_on(100, &Never));
+    let mut poll = || wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+    assert!(!poll());
+    clock.0.advance(Duration::from_millis(1_009));
+    assert!(poll(), "9 ms after it was due");
+    clock.0.advance(Duration::from_millis(991));
+    assert!(!limiter.allow(), "only 991 ms have passed since the grant");
+    clock.0.advance(Duration::from_millis(40));
+    assert!(limiter.allow());
 }

@@ -94,7 +94,9 @@ pub(super) fn build(
         state.push(rule.start(now, used.into()));
     }
     let all = Rules::new(names.into_iter().zip(rules.iter().cloned()))?;
-    let limiter =
-        Limiter::builder_with(all).clock(clock.clone()).state(state.into_boxed_slice()).build()?;
+    let limiter = Limiter::builder_from_algorithm(all)
+        .clock(clock.clone())
+        .state(state.into_boxed_slice())
+        .build()?;
     Ok((limiter, rules))
 }

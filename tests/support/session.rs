@@ -88,8 +88,10 @@ impl Session<'_> {
             (rule, state) => whole(rule.used(state, now)),
         };
         let promised = self.reservations.iter().map(|(_, held)| held);
-        let promised: u64 =
-            promised.filter(|held| !held.delay().is_zero()).map(Reservation::permits).sum();
+        let promised: u64 = promised
+            .filter(|held| !held.delay().expect("it comes").is_zero())
+            .map(Reservation::permits)
+            .sum();
         whole(rule.limit()) - used - whole(promised)
     }
 

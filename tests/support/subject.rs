@@ -156,7 +156,7 @@ pub(crate) fn composite_of_one(o: Options) -> Subject {
 }
 
 pub(crate) fn custom(o: Options) -> Subject {
-    locked(USUAL, Limiter::builder_with(Cooldown(o.quota)), o.max_waiters)
+    locked(USUAL, Limiter::builder_from_algorithm(Cooldown(o.quota)), o.max_waiters)
 }
 
 /// One key of a keyed limiter; it keeps no counters for each key.
@@ -182,11 +182,11 @@ pub(crate) fn key(o: Options) -> Subject {
 
 pub(crate) fn key_by_strict_window(o: Options) -> Subject {
     let rule = StrictWindow::try_from(o.quota).expect("a valid quota");
-    of_a_key(&o, Caps { counters: false, ..WINDOW }, Keyed::builder_with(rule), |_| ())
+    of_a_key(&o, Caps { counters: false, ..WINDOW }, Keyed::builder_from_algorithm(rule), |_| ())
 }
 
 pub(crate) fn key_by_custom_rule(o: Options) -> Subject {
-    of_a_key(&o, OF_A_KEY, Keyed::builder_with(Cooldown(o.quota)), |_| ())
+    of_a_key(&o, OF_A_KEY, Keyed::builder_from_algorithm(Cooldown(o.quota)), |_| ())
 }
 
 /// Its terms are its own: others have one permit in a day.

@@ -16,7 +16,7 @@ pub(crate) fn wait_on_a_thread(s: &Subject, permits: u64) -> JoinHandle<Result<G
 }
 
 /// As [`wait_on_a_thread`], with a token to end it.
-pub(crate) fn wait_with(
+pub(crate) fn wait_on(
     s: &Subject,
     n: u64,
     token: &CancelToken,

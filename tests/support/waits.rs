@@ -21,7 +21,8 @@ impl Session<'_> {
                 ("act_at", Answer::Nanos(None)),
             ]);
         };
-        let act_at = self.vector.times.of_clock(self.limiter.now() + held.delay());
+        let act_at =
+            self.vector.times.of_clock(self.limiter.now() + held.delay().expect("it comes"));
         let name = step.arg("name").as_str().map(str::to_owned);
         self.reservations.push((name, held));
         Answer::Fields(vec![("ok", Answer::Bool(true)), ("act_at", Answer::At(act_at))])
@@ -85,7 +86,7 @@ impl Session<'_> {
         let Ok(held) = self.limiter.reserve_within(n, max) else {
             return Answer::Fields(vec![("ok", Answer::Bool(false)), ("slept", Answer::Int(0))]);
         };
-        let slept = held.delay();
+        let slept = held.delay().expect("it comes");
         self.clock.advance(slept);
         let granted = held.wait().is_ok();
         Answer::Fields(vec![("ok", Answer::Bool(granted)), ("slept", nanos_of(slept))])

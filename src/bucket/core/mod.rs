@@ -15,7 +15,6 @@ mod waiting;
 use super::refusal::Refusal;
 pub(crate) use rule::Rule;
 use waiting::Lateness;
-pub use waiting::{Joined, Progress};
 
 use std::time::Duration;
 
@@ -71,6 +70,8 @@ pub(crate) struct Rest<A: Rule> {
     booked: Option<(A::State, Timestamp)>,
     /// How many changes there were since the due times of the queue were last worked out.
     stale: usize,
+    /// Permits that were given back since then, by those who left and otherwise.
+    given_back: u128,
     /// By how many nanoseconds all who wait are due later than was worked out.
     drift: i128,
     /// Whether permits were taken since then: the due times may be wrong by less than a nanosecond, which can
@@ -90,9 +91,16 @@ impl<A: Rule> Rest<A> {
         self.stale == 0 && self.drift == 0 && !self.shifted
     }
 
+    /// Notes that `permits` were given back, for which all behind move up.
+    fn gave_back(&mut self, permits: u64) {
+        if !A::OPEN_ENDED {
+            self.given_back = self.given_back.saturating_add(permits.into());
+        }
+    }
+
     /// The due times of all who wait have just been worked out.
     fn planned_now(&mut self) {
-        (self.stale, self.drift, self.shifted) = (0, 0, false);
+        (self.stale, self.given_back, self.drift, self.shifted) = (0, 0, 0, false);
     }
 }
 
@@ -113,6 +121,7 @@ impl<A: Rule> Core<A> {
                 served_until: now,
                 booked: None,
                 stale: 0,
+                given_back: 0,
                 drift: 0,
                 shifted: false,
                 lateness,
@@ -252,34 +261,6 @@ impl<A: Rule> Core<A> {
         Rejection::Denied { retry_after: ready - now, available, reset_after, burst, limit }
     }
 
-    /// Full again; debts are forgotten, counters go on.
-    pub(crate) fn reset(&mut self, now: Timestamp, wakers: &mut Wakers) {
-        self.settle(now, wakers);
-        self.state = self.rest.rule.start(self.latest, 0);
-        self.changed(wakers);
-    }
-
-    /// Replaces the rule; what was used carries over, and those who wait are re-timed.
-    pub(crate) fn set_rule(
-        &mut self,
-        now: Timestamp,
-        rule: A,
-        how: CarryOver,
-        wakers: &mut Wakers,
-    ) {
-        self.settle(now, wakers);
-        self.state = rule.carry_over(&self.rest.rule, &self.state, self.latest, how);
-        self.put_rule(rule);
-        let never = |ask| self.rest.rule.never(&self.state, self.latest, ask);
-        let waiting = self.rest.queue.iter();
-        let too_large: Vec<(Ticket, Rejection)> =
-            waiting.filter_map(|(ticket, waiter)| Some((ticket, never(waiter.ask)?))).collect();
-        for (ticket, never) in too_large {
-            self.rest.queue.finish(ticket, never.into(), wakers);
-        }
-        self.changed(wakers);
-    }
-
     /// Refuses everybody from now on, those who wait first.
     pub(crate) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) -> bool {
         let first_time = !self.is_closed();
@@ -389,7 +370,7 @@ impl<A: Rule> Core<A> {
         let (result, edited) = act(&mut self.state, self.latest);
         match edited {
             Edited::Nothing => {}
-            Edited::GaveBack => self.sooner(wakers),
+            Edited::GaveBack => self.sooner(0, wakers),
             Edited::Took => self.later(wakers),
             Edited::Changed => self.changed(wakers),
         }
@@ -416,7 +397,7 @@ impl<A: Rule> Core<A> {
         self.allowed = self.allowed.wrapping_sub(A::permits(ask));
         self.settle(now, wakers);
         self.rest.rule.undo(&mut self.state, self.latest, ask, taken);
-        self.sooner(wakers);
+        self.sooner(A::permits(ask), wakers);
     }
 
     /// A grant is final: nothing of it will be given back.
@@ -486,6 +467,36 @@ impl<A: Rule> Core<A> {
 
 /// The verbs of those who ask for a number of permits.
 impl<A: Algorithm> Core<A> {
+    /// Full again; debts are forgotten, counters go on.
+    pub(crate) fn reset(&mut self, now: Timestamp, wakers: &mut Wakers) {
+        self.settle(now, wakers);
+        self.without_set_aside(|core| core.state = core.rest.rule.start(core.latest, 0));
+        self.changed(wakers);
+    }
+
+    /// Replaces the rule; what was used carries over, and those who wait are re-timed.
+    pub(crate) fn set_rule(
+        &mut self,
+        now: Timestamp,
+        rule: A,
+        how: CarryOver,
+        wakers: &mut Wakers,
+    ) {
+        self.settle(now, wakers);
+        self.without_set_aside(|core| {
+            core.state = rule.carry_over(&core.rest.rule, &core.state, core.latest, how);
+            core.put_rule(rule);
+        });
+        let never = |ask| self.rest.rule.never(&self.state, self.latest, ask);
+        let waiting = self.rest.queue.iter();
+        let too_large: Vec<(Ticket, Rejection)> =
+            waiting.filter_map(|(ticket, waiter)| Some((ticket, never(waiter.ask)?))).collect();
+        for (ticket, never) in too_large {
+            self.rest.queue.finish(ticket, never.into(), wakers);
+        }
+        self.changed(wakers);
+    }
+
     /// Takes as many as there are, up to `permits`, and says how many.
     pub(crate) fn take_up_to(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) -> u64 {
         let taken = permits.min(self.available(now, wakers));
@@ -536,7 +547,7 @@ impl<A: Algorithm> Core<A> {
     pub(crate) fn credit(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
         self.settle(now, wakers);
         Algorithm::give_back(&self.rest.rule, &mut self.state, self.latest, permits);
-        self.sooner(wakers);
+        self.sooner(permits, wakers);
     }
 }
 

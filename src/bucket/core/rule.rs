@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use crate::algorithm::{Algorithm, Receipt};
 use crate::wait::queue::Taken;
-use crate::{CarryOver, Quota, Rejection, Timestamp};
+use crate::{Quota, Rejection, Timestamp};
 
 /// A rule as the core sees it: an [`Algorithm`], but what is asked for may be more than a number of
 /// permits, and one of several buckets may be what serves it.
@@ -89,8 +89,6 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
 
     fn refused_by(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> usize;
 
-    fn start(&self, now: Timestamp, used: u128) -> Self::State;
-
     fn used(&self, state: &Self::State, now: Timestamp) -> u128;
 
     fn limit(&self) -> u64;
@@ -98,14 +96,6 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     fn full_at(&self, state: &Self::State, now: Timestamp) -> Timestamp;
 
     fn quota(&self) -> Quota;
-
-    fn carry_over(
-        &self,
-        previous: &Self,
-        state: &Self::State,
-        now: Timestamp,
-        how: CarryOver,
-    ) -> Self::State;
 }
 
 impl<A: Algorithm> Rule for A {
@@ -200,10 +190,6 @@ impl<A: Algorithm> Rule for A {
         Algorithm::refused_by(self, state, now, permits)
     }
 
-    fn start(&self, now: Timestamp, used: u128) -> A::State {
-        Algorithm::start(self, now, used)
-    }
-
     fn used(&self, state: &A::State, now: Timestamp) -> u128 {
         Algorithm::used(self, state, now)
     }
@@ -218,15 +204,5 @@ impl<A: Algorithm> Rule for A {
 
     fn quota(&self) -> Quota {
         Algorithm::quota(self)
-    }
-
-    fn carry_over(
-        &self,
-        previous: &Self,
-        state: &A::State,
-        now: Timestamp,
-        how: CarryOver,
-    ) -> A::State {
-        Algorithm::carry_over(self, previous, state, now, how)
     }
 }

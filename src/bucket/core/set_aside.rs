@@ -10,10 +10,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Core;
-use crate::Timestamp;
+use super::{Core, Rule};
 use crate::algorithm::{Algorithm, Receipt};
 use crate::wait::queue::{Taken, Ticket};
+use crate::{Timestamp, WaitError};
 
 /// Where a waiter stands at the second limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,44 @@ impl<A: Algorithm> Core<A> {
             self.rest.booked = None;
             self.rest.shifted = true;
         }
+    }
+
+    /// Gives back what is set aside for waiters whom this limiter will not serve any more: it is shut, or what they ask
+    /// for has become too much. Returns their tickets at the second limit, and why.
+    pub(crate) fn end_hopeless_set_aside(&mut self) -> Vec<(Ticket, WaitError)> {
+        let Some(mut aside) = self.rest.set_aside.take() else { return Vec::new() };
+        let mut ended = Vec::new();
+        for (ticket, permits) in &aside.waiting {
+            let never = || Rule::never(&self.rest.rule, &self.state, self.latest, *permits);
+            if let Some(why) = self.rest.shut.or_else(never) {
+                ended.push((*ticket, WaitError::from(why)));
+            }
+        }
+        if !ended.is_empty() {
+            self.thaw(&aside);
+            for (ticket, _) in &ended {
+                let permits = aside.waiting.remove(ticket).unwrap_or(0);
+                aside.permits = aside.permits.saturating_sub(permits);
+            }
+            self.freeze(aside);
+        } else {
+            self.rest.set_aside = Some(aside);
+        }
+        ended
+    }
+
+    /// Does something to the state that no receipt outlives, such as another quota: what is set aside is taken out
+    /// before that, and set aside anew after it.
+    pub(crate) fn without_set_aside<R>(&mut self, act: impl FnOnce(&mut Self) -> R) -> R {
+        let aside = self.rest.set_aside.take();
+        if let Some(aside) = &aside {
+            self.thaw(aside);
+        }
+        let result = act(self);
+        if let Some(aside) = aside {
+            self.freeze(aside);
+        }
+        result
     }
 
     /// Takes what was set aside for `ticket` out, for its waiter to use or to give back.

@@ -11,27 +11,11 @@ use std::time::Duration;
 
 use super::{Core, Rule, UNKNOWN};
 use crate::wait::queue::{Taken, Ticket, Waiter, Wakers, moved};
+use crate::wait::{Joined, Progress};
 use crate::{Grant, Timestamp, WaitError};
 
-/// What became of a request to wait.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Joined {
-    /// The permits were there.
-    Granted(Grant),
-    /// A place in the queue, and when it is due.
-    Queued(Ticket, Timestamp),
-}
-
-/// Where a wait stands.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Progress {
-    /// It has ended.
-    Done(Result<Grant, WaitError>),
-    /// Ask again at this time.
-    Until(Timestamp),
-}
+/// So many of the first in line are told when something is given back.
+const FIRST: usize = 16;
 
 /// Whether nobody can tell when that is.
 fn is_unknown<A: Rule>(due: Timestamp) -> bool {
@@ -162,7 +146,7 @@ impl<A: Rule> Core<A> {
         self.see(now);
         // Whoever looks in time is served in time: those before it who have not looked may never do.
         let in_time = self.rest.queue.get(ticket).is_some_and(|waiter| {
-            self.latest - self.expected(waiter) < self.rest.lateness.bearable.max(Lateness::TIMERS)
+            self.latest - self.expected(waiter) < self.rest.lateness.bearable
         });
         self.serve_all(!in_time, wakers);
         if let Some(outcome) = self.fetch(ticket, held) {
@@ -256,14 +240,35 @@ impl<A: Rule> Core<A> {
             if let Ok(taken) = outcome {
                 self.undo(now, ask, taken, wakers);
             }
-        } else if self.rest.queue.remove(ticket, self.latest, self.rest.drift, wakers) {
-            if self.rest.queue.head().is_none_or(|(head, _)| ticket < head) {
-                // Whoever moves up to the head can't have been served before.
-                self.rest.served_until = self.latest;
-            }
-            self.rest.stale += 1;
-            self.forget_booked();
-            self.serve(wakers);
+        } else if let Some(permits) =
+            self.rest.queue.remove(ticket, self.latest, self.rest.drift, wakers)
+        {
+            self.end_departure(ticket, permits, wakers);
+        }
+    }
+
+    /// Ends the wait of `ticket` for a reason that is not this limiter's.
+    pub(crate) fn fail(&mut self, ticket: Ticket, error: WaitError, wakers: &mut Wakers) {
+        if let Some(waiter) = self.rest.queue.get(ticket) {
+            let permits = A::permits(waiter.ask);
+            self.rest.queue.finish(ticket, error, wakers);
+            self.end_departure(ticket, permits, wakers);
+        }
+    }
+
+    /// One who waited for `permits` has left: those behind it move up.
+    fn end_departure(&mut self, ticket: Ticket, permits: u64, wakers: &mut Wakers) {
+        let is_near = self.rest.queue.iter().take(FIRST).any(|(other, _)| ticket < other);
+        if self.rest.queue.head().is_none_or(|(head, _)| ticket < head) {
+            // Whoever moves up to the head can't have been served before.
+            self.rest.served_until = self.latest;
+        }
+        self.rest.stale += 1;
+        self.forget_booked();
+        self.rest.gave_back(permits);
+        self.serve(wakers);
+        if is_near {
+            self.tell_first(wakers);
         }
     }
 
@@ -302,17 +307,42 @@ impl<A: Rule> Core<A> {
                 self.rest.queue.call(ticket, alarm::<A>(due, deadline), wakers);
                 break;
             }
-            let receipt = self.next_receipt(due);
-            let by = self.rest.rule.hold(&mut self.state, due, ask, receipt);
-            self.rest.served_until = due;
-            self.allowed = self.allowed.wrapping_add(A::permits(ask));
-            self.rest.queue.grant(ticket, Taken { by, receipt, by_all: None }, self.latest, wakers);
+            self.grant_waiter(ticket, ask, due, wakers);
         }
         self.serve_beside(wakers);
         self.update_flag();
         // To work out the whole queue at each change would be quadratic.
-        if self.rest.stale * 4 > self.rest.queue.len() {
+        let many = self.rest.stale * 4 > self.rest.queue.len();
+        if many || self.rest.given_back.saturating_mul(4) > self.rest.queue.permits() {
             self.retime(wakers);
+        }
+    }
+
+    /// Serves a waiter as of `at`.
+    fn grant_waiter(&mut self, ticket: Ticket, ask: A::Ask, at: Timestamp, wakers: &mut Wakers) {
+        let receipt = self.next_receipt(at);
+        let by = self.rest.rule.hold(&mut self.state, at, ask, receipt);
+        self.rest.served_until = at;
+        self.allowed = self.allowed.wrapping_add(A::permits(ask));
+        self.rest.queue.grant(ticket, Taken { by, receipt, by_all: None }, self.latest, wakers);
+    }
+
+    /// The first in line move up because something was given back before them: tells those who would be late. That
+    /// takes more than one, since the first may not be polled, and then nobody would look for those behind it.
+    fn tell_first(&mut self, wakers: &mut Wakers) {
+        if A::OPEN_ENDED || self.rest.queue.is_empty() {
+            return;
+        }
+        let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
+        let mut told = Vec::with_capacity(FIRST);
+        for (ticket, waiter) in self.rest.queue.iter().take(FIRST) {
+            at = self.rest.rule.ready_at(&state, at, waiter.ask);
+            self.rest.rule.take(&mut state, at, waiter.ask);
+            told.push((ticket, at));
+        }
+        for (ticket, due) in told {
+            self.rest.queue.set_due(ticket, moved(due, -self.rest.drift));
+            self.rest.queue.call_if_late(ticket, due, self.latest, wakers);
         }
     }
 
@@ -333,15 +363,17 @@ impl<A: Rule> Core<A> {
         }
     }
 
-    /// Something was given back: whoever waits moves up, like after a departure.
-    pub(crate) fn sooner(&mut self, wakers: &mut Wakers) {
+    /// `permits` were given back: whoever waits moves up, like after a departure.
+    pub(crate) fn sooner(&mut self, permits: u64, wakers: &mut Wakers) {
         if self.rest.queue.is_empty() {
             return;
         }
         self.rest.served_until = self.latest;
         self.rest.stale += 1;
         self.forget_booked();
+        self.rest.gave_back(permits);
         self.serve(wakers);
+        self.tell_first(wakers);
     }
 
     /// Something was taken: whoever waits is served later. Each learns it when it looks, but who can't be served

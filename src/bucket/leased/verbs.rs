@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::LeasedTokenBucket;
 use crate::algorithm::Algorithm;
-use crate::bucket::core::{Core, Joined, Progress};
+use crate::bucket::core::Core;
 use crate::bucket::gate::Gate;
-use crate::wait::WaitQueue;
 use crate::wait::queue::Ticket;
+use crate::wait::{Enqueued, Joined, Progress, QueueHandle, Request, WaitQueue};
 use crate::{
     CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, Timestamp,
     Usage, WaitError,
@@ -109,8 +109,12 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
         RateLimiter::is_closed(&self.bucket)
     }
 
-    fn queue(&self) -> &dyn WaitQueue {
-        self
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    fn enqueue(&self, request: Request<'_>) -> Result<Enqueued<'_>, WaitError> {
+        request.join(QueueHandle::Borrowed(self))
     }
 }
 

@@ -75,8 +75,8 @@ impl Ours {
         let (gate, tokens): (_, Tokens) = (self.gate, job.estimate);
         let future: Future = Box::pin(async move {
             Ok(match gate {
-                Gate::One(one) => Leave::One(one.acquire_with(tokens, &NoTimer).await?),
-                Gate::Pool(pool) => Leave::Key(pool.acquire_with(tokens, &NoTimer).await?),
+                Gate::One(one) => Leave::One(one.acquire_on(tokens, &NoTimer).await?),
+                Gate::Pool(pool) => Leave::Key(pool.acquire_on(tokens, &NoTimer).await?),
             })
         });
         self.line.push_back((job, future, Arc::new(Flag(AtomicBool::new(true)))));

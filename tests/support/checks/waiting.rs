@@ -7,7 +7,7 @@ use std::time::Duration;
 use tollgate::{CancelToken, Rejection, Sleep, Timer, WaitError};
 
 use crate::subject::{LIMIT, Make, NANO, Options};
-use crate::threads::{parked, wait_on_a_thread, wait_with};
+use crate::threads::{parked, wait_on, wait_on_a_thread};
 
 pub(crate) fn a_wait_ends_when_it_is_due(make: Make) {
     let s = make(Options::default());
@@ -56,9 +56,9 @@ pub(crate) fn nobody_overtakes_who_waits(make: Make) {
     let Err(Rejection::Denied { available: 0, retry_after, .. }) = refused else {
         panic!("{refused:?}")
     };
-    assert!(retry_after >= waiter.delay());
+    assert!(retry_after >= waiter.delay().expect("it comes"));
     assert_eq!(retry_after, s.delay(1));
-    s.clock.advance(waiter.delay() - NANO);
+    s.clock.advance(waiter.delay().expect("it comes") - NANO);
     assert!(!s.limiter.allow());
     s.clock.advance(NANO);
     assert_eq!(s.waiting(), 0);
@@ -86,7 +86,7 @@ pub(crate) fn a_cancelled_wait_takes_nothing(make: Make) {
     let token = CancelToken::new();
     s.drain();
     let (first, second) = (s.delay(2), s.delay(5));
-    let cancelled = wait_with(&s, 5, &token);
+    let cancelled = wait_on(&s, 5, &token);
     let behind = wait_on_a_thread(&s, 2);
     parked(&s, 2);
     token.cancel();
@@ -131,11 +131,11 @@ pub(crate) fn a_future_waits_alike(make: Make) {
     let mut context = Context::from_waker(Waker::noop());
     s.drain();
     let delay = s.delay(3);
-    let mut first = pin!(s.limiter.acquire_with(3, &NoTimer));
+    let mut first = pin!(s.limiter.acquire_on(3, &NoTimer));
     assert_eq!(s.waiting(), 0, "it takes its place when first polled");
     assert!(first.as_mut().poll(&mut context).is_pending());
     assert_eq!(s.waiting(), 1);
-    let refused = pin!(s.limiter.acquire_timeout_with(3, NANO, &NoTimer)).poll(&mut context);
+    let refused = pin!(s.limiter.acquire_timeout_on(3, NANO, &NoTimer)).poll(&mut context);
     assert!(matches!(refused, Poll::Ready(Err(WaitError::Timeout { .. }))));
     s.clock.advance(delay - NANO);
     assert!(first.as_mut().poll(&mut context).is_pending());
@@ -150,11 +150,11 @@ pub(crate) fn a_dropped_future_takes_nothing(make: Make) {
     s.drain();
     let delay = s.delay(3);
     {
-        let mut dropped = Box::pin(s.limiter.acquire_with(5, &NoTimer));
+        let mut dropped = Box::pin(s.limiter.acquire_on(5, &NoTimer));
         assert!(dropped.as_mut().poll(&mut context).is_pending());
     }
     assert_eq!((s.waiting(), s.delay(3)), (0, delay));
-    let mut granted = Box::pin(s.limiter.acquire_with(3, &NoTimer));
+    let mut granted = Box::pin(s.limiter.acquire_on(3, &NoTimer));
     assert!(granted.as_mut().poll(&mut context).is_pending());
     s.clock.advance(delay);
     let there = s.remaining();
