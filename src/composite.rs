@@ -4,7 +4,7 @@ use crate::algorithm::{Algorithm, AllOf, GreedyRefill};
 use crate::bucket::Limiter;
 use crate::bucket::core::usage_of;
 use crate::bucket::gate::Gate;
-use crate::{Builder, CarryOver, Clock, MonotonicClock, Quota, QuotaError, Usage};
+use crate::{Builder, CarryOver, Clock, CounterClock, Quota, QuotaError, Usage};
 
 /// Several limits, taken all-or-nothing as one, under one lock: 10 a second *and* 500 an hour.
 ///
@@ -24,10 +24,10 @@ use crate::{Builder, CarryOver, Clock, MonotonicClock, Quota, QuotaError, Usage}
 /// assert_eq!(limiter.name(limit).as_deref(), Some("per second"));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-pub type Composite<C = MonotonicClock> = Limiter<AllOf<GreedyRefill>, C>;
+pub type Composite<C = CounterClock> = Limiter<AllOf<GreedyRefill>, C>;
 
 impl Composite {
-    /// A limiter of several named token buckets on the kernel's clock, all full at first.
+    /// A limiter of several named token buckets on the default clock, all full at first.
     ///
     /// # Errors
     ///

@@ -32,7 +32,6 @@
 //!
 //! * `tokio`: `acquire(n).await`, `TokioClock` for tests under paused time.
 //! * `stream`: `rate_limited(&limiter)` for streams and sinks.
-//! * `quanta`: `FastClock`, the CPU's time stamp counter.
 //! * `serde`: `Quota` as a string.
 //! * `llm`: the limits of model APIs, read from response headers.
 
@@ -52,11 +51,9 @@ mod time;
 pub mod wait;
 
 pub use bucket::{AtomicTokenBucket, Builder, LeasedTokenBucket, Limiter};
-#[cfg(feature = "quanta")]
-pub use clock::FastClock;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
-pub use clock::{Clock, ManualClock, MonotonicClock};
+pub use clock::{Clock, CounterClock, ManualClock, MonotonicClock};
 pub use composite::Composite;
 pub use decision::{CarryOver, Grant, Usage};
 pub use error::{ConsumeError, QuotaError, Rejection, WaitError};
@@ -80,7 +77,7 @@ pub use wait::{RateLimitSinkExt, RateLimitStreamExt};
 /// assert!(limiter.allow_n(100));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-pub type TokenBucket<C = MonotonicClock> = Limiter<algorithm::GreedyRefill, C>;
+pub type TokenBucket<C = CounterClock> = Limiter<algorithm::GreedyRefill, C>;
 
 /// A token bucket for each key. A struct for production and tests alike may hold a
 /// `KeyedLimiter<String, Arc<dyn Clock>>`.
@@ -93,7 +90,7 @@ pub type TokenBucket<C = MonotonicClock> = Limiter<algorithm::GreedyRefill, C>;
 /// }
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-pub type KeyedLimiter<K, C = MonotonicClock, S = keyed::RandomState> =
+pub type KeyedLimiter<K, C = CounterClock, S = keyed::RandomState> =
     Keyed<K, algorithm::GreedyRefill, C, S>;
 
 /// A token bucket with interval refill: all permits of a period arrive at its end.
@@ -107,7 +104,7 @@ pub type KeyedLimiter<K, C = MonotonicClock, S = keyed::RandomState> =
 /// assert_eq!(limiter.delay_for(1), Ok(Duration::from_secs(60)));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-pub type IntervalTokenBucket<C = MonotonicClock> = Limiter<algorithm::IntervalRefill, C>;
+pub type IntervalTokenBucket<C = CounterClock> = Limiter<algorithm::IntervalRefill, C>;
 
 /// A counter per period. Up to twice the limit can pass around a border.
 ///
@@ -117,7 +114,7 @@ pub type IntervalTokenBucket<C = MonotonicClock> = Limiter<algorithm::IntervalRe
 /// let error = FixedWindowLimiter::new(Quota::per_minute(10).burst(5)).unwrap_err();
 /// assert_eq!(error, QuotaError::BurstUnsupported);
 /// ```
-pub type FixedWindowLimiter<C = MonotonicClock> = Limiter<algorithm::FixedWindow, C>;
+pub type FixedWindowLimiter<C = CounterClock> = Limiter<algorithm::FixedWindow, C>;
 
 /// A sliding window of two counters: smooth, and about right.
 ///
@@ -127,7 +124,7 @@ pub type FixedWindowLimiter<C = MonotonicClock> = Limiter<algorithm::FixedWindow
 /// assert_eq!(limiter.try_acquire_up_to(99), 10);
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-pub type SlidingWindowLimiter<C = MonotonicClock> = Limiter<algorithm::SlidingWindow, C>;
+pub type SlidingWindowLimiter<C = CounterClock> = Limiter<algorithm::SlidingWindow, C>;
 
 /// Never more than the limit in any window of the period.
 ///
@@ -141,7 +138,7 @@ pub type SlidingWindowLimiter<C = MonotonicClock> = Limiter<algorithm::SlidingWi
 /// assert!(!limiter.allow()); // a token bucket would have nine again
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-pub type StrictLimiter<C = MonotonicClock> = Limiter<algorithm::StrictWindow, C>;
+pub type StrictLimiter<C = CounterClock> = Limiter<algorithm::StrictWindow, C>;
 
 /// The README's snippets, compiled as doctests.
 #[cfg(all(doctest, feature = "tokio", feature = "llm"))]

@@ -1,8 +1,8 @@
 //! Who takes part: our limiters, the peers, and the floors that none can go below.
 //!
 //! Like is compared with like: every limiter gets the same rate and burst, and the name says which
-//! clock it reads. `mono` is the kernel's monotonic clock, `tsc` the CPU's counter by `quanta`, and
-//! `manual` one that stands still, so that what is left is the decision.
+//! clock it reads. `mono` is the kernel's monotonic clock, `tsc` each crate's default clock, which goes by the
+//! CPU's time stamp counter, and `manual` one that stands still, so that what is left is the decision.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use governor::clock as governor_clock;
 use parking_lot::Mutex;
-use tollgate::{Clock, ManualClock, MonotonicClock, Quota, RateLimiter, TokenBucket};
+use tollgate::{Clock, CounterClock, ManualClock, MonotonicClock, Quota, RateLimiter, TokenBucket};
 
 use crate::work::Contestant;
 
@@ -54,12 +54,29 @@ pub(crate) fn limiters(answer: Answer) -> Vec<Contestant> {
     all.push(leaky_bucket(answer));
     all.push(tokio_rate_limit(answer));
     all.extend(ours("manual", &ManualClock::new(), answer));
-    #[cfg(feature = "quanta")]
-    {
-        all.extend(ours("tsc", &tollgate::FastClock::new(), answer));
-        all.push(governor("governor tsc", governor_clock::QuantaClock::default(), answer));
-    }
+    all.extend(ours("tsc", &CounterClock::new(), answer));
+    all.push(governor("governor tsc", governor_clock::QuantaClock::default(), answer));
     all
+}
+
+/// The clocks alone.
+#[allow(dead_code, reason = "not every benchmark measures the clocks")]
+pub(crate) fn clocks() -> Vec<Contestant> {
+    use governor_clock::Clock as _;
+    let quanta = governor_clock::QuantaClock::default();
+    vec![
+        floor_of_clock("clock/kernel", MonotonicClock::new()),
+        floor_of_clock("clock/counter", CounterClock::new()),
+        Contestant::new("clock/quanta", true, move || {
+            black_box(quanta.now());
+            true
+        }),
+        #[cfg(target_arch = "x86_64")]
+        Contestant::new("clock/bare counter", true, || {
+            black_box(safe_arch::read_timestamp_counter());
+            true
+        }),
+    ]
 }
 
 /// What a decision can't do without: a clock read, a lock, a compare-and-swap.
@@ -71,13 +88,10 @@ pub(crate) fn floors() -> Vec<Contestant> {
         floor_of_swap("clock + swap mono", MonotonicClock::new()),
         lock(),
         compare_and_swap(),
+        floor_of_clock("clock tsc", CounterClock::new()),
+        floor_of_lock("clock + lock tsc", CounterClock::new()),
+        floor_of_swap("clock + swap tsc", CounterClock::new()),
     ]);
-    #[cfg(feature = "quanta")]
-    {
-        all.push(floor_of_clock("clock tsc", tollgate::FastClock::new()));
-        all.push(floor_of_lock("clock + lock tsc", tollgate::FastClock::new()));
-        all.push(floor_of_swap("clock + swap tsc", tollgate::FastClock::new()));
-    }
     all
 }
 
@@ -97,7 +111,8 @@ fn ours<C: Clock + Clone>(clock_name: &str, clock: &C, answer: Answer) -> Vec<Co
 fn leased(batch: u32, answer: Answer) -> Contestant {
     // What leases may hold is held back from the burst: one permit beyond it.
     let quota = answer.quota(16 * u64::from(batch) + 1);
-    let limiter = TokenBucket::builder(quota).build_leased(batch).expect("a burst above the hold");
+    let builder = TokenBucket::builder(quota).clock(MonotonicClock::new());
+    let limiter = builder.build_leased(batch).expect("a burst above the hold");
     asked(if batch == 64 { "Leased 64" } else { "Leased 256" }, limiter, answer)
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock as peer_clock;
-use tollgate::{KeyedLimiter, MonotonicClock};
+use tollgate::{CounterClock, KeyedLimiter, MonotonicClock};
 
 use crate::contestants::Answer;
 use crate::keyed_keys::{Popularity, Sort};
@@ -213,15 +213,12 @@ fn everybody<K: Served>(known: &[K], keys: &Arc<Vec<K>>) -> Vec<Contestant> {
             yes,
         ),
     ]);
-    #[cfg(feature = "quanta")]
-    {
-        let (own, peer) = (tollgate::FastClock::new(), peer_clock::QuantaClock::default());
-        all.extend([
-            walk("ours tsc", limiters::ours(own, yes), known, keys, yes),
-            walk("governor dashmap tsc", limiters::dash(peer.clone(), yes), known, keys, yes),
-            walk("governor hashmap tsc", limiters::hash(peer, yes), known, keys, yes),
-        ]);
-    }
+    let (own, peer) = (CounterClock::new(), peer_clock::QuantaClock::default());
+    all.extend([
+        walk("ours tsc", limiters::ours(own, yes), known, keys, yes),
+        walk("governor dashmap tsc", limiters::dash(peer.clone(), yes), known, keys, yes),
+        walk("governor hashmap tsc", limiters::hash(peer, yes), known, keys, yes),
+    ]);
     all
 }
 
@@ -240,14 +237,11 @@ fn newcomers<K: Sort>(keys: &Arc<Vec<K>>) -> Vec<Contestant> {
             keys,
         ),
     ]);
-    #[cfg(feature = "quanta")]
-    {
-        let (own, peer) = (tollgate::FastClock::new(), peer_clock::QuantaClock::default());
-        all.extend([
-            first_sight("ours tsc", move || limiters::ours(own.clone(), yes), keys),
-            first_sight("governor dashmap tsc", move || limiters::dash(peer.clone(), yes), keys),
-        ]);
-    }
+    let (own, peer) = (CounterClock::new(), peer_clock::QuantaClock::default());
+    all.extend([
+        first_sight("ours tsc", move || limiters::ours(own, yes), keys),
+        first_sight("governor dashmap tsc", move || limiters::dash(peer.clone(), yes), keys),
+    ]);
     all
 }
 
@@ -260,14 +254,11 @@ fn denying<K: Sort>(known: &[K], keys: &Arc<Vec<K>>) -> Vec<Contestant> {
         walk("ours mono", limiters::ours(MonotonicClock::new(), no), known, keys, no),
         walk("governor dashmap mono", limiters::dash(mono, no), known, keys, no),
     ]);
-    #[cfg(feature = "quanta")]
-    {
-        let (own, peer) = (tollgate::FastClock::new(), peer_clock::QuantaClock::default());
-        all.extend([
-            walk("ours tsc", limiters::ours(own, no), known, keys, no),
-            walk("governor dashmap tsc", limiters::dash(peer, no), known, keys, no),
-        ]);
-    }
+    let (own, peer) = (CounterClock::new(), peer_clock::QuantaClock::default());
+    all.extend([
+        walk("ours tsc", limiters::ours(own, no), known, keys, no),
+        walk("governor dashmap tsc", limiters::dash(peer, no), known, keys, no),
+    ]);
     all
 }
 
@@ -281,14 +272,11 @@ fn telling<K: Sort>(known: &[K], keys: &Arc<Vec<K>>) -> Vec<Contestant> {
         walk("ours mono", ours, known, keys, yes),
         walk("governor dashmap mono", limiters::dash_telling(mono, yes), known, keys, yes),
     ]);
-    #[cfg(feature = "quanta")]
-    {
-        let (own, peer) = (tollgate::FastClock::new(), peer_clock::QuantaClock::default());
-        all.extend([
-            walk("ours tsc", Telling(limiters::ours(own, yes)), known, keys, yes),
-            walk("governor dashmap tsc", limiters::dash_telling(peer, yes), known, keys, yes),
-        ]);
-    }
+    let (own, peer) = (CounterClock::new(), peer_clock::QuantaClock::default());
+    all.extend([
+        walk("ours tsc", Telling(limiters::ours(own, yes)), known, keys, yes),
+        walk("governor dashmap tsc", limiters::dash_telling(peer, yes), known, keys, yes),
+    ]);
     all
 }
 

@@ -6,9 +6,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use governor::clock::MonotonicClock as PeerClock;
+use governor::clock::CounterClock as PeerClock;
 use tollgate::keyed::WhenFull;
-use tollgate::{KeyedLimiter, MonotonicClock};
+use tollgate::{KeyedLimiter, CounterClock};
 
 use crate::Size;
 use crate::contestants::Answer;
@@ -96,7 +96,7 @@ fn attack<K: Sort>(size: Size, when_full: WhenFull) -> Outcome {
 }
 
 /// A limiter that knows `known` and may hold no more.
-fn full<K: Sort>(known: &[K], when_full: WhenFull) -> KeyedLimiter<K, MonotonicClock> {
+fn full<K: Sort>(known: &[K], when_full: WhenFull) -> KeyedLimiter<K, CounterClock> {
     let builder = KeyedLimiter::builder(quota(Answer::Allowed)).max_keys(known.len());
     let limiter: KeyedLimiter<K> = builder.when_full(when_full).build().expect("a valid quota");
     for key in known {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use governor::clock as peer_clock;
 use parking_lot::Mutex;
 use tollgate::llm::{Limiter, Limits};
-use tollgate::{Clock, MonotonicClock, Quota, RateLimiter, TokenBucket};
+use tollgate::{Clock, CounterClock, MonotonicClock, Quota, RateLimiter, TokenBucket};
 
 use crate::work::Contestant;
 
@@ -31,16 +31,13 @@ pub(crate) fn contestants() -> Vec<Contestant> {
         two_governors("two governors mono", &peer_clock::MonotonicClock),
         two_locks("clock + two locks mono", clock),
     ]);
-    #[cfg(feature = "quanta")]
-    {
-        let clock = tollgate::FastClock::new();
-        all.extend([
-            llm("llm tsc", clock.clone(), limits(), ESTIMATE.into(), ACTUAL),
-            two_buckets("two token buckets tsc", &clock),
-            two_governors("two governors tsc", &peer_clock::QuantaClock::default()),
-            two_locks("clock + two locks tsc", clock),
-        ]);
-    }
+    let clock = CounterClock::new();
+    all.extend([
+        llm("llm tsc", clock, limits(), ESTIMATE.into(), ACTUAL),
+        two_buckets("two token buckets tsc", &clock),
+        two_governors("two governors tsc", &peer_clock::QuantaClock::default()),
+        two_locks("clock + two locks tsc", clock),
+    ]);
     all
 }
 

@@ -6,6 +6,12 @@ use crate::table::{Table, Target};
 /// Our name, theirs, and the target.
 type Pair = (&'static str, &'static str, Target);
 
+const CLOCKS: &[Pair] = &[
+    ("clock/counter", "clock/kernel", Target::AtMost(0.55)),
+    ("clock/counter", "clock/quanta", Target::AtMost(1.2)),
+    ("clock/counter", "clock/bare counter", Target::None),
+];
+
 const ALLOWED: &[Pair] = &[
     ("Atomic mono", "governor mono", Target::AtMost(0.90)),
     ("TokenBucket mono", "clock + lock mono", Target::AtMost(1.10)),
@@ -20,9 +26,9 @@ const ALLOWED: &[Pair] = &[
 ];
 
 const ALLOWED_TSC: &[Pair] = &[
-    ("Atomic tsc", "governor tsc", Target::AtMost(0.90)),
+    ("Atomic tsc", "governor tsc", Target::AtMost(1.0)),
     ("TokenBucket tsc", "clock + lock tsc", Target::AtMost(1.10)),
-    ("TokenBucket tsc", "governor tsc", Target::AtMost(1.15)),
+    ("TokenBucket tsc", "governor tsc", Target::AtMost(1.10)),
     ("Atomic tsc", "clock + swap tsc", Target::None),
     ("governor tsc", "clock + swap tsc", Target::None),
 ];
@@ -51,6 +57,9 @@ const PEERS_WITH_CLOCK: &[&str] = &["governor mono", "ratelimit mono", "tokio-ra
 
 /// Runs the wanted races and prints their tables.
 pub(crate) fn print(wanted: impl Fn(&str) -> bool, mut race: impl FnMut(&str) -> Race) {
+    if wanted("clock") {
+        print_ratios("clock", &race("clock"), &[CLOCKS]);
+    }
     if wanted("allowed") {
         print_ratios("allowed", &race("allowed"), &[ALLOWED, ALLOWED_TSC]);
     }

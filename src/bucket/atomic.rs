@@ -20,7 +20,7 @@ use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::wait::queue::{Taken, Wakers};
 use crate::{
-    CarryOver, Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage,
+    CarryOver, Clock, CounterClock, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
 };
 
 /// The lock-free twin of [`TokenBucket`](crate::TokenBucket), for the hottest paths.
@@ -40,7 +40,7 @@ use crate::{
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Debug)]
-pub struct AtomicTokenBucket<C: Clock = MonotonicClock> {
+pub struct AtomicTokenBucket<C: Clock = CounterClock> {
     clock: C,
     word: AtomicU64,
     scale: SharedScale,
@@ -86,7 +86,7 @@ enum Fast {
 }
 
 impl AtomicTokenBucket {
-    /// A limiter for `quota` on the kernel's clock, full at first. For other options see
+    /// A limiter for `quota` on the default clock, full at first. For other options see
     /// [`Builder::build_atomic`](crate::Builder::build_atomic).
     ///
     /// # Errors

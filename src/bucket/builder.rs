@@ -8,7 +8,7 @@ use super::locked::Limiter;
 use crate::algorithm::{Algorithm, GreedyRefill};
 use std::time::Duration;
 
-use crate::{Clock, Jitter, MonotonicClock, QuotaError, Timestamp};
+use crate::{Clock, CounterClock, Jitter, QuotaError, Timestamp};
 
 /// Collects the options of a limiter; ends in [`build`](Self::build), or for token buckets in
 /// [`build_atomic`](Self::build_atomic) or [`build_leased`](Self::build_leased).
@@ -28,7 +28,7 @@ use crate::{Clock, Jitter, MonotonicClock, QuotaError, Timestamp};
 /// ```
 #[derive(Debug)]
 #[must_use = "nothing is built before `build`"]
-pub struct Builder<A: Algorithm, C: Clock = MonotonicClock> {
+pub struct Builder<A: Algorithm, C: Clock = CounterClock> {
     rule: Result<A, QuotaError>,
     clock: C,
     start: Start<A::State>,
@@ -49,7 +49,7 @@ impl<A: Algorithm> Builder<A> {
     pub(crate) fn new(rule: Result<A, QuotaError>) -> Self {
         Self {
             rule,
-            clock: MonotonicClock::new(),
+            clock: CounterClock::new(),
             start: Start::Full,
             max_waiters: usize::MAX,
             catch_up: None,
@@ -59,7 +59,7 @@ impl<A: Algorithm> Builder<A> {
 }
 
 impl<A: Algorithm, C: Clock> Builder<A, C> {
-    /// The clock to read; default: the kernel's ([`MonotonicClock`]).
+    /// The clock to read; default: [`CounterClock`].
     ///
     /// ```
     /// use tollgate::{ManualClock, Quota, TokenBucket};

@@ -10,7 +10,7 @@ use crate::limiter::forward_to_gate;
 use crate::sync::Mutex;
 use crate::wait::queue::{Taken, Wakers};
 use crate::{
-    CarryOver, Clock, Grant, MonotonicClock, Quota, QuotaError, Rejection, Timestamp, Usage,
+    CarryOver, Clock, CounterClock, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
 };
 
 /// A limiter by rule `A`: one mutex around state, counters and queue, so every verb is one atomic
@@ -36,7 +36,7 @@ use crate::{
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Debug)]
-pub struct Limiter<A: Algorithm, C: Clock = MonotonicClock> {
+pub struct Limiter<A: Algorithm, C: Clock = CounterClock> {
     clock: C,
     /// The last refusal, for those who ask again before it can be otherwise.
     refusal: Published,
@@ -52,7 +52,7 @@ pub struct Limiter<A: Algorithm, C: Clock = MonotonicClock> {
 struct Line<T>(T);
 
 impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limiter<A> {
-    /// A limiter for `quota` on the kernel's clock, full at first.
+    /// A limiter for `quota` on the default clock, full at first.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl<A: Algorithm> Limiter<A> {
     /// ```
     #[must_use]
     pub fn from_algorithm(rule: A) -> Self {
-        let clock = MonotonicClock::new();
+        let clock = CounterClock::new();
         let now = clock.now();
         let state = rule.start(now, 0);
         Self::from_parts(clock, Core::new(rule, state, now, usize::MAX), Settings::default())

@@ -1,18 +1,17 @@
 //! Where limiters read the time.
 
-#[cfg(feature = "quanta")]
-mod fast;
+mod counter;
 mod manual;
 mod monotonic;
 #[cfg(feature = "tokio")]
 mod tokio;
 
+use std::sync::Arc;
 use std::task::Waker;
 
 #[cfg(feature = "tokio")]
 pub use self::tokio::TokioClock;
-#[cfg(feature = "quanta")]
-pub use fast::FastClock;
+pub use counter::CounterClock;
 pub use manual::ManualClock;
 pub use monotonic::MonotonicClock;
 
@@ -55,12 +54,20 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
-    fn now(&self) -> Timestamp {
-        (**self).now()
-    }
+/// A clock behind a pointer is a clock.
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<C: Clock + ?Sized> Clock for $pointer {
+            #[inline]
+            fn now(&self) -> Timestamp {
+                (**self).now()
+            }
 
-    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
-        (**self).wake_at(deadline, waker)
-    }
+            fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
+                (**self).wake_at(deadline, waker)
+            }
+        }
+    )*};
 }
+
+forward!(&'static C, Box<C>, Arc<C>);

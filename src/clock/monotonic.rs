@@ -1,10 +1,13 @@
-//! The default clock: the kernel's.
+//! The kernel's clock.
 
 use super::Clock;
 use crate::Timestamp;
 
 /// The kernel's monotonic clock, the one behind [`std::time::Instant`]: never steps back, the same
 /// on every core.
+///
+/// The default clock, [`CounterClock`](crate::CounterClock), is kept right by this one and costs less than half. Choose this
+/// one where a limiter must not be ahead even by a millisecond, whatever the CPU's counter does.
 ///
 /// On Linux and Android it does not count the time while the machine is suspended: a laptop that was
 /// closed for an hour, or a virtual machine that was paused, resumes with the level it had before, and
@@ -18,10 +21,10 @@ use crate::Timestamp;
 /// assert!(clock.now() <= clock.now());
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct MonotonicClock(source::Source);
+pub struct MonotonicClock(());
 
 impl MonotonicClock {
-    /// The clock. Its origin is unspecified, but the same for all copies.
+    /// The clock. Its origin is unspecified, but the same for all clocks of this type.
     ///
     /// ```
     /// # use tollgate::MonotonicClock;
@@ -29,7 +32,7 @@ impl MonotonicClock {
     /// ```
     #[must_use]
     pub fn new() -> Self {
-        Self(source::Source::new())
+        Self(())
     }
 }
 
@@ -42,55 +45,35 @@ impl Default for MonotonicClock {
 impl Clock for MonotonicClock {
     #[inline]
     fn now(&self) -> Timestamp {
-        Timestamp::from_nanos(self.0.nanos())
+        Timestamp::from_nanos(nanos())
     }
+}
+
+/// Since the kernel's own origin.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+#[allow(clippy::cast_sign_loss, reason = "this clock counts up from boot")]
+pub(super) fn nanos() -> u64 {
+    use rustix::time::{ClockId, clock_gettime};
+
+    let now = clock_gettime(ClockId::Monotonic);
+    whole(now.tv_sec as u64, now.tv_nsec as u64)
+}
+
+/// Since the first reading of the process.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[inline]
+pub(super) fn nanos() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    let elapsed = ORIGIN.get_or_init(Instant::now).elapsed();
+    whole(elapsed.as_secs(), elapsed.subsec_nanos().into())
 }
 
 /// Seconds and nanoseconds as nanoseconds; 64 bits of them last 584 years.
 #[inline]
-const fn nanos(secs: u64, subsec: u64) -> u64 {
+const fn whole(secs: u64, subsec: u64) -> u64 {
     secs.wrapping_mul(1_000_000_000).wrapping_add(subsec)
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod source {
-    use rustix::time::{ClockId, clock_gettime};
-
-    /// Its origin is the kernel's.
-    #[derive(Clone, Copy, Debug)]
-    pub(super) struct Source;
-
-    impl Source {
-        pub(super) fn new() -> Self {
-            Self
-        }
-
-        #[inline]
-        #[allow(clippy::cast_sign_loss, reason = "this clock counts up from boot")]
-        #[allow(clippy::unused_self, reason = "its twin for other systems has an origin")]
-        pub(super) fn nanos(self) -> u64 {
-            let now = clock_gettime(ClockId::Monotonic);
-            super::nanos(now.tv_sec as u64, now.tv_nsec as u64)
-        }
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod source {
-    use std::time::Instant;
-
-    #[derive(Clone, Copy, Debug)]
-    pub(super) struct Source(Instant);
-
-    impl Source {
-        pub(super) fn new() -> Self {
-            Self(Instant::now())
-        }
-
-        #[inline]
-        pub(super) fn nanos(self) -> u64 {
-            let elapsed = self.0.elapsed();
-            super::nanos(elapsed.as_secs(), elapsed.subsec_nanos().into())
-        }
-    }
 }

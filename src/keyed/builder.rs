@@ -13,7 +13,7 @@ use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
 use crate::bucket::core::LAST;
 use crate::bucket::gate::Settings;
 use crate::sync::Mutex;
-use crate::{Clock, Jitter, Limiter, MonotonicClock, Quota, QuotaError};
+use crate::{Clock, CounterClock, Jitter, Limiter, Quota, QuotaError};
 
 /// So many that two threads seldom meet, and that a table that grows is small.
 const SHARDS: usize = 128;
@@ -39,7 +39,7 @@ const MAX_SHARDS: usize = 1 << 16;
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[must_use = "nothing is built before `build`"]
-pub struct Builder<K, A: Algorithm, C: Clock = MonotonicClock, S = RandomState> {
+pub struct Builder<K, A: Algorithm, C: Clock = CounterClock, S = RandomState> {
     rule: Result<A, QuotaError>,
     clock: C,
     hasher: S,
@@ -58,7 +58,7 @@ impl<K: Key, A: Algorithm> Builder<K, A> {
     pub(super) fn new(rule: Result<A, QuotaError>) -> Self {
         Self {
             rule,
-            clock: MonotonicClock::new(),
+            clock: CounterClock::new(),
             hasher: RandomState::default(),
             settings: Settings::default(),
             max_waiters: usize::MAX,
@@ -74,7 +74,7 @@ impl<K: Key, A: Algorithm> Builder<K, A> {
 }
 
 impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
-    /// The clock to read; default: the kernel's ([`MonotonicClock`]).
+    /// The clock to read; default: [`CounterClock`].
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, ManualClock, Quota};

@@ -62,7 +62,7 @@ use crate::bucket::core::{Core, LAST};
 use crate::bucket::gate::{Need, Settings};
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
-use crate::{Clock, Limiter, MonotonicClock, Quota, QuotaError, RateLimiter, Rejection, Timestamp};
+use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Rejection, Timestamp};
 use asked::Asked;
 use bound::{Bound, Reserved};
 use interner::Interner;
@@ -104,7 +104,7 @@ type Global<C> = Limiter<AnyRule, Arc<C>>;
 /// assert!(per_user.allow("bob"));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = MonotonicClock, S = RandomState> {
+pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = CounterClock, S = RandomState> {
     shards: Box<[Line<K, A>]>,
     /// Bits by which a hash is moved right to choose the shard.
     shift: u32,

@@ -9,8 +9,8 @@ pub(crate) use forward::{forward_methods, forward_to_gate};
 
 use crate::wait::{Acquire, AcquireOwned, Enqueued, Request, Reservation, Timer, blocking};
 use crate::{
-    CancelToken, CarryOver, Clock, ConsumeError, Grant, MonotonicClock, Quota, QuotaError,
-    Rejection, Timestamp, Usage, WaitError,
+    CancelToken, CarryOver, Clock, ConsumeError, CounterClock, Grant, Quota, QuotaError, Rejection,
+    Timestamp, Usage, WaitError,
 };
 
 /// What every limiter can do. `Arc<dyn RateLimiter>`, `Box<dyn RateLimiter>` and `&dyn RateLimiter` work, and are
@@ -416,7 +416,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     fn now(&self) -> Timestamp {
-        self.inner().map_or_else(|| MonotonicClock::new().now(), RateLimiter::now)
+        self.inner().map_or_else(|| CounterClock::new().now(), RateLimiter::now)
     }
 
     /// Blocks until a permit is there, and takes it. In an async task, use an `acquire`: this blocks

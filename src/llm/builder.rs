@@ -9,7 +9,7 @@ use super::engine::{Engine, OnDrop, Options};
 use super::meter::Burst;
 use super::{Limiter, Limits};
 use crate::bucket::gate::Settings;
-use crate::{Clock, Jitter, MonotonicClock, QuotaError};
+use crate::{Clock, CounterClock, Jitter, QuotaError};
 
 /// Options of a [`Limiter`]. In all limits, 0 means unlimited, as configurations say it.
 ///
@@ -30,7 +30,7 @@ use crate::{Clock, Jitter, MonotonicClock, QuotaError};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is built before `build`"]
-pub struct Builder<C = MonotonicClock> {
+pub struct Builder<C = CounterClock> {
     clock: C,
     limits: Limits,
     settings: Settings,
@@ -40,7 +40,7 @@ pub struct Builder<C = MonotonicClock> {
 impl Builder {
     pub(super) fn new() -> Self {
         Self {
-            clock: MonotonicClock::new(),
+            clock: CounterClock::new(),
             limits: Limits::default(),
             settings: Settings::default(),
             options: Options::default(),
@@ -49,7 +49,7 @@ impl Builder {
 }
 
 impl<C: Clock> Builder<C> {
-    /// The clock to read; default: the kernel's.
+    /// The clock to read; default: [`CounterClock`].
     pub fn clock<D: Clock>(self, clock: D) -> Builder<D> {
         let Self { limits, settings, options, .. } = self;
         Builder { clock, limits, settings, options }

@@ -9,7 +9,7 @@ use super::engine::{Engine, Handle, Request};
 use super::headers::ServerLimits;
 use super::{Builder, Error, Limits, Permit, Reservation, Tokens, Usage};
 use crate::wait::{Acquire, QueueHandle, Timer, blocking};
-use crate::{CancelToken, Clock, MonotonicClock, QuotaError, Timestamp, WaitError};
+use crate::{CancelToken, Clock, CounterClock, QuotaError, Timestamp, WaitError};
 
 /// The limits of one API key, taken together: requests and tokens per minute and day, and requests
 /// at the same time. A request takes from all of them, or from none.
@@ -32,7 +32,7 @@ use crate::{CancelToken, Clock, MonotonicClock, QuotaError, Timestamp, WaitError
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Limiter<C: Clock = MonotonicClock> {
+pub struct Limiter<C: Clock = CounterClock> {
     pub(super) engine: Arc<Engine<C>>,
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::engine::{Handle, OnDrop};
 use super::headers::ServerLimits;
 use crate::wait::queue::Taken;
-use crate::{Clock, MonotonicClock};
+use crate::{Clock, CounterClock};
 
 /// Leave for one request to go out, with so many tokens estimated.
 ///
@@ -27,7 +27,7 @@ use crate::{Clock, MonotonicClock};
 /// ```
 #[derive(Debug)]
 #[must_use = "a permit that is dropped counts as used in full, unless built otherwise"]
-pub struct Permit<'a, C: Clock = MonotonicClock> {
+pub struct Permit<'a, C: Clock = CounterClock> {
     engine: Handle<'a, C>,
     taken: Taken,
     estimate: Tokens,
@@ -35,7 +35,7 @@ pub struct Permit<'a, C: Clock = MonotonicClock> {
 }
 
 /// A [`Permit`] that borrows nothing.
-pub type OwnedPermit<C = MonotonicClock> = Permit<'static, C>;
+pub type OwnedPermit<C = CounterClock> = Permit<'static, C>;
 
 impl<'a, C: Clock> Permit<'a, C> {
     #[inline]

@@ -13,7 +13,7 @@ use super::{Error, Limits, Permit, PoolBuilder, Tokens, Usage};
 use crate::sync::Mutex;
 use crate::wait::queue::Wakers;
 use crate::wait::{Timer, blocking};
-use crate::{CancelToken, Clock, MonotonicClock, QuotaError, Timestamp};
+use crate::{CancelToken, Clock, CounterClock, QuotaError, Timestamp};
 
 /// Many API keys, each with its own limits: a request gets the key that can serve it first.
 ///
@@ -41,7 +41,7 @@ use crate::{CancelToken, Clock, MonotonicClock, QuotaError, Timestamp};
 /// permit.settle(900);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct KeyPool<T, C: Clock = MonotonicClock> {
+pub struct KeyPool<T, C: Clock = CounterClock> {
     engine: Arc<Engine<C>>,
     /// By the number that the engine knows a key by.
     entries: Mutex<Vec<Arc<Entry<T>>>>,
@@ -70,7 +70,7 @@ pub enum AddKeyError {
 }
 
 impl<T> KeyPool<T> {
-    /// A pool without keys on the kernel's clock.
+    /// A pool without keys on the default clock.
     #[must_use]
     pub fn new() -> Self {
         KeyPool::builder().build()
@@ -472,7 +472,7 @@ impl<T> fmt::Debug for PoolKey<T> {
 
 /// A [`Permit`] with the key to use for it.
 #[must_use = "a permit that is dropped counts as used in full, unless built otherwise"]
-pub struct PoolPermit<'a, T, C: Clock = MonotonicClock> {
+pub struct PoolPermit<'a, T, C: Clock = CounterClock> {
     permit: Permit<'a, C>,
     entry: Arc<Entry<T>>,
 }

@@ -6,12 +6,12 @@ use super::KeyPool;
 use super::choice::Keys;
 use super::engine::{Engine, OnDrop, Options};
 use crate::bucket::gate::Settings;
-use crate::{Clock, Jitter, MonotonicClock};
+use crate::{Clock, CounterClock, Jitter};
 
 /// Options of a [`KeyPool`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is built before `build`"]
-pub struct PoolBuilder<C = MonotonicClock> {
+pub struct PoolBuilder<C = CounterClock> {
     clock: C,
     settings: Settings,
     options: Options,
@@ -20,7 +20,7 @@ pub struct PoolBuilder<C = MonotonicClock> {
 impl PoolBuilder {
     pub(super) fn new() -> Self {
         Self {
-            clock: MonotonicClock::new(),
+            clock: CounterClock::new(),
             settings: Settings::default(),
             options: Options::default(),
         }
@@ -28,7 +28,7 @@ impl PoolBuilder {
 }
 
 impl<C: Clock> PoolBuilder<C> {
-    /// The clock to read; default: the kernel's.
+    /// The clock to read; default: [`CounterClock`].
     pub fn clock<D: Clock>(self, clock: D) -> PoolBuilder<D> {
         PoolBuilder { clock, settings: self.settings, options: self.options }
     }

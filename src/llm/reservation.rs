@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::engine::{Engine, Handle, Request};
 use super::{Error, Permit, Tokens};
 use crate::wait::{QueueHandle, Request as WaitRequest, Reservation as Promise, Timer};
-use crate::{Clock, Grant, MonotonicClock, Timestamp, WaitError};
+use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 
 /// A place in the line for a request with so many tokens: known now, used when it is due.
 ///
@@ -28,7 +28,7 @@ use crate::{Clock, Grant, MonotonicClock, Timestamp, WaitError};
 /// ```
 #[must_use = "a reservation that is dropped gives its permit up"]
 #[derive(Debug)]
-pub struct Reservation<'a, C: Clock = MonotonicClock> {
+pub struct Reservation<'a, C: Clock = CounterClock> {
     engine: &'a Engine<C>,
     tokens: Tokens,
     promise: Option<Promise<'a>>,

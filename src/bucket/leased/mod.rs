@@ -42,7 +42,7 @@ use super::locked::Limiter;
 use crate::algorithm::GreedyRefill;
 use crate::wait::queue::Wakers;
 use crate::{
-    Clock, MonotonicClock, Quota, QuotaError, RateLimiter, Rejection, Timestamp, TokenBucket,
+    Clock, CounterClock, Quota, QuotaError, RateLimiter, Rejection, Timestamp, TokenBucket,
 };
 
 /// A token bucket from which threads draw permits in batches: several times cheaper per decision than
@@ -86,13 +86,13 @@ use crate::{
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Debug)]
-pub struct LeasedTokenBucket<C: Clock = MonotonicClock> {
+pub struct LeasedTokenBucket<C: Clock = CounterClock> {
     leases: Leases,
     bucket: TokenBucket<C>,
 }
 
 impl LeasedTokenBucket {
-    /// A limiter for `quota` on the kernel's clock; each thread draws up to `batch` permits at a time
+    /// A limiter for `quota` on the default clock; each thread draws up to `batch` permits at a time
     /// (at least 1). For other options see [`Builder::build_leased`](crate::Builder::build_leased).
     ///
     /// # Errors
