@@ -391,6 +391,7 @@ where
             let at = found.unwrap_or_else(|| At::New(by_function.clone()));
             let current = shard.own_of(&at).terms();
             if current == old {
+                let own = own.in_tier_of(&shard.own_of(&at));
                 let change = Change { own, hold, how, reset: false };
                 shard.change(&call, key, &at, change, &mut wakers);
                 self.end_change(hash, key, shard);
@@ -461,7 +462,7 @@ where
                 continue;
             }
             if let Some(at) = shard.find(hash, key)
-                && let Some(change) = change(own, shard.kept_of(&at))
+                && let Some(change) = change(own.in_tier_of(&shard.own_of(&at)), shard.kept_of(&at))
             {
                 let call = self.call(hash, self.now());
                 shard.change(&call, key, &at, change, &mut wakers);

@@ -5,6 +5,7 @@
 
 // key       what a key is, and what it is looked up by
 // terms     what applies to one key
+// tier      a quota that a request brings along
 // interner  equal terms are kept once
 // asked     the user's function that gives the terms
 // hasher    the default one
@@ -40,6 +41,7 @@ mod refused;
 mod shard;
 mod sweep;
 mod terms;
+mod tier;
 mod verbs;
 mod view;
 mod walk;
@@ -55,6 +57,7 @@ pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
 pub use manage::Totals;
 pub use refused::Offender;
 pub use terms::Terms;
+pub use tier::Tier;
 pub use view::ForKey;
 
 use crate::algorithm::{Algorithm, GreedyRefill};
@@ -69,6 +72,7 @@ use interner::Interner;
 use locked::Locked;
 use shard::{At, Call, Shard};
 use terms::Own;
+use tier::Under;
 
 /// A limiter for each key, by rule `A`. You will mostly write its alias
 /// [`KeyedLimiter`](crate::KeyedLimiter), whose rule is the token bucket; with another rule it is
@@ -239,7 +243,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         Q: KeyRef<K> + ?Sized,
     {
         let call = self.call(hash, self.now());
-        self.with_locked(self.lock(hash), need, &call, key, verb)
+        self.with_locked(self.lock(hash), need, &call, key, Under::Last, verb)
     }
 
     /// The same with the key's shard, which is locked already.
@@ -249,6 +253,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         need: Need,
         call: &Call<'_, S>,
         key: &Q,
+        under: Under<'_, A>,
         verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
     ) -> R
     where
@@ -273,7 +278,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             None => {
                 drop(shard);
                 let (at, reserved);
-                (shard, at, reserved) = self.find_room(need, call, key);
+                (shard, at, reserved) = self.find_room(need, call, key, under);
                 shard.adopt(reserved);
                 at
             }
@@ -286,6 +291,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 verb(core, now.max(core.latest()), own.terms(), wakers)
             });
         }
+        let at = shard.go_under(call, key, at, under, &mut wakers);
         let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
             // The latest time that was seen, also for the limit for everybody.
             let now = now.max(core.latest());
@@ -362,6 +368,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         need: Need,
         call: &Call<'_, S>,
         key: &Q,
+        under: Under<'_, A>,
     ) -> (Locked<'_, K, A>, At<A>, Reserved<'_, A>)
     where
         Q: KeyRef<K> + ?Sized,
@@ -371,7 +378,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         loop {
             // A user's function, and other shards' locks: not under this lock.
             let version = self.asked.version(hash);
-            let own = self.terms_of(hash, key);
+            let own = self.terms_of(hash, key).under(under);
             let room = match own.rule().filter(|rule| rule.quota().is_unlimited()) {
                 // Always full: it takes no place.
                 Some(_) => Ok(Reserved::NONE),
