@@ -54,6 +54,7 @@ impl<K: Key, A: Algorithm> Drop for Locked<'_, K, A> {
         if thread::panicking() {
             self.shard.recount();
         }
+        self.counted += std::mem::take(&mut self.shard.adopted);
         if let Some(bound) = self.bound {
             bound.settle(self.counted, self.shard.bounded());
         }

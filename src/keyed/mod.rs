@@ -13,12 +13,14 @@
 // lend      how a verb gets at a key's state, and where the state goes after that
 // locked    a locked shard, and what is set right when it is unlocked
 // quick     the hot path
+// look      what a request would meet, with no change
 // sweep     how full buckets vanish
 // walk      what is done to all keys of a shard
 // bound     at most so many keys
 // refused   who is refused most
 // cell      one key as a cell like any other: all verbs come from there
 // view      one key as a limiter
+// charge    one key's part in a decision over several limits
 // pair      waiting for a key's permits and for everybody's
 // verbs     the verbs with the key as an argument
 // apply     changing what applies to keys
@@ -29,11 +31,13 @@ mod asked;
 mod bound;
 mod builder;
 mod cell;
+mod charge;
 mod hasher;
 mod interner;
 mod key;
 mod lend;
 mod locked;
+mod look;
 mod manage;
 mod pair;
 mod quick;
@@ -52,6 +56,7 @@ use std::sync::Arc;
 
 pub use bound::WhenFull;
 pub use builder::Builder;
+pub use charge::KeyCharge;
 pub use hasher::{KeyHasher, RandomState};
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
 pub use manage::Totals;
@@ -401,6 +406,11 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 }
             };
         }
+    }
+
+    /// What a key meets for which there is no room.
+    fn bound_rejection(&self) -> Rejection {
+        self.bound.as_ref().map_or(Rejection::TooManyKeys { max_keys: 0 }, Bound::rejection)
     }
 
     /// The bucket of those who found no room, if they share one.

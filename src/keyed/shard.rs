@@ -40,6 +40,8 @@ pub(super) struct Shard<K, A: Algorithm> {
     pub(super) tiered: HashTable<Tiered<K, A>>,
     /// How many of them do not count against a bound on the keys.
     pub(super) uncounted: usize,
+    /// Reserved places that its keys have taken since it was locked.
+    pub(super) adopted: usize,
     /// The key that was in use last is to count from now on, if there is room for it.
     pub(super) unplaced: bool,
     pub(super) refused: Refused<K>,
@@ -175,6 +177,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             special: HashTable::new(),
             tiered: HashTable::new(),
             uncounted: 0,
+            adopted: 0,
             unplaced: false,
             refused: Refused::default(),
             cursors: Cursors::default(),

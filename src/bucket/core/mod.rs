@@ -226,6 +226,29 @@ impl<A: Rule> Core<A> {
         answer
     }
 
+    /// Takes what a [`check`](Self::check) under the same lock has found to be there.
+    pub(crate) fn take_checked(&mut self, ask: A::Ask) -> Grant {
+        let by = self.rest.rule.take(&mut self.state, self.latest, ask);
+        self.allowed = self.allowed.wrapping_add(A::permits(ask));
+        self.grant(ask, Taken::finally(by))
+    }
+
+    /// Counts a refusal of `own` permits, and says why `all` of them can't be had.
+    pub(crate) fn refuse(
+        &mut self,
+        now: Timestamp,
+        all: A::Ask,
+        own: u64,
+        wakers: &mut Wakers,
+    ) -> Rejection {
+        let rejection = match self.check(now, all, wakers) {
+            Ok(ready) => self.denial(ready, all),
+            Err(rejection) => rejection,
+        };
+        self.count_denied(own);
+        rejection
+    }
+
     /// When `ask` could be had by one who asks now and does not queue.
     pub(crate) fn check(
         &mut self,
