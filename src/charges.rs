@@ -269,13 +269,12 @@ pub(crate) mod party {
             decision: &mut Decision<'_>,
         );
 
-        /// Counts a refusal and says why, or says how things stand.
+        /// Counts a refusal and says why, or says how things stand; for as many permits as were looked for.
         fn refuse(
             &self,
             lock: u8,
             state: &mut State,
             second: Option<&mut State>,
-            before: u64,
             decision: &mut Decision<'_>,
         );
 
@@ -310,7 +309,7 @@ pub(crate) mod party {
         look(lock: u8, state: &mut State, second: Option<&mut State>, before: u64, decision: &mut Decision<'_>) -> bool;
         is_simple(lock: u8) -> bool;
         take(lock: u8, state: &mut State, second: Option<&mut State>, decision: &mut Decision<'_>);
-        refuse(lock: u8, state: &mut State, second: Option<&mut State>, before: u64, decision: &mut Decision<'_>);
+        refuse(lock: u8, state: &mut State, second: Option<&mut State>, decision: &mut Decision<'_>);
         finish();
     }
 }
@@ -505,11 +504,10 @@ fn judge<C: Party>(
         refused |= !of(charges, unit).look(unit.lock, state, second, before, decision);
     });
     if refused {
-        each(units, |at, first, unit| {
-            let before = before(charges, units, first, at);
+        each(units, |_, first, unit| {
             let (state, second) = states(units, held, first, unit);
             let Some(state) = state else { return };
-            of(charges, unit).refuse(unit.lock, state, second, before, decision);
+            of(charges, unit).refuse(unit.lock, state, second, decision);
         });
         return Some(false);
     }

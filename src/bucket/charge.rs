@@ -31,6 +31,8 @@ pub(crate) const LOCK: u8 = LOCKS - 1;
 pub struct LimiterCharge<'a, A: Algorithm, C: Clock = MonotonicClock> {
     limiter: &'a Limiter<A, C>,
     permits: u64,
+    /// With those of earlier charges of the same limiter.
+    all: Cell<u64>,
     answer: Cell<Answer>,
     /// It was refused beside the lock.
     is_early: Cell<bool>,
@@ -49,8 +51,8 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn charge(&self, permits: u64) -> LimiterCharge<'_, A, C> {
-        let (answer, is_early) = (Cell::default(), Cell::new(false));
-        LimiterCharge { limiter: self, permits, answer, is_early }
+        let (answer, is_early, all) = (Cell::default(), Cell::new(false), Cell::new(permits));
+        LimiterCharge { limiter: self, permits, all, answer, is_early }
     }
 }
 
@@ -196,6 +198,7 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
     ) -> bool {
         let Some(core) = core_of::<A>(state) else { return false };
         let permits = before.saturating_add(self.permits);
+        self.all.set(permits);
         let served = core.is_open_and_idle();
         let passes = Limiter::<A, C>::look_at(core, decision.now, permits, decision.wakers);
         if !served {
@@ -222,14 +225,13 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
         _: u8,
         state: &mut State,
         _: Option<&mut State>,
-        before: u64,
         decision: &mut Decision<'_>,
     ) {
         let Some(core) = core_of::<A>(state) else { return };
         let (now, own) = (decision.now, self.permits);
         self.answer.set(match self.answer.get() {
             Answer::Refused(_) => {
-                let all = before.saturating_add(own);
+                let all = self.all.get();
                 let wakers = &mut *decision.wakers;
                 Answer::Refused(self.limiter.refuse_from(core, now, all, own, wakers))
             }

@@ -68,6 +68,9 @@ struct Work<'a, A: Algorithm> {
     room: Option<Room<'a, A>>,
     needs: Needs,
     permits: u64,
+    /// With those of earlier charges of the same key, and of the limit for everybody.
+    all: u64,
+    all_of_everybody: u64,
     /// Whether the limit for everybody counts for the key.
     counts_for_all: bool,
     /// Whether the key is found where it was; else it is looked for again.
@@ -134,6 +137,8 @@ where
             room: None,
             needs: Needs::Nothing,
             permits: 0,
+            all: 0,
+            all_of_everybody: 0,
             counts_for_all: false,
             is_packed: false,
             refused: By::Nobody,
@@ -333,6 +338,7 @@ where
         }
         let under = self.goes_under(work.tier.as_ref());
         let permits = before.saturating_add(work.permits);
+        work.all = permits;
         work.is_packed = shard.is_packed_under(&work.at, under);
         if work.is_packed {
             return shard.are_packed(&work.at, permits);
@@ -378,15 +384,13 @@ where
         &self,
         shard: &mut Shard<K, A>,
         second: Option<&mut State>,
-        before: u64,
         decision: &mut Decision<'_>,
     ) {
         let work = &mut *self.work.borrow_mut();
         if self.is_shared(work) {
             return;
         }
-        let own = work.permits;
-        let all = before.saturating_add(own);
+        let (own, all) = (work.permits, work.all);
         match work.refused {
             By::Nobody => {
                 let at = self.find_again(shard, work);
@@ -686,6 +690,7 @@ where
             let Some(core) = core_of::<A>(state).filter(|_| self.is_shared(work)) else {
                 return true;
             };
+            work.all = permits;
             refresh(core, second, now, wakers);
             let ready = core.check(now, permits, wakers);
             let passes = ready.is_ok_and(|ready| ready <= core.latest());
@@ -694,6 +699,7 @@ where
             }
             return passes;
         }
+        work.all_of_everybody = permits;
         if !work.counts_for_all || work.refused == By::Key {
             return true;
         }
@@ -746,18 +752,17 @@ where
         lock: u8,
         state: &mut State,
         second: Option<&mut State>,
-        before: u64,
         decision: &mut Decision<'_>,
     ) {
         if lock == OF_KEY {
             if let Some(shard) = Self::shard_of(state) {
-                self.refuse_key(shard, second, before, decision);
+                self.refuse_key(shard, second, decision);
             }
             return;
         }
         let work = &mut *self.work.borrow_mut();
         let (now, own) = (decision.now, work.permits);
-        let (all, wakers) = (before.saturating_add(own), &mut *decision.wakers);
+        let wakers = &mut *decision.wakers;
         if lock == SHARED {
             let Some(core) = core_of::<A>(state).filter(|_| self.is_shared(work)) else { return };
             match work.refused {
@@ -766,7 +771,7 @@ where
                     work.answer = Answer::Untouched(Usage { allowed: 0, denied: 0, ..usage });
                 }
                 By::Key => {
-                    work.answer = Answer::Refused(core.refuse(now, all, own, wakers));
+                    work.answer = Answer::Refused(core.refuse(now, work.all, own, wakers));
                     work.shared = (core.take_counts(), !core.is_shut());
                 }
                 By::Everybody => work.shared = ((0, own), true),
@@ -774,6 +779,7 @@ where
         } else if work.refused == By::Everybody
             && let (Some(core), Some(limit)) = (core_of(state), self.everybody())
         {
+            let all = work.all_of_everybody;
             let rejection = limit.refuse_from(core, now, all, own, wakers);
             work.answer = Answer::Refused(rejection.by_global());
         }

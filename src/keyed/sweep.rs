@@ -139,7 +139,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
 impl<K, A: Algorithm> Tiered<K, A> {
     /// Whether nothing is lost with it.
-    fn is_full(&self, basis: &Basis<A>, now: Timestamp) -> bool {
+    pub(super) fn is_full(&self, basis: &Basis<A>, now: Timestamp) -> bool {
         self.state.is_full(self.tier.rule_or(&basis.rule), basis.epoch, now)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
-use super::shard::{At, Call, Shard};
+use super::shard::{At, Call, Cell, Shard};
 use super::terms::{Applied, Own, Terms};
 use super::walk::Change;
 use crate::algorithm::Algorithm;
@@ -31,7 +31,7 @@ use crate::{CarryOver, Quota, QuotaError};
 /// * Under an [unlimited](Quota::unlimited) tier, every request passes and the key's bucket stays as it
 ///   was.
 /// * All that is no request for permits at once (`usage`, `consume`, `credit`, `delay_for`, waits and
-///   reservations) goes by the tier of the key's last request.
+///   reservations) goes by the tier of the key's last request, until the bucket is full again.
 /// * Keys that [share a bucket](super::WhenFull::Share) for want of room share the limiter's own quota.
 ///
 /// A copy is the same tier and costs one atomic increment.
@@ -75,7 +75,7 @@ impl<A: Algorithm> Tier<A> {
 /// Which quota a verb goes by, if the key has none of its own.
 #[derive(Debug)]
 pub(super) enum Under<'a, A> {
-    /// That of the key's last request.
+    /// That of the key's last request, unless the bucket is full since.
     Last,
     /// The limiter's own.
     Limiter,
@@ -166,8 +166,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         Q: KeyRef<K> + ?Sized,
         S: std::hash::BuildHasher,
     {
+        self.latest = self.latest.max(call.now);
+        let under = match under {
+            Under::Last if !self.forgets_tier(&at) => return at,
+            Under::Last => Under::Limiter,
+            _ => under,
+        };
         let before = match at {
-            _ if matches!(under, Under::Last) => return at,
             At::New(own) => return At::New(own.under(under)),
             At::NoRoom(why, own) => return At::NoRoom(why, own.under(under)),
             At::Plain(_) | At::Tiered(_) | At::Special(_) => self.own_of(&at),
@@ -184,6 +189,23 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let change = Change { own: own.clone(), hold, how, reset: false };
         self.change(call, key, &at, change, wakers);
         self.find(call.hash, key).unwrap_or(At::New(own))
+    }
+
+    /// Whether the key is in a tier but full: then it could as well have vanished, and its tier with it.
+    fn forgets_tier(&self, at: &At<A>) -> bool {
+        let (basis, now) = (&*self.basis, self.latest);
+        match at {
+            At::Tiered(index) => {
+                self.tiered.get_bucket(*index).is_some_and(|tiered| tiered.is_full(basis, now))
+            }
+            At::Special(index) => self.special.get_bucket(*index).is_some_and(|special| {
+                let own = &special.kept.own;
+                own.tier.is_some()
+                    && matches!(&special.cell, Cell::Idle(state)
+                        if basis.rule_of(own).full_at(state, now) <= now)
+            }),
+            At::Plain(_) | At::New(_) | At::NoRoom(..) => false,
+        }
     }
 }
 
