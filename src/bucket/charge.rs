@@ -6,8 +6,8 @@ use std::fmt;
 use super::core::{Core, LAST};
 use super::gate::Gate;
 use super::locked::Limiter;
-use crate::algorithm::Algorithm;
-use crate::charges::party::{Decision, LIMITER, LOCKS, Party, Place, Shown, Slot, State};
+use crate::algorithm::{Algorithm, is_ours};
+use crate::charges::party::{BEHIND, Decision, LIMITER, LOCKS, Party, Place, Shown, Slot, State};
 use crate::wait::queue::Wakers;
 use crate::{Answer, Charge, Clock, Grant, MonotonicClock, RateLimiter, Rejection, Timestamp};
 
@@ -148,6 +148,18 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
         self.limiter.clock().now().min(LAST)
     }
 
+    #[inline]
+    fn quick(&self, now: Timestamp) -> usize {
+        let waits = !is_ours::<A>() || self.limiter.is_refusing(now);
+        if waits { 0 } else { self.limiter.address() | BEHIND }
+    }
+
+    #[inline]
+    fn decide_quickly(&self, now: Timestamp, rest: &mut dyn FnMut() -> bool) -> bool {
+        let granted = self.limiter.take_if(now, self.permits, rest);
+        granted.inspect(|grant| self.answer.set(Answer::Taken(*grant))).is_some()
+    }
+
     fn begin(&self, now: Timestamp) -> bool {
         let published = self.limiter.published(now, self.permits);
         self.is_early.set(published.is_some());
@@ -177,15 +189,19 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
     fn resolve(&self, _: Timestamp) {}
 
     fn show(&self, _: u8, to: &mut dyn FnMut(Shown<'_>)) {
-        to(Shown { slot: Slot::Whole, hash: 0, key: None, tier: None, own: None, no_room: None });
+        to(Shown {
+            slot: Slot::Whole,
+            hash: 0,
+            key: None,
+            tier: None,
+            own: None,
+            no_room: None,
+            permits: self.permits,
+        });
     }
 
     fn meets(&self, _: u8, _: Shown<'_>) -> bool {
         true
-    }
-
-    fn permits(&self, _: u8) -> u64 {
-        self.permits
     }
 
     fn look(
@@ -212,7 +228,7 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
     }
 
     fn is_simple(&self, _: u8) -> bool {
-        true
+        is_ours::<A>()
     }
 
     fn take(&self, _: u8, state: &mut State, _: Option<&mut State>, _: &mut Decision<'_>) {
@@ -220,13 +236,7 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
         self.answer.set(Answer::Taken(self.limiter.take_from(core, self.permits)));
     }
 
-    fn refuse(
-        &self,
-        _: u8,
-        state: &mut State,
-        _: Option<&mut State>,
-        decision: &mut Decision<'_>,
-    ) {
+    fn refuse(&self, _: u8, state: &mut State, _: Option<&mut State>, decision: &mut Decision<'_>) {
         let Some(core) = core_of::<A>(state) else { return };
         let (now, own) = (decision.now, self.permits);
         self.answer.set(match self.answer.get() {

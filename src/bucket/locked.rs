@@ -211,6 +211,28 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         std::ptr::from_ref(&self.core).addr()
     }
 
+    /// Whether a refusal is published that holds still.
+    #[inline]
+    pub(super) fn is_refusing(&self, now: Timestamp) -> bool {
+        self.refusal.is_too_early(now)
+    }
+
+    /// Takes permits that are there if `rest` says so, under the lock; else nothing changes.
+    #[inline]
+    pub(super) fn take_if(
+        &self,
+        now: Timestamp,
+        permits: u64,
+        rest: &mut dyn FnMut() -> bool,
+    ) -> Option<Grant> {
+        let mut core = self.core.0.lock();
+        if !core.is_there_if_idle(now, permits) || !rest() {
+            return None;
+        }
+        self.refusal.withdraw();
+        Some(core.take_checked(permits))
+    }
+
     /// The published refusal of so many permits, if it is that time still.
     pub(super) fn published(&self, now: Timestamp, permits: u64) -> Option<Rejection> {
         if self.is_hopeless(now, permits) { self.refusal.answer(now, permits) } else { None }

@@ -1,6 +1,7 @@
 //! One key's part in a decision over several limits.
 
-use std::cell::RefCell;
+use std::any::TypeId;
+use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::quick::Taken;
 use super::shard::{At, Call, Shard};
 use super::terms::Own;
 use super::tier::{Tier, Under};
-use crate::algorithm::{Algorithm, GreedyRefill, Packed};
+use crate::algorithm::{Algorithm, GreedyRefill, Packed, is_ours};
 use crate::bucket::charge::{LOCK as EVERYBODY, core_of};
 use crate::bucket::core::{Core, grant_of, refusal_of};
 use crate::bucket::gate::Need;
@@ -55,7 +56,16 @@ where
     hash: u64,
     requests: u64,
     tier: Option<&'a Tier<A>>,
-    work: RefCell<Work<'a, A>>,
+    answer: Cell<Answer>,
+    /// The state after a quick decision, of which the answer is made when it is asked for.
+    after: Cell<Option<After<A>>>,
+    work: RefCell<Option<Work<'a, A>>>,
+}
+
+/// What a quick decision has left.
+struct After<A: Algorithm> {
+    state: A::State,
+    now: Timestamp,
 }
 
 /// What becomes of a charge while it is decided.
@@ -76,11 +86,30 @@ struct Work<'a, A: Algorithm> {
     /// Whether the key is found where it was; else it is looked for again.
     is_packed: bool,
     refused: By,
-    answer: Answer,
     /// The key is to count from now on, if there is room for it.
     unplaced: bool,
     /// Allowed and denied of the shared bucket, to be counted for the key; and whether for want of permits.
     shared: ((u64, u64), bool),
+}
+
+impl<A: Algorithm> Work<'_, A> {
+    fn new() -> Self {
+        Self {
+            at: At::New(Own::default()),
+            own: Own::default(),
+            tier: None,
+            room: None,
+            needs: Needs::Nothing,
+            permits: 0,
+            all: 0,
+            all_of_everybody: 0,
+            counts_for_all: false,
+            is_packed: false,
+            refused: By::Nobody,
+            unplaced: false,
+            shared: ((0, 0), true),
+        }
+    }
 }
 
 /// What was found out about a key that is not known, and whether there is room for it.
@@ -126,28 +155,17 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     #[inline]
-    pub fn charge<'a, Q: KeyRef<K> + ?Sized>(
-        &'a self,
-        key: &'a Q,
-    ) -> KeyCharge<'a, K, Q, A, C, S> {
-        let work = Work {
-            at: At::New(Own::default()),
-            own: Own::default(),
+    pub fn charge<'a, Q: KeyRef<K> + ?Sized>(&'a self, key: &'a Q) -> KeyCharge<'a, K, Q, A, C, S> {
+        KeyCharge {
+            limiter: self,
+            key,
+            hash: self.hash(key),
+            requests: 1,
             tier: None,
-            room: None,
-            needs: Needs::Nothing,
-            permits: 0,
-            all: 0,
-            all_of_everybody: 0,
-            counts_for_all: false,
-            is_packed: false,
-            refused: By::Nobody,
-            answer: Answer::Undecided,
-            unplaced: false,
-            shared: ((0, 0), true),
-        };
-        let (hash, work) = (self.hash(key), RefCell::new(work));
-        KeyCharge { limiter: self, key, hash, requests: 1, tier: None, work }
+            answer: Cell::new(Answer::Undecided),
+            after: Cell::new(None),
+            work: RefCell::new(None),
+        }
     }
 
     /// As [`decide`](Self::decide), under a tier.
@@ -216,7 +234,7 @@ where
 
     /// What the limiter said in the last decision.
     pub fn answer(&self) -> Answer {
-        self.work.borrow().answer
+        self.told()
     }
 
     /// Decides this charge alone: as [`Keyed::allow_n`], under the charge's tier.
@@ -258,11 +276,28 @@ where
         let Some(tier) = self.tier else {
             return limiter.acquire_both(self.hash, self.key, requests);
         };
-        let answer = limiter.ask_under(tier, self.hash, self.key, requests, grant_of, |grant| grant);
+        let answer =
+            limiter.ask_under(tier, self.hash, self.key, requests, grant_of, |grant| grant);
         if let Err(rejection) = &answer {
             tracing::debug!(limiter = limiter.settings.name, requests, %rejection, "refused");
         }
         answer
+    }
+
+    /// What was worked out so far.
+    fn work(&self) -> RefMut<'_, Work<'a, A>> {
+        RefMut::map(self.work.borrow_mut(), |work| work.get_or_insert_with(Work::new))
+    }
+
+    /// The answer, which is worked out now if the decision was a quick one.
+    fn told(&self) -> Answer {
+        if let Some(After { state, now }) = self.after.take() {
+            // The rule of a quick decision is that of the tier, or the limiter's as it was built.
+            let built = self.limiter.terms.template();
+            let rule = self.tier.map_or(built, |tier| tier.0.rule_or(built));
+            self.answer.set(Answer::Taken(grant_of(rule, &state, now, self.requests)));
+        }
+        self.answer.get()
     }
 
     /// The limit for everybody, with a lock of its own.
@@ -332,7 +367,7 @@ where
         before: u64,
         decision: &mut Decision<'_>,
     ) -> bool {
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         if self.is_shared(work) {
             return true;
         }
@@ -356,7 +391,7 @@ where
         second: Option<&mut State>,
         decision: &mut Decision<'_>,
     ) {
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         if self.is_shared(work) {
             return;
         }
@@ -369,7 +404,7 @@ where
             });
             if let Some(grant) = grant {
                 shard.allowed = shard.allowed.wrapping_add(permits);
-                work.answer = Answer::Taken(grant);
+                self.answer.set(Answer::Taken(grant));
                 return;
             }
         }
@@ -377,7 +412,7 @@ where
             core.settle(now, wakers);
             core.take_checked(permits)
         };
-        work.answer = Answer::Taken(self.act(shard, second, work, decision, verb));
+        self.answer.set(Answer::Taken(self.act(shard, second, work, decision, verb)));
     }
 
     fn refuse_key(
@@ -386,7 +421,7 @@ where
         second: Option<&mut State>,
         decision: &mut Decision<'_>,
     ) {
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         if self.is_shared(work) {
             return;
         }
@@ -396,24 +431,21 @@ where
                 let at = self.find_again(shard, work);
                 let under = self.goes_under(work.tier.as_ref());
                 let usage = shard.usage_under(&at, under);
-                work.answer = Answer::Untouched(usage);
+                self.answer.set(Answer::Untouched(usage));
             }
             By::Everybody => shard.count(self.hash, self.key, (0, own), true),
             By::Key => {
-                let packed = work.is_packed
-                    && !shard.basis.closed
-                    && shard.is_packed_at(&work.at, self.key);
-                if let Some(rejection) =
-                    shard.packed_refusal(&work.at, all).filter(|_| packed)
-                {
+                let packed =
+                    work.is_packed && !shard.basis.closed && shard.is_packed_at(&work.at, self.key);
+                if let Some(rejection) = shard.packed_refusal(&work.at, all).filter(|_| packed) {
                     shard.count(self.hash, self.key, (0, own), true);
-                    work.answer = Answer::Refused(rejection);
+                    self.answer.set(Answer::Refused(rejection));
                     return;
                 }
                 let verb = |core: &mut Core<A>, now, wakers: &mut Wakers| {
                     core.refuse(now, all, own, wakers)
                 };
-                work.answer = Answer::Refused(self.act(shard, second, work, decision, verb));
+                self.answer.set(Answer::Refused(self.act(shard, second, work, decision, verb)));
             }
         }
     }
@@ -423,6 +455,11 @@ where
         matches!(work.at, At::NoRoom(Rejection::TooManyKeys { .. }, _))
             && self.limiter.overflow().is_some()
     }
+}
+
+/// Whether the rule is ours, and its states are small.
+fn is_greedy<A: 'static>() -> bool {
+    TypeId::of::<A>() == TypeId::of::<GreedyRefill>()
 }
 
 /// What is set aside for those who wait for everybody's limit counts as in use now.
@@ -462,7 +499,7 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     fn answer(&self) -> Answer {
-        self.work.borrow().answer
+        self.told()
     }
 }
 
@@ -480,9 +517,28 @@ where
     }
 
     #[inline]
+    fn quick(&self, _: Timestamp) -> usize {
+        if !is_greedy::<A>() || !self.limiter.alone {
+            return 0;
+        }
+        std::ptr::from_ref(self.limiter.shard(self.hash)).addr()
+    }
+
+    #[inline]
+    fn decide_quickly(&self, now: Timestamp, rest: &mut dyn FnMut() -> bool) -> bool {
+        let (under, requests) = (Under::from(self.tier), self.requests);
+        let mut shard = self.limiter.shard(self.hash).lock();
+        let state = shard.take_if(self.hash, self.key, now, under, requests, rest);
+        let Some(state) = state else { return false };
+        self.after.set(Some(After { state, now: shard.latest }));
+        true
+    }
+
+    #[inline]
     fn begin(&self, _: Timestamp) -> bool {
-        let work = &mut *self.work.borrow_mut();
-        work.answer = Answer::Undecided;
+        let work = &mut *self.work();
+        self.answer.set(Answer::Undecided);
+        self.after.set(None);
         (work.refused, work.needs, work.tier, work.room) = (By::Nobody, Needs::Nothing, None, None);
         false
     }
@@ -496,7 +552,7 @@ where
             }
             SHARED => {
                 let no_room = matches!(
-                    &self.work.borrow().room,
+                    &self.work().room,
                     Some(Room { place: Err(Rejection::TooManyKeys { .. }), .. })
                 );
                 std::ptr::from_ref(self.limiter.overflow().filter(|_| no_room)?).addr()
@@ -529,7 +585,7 @@ where
             return true;
         }
         let Some(shard) = Self::shard_of(state) else { return true };
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         shard.latest = shard.latest.max(decision.now);
         work.needs = Needs::Nothing;
         work.at = match shard.find(self.hash, self.key) {
@@ -573,17 +629,17 @@ where
     }
 
     fn is_found(&self) -> bool {
-        self.work.borrow().needs == Needs::Nothing
+        self.work().needs == Needs::Nothing
     }
 
     fn resolve(&self, now: Timestamp) {
         let (limiter, hash) = (self.limiter, self.hash);
-        let needs = self.work.borrow().needs;
+        let needs = self.work().needs;
         match needs {
             Needs::Nothing => {}
             Needs::Place => limiter.place_or_forget(hash, self.key),
             Needs::Room => {
-                self.work.borrow_mut().room = None;
+                self.work().room = None;
                 let version = limiter.asked.version(hash);
                 let own = limiter.terms_of(hash, self.key);
                 let rule = own.clone().under(self.tier.into());
@@ -592,13 +648,13 @@ where
                     Some(_) => Ok(Reserved::NONE),
                     None => limiter.place_for(Need::Place, hash, now),
                 };
-                self.work.borrow_mut().room = Some(Room { version, own, place });
+                self.work().room = Some(Room { version, own, place });
             }
         }
     }
 
     fn show(&self, lock: u8, to: &mut dyn FnMut(Shown<'_>)) {
-        let work = self.work.borrow();
+        let work = self.work();
         let slot = match work.at {
             _ if lock != OF_KEY => Slot::Whole,
             At::Plain(index) => Slot::Plain(index),
@@ -622,6 +678,7 @@ where
             tier: tier.map(|tier| tier as &State),
             own: Some(&work.own),
             no_room,
+            permits: if lock == EVERYBODY && !work.counts_for_all { 0 } else { work.permits },
         });
     }
 
@@ -629,7 +686,7 @@ where
         if lock != OF_KEY {
             return true;
         }
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         let same = self.hash == earlier.hash
             && match (&work.at, earlier.slot) {
                 (At::Plain(one), Slot::Plain(other))
@@ -661,11 +718,6 @@ where
         same
     }
 
-    fn permits(&self, lock: u8) -> u64 {
-        let work = self.work.borrow();
-        if lock == EVERYBODY && !work.counts_for_all { 0 } else { work.permits }
-    }
-
     #[inline]
     fn look(
         &self,
@@ -679,11 +731,11 @@ where
             let Some(shard) = Self::shard_of(state) else { return false };
             let passes = self.look_at_key(shard, second, before, decision);
             if !passes {
-                self.work.borrow_mut().refused = By::Key;
+                self.work().refused = By::Key;
             }
             return passes;
         }
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         let (now, permits) = (decision.now, before.saturating_add(work.permits));
         let wakers = &mut *decision.wakers;
         if lock == SHARED {
@@ -713,7 +765,11 @@ where
 
     #[inline]
     fn is_simple(&self, lock: u8) -> bool {
-        lock != OF_KEY || self.work.borrow().is_packed
+        match lock {
+            OF_KEY => is_ours::<A>() && self.work().is_packed,
+            SHARED => is_ours::<A>(),
+            _ => true,
+        }
     }
 
     #[inline]
@@ -730,19 +786,19 @@ where
             }
             return;
         }
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         let permits = work.permits;
         if lock == SHARED {
             if let Some(core) = core_of::<A>(state).filter(|_| self.is_shared(work)) {
-                work.answer = Answer::Taken(core.take_checked(permits));
+                self.answer.set(Answer::Taken(core.take_checked(permits)));
                 work.shared.0 = core.take_counts();
             }
         } else if work.counts_for_all
             && let (Some(core), Some(all)) = (core_of(state), self.everybody())
         {
             let by_all = all.take_from(core, permits);
-            if let Answer::Taken(own) = work.answer {
-                work.answer = Answer::Taken(least(own, by_all));
+            if let Answer::Taken(own) = self.answer.get() {
+                self.answer.set(Answer::Taken(least(own, by_all)));
             }
         }
     }
@@ -760,7 +816,7 @@ where
             }
             return;
         }
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         let (now, own) = (decision.now, work.permits);
         let wakers = &mut *decision.wakers;
         if lock == SHARED {
@@ -768,10 +824,10 @@ where
             match work.refused {
                 By::Nobody => {
                     let usage = core.usage(now, wakers);
-                    work.answer = Answer::Untouched(Usage { allowed: 0, denied: 0, ..usage });
+                    self.answer.set(Answer::Untouched(Usage { allowed: 0, denied: 0, ..usage }));
                 }
                 By::Key => {
-                    work.answer = Answer::Refused(core.refuse(now, work.all, own, wakers));
+                    self.answer.set(Answer::Refused(core.refuse(now, work.all, own, wakers)));
                     work.shared = (core.take_counts(), !core.is_shut());
                 }
                 By::Everybody => work.shared = ((0, own), true),
@@ -781,13 +837,13 @@ where
         {
             let all = work.all_of_everybody;
             let rejection = limit.refuse_from(core, now, all, own, wakers);
-            work.answer = Answer::Refused(rejection.by_global());
+            self.answer.set(Answer::Refused(rejection.by_global()));
         }
     }
 
     #[inline]
     fn finish(&self) {
-        let work = &mut *self.work.borrow_mut();
+        let work = &mut *self.work();
         work.room = None;
         if std::mem::take(&mut work.unplaced) {
             self.limiter.place_or_forget(self.hash, self.key);
@@ -796,7 +852,7 @@ where
         if counts != (0, 0) {
             self.limiter.shard(self.hash).lock().count(self.hash, self.key, counts, limited);
         }
-        if let Answer::Refused(rejection) = work.answer {
+        if let Answer::Refused(rejection) = self.answer.get() {
             let (limiter, requests) = (&self.limiter.settings.name, self.requests);
             tracing::debug!(limiter, requests, %rejection, "refused");
         }

@@ -191,7 +191,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             self.scratch = Some((own.clone(), core));
             return;
         }
-        self.insert_special(call, Special { key, kept: Kept::of(own.clone()), cell: Cell::of(core) });
+        self.insert_special(
+            call,
+            Special { key, kept: Kept::of(own.clone()), cell: Cell::of(core) },
+        );
     }
 
     /// Puts back the core of a special key.

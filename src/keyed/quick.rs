@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use super::key::{Key, KeyRef};
 use super::shard::{Call, Cell, Plain, Shard, Special, Tiered};
 use super::terms::Applied;
-use super::tier::is_same;
+use super::tier::{Under, is_same};
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed, restart_if_full};
 
@@ -74,6 +74,49 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             }
             None => Taken::NotTold,
         }
+    }
+
+    /// Takes `permits` of a key that is packed under `under`, if they are there and `rest` says so; the state
+    /// after that. Else nothing changes.
+    #[inline]
+    pub(super) fn take_if<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        now: Timestamp,
+        under: Under<'_, A>,
+        permits: u64,
+        rest: &mut dyn FnMut() -> bool,
+    ) -> Option<A::State>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let basis = &*self.basis;
+        // With another rule than at first, the answer could not be told later.
+        if basis.closed || !basis.is_as_built {
+            return None;
+        }
+        self.latest = self.latest.max(now);
+        let (now, epoch) = (self.latest, basis.epoch);
+        let (packed, rule) = match under {
+            Under::Tier(tier) => {
+                let same = |tiered: &Tiered<K, A>| key.equivalent(&tiered.key);
+                let tiered = self.tiered.find_mut(hash, same)?;
+                if !is_same(&tier.0, &tiered.tier) {
+                    return None;
+                }
+                (&mut tiered.state, tier.0.rule_or(&basis.rule))
+            }
+            Under::Last | Under::Limiter => {
+                let same = |plain: &Plain<K, A>| key.equivalent(&plain.key);
+                (&mut self.plain.find_mut(hash, same)?.state, &basis.rule)
+            }
+        };
+        if !packed.could_take(rule, epoch, now, permits) || !rest() {
+            return None;
+        }
+        self.allowed = self.allowed.wrapping_add(permits);
+        packed.try_take(rule, epoch, now, permits, A::State::clone)
     }
 
     /// The same for a key that is in `tier` already.

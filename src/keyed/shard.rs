@@ -58,6 +58,8 @@ pub(super) struct Basis<A> {
     pub(super) epoch: Timestamp,
     pub(super) good_until: Timestamp,
     pub(super) closed: bool,
+    /// Whether the rule is the one that the limiter was built with.
+    pub(super) is_as_built: bool,
 }
 
 pub(super) struct Plain<K, A: Algorithm> {
@@ -138,7 +140,12 @@ pub(super) struct Call<'a, S> {
 impl<A: Algorithm> Basis<A> {
     pub(super) fn new(rule: A, epoch: Timestamp, closed: bool) -> Self {
         let good_until = A::Packed::good_until(&rule, epoch);
-        Self { rule, epoch, good_until, closed }
+        Self { rule, epoch, good_until, closed, is_as_built: true }
+    }
+
+    /// The same rule, of which packed states are relative to `epoch`.
+    pub(super) fn since(&self, epoch: Timestamp) -> Self {
+        Self { is_as_built: self.is_as_built, ..Self::new(self.rule.clone(), epoch, self.closed) }
     }
 
     pub(super) fn rule_of<'a>(&'a self, own: &'a Own<A>) -> &'a A {

@@ -115,7 +115,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Makes now the epoch. Happens every few decades to minutes, the faster the rate, the more often.
     pub(super) fn renew_epoch(&mut self) {
         let (old, now) = (Arc::clone(&self.basis), self.latest);
-        let new = Basis::new(old.rule.clone(), now, old.closed);
+        let new = old.since(now);
         let mut state = new.rule.start(now, 0);
         self.plain.retain(|Plain { state: packed, .. }| {
             if packed.is_full(&old.rule, old.epoch, now) {

@@ -132,7 +132,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.latest = self.latest.max(call.now);
         let now = self.latest;
         let old = Arc::clone(&self.basis);
-        let new = Basis::new(rule.clone(), now, old.closed);
+        let new = Basis { is_as_built: false, ..Basis::new(rule.clone(), now, old.closed) };
         // First whatever foreign code could panic in, then the change itself.
         let mut too_large = Vec::new();
         let mut carried = Vec::with_capacity(self.plain.len());
@@ -214,7 +214,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             }
         }
         let old = &self.basis;
-        self.basis = Arc::new(Basis::new(old.rule.clone(), old.epoch, true));
+        self.basis = Arc::new(Basis { closed: true, ..old.since(old.epoch) });
     }
 
     /// Forgets all keys but those whose terms were set by hand. Who waits is served as if all

@@ -338,9 +338,8 @@ impl Run<'_> {
             keys
         };
         let expected = self.expect(&asked, None);
-        let too_many = |at: usize| {
-            matches!(expected[at], Expected::ByKey(Rejection::TooManyKeys { .. }))
-        };
+        let too_many =
+            |at: usize| matches!(expected[at], Expected::ByKey(Rejection::TooManyKeys { .. }));
         let refused = keys(&without_room);
         assert_eq!(refused.len(), keys(&too_many).len(), "{asked:?} {answers:?}");
         let expected = self.expect(&asked, Some(&refused));
@@ -398,7 +397,8 @@ impl Run<'_> {
             let before = &asked[..i];
             if it.side == ALL {
                 let earlier = before.iter().filter(|other| other.side == ALL);
-                let total = earlier.fold(it.requests, |sum, other| sum.saturating_add(other.requests));
+                let total =
+                    earlier.fold(it.requests, |sum, other| sum.saturating_add(other.requests));
                 let answer = self.model_of_all.clone().try_acquire(now, total);
                 expected.push(answer.map_or_else(Expected::ByKey, |_| Expected::Passes));
                 continue;
@@ -406,9 +406,8 @@ impl Run<'_> {
             let tier = self.tier_of(asked, i);
             let side = &mut self.sides[it.side];
             let same = |other: &&Asked| (other.side, other.key) == (it.side, it.key);
-            let permits = |side: &Side<'_>, it: &Asked| {
-                it.requests.saturating_mul(side.buckets[it.key].cost)
-            };
+            let permits =
+                |side: &Side<'_>, it: &Asked| it.requests.saturating_mul(side.buckets[it.key].cost);
             let total = before
                 .iter()
                 .filter(same)
@@ -434,7 +433,8 @@ impl Run<'_> {
                 continue;
             }
             let all_of_side = before.iter().filter(|other| other.side == it.side);
-            let total = all_of_side.fold(it.requests, |sum, other| sum.saturating_add(other.requests));
+            let total =
+                all_of_side.fold(it.requests, |sum, other| sum.saturating_add(other.requests));
             let by_all = side.global.clone().map(|mut all| all.try_acquire(now, total));
             expected.push(match by_all {
                 Some(Err(rejection)) => Expected::ByEverybody(of_everybody(rejection)),

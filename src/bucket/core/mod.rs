@@ -159,6 +159,18 @@ impl<A: Rule> Core<A> {
         self.take_if_ready(ask)
     }
 
+    /// Whether what is asked is there and nobody waits.
+    #[inline]
+    pub(crate) fn is_there_if_idle(&mut self, now: Timestamp, ask: A::Ask) -> bool {
+        if !self.open_and_idle {
+            return false;
+        }
+        self.see(now);
+        let (rule, state) = (&self.rest.rule, &self.state);
+        rule.never(state, self.latest, ask).is_none()
+            && rule.ready_at(state, self.latest, ask) <= self.latest
+    }
+
     #[inline]
     fn take_if_ready(&mut self, ask: A::Ask) -> Option<u32> {
         let now = self.latest;
