@@ -22,6 +22,7 @@
 //!   [`IntervalTokenBucket`]: the same with other [rules](algorithm), and [`Composite`] for several
 //!   limits at once.
 //! * [`KeyedLimiter`]: one bucket for each user, address or tenant, in bounded memory.
+//! * [`take_all`]: several limiters in one decision, all or nothing.
 //! * [`ManualClock`]: to test your own code without sleeping.
 //!
 //! A *permit* is the unit inside a bucket.
@@ -37,6 +38,7 @@
 
 pub mod algorithm;
 mod bucket;
+mod charges;
 mod clock;
 mod composite;
 mod decision;
@@ -50,7 +52,8 @@ mod sync;
 mod time;
 pub mod wait;
 
-pub use bucket::{AtomicTokenBucket, Builder, LeasedTokenBucket, Limiter};
+pub use bucket::{AtomicTokenBucket, Builder, LeasedTokenBucket, Limiter, LimiterCharge};
+pub use charges::{Answer, Charge, take_all, take_each};
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
 pub use clock::{Clock, CounterClock, ManualClock, MonotonicClock};

@@ -6,9 +6,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use governor::clock::CounterClock as PeerClock;
+use governor::clock::MonotonicClock as PeerClock;
 use tollgate::keyed::WhenFull;
-use tollgate::{KeyedLimiter, CounterClock};
+use tollgate::{KeyedLimiter, MonotonicClock};
 
 use crate::Size;
 use crate::contestants::Answer;
@@ -96,9 +96,10 @@ fn attack<K: Sort>(size: Size, when_full: WhenFull) -> Outcome {
 }
 
 /// A limiter that knows `known` and may hold no more.
-fn full<K: Sort>(known: &[K], when_full: WhenFull) -> KeyedLimiter<K, CounterClock> {
+fn full<K: Sort>(known: &[K], when_full: WhenFull) -> KeyedLimiter<K, MonotonicClock> {
     let builder = KeyedLimiter::builder(quota(Answer::Allowed)).max_keys(known.len());
-    let limiter: KeyedLimiter<K> = builder.when_full(when_full).build().expect("a valid quota");
+    let builder = builder.clock(MonotonicClock::new());
+    let limiter = builder.when_full(when_full).build().expect("a valid quota");
     for key in known {
         limiter.learn(key, Answer::Allowed);
     }

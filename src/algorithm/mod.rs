@@ -34,12 +34,23 @@ pub use packed::{Packed, Whole};
 pub use sliding_window::{SlidingState, SlidingWindow};
 pub use strict_window::{StrictState, StrictWindow};
 
+use std::any::TypeId;
 use std::fmt::Debug;
 
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// In a state of which nothing may be given back: the number of the first grant that may.
 const NO_RECEIPTS: u64 = u64::MAX;
+
+/// Whether the rule is one of ours, which never panic.
+pub(crate) fn is_ours<A: 'static>() -> bool {
+    let it = TypeId::of::<A>();
+    it == TypeId::of::<GreedyRefill>()
+        || it == TypeId::of::<IntervalRefill>()
+        || it == TypeId::of::<FixedWindow>()
+        || it == TypeId::of::<SlidingWindow>()
+        || it == TypeId::of::<StrictWindow>()
+}
 
 /// A rule for when permits are there. Every limiter accepts any rule; write your own by
 /// implementing this.

@@ -29,6 +29,18 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
         answer: impl FnOnce(&A::State) -> R,
     ) -> Option<R>;
 
+    /// Whether [`try_take`](Self::try_take) would take `permits`. Nothing changes. As there, `false` need not
+    /// mean that they are not there.
+    fn could_take(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, permits: u64) -> bool {
+        let is_there =
+            |state: &A::State| permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
+        // A look would have a full state begin anew.
+        if self.is_full(rule, epoch, now) {
+            return is_there(&rule.start(now, 0));
+        }
+        self.peek(rule, epoch, now, is_there)
+    }
+
     /// Answers with what `look` makes of the state at `now`.
     fn peek<R>(
         &mut self,
@@ -149,6 +161,18 @@ impl Packed<GreedyRefill> for u64 {
         let elapsed = now.as_nanos().checked_sub(epoch.as_nanos())?;
         *self = rule.try_take_since(*self, elapsed, permits)?;
         Some(answer(&unpacked(*self, rule, epoch)))
+    }
+
+    #[inline]
+    fn could_take(
+        &mut self,
+        rule: &GreedyRefill,
+        epoch: Timestamp,
+        now: Timestamp,
+        permits: u64,
+    ) -> bool {
+        let elapsed = now.as_nanos().checked_sub(epoch.as_nanos());
+        elapsed.is_some_and(|elapsed| rule.try_take_since(*self, elapsed, permits).is_some())
     }
 
     #[inline]

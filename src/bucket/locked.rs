@@ -1,10 +1,12 @@
 //! State, counters and queue behind one mutex.
 
+use std::any::Any;
+
 use super::builder::Builder;
 use super::core::Core;
 use super::counter::Counter;
 use super::gate::{Gate, Settings};
-use super::refusal::Published;
+use super::refusal::{Published, Refusal};
 use crate::algorithm::Algorithm;
 use crate::limiter::forward_to_gate;
 use crate::sync::Mutex;
@@ -198,6 +200,59 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         result
     }
 
+    /// Locks the core for a decision over several limiters; it says itself what of the last refusal stands.
+    pub(super) fn hold(&self, then: &mut dyn FnMut(&mut dyn Any)) {
+        let mut core = self.core.0.lock();
+        then(&mut *core);
+    }
+
+    /// The address of the lock.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(&self.core).addr()
+    }
+
+    /// Whether a refusal is published that holds still.
+    #[inline]
+    pub(super) fn is_refusing(&self, now: Timestamp) -> bool {
+        self.refusal.is_too_early(now)
+    }
+
+    /// Takes permits that are there if `rest` says so, under the lock; else nothing changes.
+    #[inline]
+    pub(super) fn take_if(
+        &self,
+        now: Timestamp,
+        permits: u64,
+        rest: &mut dyn FnMut() -> bool,
+    ) -> Option<Grant> {
+        let mut core = self.core.0.lock();
+        if !core.is_there_if_idle(now, permits) || !rest() {
+            return None;
+        }
+        self.refusal.withdraw();
+        Some(core.take_checked(permits))
+    }
+
+    /// The published refusal of so many permits, if it is that time still.
+    pub(super) fn published(&self, now: Timestamp, permits: u64) -> Option<Rejection> {
+        if self.is_hopeless(now, permits) { self.refusal.answer(now, permits) } else { None }
+    }
+
+    /// A usage with the refusals that did not take the lock.
+    pub(super) fn with_denied(&self, usage: Usage) -> Usage {
+        Usage { denied: usage.denied.saturating_add(self.denied.sum()), ..usage }
+    }
+
+    /// Counts a refusal beside the lock.
+    pub(super) fn count_denied(&self, permits: u64) {
+        self.denied.add(permits);
+    }
+
+    /// Withdraws the published refusal, or publishes another one; under the lock.
+    pub(super) fn publish(&self, refusal: Option<Refusal>) {
+        self.refusal.publish(refusal);
+    }
+
     /// Counts and tells a refusal beside the lock.
     #[inline]
     pub(super) fn refuse(&self, permits: u64) {
@@ -284,9 +339,7 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     }
 
     fn usage(&self) -> Usage {
-        let mut usage = self.look();
-        usage.denied = usage.denied.saturating_add(self.denied.sum());
-        usage
+        self.with_denied(self.look())
     }
 
     fn with_core<R>(&self, act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R) -> R {

@@ -10,6 +10,7 @@
 
 mod atomic;
 mod builder;
+pub(crate) mod charge;
 pub(crate) mod core;
 mod counter;
 pub(crate) mod gate;
@@ -21,5 +22,6 @@ mod word;
 
 pub use atomic::AtomicTokenBucket;
 pub use builder::Builder;
+pub use charge::LimiterCharge;
 pub use leased::LeasedTokenBucket;
 pub use locked::Limiter;

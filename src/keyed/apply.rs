@@ -74,7 +74,7 @@ where
         for line in &self.shards {
             let call = self.call(0, self.now());
             self.change_shard(&line.0, |shard| {
-                shard.set_default(&call, &rule, how, &self.sync(), &mut wakers)
+                shard.set_default(&call, &rule, how, &mut self.sync(), &mut wakers)
             });
         }
         if let Some(overflow) = self.overflow() {
@@ -393,8 +393,9 @@ where
             let at = found.unwrap_or_else(|| At::New(by_function.clone()));
             let current = shard.own_of(&at).terms();
             if current == old {
+                let own = own.in_tier_of(&shard.own_of(&at));
                 let change = Change { own, hold, how, reset: false };
-                shard.change(&call, key, &at, change, &self.sync(), &mut wakers);
+                shard.change(&call, key, &at, change, &mut self.sync(), &mut wakers);
                 self.end_change(hash, key, shard);
                 return Ok(());
             }
@@ -463,10 +464,10 @@ where
                 continue;
             }
             if let Some(at) = shard.find(hash, key)
-                && let Some(change) = change(own, shard.kept_of(&at))
+                && let Some(change) = change(own.in_tier_of(&shard.own_of(&at)), shard.kept_of(&at))
             {
                 let call = self.call(hash, self.now());
-                shard.change(&call, key, &at, change, &self.sync(), &mut wakers);
+                shard.change(&call, key, &at, change, &mut self.sync(), &mut wakers);
                 self.end_change(hash, key, shard);
             }
             return;

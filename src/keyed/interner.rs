@@ -51,7 +51,7 @@ impl<A: Algorithm> Interner<A> {
         let blocked_until = terms.blocked_until;
         let shared = terms.without_end_of_block();
         if shared == Terms::default() {
-            return Ok(Own { applied: None, blocked_until });
+            return Ok(Own { blocked_until, ..Own::default() });
         }
         let table = usize::try_from(hash % (TABLES as u64)).unwrap_or(0);
         let table = &self.tables[table];
@@ -65,7 +65,7 @@ impl<A: Algorithm> Interner<A> {
             drop(unused);
             applied
         };
-        Ok(Own { applied: Some(applied), blocked_until })
+        Ok(Own { applied: Some(applied), blocked_until, ..Own::default() })
     }
 }
 

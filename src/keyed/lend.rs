@@ -8,7 +8,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::key::{Key, KeyRef};
-use super::shard::{At, Call, Cell, Kept, Plain, Shard, Special};
+use super::shard::{At, Call, Cell, Kept, Shard, Special};
 use super::terms::{Own, Terms};
 use crate::Rejection;
 use crate::algorithm::{Algorithm, Packed, restart_if_full};
@@ -37,7 +37,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let (result, mut core, full) = self.run(call, &at, core, act);
         let (limited, counts) = (!core.is_shut(), core.take_counts());
         match at {
-            At::Plain(index) => self.end_plain(call, index, core, full),
+            At::Plain(_) | At::Tiered(_) => self.end_packed(call, &at, &own, core, full),
             At::Special(index) => self.end_special(call, index, core, full),
             At::New(own) => self.put(call, || key.to_key(), Kept::of(own), core, full),
             At::NoRoom(_, own) => self.scratch = Some((own, core)),
@@ -60,7 +60,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             let result = act(&mut core);
             self.latest = self.latest.max(core.latest());
             self.next_receipt = self.next_receipt.max(core.rest.next_receipt);
-            if matches!(at, At::Plain(_)) && !core.is_at_rest() {
+            if matches!(at, At::Plain(_) | At::Tiered(_)) && !core.is_at_rest() {
                 self.reserve_special(call);
             }
             (result, self.is_full(&core))
@@ -102,9 +102,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let rule = basis.rule_of(own);
         let mut fresh = true;
         match at {
-            At::Plain(index) => {
-                if let Some(plain) = self.plain.get_bucket_mut(*index) {
-                    plain.state.lend(rule, basis.epoch, now, &mut core.state);
+            At::Plain(_) | At::Tiered(_) => {
+                let epoch = basis.epoch;
+                if let Some((packed, rule)) = self.packed_mut(at) {
+                    packed.lend(rule, epoch, now, &mut core.state);
                     fresh = false;
                 }
             }
@@ -120,7 +121,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             At::New(_) | At::NoRoom(..) => {}
         }
         if fresh {
-            core.state = rule.start(now, 0);
+            core.state = self.basis.rule_of(own).start(now, 0);
         }
         core.resume(now, shut);
         core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
@@ -146,11 +147,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Puts a lent core back as it is, whatever has become of it.
     fn restore(&mut self, at: &At<A>, mut core: Box<Core<A>>) {
         match at {
-            At::Plain(index) => {
-                let basis = &*self.basis;
-                if let Some(plain) = self.plain.get_bucket_mut(*index) {
+            At::Plain(_) | At::Tiered(_) => {
+                let epoch = self.basis.epoch;
+                if let Some((packed, rule)) = self.packed_mut(at) {
                     // One that does not fit has stayed there as it was.
-                    plain.state.settle(&basis.rule, basis.epoch, &mut core.state);
+                    packed.settle(rule, epoch, &mut core.state);
                 }
             }
             At::Special(index) => {
@@ -164,36 +165,35 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts back the core of a plain key.
-    pub(super) fn end_plain<S: BuildHasher>(
+    /// Puts back the core of a plain or tiered key, whose terms are its `own`.
+    pub(super) fn end_packed<S: BuildHasher>(
         &mut self,
         call: &Call<'_, S>,
-        index: usize,
+        at: &At<A>,
+        own: &Own<A>,
         mut core: Box<Core<A>>,
         full: bool,
     ) {
         let rest = core.is_at_rest();
         if rest && !full {
-            let basis = &*self.basis;
+            let epoch = self.basis.epoch;
             let settled = self
-                .plain
-                .get_bucket_mut(index)
-                .is_some_and(|plain| plain.state.settle(&basis.rule, basis.epoch, &mut core.state));
+                .packed_mut(at)
+                .is_some_and(|(packed, rule)| packed.settle(rule, epoch, &mut core.state));
             if settled {
-                self.scratch = Some((Own::default(), core));
+                self.scratch = Some((own.clone(), core));
                 return;
             }
             self.reserve_special(call);
         }
-        let Ok(entry) = self.plain.get_bucket_entry(index) else { return };
-        let key = entry.remove().0.key;
+        let Some(key) = self.remove_packed(at) else { return };
         if rest && full {
-            self.scratch = Some((Own::default(), core));
+            self.scratch = Some((own.clone(), core));
             return;
         }
         self.insert_special(
             call,
-            Special { key, kept: Kept::of(Own::default()), cell: Cell::of(core) },
+            Special { key, kept: Kept::of(own.clone()), cell: Cell::of(core) },
         );
     }
 
@@ -227,21 +227,20 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if !held && !special.kept.counted {
             self.unplaced = true;
         } else if !held && special.kept.own.is_default(now) {
-            self.make_plain(call, index);
+            self.make_packed(call, index);
         }
     }
 
-    /// Makes a special key a plain one, if its state can be packed.
-    fn make_plain<S: BuildHasher>(&mut self, call: &Call<'_, S>, index: usize) {
-        let hasher = |plain: &Plain<K, A>| call.hasher.hash_one(&plain.key);
-        self.plain.reserve(1, hasher);
-        let Some(state) = self.swap_idle(index, self.basis.rule.start(self.latest, 0)) else {
-            return;
-        };
-        match self.pack(state) {
+    /// Makes a special key a plain or a tiered one, if its state can be packed.
+    fn make_packed<S: BuildHasher>(&mut self, call: &Call<'_, S>, index: usize) {
+        let own = self.own_of(&At::Special(index));
+        self.reserve_packed(call, &own);
+        let fresh = self.basis.rule_of(&own).start(self.latest, 0);
+        let Some(state) = self.swap_idle(index, fresh) else { return };
+        match self.pack(&own, state) {
             Ok(state) => {
                 let Some(special) = self.remove_special(index) else { return };
-                self.plain.insert_unique(call.hash, Plain { key: special.key, state }, hasher);
+                self.insert_packed(call, special.key, &own, state);
                 self.sweep_a_little(call.hasher);
             }
             Err(state) => drop(self.swap_idle(index, state)),

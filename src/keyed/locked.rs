@@ -20,7 +20,8 @@ pub(super) struct Locked<'a, K: Key, A: Algorithm> {
 
 impl<'a, K: Key, A: Algorithm> Locked<'a, K, A> {
     pub(super) fn new(shard: MutexGuard<'a, Shard<K, A>>, bound: Option<&'a Bound<A>>) -> Self {
-        let counted = shard.bounded();
+        // Not looked at without need: it is apart from what a decision touches.
+        let counted = if bound.is_some() { shard.bounded() } else { 0 };
         Self { shard, bound, counted }
     }
 
@@ -55,6 +56,7 @@ impl<K: Key, A: Algorithm> Drop for Locked<'_, K, A> {
             self.shard.recount();
         }
         if let Some(bound) = self.bound {
+            self.counted += std::mem::take(&mut self.shard.adopted);
             bound.settle(self.counted, self.shard.bounded());
         }
     }

@@ -97,7 +97,7 @@ where
         for line in &self.shards {
             let mut wakers = Wakers::default();
             let now = self.now();
-            self.change_shard(&line.0, |shard| shard.clear(now, &self.sync(), &mut wakers));
+            self.change_shard(&line.0, |shard| shard.clear(now, &mut self.sync(), &mut wakers));
         }
         if let Some(overflow) = self.overflow() {
             // Nobody waits there.
@@ -134,7 +134,7 @@ where
             let mut wakers = Wakers::default();
             let now = self.now();
             let mut shard = line.0.lock();
-            let usages = shard.usages(now, &self.sync(), &mut wakers);
+            let usages = shard.usages(now, &mut self.sync(), &mut wakers);
             drop(shard);
             drop(wakers);
             usages
@@ -239,7 +239,7 @@ where
         let changing = self.changing.lock();
         for line in &self.shards {
             let now = self.now();
-            self.change_shard(&line.0, |shard| shard.close(now, &self.sync(), &mut wakers));
+            self.change_shard(&line.0, |shard| shard.close(now, &mut self.sync(), &mut wakers));
         }
         drop(changing);
         drop(wakers);

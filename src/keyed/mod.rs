@@ -5,6 +5,7 @@
 
 // key       what a key is, and what it is looked up by
 // terms     what applies to one key
+// tier      a quota that a request brings along
 // interner  equal terms are kept once
 // asked     the user's function that gives the terms
 // hasher    the default one
@@ -12,12 +13,14 @@
 // lend      how a verb gets at a key's state, and where the state goes after that
 // locked    a locked shard, and what is set right when it is unlocked
 // quick     the hot path
+// look      what a request would meet, with no change
 // sweep     how full buckets vanish
 // walk      what is done to all keys of a shard
 // bound     at most so many keys
 // refused   who is refused most
 // cell      one key as a cell like any other: all verbs come from there
 // view      one key as a limiter
+// charge    one key's part in a decision over several limits
 // pair      waiting for a key's permits and for everybody's
 // verbs     the verbs with the key as an argument
 // apply     changing what applies to keys
@@ -28,11 +31,13 @@ mod asked;
 mod bound;
 mod builder;
 mod cell;
+mod charge;
 mod hasher;
 mod interner;
 mod key;
 mod lend;
 mod locked;
+mod look;
 mod manage;
 mod pair;
 mod quick;
@@ -40,6 +45,7 @@ mod refused;
 mod shard;
 mod sweep;
 mod terms;
+mod tier;
 mod verbs;
 mod view;
 mod walk;
@@ -50,11 +56,13 @@ use std::sync::Arc;
 
 pub use bound::WhenFull;
 pub use builder::Builder;
+pub use charge::KeyCharge;
 pub use hasher::{KeyHasher, RandomState};
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
 pub use manage::Totals;
 pub use refused::Offender;
 pub use terms::Terms;
+pub use tier::Tier;
 pub use view::ForKey;
 
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
@@ -69,6 +77,7 @@ use interner::Interner;
 use locked::Locked;
 use shard::{At, Call, Shard};
 use terms::Own;
+use tier::Under;
 
 /// The limit for everybody, by any rule.
 type Global<C> = Limiter<AnyRule, Arc<C>>;
@@ -242,7 +251,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         Q: KeyRef<K> + ?Sized,
     {
         let call = self.call(hash, self.now());
-        self.with_locked(self.lock(hash), need, &call, key, verb)
+        self.with_locked(self.lock(hash), need, &call, key, Under::Last, verb)
     }
 
     /// The same with the key's shard, which is locked already.
@@ -252,6 +261,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         need: Need,
         call: &Call<'_, S>,
         key: &Q,
+        under: Under<'_, A>,
         verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
     ) -> R
     where
@@ -276,7 +286,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             None => {
                 drop(shard);
                 let (at, reserved);
-                (shard, at, reserved) = self.find_room(need, call, key);
+                (shard, at, reserved) = self.find_room(need, call, key, under);
                 shard.adopt(reserved);
                 at
             }
@@ -289,6 +299,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 verb(core, now.max(core.latest()), own.terms(), wakers)
             });
         }
+        let at = shard.go_under(call, key, at, under, &mut self.sync(), &mut wakers);
         let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
             // The latest time that was seen, also for the limit for everybody.
             let now = now.max(core.latest());
@@ -338,17 +349,14 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
 
     /// The same before and after a change. Those who wait for everybody's limit end here if their key will not serve
     /// them any more.
-    fn sync(&self) -> impl Fn(&mut Core<A>, Timestamp, &mut Wakers) + '_ {
+    fn sync(&self) -> impl FnMut(&mut Core<A>, Timestamp, &mut Wakers) + '_ {
         |core, now, wakers| {
-            self.refresh_set_aside(core, now, wakers);
-            let ended = core.end_hopeless_set_aside();
-            if let Some(global) = self.global.as_ref().filter(|_| !ended.is_empty()) {
-                global.lend(wakers, |all, wakers| {
-                    for (ticket, error) in ended {
-                        all.fail(ticket, error, wakers);
-                    }
-                });
-                core.sooner(0, wakers);
+            if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
+                let mut ended = false;
+                global.lend(wakers, |all, wakers| ended = sync_with(core, all, now, wakers));
+                if ended {
+                    core.sooner(0, wakers);
+                }
             }
         }
     }
@@ -382,6 +390,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         need: Need,
         call: &Call<'_, S>,
         key: &Q,
+        under: Under<'_, A>,
     ) -> (Locked<'_, K, A>, At<A>, Reserved<'_, A>)
     where
         Q: KeyRef<K> + ?Sized,
@@ -391,7 +400,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         loop {
             // A user's function, and other shards' locks: not under this lock.
             let version = self.asked.version(hash);
-            let own = self.terms_of(hash, key);
+            let own = self.terms_of(hash, key).under(under);
             let room = match own.rule().filter(|rule| rule.quota().is_unlimited()) {
                 // Always full: it takes no place.
                 Some(_) => Ok(Reserved::NONE),
@@ -414,6 +423,11 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 }
             };
         }
+    }
+
+    /// What a key meets for which there is no room.
+    fn bound_rejection(&self) -> Rejection {
+        self.bound.as_ref().map_or(Rejection::TooManyKeys { max_keys: 0 }, Bound::rejection)
     }
 
     /// The bucket of those who found no room, if they share one.
@@ -483,6 +497,23 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         shard.sweep_some(sweep::A_LOT, &self.hasher);
         shard.bounded() < before
     }
+}
+
+/// Has what is set aside in `core` count as in use now, and ends those waits for everybody's limit, whose core is `all`,
+/// that the key will not serve any more; whether there were any.
+fn sync_with<A: Algorithm>(
+    core: &mut Core<A>,
+    all: &mut Core<AnyRule>,
+    now: Timestamp,
+    wakers: &mut Wakers,
+) -> bool {
+    all.settle(now, wakers);
+    core.refresh_set_aside(now, |ticket| all.standing(ticket));
+    let ended = core.end_hopeless_set_aside();
+    for (ticket, error) in &ended {
+        all.fail(*ticket, *error, wakers);
+    }
+    !ended.is_empty()
 }
 
 impl<K, A: Algorithm, C: Clock, S> fmt::Debug for Keyed<K, A, C, S> {

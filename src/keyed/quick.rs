@@ -2,11 +2,14 @@
 
 use std::hash::BuildHasher;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 
 use super::key::{Key, KeyRef};
-use super::shard::{Call, Cell, Plain, Shard, Special};
+use super::shard::{Call, Cell, Plain, Shard, Special, Tiered};
+use super::terms::Applied;
+use super::tier::{Under, is_same};
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed, restart_if_full};
 
@@ -73,6 +76,90 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
+    /// Takes `permits` of a key that is packed under `under`, if they are there and `rest` says so; the state
+    /// after that. Else nothing changes.
+    #[inline]
+    pub(super) fn take_if<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        now: Timestamp,
+        under: Under<'_, A>,
+        permits: u64,
+        rest: &mut dyn FnMut() -> bool,
+    ) -> Option<A::State>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let basis = &*self.basis;
+        // With another rule than at first, the answer could not be told later.
+        if basis.closed || !basis.is_as_built {
+            return None;
+        }
+        self.latest = self.latest.max(now);
+        let (now, epoch) = (self.latest, basis.epoch);
+        let (packed, rule) = match under {
+            Under::Tier(tier) => {
+                let same = |tiered: &Tiered<K, A>| key.equivalent(&tiered.key);
+                let tiered = self.tiered.find_mut(hash, same)?;
+                if !is_same(&tier.0, &tiered.tier) {
+                    return None;
+                }
+                (&mut tiered.state, tier.0.rule_or(&basis.rule))
+            }
+            Under::Last | Under::Limiter => {
+                let same = |plain: &Plain<K, A>| key.equivalent(&plain.key);
+                (&mut self.plain.find_mut(hash, same)?.state, &basis.rule)
+            }
+        };
+        if !packed.could_take(rule, epoch, now, permits) || !rest() {
+            return None;
+        }
+        self.allowed = self.allowed.wrapping_add(permits);
+        packed.try_take(rule, epoch, now, permits, A::State::clone)
+    }
+
+    /// The same for a key that is in `tier` already.
+    pub(super) fn try_take_in_tier<Q, G, R>(
+        &mut self,
+        tier: &Arc<Applied<A>>,
+        hash: u64,
+        key: &Q,
+        now: Timestamp,
+        permits: u64,
+        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
+        refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
+    ) -> Taken<G, R>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let basis = &*self.basis;
+        if basis.closed {
+            return Taken::NotTold;
+        }
+        self.latest = self.latest.max(now);
+        let now = self.latest;
+        let same = |tiered: &Tiered<K, A>| key.equivalent(&tiered.key);
+        let Some(tiered) = self.tiered.find_mut(hash, same) else { return Taken::NotPlain };
+        if !is_same(tier, &tiered.tier) {
+            return Taken::NotTold;
+        }
+        let (rule, epoch) = (tiered.tier.rule_or(&basis.rule), basis.epoch);
+        let answer = |state: &A::State| granted(rule, state, now, permits);
+        if let Some(answer) = tiered.state.try_take(rule, epoch, now, permits, answer) {
+            self.allowed = self.allowed.wrapping_add(permits);
+            return Taken::Yes(answer);
+        }
+        let answer = |state: &A::State| refused(rule, state, now, permits);
+        match tiered.state.peek(rule, epoch, now, answer) {
+            Some(answer) => {
+                self.count(hash, key, (0, permits), true);
+                Taken::No(answer)
+            }
+            None => Taken::NotTold,
+        }
+    }
+
     /// Takes the permits of `requests` of a special key, or of a new one.
     pub(super) fn try_take_elsewhere<Q, S, G>(
         &mut self,
@@ -90,6 +177,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if let Some(special) = self.special.find_mut(call.hash, same) {
             let Cell::Idle(state) = &mut special.cell else { return None };
             let kept = &special.kept;
+            if kept.own.tier.is_some() {
+                // It is to leave its tier.
+                return None;
+            }
             // One that may have to move, or to be counted, is not decided here.
             if !kept.is_held(now) && (!kept.counted || kept.own.is_default(now)) {
                 return None;
@@ -107,7 +198,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             self.allowed = self.allowed.wrapping_add(permits);
             return Some(granted(rule, state, now, permits));
         }
-        if !call.newcomers {
+        if !call.newcomers || self.find_tiered(call.hash, key).is_some() {
             return None;
         }
         let mut state = basis.rule.start(now, 0);

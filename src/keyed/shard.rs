@@ -1,8 +1,9 @@
 //! One shard: some of the keys under one lock, which is the lock of all their buckets.
 //!
-//! A key is in one of two tables, or in none. *Plain* ones take a key and a packed state, and go by
-//! what applies to all. *Special* ones have terms of their own, somebody waiting, or a state that
-//! does not fit. A key in neither is full.
+//! A key is in one of three tables, or in none. *Plain* ones take a key and a packed state, and go by
+//! what applies to all. *Tiered* ones take a pointer more, to the quota that their last request brought
+//! along. *Special* ones have terms of their own, somebody waiting, or a state that does not fit. A key
+//! in none is full.
 //!
 //! There is one way to a verb: [`act`](Shard::act) puts the key's state into a core, the same that
 //! every limiter has, lets the verb run on it, and puts the state where it then belongs. Rules and
@@ -18,7 +19,7 @@ use hashbrown::HashTable;
 use super::key::{Key, KeyRef};
 use super::refused::Refused;
 use super::sweep::Cursors;
-use super::terms::Own;
+use super::terms::{Applied, Own};
 use crate::algorithm::{Algorithm, Packed};
 use crate::bucket::core::Core;
 use crate::{Rejection, Timestamp};
@@ -36,8 +37,11 @@ pub(super) struct Shard<K, A: Algorithm> {
     /// higher ones.
     pub(super) next_receipt: u64,
     pub(super) special: HashTable<Special<K, A>>,
+    pub(super) tiered: HashTable<Tiered<K, A>>,
     /// How many of them do not count against a bound on the keys.
     pub(super) uncounted: usize,
+    /// Reserved places that its keys have taken since it was locked.
+    pub(super) adopted: usize,
     /// The key that was in use last is to count from now on, if there is room for it.
     pub(super) unplaced: bool,
     pub(super) refused: Refused<K>,
@@ -54,11 +58,19 @@ pub(super) struct Basis<A> {
     pub(super) epoch: Timestamp,
     pub(super) good_until: Timestamp,
     pub(super) closed: bool,
+    /// Whether the rule is the one that the limiter was built with.
+    pub(super) is_as_built: bool,
 }
 
 pub(super) struct Plain<K, A: Algorithm> {
     pub(super) key: K,
     pub(super) state: A::Packed,
+}
+
+pub(super) struct Tiered<K, A: Algorithm> {
+    pub(super) key: K,
+    pub(super) state: A::Packed,
+    pub(super) tier: Arc<Applied<A>>,
 }
 
 pub(super) struct Special<K, A: Algorithm> {
@@ -106,6 +118,7 @@ impl<A: Algorithm> Cell<A> {
 #[derive(Debug)]
 pub(super) enum At<A> {
     Plain(usize),
+    Tiered(usize),
     Special(usize),
     /// Nowhere yet, and its terms.
     New(Own<A>),
@@ -127,7 +140,12 @@ pub(super) struct Call<'a, S> {
 impl<A: Algorithm> Basis<A> {
     pub(super) fn new(rule: A, epoch: Timestamp, closed: bool) -> Self {
         let good_until = A::Packed::good_until(&rule, epoch);
-        Self { rule, epoch, good_until, closed }
+        Self { rule, epoch, good_until, closed, is_as_built: true }
+    }
+
+    /// The same rule, of which packed states are relative to `epoch`.
+    pub(super) fn since(&self, epoch: Timestamp) -> Self {
+        Self { is_as_built: self.is_as_built, ..Self::new(self.rule.clone(), epoch, self.closed) }
     }
 
     pub(super) fn rule_of<'a>(&'a self, own: &'a Own<A>) -> &'a A {
@@ -164,7 +182,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             denied: 0,
             next_receipt: 0,
             special: HashTable::new(),
+            tiered: HashTable::new(),
             uncounted: 0,
+            adopted: 0,
             unplaced: false,
             refused: Refused::default(),
             cursors: Cursors::default(),
@@ -173,7 +193,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.plain.len() + self.special.len()
+        self.plain.len() + self.tiered.len() + self.special.len()
     }
 
     /// The keys that count against a bound: those that came by themselves.
@@ -189,10 +209,19 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     pub(super) fn find<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<At<A>> {
         let plain = self.plain.find_bucket_index(hash, |plain| key.equivalent(&plain.key));
-        plain.map(At::Plain).or_else(|| {
+        plain.map(At::Plain).or_else(|| self.find_tiered(hash, key).map(At::Tiered)).or_else(|| {
             let same = |special: &Special<K, A>| key.equivalent(&special.key);
             self.special.find_bucket_index(hash, same).map(At::Special)
         })
+    }
+
+    /// Where the key is in the table of tiers; costs nothing while that is empty.
+    #[inline]
+    pub(super) fn find_tiered<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<usize> {
+        if self.tiered.is_empty() {
+            return None;
+        }
+        self.tiered.find_bucket_index(hash, |tiered| key.equivalent(&tiered.key))
     }
 
     /// Adds to the shard's counts; `limited` says whether a denial was for want of permits.
@@ -218,8 +247,63 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 let special = self.special.get_bucket(*index);
                 special.map(|special| special.kept.own.clone()).unwrap_or_default()
             }
+            At::Tiered(index) => {
+                let tier = self.tiered.get_bucket(*index).map(|tiered| Arc::clone(&tiered.tier));
+                Own { tier, ..Own::default() }
+            }
             At::New(own) | At::NoRoom(_, own) => own.clone(),
             At::Plain(_) => Own::default(),
+        }
+    }
+
+    /// The packed state of a key that has one, and its rule.
+    pub(super) fn packed_mut(&mut self, at: &At<A>) -> Option<(&mut A::Packed, &A)> {
+        let rule = &self.basis.rule;
+        match at {
+            At::Plain(index) => {
+                self.plain.get_bucket_mut(*index).map(|plain| (&mut plain.state, rule))
+            }
+            At::Tiered(index) => self.tiered.get_bucket_mut(*index).map(|tiered| {
+                let Tiered { state, tier, .. } = tiered;
+                (state, tier.rule_or(rule))
+            }),
+            At::Special(_) | At::New(_) | At::NoRoom(..) => None,
+        }
+    }
+
+    /// Takes the key of a packed state out of its table.
+    pub(super) fn remove_packed(&mut self, at: &At<A>) -> Option<K> {
+        match at {
+            At::Plain(index) => Some(self.plain.get_bucket_entry(*index).ok()?.remove().0.key),
+            At::Tiered(index) => Some(self.tiered.get_bucket_entry(*index).ok()?.remove().0.key),
+            At::Special(_) | At::New(_) | At::NoRoom(..) => None,
+        }
+    }
+
+    /// Makes room for one more packed state under `own` terms.
+    pub(super) fn reserve_packed<S: BuildHasher>(&mut self, call: &Call<'_, S>, own: &Own<A>) {
+        if own.tier.is_some() {
+            self.tiered.reserve(1, |tiered| call.hasher.hash_one(&tiered.key));
+        } else {
+            self.plain.reserve(1, |plain| call.hasher.hash_one(&plain.key));
+        }
+    }
+
+    /// Puts a packed state into the table that `own` terms say.
+    pub(super) fn insert_packed<S: BuildHasher>(
+        &mut self,
+        call: &Call<'_, S>,
+        key: K,
+        own: &Own<A>,
+        state: A::Packed,
+    ) {
+        if let Some(tier) = &own.tier {
+            let hasher = |tiered: &Tiered<K, A>| call.hasher.hash_one(&tiered.key);
+            let tiered = Tiered { key, state, tier: Arc::clone(tier) };
+            self.tiered.insert_unique(call.hash, tiered, hasher);
+        } else {
+            let hasher = |plain: &Plain<K, A>| call.hasher.hash_one(&plain.key);
+            self.plain.insert_unique(call.hash, Plain { key, state }, hasher);
         }
     }
 
@@ -246,13 +330,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             let fresh = core.rest.rule.start(self.latest, 0);
             let key = to_key();
             let state = mem::replace(&mut core.state, fresh);
-            let plain = !held && own.is_default(self.latest);
-            let state = if plain { self.pack(state) } else { Err(state) };
+            let packs = !held && own.is_default(self.latest);
+            let state = if packs { self.pack(&own, state) } else { Err(state) };
             match state {
-                Ok(state) => {
-                    let hasher = |plain: &Plain<K, A>| call.hasher.hash_one(&plain.key);
-                    self.plain.insert_unique(call.hash, Plain { key, state }, hasher);
-                }
+                Ok(state) => self.insert_packed(call, key, &own, state),
                 Err(state) => {
                     self.insert_special(call, Special { key, kept, cell: Cell::Idle(state) });
                 }
@@ -281,16 +362,23 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         Some(special)
     }
 
-    /// Packs a state, relative to a new epoch if it must be.
-    pub(super) fn pack(&mut self, state: A::State) -> Result<A::Packed, A::State> {
+    /// Packs a state under `own` terms, relative to a new epoch if it must be.
+    pub(super) fn pack(&mut self, own: &Own<A>, state: A::State) -> Result<A::Packed, A::State> {
         let basis = &*self.basis;
-        A::Packed::pack(&basis.rule, basis.epoch, state).or_else(|state| {
-            if self.latest < self.basis.good_until {
-                return Err(state);
-            }
-            self.renew_epoch();
-            A::Packed::pack(&self.basis.rule, self.basis.epoch, state)
-        })
+        let rule = basis.rule_of(own);
+        let state = match A::Packed::pack(rule, basis.epoch, state) {
+            Ok(packed) => return Ok(packed),
+            Err(state) => state,
+        };
+        let good_until = match own.tier {
+            Some(_) => A::Packed::good_until(rule, basis.epoch),
+            None => basis.good_until,
+        };
+        if self.latest < good_until {
+            return Err(state);
+        }
+        self.renew_epoch();
+        A::Packed::pack(self.basis.rule_of(own), self.basis.epoch, state)
     }
 
     /// Whether the special key at `index` is to count from now on, and does not yet.

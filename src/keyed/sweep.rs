@@ -11,7 +11,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use super::key::Key;
-use super::shard::{Basis, Cell, Plain, Shard, Special};
+use super::shard::{Basis, Cell, Plain, Shard, Special, Tiered};
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed};
 
@@ -30,6 +30,7 @@ const SMALL: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Cursors {
     plain: usize,
+    tiered: usize,
     special: usize,
     /// New keys since idle keys were last forgotten among those that were refused most.
     new_keys: usize,
@@ -56,14 +57,15 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     /// refused not long ago.
     fn forget_idle_offenders(&mut self, all: bool) {
         self.cursors.new_keys = 0;
-        let (plain, special) = (&self.plain, &self.special);
+        let (plain, tiered, special) = (&self.plain, &self.tiered, &self.special);
         self.refused.forget_idle(all, |hash, key| {
             plain.find(hash, |plain| plain.key == *key).is_some()
+                || tiered.find(hash, |tiered| tiered.key == *key).is_some()
                 || special.find(hash, |special| special.key == *key).is_some()
         });
     }
 
-    /// Drops the full buckets among the next `places` of both tables.
+    /// Drops the full buckets among the next `places` of each table.
     pub(super) fn sweep_some(&mut self, places: usize, hasher: &impl BuildHasher) {
         let (basis, now) = (&*self.basis, self.latest);
         sweep(
@@ -72,6 +74,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             places,
             |plain| plain.state.is_full(&basis.rule, basis.epoch, now),
             |plain| hasher.hash_one(&plain.key),
+        );
+        sweep(
+            &mut self.tiered,
+            &mut self.cursors.tiered,
+            places,
+            |tiered| tiered.is_full(basis, now),
+            |tiered| hasher.hash_one(&tiered.key),
         );
         let uncounted = std::cell::Cell::new(self.uncounted);
         sweep(
@@ -94,9 +103,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.latest = self.latest.max(now);
         let (basis, now) = (&*self.basis, self.latest);
         self.plain.retain(|plain| !plain.state.is_full(&basis.rule, basis.epoch, now));
+        self.tiered.retain(|tiered| !tiered.is_full(basis, now));
         self.special.retain(|special| !is_idle(special, basis, now));
         self.recount();
         self.plain.shrink_to_fit(|plain| hasher.hash_one(&plain.key));
+        self.tiered.shrink_to_fit(|tiered| hasher.hash_one(&tiered.key));
         self.special.shrink_to_fit(|special| hasher.hash_one(&special.key));
         self.forget_idle_offenders(true);
     }
@@ -104,7 +115,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Makes now the epoch. Happens every few decades to minutes, the faster the rate, the more often.
     pub(super) fn renew_epoch(&mut self) {
         let (old, now) = (Arc::clone(&self.basis), self.latest);
-        let new = Basis::new(old.rule.clone(), now, old.closed);
+        let new = old.since(now);
         let mut state = new.rule.start(now, 0);
         self.plain.retain(|Plain { state: packed, .. }| {
             if packed.is_full(&old.rule, old.epoch, now) {
@@ -114,7 +125,22 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             // What fitted relative to an earlier epoch fits to a later one.
             packed.settle(&new.rule, new.epoch, &mut state)
         });
+        self.tiered.retain(|Tiered { state: packed, tier, .. }| {
+            let rule = tier.rule_or(&old.rule);
+            if packed.is_full(rule, old.epoch, now) {
+                return false;
+            }
+            packed.lend(rule, old.epoch, now, &mut state);
+            packed.settle(rule, new.epoch, &mut state)
+        });
         self.basis = Arc::new(new);
+    }
+}
+
+impl<K, A: Algorithm> Tiered<K, A> {
+    /// Whether nothing is lost with it.
+    pub(super) fn is_full(&self, basis: &Basis<A>, now: Timestamp) -> bool {
+        self.state.is_full(self.tier.rule_or(&basis.rule), basis.epoch, now)
     }
 }
 

@@ -237,23 +237,33 @@ pub(super) struct Applied<A> {
     pub(super) rule: Option<A>,
 }
 
+impl<A> Applied<A> {
+    /// The rule, or the limiter's own.
+    pub(super) fn rule_or<'a>(&'a self, limiters: &'a A) -> &'a A {
+        self.rule.as_ref().unwrap_or(limiters)
+    }
+}
+
 /// One key's terms: those that it may share with others, and the end of its block, which is its own.
 #[derive(Debug)]
 pub(super) struct Own<A> {
     /// None: the default.
     pub(super) applied: Option<Arc<Applied<A>>>,
+    /// The quota that the key's last request brought along; none if the key has a quota of its own.
+    pub(super) tier: Option<Arc<Applied<A>>>,
     pub(super) blocked_until: Timestamp,
 }
 
 impl<A> Clone for Own<A> {
     fn clone(&self) -> Self {
-        Self { applied: self.applied.clone(), blocked_until: self.blocked_until }
+        let (applied, tier) = (self.applied.clone(), self.tier.clone());
+        Self { applied, tier, blocked_until: self.blocked_until }
     }
 }
 
 impl<A> Default for Own<A> {
     fn default() -> Self {
-        Self { applied: None, blocked_until: Timestamp::ZERO }
+        Self { applied: None, tier: None, blocked_until: Timestamp::ZERO }
     }
 }
 
@@ -266,14 +276,20 @@ impl<A> Own<A> {
     /// Whether the rule is the same, because the terms are the very same.
     pub(super) fn shares_terms_with(&self, other: &Self) -> bool {
         self.applied.as_ref().map(Arc::as_ptr) == other.applied.as_ref().map(Arc::as_ptr)
+            && self.tier.as_ref().map(Arc::as_ptr) == other.tier.as_ref().map(Arc::as_ptr)
     }
 
-    /// The rule, if the key has one of its own.
+    /// The rule that applies, if it is not the limiter's: the key's own, or that of its tier.
     pub(super) fn rule(&self) -> Option<&A> {
+        self.own_rule().or_else(|| self.tier.as_ref()?.rule.as_ref())
+    }
+
+    /// The rule, if the key has one of its own, whatever its requests bring along.
+    pub(super) fn own_rule(&self) -> Option<&A> {
         self.applied.as_ref()?.rule.as_ref()
     }
 
-    /// Whether these are the terms of a key that has none of its own, at `now`.
+    /// Whether these are the terms of a key that has none of its own, at `now`; it may be in a tier.
     pub(super) fn is_default(&self, now: Timestamp) -> bool {
         self.applied.is_none() && self.blocked_until <= now
     }

@@ -9,6 +9,7 @@ use super::key::{Key, KeyRef};
 use super::locked::Locked;
 use super::quick::Taken;
 use super::shard::Call;
+use super::tier::Under;
 use super::view::ForKey;
 use crate::algorithm::Algorithm;
 use crate::bucket::core::{grant_of, refusal_of};
@@ -324,7 +325,7 @@ where
 
     /// Logs a refusal whose reason was not worked out.
     #[inline]
-    fn log_refusal(&self, requests: u64) {
+    pub(super) fn log_refusal(&self, requests: u64) {
         if tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG {
             crate::bucket::gate::log_refusal(&self.settings.name, requests);
         }
@@ -377,22 +378,24 @@ where
                 }
             }
         }
-        self.ask_slowly(self.locked(shard), &self.call(hash, now), key, requests).map(slow)
+        let (shard, call) = (self.locked(shard), self.call(hash, now));
+        self.ask_slowly(shard, &call, key, requests, Under::Limiter).map(slow)
     }
 
     /// What is special, waited for, bounded, or has a limit for everybody.
     #[cold]
-    fn ask_slowly<'a, Q>(
+    pub(super) fn ask_slowly<'a, Q>(
         &'a self,
         shard: Locked<'a, K, A>,
         call: &Call<'_, S>,
         key: &Q,
         requests: u64,
+        under: Under<'_, A>,
     ) -> Result<Grant, Rejection>
     where
         Q: KeyRef<K> + ?Sized,
     {
-        self.with_locked(shard, Need::Place, call, key, |core, now, terms, wakers| {
+        self.with_locked(shard, Need::Place, call, key, under, |core, now, terms, wakers| {
             let permits = terms.permits(requests);
             let Some(global) = self.global.as_ref().filter(|_| !terms.is_exempt()) else {
                 return core.try_acquire(now, permits, wakers);

@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::key::{Key, KeyRef};
-use super::shard::{At, Basis, Call, Cell, Hold, Kept, Plain, Shard, Special};
+use super::shard::{At, Basis, Call, Cell, Hold, Kept, Plain, Shard, Special, Tiered};
 use super::terms::Own;
 use crate::algorithm::{Algorithm, Packed};
 use crate::bucket::core::{Core, usage_of};
@@ -23,7 +23,7 @@ pub(super) struct Change<A> {
 
 /// Has a core learn how its waiters stand that wait for everybody's limit too, and ends the waits that have no hope
 /// any more: to be called before a change, and after it.
-pub(super) type Sync<'a, A> = dyn Fn(&mut Core<A>, Timestamp, &mut Wakers) + 'a;
+pub(super) type Sync<'a, A> = dyn FnMut(&mut Core<A>, Timestamp, &mut Wakers) + 'a;
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Changes what applies to the key at `at`.
@@ -33,7 +33,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         key: &Q,
         at: &At<A>,
         change: Change<A>,
-        sync: &Sync<'_, A>,
+        sync: &mut Sync<'_, A>,
         wakers: &mut Wakers,
     ) where
         Q: KeyRef<K> + ?Sized,
@@ -41,7 +41,19 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     {
         self.latest = self.latest.max(call.now);
         let Change { own, hold, how, reset } = change;
-        let core = self.lend(call, at, &self.own_of(at));
+        let before = self.own_of(at);
+        let moves = matches!(at, At::Plain(_) | At::Tiered(_)) && !before.is_in_tier_of(&own);
+        // Whatever could panic, first.
+        let spare = if moves {
+            self.reserve_special(call);
+            if before.tier.is_some() != own.tier.is_some() {
+                self.reserve_packed(call, &own);
+            }
+            Some(self.basis.rule_of(&own).start(self.latest, 0))
+        } else {
+            None
+        };
+        let core = self.lend(call, at, &before);
         let (basis, now) = (Arc::clone(&self.basis), self.latest);
         let refusal = if basis.closed { Some(Rejection::Closed) } else { own.refusal(now) };
         let act = |core: &mut Core<A>| {
@@ -61,7 +73,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         // A block for a while leaves a key the place that it has; one without is blocked all the
         // same. Terms that stay free the place.
         let known = match at {
-            At::Plain(_) => true,
+            At::Plain(_) | At::Tiered(_) => true,
             At::Special(index) => {
                 self.special.get_bucket(*index).is_some_and(|special| special.kept.counted)
             }
@@ -69,17 +81,17 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         };
         let kept = Kept { own, hold, counted: known && hold != Hold::Always };
         match at {
-            At::Plain(index) if !kept.is_held(now) && kept.own.is_default(now) => {
-                self.end_plain(call, *index, core, full);
-            }
-            At::Plain(index) => {
-                if full && !kept.is_held(now) {
-                    return self.end_plain(call, *index, core, full);
+            At::Plain(_) | At::Tiered(_) => {
+                let packs = !kept.is_held(now) && kept.own.is_default(now);
+                if (full && !kept.is_held(now)) || (packs && spare.is_none()) {
+                    return self.end_packed(call, at, &kept.own, core, full);
                 }
                 self.reserve_special(call);
-                let Ok(entry) = self.plain.get_bucket_entry(*index) else { return };
-                let key = entry.remove().0.key;
-                self.insert_special(call, Special { key, kept, cell: Cell::of(core) });
+                let Some(key) = self.remove_packed(at) else { return };
+                match spare.filter(|_| packs && core.is_at_rest()) {
+                    Some(spare) => self.insert_anew(call, key, kept, core, spare),
+                    None => self.insert_special(call, Special { key, kept, cell: Cell::of(core) }),
+                }
             }
             At::Special(index) => {
                 if let Some(special) = self.special.get_bucket_mut(*index) {
@@ -93,19 +105,42 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Replaces the rule of all keys that have none of their own.
+    /// Puts a key back that was plain or in a tier, into the table where it now belongs.
+    #[allow(clippy::boxed_local, reason = "a core is kept and handed on in its box")]
+    fn insert_anew<S: BuildHasher>(
+        &mut self,
+        call: &Call<'_, S>,
+        key: K,
+        kept: Kept<A>,
+        mut core: Box<Core<A>>,
+        spare: A::State,
+    ) {
+        let state = std::mem::replace(&mut core.state, spare);
+        match self.pack(&kept.own, state) {
+            Ok(state) => self.insert_packed(call, key, &kept.own, state),
+            Err(state) => {
+                let (own, cell) = (kept.own.clone(), Cell::Idle(state));
+                self.insert_special(call, Special { key, kept, cell });
+                self.scratch = Some((own, core));
+                return;
+            }
+        }
+        self.scratch = Some((kept.own, core));
+    }
+
+    /// Replaces the rule of all keys that have none of their own and are in no tier.
     pub(super) fn set_default<S: BuildHasher>(
         &mut self,
         call: &Call<'_, S>,
         rule: &A,
         how: CarryOver,
-        sync: &Sync<'_, A>,
+        sync: &mut Sync<'_, A>,
         wakers: &mut Wakers,
     ) {
         self.latest = self.latest.max(call.now);
         let now = self.latest;
         let old = Arc::clone(&self.basis);
-        let new = Basis::new(rule.clone(), now, old.closed);
+        let new = Basis { is_as_built: false, ..Basis::new(rule.clone(), now, old.closed) };
         // First whatever foreign code could panic in, then the change itself.
         let mut too_large = Vec::new();
         let mut carried = Vec::with_capacity(self.plain.len());
@@ -122,18 +157,40 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 None
             } else {
                 let packed = A::Packed::pack(rule, new.epoch, state);
-                packed.map_err(|state| too_large.push((key.clone(), state))).ok()
+                let own = Own::default();
+                packed.map_err(|state| too_large.push((key.clone(), own, state))).ok()
             });
+        }
+        // Those in a tier stay as they are, but relative to the new epoch.
+        let mut moved = Vec::with_capacity(self.tiered.len());
+        for Tiered { key, state: packed, tier } in &mut self.tiered {
+            let of_tier = tier.rule_or(&old.rule);
+            if packed.is_full(of_tier, old.epoch, now) {
+                moved.push(None);
+                continue;
+            }
+            let state = packed.peek(of_tier, old.epoch, now, A::State::clone);
+            let packed = A::Packed::pack(of_tier, new.epoch, state);
+            let own = Own { tier: Some(Arc::clone(tier)), ..Own::default() };
+            moved.push(packed.map_err(|state| too_large.push((key.clone(), own, state))).ok());
         }
         self.special.reserve(too_large.len(), |special| call.hasher.hash_one(&special.key));
         let too_large: Vec<_> = too_large
             .into_iter()
-            .map(|(key, state)| (call.hasher.hash_one(&key), key, state))
+            .map(|(key, own, state)| (call.hasher.hash_one(&key), key, own, state))
             .collect();
         let mut carried = carried.into_iter();
         self.plain.retain(|plain| match carried.next().flatten() {
             Some(state) => {
                 plain.state = state;
+                true
+            }
+            None => false,
+        });
+        let mut moved = moved.into_iter();
+        self.tiered.retain(|tiered| match moved.next().flatten() {
+            Some(state) => {
+                tiered.state = state;
                 true
             }
             None => false,
@@ -153,8 +210,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 Cell::Lent => {}
             }
         }
-        for (hash, key, state) in too_large {
-            let special = Special { key, kept: Kept::of(Own::default()), cell: Cell::Idle(state) };
+        for (hash, key, own, state) in too_large {
+            let special = Special { key, kept: Kept::of(own), cell: Cell::Idle(state) };
             self.special.insert_unique(hash, special, |special| call.hasher.hash_one(&special.key));
         }
         self.basis = Arc::new(new);
@@ -162,7 +219,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// Refuses everybody from now on, those who wait first.
-    pub(super) fn close(&mut self, now: Timestamp, sync: &Sync<'_, A>, wakers: &mut Wakers) {
+    pub(super) fn close(&mut self, now: Timestamp, sync: &mut Sync<'_, A>, wakers: &mut Wakers) {
         for special in &mut self.special {
             if let Cell::Busy(core) = &mut special.cell {
                 sync(core, now, wakers);
@@ -171,16 +228,17 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             }
         }
         let old = &self.basis;
-        self.basis = Arc::new(Basis::new(old.rule.clone(), old.epoch, true));
+        self.basis = Arc::new(Basis { closed: true, ..old.since(old.epoch) });
     }
 
     /// Forgets all keys but those whose terms were set by hand. Who waits is served as if all
     /// permits were there again.
-    pub(super) fn clear(&mut self, now: Timestamp, sync: &Sync<'_, A>, wakers: &mut Wakers) {
+    pub(super) fn clear(&mut self, now: Timestamp, sync: &mut Sync<'_, A>, wakers: &mut Wakers) {
         self.latest = self.latest.max(now);
         let now = self.latest;
         let basis = Arc::clone(&self.basis);
         self.plain = hashbrown::HashTable::new();
+        self.tiered = hashbrown::HashTable::new();
         self.refused.forget();
         self.special.retain(|special| match &mut special.cell {
             Cell::Busy(core) => {
@@ -201,16 +259,21 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(super) fn usages(
         &mut self,
         now: Timestamp,
-        sync: &Sync<'_, A>,
+        sync: &mut Sync<'_, A>,
         wakers: &mut Wakers,
     ) -> Vec<(K, Usage)> {
         self.latest = self.latest.max(now);
         let (basis, now) = (&*self.basis, self.latest);
-        let mut usages = Vec::with_capacity(self.plain.len() + self.special.len());
+        let mut usages = Vec::with_capacity(self.len());
         for plain in &mut self.plain {
             let look = |state: &A::State| usage_of(&basis.rule, state, now);
             let usage = plain.state.peek(&basis.rule, basis.epoch, now, look);
             usages.push((plain.key.clone(), usage));
+        }
+        for Tiered { key, state, tier } in &mut self.tiered {
+            let rule = tier.rule_or(&basis.rule);
+            let usage = state.peek(rule, basis.epoch, now, |state| usage_of(rule, state, now));
+            usages.push((key.clone(), usage));
         }
         for special in &mut self.special {
             let usage = match &mut special.cell {
@@ -231,7 +294,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(super) fn keys_not_set_by_hand(&self) -> Vec<K> {
         let special = self.special.iter().filter(|special| special.kept.hold != Hold::Always);
         let plain = self.plain.iter().map(|plain| plain.key.clone());
-        plain.chain(special.map(|special| special.key.clone())).collect()
+        let tiered = self.tiered.iter().map(|tiered| tiered.key.clone());
+        plain.chain(tiered).chain(special.map(|special| special.key.clone())).collect()
     }
 
     /// What is kept of the key beside its state: whether it is held, until when it is blocked, and
@@ -246,7 +310,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 },
             ),
             At::New(own) | At::NoRoom(_, own) => Kept::of(own.clone()),
-            At::Plain(_) => Kept::of(Own::default()),
+            At::Plain(_) | At::Tiered(_) => Kept::of(self.own_of(at)),
         }
     }
 }

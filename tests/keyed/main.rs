@@ -13,6 +13,9 @@ mod blocked;
 mod both;
 mod bound;
 mod buckets;
+mod charged;
+#[path = "../support/charges.rs"]
+mod charges;
 mod corners;
 mod foreign;
 mod held;

@@ -168,6 +168,18 @@ impl<A: Rule> Core<A> {
         self.take_if_ready(ask)
     }
 
+    /// Whether what is asked is there and nobody waits.
+    #[inline]
+    pub(crate) fn is_there_if_idle(&mut self, now: Timestamp, ask: A::Ask) -> bool {
+        if !self.open_and_idle {
+            return false;
+        }
+        self.see(now);
+        let (rule, state) = (&self.rest.rule, &self.state);
+        rule.never(state, self.latest, ask).is_none()
+            && rule.ready_at(state, self.latest, ask) <= self.latest
+    }
+
     #[inline]
     fn take_if_ready(&mut self, ask: A::Ask) -> Option<u32> {
         let now = self.latest;
@@ -233,6 +245,29 @@ impl<A: Rule> Core<A> {
             self.count_denied(A::permits(ask));
         }
         answer
+    }
+
+    /// Takes what a [`check`](Self::check) under the same lock has found to be there.
+    pub(crate) fn take_checked(&mut self, ask: A::Ask) -> Grant {
+        let by = self.rest.rule.take(&mut self.state, self.latest, ask);
+        self.allowed = self.allowed.wrapping_add(A::permits(ask));
+        self.grant(ask, Taken::finally(by))
+    }
+
+    /// Counts a refusal of `own` permits, and says why `all` of them can't be had.
+    pub(crate) fn refuse(
+        &mut self,
+        now: Timestamp,
+        all: A::Ask,
+        own: u64,
+        wakers: &mut Wakers,
+    ) -> Rejection {
+        let rejection = match self.check(now, all, wakers) {
+            Ok(ready) => self.denial(ready, all),
+            Err(rejection) => rejection,
+        };
+        self.count_denied(own);
+        rejection
     }
 
     /// When `ask` could be had by one who asks now and does not queue.

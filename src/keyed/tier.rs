@@ -1,0 +1,256 @@
+//! A quota that a request brings along: the tier of whoever asks.
+//!
+//! The quota belongs to the request, not to the key, so nothing is set for a key and nothing has to be
+//! cleared: the key keeps its state and a pointer to the quota that the state was written under. A
+//! request under another quota carries the used share over.
+
+use std::sync::Arc;
+
+use super::Keyed;
+use super::key::{Key, KeyRef};
+use super::shard::{At, Call, Cell, Shard};
+use super::terms::{Applied, Own, Terms};
+use super::walk::{Change, Sync};
+use crate::algorithm::Algorithm;
+use crate::wait::queue::Wakers;
+use crate::{CarryOver, Quota, QuotaError};
+
+/// A quota for requests to bring along, such as that of the plan a user pays for: made once by
+/// [`Keyed::tier`], then given to any number of requests by
+/// [`KeyCharge::under`](super::KeyCharge::under).
+///
+/// * The quota is checked when the tier is made, so a request can't fail for it, and neither hashes nor
+///   compares one.
+/// * A key whose last request came under another tier, or under none, carries its used share over, as
+///   [`CarryOver::Proportional`] says. Whoever changes tiers to and fro gains nothing.
+/// * A key takes 8 bytes more in a tier than without. Nothing is set for the key: it vanishes when its
+///   bucket is full, counts against [`max_keys`](super::Builder::max_keys), and a request without a tier
+///   takes it back to the limiter's own quota.
+/// * A key with a quota of its own keeps it, whatever its requests bring along; blocked and exempt keys
+///   stay so, and a [cost](Terms::cost) multiplies what is asked for.
+/// * Under an [unlimited](Quota::unlimited) tier, every request passes and the key's bucket stays as it
+///   was.
+/// * All that is no request for permits at once (`usage`, `consume`, `credit`, `delay_for`, waits and
+///   reservations) goes by the tier of the key's last request, until the bucket is full again.
+/// * Keys that [share a bucket](super::WhenFull::Share) for want of room share the limiter's own quota.
+///
+/// A copy is the same tier and costs one atomic increment.
+///
+/// ```
+/// use tollgate::{KeyedLimiter, Quota};
+///
+/// let per_user = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
+/// let gold = per_user.tier(Quota::per_minute(1_000))?;
+/// assert!(per_user.charge("alice").cost(500).under(&gold).allow());
+/// assert_eq!(per_user.usage("alice").remaining, 500);
+/// assert!(per_user.allow("alice")); // without a tier: half of 10 is used
+/// assert_eq!(per_user.usage("alice").remaining, 4);
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Debug)]
+pub struct Tier<A>(pub(super) Arc<Applied<A>>);
+
+impl<A> Clone for Tier<A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<A: Algorithm> Tier<A> {
+    /// The quota.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let per_user = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
+    /// assert_eq!(per_user.tier(Quota::per_minute(99))?.quota(), Quota::per_minute(99));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        // A tier always has a rule.
+        self.0.rule.as_ref().map_or_else(Quota::unlimited, Algorithm::quota)
+    }
+}
+
+/// Which quota a verb goes by, if the key has none of its own.
+#[derive(Debug)]
+pub(super) enum Under<'a, A> {
+    /// That of the key's last request, unless the bucket is full since.
+    Last,
+    /// The limiter's own.
+    Limiter,
+    /// That of a tier.
+    Tier(&'a Tier<A>),
+}
+
+impl<A> Clone for Under<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Under<'_, A> {}
+
+impl<'a, A> From<Option<&'a Tier<A>>> for Under<'a, A> {
+    fn from(tier: Option<&'a Tier<A>>) -> Self {
+        tier.map_or(Self::Limiter, Self::Tier)
+    }
+}
+
+/// Whether two tiers are the same quota: the very same, or one that was asked for twice.
+#[inline]
+pub(super) fn is_same<A>(one: &Arc<Applied<A>>, other: &Arc<Applied<A>>) -> bool {
+    Arc::ptr_eq(one, other) || one.is_same_quota(other)
+}
+
+impl<A> Applied<A> {
+    #[cold]
+    fn is_same_quota(&self, other: &Self) -> bool {
+        // Without a quota, the rule tells more than one.
+        self.terms.quota.is_some() && self.terms.quota == other.terms.quota
+    }
+}
+
+impl<A> Own<A> {
+    /// The tier that a request under `under` goes by; a key with a quota of its own is in none.
+    pub(super) fn tier_under<'b>(&'b self, under: Under<'b, A>) -> Option<&'b Arc<Applied<A>>> {
+        match under {
+            _ if self.own_rule().is_some() => None,
+            Under::Last => self.tier.as_ref(),
+            Under::Limiter => None,
+            Under::Tier(tier) => Some(&tier.0),
+        }
+    }
+
+    /// Whether a request under `under` goes by the quota that the key's last one went by.
+    pub(super) fn is_under(&self, under: Under<'_, A>) -> bool {
+        match (self.tier_under(under), &self.tier) {
+            (Some(new), Some(old)) => is_same(new, old),
+            (new, old) => new.is_none() && old.is_none(),
+        }
+    }
+
+    /// The same for a request under `under`.
+    pub(super) fn under(self, under: Under<'_, A>) -> Self {
+        let tier = self.tier_under(under).cloned();
+        Self { tier, ..self }
+    }
+
+    /// The same in the tier that `other` is in, unless these terms have a quota.
+    pub(super) fn in_tier_of(self, other: &Self) -> Self {
+        let tier = if self.own_rule().is_some() { None } else { other.tier.clone() };
+        Self { tier, ..self }
+    }
+
+    /// Whether both are in the same tier, or in none.
+    pub(super) fn is_in_tier_of(&self, other: &Self) -> bool {
+        match (&self.tier, &other.tier) {
+            (Some(one), Some(other)) => is_same(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl<K: Key, A: Algorithm> Shard<K, A> {
+    /// Has the key at `at` go by the quota that a request under `under` goes by, and says where it then
+    /// is. The used share is carried over, and those who wait are re-timed.
+    pub(super) fn go_under<Q, S>(
+        &mut self,
+        call: &Call<'_, S>,
+        key: &Q,
+        at: At<A>,
+        under: Under<'_, A>,
+        sync: &mut Sync<'_, A>,
+        wakers: &mut Wakers,
+    ) -> At<A>
+    where
+        Q: KeyRef<K> + ?Sized,
+        S: std::hash::BuildHasher,
+    {
+        self.latest = self.latest.max(call.now);
+        let under = match under {
+            Under::Last if !self.forgets_tier(&at) => return at,
+            Under::Last => Under::Limiter,
+            _ => under,
+        };
+        let before = match at {
+            At::New(own) => return At::New(own.under(under)),
+            At::NoRoom(why, own) => return At::NoRoom(why, own.under(under)),
+            At::Plain(_) | At::Tiered(_) | At::Special(_) => self.own_of(&at),
+        };
+        if before.is_under(under) {
+            return at;
+        }
+        let own = before.under(under);
+        if self.basis.rule_of(&own).quota().is_unlimited() {
+            // Carried over to there and back, a bucket would come back full: it is left alone.
+            return At::New(own);
+        }
+        let (hold, how) = (self.kept_of(&at).hold, CarryOver::Proportional);
+        let change = Change { own: own.clone(), hold, how, reset: false };
+        self.change(call, key, &at, change, sync, wakers);
+        self.find(call.hash, key).unwrap_or(At::New(own))
+    }
+
+    /// Whether the key is in a tier but full: then it could as well have vanished, and its tier with it.
+    fn forgets_tier(&self, at: &At<A>) -> bool {
+        let (basis, now) = (&*self.basis, self.latest);
+        match at {
+            At::Tiered(index) => {
+                self.tiered.get_bucket(*index).is_some_and(|tiered| tiered.is_full(basis, now))
+            }
+            At::Special(index) => self.special.get_bucket(*index).is_some_and(|special| {
+                let own = &special.kept.own;
+                own.tier.is_some()
+                    && matches!(&special.cell, Cell::Idle(state)
+                        if basis.rule_of(own).full_at(state, now) <= now)
+            }),
+            At::Plain(_) | At::New(_) | At::NoRoom(..) => false,
+        }
+    }
+}
+
+impl<K, A: Algorithm, C: crate::Clock, S> Keyed<K, A, C, S> {
+    /// A quota for requests to bring along; see [`Tier`]. Make it once, not for each request. Asked for
+    /// the same quota again, it is the same tier.
+    ///
+    /// # Errors
+    ///
+    /// When the limiter's rule can't keep the quota.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let per_user = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
+    /// let (free, gold) = (per_user.tier(Quota::per_minute(5))?, per_user.tier(Quota::per_minute(50))?);
+    /// assert!(!per_user.charge("bob").cost(6).under(&free).allow());
+    /// assert!(per_user.charge("alice").cost(6).under(&gold).allow());
+    /// assert!(per_user.tier(Quota::per_minute(0)).is_err());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn tier(&self, quota: Quota) -> Result<Tier<A>, QuotaError> {
+        let own = self.terms.apply(0, Terms::from(quota))?;
+        match own.applied {
+            Some(applied) => Ok(Tier(applied)),
+            None => self.terms.template().with_quota(quota).map(|rule| self.tier_with(rule)),
+        }
+    }
+
+    /// As [`tier`](Self::tier), by any rule: for rules that a quota does not tell in full, such as
+    /// [`AllOf`](crate::algorithm::AllOf). Each call makes a tier of its own.
+    ///
+    /// ```
+    /// use tollgate::algorithm::{AllOf, GreedyRefill};
+    /// use tollgate::{Keyed, Quota};
+    /// let limits = |hourly| {
+    ///     let second = GreedyRefill::try_from(Quota::per_second(10))?;
+    ///     AllOf::new([("second", second), ("hour", Quota::per_hour(hourly).try_into()?)])
+    /// };
+    /// let per_user = Keyed::<u64, _>::builder_with(limits(500)?).build()?;
+    /// let free = per_user.tier_with(limits(5)?);
+    /// assert!(!per_user.charge(&7).cost(6).under(&free).allow());
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn tier_with(&self, rule: A) -> Tier<A> {
+        Tier(Arc::new(Applied { terms: Terms::default(), rule: Some(rule) }))
+    }
+}
