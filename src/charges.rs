@@ -31,7 +31,7 @@ const TRIES: usize = 16;
 ///   back.
 /// * Two charges of one limit, or of one key of one limiter, count as their sum; of one key, the quota is
 ///   that of the first such charge.
-/// * A keyed limiter's limit [for everybody](crate::keyed::Builder::global) is charged with its keys.
+/// * A keyed limiter's limit [for everybody](crate::keyed::KeyedBuilder::global) is charged with its keys.
 /// * The clock is read once, that of the first charge. Limiters that are decided together should share a
 ///   clock; each takes an earlier time than it has seen as the latest that it has seen.
 /// * No allocation for up to sixteen limits whose keys are known; a limit for everybody counts as one more.

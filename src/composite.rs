@@ -4,7 +4,7 @@ use crate::algorithm::{Algorithm, AllOf, GreedyRefill};
 use crate::bucket::Limiter;
 use crate::bucket::core::usage_of;
 use crate::bucket::gate::Gate;
-use crate::{Builder, CarryOver, Clock, CounterClock, Quota, QuotaError, Usage};
+use crate::{CarryOver, Clock, CounterClock, LimiterBuilder, Quota, QuotaError, Usage};
 
 /// Several limits, taken all-or-nothing as one, under one lock: 10 a second *and* 500 an hour.
 ///
@@ -58,8 +58,8 @@ impl Composite {
     /// ```
     pub fn builder_of<N: Into<String>>(
         limits: impl IntoIterator<Item = (N, Quota)>,
-    ) -> Builder<AllOf<GreedyRefill>> {
-        Builder::new(rules(limits))
+    ) -> LimiterBuilder<AllOf<GreedyRefill>> {
+        LimiterBuilder::new(rules(limits))
     }
 }
 

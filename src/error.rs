@@ -214,10 +214,10 @@ impl Rejection {
         }
     }
 
-    /// The place of the [limit for everybody](crate::keyed::Builder::global) of a keyed limiter.
+    /// The place of the [limit for everybody](crate::keyed::KeyedBuilder::global) of a keyed limiter.
     pub const GLOBAL: usize = usize::MAX;
 
-    /// Whether the [limit for everybody](crate::keyed::Builder::global) refused, not the key's own.
+    /// Whether the [limit for everybody](crate::keyed::KeyedBuilder::global) refused, not the key's own.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};

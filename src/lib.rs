@@ -52,7 +52,7 @@ mod sync;
 mod time;
 pub mod wait;
 
-pub use bucket::{AtomicTokenBucket, Builder, LeasedTokenBucket, Limiter, LimiterCharge};
+pub use bucket::{AtomicTokenBucket, LeasedTokenBucket, Limiter, LimiterBuilder, LimiterCharge};
 pub use charges::{Answer, Charge, take_all, take_each};
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;

@@ -9,8 +9,8 @@ use tollgate::algorithm::{
 };
 use tollgate::wait::{Acquire, AcquireOwned, Enqueued, Request};
 use tollgate::{
-    AtomicTokenBucket, Builder, CancelToken, CarryOver, Clock, Composite, ConsumeError,
-    FixedWindowLimiter, Grant, IntervalTokenBucket, Jitter, LeasedTokenBucket, ManualClock,
+    AtomicTokenBucket, CancelToken, CarryOver, Clock, Composite, ConsumeError, FixedWindowLimiter,
+    Grant, IntervalTokenBucket, Jitter, LeasedTokenBucket, LimiterBuilder, ManualClock,
     MonotonicClock, ParseQuotaError, Quota, QuotaError, RateLimiter, Rejection, Reservation,
     SlidingWindowLimiter, StrictLimiter, Timer, Timestamp, TokenBucket, Usage, WaitError,
 };
@@ -44,7 +44,7 @@ fn limiters_are_shared_between_threads() {
     limiter::<AtomicTokenBucket>();
     owned::<TokenBucket<Arc<dyn Clock>>>();
     shared::<LeasedTokenBucket>();
-    shared::<Builder<GreedyRefill>>();
+    shared::<LimiterBuilder<GreedyRefill>>();
     shared::<Reservation<'_>>();
     owned::<CancelToken>();
     owned::<ManualClock>();

@@ -6,7 +6,7 @@ mod recorder;
 
 use recorder::Recorder;
 use tollgate::algorithm::GreedyRefill;
-use tollgate::{Builder, KeyedLimiter, ManualClock, Quota, RateLimiter, TokenBucket};
+use tollgate::{KeyedLimiter, LimiterBuilder, ManualClock, Quota, RateLimiter, TokenBucket};
 use tracing::Level;
 
 #[test]
@@ -42,7 +42,7 @@ fn refusals_changes_and_close_are_told_with_the_limiters_name() {
 
 /// Not a test of its own: two that begin at once may each keep events from the other.
 fn the_other_buckets_tell_the_same() {
-    type Named = Builder<GreedyRefill, ManualClock>;
+    type Named = LimiterBuilder<GreedyRefill, ManualClock>;
     let build: [fn(Named) -> Box<dyn RateLimiter>; 2] = [
         |builder| Box::new(builder.build_atomic().unwrap()),
         |builder| Box::new(builder.build_leased(1).unwrap()),

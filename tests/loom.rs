@@ -13,8 +13,8 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use tollgate::algorithm::GreedyRefill;
 use tollgate::{
-    Builder, CarryOver, LeasedTokenBucket, ManualClock, Quota, RateLimiter, Rejection, Timestamp,
-    TokenBucket, WaitError,
+    CarryOver, LeasedTokenBucket, LimiterBuilder, ManualClock, Quota, RateLimiter, Rejection,
+    Timestamp, TokenBucket, WaitError,
 };
 
 /// A point at which loom shall try the other thread. It finds most of them by itself, but not where
@@ -51,7 +51,7 @@ fn model(scene: impl Fn() + Sync + Send + 'static) {
     builder.check(scene);
 }
 
-type OnManual = Builder<GreedyRefill, ManualClock>;
+type OnManual = LimiterBuilder<GreedyRefill, ManualClock>;
 
 fn builder(quota: Quota, clock: &ManualClock) -> OnManual {
     TokenBucket::builder(quota).clock(clock.clone())

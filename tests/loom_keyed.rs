@@ -12,7 +12,7 @@ use std::time::Duration;
 use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 use tollgate::algorithm::GreedyRefill;
-use tollgate::keyed::{Builder, Terms, WhenFull};
+use tollgate::keyed::{KeyedBuilder, Terms, WhenFull};
 use tollgate::{
     CarryOver, Keyed, KeyedLimiter, ManualClock, Quota, RateLimiter, Rejection, WaitError,
 };
@@ -22,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Not seeded: each run must be like the last one.
 type Hasher = BuildHasherDefault<DefaultHasher>;
 type OnManual = Keyed<u64, GreedyRefill, ManualClock, Hasher>;
-type OnManualBuilder = Builder<u64, GreedyRefill, ManualClock, Hasher>;
+type OnManualBuilder = KeyedBuilder<u64, GreedyRefill, ManualClock, Hasher>;
 
 /// Runs `act` beside the scene.
 fn beside<T: 'static>(

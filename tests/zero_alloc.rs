@@ -134,7 +134,7 @@ fn composite() -> Result<(), QuotaError> {
 }
 
 /// A keyed limiter whose clock stands still: a key that has become full is known no more.
-fn by_key<K: Key>(quota: Quota) -> keyed::Builder<K, GreedyRefill, ManualClock> {
+fn by_key<K: Key>(quota: Quota) -> keyed::KeyedBuilder<K, GreedyRefill, ManualClock> {
     KeyedLimiter::builder(quota).clock(ManualClock::new())
 }
 

@@ -17,7 +17,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// cancelled are at most `burst + rate * w`, plus what [`credit`](crate::RateLimiter::credit) gave in that window, plus
 /// one burst for each [`reset`](crate::RateLimiter::reset) in it. A cancelled grant gives back at most what has not
 /// been refilled since it was made. Who waits and is served late counts as of the time when it was due, within
-/// the bounds of [`Builder::catch_up`](crate::Builder::catch_up). A new quota starts with the level that
+/// the bounds of [`LimiterBuilder::catch_up`](crate::LimiterBuilder::catch_up). A new quota starts with the level that
 /// [`CarryOver`] says. A clock that steps back stands still until it has caught up.
 ///
 /// The state is 24 bytes.

@@ -87,7 +87,7 @@ enum Fast {
 
 impl AtomicTokenBucket {
     /// A limiter for `quota` on the default clock, full at first. For other options see
-    /// [`Builder::build_atomic`](crate::Builder::build_atomic).
+    /// [`LimiterBuilder::build_atomic`](crate::LimiterBuilder::build_atomic).
     ///
     /// # Errors
     ///

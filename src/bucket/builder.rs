@@ -28,7 +28,7 @@ use crate::{Clock, CounterClock, Jitter, QuotaError, Timestamp};
 /// ```
 #[derive(Debug)]
 #[must_use = "nothing is built before `build`"]
-pub struct Builder<A: Algorithm, C: Clock = CounterClock> {
+pub struct LimiterBuilder<A: Algorithm, C: Clock = CounterClock> {
     rule: Result<A, QuotaError>,
     clock: C,
     start: Start<A::State>,
@@ -45,7 +45,7 @@ enum Start<S> {
     State(S),
 }
 
-impl<A: Algorithm> Builder<A> {
+impl<A: Algorithm> LimiterBuilder<A> {
     pub(crate) fn new(rule: Result<A, QuotaError>) -> Self {
         Self {
             rule,
@@ -58,16 +58,16 @@ impl<A: Algorithm> Builder<A> {
     }
 }
 
-impl<A: Algorithm, C: Clock> Builder<A, C> {
+impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
     /// The clock to read; default: [`CounterClock`].
     ///
     /// ```
     /// use tollgate::{ManualClock, Quota, TokenBucket};
     /// let builder = TokenBucket::builder(Quota::per_second(1)).clock(ManualClock::new());
     /// ```
-    pub fn clock<D: Clock>(self, clock: D) -> Builder<A, D> {
+    pub fn clock<D: Clock>(self, clock: D) -> LimiterBuilder<A, D> {
         let Self { rule, start, max_waiters, catch_up, settings, .. } = self;
-        Builder { rule, clock, start, max_waiters, catch_up, settings }
+        LimiterBuilder { rule, clock, start, max_waiters, catch_up, settings }
     }
 
     /// Permits to start with; default: all of the burst. More than the burst is an error.
@@ -201,7 +201,7 @@ fn start<A: Algorithm>(
     }
 }
 
-impl<C: Clock> Builder<GreedyRefill, C> {
+impl<C: Clock> LimiterBuilder<GreedyRefill, C> {
     /// Builds the lock-free twin.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ pub struct LimiterCharge<'a, A: Algorithm, C: Clock = CounterClock> {
 
 impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// This limiter's part in a decision over several; see [`take_all`](crate::take_all). In it, waiters,
-    /// a close, and [`catch_up`](crate::Builder::catch_up) count as in
+    /// a close, and [`catch_up`](crate::LimiterBuilder::catch_up) count as in
     /// [`try_acquire`](RateLimiter::try_acquire). By itself, the charge does nothing.
     ///
     /// ```

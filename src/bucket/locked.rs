@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use super::builder::Builder;
+use super::builder::LimiterBuilder;
 use super::core::Core;
 use super::counter::Counter;
 use super::gate::{Gate, Settings};
@@ -77,8 +77,8 @@ impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limiter<A> {
     /// assert!(!limiter.allow());
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn builder(quota: Quota) -> Builder<A> {
-        Builder::new(quota.try_into())
+    pub fn builder(quota: Quota) -> LimiterBuilder<A> {
+        LimiterBuilder::new(quota.try_into())
     }
 }
 
@@ -109,8 +109,8 @@ impl<A: Algorithm> Limiter<A> {
     ///     .build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn builder_from_algorithm(rule: A) -> Builder<A> {
-        Builder::new(Ok(rule))
+    pub fn builder_from_algorithm(rule: A) -> LimiterBuilder<A> {
+        LimiterBuilder::new(Ok(rule))
     }
 }
 
@@ -139,7 +139,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 
     /// The rule, its state, and the time they were read, to look closer than
     /// [`usage`](crate::RateLimiter::usage) does, or to start another limiter from
-    /// ([`Builder::state`]).
+    /// ([`LimiterBuilder::state`]).
     ///
     /// ```
     /// use tollgate::algorithm::Algorithm;

@@ -21,7 +21,7 @@ mod thread_slot;
 mod word;
 
 pub use atomic::AtomicTokenBucket;
-pub use builder::Builder;
+pub use builder::LimiterBuilder;
 pub use charge::LimiterCharge;
 pub use leased::LeasedTokenBucket;
 pub use locked::Limiter;

@@ -92,7 +92,7 @@ where
     }
 
     /// Sets the quota of one key, and leaves the rest of its terms. From then on it is what was set,
-    /// whatever [`quota_by`](super::Builder::quota_by) says: where plans come from there, see
+    /// whatever [`quota_by`](super::KeyedBuilder::quota_by) says: where plans come from there, see
     /// [`refresh_terms_for`](Self::refresh_terms_for). See also
     /// [`set_terms_for`](Self::set_terms_for).
     ///
@@ -163,7 +163,7 @@ where
     /// [`unblock`](Self::unblock) first. [`set_terms_for`](Self::set_terms_for) replaces the block
     /// like the rest of the terms.
     ///
-    /// A key that counts against [`max_keys`](super::Builder::max_keys) goes on counting while it is
+    /// A key that counts against [`max_keys`](super::KeyedBuilder::max_keys) goes on counting while it is
     /// blocked. One that does not can be blocked for a while when there is no room, and takes no
     /// place then: whoever blocks such keys bounds their number. Once the block has ended, the key
     /// vanishes like any other that is idle.
@@ -219,10 +219,10 @@ where
         self.for_key(key).cell.terms().as_of(self.now())
     }
 
-    /// Sets what applies to one key, whatever the builder's [`terms_by`](super::Builder::terms_by)
+    /// Sets what applies to one key, whatever the builder's [`terms_by`](super::KeyedBuilder::terms_by)
     /// says. The used share is kept, and those who wait are re-timed.
     ///
-    /// Such a key does not count against [`max_keys`](super::Builder::max_keys): it can be set when
+    /// Such a key does not count against [`max_keys`](super::KeyedBuilder::max_keys): it can be set when
     /// all places are taken, and whoever sets such bounds their number. It is held until [`clear_terms_for`](Self::clear_terms_for) or
     /// [`remove`](Self::remove), and takes about 50 bytes more than others.
     ///
@@ -252,7 +252,7 @@ where
     /// Takes back what [`set_terms_for`](Self::set_terms_for) or
     /// [`set_quota_for`](Self::set_quota_for) has set. The used share is kept.
     ///
-    /// From then on the key counts against [`max_keys`](super::Builder::max_keys) again. If there is
+    /// From then on the key counts against [`max_keys`](super::KeyedBuilder::max_keys) again. If there is
     /// no room for it, it is forgotten as by [`remove`](Self::remove): the bound on the keys holds.
     /// While somebody waits for it, it stays until that wait has ended.
     ///
@@ -269,7 +269,7 @@ where
         self.back_to_own(key, false);
     }
 
-    /// Asks the builder's [`terms_by`](super::Builder::terms_by) anew for every key that is held,
+    /// Asks the builder's [`terms_by`](super::KeyedBuilder::terms_by) anew for every key that is held,
     /// except those whose terms were set by hand. The used share is kept.
     ///
     /// ```
@@ -310,7 +310,7 @@ where
         }
     }
 
-    /// Asks the builder's [`terms_by`](super::Builder::terms_by) anew for one key, unless its terms
+    /// Asks the builder's [`terms_by`](super::KeyedBuilder::terms_by) anew for one key, unless its terms
     /// were set by hand: for a user who has just changed plans. `how` says what becomes of the old
     /// level: with [`CarryOver::AddDifference`], an upgrade is felt at once.
     ///

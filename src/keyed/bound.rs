@@ -9,7 +9,7 @@ use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::wait::queue::Taken;
 use crate::{Rejection, Timestamp};
 
-/// What a new key meets when a keyed limiter holds [`max_keys`](super::Builder::max_keys) already.
+/// What a new key meets when a keyed limiter holds [`max_keys`](super::KeyedBuilder::max_keys) already.
 ///
 /// Known keys are served as ever. There is room again once a known key is idle: each new key looks
 /// for such.

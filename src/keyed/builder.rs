@@ -39,7 +39,7 @@ const MAX_SHARDS: usize = 1 << 16;
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[must_use = "nothing is built before `build`"]
-pub struct Builder<K, A: Algorithm, C: Clock = CounterClock, S = RandomState> {
+pub struct KeyedBuilder<K, A: Algorithm, C: Clock = CounterClock, S = RandomState> {
     rule: Result<A, QuotaError>,
     clock: C,
     hasher: S,
@@ -54,7 +54,7 @@ pub struct Builder<K, A: Algorithm, C: Clock = CounterClock, S = RandomState> {
     keys: PhantomData<fn(K)>,
 }
 
-impl<K: Key, A: Algorithm> Builder<K, A> {
+impl<K: Key, A: Algorithm> KeyedBuilder<K, A> {
     pub(super) fn new(rule: Result<A, QuotaError>) -> Self {
         Self {
             rule,
@@ -73,14 +73,14 @@ impl<K: Key, A: Algorithm> Builder<K, A> {
     }
 }
 
-impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
+impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
     /// The clock to read; default: [`CounterClock`].
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, ManualClock, Quota};
     /// let builder = KeyedLimiter::<u64>::builder(Quota::per_second(1)).clock(ManualClock::new());
     /// ```
-    pub fn clock<D: Clock>(self, clock: D) -> Builder<K, A, D, S> {
+    pub fn clock<D: Clock>(self, clock: D) -> KeyedBuilder<K, A, D, S> {
         self.with(|_, hasher| (clock, hasher))
     }
 
@@ -94,13 +94,13 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     /// let builder = KeyedLimiter::<String>::builder(Quota::per_second(1))
     ///     .hasher(std::hash::RandomState::new());
     /// ```
-    pub fn hasher<T: BuildHasher>(self, hasher: T) -> Builder<K, A, C, T> {
+    pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedBuilder<K, A, C, T> {
         self.with(|clock, _| (clock, hasher))
     }
 
-    fn with<D: Clock, T>(self, change: impl FnOnce(C, S) -> (D, T)) -> Builder<K, A, D, T> {
+    fn with<D: Clock, T>(self, change: impl FnOnce(C, S) -> (D, T)) -> KeyedBuilder<K, A, D, T> {
         let (clock, hasher) = change(self.clock, self.hasher);
-        Builder {
+        KeyedBuilder {
             rule: self.rule,
             clock,
             hasher,
@@ -284,7 +284,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Builder<K, A, C, S> {
     }
 
     /// How many may wait or hold a reservation for one key; see
-    /// [`Builder::max_waiters`](crate::Builder::max_waiters). Those who have their key's permits and
+    /// [`KeyedBuilder::max_waiters`](crate::LimiterBuilder::max_waiters). Those who have their key's permits and
     /// wait for everybody's do not count.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.max_waiters = max_waiters;
@@ -365,8 +365,8 @@ fn in_range(option: &'static str, given: Option<usize>, most: usize) -> Result<(
     }
 }
 
-impl<K, A: Algorithm, C: Clock, S> std::fmt::Debug for Builder<K, A, C, S> {
+impl<K, A: Algorithm, C: Clock, S> std::fmt::Debug for KeyedBuilder<K, A, C, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("rule", &self.rule).finish_non_exhaustive()
+        f.debug_struct("KeyedBuilder").field("rule", &self.rule).finish_non_exhaustive()
     }
 }

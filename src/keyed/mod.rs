@@ -55,7 +55,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 pub use bound::WhenFull;
-pub use builder::Builder;
+pub use builder::KeyedBuilder;
 pub use charge::KeyCharge;
 pub use hasher::{KeyHasher, RandomState};
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
@@ -90,9 +90,9 @@ type Global<C> = Limiter<AnyRule, Arc<C>>;
 ///   up by anything it borrows as: `&str` for `String`.
 /// * A full bucket is the same as none: keys that are not used vanish by themselves, bit by bit as
 ///   new ones come. Memory follows the keys active within one refill time. No thread, no timer.
-/// * [`max_keys`](Builder::max_keys) bounds memory under attack.
+/// * [`max_keys`](KeyedBuilder::max_keys) bounds memory under attack.
 /// * Keys can have [`Terms`] of their own, all keys together a limit
-///   [for everybody](Builder::global).
+///   [for everybody](KeyedBuilder::global).
 /// * [`for_key`](Self::for_key) is one key as a [`RateLimiter`](crate::RateLimiter).
 ///
 /// Keys are anything that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, take the /64 prefix:
@@ -163,8 +163,8 @@ impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
     ///     .build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn builder(quota: Quota) -> Builder<K, A> {
-        Builder::new(quota.try_into())
+    pub fn builder(quota: Quota) -> KeyedBuilder<K, A> {
+        KeyedBuilder::new(quota.try_into())
     }
 }
 
@@ -178,8 +178,8 @@ impl<K: Key, A: Algorithm> Keyed<K, A> {
     /// let per_user = Keyed::<String, _>::builder_from_algorithm(rule).build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn builder_from_algorithm(rule: A) -> Builder<K, A> {
-        Builder::new(Ok(rule))
+    pub fn builder_from_algorithm(rule: A) -> KeyedBuilder<K, A> {
+        KeyedBuilder::new(Ok(rule))
     }
 }
 

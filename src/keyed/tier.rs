@@ -24,7 +24,7 @@ use crate::{CarryOver, Quota, QuotaError};
 /// * A key whose last request came under another tier, or under none, carries its used share over, as
 ///   [`CarryOver::Proportional`] says. Whoever changes tiers to and fro gains nothing.
 /// * A key takes 8 bytes more in a tier than without. Nothing is set for the key: it vanishes when its
-///   bucket is full, counts against [`max_keys`](super::Builder::max_keys), and a request without a tier
+///   bucket is full, counts against [`max_keys`](super::KeyedBuilder::max_keys), and a request without a tier
 ///   takes it back to the limiter's own quota.
 /// * A key with a quota of its own keeps it, whatever its requests bring along; blocked and exempt keys
 ///   stay so, and a [cost](Terms::cost) multiplies what is asked for.

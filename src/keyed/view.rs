@@ -21,7 +21,7 @@ use crate::{
 /// [`Keyed::for_key_owned`].
 ///
 /// It holds no permits and no state: two views of a key are the same bucket. Where there is a limit
-/// [for everybody](super::Builder::global), it counts here too; the usage is the key's alone, and
+/// [for everybody](super::KeyedBuilder::global), it counts here too; the usage is the key's alone, and
 /// its counters are 0: see [`Keyed::totals`]. [`set_quota`](RateLimiter::set_quota) and
 /// [`close`](RateLimiter::close) set the key's terms.
 pub struct ForKey<L, Q> {

@@ -30,14 +30,14 @@ use crate::{Clock, CounterClock, Jitter, QuotaError};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is built before `build`"]
-pub struct Builder<C = CounterClock> {
+pub struct LimiterBuilder<C = CounterClock> {
     clock: C,
     limits: Limits,
     settings: Settings,
     options: Options,
 }
 
-impl Builder {
+impl LimiterBuilder {
     pub(super) fn new() -> Self {
         Self {
             clock: CounterClock::new(),
@@ -48,11 +48,11 @@ impl Builder {
     }
 }
 
-impl<C: Clock> Builder<C> {
+impl<C: Clock> LimiterBuilder<C> {
     /// The clock to read; default: [`CounterClock`].
-    pub fn clock<D: Clock>(self, clock: D) -> Builder<D> {
+    pub fn clock<D: Clock>(self, clock: D) -> LimiterBuilder<D> {
         let Self { limits, settings, options, .. } = self;
-        Builder { clock, limits, settings, options }
+        LimiterBuilder { clock, limits, settings, options }
     }
 
     /// All limits at once; those set before are forgotten.

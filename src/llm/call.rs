@@ -40,7 +40,7 @@ impl Reply {
     }
 
     /// It says that so many tokens were used. Without that, the permit is dropped, and the builder's
-    /// [`on_drop`](super::Builder::on_drop) says what counts.
+    /// [`on_drop`](super::LimiterBuilder::on_drop) says what counts.
     pub fn spent(mut self, tokens: impl Into<Tokens>) -> Self {
         self.spent = Some(tokens.into());
         self
@@ -193,7 +193,7 @@ impl<C: Clock> Limiter<C> {
     ///
     /// [`CallError::Limited`] if it may not go out, [`CallError::Refused`] with the last answer if
     /// each try met a 429, [`CallError::Request`] if `send` fails: then the permit counts as
-    /// [`on_drop`](super::Builder::on_drop) says, and it is not tried again.
+    /// [`on_drop`](super::LimiterBuilder::on_drop) says, and it is not tried again.
     ///
     /// # Cancel safety
     ///

@@ -29,7 +29,7 @@ pub enum Error {
         retry_after: Option<Duration>,
     },
     /// Never: the estimate is larger than a limit. Ask for less, or build with
-    /// [`clamp_estimates`](super::Builder::clamp_estimates).
+    /// [`clamp_estimates`](super::LimiterBuilder::clamp_estimates).
     #[error("{requested} can never pass: the limit is {most} {limit}")]
     Never {
         /// The limit.
@@ -40,7 +40,7 @@ pub enum Error {
         most: u64,
     },
     /// The server has said to wait longer than
-    /// [`max_server_wait`](super::Builder::max_server_wait) lets anybody wait.
+    /// [`max_server_wait`](super::LimiterBuilder::max_server_wait) lets anybody wait.
     #[error("the server said to wait {retry_after:?} more")]
     ServerWait {
         /// How much of that is left.

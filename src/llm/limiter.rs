@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::OwnedPermit;
 use super::engine::{Engine, Handle, Request};
 use super::headers::ServerLimits;
-use super::{Builder, Error, Limits, Permit, Reservation, Tokens, Usage};
+use super::{Error, LimiterBuilder, Limits, Permit, Reservation, Tokens, Usage};
 use crate::wait::{Acquire, QueueHandle, Timer, blocking};
 use crate::{CancelToken, Clock, CounterClock, QuotaError, Timestamp, WaitError};
 
@@ -38,8 +38,8 @@ pub struct Limiter<C: Clock = CounterClock> {
 
 impl Limiter {
     /// Options of a limiter. Without any, it has no limits until it [observes](Self::observe) some.
-    pub fn builder() -> Builder {
-        Builder::new()
+    pub fn builder() -> LimiterBuilder {
+        LimiterBuilder::new()
     }
 }
 

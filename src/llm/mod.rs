@@ -39,7 +39,7 @@ mod stream;
 mod tokens;
 mod usage;
 
-pub use builder::Builder;
+pub use builder::LimiterBuilder;
 pub use call::{CallError, Reply};
 pub use engine::OnDrop;
 pub use error::Error;
@@ -49,7 +49,7 @@ pub use limits::Limits;
 pub use meter::{Burst, LimitKind};
 pub use permit::{OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, PoolKey, PoolPermit};
-pub use pool_builder::PoolBuilder;
+pub use pool_builder::KeyPoolBuilder;
 pub use reservation::Reservation;
 #[cfg(feature = "stream")]
 pub use stream::{MeteredStream, Settle};

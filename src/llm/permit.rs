@@ -12,7 +12,7 @@ use crate::{Clock, CounterClock};
 ///
 /// [`settle`](Self::settle) it with what the response says was used, or [`cancel`](Self::cancel) it if the
 /// request was never made. Dropped without either, it does what the builder's
-/// [`on_drop`](super::Builder::on_drop) says: by default the estimate counts as used. In any case the
+/// [`on_drop`](super::LimiterBuilder::on_drop) says: by default the estimate counts as used. In any case the
 /// request is no longer in flight.
 ///
 /// ```

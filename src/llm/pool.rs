@@ -9,7 +9,7 @@ use super::choice::{Key, Keys};
 use super::engine::{Engine, Handle, Request};
 use super::headers::ServerLimits;
 use super::limiter::acquire;
-use super::{Error, Limits, Permit, PoolBuilder, Tokens, Usage};
+use super::{Error, KeyPoolBuilder, Limits, Permit, Tokens, Usage};
 use crate::sync::Mutex;
 use crate::wait::queue::Wakers;
 use crate::wait::{Timer, blocking};
@@ -88,8 +88,8 @@ impl KeyPool<()> {
     /// pool.add("main", "sk-1", Limits::new())?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn builder() -> PoolBuilder {
-        PoolBuilder::new()
+    pub fn builder() -> KeyPoolBuilder {
+        KeyPoolBuilder::new()
     }
 }
 

@@ -11,13 +11,13 @@ use crate::{Clock, CounterClock, Jitter};
 /// Options of a [`KeyPool`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is built before `build`"]
-pub struct PoolBuilder<C = CounterClock> {
+pub struct KeyPoolBuilder<C = CounterClock> {
     clock: C,
     settings: Settings,
     options: Options,
 }
 
-impl PoolBuilder {
+impl KeyPoolBuilder {
     pub(super) fn new() -> Self {
         Self {
             clock: CounterClock::new(),
@@ -27,32 +27,32 @@ impl PoolBuilder {
     }
 }
 
-impl<C: Clock> PoolBuilder<C> {
+impl<C: Clock> KeyPoolBuilder<C> {
     /// The clock to read; default: [`CounterClock`].
-    pub fn clock<D: Clock>(self, clock: D) -> PoolBuilder<D> {
-        PoolBuilder { clock, settings: self.settings, options: self.options }
+    pub fn clock<D: Clock>(self, clock: D) -> KeyPoolBuilder<D> {
+        KeyPoolBuilder { clock, settings: self.settings, options: self.options }
     }
 
-    /// See [`Builder::clamp_estimates`](super::Builder::clamp_estimates).
+    /// See [`LimiterBuilder::clamp_estimates`](super::LimiterBuilder::clamp_estimates).
     pub fn clamp_estimates(mut self) -> Self {
         self.options.clamp = true;
         self
     }
 
-    /// See [`Builder::on_drop`](super::Builder::on_drop).
+    /// See [`LimiterBuilder::on_drop`](super::LimiterBuilder::on_drop).
     pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
         self.options.on_drop = on_drop;
         self
     }
 
-    /// See [`Builder::max_server_wait`](super::Builder::max_server_wait): here, if all
+    /// See [`LimiterBuilder::max_server_wait`](super::LimiterBuilder::max_server_wait): here, if all
     /// keys that are large enough for the request rest for longer.
     pub fn max_server_wait(mut self, wait: Duration) -> Self {
         self.options.max_server_wait = wait;
         self
     }
 
-    /// See [`Builder::max_pause`](super::Builder::max_pause).
+    /// See [`LimiterBuilder::max_pause`](super::LimiterBuilder::max_pause).
     ///
     /// ```
     /// use std::time::Duration;

@@ -31,7 +31,7 @@ pin_project! {
     /// A stream of chunks that settles its permit when it ends, or is dropped.
     ///
     /// It settles with the last usage that a chunk told; if none did, the permit is dropped, and
-    /// counts as [`on_drop`](super::Builder::on_drop) says.
+    /// counts as [`on_drop`](super::LimiterBuilder::on_drop) says.
     ///
     /// ```
     /// use futures_lite::{StreamExt, future, stream};

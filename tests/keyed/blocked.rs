@@ -26,7 +26,7 @@ impl Timer for Never {
 }
 
 type Builder =
-    tollgate::keyed::Builder<u64, tollgate::algorithm::GreedyRefill, ManualClock, Hasher>;
+    tollgate::keyed::KeyedBuilder<u64, tollgate::algorithm::GreedyRefill, ManualClock, Hasher>;
 
 fn builder(quota: Quota, clock: &ManualClock) -> Builder {
     let builder = KeyedLimiter::<u64>::builder(quota).clock(clock.clone());

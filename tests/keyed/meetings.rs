@@ -16,7 +16,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn b(
     q: Quota,
     clock: &ManualClock,
-) -> tollgate::keyed::Builder<u64, tollgate::algorithm::GreedyRefill, ManualClock, crate::Hasher> {
+) -> tollgate::keyed::KeyedBuilder<u64, tollgate::algorithm::GreedyRefill, ManualClock, crate::Hasher>
+{
     KeyedLimiter::<u64>::builder(q).clock(clock.clone()).hasher(crate::Hasher::default()).shards(1)
 }
 struct Never;

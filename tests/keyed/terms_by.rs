@@ -13,7 +13,7 @@ use crate::reentrancy::without_deadlock;
 use crate::{Hasher, OnManual};
 
 type Builder =
-    tollgate::keyed::Builder<u64, tollgate::algorithm::GreedyRefill, ManualClock, Hasher>;
+    tollgate::keyed::KeyedBuilder<u64, tollgate::algorithm::GreedyRefill, ManualClock, Hasher>;
 
 fn builder() -> Builder {
     let builder = KeyedLimiter::<u64>::builder(Quota::per_hour(5)).clock(ManualClock::new());

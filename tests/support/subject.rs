@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tollgate::algorithm::{Algorithm, Receipt, StrictWindow, Whole};
 use tollgate::{
-    AtomicTokenBucket, Builder, Composite, FixedWindowLimiter, IntervalTokenBucket, Keyed,
-    KeyedLimiter, Limiter, ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter,
+    AtomicTokenBucket, Composite, FixedWindowLimiter, IntervalTokenBucket, Keyed, KeyedLimiter,
+    Limiter, LimiterBuilder, ManualClock, Quota, QuotaError, RateLimiter, SlidingWindowLimiter,
     StrictLimiter, Timestamp, TokenBucket, keyed,
 };
 
@@ -97,7 +97,7 @@ fn subject(caps: Caps, build: impl FnOnce(ManualClock) -> Arc<dyn RateLimiter>) 
     Subject { limiter: build(clock.clone()), clock, caps }
 }
 
-fn locked<A: Algorithm>(caps: Caps, builder: Builder<A>, max_waiters: usize) -> Subject {
+fn locked<A: Algorithm>(caps: Caps, builder: LimiterBuilder<A>, max_waiters: usize) -> Subject {
     subject(caps, |clock| {
         Arc::new(builder.clock(clock).max_waiters(max_waiters).build().expect("a valid quota"))
     })
@@ -165,7 +165,7 @@ const OF_A_KEY: Caps = Caps { counters: false, ..USUAL };
 fn of_a_key<A: Algorithm>(
     o: &Options,
     caps: Caps,
-    builder: keyed::Builder<String, A>,
+    builder: keyed::KeyedBuilder<String, A>,
     prepare: impl FnOnce(&Keyed<String, A, ManualClock>),
 ) -> Subject {
     subject(caps, |clock| {

@@ -133,7 +133,7 @@ impl<A: Rule> Core<A> {
     }
 
     /// How much is made up for at one instant after a stall: see
-    /// [`Builder::catch_up`](crate::Builder::catch_up).
+    /// [`LimiterBuilder::catch_up`](crate::LimiterBuilder::catch_up).
     pub(crate) fn set_catch_up(&mut self, catch_up: Option<Duration>) {
         self.rest.catch_up = catch_up;
         self.rest.lateness = Lateness::of(&self.rest.rule, catch_up);

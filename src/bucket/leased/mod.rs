@@ -93,7 +93,7 @@ pub struct LeasedTokenBucket<C: Clock = CounterClock> {
 
 impl LeasedTokenBucket {
     /// A limiter for `quota` on the default clock; each thread draws up to `batch` permits at a time
-    /// (at least 1). For other options see [`Builder::build_leased`](crate::Builder::build_leased).
+    /// (at least 1). For other options see [`LimiterBuilder::build_leased`](crate::LimiterBuilder::build_leased).
     ///
     /// # Errors
     ///
