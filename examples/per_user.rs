@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tollgate::keyed::Terms;
-use tollgate::{Grant, KeyedLimiter, ManualClock, Quota, Rejection};
+use tollgate::{Grant, KeyedLimiter, ManualClock, Quota, Rejection, WhichLimit};
 
 const USERS: &str =
     "free/ann free/bob basic/cleo premium/dan enterprise/eve monitoring/probe basic/mallory";
@@ -97,7 +97,7 @@ fn everybody() -> Result<(), Box<dyn Error>> {
         for _ in 0..12 {
             match api.try_acquire(&user, 1) {
                 Ok(_) => passed += 1,
-                Err(Rejection::Denied { limit: 0, .. }) => own += 1,
+                Err(Rejection::Denied { limit: WhichLimit::Only, .. }) => own += 1,
                 Err(_) => all += 1,
             }
         }

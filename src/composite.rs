@@ -4,7 +4,7 @@ use crate::algorithm::{Algorithm, AllOf, GreedyRefill};
 use crate::bucket::Limiter;
 use crate::bucket::core::usage_of;
 use crate::bucket::gate::Gate;
-use crate::{CarryOver, Clock, CounterClock, LimiterBuilder, Quota, QuotaError, Usage};
+use crate::{CarryOver, Clock, CounterClock, LimiterBuilder, Quota, QuotaError, Usage, WhichLimit};
 
 /// Several limits, taken all-or-nothing as one, under one lock: 10 a second *and* 500 an hour.
 ///
@@ -107,16 +107,21 @@ impl<C: Clock> Composite<C> {
 }
 
 impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
-    /// The name of the limit at `index`, as a [`Rejection`](crate::Rejection) gives it.
+    /// The name of a limit, as a [`Rejection`](crate::Rejection) gives it.
     ///
     /// ```
-    /// use tollgate::{Composite, Quota};
+    /// use tollgate::{Composite, Quota, WhichLimit};
     /// let limiter = Composite::of([("a", Quota::per_second(1))])?;
-    /// assert_eq!(limiter.name(0).as_deref(), Some("a"));
-    /// assert_eq!(limiter.name(1), None);
+    /// assert_eq!(limiter.name(WhichLimit::Only).as_deref(), Some("a"));
+    /// assert_eq!(limiter.name(WhichLimit::Nth(1)), None);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
-    pub fn name(&self, index: usize) -> Option<String> {
+    pub fn name(&self, limit: WhichLimit) -> Option<String> {
+        let index = match limit {
+            WhichLimit::Only => 0,
+            WhichLimit::Nth(index) => index,
+            WhichLimit::Global => return None,
+        };
         self.with_core(|core, _, _| core.rest.rule.name(index).map(str::to_owned))
     }
 

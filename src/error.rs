@@ -88,6 +88,27 @@ pub enum QuotaError {
     Unsupported,
 }
 
+/// Which of the limits of a limiter refused.
+///
+/// ```
+/// use tollgate::{KeyedLimiter, Quota, Rejection, WhichLimit};
+/// let limiter = KeyedLimiter::<u64>::builder(Quota::per_hour(5)).global(Quota::per_hour(1)).build()?;
+/// assert!(limiter.allow(&1));
+/// let Err(Rejection::Denied { limit, .. }) = limiter.try_acquire(&1, 1) else { unreachable!() };
+/// assert_eq!(limit, WhichLimit::Global);
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WhichLimit {
+    /// The only one there is; of a [keyed limiter](crate::Keyed), the key's own.
+    Only,
+    /// One of several, by its place in a [`Composite`](crate::Composite), from 0.
+    Nth(usize),
+    /// The one [for everybody](crate::keyed::KeyedBuilder::global) of a keyed limiter.
+    Global,
+}
+
 /// Why permits were not granted at once.
 ///
 /// | | in HTTP | `Retry-After` |
@@ -125,9 +146,8 @@ pub enum Rejection {
         reset_after: Duration,
         /// The most permits that can be taken at once.
         burst: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite); [`GLOBAL`](Rejection::GLOBAL) for
-        /// the limit for everybody of a [keyed limiter](crate::Keyed); else 0.
-        limit: usize,
+        /// Which limit refused.
+        limit: WhichLimit,
     },
     /// Never: more than the burst. Nothing was taken.
     #[error("{requested} permits can never pass: the burst is {burst}; ask for fewer at a time")]
@@ -136,9 +156,8 @@ pub enum Rejection {
         requested: u64,
         /// The most that can be had at once.
         burst: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite); [`GLOBAL`](Rejection::GLOBAL) for
-        /// the limit for everybody of a [keyed limiter](crate::Keyed); else 0.
-        limit: usize,
+        /// Which limit refused.
+        limit: WhichLimit,
     },
     /// The limiter was closed.
     #[error("the limiter is closed")]
@@ -188,7 +207,13 @@ impl Rejection {
     /// ```
     #[must_use]
     pub fn denied(retry_after: Duration) -> Self {
-        Self::Denied { retry_after, available: 0, reset_after: retry_after, burst: 1, limit: 0 }
+        Self::Denied {
+            retry_after,
+            available: 0,
+            reset_after: retry_after,
+            burst: 1,
+            limit: WhichLimit::Only,
+        }
     }
 
     /// The HTTP status of the table above: 429 for a [`Denied`](Self::Denied) request, 503 if everybody's limit
@@ -214,9 +239,6 @@ impl Rejection {
         }
     }
 
-    /// The place of the [limit for everybody](crate::keyed::KeyedBuilder::global) of a keyed limiter.
-    pub const GLOBAL: usize = usize::MAX;
-
     /// Whether the [limit for everybody](crate::keyed::KeyedBuilder::global) refused, not the key's own.
     ///
     /// ```
@@ -231,8 +253,8 @@ impl Rejection {
     pub fn is_global(&self) -> bool {
         matches!(
             self,
-            Self::Denied { limit: Self::GLOBAL, .. }
-                | Self::ExceedsBurst { limit: Self::GLOBAL, .. }
+            Self::Denied { limit: WhichLimit::Global, .. }
+                | Self::ExceedsBurst { limit: WhichLimit::Global, .. }
         )
     }
 
@@ -298,9 +320,8 @@ pub enum WaitError {
         requested: u64,
         /// The most that can be had at once.
         burst: u64,
-        /// Which limit refused: its place in a [`Composite`](crate::Composite); [`GLOBAL`](Rejection::GLOBAL) for
-        /// the limit for everybody of a [keyed limiter](crate::Keyed); else 0.
-        limit: usize,
+        /// Which limit refused.
+        limit: WhichLimit,
     },
     /// The permits can't be had before the deadline.
     #[error("not in time: the permits would take {}", Rounded(*.retry_after))]

@@ -59,7 +59,7 @@ pub use clock::TokioClock;
 pub use clock::{Clock, CounterClock, ManualClock, MonotonicClock};
 pub use composite::Composite;
 pub use decision::{CarryOver, Grant, Usage};
-pub use error::{ConsumeError, QuotaError, Rejection, WaitError};
+pub use error::{ConsumeError, QuotaError, Rejection, WaitError, WhichLimit};
 #[doc(inline)]
 pub use keyed::Keyed;
 pub use limiter::RateLimiter;

@@ -1,7 +1,7 @@
 //! Several limits taken all-or-nothing as one.
 
 use super::{Algorithm, Receipt, Whole};
-use crate::{CarryOver, Quota, QuotaError, Timestamp};
+use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
 
 /// Several named limits of one kind: permits are taken from all of them, or from none.
 ///
@@ -227,11 +227,14 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
             .collect()
     }
 
-    fn refused_by(&self, state: &Box<[A::State]>, now: Timestamp, permits: u64) -> usize {
-        self.latest(|i, rule| match state.get(i) {
+    fn refused_by(&self, state: &Box<[A::State]>, now: Timestamp, permits: u64) -> WhichLimit {
+        if self.limits.len() == 1 {
+            return WhichLimit::Only;
+        }
+        let (_, nth) = self.latest(|i, rule| match state.get(i) {
             Some(state) if permits <= rule.limit() => rule.ready_at(state, now, permits),
             _ => Timestamp::MAX,
-        })
-        .1
+        });
+        WhichLimit::Nth(nth)
     }
 }

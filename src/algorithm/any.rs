@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::{Algorithm, GreedyRefill, Receipt, Whole};
-use crate::{CarryOver, Quota, QuotaError, Timestamp};
+use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
 
 type Greedy = <GreedyRefill as Algorithm>::State;
 
@@ -79,7 +79,7 @@ pub(crate) trait ObjectRule: Any + Debug + Send + Sync {
         now: Timestamp,
         how: CarryOver,
     ) -> Option<Box<dyn ObjectState>>;
-    fn refused_by(&self, state: &dyn Any, now: Timestamp, permits: u64) -> usize;
+    fn refused_by(&self, state: &dyn Any, now: Timestamp, permits: u64) -> WhichLimit;
 }
 
 impl<A: Algorithm> ObjectRule for A {
@@ -168,9 +168,9 @@ impl<A: Algorithm> ObjectRule for A {
         Some(Box::new(Algorithm::carry_over(self, previous, state, now, how)))
     }
 
-    fn refused_by(&self, state: &dyn Any, now: Timestamp, permits: u64) -> usize {
+    fn refused_by(&self, state: &dyn Any, now: Timestamp, permits: u64) -> WhichLimit {
         let refused_by = |state| Algorithm::refused_by(self, state, now, permits);
-        state.downcast_ref().map_or(0, refused_by)
+        state.downcast_ref().map_or(WhichLimit::Only, refused_by)
     }
 }
 
@@ -320,7 +320,7 @@ impl Algorithm for AnyRule {
         })
     }
 
-    fn refused_by(&self, state: &AnyState, now: Timestamp, permits: u64) -> usize {
+    fn refused_by(&self, state: &AnyState, now: Timestamp, permits: u64) -> WhichLimit {
         ask!(self, state.object, refused_by(now, permits))
     }
 }

@@ -37,7 +37,7 @@ pub use strict_window::{StrictState, StrictWindow};
 use std::any::TypeId;
 use std::fmt::Debug;
 
-use crate::{CarryOver, Quota, QuotaError, Timestamp};
+use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
 
 /// In a state of which nothing may be given back: the number of the first grant that may.
 const NO_RECEIPTS: u64 = u64::MAX;
@@ -216,9 +216,9 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
         self.start(now, arith::carry_over(used, previous.limit().into(), self.limit().into(), how))
     }
 
-    /// Which of several limits is the one that makes `permits` wait longest; 0 for a single limit.
-    fn refused_by(&self, state: &Self::State, now: Timestamp, permits: u64) -> usize {
+    /// Which of several limits is the one that makes `permits` wait longest.
+    fn refused_by(&self, state: &Self::State, now: Timestamp, permits: u64) -> WhichLimit {
         let _ = (state, now, permits);
-        0
+        WhichLimit::Only
     }
 }

@@ -21,6 +21,7 @@ use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::wait::queue::{Taken, Wakers};
 use crate::{
     CarryOver, Clock, CounterClock, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
+    WhichLimit,
 };
 
 /// The lock-free twin of [`TokenBucket`](crate::TokenBucket), for the hottest paths.
@@ -288,7 +289,7 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
                         / scale.cost,
                     reset_after: scale.reset(full_at, now) - Timestamp::ZERO,
                     burst: scale.burst(),
-                    limit: 0,
+                    limit: WhichLimit::Only,
                 };
                 self.log_rejection(permits, &rejection);
                 Err(rejection)

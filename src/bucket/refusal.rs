@@ -8,7 +8,7 @@
 //! hold the limiter's lock, so there is one at a time.
 
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use crate::{Rejection, Timestamp};
+use crate::{Rejection, Timestamp, WhichLimit};
 
 /// What a refusal says, as points in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub(crate) struct Refusal {
     pub(crate) permits: u64,
     /// When so many permits can be taken, and which limit makes them wait.
     pub(crate) ready: Timestamp,
-    pub(crate) limit: usize,
+    pub(crate) limit: WhichLimit,
     /// The same for one permit.
     pub(crate) one_ready: Timestamp,
-    pub(crate) one_limit: usize,
+    pub(crate) one_limit: WhichLimit,
     /// When nothing is used any more.
     pub(crate) full_at: Timestamp,
     pub(crate) burst: u64,
@@ -76,9 +76,9 @@ impl Published {
         self.latest.store(refusal.latest.as_nanos(), Ordering::Relaxed);
         self.permits.store(refusal.permits, Ordering::Relaxed);
         self.ready.store(refusal.ready.as_nanos(), Ordering::Relaxed);
-        self.limit.store(refusal.limit, Ordering::Relaxed);
+        self.limit.store(code_of(refusal.limit), Ordering::Relaxed);
         self.one_ready.store(refusal.one_ready.as_nanos(), Ordering::Relaxed);
-        self.one_limit.store(refusal.one_limit, Ordering::Relaxed);
+        self.one_limit.store(code_of(refusal.one_limit), Ordering::Relaxed);
         self.full_at.store(refusal.full_at.as_nanos(), Ordering::Relaxed);
         self.burst.store(refusal.burst, Ordering::Relaxed);
         self.until.store(refusal.until.as_nanos(), Ordering::Relaxed);
@@ -106,6 +106,24 @@ impl Published {
         }
         // Before that time not one permit is there, or all are for those who wait.
         let (retry_after, reset_after) = (ready - now, full_at - now);
+        let limit = limit_of(limit);
         Some(Rejection::Denied { retry_after, available: 0, reset_after, burst, limit })
+    }
+}
+
+/// A limit as a number: its place and two, which leaves 0 and 1 for the others.
+fn code_of(limit: WhichLimit) -> usize {
+    match limit {
+        WhichLimit::Only => 0,
+        WhichLimit::Global => 1,
+        WhichLimit::Nth(nth) => nth.saturating_add(2),
+    }
+}
+
+fn limit_of(code: usize) -> WhichLimit {
+    match code {
+        0 => WhichLimit::Only,
+        1 => WhichLimit::Global,
+        nth => WhichLimit::Nth(nth - 2),
     }
 }

@@ -20,7 +20,7 @@ use crate::bucket::gate::{Gate, Need};
 use crate::sync::Mutex;
 use crate::wait::queue::{Taken, Wakers};
 use crate::wait::{Joined, Progress, Ticket, WaitQueue};
-use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, WaitError};
+use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, WaitError, WhichLimit};
 
 /// Where those who wait by way of one view stand.
 #[derive(Debug, Default)]
@@ -101,11 +101,15 @@ impl Rejection {
     /// The same from the limit for everybody.
     pub(super) fn by_global(self) -> Self {
         match self {
-            Self::Denied { retry_after, available, reset_after, burst, .. } => {
-                Self::Denied { retry_after, available, reset_after, burst, limit: Self::GLOBAL }
-            }
+            Self::Denied { retry_after, available, reset_after, burst, .. } => Self::Denied {
+                retry_after,
+                available,
+                reset_after,
+                burst,
+                limit: WhichLimit::Global,
+            },
             Self::ExceedsBurst { requested, burst, .. } => {
-                Self::ExceedsBurst { requested, burst, limit: Self::GLOBAL }
+                Self::ExceedsBurst { requested, burst, limit: WhichLimit::Global }
             }
             other => other,
         }
@@ -116,7 +120,7 @@ impl WaitError {
     fn by_global(self) -> Self {
         match self {
             Self::ExceedsBurst { requested, burst, .. } => {
-                Self::ExceedsBurst { requested, burst, limit: Rejection::GLOBAL }
+                Self::ExceedsBurst { requested, burst, limit: WhichLimit::Global }
             }
             other => other,
         }

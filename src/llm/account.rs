@@ -118,7 +118,7 @@ impl Account {
     pub(super) fn never(&self, tokens: Tokens) -> Option<Rejection> {
         self.meters.iter().find_map(|meter| {
             let (requested, burst) = (meter.cost(tokens), meter.most());
-            let limit = meter.kind as usize;
+            let limit = meter.kind.which();
             (requested > burst).then_some(Rejection::ExceedsBurst { requested, burst, limit })
         })
     }

@@ -11,7 +11,7 @@ use super::{Tokens, Usage};
 use crate::algorithm::Receipt;
 use crate::bucket::core::{Rule, UNKNOWN};
 use crate::wait::queue::Taken;
-use crate::{Quota, Rejection, Timestamp};
+use crate::{Quota, Rejection, Timestamp, WhichLimit};
 
 /// Of more keys than this that could serve at once, the best of so many is taken, beginning after the
 /// one that was taken last: nearly as good as the best of all (Mitzenmacher: "The power of two
@@ -500,7 +500,7 @@ impl Rule for Choice {
         keys.landed(taken.by, false);
     }
 
-    fn refused_by(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> usize {
+    fn refused_by(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> WhichLimit {
         let first = keys.first(now, tokens).and_then(|at| keys.each.get(at));
         let kind = first.map_or(LimitKind::Concurrency, |key| match keys.account(key) {
             Some(account) if key.paused_until <= account.ready_at(now, tokens) => {
@@ -508,7 +508,7 @@ impl Rule for Choice {
             }
             _ => LimitKind::ServerWait,
         });
-        kind as usize
+        kind.which()
     }
 
     fn used(&self, _: &Keys, _: Timestamp) -> u128 {

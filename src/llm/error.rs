@@ -99,10 +99,10 @@ impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Self {
         match rejection {
             Rejection::Denied { retry_after, limit, .. } => {
-                Self::Denied { limit: LimitKind::at(limit), retry_after: known(retry_after) }
+                Self::Denied { limit: LimitKind::of(limit), retry_after: known(retry_after) }
             }
             Rejection::ExceedsBurst { requested, burst, limit } => {
-                Self::Never { limit: LimitKind::at(limit), requested, most: burst }
+                Self::Never { limit: LimitKind::of(limit), requested, most: burst }
             }
             Rejection::Closed
             | Rejection::Blocked
@@ -116,7 +116,7 @@ impl From<WaitError> for Error {
     fn from(error: WaitError) -> Self {
         match error {
             WaitError::ExceedsBurst { requested, burst, limit } => {
-                Self::Never { limit: LimitKind::at(limit), requested, most: burst }
+                Self::Never { limit: LimitKind::of(limit), requested, most: burst }
             }
             WaitError::Timeout { retry_after } => Self::Timeout { retry_after: known(retry_after) },
             WaitError::QueueFull { max_waiters } => Self::QueueFull { max_waiters },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Tokens;
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Receipt, Scale, StrictWindow};
-use crate::{CarryOver, Quota, QuotaError, Timestamp};
+use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,10 +38,16 @@ impl LimitKind {
         Self::TokensPerDay,
     ];
 
-    /// The inverse of `kind as usize`.
-    pub(super) fn at(index: usize) -> Self {
+    /// The limit as a core's refusal names it.
+    pub(super) fn which(self) -> WhichLimit {
+        WhichLimit::Nth(self as usize)
+    }
+
+    /// The inverse of [`which`](Self::which).
+    pub(super) fn of(which: WhichLimit) -> Self {
         let all = Self::METERED.into_iter().chain([Self::Concurrency]);
-        all.into_iter().nth(index).unwrap_or(Self::ServerWait)
+        let find = |kind: &Self| kind.which() == which;
+        all.into_iter().find(find).unwrap_or(Self::ServerWait)
     }
 
     pub(super) fn period(self) -> Duration {

@@ -11,7 +11,7 @@ use tollgate::algorithm::{Algorithm, FixedWindow, SlidingWindow, StrictWindow};
 use tollgate::keyed::{Terms, WhenFull};
 use tollgate::{
     Grant, Jitter, Keyed, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection,
-    Sleep, Timer, Usage, WaitError,
+    Sleep, Timer, Usage, WaitError, WhichLimit,
 };
 
 use crate::{Hasher, OnManual};
@@ -44,7 +44,7 @@ fn who_is_refused_by_the_limit_for_all_is_not_charged() {
     for _ in 0..5 {
         let refused = limiter.try_acquire(&2, 2).unwrap_err();
         let Rejection::Denied { available, limit, retry_after, .. } = refused else { panic!() };
-        assert_eq!((available, limit), (1, Rejection::GLOBAL));
+        assert_eq!((available, limit), (1, WhichLimit::Global));
         assert_eq!(retry_after, Quota::per_hour(4).interval());
         assert!(!limiter.allow_n(&2, 2));
         assert!(limiter.wait_timeout(&2, 2, SECOND).is_err());
@@ -63,9 +63,15 @@ fn who_is_refused_by_its_own_limit_takes_nothing_from_all() {
     assert!(limiter.allow_n(&1, 2));
     for _ in 0..5 {
         let refused = limiter.try_acquire(&1, 1).unwrap_err();
-        assert!(matches!(refused, Rejection::Denied { limit: 0, .. }), "{refused:?}");
+        assert!(
+            matches!(refused, Rejection::Denied { limit: WhichLimit::Only, .. }),
+            "{refused:?}"
+        );
         let refused = limiter.try_acquire(&2, 3).unwrap_err();
-        assert!(matches!(refused, Rejection::ExceedsBurst { burst: 2, limit: 0, .. }));
+        assert!(matches!(
+            refused,
+            Rejection::ExceedsBurst { burst: 2, limit: WhichLimit::Only, .. }
+        ));
     }
     assert_eq!(all_of(&limiter).used, 2);
 }
@@ -412,10 +418,10 @@ fn a_change_of_a_key_ends_its_waits_for_all_at_once() {
     let ends: [(WaitError, fn(&OnManual)); 4] = [
         (WaitError::Blocked, |limiter| limiter.block(&1).unwrap()),
         (WaitError::Closed, |limiter| limiter.for_key(&1).close()),
-        (WaitError::ExceedsBurst { requested: 5, burst: 1, limit: 0 }, |limiter| {
+        (WaitError::ExceedsBurst { requested: 5, burst: 1, limit: WhichLimit::Only }, |limiter| {
             limiter.set_quota_for(&1, Quota::per_hour(1)).unwrap();
         }),
-        (WaitError::ExceedsBurst { requested: 5, burst: 1, limit: 0 }, |limiter| {
+        (WaitError::ExceedsBurst { requested: 5, burst: 1, limit: WhichLimit::Only }, |limiter| {
             limiter.set_quota(Quota::per_hour(1)).unwrap();
         }),
     ];

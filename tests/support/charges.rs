@@ -8,7 +8,7 @@ use tollgate::algorithm::GreedyRefill;
 use tollgate::keyed::{KeyCharge, Terms, Tier};
 use tollgate::{
     Answer, CarryOver, Charge, Clock, Keyed, KeyedLimiter, LimiterCharge, ManualClock, Quota,
-    RateLimiter, Rejection, Timestamp, TokenBucket, Usage, take_all,
+    RateLimiter, Rejection, Timestamp, TokenBucket, Usage, WhichLimit, take_all,
 };
 
 use super::model::{Left, Model};
@@ -587,11 +587,11 @@ fn fits(side: &mut Side<'_>, asked: &[Asked], i: usize, tier: Option<Quota>, now
 fn of_everybody(rejection: Rejection) -> Rejection {
     match rejection {
         Rejection::Denied { retry_after, available, reset_after, burst, .. } => {
-            let limit = Rejection::GLOBAL;
+            let limit = WhichLimit::Global;
             Rejection::Denied { retry_after, available, reset_after, burst, limit }
         }
         Rejection::ExceedsBurst { requested, burst, .. } => {
-            Rejection::ExceedsBurst { requested, burst, limit: Rejection::GLOBAL }
+            Rejection::ExceedsBurst { requested, burst, limit: WhichLimit::Global }
         }
         other => other,
     }

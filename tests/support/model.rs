@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use tollgate::{CarryOver, ConsumeError, Quota, Rejection, WaitError};
+use tollgate::{CarryOver, ConsumeError, Quota, Rejection, WaitError, WhichLimit};
 
 pub(crate) use super::level::{Level, NEVER};
 
@@ -196,7 +196,11 @@ impl Model {
         }
         if permits > self.level.burst() {
             let burst = self.level.burst();
-            return Err(Rejection::ExceedsBurst { requested: permits, burst, limit: 0 });
+            return Err(Rejection::ExceedsBurst {
+                requested: permits,
+                burst,
+                limit: WhichLimit::Only,
+            });
         }
         Ok(self.plan(permits).1)
     }
@@ -213,7 +217,13 @@ impl Model {
             let available = if self.queue.is_empty() { self.level.remaining() } else { 0 };
             let retry_after = Duration::from_nanos(ready.saturating_sub(self.latest));
             let (reset_after, burst) = (self.level.reset_after(), self.level.burst());
-            Err(Rejection::Denied { retry_after, available, reset_after, burst, limit: 0 })
+            Err(Rejection::Denied {
+                retry_after,
+                available,
+                reset_after,
+                burst,
+                limit: WhichLimit::Only,
+            })
         });
         if let Err(rejection) = answer {
             self.denied = self.denied.saturating_add(permits);
@@ -288,7 +298,10 @@ impl Model {
         for waiter in std::mem::take(&mut self.queue) {
             if waiter.permits > burst {
                 let requested = waiter.permits;
-                self.fail(waiter, WaitError::ExceedsBurst { requested, burst, limit: 0 });
+                self.fail(
+                    waiter,
+                    WaitError::ExceedsBurst { requested, burst, limit: WhichLimit::Only },
+                );
             } else {
                 self.queue.push_back(waiter);
             }

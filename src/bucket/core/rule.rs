@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use crate::algorithm::{Algorithm, Receipt};
 use crate::wait::queue::Taken;
-use crate::{Quota, Rejection, Timestamp};
+use crate::{Quota, Rejection, Timestamp, WhichLimit};
 
 /// A rule as the core sees it: an [`Algorithm`], but what is asked for may be more than a number of
 /// permits, and one of several buckets may be what serves it.
@@ -81,7 +81,7 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// Gives a grant back, as far as it has not come back by itself.
     fn undo(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask, taken: Taken);
 
-    fn refused_by(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> usize;
+    fn refused_by(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> WhichLimit;
 
     fn used(&self, state: &Self::State, now: Timestamp) -> u128;
 
@@ -184,7 +184,7 @@ impl<A: Algorithm> Rule for A {
         Algorithm::undo(self, state, now, permits, taken.receipt);
     }
 
-    fn refused_by(&self, state: &A::State, now: Timestamp, permits: u64) -> usize {
+    fn refused_by(&self, state: &A::State, now: Timestamp, permits: u64) -> WhichLimit {
         Algorithm::refused_by(self, state, now, permits)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::{Quota, Rejection, Timestamp};
+use tollgate::{Quota, Rejection, Timestamp, WhichLimit};
 
 use crate::subject::{LIMIT, Make, NANO, Options};
 
@@ -24,7 +24,7 @@ pub(crate) fn all_or_nothing(make: Make) {
 pub(crate) fn more_than_the_burst_never_passes(make: Make) {
     let s = make(Options::default());
     for requested in [LIMIT + 1, LIMIT + 17, u64::MAX] {
-        let never = Rejection::ExceedsBurst { requested, burst: LIMIT, limit: 0 };
+        let never = Rejection::ExceedsBurst { requested, burst: LIMIT, limit: WhichLimit::Only };
         assert_eq!(s.limiter.try_acquire(requested), Err(never));
         assert_eq!(s.limiter.delay_for(requested), Err(never));
         assert_eq!(s.limiter.wait_n(requested), Err(never.into()));
@@ -64,7 +64,7 @@ pub(crate) fn a_refusal_says_what_is_there(make: Make) {
     else {
         panic!("{refused:?}")
     };
-    assert_eq!((available, limit), (3, 0));
+    assert_eq!((available, limit), (3, WhichLimit::Only));
     assert_eq!(retry_after, s.delay(5));
     let usage = s.limiter.usage();
     assert_eq!((reset_after, burst), (usage.reset_after, usage.limit));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::{CarryOver, Quota, QuotaError, WaitError};
+use tollgate::{CarryOver, Quota, QuotaError, WaitError, WhichLimit};
 
 use crate::subject::{LIMIT, Make, Options, Subject};
 
@@ -90,7 +90,7 @@ pub(crate) fn who_waits_is_retimed(make: Make) {
     let large = s.limiter.reserve(8).unwrap();
     let last = s.limiter.reserve(5).unwrap();
     s.limiter.set_quota_with(s.quota(5), CarryOver::Keep).unwrap();
-    let never = WaitError::ExceedsBurst { requested: 8, burst: 5, limit: 0 };
+    let never = WaitError::ExceedsBurst { requested: 8, burst: 5, limit: WhichLimit::Only };
     assert_eq!(large.wait(), Err(never), "8 of 5 can't be had");
     assert_eq!(s.waiting(), 2);
     assert!(small.delay().expect("it comes") > Duration::ZERO);
