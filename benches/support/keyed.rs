@@ -284,9 +284,9 @@ fn telling<K: Sort>(known: &[K], keys: &Arc<Vec<K>>) -> Vec<Contestant> {
 fn attacked<K: Sort>(known: &[K], others: u32) -> Vec<Contestant> {
     let yes = Answer::Allowed;
     let others: Vec<K> = (0..others).map(|n| K::numbered((n + MAX_KEYS).into())).collect();
-    let full = || -> KeyedLimiter<K> {
+    let full = || -> KeyedLimiter<K, MonotonicClock> {
         let builder = KeyedLimiter::builder(limiters::quota(yes)).max_keys(known.len());
-        let limiter = builder.build().expect("a valid quota");
+        let limiter = builder.clock(MonotonicClock::new()).build().expect("a valid quota");
         for key in known {
             limiters::ByKey::learn(&limiter, key, yes);
         }

@@ -97,9 +97,10 @@ fn attack<K: Sort>(size: Size, when_full: WhenFull) -> Outcome {
 
 /// A limiter that knows `known` and may hold no more.
 fn full<K: Sort>(known: &[K], when_full: WhenFull) -> KeyedLimiter<K, MonotonicClock> {
-    let builder = KeyedLimiter::builder(quota(Answer::Allowed)).max_keys(known.len());
-    let builder = builder.clock(MonotonicClock::new());
-    let limiter = builder.when_full(when_full).build().expect("a valid quota");
+    let builder = KeyedLimiter::builder(quota(Answer::Allowed))
+        .clock(MonotonicClock::new())
+        .max_keys(known.len());
+    let limiter: KeyedLimiter<K, _> = builder.when_full(when_full).build().expect("a valid quota");
     for key in known {
         limiter.learn(key, Answer::Allowed);
     }

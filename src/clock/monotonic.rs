@@ -6,8 +6,8 @@ use crate::Timestamp;
 /// The kernel's monotonic clock, the one behind [`std::time::Instant`]: never steps back, the same
 /// on every core.
 ///
-/// The default clock, [`CounterClock`](crate::CounterClock), is kept right by this one and costs less than half. Choose this
-/// one where a limiter must not be ahead even by a millisecond, whatever the CPU's counter does.
+/// The default clock, [`CounterClock`](crate::CounterClock), follows this one at less than half its price. Choose this one
+/// where a limiter must not be ahead of the kernel's time by a microsecond, on whatever hardware.
 ///
 /// On Linux and Android it does not count the time while the machine is suspended: a laptop that was
 /// closed for an hour, or a virtual machine that was paused, resumes with the level it had before, and

@@ -17,43 +17,48 @@ thread_local! {
 
 /// The default clock: as fast as the CPU's time stamp counter, and kept right by the kernel's clock.
 ///
-/// Each thread reads the kernel's clock ([`MonotonicClock`](crate::MonotonicClock)) once in about a millisecond. In
-/// between it reads the counter of the CPU and adds what that has counted since. The speed of the counter is measured on
-/// the way, so nothing is calibrated at the start, nothing runs in the background, and no thread waits for another. In its
-/// first milliseconds, and when it reads the clock more seldom than that, a thread reads the kernel's clock.
+/// Each thread reads the kernel's clock ([`MonotonicClock`](crate::MonotonicClock)) about once in a millisecond. In
+/// between it reads the counter of the CPU, and adds what that has counted since. How fast the counter runs is measured
+/// on the way: nothing is calibrated at the start, nothing runs in the background, and no thread waits for another. In
+/// its first milliseconds, and when it reads the clock more seldom than once in a millisecond, a thread reads the kernel's
+/// clock.
 ///
 /// # How wrong it can be
 ///
-/// Let *K* be what the kernel's clock says at the moment of a reading *R*. Then, whatever the counter does,
+/// Let *K* be what the kernel's clock says at the moment of a reading *R*. Whatever the counter does,
 ///
 /// > *R* ≤ *K* + 1 ms.
 ///
-/// It is never further ahead, so a limiter never lets through what is more than a millisecond too early. And
+/// So no permit comes more than a millisecond too early. In the other direction
 ///
-/// > *R* ≥ *K* − (*r* × 1 ms + *d*),
+/// > *R* ≥ *K* − (*r* × 1 ms + *d*).
 ///
-/// where *r*, at least 1, is by what factor the counter has become slower since it was measured about a millisecond ago,
-/// and *d* is for how long it has stood still or was set back since then. On a machine whose counter ticks evenly, as all
-/// of the last fifteen years do, the error is below 12 µs, and as a rule below 1 µs. Two threads at the same
-/// instant read times that lie within these bounds of each other.
+/// Here *r*, at least 1, is how many times slower the counter has become since its speed was measured, and *d* is the
+/// time for which it has stood still, or by which it was set back. Both count from the thread's last reading of
+/// the kernel's clock before, which was less than a millisecond of the counter's own time ago. A limiter that
+/// reads too early a time refuses for longer; it does not let more through.
 ///
-/// Within a thread the clock never goes backwards. A counter that stands still, goes backwards or jumps is noticed at
-/// the next reading, which is then the kernel's. So are cores whose counters differ and a virtual
-/// machine that moves to another host, as far as their difference can be told from time that has passed; it is over
-/// after a millisecond of the counter. A speed is used only if it was measured twice in a row.
+/// On a machine whose counter runs evenly, the error is below 16 µs, and as a rule far below 1 µs. What two
+/// threads read at the same instant differs by no more than these bounds allow.
 ///
-/// While the machine is suspended, it does what the kernel's clock does; [`MonotonicClock`](crate::MonotonicClock) says
-/// what that is.
+/// Within a thread the clock never goes backwards. A counter that stands still or has gone back is noticed at the
+/// next reading, which is then the kernel's. So is one that has jumped ahead by a millisecond or more: by a suspend of
+/// the machine, or because the thread has moved to a core, or the virtual machine to another host, whose counter says
+/// something else. A speed is used only when it was measured twice in a row.
+///
+/// While the machine is suspended, this clock does what the kernel's does:
+/// [`MonotonicClock`](crate::MonotonicClock) says what that is.
 ///
 /// # Where
 ///
-/// On x86-64 and aarch64, on Linux, Android, macOS, iOS and Windows. On x86-64 the CPU, or the virtual machine, must say
-/// that its counter is invariant. Everywhere else, and under Miri, this is the kernel's clock under another name.
+/// On x86-64 and aarch64 under Linux, Android, macOS, iOS and Windows. On x86-64 the CPU, or the virtual machine, must
+/// also say that the counter is invariant. Everywhere else, and under Miri, this is the kernel's clock by
+/// another name.
 ///
-/// A counter that ticks slowly, such as those of 24 MHz on some aarch64 machines, has often not moved since the last
-/// reading if a thread does nothing but read it. Such a reading is the kernel's.
+/// Some counters tick slowly, such as those of 24 MHz on some aarch64 machines. A second reading within the same tick
+/// is one of the kernel's clock.
 ///
-/// All clocks of this type, and all `MonotonicClock`s, have the same origin.
+/// Its time stamps may be compared with those of `MonotonicClock`: both count from the same origin.
 ///
 /// ```
 /// use tollgate::{Clock, CounterClock};
