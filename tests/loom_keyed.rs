@@ -14,7 +14,7 @@ use loom::thread::{self, JoinHandle};
 use tollgate::algorithm::GreedyRefill;
 use tollgate::keyed::{KeyedBuilder, Terms, WhenFull};
 use tollgate::{
-    CarryOver, Keyed, KeyedLimiter, ManualClock, Quota, RateLimiter, Rejection, WaitError,
+    CarryOver, Keyed, KeyedLimiter, ManualClock, Quota, RateLimiter, Rejection, WaitError, take_all,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -333,6 +333,101 @@ fn two_refreshes_leave_the_newest_answer() {
         limiter.refresh_terms_for(&7, CarryOver::Keep);
         older.join().unwrap();
         assert_eq!(limiter.usage(&7).limit, 5);
+    });
+}
+
+/// Runs `act` on two limiters beside the scene.
+fn beside_both<T: 'static>(
+    (one, other): (&Arc<OnManual>, &Arc<OnManual>),
+    act: impl FnOnce(&OnManual, &OnManual) -> T + 'static,
+) -> JoinHandle<T> {
+    let (one, other) = (Arc::clone(one), Arc::clone(other));
+    thread::spawn(move || act(&one, &other))
+}
+
+#[test]
+fn two_decisions_over_two_limiters_in_opposite_order_take_both_or_none() {
+    model(|| {
+        let clock = ManualClock::new();
+        let [one, other] = [1, 1].map(|n| build(builder(Quota::per_hour(n), &clock)));
+        let theirs = beside_both((&one, &other), |one, other| {
+            take_all(&mut [&mut one.charge(&7), &mut other.charge(&7)])
+        });
+        let mine = take_all(&mut [&mut other.charge(&7), &mut one.charge(&7)]);
+        let theirs = theirs.join().unwrap();
+        assert!(mine ^ theirs, "one of each is there: {mine} {theirs}");
+        assert_eq!((one.usage(&7).used, other.usage(&7).used), (1, 1));
+    });
+}
+
+/// By the quick way, for keys that are known.
+#[test]
+fn two_decisions_over_known_keys_in_opposite_order_take_both_or_none() {
+    model(|| {
+        let clock = ManualClock::new();
+        let [one, other] = [2, 2].map(|n| build(builder(Quota::per_hour(n), &clock)));
+        assert!(one.allow(&7) && other.allow(&7));
+        let theirs = beside_both((&one, &other), |one, other| {
+            take_all(&mut [&mut one.charge(&7), &mut other.charge(&7)])
+        });
+        let mine = take_all(&mut [&mut other.charge(&7), &mut one.charge(&7)]);
+        let theirs = theirs.join().unwrap();
+        assert!(mine ^ theirs, "one of each is left: {mine} {theirs}");
+    });
+}
+
+#[test]
+fn nobody_sees_a_permit_taken_and_given_back() {
+    model(|| {
+        let clock = ManualClock::new();
+        let [one, other] = [2, 1].map(|n| build(builder(Quota::per_hour(n), &clock)));
+        assert!(one.allow(&7) && other.allow(&7));
+        // The other limit refuses: the first one's permit is there for whoever asks for it.
+        let refused = beside_both((&one, &other), |one, other| {
+            take_all(&mut [&mut one.charge(&7), &mut other.charge(&7)])
+        });
+        assert!(one.allow(&7), "it was taken for a while");
+        assert!(!refused.join().unwrap());
+    });
+}
+
+/// What is taken of both is seen of both.
+#[test]
+fn whoever_sees_one_limit_after_a_decision_sees_the_other_so_too() {
+    model(|| {
+        let clock = ManualClock::new();
+        let [one, other] = [9, 9].map(|n| build(builder(Quota::per_hour(n), &clock)));
+        assert!(one.allow(&7) && other.allow(&7));
+        let taking = beside_both((&one, &other), |one, other| {
+            take_all(&mut [&mut one.charge(&7), &mut other.charge(&7)])
+        });
+        // Whichever of them is locked first, once one is seen as it is after the decision, the other is.
+        if one.usage(&7).used == 2 {
+            assert_eq!(other.usage(&7).used, 2);
+        } else if other.usage(&7).used == 2 {
+            assert_eq!(one.usage(&7).used, 2);
+        }
+        assert!(taking.join().unwrap());
+    });
+}
+
+#[test]
+fn a_decision_does_not_overtake_who_waits_and_loses_nobody() {
+    model(|| {
+        let clock = ManualClock::new();
+        let [one, other] = [1, 9].map(|n| build(builder(Quota::per_second(n), &clock)));
+        assert!(one.allow(&7));
+        let waiting = beside(&one, |one| one.wait(&7).unwrap().permits);
+        let theirs = beside_both((&one, &other), |one, other| {
+            take_all(&mut [&mut other.charge(&7), &mut one.charge(&7)])
+        });
+        clock.advance(SECOND);
+        let taken = theirs.join().unwrap();
+        if taken {
+            clock.advance(SECOND);
+        }
+        assert_eq!(waiting.join().unwrap(), 1);
+        assert_eq!(other.usage(&7).used, u64::from(taken));
     });
 }
 

@@ -7,7 +7,7 @@ use tollgate::keyed::{self, ByParts, Key, KeyRef, Terms};
 use tollgate::{
     AtomicTokenBucket, Clock, Composite, FixedWindowLimiter, IntervalTokenBucket, Keyed,
     KeyedLimiter, LeasedTokenBucket, ManualClock, Quota, QuotaError, RateLimiter,
-    SlidingWindowLimiter, StrictLimiter, TokenBucket,
+    SlidingWindowLimiter, StrictLimiter, TokenBucket, take_all, take_each,
 };
 
 const ROUNDS: u64 = 200;
@@ -203,6 +203,35 @@ fn a_key_with_terms_of_its_own_and_one_that_a_limit_for_all_stands_above() -> Re
     let limiter = by_key::<String>(AMPLE).global(SCARCE).build()?;
     assert!(limiter.allow("alice"));
     assert_refusing_a_key_allocates_nothing(&limiter, "alice");
+    Ok(())
+}
+
+#[test]
+fn a_decision_over_several_known_keys() -> Result<(), QuotaError> {
+    let (users, addresses) = (by_key::<String>(AMPLE).build()?, by_key::<u64>(AMPLE).build()?);
+    let (routes, all) =
+        (by_key::<u32>(SCARCE).global(AMPLE).max_keys(9).build()?, TokenBucket::new(AMPLE)?);
+    let gold = users.tier(Quota::per_second(2_000_000))?;
+    assert!(routes.set_terms_for(&1, Terms::from(AMPLE).cost(2)).is_ok());
+    let granting = || {
+        let (mut user, mut address) = (users.charge("alice").under(&gold), addresses.charge(&7));
+        let (mut route, mut all) = (routes.charge(&1), all.charge(1));
+        assert!(take_all(&mut [&mut user, &mut address, &mut all]));
+        assert!(user.answer().grant().is_some());
+        assert!(take_all(&mut [&mut user, &mut address, &mut route, &mut all]));
+        assert!(take_each(&mut [addresses.charge(&7), addresses.charge(&7)]));
+    };
+    // The first sight of a key makes its entry, and room to work in.
+    granting();
+    assert_allocates_nothing("take_all", granting);
+    let refusing = || {
+        let (mut user, mut address) = (users.charge("alice").under(&gold), addresses.charge(&7));
+        let mut route = routes.charge(&2).cost(9);
+        assert!(!take_all(&mut [&mut user, &mut address, &mut route]));
+        assert!(route.answer().rejection().is_some());
+    };
+    refusing();
+    assert_allocates_nothing("take_all, refused", refusing);
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod charged;
 #[path = "../support/charges.rs"]
 mod charges;
 mod corners;
+mod decisions;
 mod foreign;
 mod held;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
@@ -38,6 +39,7 @@ mod sums;
 #[cfg(feature = "tokio")]
 mod tasks;
 mod terms_by;
+mod tiers;
 mod twin;
 
 use std::hash::{BuildHasherDefault, DefaultHasher};

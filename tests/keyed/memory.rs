@@ -52,6 +52,24 @@ fn a_u64_key_takes_22_bytes_where_tables_are_full_and_35_where_they_have_just_gr
 }
 
 #[test]
+fn a_u64_key_in_a_tier_takes_30_bytes_where_tables_are_full_and_51_where_they_have_just_grown() {
+    let bytes = |keys: u64| {
+        let builder = KeyedLimiter::<u64>::builder(Quota::per_hour(10));
+        let limiter = builder.hasher(Hasher::default()).build().unwrap();
+        let tiers = [50, 500].map(|n| limiter.tier(Quota::per_hour(n)).unwrap());
+        let ask = |key: u64| limiter.charge(&key).under(&tiers[key as usize % 2]).allow();
+        let bytes = grown(|| (0..keys).for_each(|key| assert!(ask(key))));
+        // To and fro, it is still one entry.
+        assert_eq!(limiter.len(), keys as usize);
+        bytes as f64 / keys as f64
+    };
+    // A key of 8 bytes, a state of 8, a pointer, and one of the table's own: 25 in each place.
+    let (full, grown) = (bytes(BRIM), bytes(AFTER_DOUBLING));
+    assert!((27.0..=33.0).contains(&full), "{full} bytes a key");
+    assert!((42.0..=54.0).contains(&grown), "{grown} bytes a key");
+}
+
+#[test]
 fn a_string_key_of_16_bytes_takes_58_where_tables_are_full_and_84_where_they_have_just_grown() {
     // 24 bytes of String, a state of 8, one of the table's own; and 16 on the heap.
     let bytes = |keys: u64| {
