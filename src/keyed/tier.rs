@@ -245,7 +245,7 @@ impl<K, A: Algorithm, C: crate::Clock, S> Keyed<K, A, C, S> {
     ///     let second = GreedyRefill::try_from(Quota::per_second(10))?;
     ///     AllOf::new([("second", second), ("hour", Quota::per_hour(hourly).try_into()?)])
     /// };
-    /// let per_user = Keyed::<u64, _>::builder_with(limits(500)?).build()?;
+    /// let per_user = Keyed::<u64, _>::builder_from_algorithm(limits(500)?).build()?;
     /// let free = per_user.tier_with(limits(5)?);
     /// assert!(!per_user.charge(&7).cost(6).under(&free).allow());
     /// # Ok::<(), tollgate::QuotaError>(())

@@ -7,7 +7,7 @@ use tollgate::algorithm::{FixedWindow, SlidingWindow, StrictWindow};
 use tollgate::keyed::{Terms, WhenFull};
 use tollgate::{
     CarryOver, Keyed, KeyedLimiter, ManualClock, Quota, QuotaError, RateLimiter, Rejection,
-    WaitError,
+    WaitError, WhichLimit,
 };
 
 use crate::{Hasher, OnManual};
@@ -93,7 +93,7 @@ fn every_verb_goes_by_the_tier_until_the_bucket_is_full() {
     assert_eq!(limiter.delay_for(&1, 1), Ok(SECOND / 5));
     assert_eq!(view.try_acquire_up_to(9), 0);
     let held = limiter.reserve(&1, 1).unwrap();
-    assert_eq!(held.delay(), SECOND / 5);
+    assert_eq!(held.delay(), Some(SECOND / 5));
     held.cancel();
     limiter.set_quota(Quota::per_second(2)).unwrap();
     assert_eq!(limiter.usage(&1).used, 11, "the limiter's own quota is another");
@@ -110,13 +110,13 @@ fn who_waits_is_retimed_when_a_request_comes_under_another_tier() {
     let [gold, free] = [10, 2].map(|n| limiter.tier(Quota::per_second(n)).unwrap());
     assert!(limiter.charge(&1).cost(10).under(&gold).allow());
     let [soon, large] = [1, 3].map(|n| limiter.reserve(&1, n).unwrap());
-    assert_eq!(soon.delay(), SECOND / 10);
+    assert_eq!(soon.delay(), Some(SECOND / 10));
     assert!(!limiter.charge(&1).under(&free).allow());
-    assert_eq!(soon.delay(), SECOND / 2);
-    let never = WaitError::ExceedsBurst { requested: 3, burst: 2, limit: 0 };
+    assert_eq!(soon.delay(), Some(SECOND / 2));
+    let never = WaitError::ExceedsBurst { requested: 3, burst: 2, limit: WhichLimit::Only };
     assert_eq!(large.wait().unwrap_err(), never);
     assert!(!limiter.allow(&1));
-    assert_eq!(soon.delay(), SECOND);
+    assert_eq!(soon.delay(), Some(SECOND));
     soon.cancel();
     assert_eq!(limiter.usage(&1).limit, 1);
     limiter.clear();
