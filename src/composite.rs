@@ -1,15 +1,24 @@
 //! Several limits as one.
 
+use std::time::Duration;
+
 use crate::algorithm::{Algorithm, AllOf, GreedyRefill};
 use crate::bucket::Limiter;
 use crate::bucket::core::usage_of;
 use crate::bucket::gate::Gate;
-use crate::{CarryOver, Clock, CounterClock, LimiterBuilder, Quota, QuotaError, Usage, WhichLimit};
+use crate::{
+    CarryOver, Clock, ConsumeError, CounterClock, LimiterBuilder, Quota, QuotaError, Usage,
+    WhichLimit,
+};
 
 /// Several limits, taken all-or-nothing as one, under one lock: 10 a second *and* 500 an hour.
 ///
 /// A refusal says by its place in the list which limit refused, and the wait it quotes is the one
 /// after which all agree. What is left is the least any has left.
+///
+/// One limit alone is charged by [`consume_of`](Limiter::consume_of) and given back to by
+/// [`credit_of`](Limiter::credit_of). Limits with different costs for the same request are limiters of their own in one
+/// decision: [`take_all`](crate::take_all).
 ///
 /// Build it from named quotas with [`Composite::of`], with options from [`Composite::builder_of`],
 /// or from other rules with [`Limiter::from_algorithm`] and [`AllOf`].
@@ -139,5 +148,59 @@ impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
         let (all, state, now) = self.snapshot();
         let each = all.each(&state);
         each.map(|(name, rule, state)| (name.to_owned(), usage_of(rule, state, now))).collect()
+    }
+
+    /// As [`consume`](crate::RateLimiter::consume), of the limit of this name alone: usage that only one of the limits
+    /// counts, such as the rest of a request's weight.
+    ///
+    /// # Errors
+    ///
+    /// [`ConsumeError::UnknownLimit`] if no limit has that name, and as [`consume`](crate::RateLimiter::consume); then
+    /// nothing is recorded.
+    ///
+    /// ```
+    /// use tollgate::{Composite, Quota, RateLimiter};
+    /// let exchange = [("weight", Quota::per_minute(1_200)), ("requests", Quota::per_minute(100))];
+    /// let limiter = Composite::of(exchange)?;
+    /// // A request of weight 20.
+    /// limiter.wait()?;
+    /// limiter.consume_of("weight", 19)?;
+    /// let [(_, weight), (_, requests)] = &limiter.usage_each()[..] else { unreachable!() };
+    /// assert_eq!((weight.used, requests.used), (20, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn consume_of(&self, name: &str, permits: u64) -> Result<Duration, ConsumeError> {
+        self.with_core(|core, now, wakers| {
+            let index = core.rest.rule.position(name).ok_or(ConsumeError::UnknownLimit)?;
+            core.consume_by(now, permits, wakers, |all, state, now| {
+                if let Some((rule, state)) = all.one(state, index) {
+                    rule.take(state, now, permits);
+                }
+            })
+        })
+    }
+
+    /// As [`credit`](crate::RateLimiter::credit), to the limit of this name alone; whether there is one.
+    ///
+    /// ```
+    /// use tollgate::{Composite, Quota, RateLimiter};
+    /// let limiter = Composite::of([("a", Quota::per_hour(5)), ("b", Quota::per_hour(9))])?;
+    /// assert!(limiter.allow_n(4));
+    /// assert!(limiter.credit_of("a", 3));
+    /// let [(_, a), (_, b)] = &limiter.usage_each()[..] else { unreachable!() };
+    /// assert_eq!((a.used, b.used), (1, 4));
+    /// assert!(!limiter.credit_of("c", 3));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn credit_of(&self, name: &str, permits: u64) -> bool {
+        self.with_core(|core, now, wakers| {
+            let Some(index) = core.rest.rule.position(name) else { return false };
+            core.credit_by(now, permits, wakers, |all, state, now| {
+                if let Some((rule, state)) = all.one(state, index) {
+                    rule.give_back(state, now, permits);
+                }
+            });
+            true
+        })
     }
 }

@@ -404,4 +404,7 @@ pub enum ConsumeError {
         /// The bound that was set.
         max_keys: usize,
     },
+    /// None of the limits of a [`Composite`](crate::Composite) has that name.
+    #[error("no limit of this limiter has that name")]
+    UnknownLimit,
 }

@@ -41,7 +41,7 @@ type Pair = (&'static str, &'static str, bool);
 const PAIRS: &[Pair] = &[
     ("ours mono", "governor dashmap mono", true),
     ("ours tsc", "governor dashmap tsc", true),
-    ("ours mono", "governor dashmap foldhash mono", false),
+    ("ours mono", "governor dashmap same hasher mono", false),
     ("ours mono", "governor hashmap mono", false),
     ("ours tsc", "governor hashmap tsc", false),
     ("ours mono", "tokio-rate-limit mono", false),
@@ -206,7 +206,7 @@ fn everybody<K: Served>(known: &[K], keys: &Arc<Vec<K>>) -> Vec<Contestant> {
         walk("governor dashmap mono", limiters::dash(mono(), yes), known, keys, yes),
         walk("governor hashmap mono", limiters::hash(mono(), yes), known, keys, yes),
         walk(
-            "governor dashmap foldhash mono",
+            "governor dashmap same hasher mono",
             limiters::dash_hashed(mono(), yes),
             known,
             keys,
@@ -232,7 +232,7 @@ fn newcomers<K: Sort>(keys: &Arc<Vec<K>>) -> Vec<Contestant> {
         first_sight("governor dashmap mono", move || limiters::dash(mono(), yes), keys),
         first_sight("governor hashmap mono", move || limiters::hash(mono(), yes), keys),
         first_sight(
-            "governor dashmap foldhash mono",
+            "governor dashmap same hasher mono",
             move || limiters::dash_hashed(mono(), yes),
             keys,
         ),

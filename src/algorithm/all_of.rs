@@ -87,6 +87,20 @@ impl<A: Algorithm> AllOf<A> {
         self.limits.iter().zip(state).map(|((name, rule), state)| (name.as_str(), rule, state))
     }
 
+    /// The rule at `index`, and its state.
+    pub(crate) fn one<'a>(
+        &'a self,
+        state: &'a mut [A::State],
+        index: usize,
+    ) -> Option<(&'a A, &'a mut A::State)> {
+        Some((&self.limits.get(index)?.1, state.get_mut(index)?))
+    }
+
+    /// The place of the limit of this name.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.limits.iter().position(|(other, _)| other == name)
+    }
+
     fn rules(&self) -> impl Iterator<Item = &A> {
         self.limits.iter().map(|(_, rule)| rule)
     }

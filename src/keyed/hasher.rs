@@ -2,10 +2,15 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-/// The default hasher: fast, and seeded anew for each limiter.
+/// The default hasher: [aHash], seeded at random for each process and anew for each limiter.
 ///
-/// An attacker who does not know the seed can't choose keys that collide. Against one who can
-/// measure single decisions to the nanosecond, bring [`std::hash::RandomState`].
+/// Keys of a rate limiter are chosen by those it limits, so its hasher must withstand them. The authors of aHash promise
+/// that whoever does not know the seed can't find keys that collide, and to mend any flaw that is found in that.
+/// [`std::hash::RandomState`] (`SipHash`) promises the same and takes several times as long for short keys. A hasher without
+/// that promise, such as `foldhash::fast`, is faster by a few nanoseconds a decision. It is for keys that no stranger
+/// chooses: see [`KeyedBuilder::hasher`](super::KeyedBuilder::hasher).
+///
+/// [aHash]: https://github.com/tkaitchuck/aHash
 ///
 /// ```
 /// use std::hash::BuildHasher;
@@ -13,7 +18,7 @@ use std::hash::{BuildHasher, Hasher};
 /// assert_eq!(hasher.hash_one("alice"), hasher.hash_one("alice"));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct RandomState(foldhash::fast::RandomState);
+pub struct RandomState(ahash::RandomState);
 
 impl BuildHasher for RandomState {
     type Hasher = KeyHasher;
@@ -26,7 +31,7 @@ impl BuildHasher for RandomState {
 
 /// The hasher of [`RandomState`].
 #[derive(Clone)]
-pub struct KeyHasher(<foldhash::fast::RandomState as BuildHasher>::Hasher);
+pub struct KeyHasher(<ahash::RandomState as BuildHasher>::Hasher);
 
 macro_rules! forward {
     ($($write:ident($int:ty),)*) => {

@@ -551,8 +551,21 @@ impl<A: Algorithm> Core<A> {
         permits: u64,
         wakers: &mut Wakers,
     ) -> Result<Duration, ConsumeError> {
-        let paid = self.paid_at(now, permits, wakers)?;
-        Rule::take(&self.rest.rule, &mut self.state, self.latest, permits);
+        self.consume_by(now, permits, wakers, |rule, state, now| {
+            Algorithm::take(rule, state, now, permits);
+        })
+    }
+
+    /// The same by way of `take`, which takes the permits of a state at a time.
+    pub(crate) fn consume_by(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+        take: impl Fn(&A, &mut A::State, Timestamp),
+    ) -> Result<Duration, ConsumeError> {
+        let paid = self.paid_by(now, permits, wakers, &take)?;
+        take(&self.rest.rule, &mut self.state, self.latest);
         self.allowed = self.allowed.wrapping_add(permits);
         self.later(wakers);
         Ok(paid - self.latest)
@@ -565,12 +578,24 @@ impl<A: Algorithm> Core<A> {
         permits: u64,
         wakers: &mut Wakers,
     ) -> Result<Timestamp, ConsumeError> {
+        self.paid_by(now, permits, wakers, |rule, state, now| {
+            Algorithm::take(rule, state, now, permits);
+        })
+    }
+
+    fn paid_by(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+        take: impl Fn(&A, &mut A::State, Timestamp),
+    ) -> Result<Timestamp, ConsumeError> {
         self.settle(now, wakers);
         if let Some(Rejection::TooManyKeys { max_keys }) = self.rest.shut {
             return Err(ConsumeError::TooManyKeys { max_keys });
         }
         let mut state = self.state.clone();
-        Rule::take(&self.rest.rule, &mut state, self.latest, permits);
+        take(&self.rest.rule, &mut state, self.latest);
         let paid = Rule::ready_at(&self.rest.rule, &state, self.latest, 0);
         if paid == Timestamp::MAX {
             return Err(ConsumeError::DebtTooLarge { permits });
@@ -580,8 +605,21 @@ impl<A: Algorithm> Core<A> {
 
     /// Gives permits back.
     pub(crate) fn credit(&mut self, now: Timestamp, permits: u64, wakers: &mut Wakers) {
+        self.credit_by(now, permits, wakers, |rule, state, now| {
+            Algorithm::give_back(rule, state, now, permits);
+        });
+    }
+
+    /// The same by way of `give_back`, which gives the permits back to a state at a time.
+    pub(crate) fn credit_by(
+        &mut self,
+        now: Timestamp,
+        permits: u64,
+        wakers: &mut Wakers,
+        give_back: impl FnOnce(&A, &mut A::State, Timestamp),
+    ) {
         self.settle(now, wakers);
-        Algorithm::give_back(&self.rest.rule, &mut self.state, self.latest, permits);
+        give_back(&self.rest.rule, &mut self.state, self.latest);
         self.sooner(permits, wakers);
     }
 }
