@@ -9,6 +9,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::wait::queue::Wakers;
 use crate::{Grant, Rejection, Timestamp, Usage};
@@ -267,7 +268,16 @@ pub(crate) mod party {
             decision: &mut Decision<'_>,
         ) -> bool;
 
-        /// Whether nothing but numbers changes when the permits are taken.
+        /// Keeps what is behind the lock as it is, for [`restore`](Self::restore).
+        fn save(&self, lock: u8, state: &mut State);
+
+        /// Puts back what was kept, if anything was.
+        fn restore(&self, lock: u8, state: &mut State);
+
+        /// Finds again what others may have moved.
+        fn find_again(&self, lock: u8, state: &mut State);
+
+        /// Whether nothing but numbers changes when the permits are taken, and no foreign code runs.
         fn is_simple(&self, lock: u8) -> bool;
 
         /// Takes the permits.
@@ -318,6 +328,9 @@ pub(crate) mod party {
         show(lock: u8, to: &mut dyn FnMut(Shown<'_>));
         meets(lock: u8, earlier: Shown<'_>) -> bool;
         look(lock: u8, state: &mut State, second: Option<&mut State>, before: u64, decision: &mut Decision<'_>) -> bool;
+        save(lock: u8, state: &mut State);
+        restore(lock: u8, state: &mut State);
+        find_again(lock: u8, state: &mut State);
         is_simple(lock: u8) -> bool;
         take(lock: u8, state: &mut State, second: Option<&mut State>, decision: &mut Decision<'_>);
         refuse(lock: u8, state: &mut State, second: Option<&mut State>, decision: &mut Decision<'_>);
@@ -561,20 +574,40 @@ fn judge<C: Party>(
         });
         return Some(false);
     }
-    // First those whose taking runs more than arithmetic: should foreign code panic there, nothing has been
-    // taken of the rest.
-    for simple in [false, true] {
-        each(units, |_, first, unit| {
-            let charge = of(charges, unit);
-            if charge.is_simple(unit.lock) != simple {
-                return;
-            }
-            let (state, second) = states(units, held, first, unit);
-            let Some(state) = state else { return };
-            charge.take(unit.lock, state, second, decision);
-        });
-    }
+    take(charges, units, held, decision);
     Some(true)
+}
+
+/// Takes all. First what runs more than arithmetic: should foreign code panic there, what was taken is given
+/// back as if it had not been, and nothing has been taken of the rest.
+fn take<C: Party>(charges: &[C], units: &[Unit], held: &mut dyn Held, decision: &mut Decision<'_>) {
+    let is_simple = |unit: Unit| of(charges, unit).is_simple(unit.lock);
+    if !units.iter().all(|unit| is_simple(*unit)) {
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            each(units, |_, first, unit| {
+                let (state, second) = states(units, held, first, unit);
+                let Some(state) = state.filter(|_| !is_simple(unit)) else { return };
+                of(charges, unit).save(unit.lock, state);
+                of(charges, unit).take(unit.lock, state, second, decision);
+            });
+            each(units, |_, first, unit| {
+                let Some(state) = held.get(first).filter(|_| is_simple(unit)) else { return };
+                of(charges, unit).find_again(unit.lock, state);
+            });
+        }));
+        if let Err(panic) = taken {
+            each(units, |_, first, unit| {
+                let Some(state) = held.get(first) else { return };
+                of(charges, unit).restore(unit.lock, state);
+            });
+            resume_unwind(panic);
+        }
+    }
+    each(units, |_, first, unit| {
+        let (state, second) = states(units, held, first, unit);
+        let Some(state) = state.filter(|_| is_simple(unit)) else { return };
+        of(charges, unit).take(unit.lock, state, second, decision);
+    });
 }
 
 /// Runs `act` on each unit, with its index and that of the first one that shares its lock.

@@ -415,7 +415,8 @@ fn whoever_sees_one_limit_after_a_decision_sees_the_other_so_too() {
 fn a_decision_does_not_overtake_who_waits_and_loses_nobody() {
     model(|| {
         let clock = ManualClock::new();
-        let [one, other] = [1, 9].map(|n| build(builder(Quota::per_second(n), &clock)));
+        let [one, other] =
+            [Quota::per_second(1), Quota::per_hour(9)].map(|quota| build(builder(quota, &clock)));
         assert!(one.allow(&7));
         let waiting = beside(&one, |one| one.wait(&7).unwrap().permits);
         let theirs = beside_both((&one, &other), |one, other| {

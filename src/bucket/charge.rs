@@ -34,6 +34,8 @@ pub struct LimiterCharge<'a, A: Algorithm, C: Clock = CounterClock> {
     /// With those of earlier charges of the same limiter.
     all: Cell<u64>,
     answer: Cell<Answer>,
+    /// The state before, while foreign code runs.
+    before: Cell<Option<A::State>>,
     /// It was refused beside the lock.
     is_early: Cell<bool>,
 }
@@ -52,7 +54,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// ```
     pub fn charge(&self, permits: u64) -> LimiterCharge<'_, A, C> {
         let (answer, is_early, all) = (Cell::default(), Cell::new(false), Cell::new(permits));
-        LimiterCharge { limiter: self, permits, all, answer, is_early }
+        LimiterCharge { limiter: self, permits, all, answer, before: Cell::new(None), is_early }
     }
 }
 
@@ -226,6 +228,21 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
         }
         passes
     }
+
+    fn save(&self, _: u8, state: &mut State) {
+        self.before.set(core_of::<A>(state).map(|core| core.state.clone()));
+    }
+
+    fn restore(&self, _: u8, state: &mut State) {
+        if let (Some(before), Some(core)) = (self.before.take(), core_of::<A>(state)) {
+            // One that panicked has counted nothing.
+            let counted = matches!(self.answer.get(), Answer::Taken(_));
+            core.restore(before, if counted { self.permits } else { 0 });
+            self.answer.set(Answer::Undecided);
+        }
+    }
+
+    fn find_again(&self, _: u8, _: &mut State) {}
 
     fn is_simple(&self, _: u8) -> bool {
         is_ours::<A>()

@@ -10,6 +10,7 @@ use super::hasher::RandomState;
 use super::key::{Key, KeyRef};
 use super::pair::least;
 use super::quick::Taken;
+use super::restore::Was;
 use super::shard::{At, Call, Shard};
 use super::terms::Own;
 use super::tier::{Tier, Under};
@@ -82,6 +83,10 @@ struct Work<'a, A: Algorithm> {
     counts_for_all: bool,
     /// Whether the key is found where it was; else it is looked for again.
     is_packed: bool,
+    /// Whether its permits are taken by arithmetic alone.
+    is_simple: bool,
+    /// The key as it was, while foreign code runs.
+    before: Option<Was<A>>,
     refused: By,
     /// The key is to count from now on, if there is room for it.
     unplaced: bool,
@@ -102,6 +107,8 @@ impl<A: Algorithm> Work<'_, A> {
             all_of_everybody: 0,
             counts_for_all: false,
             is_packed: false,
+            is_simple: false,
+            before: None,
             refused: By::Nobody,
             unplaced: false,
             shared: ((0, 0), true),
@@ -312,7 +319,7 @@ where
     }
 
     /// Where the key is by now: those who were decided before may have moved it.
-    fn find_again(&self, shard: &Shard<K, A>, work: &mut Work<'_, A>) -> At<A> {
+    fn find_again_in(&self, shard: &Shard<K, A>, work: &mut Work<'_, A>) -> At<A> {
         let known = std::mem::replace(&mut work.at, At::New(Own::default()));
         shard.find(self.hash, self.key).unwrap_or_else(|| match known {
             At::NoRoom(why, own) => At::NoRoom(why, own),
@@ -331,7 +338,7 @@ where
     ) -> R {
         let (now, wakers) = (decision.now, &mut *decision.wakers);
         let call = self.call(now);
-        let at = self.find_again(shard, work);
+        let at = self.find_again_in(shard, work);
         let tier = work.tier.clone();
         let mut sync = |core: &mut Core<A>, now, wakers: &mut Wakers| {
             if core.has_set_aside()
@@ -381,8 +388,9 @@ where
         let permits = before.saturating_add(work.permits);
         work.all = permits;
         work.is_packed = shard.is_packed_under(&work.at, under);
-        if work.is_packed {
-            return shard.are_packed(&work.at, permits);
+        work.is_simple = work.is_packed && is_ours::<A>() && shard.are_packed(&work.at, permits);
+        if work.is_simple {
+            return true;
         }
         let now = shard.latest;
         let refresh = |core: &mut Core<A>, wakers: &mut Wakers| {
@@ -402,7 +410,7 @@ where
             return;
         }
         let permits = work.permits;
-        if work.is_packed && shard.is_packed_at(&work.at, self.key) {
+        if work.is_simple {
             let (now, epoch) = (shard.latest, shard.basis.epoch);
             let grant = shard.packed_mut(&work.at).and_then(|(packed, rule)| {
                 let granted = |state: &A::State| grant_of(rule, state, now, permits);
@@ -434,7 +442,7 @@ where
         let (own, all) = (work.permits, work.all);
         match work.refused {
             By::Nobody => {
-                let at = self.find_again(shard, work);
+                let at = self.find_again_in(shard, work);
                 let under = self.goes_under(work.tier.as_ref());
                 let usage = shard.usage_under(&at, under);
                 self.answer.set(Answer::Untouched(usage));
@@ -769,10 +777,61 @@ where
         passes
     }
 
+    fn save(&self, lock: u8, state: &mut State) {
+        let work = &mut *self.work();
+        work.before = if lock == OF_KEY {
+            Self::shard_of(state).map(|shard| shard.save(self.hash, self.key))
+        } else {
+            core_of::<A>(state).map(|core| Was::Shared(core.state.clone()))
+        };
+    }
+
+    fn restore(&self, lock: u8, state: &mut State) {
+        let work = &mut *self.work();
+        let counted = match self.answer.get() {
+            Answer::Taken(_) => work.permits,
+            _ => 0,
+        };
+        match (lock, work.before.take()) {
+            (SHARED, Some(Was::Shared(before))) => {
+                if let Some(core) = core_of::<A>(state) {
+                    // What was allowed has been taken out to be counted elsewhere.
+                    core.restore(before, 0);
+                    work.shared = ((0, 0), true);
+                }
+            }
+            (OF_KEY, Some(before)) => {
+                if let Some(shard) = Self::shard_of(state) {
+                    shard.restore_key(&self.call(shard.latest), self.key, before);
+                    shard.allowed = shard.allowed.wrapping_sub(counted);
+                }
+            }
+            (_, before) => {
+                work.before = before;
+                return;
+            }
+        }
+        self.answer.set(Answer::Undecided);
+    }
+
+    fn find_again(&self, lock: u8, state: &mut State) {
+        let work = &mut *self.work();
+        if lock == OF_KEY
+            && work.is_simple
+            && let Some(shard) = Self::shard_of(state)
+            && !shard.is_packed_at(&work.at, self.key)
+        {
+            work.at = self.find_again_in(shard, work);
+        }
+    }
+
     #[inline]
     fn is_simple(&self, lock: u8) -> bool {
         match lock {
-            OF_KEY => is_ours::<A>() && self.work().is_packed,
+            OF_KEY => {
+                let work = self.work();
+                work.is_simple || self.is_shared(&work)
+            }
             SHARED => is_ours::<A>(),
             // The limit for everybody may have any rule.
             _ => is_ours::<AnyRule>(),

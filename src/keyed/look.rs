@@ -40,18 +40,15 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         held.is_some_and(|held| key.equivalent(held))
     }
 
-    /// Whether `permits` of a packed state are there.
+    /// Whether `permits` of a packed state are there; `false` need not mean that they are not.
     #[inline]
     pub(super) fn are_packed(&mut self, at: &At<A>, permits: u64) -> bool {
         if self.basis.closed {
             return false;
         }
         let (now, epoch) = (self.latest, self.basis.epoch);
-        let Some((packed, rule)) = self.packed_mut(at) else { return false };
-        if packed.is_full(rule, epoch, now) {
-            return is_ready(rule, &rule.start(now, 0), now, permits);
-        }
-        packed.peek(rule, epoch, now, |state| is_ready(rule, state, now, permits))
+        self.packed_mut(at)
+            .is_some_and(|(packed, rule)| packed.could_take(rule, epoch, now, permits))
     }
 
     /// Why `permits` of a packed state can't be had, if so.

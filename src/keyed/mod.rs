@@ -20,6 +20,7 @@
 // refused   who is refused most
 // cell      one key as a cell like any other: all verbs come from there
 // view      one key as a limiter
+// restore   one key as it was
 // charge    one key's part in a decision over several limits
 // pair      waiting for a key's permits and for everybody's
 // verbs     the verbs with the key as an argument
@@ -42,6 +43,7 @@ mod manage;
 mod pair;
 mod quick;
 mod refused;
+mod restore;
 mod shard;
 mod sweep;
 mod terms;

@@ -305,3 +305,131 @@ fn a_key_that_cannot_be_copied_is_not_held_and_takes_no_place() {
     assert_eq!(limiter.len(), 0);
     assert!(limiter.allow(&Name(1)) && limiter.allow(&Name(2)) && !limiter.allow(&Name(3)));
 }
+
+/// Limits by a rule that may panic, and limits by ours.
+struct Limits {
+    touchy: [OfTouchy; 2],
+    plain: tollgate::Limiter<Touchy, ManualClock>,
+    ours: crate::OnManual,
+    bucket: tollgate::TokenBucket<ManualClock>,
+    gold: tollgate::keyed::Tier<Touchy>,
+}
+
+impl Limits {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let touchy = [self::touchy(&clock), self::touchy(&clock)];
+        let rule = Touchy(Quota::per_hour(10).try_into().unwrap());
+        let plain = tollgate::Limiter::builder_with(rule).clock(clock.clone()).build().unwrap();
+        let builder = KeyedLimiter::<u64>::builder(Quota::per_hour(10)).clock(clock.clone());
+        let ours = builder.hasher(Hasher::default()).build().unwrap();
+        let bucket = tollgate::TokenBucket::builder(Quota::per_hour(10)).clock(clock);
+        let gold = touchy[1].tier(Quota::per_hour(100)).unwrap();
+        let bucket = bucket.build().unwrap();
+        assert!(touchy[0].allow_n(&1, 5) && touchy[1].allow_n(&1, 5));
+        touchy[0].set_quota_for(&2, Quota::per_hour(20)).unwrap();
+        assert!(touchy[0].allow_n(&2, 5) && touchy[1].charge(&3).cost(50).under(&gold).allow());
+        assert!(plain.allow_n(5) && ours.allow_n(&1, 5) && bucket.allow_n(5));
+        Self { touchy, plain, ours, bucket, gold }
+    }
+
+    /// All levels and counts.
+    fn state(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let mut usages: Vec<_> = self
+            .touchy
+            .iter()
+            .map(|limiter| {
+                let mut usages: Vec<_> = limiter.usages().collect();
+                usages.sort_by_key(|(key, _)| *key);
+                (usages, limiter.totals().keys, limiter.totals().allowed)
+            })
+            .collect();
+        usages.push((self.ours.usages().collect(), self.ours.len(), self.ours.totals().allowed));
+        let limits = [self.plain.usage(), self.bucket.usage()];
+        (usages, limits.map(|usage| (usage.used, usage.allowed)))
+    }
+
+    /// Keys that are plain, new, in a tier, in another one than before, with terms of their own.
+    fn take(&self, n: u64) -> bool {
+        let [one, two] = &self.touchy;
+        let (mut bucket, mut ours) = (self.bucket.charge(1), self.ours.charge(&1));
+        let (mut plain, mut known) = (self.plain.charge(1), one.charge(&1));
+        let (mut special, mut new) = (one.charge(&2), two.charge(&9));
+        let mut moving = two.charge(&1).under(&self.gold).cost(n);
+        let (mut in_tier, mut leaving) = (two.charge(&3).under(&self.gold), two.charge(&4));
+        tollgate::take_all(&mut [
+            &mut bucket,
+            &mut ours,
+            &mut plain,
+            &mut known,
+            &mut special,
+            &mut new,
+            &mut moving,
+            &mut in_tier,
+            &mut leaving,
+        ])
+    }
+}
+
+#[test]
+fn a_rule_that_panics_in_a_decision_leaves_all_limits_as_they_were() {
+    let mut panicked = 0;
+    for good in 0.. {
+        let limits = Limits::new();
+        let before = limits.state();
+        if !panics_after(good, || assert!(limits.take(1))) {
+            assert_ne!(limits.state(), before);
+            break;
+        }
+        panicked += 1;
+        assert_eq!(limits.state(), before, "{good}");
+        assert!(limits.take(1), "all goes on as before");
+    }
+    assert!(panicked > 20, "{panicked}");
+}
+
+#[test]
+fn a_rule_that_panics_while_it_refuses_leaves_the_others_as_they_were() {
+    for good in 0.. {
+        let limits = Limits::new();
+        let (others, before) =
+            ([&limits.bucket.usage(), &limits.plain.usage()], limits.ours.usage(&1));
+        let others = others.map(|usage| usage.used);
+        let panicked = panics_after(good, || assert!(!limits.take(51)));
+        assert_eq!([limits.bucket.usage().used, limits.plain.usage().used], others, "{good}");
+        assert_eq!((limits.ours.usage(&1), limits.touchy[0].usage(&1).used), (before, 5), "{good}");
+        assert!(limits.touchy[1].charge(&1).cost(50).under(&limits.gold).allow(), "{good}");
+        if !panicked {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_hash_that_panics_in_a_decision_takes_from_nobody() {
+    const EIGHT: Name = Name(8);
+    const NINE: Name = Name(9);
+    for good in 0..100 {
+        let build = || {
+            let builder = KeyedLimiter::<Name>::builder(Quota::per_hour(5));
+            builder.clock(ManualClock::new()).hasher(Hasher::default()).shards(1).build().unwrap()
+        };
+        let (one, two) = (build(), build());
+        // Full to the brim: the next key makes the table grow.
+        for key in 0..7 {
+            assert!(one.allow(&Name(key)) && two.allow(&Name(key)));
+        }
+        let bucket = tollgate::TokenBucket::builder(Quota::per_hour(5)).clock(ManualClock::new());
+        let bucket = bucket.build().unwrap();
+        let panicked = panics_after(good, || {
+            let mut charges = (one.charge(&EIGHT), two.charge(&NINE), bucket.charge(1));
+            let (first, second, third) = &mut charges;
+            assert!(tollgate::take_all(&mut [first, second, third]));
+        });
+        let used = [one.usage(&Name(8)).used, two.usage(&Name(9)).used, bucket.usage().used];
+        assert_eq!(used, if panicked { [0; 3] } else { [1; 3] }, "{good}");
+        if !panicked {
+            break;
+        }
+    }
+}

@@ -250,8 +250,15 @@ impl<A: Rule> Core<A> {
     /// Takes what a [`check`](Self::check) under the same lock has found to be there.
     pub(crate) fn take_checked(&mut self, ask: A::Ask) -> Grant {
         let by = self.rest.rule.take(&mut self.state, self.latest, ask);
+        let grant = self.grant(ask, Taken::finally(by));
         self.allowed = self.allowed.wrapping_add(A::permits(ask));
-        self.grant(ask, Taken::finally(by))
+        grant
+    }
+
+    /// Undoes a [`take_checked`](Self::take_checked) from `state`, in which nothing may be given back.
+    pub(crate) fn restore(&mut self, state: A::State, ask: A::Ask) {
+        self.state = state;
+        self.allowed = self.allowed.wrapping_sub(A::permits(ask));
     }
 
     /// Counts a refusal of `own` permits, and says why `all` of them can't be had.
