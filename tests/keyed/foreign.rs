@@ -320,7 +320,8 @@ impl Limits {
         let clock = ManualClock::new();
         let touchy = [self::touchy(&clock), self::touchy(&clock)];
         let rule = Touchy(Quota::per_hour(10).try_into().unwrap());
-        let plain = tollgate::Limiter::builder_with(rule).clock(clock.clone()).build().unwrap();
+        let plain =
+            tollgate::Limiter::builder_from_algorithm(rule).clock(clock.clone()).build().unwrap();
         let builder = KeyedLimiter::<u64>::builder(Quota::per_hour(10)).clock(clock.clone());
         let ours = builder.hasher(Hasher::default()).build().unwrap();
         let bucket = tollgate::TokenBucket::builder(Quota::per_hour(10)).clock(clock);
