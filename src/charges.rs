@@ -163,11 +163,11 @@ pub(crate) mod party {
     /// What a lock protects, whatever it is.
     pub(crate) type State = dyn Any;
 
-    /// Where a lock is in the order of all locks: by kind, then by address.
+    /// Where a lock is in the order of all locks: by kind, then by number.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
     pub struct Place {
         pub kind: u8,
-        pub address: usize,
+        pub number: u64,
     }
 
     /// Under which kind of lock others are taken: those of a lower kind come first.
@@ -176,7 +176,7 @@ pub(crate) mod party {
     pub(crate) const LIMITER: u8 = 2;
 
     /// In the place of a quick decision: behind all locks without it.
-    pub(crate) const BEHIND: usize = 1 << (usize::BITS - 1);
+    pub(crate) const BEHIND: u64 = 1 << (u64::BITS - 1);
 
     /// The most locks that one charge takes.
     pub(crate) const LOCKS: u8 = 3;
@@ -226,7 +226,7 @@ pub(crate) mod party {
 
         /// The place of its only lock, if it may be decided in a quick way: where each charge has a lock of its
         /// own, is known, and is there. 0 if not.
-        fn quick(&self, now: Timestamp) -> usize;
+        fn quick(&self, now: Timestamp) -> u64;
 
         /// With that lock held: if the permits are there, and `rest` decides for all others and says so, takes
         /// them. Else nothing changes.
@@ -317,7 +317,7 @@ pub(crate) mod party {
 
     forward! {
         now() -> Timestamp;
-        quick(now: Timestamp) -> usize;
+        quick(now: Timestamp) -> u64;
         decide_quickly(now: Timestamp, rest: &mut dyn FnMut() -> bool) -> bool;
         begin(now: Timestamp) -> bool;
         place(lock: u8) -> Option<Place>;
@@ -437,7 +437,7 @@ fn decide_quickly<C: Party>(charges: &[C], now: Timestamp) -> bool {
     quickly_from(charges, &order[..charges.len()], now)
 }
 
-fn quickly_from<C: Party>(charges: &[C], order: &[(usize, usize)], now: Timestamp) -> bool {
+fn quickly_from<C: Party>(charges: &[C], order: &[(u64, usize)], now: Timestamp) -> bool {
     let Some(((_, number), rest)) = order.split_first() else { return true };
     charges[*number].decide_quickly(now, &mut || quickly_from(charges, rest, now))
 }

@@ -6,6 +6,13 @@ pub(crate) use model::*;
 #[cfg(not(tollgate_loom))]
 pub(crate) use real::*;
 
+/// A number that no other limiter of this process has, for the order in which several are locked: the same
+/// for all threads, and in each run of a model.
+pub(crate) fn next_number() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
 #[cfg(not(tollgate_loom))]
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};

@@ -97,7 +97,7 @@ impl<A: Algorithm, C: Clock> Charge for LimiterCharge<'_, A, C> {
 impl<A: Algorithm, C: Clock> Limiter<A, C> {
     /// Where its lock is in the order of all locks.
     pub(crate) fn place(&self) -> Place {
-        Place { kind: LIMITER, address: self.address() }
+        Place { kind: LIMITER, number: self.number() }
     }
 
     /// Holds its lock for a decision over several.
@@ -151,9 +151,9 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
     }
 
     #[inline]
-    fn quick(&self, now: Timestamp) -> usize {
+    fn quick(&self, now: Timestamp) -> u64 {
         let waits = !is_ours::<A>() || self.limiter.is_refusing(now);
-        if waits { 0 } else { self.limiter.address() | BEHIND }
+        if waits { 0 } else { self.limiter.number() | BEHIND }
     }
 
     #[inline]

@@ -9,7 +9,7 @@ use super::gate::{Gate, Settings};
 use super::refusal::{Published, Refusal};
 use crate::algorithm::Algorithm;
 use crate::limiter::forward_to_gate;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, next_number};
 use crate::wait::queue::{Taken, Wakers};
 use crate::{
     CarryOver, Clock, CounterClock, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
@@ -46,6 +46,7 @@ pub struct Limiter<A: Algorithm, C: Clock = CounterClock> {
     /// Denials that did not take the lock.
     denied: Counter,
     settings: Settings,
+    number: u64,
 }
 
 /// Starts on a cache line of its own.
@@ -122,6 +123,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
             core: Line(Mutex::new(core)),
             denied: Counter::default(),
             settings,
+            number: next_number(),
         }
     }
 
@@ -206,9 +208,9 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         then(&mut *core);
     }
 
-    /// The address of the lock.
-    pub(super) fn address(&self) -> usize {
-        std::ptr::from_ref(&self.core).addr()
+    /// The limiter's own number.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether a refusal is published that holds still.

@@ -12,7 +12,7 @@ use super::{Key, Keyed, Line, RandomState, Terms, WhenFull};
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
 use crate::bucket::core::LAST;
 use crate::bucket::gate::Settings;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, next_number};
 use crate::{Clock, CounterClock, Jitter, Limiter, Quota, QuotaError};
 
 /// So many that two threads seldom meet, and that a table that grows is small.
@@ -351,6 +351,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
             bound: self.max_keys.map(|max| Bound::new(max, self.when_full, &rule, now)),
             asked: Asked::new(self.terms_by),
             terms: Interner::new(rule),
+            number: next_number(),
             changing: Mutex::new(()),
         })
     }

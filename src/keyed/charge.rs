@@ -531,11 +531,11 @@ where
     }
 
     #[inline]
-    fn quick(&self, _: Timestamp) -> usize {
+    fn quick(&self, _: Timestamp) -> u64 {
         if !is_greedy::<A>() || !self.limiter.alone {
             return 0;
         }
-        std::ptr::from_ref(self.limiter.shard(self.hash)).addr()
+        self.limiter.number_of(self.hash)
     }
 
     #[inline]
@@ -559,21 +559,18 @@ where
 
     #[inline]
     fn place(&self, lock: u8) -> Option<Place> {
-        let address = match lock {
-            OF_KEY => {
-                let shard = self.limiter.shard(self.hash);
-                return Some(Place { kind: SHARD, address: std::ptr::from_ref(shard).addr() });
-            }
+        match lock {
+            OF_KEY => Some(Place { kind: SHARD, number: self.limiter.number_of(self.hash) }),
             SHARED => {
                 let no_room = matches!(
                     &self.work().room,
                     Some(Room { place: Err(Rejection::TooManyKeys { .. }), .. })
                 );
-                std::ptr::from_ref(self.limiter.overflow().filter(|_| no_room)?).addr()
+                let _ = self.limiter.overflow().filter(|_| no_room)?;
+                Some(Place { kind: OVERFLOW, number: self.limiter.number })
             }
-            _ => return self.everybody().map(Global::<C>::place),
-        };
-        Some(Place { kind: OVERFLOW, address })
+            _ => self.everybody().map(Global::<C>::place),
+        }
     }
 
     #[inline]

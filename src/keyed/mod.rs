@@ -132,6 +132,8 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = CounterClock, S = Ra
     bound: Option<Bound<A>>,
     asked: Asked<K>,
     terms: Interner<A>,
+    /// No other limiter's.
+    number: u64,
     /// Held while all shards are changed, one after another.
     changing: Mutex<()>,
 }
@@ -217,6 +219,13 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         let index = usize::try_from((hash << 7) >> self.shift).unwrap_or(0);
         // The index has as many bits as there are shards; the mask lets the compiler see that.
         &self.shards[index & (self.shards.len() - 1)].0
+    }
+
+    /// A number that no other shard of any limiter has. There are at most 2¹⁶ shards.
+    #[inline]
+    fn number_of(&self, hash: u64) -> u64 {
+        let mask = self.shards.len() as u64 - 1;
+        self.number << 16 | ((hash << 7) >> self.shift) & mask
     }
 
     #[inline]
