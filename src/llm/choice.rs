@@ -9,14 +9,14 @@ use super::account::{Account, Lesson};
 use super::meter::LimitKind;
 use super::{Tokens, Usage};
 use crate::algorithm::Receipt;
-use crate::bucket::core::{Rule, UNKNOWN};
+use crate::bucket::core::{Buckets, Rule, UNKNOWN};
 use crate::wait::queue::Taken;
 use crate::{Quota, Rejection, Timestamp, WhichLimit};
 
 /// Of more keys than this that could serve at once, the best of so many is taken, beginning after the
 /// one that was taken last: nearly as good as the best of all (Mitzenmacher: "The power of two
 /// choices in randomized load balancing", 2001), at a price that does not grow.
-const LOOKED_AT: usize = 8;
+pub(super) const LOOKED_AT: usize = 8;
 
 /// A refusal this long after the pause of the one before is a new overload, whatever was in between.
 const FORGOTTEN: Duration = Duration::from_mins(1);
@@ -30,7 +30,7 @@ pub(super) struct Keys {
     accounts: Vec<Account>,
     /// Of each account.
     gates: Vec<Gate>,
-    each: Vec<Key>,
+    pub(super) each: Vec<Key>,
     /// Where the next choice begins.
     next: usize,
 }
@@ -125,7 +125,7 @@ impl Keys {
     }
 
     /// Whether the limits of a key could ever serve so many tokens.
-    fn is_able(&self, key: &Key, tokens: Tokens) -> bool {
+    pub(super) fn is_able(&self, key: &Key, tokens: Tokens) -> bool {
         self.account(key).is_some_and(|account| account.never(tokens).is_none())
     }
 
@@ -270,7 +270,7 @@ impl Keys {
         Usage { paused_for, waiting, ..usage }
     }
 
-    fn account(&self, key: &Key) -> Option<&Account> {
+    pub(super) fn account(&self, key: &Key) -> Option<&Account> {
         self.accounts.get(key.account)
     }
 
@@ -293,9 +293,12 @@ impl Keys {
         self.each.iter().enumerate().filter(|(_, key)| key.is_in_use())
     }
 
-    /// Keys in use whose account nobody who waits has a claim to.
-    fn unclaimed(&self, claims: &[bool]) -> impl Iterator<Item = (usize, &Key)> {
-        self.usable().filter(|(_, key)| !claims.get(key.account).copied().unwrap_or(false))
+    /// Keys in use, beginning with the `nth`, counted around.
+    pub(super) fn beginning_with(&self, nth: u64) -> impl Iterator<Item = (usize, &Key)> {
+        let nth = usize::try_from(nth % self.each.len().max(1) as u64).unwrap_or(0);
+        let (before, after) = self.each.split_at(nth);
+        let keys = after.iter().zip(nth..).chain(before.iter().zip(0..));
+        keys.filter(|(key, _)| key.is_in_use()).map(|(key, at)| (at, key))
     }
 
     fn ready_at(&self, key: &Key, now: Timestamp, tokens: Tokens) -> Timestamp {
@@ -377,15 +380,21 @@ impl Keys {
             (Some(account), None) => account.take(now, tokens),
             (None, _) => {}
         }
-        u32::try_from(at).unwrap_or(u32::MAX)
+        number(at)
     }
+}
+
+/// The number of a key as a grant has it.
+fn number(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 impl Rule for Choice {
     type State = Keys;
     type Ask = Tokens;
-    /// By the number of the account: keys that share one have one claim.
-    type Claims = Vec<bool>;
+    /// By the number of the account, which is what a bucket is here: who waits for a key waits for all that share its
+    /// account.
+    type Turns = Vec<Timestamp>;
 
     const OPEN_ENDED: bool = true;
 
@@ -448,22 +457,20 @@ impl Rule for Choice {
         Some(keys.take_from(at, now, tokens, Some(receipt)))
     }
 
-    fn hold(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens, receipt: Receipt) -> u32 {
-        let at = keys.choose(now, tokens).or_else(|| keys.first(now, tokens));
-        at.map_or(u32::MAX, |at| keys.take_from(at, now, tokens, Some(receipt)))
+    fn hold(
+        &self,
+        keys: &mut Keys,
+        now: Timestamp,
+        tokens: Tokens,
+        nth: u64,
+        receipt: Receipt,
+    ) -> u32 {
+        let first = keys.first_free(tokens, nth, now, |_| Some(now));
+        first.map_or(u32::MAX, |(_, at)| keys.take_from(at, now, tokens, Some(receipt)))
     }
 
-    fn claim(&self, keys: &Keys, tokens: Tokens, claims: &mut Vec<bool>) -> bool {
-        claims.resize(keys.accounts.len(), false);
-        let mut all = true;
-        for (_, key) in keys.usable() {
-            let able = keys.is_able(key, tokens);
-            if let Some(claim) = claims.get_mut(key.account) {
-                *claim |= able;
-                all &= *claim;
-            }
-        }
-        all
+    fn able(&self, keys: &Keys, tokens: Tokens) -> Buckets {
+        keys.able(tokens)
     }
 
     fn try_hold_beside(
@@ -471,12 +478,13 @@ impl Rule for Choice {
         keys: &mut Keys,
         now: Timestamp,
         tokens: Tokens,
+        nth: u64,
         receipt: Receipt,
-        claims: &Vec<bool>,
+        claims: &Buckets,
     ) -> Option<u32> {
-        let ready = |(_, key): &(usize, &Key)| keys.ready_at(key, now, tokens) <= now;
-        let at = keys.unclaimed(claims).find(ready).map(|(at, _)| at)?;
-        Some(keys.take_from(at, now, tokens, Some(receipt)))
+        let free = |account| (!claims.contains(account)).then_some(now);
+        let (ready, at) = keys.first_free(tokens, nth, now, free)?;
+        (ready <= now).then(|| keys.take_from(at, now, tokens, Some(receipt)))
     }
 
     fn ready_beside(
@@ -484,10 +492,39 @@ impl Rule for Choice {
         keys: &Keys,
         now: Timestamp,
         tokens: Tokens,
-        claims: &Vec<bool>,
+        claims: &Buckets,
     ) -> Timestamp {
-        let ready = keys.unclaimed(claims).map(|(_, key)| keys.ready_at(key, now, tokens));
-        ready.min().unwrap_or(Timestamp::MAX)
+        let free = |account| (!claims.contains(account)).then_some(now);
+        keys.first_free(tokens, 0, now, free).map_or(Timestamp::MAX, |(ready, _)| ready)
+    }
+
+    fn ready_behind(
+        &self,
+        keys: &Keys,
+        turns: &Vec<Timestamp>,
+        from: Timestamp,
+        tokens: Tokens,
+        nth: u64,
+    ) -> (Timestamp, u32) {
+        let free = |account| Some(turns.get(account).map_or(from, |turn| from.max(*turn)));
+        // Without a key in use, it depends on when one is added.
+        let bound = keys.bound(turns, from, tokens);
+        let first = keys.first_free(tokens, nth, bound, free);
+        first.map_or((UNKNOWN, u32::MAX), |(ready, at)| (ready, number(at)))
+    }
+
+    fn take_behind(
+        &self,
+        keys: &mut Keys,
+        turns: &mut Vec<Timestamp>,
+        at: Timestamp,
+        by: u32,
+        tokens: Tokens,
+    ) {
+        keys.pass_turn(turns, at, tokens);
+        if at < UNKNOWN && by != u32::MAX {
+            keys.take_from(by as usize, at, tokens, None);
+        }
     }
 
     /// A permit stays open until it is settled.

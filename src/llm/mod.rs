@@ -37,6 +37,7 @@ mod reservation;
 #[cfg(feature = "stream")]
 mod stream;
 mod tokens;
+mod turns;
 mod usage;
 
 pub use builder::LimiterBuilder;

@@ -23,6 +23,11 @@ pub(crate) struct Ticket(u64);
 impl Ticket {
     pub(crate) const FIRST: Self = Self(0);
 
+    /// So many came before.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
     /// The one after this.
     pub(crate) fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
@@ -246,6 +251,11 @@ impl<Q: Copy> Queue<Q> {
     /// Those who wait, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Ticket, &Waiter<Q>)> {
         self.waiting.iter().map(|(ticket, waiter)| (*ticket, waiter))
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Ticket, &mut Waiter<Q>)> {
+        self.waiting.iter_mut().map(|(ticket, waiter)| (*ticket, waiter))
     }
 
     /// Ends a wait well at `now`. Its waiter is woken only if its own alarm would ring later.

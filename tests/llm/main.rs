@@ -7,6 +7,8 @@ mod calls;
 mod conserved;
 mod keys;
 mod late;
+#[cfg(feature = "tokio")]
+mod lines;
 mod observing;
 mod reentrancy;
 mod reserving;

@@ -105,6 +105,12 @@ impl<'a, T> Task<'a, T> {
 }
 
 impl<T> Task<'_, T> {
+    /// Wakes it without a reason.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn wake(&self) {
+        self.woken.0.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_woken(&self) -> bool {
         self.woken.0.load(Ordering::Relaxed)
     }

@@ -8,11 +8,16 @@
 //! another one's, or any other call. After a stall that is bounded, see `Lateness`.
 
 mod beside;
+mod lines;
+mod plan;
 mod rule;
 mod set_aside;
 mod waiting;
 
 use super::refusal::Refusal;
+pub(crate) use lines::Buckets;
+use lines::Lines;
+use plan::Booked;
 pub(crate) use rule::Rule;
 use waiting::Lateness;
 
@@ -66,8 +71,10 @@ pub(crate) struct Rest<A: Rule> {
     queue: Queue<A::Ask>,
     /// The time of the last grant to a waiter: the state is as of then while somebody waits.
     served_until: Timestamp,
-    /// The state once all who wait are served, and when that is; for rules that can't tell at once.
-    booked: Option<(A::State, Timestamp)>,
+    /// Who waits for which buckets; for rules with several.
+    lines: Lines,
+    /// How it is once all who wait are served; for rules that can't tell at once.
+    booked: Option<Booked<A>>,
     /// How many changes there were since the due times of the queue were last worked out.
     stale: usize,
     /// Permits that were given back since then, by those who left and otherwise.
@@ -119,6 +126,7 @@ impl<A: Rule> Core<A> {
                 max_waiters,
                 queue: Queue::default(),
                 served_until: now,
+                lines: Lines::default(),
                 booked: None,
                 stale: 0,
                 given_back: 0,
@@ -460,6 +468,9 @@ impl<A: Rule> Core<A> {
         self.open_and_idle = self.rest.shut.is_none() && self.rest.queue.is_empty();
         if self.rest.queue.is_empty() {
             self.rest.booked = None;
+            if A::OPEN_ENDED {
+                self.rest.lines = Lines::default();
+            }
             self.rest.planned_now();
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use super::Buckets;
 use crate::algorithm::{Algorithm, Receipt};
 use crate::wait::queue::Taken;
 use crate::{Quota, Rejection, Timestamp, WhichLimit};
@@ -41,20 +42,19 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         receipt: Receipt,
     ) -> Option<u32>;
 
-    /// As [`take`](Self::take), for a grant that may be given back.
+    /// As [`take`](Self::take), for a grant to the `nth` waiter that may be given back.
     fn hold(
         &self,
         state: &mut Self::State,
         now: Timestamp,
         ask: Self::Ask,
+        nth: u64,
         receipt: Receipt,
     ) -> u32;
 
-    /// Which buckets those who wait have a claim to: who can use others need not wait for them.
-    type Claims: Default;
-
-    /// Adds the buckets that could ever serve `ask`; says whether no bucket is left without a claim.
-    fn claim(&self, state: &Self::State, ask: Self::Ask, claims: &mut Self::Claims) -> bool;
+    /// The buckets that could ever serve `ask`. Who waits has a claim to all of them; who can use others need not
+    /// wait for that. Asked only of rules that are [open-ended](Self::OPEN_ENDED), as what follows.
+    fn able(&self, state: &Self::State, ask: Self::Ask) -> Buckets;
 
     /// As [`try_hold`](Self::try_hold), from a bucket to which nobody has a claim.
     fn try_hold_beside(
@@ -62,8 +62,9 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         state: &mut Self::State,
         now: Timestamp,
         ask: Self::Ask,
+        nth: u64,
         receipt: Receipt,
-        claims: &Self::Claims,
+        claims: &Buckets,
     ) -> Option<u32>;
 
     /// When a bucket to which nobody has a claim can serve `ask`; never, if there is none.
@@ -72,8 +73,32 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         state: &Self::State,
         now: Timestamp,
         ask: Self::Ask,
-        claims: &Self::Claims,
+        claims: &Buckets,
     ) -> Timestamp;
+
+    /// From when each bucket is free of all who wait before.
+    type Turns: Clone + Debug + Default + Send + Sync + 'static;
+
+    /// When a bucket can first serve `ask` behind those before, at `from` at the earliest, and which. This must be the
+    /// one that will serve it in fact, or what is planned goes wrong.
+    fn ready_behind(
+        &self,
+        state: &Self::State,
+        turns: &Self::Turns,
+        from: Timestamp,
+        ask: Self::Ask,
+        nth: u64,
+    ) -> (Timestamp, u32);
+
+    /// Takes `ask` from that bucket then. Until then, all that could serve it are not free for those behind.
+    fn take_behind(
+        &self,
+        state: &mut Self::State,
+        turns: &mut Self::Turns,
+        at: Timestamp,
+        by: u32,
+        ask: Self::Ask,
+    );
 
     /// A grant is final.
     fn release(&self, state: &mut Self::State, ask: Self::Ask, taken: Taken);
@@ -101,7 +126,7 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
 impl<A: Algorithm> Rule for A {
     type State = A::State;
     type Ask = u64;
-    type Claims = ();
+    type Turns = Timestamp;
 
     const OPEN_ENDED: bool = false;
 
@@ -149,16 +174,23 @@ impl<A: Algorithm> Rule for A {
     ) -> Option<u32> {
         let ready = permits <= Algorithm::limit(self)
             && Algorithm::ready_at(self, state, now, permits) <= now;
-        ready.then(|| Rule::hold(self, state, now, permits, receipt))
+        ready.then(|| Rule::hold(self, state, now, permits, 0, receipt))
     }
 
-    fn hold(&self, state: &mut A::State, now: Timestamp, permits: u64, receipt: Receipt) -> u32 {
+    fn hold(
+        &self,
+        state: &mut A::State,
+        now: Timestamp,
+        permits: u64,
+        _: u64,
+        receipt: Receipt,
+    ) -> u32 {
         Algorithm::hold(self, state, now, permits, receipt);
         0
     }
 
-    fn claim(&self, _: &A::State, _: u64, (): &mut ()) -> bool {
-        true
+    fn able(&self, _: &A::State, _: u64) -> Buckets {
+        Buckets::default()
     }
 
     fn try_hold_beside(
@@ -166,14 +198,38 @@ impl<A: Algorithm> Rule for A {
         _: &mut A::State,
         _: Timestamp,
         _: u64,
+        _: u64,
         _: Receipt,
-        (): &(),
+        _: &Buckets,
     ) -> Option<u32> {
         None
     }
 
-    fn ready_beside(&self, _: &A::State, _: Timestamp, _: u64, (): &()) -> Timestamp {
+    fn ready_beside(&self, _: &A::State, _: Timestamp, _: u64, _: &Buckets) -> Timestamp {
         Timestamp::MAX
+    }
+
+    fn ready_behind(
+        &self,
+        state: &A::State,
+        turn: &Timestamp,
+        from: Timestamp,
+        permits: u64,
+        _: u64,
+    ) -> (Timestamp, u32) {
+        (Algorithm::ready_at(self, state, from.max(*turn), permits), 0)
+    }
+
+    fn take_behind(
+        &self,
+        state: &mut A::State,
+        turn: &mut Timestamp,
+        at: Timestamp,
+        _: u32,
+        permits: u64,
+    ) {
+        *turn = at;
+        Algorithm::take(self, state, at, permits);
     }
 
     fn release(&self, state: &mut A::State, permits: u64, taken: Taken) {

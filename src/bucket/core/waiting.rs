@@ -17,13 +17,16 @@ use crate::{Grant, Timestamp, WaitError};
 /// So many of the first in line are told when something is given back.
 const FIRST: usize = 16;
 
+/// A queue of so many is short: a walk through it is nothing.
+const SHORT: usize = 16;
+
 /// Whether nobody can tell when that is.
 fn is_unknown<A: Rule>(due: Timestamp) -> bool {
     A::OPEN_ENDED && due == UNKNOWN
 }
 
 /// When one who waits looks again by itself: when it is due, or at its deadline if nobody can tell.
-fn alarm<A: Rule>(due: Timestamp, deadline: Timestamp) -> Timestamp {
+pub(super) fn alarm<A: Rule>(due: Timestamp, deadline: Timestamp) -> Timestamp {
     if is_unknown::<A>(due) { deadline.min(due) } else { due }
 }
 
@@ -85,26 +88,19 @@ impl<A: Rule> Core<A> {
         wakers: &mut Wakers,
     ) -> Result<Joined, WaitError> {
         let mut ready = self.check(now, ask, wakers)?;
-        if ready <= self.latest && self.rest.queue.is_empty() {
-            let taken = if held {
-                self.hold_if_ready(ask)
-            } else {
-                self.take_if_ready(ask).map(Taken::finally)
-            };
-            if let Some(taken) = taken {
-                return Ok(Joined::Granted(self.grant(ask, taken)));
-            }
-        }
-        let (beside, ready_beside) = self.beside(ask);
-        if let Some(taken) = beside {
-            return Ok(Joined::Granted(self.grant(ask, taken)));
-        }
-        ready = ready.min(ready_beside);
-        if self.is_too_late(ready, deadline) && self.rest.stale > 0 {
+        let (mut taken, mut ready_beside) = self.take_at_once(ready, ask, held);
+        let is_late = self.is_too_late(ready.min(ready_beside), deadline)
+            && (self.rest.stale > 0 || (A::OPEN_ENDED && !self.rest.is_planned()));
+        if taken.is_none() && (is_late || self.is_worth_a_walk(deadline)) {
             // Only a guess, or some of those before it can't be served in time themselves.
             self.retime(wakers);
             ready = self.ready_behind_queue(ask);
+            (taken, ready_beside) = self.take_at_once(ready, ask, held);
         }
+        if let Some(taken) = taken {
+            return Ok(Joined::Granted(self.grant(ask, taken)));
+        }
+        ready = ready.min(ready_beside);
         if self.is_too_late(ready, deadline) || ready == Timestamp::MAX {
             return Err(WaitError::Timeout { retry_after: ready - self.latest });
         }
@@ -115,21 +111,36 @@ impl<A: Rule> Core<A> {
             self.rest.served_until = self.latest;
             self.rest.planned_now();
         }
-        if let Some((state, at)) = &mut self.rest.booked {
-            self.rest.rule.take(state, ready, ask);
-            *at = ready;
-        }
         let due = if is_unknown::<A>(ready) { ready } else { moved(ready, -self.rest.drift) };
         let alarm = alarm::<A>(ready, deadline);
         let queue = &mut self.rest.queue;
         let ticket = queue.push(ask, A::permits(ask), due, alarm, deadline, waker);
-        queue.set_beside(ticket, ready_beside);
+        self.book(ticket, ready, ask);
+        self.line_up(ticket, ask, ready_beside);
         self.update_flag();
         Ok(Joined::Queued(ticket, alarm))
     }
 
+    /// Takes what nobody who waits has a claim to; else when it could be had beside them.
+    fn take_at_once(
+        &mut self,
+        ready: Timestamp,
+        ask: A::Ask,
+        held: bool,
+    ) -> (Option<Taken>, Timestamp) {
+        if !self.rest.queue.is_empty() {
+            return self.beside(ask);
+        }
+        let taken = match held {
+            _ if ready > self.latest => None,
+            true => self.hold_if_ready(ask),
+            false => self.take_if_ready(ask).map(Taken::finally),
+        };
+        (taken, Timestamp::MAX)
+    }
+
     /// Whether one who is due then can't be served by its deadline.
-    fn is_too_late(&self, due: Timestamp, deadline: Timestamp) -> bool {
+    pub(super) fn is_too_late(&self, due: Timestamp, deadline: Timestamp) -> bool {
         due > deadline && (!is_unknown::<A>(due) || deadline <= self.latest)
     }
 
@@ -158,10 +169,13 @@ impl<A: Rule> Core<A> {
         };
         let (mut due, deadline) = (self.expected(waiter), waiter.deadline);
         if self.is_too_late(due, deadline) {
-            if !self.rest.is_planned() {
-                self.retime(wakers);
-            } else {
+            if self.rest.is_planned() {
                 self.give_up_on(ticket, due, wakers);
+                // Those behind it may have waited for nobody else.
+                self.serve_beside(wakers);
+                self.update_flag();
+            } else {
+                self.retime(wakers);
             }
             if let Some(outcome) = self.fetch(ticket, held) {
                 return Progress::Done(outcome);
@@ -194,19 +208,11 @@ impl<A: Rule> Core<A> {
     }
 
     /// When a waiter will be served, as far as is known without working out the whole queue. Never
-    /// before the first in line.
+    /// before anybody can be.
     fn expected(&self, waiter: &Waiter<A::Ask>) -> Timestamp {
-        if is_unknown::<A>(waiter.due) {
-            return if waiter.beside > self.latest {
-                waiter.beside.min(UNKNOWN)
-            } else {
-                waiter.due
-            };
-        }
-        let head = self.rest.queue.head().map_or(Timestamp::ZERO, |(_, head)| head.due);
-        let head = if is_unknown::<A>(head) { Timestamp::ZERO } else { head };
-        let due = moved(waiter.due.max(head), self.rest.drift);
-        if waiter.beside > self.latest { due.min(waiter.beside) } else { due }
+        let now = |due| if is_unknown::<A>(due) { due } else { moved(due, self.rest.drift) };
+        let head = self.rest.queue.head().map_or(Timestamp::ZERO, |(_, head)| now(head.due));
+        now(waiter.due).max(head.min(self.rest.lines.next)).min(waiter.beside)
     }
 
     /// When `ticket` will be served, worked out anew; time zero if it has been, never if it has failed.
@@ -307,13 +313,19 @@ impl<A: Rule> Core<A> {
                 self.rest.queue.call(ticket, alarm::<A>(due, deadline), wakers);
                 break;
             }
+            // Served at another time than was planned, it may be by another bucket.
+            let is_off = A::OPEN_ENDED
+                && (is_unknown::<A>(planned) || due != moved(planned, self.rest.drift));
+            self.rest.stale += usize::from(is_off);
             self.grant_waiter(ticket, ask, due, wakers);
         }
         self.serve_beside(wakers);
         self.update_flag();
         // To work out the whole queue at each change would be quadratic.
-        let many = self.rest.stale * 4 > self.rest.queue.len();
-        if many || self.rest.given_back.saturating_mul(4) > self.rest.queue.permits() {
+        if self.rest.stale * 4 > self.rest.queue.len()
+            || self.rest.given_back.saturating_mul(4) > self.rest.queue.permits()
+            || self.is_worth_a_walk(self.rest.queue.earliest_deadline())
+        {
             self.retime(wakers);
         }
     }
@@ -321,7 +333,7 @@ impl<A: Rule> Core<A> {
     /// Serves a waiter as of `at`.
     fn grant_waiter(&mut self, ticket: Ticket, ask: A::Ask, at: Timestamp, wakers: &mut Wakers) {
         let receipt = self.next_receipt(at);
-        let by = self.rest.rule.hold(&mut self.state, at, ask, receipt);
+        let by = self.rest.rule.hold(&mut self.state, at, ask, ticket.number(), receipt);
         self.rest.served_until = at;
         self.allowed = self.allowed.wrapping_add(A::permits(ask));
         self.rest.queue.grant(ticket, Taken { by, receipt, by_all: None }, self.latest, wakers);
@@ -344,6 +356,14 @@ impl<A: Rule> Core<A> {
             self.rest.queue.set_due(ticket, moved(due, -self.rest.drift));
             self.rest.queue.call_if_late(ticket, due, self.latest, wakers);
         }
+    }
+
+    /// Whether the queue is short enough to find out at once who can't be served by its deadline any more.
+    fn is_worth_a_walk(&self, earliest_deadline: Timestamp) -> bool {
+        A::OPEN_ENDED
+            && earliest_deadline < Timestamp::MAX
+            && self.rest.queue.len() <= SHORT
+            && !self.rest.is_planned()
     }
 
     /// After a stall, not everybody who was due meanwhile is served at once: if the first in line is overdue for too
@@ -391,7 +411,7 @@ impl<A: Rule> Core<A> {
     }
 
     /// Tells those who can't be served by their deadline any more. Where that takes a walk through the whole queue
-    /// for each change, they learn it when they look, which is when they were due before.
+    /// for each change, they learn it when they look, which is when they were due before; or at once, if it is short.
     fn check_deadlines(&mut self, wakers: &mut Wakers) {
         let earliest = self.rest.queue.earliest_deadline();
         if self.rest.queue.is_empty() || earliest == Timestamp::MAX || A::OPEN_ENDED {
@@ -412,11 +432,12 @@ impl<A: Rule> Core<A> {
         self.rest.served_until = self.latest;
         self.rest.booked = None;
         self.rest.stale = 0;
+        self.line_up_anew();
         self.serve(wakers);
         self.retime(wakers);
     }
 
-    fn give_up_on(&mut self, ticket: Ticket, due: Timestamp, wakers: &mut Wakers) {
+    pub(super) fn give_up_on(&mut self, ticket: Ticket, due: Timestamp, wakers: &mut Wakers) {
         let Some(waiter) = self.rest.queue.get(ticket) else { return };
         let late = WaitError::Timeout { retry_after: due - self.latest };
         let never = self.rest.rule.never(&self.state, self.latest, waiter.ask);
@@ -437,79 +458,24 @@ impl<A: Rule> Core<A> {
         let mut due = Vec::with_capacity(self.rest.queue.len());
         let booked = self.plan(|ticket, at, alarm, in_time| due.push((ticket, at, alarm, in_time)));
         self.rest.planned_now();
+        let mut has_left = false;
         for (ticket, at, alarm, in_time) in due {
             if in_time {
                 self.rest.queue.set_due(ticket, at);
                 self.rest.queue.call(ticket, alarm, wakers);
             } else {
                 self.give_up_on(ticket, at, wakers);
+                has_left = true;
             }
+        }
+        if has_left {
+            // As planned: those behind them may have waited for nobody else.
+            self.serve_beside(wakers);
+            self.rest.planned_now();
         }
         self.rest.queue.find_earliest_deadline();
         self.update_flag();
         self.rest.booked = (!self.rest.queue.is_empty()).then_some(booked);
-    }
-
-    /// Goes through the queue as time will: tells when each is due, when it should look, and whether that is in
-    /// time, and returns the state once all are served, and when that is.
-    fn plan(
-        &self,
-        mut tell: impl FnMut(Ticket, Timestamp, Timestamp, bool),
-    ) -> (A::State, Timestamp) {
-        let (mut state, mut at) = (self.state.clone(), self.rest.served_until);
-        for (ticket, waiter) in self.rest.queue.iter() {
-            let due = self.rest.rule.ready_at(&state, at, waiter.ask);
-            // Who can never be served must not hold up those behind it, whatever its deadline.
-            let never = A::OPEN_ENDED && due == Timestamp::MAX;
-            let served = !never && !self.is_too_late(due, waiter.deadline);
-            let beside = waiter.beside > self.latest && waiter.beside <= waiter.deadline;
-            let in_time = served || (beside && waiter.beside != Timestamp::MAX);
-            if served {
-                at = due;
-                self.rest.rule.take(&mut state, at, waiter.ask);
-            }
-            tell(ticket, due, alarm::<A>(due, waiter.deadline), in_time);
-        }
-        (state, at)
-    }
-
-    /// When `ask` can be had behind all who wait.
-    pub(super) fn ready_behind_queue(&mut self, ask: A::Ask) -> Timestamp {
-        if self.rest.queue.is_empty() {
-            return self.rest.rule.ready_at(&self.state, self.latest, ask);
-        }
-        if let Some(ready) = self.behind_all(A::permits(ask)) {
-            return ready;
-        }
-        if self.rest.booked.is_none() {
-            // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
-            self.rest.booked = Some(self.plan(|_, _, _, _| ()));
-        }
-        match &self.rest.booked {
-            Some((state, at)) => self.rest.rule.ready_at(state, (*at).max(self.latest), ask),
-            None => Timestamp::MAX,
-        }
-    }
-
-    /// When `permits` can be had behind all who wait, if that can be told without going through the queue.
-    fn behind_all(&self, permits: u64) -> Option<Timestamp> {
-        if !self.rest.rule.is_cumulative()
-            || !self.is_lossless(self.rest.queue.widest().max(permits))
-        {
-            return None;
-        }
-        let total = u64::try_from(self.rest.queue.permits() + u128::from(permits)).ok()?;
-        let (rule, since) = (&self.rest.rule, self.rest.served_until);
-        Some(rule.ready_at(&self.state, since, A::ask(total)).max(self.latest))
-    }
-
-    /// Whether a wait for `permits` wastes nothing. One for all of the burst ends up to a nanosecond
-    /// after the bucket was full, unless permits come at whole nanoseconds.
-    fn is_lossless(&self, permits: u64) -> bool {
-        let quota = self.rest.rule.quota();
-        let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());
-        period.is_multiple_of(rate)
-            || u128::from(permits) + rate.div_ceil(period.max(1)) <= self.rest.rule.limit().into()
     }
 }
 
