@@ -157,7 +157,9 @@ impl<A: Rule> Core<A> {
         self.see(now);
         // Whoever looks in time is served in time: those before it who have not looked may never do.
         let in_time = self.rest.queue.get(ticket).is_some_and(|waiter| {
-            self.latest - self.expected(waiter) < self.rest.lateness.bearable
+            let late = self.latest - self.expected(waiter);
+            // A rule that catches nothing up still serves whoever looks at the very moment.
+            late < self.rest.lateness.bearable || (late.is_zero() && !self.rest.rule.catches_up())
         });
         self.serve_all(!in_time, wakers);
         if let Some(outcome) = self.fetch(ticket, held) {
