@@ -41,8 +41,9 @@ thread_local! {
 /// On a machine whose counter runs evenly, the error is below 16 µs, and as a rule far below 1 µs. What two
 /// threads read at the same instant differs by no more than these bounds allow.
 ///
-/// Within a thread the clock never goes backwards. A counter that stands still or has gone back is noticed at the
-/// next reading, which is then the kernel's. So is one that has jumped ahead by a millisecond or more: by a suspend of
+/// Within a thread the clock never goes backwards. A counter that stands still, or is behind where it was at the last
+/// reading, is noticed at the next, which is then the kernel's. (That it has stood still and then gone on can't be
+/// noticed; that is *d*, and it is over with the next reading of the kernel's clock.) So is one that has jumped ahead by a millisecond or more: by a suspend of
 /// the machine, or because the thread has moved to a core, or the virtual machine to another host, whose counter says
 /// something else. A speed is used only when it was measured twice in a row.
 ///
