@@ -192,18 +192,20 @@ fn a_fake_answers_every_method() {
     assert_eq!(refusing.wait_timeout(1, Duration::from_secs(29)), thirty);
 }
 
+/// Sleeps by moving the clock, and counts how often.
+struct Skip<'a>(&'a ManualClock, &'a AtomicU64);
+impl Timer for Skip<'_> {
+    fn sleep(&self, duration: Duration) -> Option<Sleep> {
+        self.0.advance(duration);
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Some(Box::pin(std::future::ready(())))
+    }
+}
+
 #[test]
 fn a_waiter_asks_a_fake_again_when_it_said_so() {
     let limiter = fake(1);
     let sleeps = AtomicU64::new(0);
-    struct Skip<'a>(&'a ManualClock, &'a AtomicU64);
-    impl Timer for Skip<'_> {
-        fn sleep(&self, duration: Duration) -> Option<Sleep> {
-            self.0.advance(duration);
-            self.1.fetch_add(1, Ordering::Relaxed);
-            Some(Box::pin(std::future::ready(())))
-        }
-    }
     let timer = Skip(&limiter.clock, &sleeps);
     assert!(now(limiter.acquire_on(1, &timer)).is_ok());
     assert_eq!(limiter.now(), Timestamp::ZERO + Duration::from_secs(30));

@@ -28,7 +28,7 @@ pub(crate) enum AnyState {
 impl AnyRule {
     pub(crate) fn new<A: Algorithm>(rule: A) -> Self {
         match (&rule as &dyn Any).downcast_ref::<GreedyRefill>() {
-            Some(greedy) => Self::Greedy(greedy.clone()),
+            Some(greedy) => Self::Greedy(*greedy),
             None => Self::Other(Arc::new(rule)),
         }
     }
@@ -312,12 +312,13 @@ impl Algorithm for AnyRule {
             }
             _ => None,
         };
-        carried.map(AnyState::Other).unwrap_or_else(|| {
-            let used = Algorithm::used(previous, state, now);
-            let (before, after) = (Algorithm::limit(previous), Algorithm::limit(self));
-            let used = super::arith::carry_over(used, before.into(), after.into(), how);
-            Algorithm::start(self, now, used)
-        })
+        if let Some(state) = carried {
+            return AnyState::Other(state);
+        }
+        let used = Algorithm::used(previous, state, now);
+        let (before, after) = (Algorithm::limit(previous), Algorithm::limit(self));
+        let used = super::arith::carry_over(used, before.into(), after.into(), how);
+        Algorithm::start(self, now, used)
     }
 
     fn refused_by(&self, state: &AnyState, now: Timestamp, permits: u64) -> WhichLimit {

@@ -74,7 +74,7 @@ where
         for line in &self.shards {
             let call = self.call(0, self.now());
             self.change_shard(&line.0, |shard| {
-                shard.set_default(&call, &rule, how, &mut self.sync(), &mut wakers)
+                shard.set_default(&call, &rule, how, &mut self.sync(), &mut wakers);
             });
         }
         if let Some(overflow) = self.overflow() {

@@ -67,11 +67,13 @@ struct After<A: Algorithm> {
 }
 
 /// What becomes of a charge while it is decided.
+#[allow(clippy::struct_excessive_bools, reason = "each is known at another step of the decision")]
 struct Work<'a, A: Algorithm> {
     at: At<A>,
     /// The terms of a key that is not packed.
     own: Own<A>,
     /// The tier of an earlier charge of the same key, which this one goes by too.
+    #[allow(clippy::option_option, reason = "an earlier charge may have had no tier")]
     tier: Option<Option<Tier<A>>>,
     room: Option<Room<'a, A>>,
     needs: Needs,
@@ -314,7 +316,7 @@ where
     }
 
     /// The key's shard, if that is what a lock protects.
-    fn shard_of<'s>(state: &'s mut State) -> Option<&'s mut Shard<K, A>> {
+    fn shard_of(state: &mut State) -> Option<&mut Shard<K, A>> {
         state.downcast_mut()
     }
 
@@ -916,8 +918,8 @@ where
             self.limiter.shard(self.hash).lock().count(self.hash, self.key, counts, limited);
         }
         if let Answer::Refused(rejection) = self.answer.get() {
-            let (limiter, requests) = (&self.limiter.settings.name, self.requests);
-            tracing::debug!(limiter, requests, %rejection, "refused");
+            let name = &self.limiter.settings.name;
+            tracing::debug!(limiter = name, requests = self.requests, %rejection, "refused");
         }
     }
 }

@@ -67,13 +67,15 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             Was::Packed(own, state) => match self.pack(&own, state) {
                 Ok(state) => self.insert_packed(call, key(), &own, state),
                 Err(state) => {
-                    let (kept, cell) = (Kept::of(own), Cell::Idle(state));
-                    self.insert_special(call, Special { key: key(), kept, cell });
+                    let kept = Kept::of(own);
+                    self.insert_special(
+                        call,
+                        Special { key: key(), kept, cell: Cell::Idle(state) },
+                    );
                 }
             },
             Was::Special(kept, state) => {
-                let cell = Cell::Idle(state);
-                self.insert_special(call, Special { key: key(), kept, cell });
+                self.insert_special(call, Special { key: key(), kept, cell: Cell::Idle(state) });
             }
         }
     }

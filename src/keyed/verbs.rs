@@ -211,13 +211,13 @@ where
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing and gives its place in the queue to those behind it.
-    pub fn acquire_on<'a, Q: KeyRef<K> + ?Sized>(
-        &'a self,
-        key: &'a Q,
+    pub async fn acquire_on<Q: KeyRef<K> + ?Sized>(
+        &self,
+        key: &Q,
         permits: u64,
-        timer: &'a dyn Timer,
-    ) -> impl Future<Output = Result<Grant, WaitError>> + Send + 'a {
-        async move { self.for_key(key).acquire_on(permits, timer).await }
+        timer: &dyn Timer,
+    ) -> Result<Grant, WaitError> {
+        self.for_key(key).acquire_on(permits, timer).await
     }
 
     /// Waits for `permits` of `key` on tokio.
@@ -241,12 +241,12 @@ where
     /// # }
     /// ```
     #[cfg(feature = "tokio")]
-    pub fn acquire<'a, Q: KeyRef<K> + ?Sized>(
-        &'a self,
-        key: &'a Q,
+    pub async fn acquire<Q: KeyRef<K> + ?Sized>(
+        &self,
+        key: &Q,
         permits: u64,
-    ) -> impl Future<Output = Result<Grant, WaitError>> + Send + 'a {
-        self.acquire_on(key, permits, &crate::TokioTimer)
+    ) -> Result<Grant, WaitError> {
+        self.for_key(key).acquire(permits).await
     }
 
     /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`,

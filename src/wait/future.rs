@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::{Enqueued, Joining, Place, Progress, QueueHandle, Request, Sleep, Timer};
+use super::{Enqueued, Joining, Place, Progress, Request, Sleep, Timer};
 use crate::{Grant, RateLimiter, Timestamp, WaitError};
 
 /// The future of [`acquire_on`](RateLimiter::acquire_on) and of all that is like it: waits for permits. It takes its
@@ -46,13 +46,15 @@ enum State<'a> {
 /// Who is asked for the permits.
 enum Asked<'a> {
     Limiter(&'a dyn RateLimiter),
-    Queue(QueueHandle<'a>),
+    #[cfg(feature = "llm")]
+    Queue(super::QueueHandle<'a>),
 }
 
 impl<'a> Asked<'a> {
     fn enqueue(self, request: Request<'_>) -> Result<Enqueued<'a>, WaitError> {
         match self {
             Self::Limiter(limiter) => limiter.enqueue(request),
+            #[cfg(feature = "llm")]
             Self::Queue(queue) => request.join(queue),
         }
     }
@@ -72,7 +74,7 @@ impl<'a> Acquire<'a> {
     /// Waits in `queue`.
     #[cfg(feature = "llm")]
     pub(crate) fn in_queue(
-        queue: QueueHandle<'a>,
+        queue: super::QueueHandle<'a>,
         permits: u64,
         deadline: Timestamp,
         timer: &'a dyn Timer,

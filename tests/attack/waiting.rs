@@ -185,7 +185,7 @@ fn poll_called(waits: &mut [(Wait<'_>, Arc<Calls>)]) -> Vec<bool> {
 #[test]
 fn a_leaver_is_noticed_also_if_those_right_behind_it_are_never_polled() {
     // Behind the leaver: a future that is not polled any more, or more reservations than are looked at.
-    for reservations in [0, 1, 16, 40] {
+    for reservations in [0_u64, 1, 16, 40] {
         let clock = clock();
         let limiter = bucket(Quota::per_second(1).burst(100), &clock);
         assert!(limiter.allow_n(100));
@@ -204,7 +204,7 @@ fn a_leaver_is_noticed_also_if_those_right_behind_it_are_never_polled() {
         }
         drop(large);
         poll_called(&mut others);
-        clock.advance(seconds(1 + reservations as u64));
+        clock.advance(seconds(1 + reservations));
         for place in 0..3 {
             assert!(!poll_called(&mut others)[place], "it is not its turn");
             clock.advance(seconds(1));

@@ -358,8 +358,11 @@ fn poll(wait: &mut Wait<'_>) -> Poll<Result<Grant, WaitError>> {
     wait.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// What is done to keys, by itself harmless.
-type Act = (&'static str, fn(&OnManual));
+/// What is done to keys.
+type Change = fn(&OnManual);
+
+/// The same with its name, by itself harmless.
+type Act = (&'static str, Change);
 
 #[test]
 fn whatever_is_done_to_the_keys_a_key_whose_waiters_wait_for_all_keeps_its_limit() {
@@ -415,7 +418,7 @@ fn what_is_set_aside_is_counted_once_however_often_the_quota_changes() {
 
 #[test]
 fn a_change_of_a_key_ends_its_waits_for_all_at_once() {
-    let ends: [(WaitError, fn(&OnManual)); 4] = [
+    let ends: [(WaitError, Change); 4] = [
         (WaitError::Blocked, |limiter| limiter.block(&1).unwrap()),
         (WaitError::Closed, |limiter| limiter.for_key(&1).close()),
         (WaitError::ExceedsBurst { requested: 5, burst: 1, limit: WhichLimit::Only }, |limiter| {

@@ -106,16 +106,16 @@ impl<A: Algorithm> Core<A> {
                 ended.push((*ticket, WaitError::from(why)));
             }
         }
-        if !ended.is_empty() {
-            self.thaw(&aside);
-            for (ticket, _) in &ended {
-                let permits = aside.waiting.remove(ticket).unwrap_or(0);
-                aside.permits = aside.permits.saturating_sub(permits);
-            }
-            self.freeze(aside);
-        } else {
+        if ended.is_empty() {
             self.rest.set_aside = Some(aside);
+            return ended;
         }
+        self.thaw(&aside);
+        for (ticket, _) in &ended {
+            let permits = aside.waiting.remove(ticket).unwrap_or(0);
+            aside.permits = aside.permits.saturating_sub(permits);
+        }
+        self.freeze(aside);
         ended
     }
 
