@@ -302,7 +302,7 @@ fn a_reservation_that_fails_takes_no_other_out_of_the_line() {
     who_leaves_the_line_leaves_its_own_place(|limiter| {
         let key = limiter.for_key(&7);
         let reserved = key.reserve_within(1, 2 * SECOND);
-        matches!(reserved.and_then(|reserved| reserved.wait()), Err(WaitError::Timeout { .. }))
+        matches!(reserved.and_then(tollgate::Reservation::wait), Err(WaitError::Timeout { .. }))
     });
 }
 

@@ -95,7 +95,7 @@ type Global<C> = Limiter<AnyRule, Arc<C>>;
 /// * [`max_keys`](KeyedBuilder::max_keys) bounds memory under attack.
 /// * Keys can have [`Terms`] of their own, all keys together a limit
 ///   [for everybody](KeyedBuilder::global).
-/// * [`for_key`](Self::for_key) is one key as a [`RateLimiter`](crate::RateLimiter).
+/// * [`for_key`](Self::for_key) is one key as a [`RateLimiter`].
 ///
 /// Keys are anything that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, take the /64 prefix:
 /// whoever has one address has 2⁶⁴ of them. Several limits a key are one rule:
