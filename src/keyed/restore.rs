@@ -67,13 +67,14 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             Was::Packed(own, state) => match self.pack(&own, state) {
                 Ok(state) => self.insert_packed(call, key(), &own, state),
                 Err(state) => {
-                    let (kept, cell) = (Kept::of(own), Cell::Idle(state));
-                    self.insert_special(call, Special { key: key(), kept, cell });
+                    let kept = Kept::of(own);
+                    let special = Special { key: key(), kept, cell: Cell::Idle(state) };
+                    self.insert_special(call, special);
                 }
             },
             Was::Special(kept, state) => {
-                let cell = Cell::Idle(state);
-                self.insert_special(call, Special { key: key(), kept, cell });
+                let special = Special { key: key(), kept, cell: Cell::Idle(state) };
+                self.insert_special(call, special);
             }
         }
     }

@@ -112,8 +112,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         match self.pack(&kept.own, state) {
             Ok(state) => self.insert_packed(call, key, &kept.own, state),
             Err(state) => {
-                let (own, cell) = (kept.own.clone(), Cell::Idle(state));
-                self.insert_special(call, Special { key, kept, cell });
+                let own = kept.own.clone();
+                self.insert_special(call, Special { key, kept, cell: Cell::Idle(state) });
                 self.scratch = Some((own, core));
                 return;
             }

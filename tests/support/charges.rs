@@ -357,6 +357,7 @@ impl Run<'_> {
 
     /// Runs the decision on the limiters.
     fn decide(&self, asked: &[Asked]) -> Vec<Answer> {
+        #[allow(clippy::large_enum_variant, reason = "there are few")]
         enum Real<'a> {
             Key(KeyCharge<'a, u64, u64, GreedyRefill, ManualClock, Hasher>),
             All(LimiterCharge<'a, GreedyRefill, ManualClock>),
@@ -383,7 +384,7 @@ impl Run<'_> {
             })
             .collect();
         let taken = take_all(&mut list);
-        let answers: Vec<Answer> = list.iter().map(|charge| charge.answer()).collect();
+        let answers: Vec<Answer> = list.iter().map(Charge::answer).collect();
         let all = answers.iter().all(|answer| matches!(answer, Answer::Taken(_)));
         assert_eq!(taken, all, "{answers:?}");
         answers

@@ -174,10 +174,10 @@ impl<A: Rule> Core<A> {
         };
         let (mut due, deadline) = (self.expected(waiter), waiter.deadline);
         if self.is_too_late(due, deadline) {
-            if !self.rest.is_planned() {
-                self.retime(wakers);
-            } else {
+            if self.rest.is_planned() {
                 self.give_up_on(ticket, due, wakers);
+            } else {
+                self.retime(wakers);
             }
             if let Some(outcome) = self.fetch(ticket, held) {
                 return Progress::Done(outcome);
