@@ -1,8 +1,9 @@
-//! What keys cost beside time: memory, pauses, and what an attacker can make of either.
+//! What keys cost beside time: memory, pauses, and what an attacker can make of either. And what a decision
+//! over several limits takes.
 //!
 //! * `cargo bench --bench keyed`: all tables.
 //! * `cargo bench --bench keyed -- PATTERN`: those in whose name it is: `memory`, `idle`, `pause`,
-//!   `attack`.
+//!   `attack`, `charges`.
 //! * `cargo bench --bench keyed -- --test`: everything once, small, no figures.
 //!
 //! | scene | what is measured |
@@ -11,6 +12,7 @@
 //! | [idle](keyed_idle) | how memory falls back after all keys went idle |
 //! | [pause](keyed_pause) | the slowest call of millions, while tables grow, shrink or are swept |
 //! | [attack](keyed_attack) | millions of made-up keys against a limiter that holds few |
+//! | [charges](keyed_charges) | several limits in one decision against one after another |
 //!
 //! Resident memory is that of a child process for each figure, so that none sits on pages that
 //! another has left; it is read where Linux tells it.
@@ -22,6 +24,8 @@ mod contestants;
 mod histogram;
 #[path = "support/keyed_attack.rs"]
 mod keyed_attack;
+#[path = "support/keyed_charges.rs"]
+mod keyed_charges;
 #[path = "support/keyed_idle.rs"]
 mod keyed_idle;
 #[path = "support/keyed_keys.rs"]
@@ -89,11 +93,12 @@ fn main() {
     let wanted = |name: &str| {
         patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()))
     };
-    let scenes: [(&str, Scene); 4] = [
+    let scenes: [(&str, Scene); 5] = [
         ("memory", keyed_memory::print),
         ("idle", keyed_idle::print),
         ("pause", keyed_pause::print),
         ("attack", keyed_attack::print),
+        ("charges", keyed_charges::print),
     ];
     for (_, print) in scenes.into_iter().filter(|(name, _)| wanted(name)) {
         print(size);

@@ -3,10 +3,13 @@
 
 #[path = "../../tests/support/charges.rs"]
 mod charges;
+#[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../../tests/support/level.rs"]
 mod level;
+#[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../../tests/support/model.rs"]
 mod model;
+#[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../../tests/support/sizes.rs"]
 mod sizes;
 

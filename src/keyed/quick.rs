@@ -120,7 +120,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// The same for a key that is in `tier` already.
-    #[allow(clippy::too_many_arguments, reason = "those of its twin, and the tier")]
+    #[allow(clippy::too_many_arguments, reason = "as its twin has, and a tier")]
     pub(super) fn try_take_in_tier<Q, G, R>(
         &mut self,
         tier: &Arc<Applied<A>>,

@@ -68,14 +68,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 Ok(state) => self.insert_packed(call, key(), &own, state),
                 Err(state) => {
                     let kept = Kept::of(own);
-                    self.insert_special(
-                        call,
-                        Special { key: key(), kept, cell: Cell::Idle(state) },
-                    );
+                    let special = Special { key: key(), kept, cell: Cell::Idle(state) };
+                    self.insert_special(call, special);
                 }
             },
             Was::Special(kept, state) => {
-                self.insert_special(call, Special { key: key(), kept, cell: Cell::Idle(state) });
+                let special = Special { key: key(), kept, cell: Cell::Idle(state) };
+                self.insert_special(call, special);
             }
         }
     }

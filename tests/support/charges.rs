@@ -357,7 +357,7 @@ impl Run<'_> {
 
     /// Runs the decision on the limiters.
     fn decide(&self, asked: &[Asked]) -> Vec<Answer> {
-        #[allow(clippy::large_enum_variant, reason = "there are few of them")]
+        #[allow(clippy::large_enum_variant, reason = "there are few")]
         enum Real<'a> {
             Key(KeyCharge<'a, u64, u64, GreedyRefill, ManualClock, Hasher>),
             All(LimiterCharge<'a, GreedyRefill, ManualClock>),

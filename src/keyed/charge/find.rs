@@ -1,0 +1,156 @@
+//! Finding a charge's key, and what has to be found out of it while no lock is held.
+
+use std::hash::BuildHasher;
+
+use super::work::{First, Needs, Room};
+use super::{EVERYBODY, KeyCharge, OF_KEY};
+use crate::algorithm::Algorithm;
+use crate::bucket::gate::Need;
+use crate::charges::party::{Decision, Shown, Slot, State};
+use crate::keyed::Tier;
+use crate::keyed::bound::Reserved;
+use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::shard::{At, Shard};
+use crate::keyed::terms::Own;
+use crate::{Clock, Timestamp};
+
+impl<K, Q, A, C, S> KeyCharge<'_, K, Q, A, C, S>
+where
+    Q: KeyRef<K> + ?Sized,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// Finds the key in its shard; `false` if something has to be found out first.
+    #[inline]
+    pub(super) fn find_in(&self, shard: &mut Shard<K, A>, decision: &Decision<'_>) -> bool {
+        let work = &mut *self.work();
+        shard.latest = shard.latest.max(decision.now);
+        work.needs = Needs::Nothing;
+        work.at = match shard.find(self.hash, self.key) {
+            Some(At::Special(index)) if shard.needs_place(index, shard.latest) => {
+                work.needs = Needs::Place;
+                At::Special(index)
+            }
+            Some(at) => at,
+            None if self.limiter.newcomers => At::New(Own::default()),
+            None => match &work.room {
+                Some(room)
+                    if decision.last_try
+                        // Asked by the function itself, which would not be asked without end.
+                        || self.limiter.asked.tries() == 1
+                        || room.version == self.limiter.asked.version(self.hash) =>
+                {
+                    match &room.place {
+                        Ok(_) => At::New(room.own.clone()),
+                        Err(why) => {
+                            let why = room.own.refusal(shard.latest).unwrap_or(*why);
+                            At::NoRoom(why, room.own.clone())
+                        }
+                    }
+                }
+                room => {
+                    work.needs = Needs::Room;
+                    let own = room.as_ref().map(|room| room.own.clone()).unwrap_or_default();
+                    At::NoRoom(self.limiter.bound_rejection(), own)
+                }
+            },
+        };
+        (work.permits, work.counts_for_all) = match work.at {
+            At::Plain(_) | At::Tiered(_) => (self.requests, true),
+            _ => {
+                work.own = shard.own_of(&work.at);
+                let terms = work.own.terms();
+                (terms.permits(self.requests), !terms.is_exempt())
+            }
+        };
+        work.needs == Needs::Nothing
+    }
+
+    /// Finds out what applies to a key that is not known, and a place for it.
+    pub(super) fn find_out(&self, now: Timestamp) {
+        let (limiter, hash) = (self.limiter, self.hash);
+        let needs = self.work().needs;
+        match needs {
+            Needs::Nothing => {}
+            Needs::Place => limiter.place_or_forget(hash, self.key),
+            Needs::Room => {
+                self.work().room = None;
+                let version = limiter.asked.version(hash);
+                let own = limiter.terms_of(hash, self.key);
+                let rule = own.clone().under(self.tier.into());
+                let place = match rule.rule().filter(|rule| rule.quota().is_unlimited()) {
+                    // Always full: it takes no place.
+                    Some(_) => Ok(Reserved::NONE),
+                    None => limiter.place_for(Need::Place, hash, now),
+                };
+                self.work().room = Some(Room { version, own, place });
+            }
+        }
+    }
+
+    /// Shows where the key is, or which it is, to another charge.
+    pub(super) fn show_to(&self, lock: u8, to: &mut dyn FnMut(Shown<'_>)) {
+        let work = self.work();
+        let slot = match work.at {
+            _ if lock != OF_KEY => Slot::Whole,
+            At::Plain(index) => Slot::Plain(index),
+            At::Tiered(index) => Slot::Tiered(index),
+            At::Special(index) => Slot::Special(index),
+            At::New(_) | At::NoRoom(..) => Slot::Nowhere,
+        };
+        let key = (slot == Slot::Nowhere).then(|| self.key.to_key());
+        let tier = match &work.tier {
+            First::Other(tier) => tier.as_ref(),
+            First::Itself => self.tier,
+        };
+        let no_room = match work.at {
+            At::NoRoom(why, _) => Some(why),
+            _ => None,
+        };
+        to(Shown {
+            slot,
+            hash: self.hash,
+            key: key.as_ref().map(|key| key as &State),
+            tier: tier.map(|tier| tier as &State),
+            own: Some(&work.own),
+            no_room,
+            permits: if lock == EVERYBODY && !work.counts_for_all { 0 } else { work.permits },
+        });
+    }
+
+    /// Whether an earlier charge is about the same key; then it goes by the same quota.
+    pub(super) fn meets_key(&self, earlier: Shown<'_>) -> bool {
+        let work = &mut *self.work();
+        let same = self.hash == earlier.hash
+            && match (&work.at, earlier.slot) {
+                (At::Plain(one), Slot::Plain(other))
+                | (At::Tiered(one), Slot::Tiered(other))
+                | (At::Special(one), Slot::Special(other)) => *one == other,
+                (At::New(_) | At::NoRoom(..), Slot::Nowhere) => earlier
+                    .key
+                    .and_then(|key| key.downcast_ref())
+                    .is_some_and(|key: &K| self.key.equivalent(key)),
+                _ => false,
+            };
+        if same {
+            let tier = earlier.tier.and_then(|tier| tier.downcast_ref::<Tier<A>>());
+            work.tier = First::Other(tier.cloned());
+            let own = earlier.own.and_then(|own| own.downcast_ref::<Own<A>>());
+            if let (Some(own), Slot::Nowhere) = (own, earlier.slot) {
+                // What was found out about the key, and a place for it, is for both.
+                work.needs = Needs::Nothing;
+                work.own = own.clone();
+                work.at = match earlier.no_room {
+                    Some(why) => At::NoRoom(why, own.clone()),
+                    None => At::New(own.clone()),
+                };
+                let terms = work.own.terms();
+                work.permits = terms.permits(self.requests);
+                work.counts_for_all = !terms.is_exempt();
+            }
+        }
+        same
+    }
+}
