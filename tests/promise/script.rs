@@ -82,12 +82,12 @@ impl<'a> Script<'a> {
             if self.held[at].noted.is_some() {
                 continue;
             }
-            let delay = self.held[at].reservation.delay().expect("it comes");
             let permits = self.held[at].reservation.permits();
-            if delay.is_zero() {
-                self.note(Some(at), self.latest, permits);
-            } else {
-                self.held[at].due = (now + delay).as_nanos().max(self.latest);
+            match self.held[at].reservation.delay() {
+                Some(Duration::ZERO) => self.note(Some(at), self.latest, permits),
+                Some(delay) => self.held[at].due = (now + delay).as_nanos().max(self.latest),
+                // It will never be due.
+                None => self.held[at].due = u64::MAX,
             }
         }
     }
@@ -124,7 +124,7 @@ impl<'a> Script<'a> {
             }
             9 | 10 => {
                 if let Ok(reservation) = self.limiter.reserve(n)
-                    && (may != May::AskAtOnce || reservation.delay().expect("it comes").is_zero())
+                    && (may != May::AskAtOnce || reservation.delay() == Some(Duration::ZERO))
                 {
                     self.held.push(Held { reservation, due: u64::MAX, noted: None });
                 }

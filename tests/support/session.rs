@@ -89,7 +89,7 @@ impl Session<'_> {
         };
         let promised = self.reservations.iter().map(|(_, held)| held);
         let promised: u64 = promised
-            .filter(|held| !held.delay().expect("it comes").is_zero())
+            .filter(|held| held.delay() != Some(Duration::ZERO))
             .map(Reservation::permits)
             .sum();
         whole(rule.limit()) - used - whole(promised)
