@@ -96,13 +96,29 @@ fn rows(size: Size, table: &mut Table) -> Result<(), tollgate::QuotaError> {
         },
     );
     row(
-        "the same two keys of one limiter twice",
+        "one key twice",
         Target::None,
         &mut |key| {
             black_box(per_address.allow(&key) & per_address.allow(&key));
         },
         &mut |key| {
             black_box(take_each(&mut [per_address.charge(&key), per_address.charge(&key)]));
+        },
+    );
+    let scarce = KeyedLimiter::<u64>::new(Quota::per_hour(1))?;
+    for key in 0..KEYS {
+        assert!(scarce.allow(&key));
+    }
+    row(
+        "3 keyed, the third of which refuses",
+        Target::None,
+        &mut |key| {
+            let (user, address) = (per_user.allow(name(key)), per_address.allow(&key));
+            black_box(user & address & scarce.allow(&key));
+        },
+        &mut |key| {
+            let (mut user, mut address) = (per_user.charge(name(key)), per_address.charge(&key));
+            black_box(take_all(&mut [&mut user, &mut address, &mut scarce.charge(&key)]));
         },
     );
     Ok(())

@@ -76,10 +76,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Takes `permits` of a key that is packed under `under`, if they are there and `rest` says so; the state
-    /// after that. Else nothing changes.
+    /// Takes `permits` of a key that is packed under `under`, if they are there and `rest` says so; then it says
+    /// what `granted` makes of the state. Else nothing changes. The rule must be one of ours.
     #[inline]
-    pub(super) fn take_if<Q>(
+    #[allow(clippy::too_many_arguments, reason = "as its twin has, and what the rest says")]
+    pub(super) fn take_if<Q, R>(
         &mut self,
         hash: u64,
         key: &Q,
@@ -87,13 +88,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         under: Under<'_, A>,
         permits: u64,
         rest: &mut dyn FnMut() -> bool,
-    ) -> Option<A::State>
+        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> R,
+    ) -> Option<R>
     where
         Q: KeyRef<K> + ?Sized,
     {
         let basis = &*self.basis;
-        // With another rule than at first, the answer could not be told later.
-        if basis.closed || !basis.is_as_built {
+        if basis.closed {
             return None;
         }
         self.latest = self.latest.max(now);
@@ -116,7 +117,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             return None;
         }
         self.allowed = self.allowed.wrapping_add(permits);
-        packed.try_take(rule, epoch, now, permits, A::State::clone)
+        packed.try_take(rule, epoch, now, permits, |state| granted(rule, state, now, permits))
     }
 
     /// The same for a key that is in `tier` already.

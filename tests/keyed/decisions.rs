@@ -213,6 +213,30 @@ fn a_key_that_was_set_by_hand_finds_a_place_or_is_forgotten() {
     assert_eq!(limiter.len(), 1);
 }
 
+/// The answer is worked out when it is asked for, from what the decision left.
+#[test]
+fn an_answer_is_that_of_its_decision_whenever_it_is_asked_for() {
+    let clock = ManualClock::new();
+    let users = limiter(Quota::per_hour(10), &clock);
+    let gold = users.tier(Quota::per_hour(100)).unwrap();
+    assert!(users.allow(&1) && users.charge(&2).under(&gold).allow());
+    let (mut one, mut two) = (users.charge(&1), users.charge(&2).under(&gold));
+    assert!(take_all(&mut [&mut one, &mut two]));
+    users.set_quota(Quota::per_hour(20)).unwrap();
+    assert!(users.allow_n(&1, 3) && users.charge(&2).under(&gold).cost(5).allow());
+    clock.advance(SECOND);
+    assert_eq!(one.answer().grant().map(|grant| (grant.remaining, grant.limit)), Some((8, 10)));
+    assert!(take_all(&mut [&mut one, &mut two]), "unasked, it is forgotten");
+    assert_eq!(one.answer().grant().map(|grant| (grant.remaining, grant.limit)), Some((12, 20)));
+    assert_eq!(two.answer().remaining(), Some(92));
+    let windows = Keyed::<u64, StrictWindow>::builder(Quota::per_second(5)).clock(clock);
+    let windows = windows.build().unwrap();
+    assert!(windows.allow(&1));
+    let mut charge = windows.charge(&1).cost(2);
+    assert!(take_all(&mut [&mut charge]));
+    assert_eq!(charge.answer().remaining(), Some(2));
+}
+
 /// Eight threads charge two keys and everybody, in orders of their own, while others ask each alone.
 #[test]
 fn every_permit_is_counted_on_real_threads() {

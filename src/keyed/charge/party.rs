@@ -8,6 +8,7 @@ use super::work::{By, First, Needs, Room};
 use super::{After, KeyCharge, OF_KEY, SHARED};
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill, is_ours};
 use crate::bucket::charge::core_of;
+use crate::bucket::core::grant_of;
 use crate::charges::party::{Decision, OVERFLOW, Party, Place, SHARD, Shown, State};
 use crate::keyed::Global;
 use crate::keyed::key::{Key, KeyRef};
@@ -16,8 +17,8 @@ use crate::keyed::restore::Was;
 use crate::keyed::tier::Under;
 use crate::{Answer, Clock, Rejection, Timestamp, Usage};
 
-/// Whether the rule is ours, and its states are small.
-fn is_greedy<A: 'static>() -> bool {
+/// Whether a copy of a state is made at once.
+fn is_small<A: 'static>() -> bool {
     TypeId::of::<A>() == TypeId::of::<GreedyRefill>()
 }
 
@@ -36,7 +37,7 @@ where
 
     #[inline]
     fn quick(&self, _: Timestamp) -> u64 {
-        if !is_greedy::<A>() || !self.limiter.alone {
+        if !is_ours::<A>() || !self.limiter.alone {
             return 0;
         }
         self.limiter.number_of(self.hash)
@@ -46,10 +47,17 @@ where
     fn decide_quickly(&self, now: Timestamp, rest: &mut dyn FnMut() -> bool) -> bool {
         let (under, requests) = (Under::from(self.tier), self.requests);
         let mut shard = self.limiter.shard(self.hash).lock();
-        let state = shard.take_if(self.hash, self.key, now, under, requests, rest);
-        let Some(state) = state else { return false };
-        self.after.set(Some(After { state, now: shard.latest }));
-        true
+        // With another rule than at first, the answer could not be told later.
+        let told_later = is_small::<A>() && (self.tier.is_some() || shard.basis.is_as_built);
+        let granted = |rule: &A, state: &A::State, now, permits| {
+            if told_later {
+                self.after.set(Some(After { state: state.clone(), now }));
+            } else {
+                self.after.set(None);
+                self.answer.set(Answer::Taken(grant_of(rule, state, now, permits)));
+            }
+        };
+        shard.take_if(self.hash, self.key, now, under, requests, rest, granted).is_some()
     }
 
     #[inline]
