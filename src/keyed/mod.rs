@@ -351,23 +351,15 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     /// Has what is set aside for those who wait for everybody's limit count as in use now.
     fn refresh_set_aside(&self, core: &mut Core<A>, now: Timestamp, wakers: &mut Wakers) {
         if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
-            global.lend(wakers, |all, wakers| {
-                all.settle(now, wakers);
-                core.refresh_set_aside(now, |ticket| all.standing(ticket));
-            });
+            global.lend(wakers, |all, wakers| core.refresh_beside(all, now, wakers));
         }
     }
 
-    /// The same before and after a change. Those who wait for everybody's limit end here if their key will not serve
-    /// them any more.
+    /// The same before and after a change, which ends the waits for everybody's limit that it has made hopeless.
     fn sync(&self) -> impl FnMut(&mut Core<A>, Timestamp, &mut Wakers) + '_ {
         |core, now, wakers| {
             if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
-                let mut ended = false;
-                global.lend(wakers, |all, wakers| ended = sync_with(core, all, now, wakers));
-                if ended {
-                    core.sooner(0, wakers);
-                }
+                global.lend(wakers, |all, wakers| core.end_hopeless_beside(all, now, wakers));
             }
         }
     }
@@ -508,23 +500,6 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         shard.sweep_some(sweep::A_LOT, &self.hasher);
         shard.bounded() < before
     }
-}
-
-/// Has what is set aside in `core` count as in use now, and ends those waits for everybody's limit, whose core is `all`,
-/// that the key will not serve any more; whether there were any.
-fn sync_with<A: Algorithm>(
-    core: &mut Core<A>,
-    all: &mut Core<AnyRule>,
-    now: Timestamp,
-    wakers: &mut Wakers,
-) -> bool {
-    all.settle(now, wakers);
-    core.refresh_set_aside(now, |ticket| all.standing(ticket));
-    let ended = core.end_hopeless_set_aside();
-    for (ticket, error) in &ended {
-        all.fail(*ticket, *error, wakers);
-    }
-    !ended.is_empty()
 }
 
 impl<K, A: Algorithm, C: Clock, S> fmt::Debug for Keyed<K, A, C, S> {

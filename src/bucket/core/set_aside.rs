@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Core, Rule};
 use crate::algorithm::{Algorithm, Receipt};
-use crate::wait::queue::{Taken, Ticket};
+use crate::wait::queue::{Taken, Ticket, Wakers};
 use crate::{Timestamp, WaitError};
 
 /// Where a waiter stands at the second limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+enum Standing {
     Waits,
     Served,
     Ended,
@@ -65,11 +65,7 @@ impl<A: Algorithm> Core<A> {
     }
 
     /// What is set aside is in use now; `stands` says where a waiter stands at the second limit.
-    pub(crate) fn refresh_set_aside(
-        &mut self,
-        now: Timestamp,
-        mut stands: impl FnMut(Ticket) -> Standing,
-    ) {
+    fn refresh_set_aside(&mut self, now: Timestamp, mut stands: impl FnMut(Ticket) -> Standing) {
         let Some(mut aside) = self.rest.set_aside.take() else { return };
         self.see(now);
         self.thaw(&aside);
@@ -95,9 +91,38 @@ impl<A: Algorithm> Core<A> {
         }
     }
 
+    /// [Refreshes](Self::refresh_set_aside) what is set aside for those who wait at `second`.
+    pub(crate) fn refresh_beside<B: Algorithm>(
+        &mut self,
+        second: &mut Core<B>,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) {
+        second.settle(now, wakers);
+        self.refresh_set_aside(now, |ticket| second.standing(ticket));
+    }
+
+    /// The same, and ends the waits at `second` that this limiter will not serve any more.
+    pub(crate) fn end_hopeless_beside<B: Algorithm>(
+        &mut self,
+        second: &mut Core<B>,
+        now: Timestamp,
+        wakers: &mut Wakers,
+    ) {
+        self.refresh_beside(second, now, wakers);
+        let ended = self.end_hopeless_set_aside();
+        if ended.is_empty() {
+            return;
+        }
+        for (ticket, error) in ended {
+            second.fail(ticket, error, wakers);
+        }
+        self.sooner(0, wakers);
+    }
+
     /// Gives back what is set aside for waiters whom this limiter will not serve any more: it is shut, or what they ask
     /// for has become too much. Returns their tickets at the second limit, and why.
-    pub(crate) fn end_hopeless_set_aside(&mut self) -> Vec<(Ticket, WaitError)> {
+    fn end_hopeless_set_aside(&mut self) -> Vec<(Ticket, WaitError)> {
         let Some(mut aside) = self.rest.set_aside.take() else { return Vec::new() };
         let mut ended = Vec::new();
         for (ticket, permits) in &aside.waiting {
@@ -154,7 +179,7 @@ impl<A: Algorithm> Core<A> {
     }
 
     /// Where the waiter of `ticket` stands in this core.
-    pub(crate) fn standing(&self, ticket: Ticket) -> Standing {
+    fn standing(&self, ticket: Ticket) -> Standing {
         if self.rest.queue.get(ticket).is_some() {
             Standing::Waits
         } else if self.rest.queue.is_granted(ticket) {

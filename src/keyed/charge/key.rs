@@ -8,10 +8,10 @@ use crate::algorithm::{Algorithm, AnyRule, Packed, is_ours};
 use crate::bucket::charge::core_of;
 use crate::bucket::core::{Core, grant_of};
 use crate::charges::party::{Decision, State};
+use crate::keyed::Global;
 use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::{At, Call, Shard};
 use crate::keyed::terms::Own;
-use crate::keyed::{Global, sync_with};
 use crate::wait::queue::Wakers;
 use crate::{Answer, Clock, Rejection, Timestamp};
 
@@ -60,11 +60,8 @@ where
         let at = self.find_again_in(shard, work);
         let first = work.tier.clone();
         let mut sync = |core: &mut Core<A>, now, wakers: &mut Wakers| {
-            if core.has_set_aside()
-                && let Some(all) = second.as_deref_mut().and_then(core_of::<AnyRule>)
-                && sync_with(core, all, now, wakers)
-            {
-                core.sooner(0, wakers);
+            if let Some(all) = second_of(core, second.as_deref_mut()) {
+                core.end_hopeless_beside(all, now, wakers);
             }
         };
         let at = shard.go_under(&call, self.key, at, first.under(self.tier), &mut sync, wakers);
@@ -188,10 +185,15 @@ pub(super) fn refresh<A: Algorithm>(
     now: Timestamp,
     wakers: &mut Wakers,
 ) {
-    if core.has_set_aside()
-        && let Some(all) = everybody.and_then(core_of::<AnyRule>)
-    {
-        all.settle(now, wakers);
-        core.refresh_set_aside(now, |ticket| all.standing(ticket));
+    if let Some(all) = second_of(core, everybody) {
+        core.refresh_beside(all, now, wakers);
     }
+}
+
+/// The core of everybody's limit, if any of the key's waiters wait for it.
+fn second_of<'a, A: Algorithm>(
+    core: &Core<A>,
+    everybody: Option<&'a mut State>,
+) -> Option<&'a mut Core<AnyRule>> {
+    everybody.filter(|_| core.has_set_aside()).and_then(core_of::<AnyRule>)
 }
