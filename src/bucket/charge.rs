@@ -100,11 +100,6 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         Place { kind: LIMITER, number: self.number() }
     }
 
-    /// Holds its lock for a decision over several.
-    pub(crate) fn hold_for(&self, then: &mut dyn FnMut(&mut State)) {
-        self.hold(then);
-    }
-
     /// Whether so many permits could be taken now; the core must be its own.
     pub(crate) fn look_at(
         core: &mut Core<A>,
@@ -177,7 +172,7 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
     }
 
     fn hold(&self, _: u8, then: &mut dyn FnMut(&mut State)) {
-        self.limiter.hold_for(then);
+        self.limiter.hold(then);
     }
 
     fn find(&self, _: u8, _: &mut State, _: &Decision<'_>) -> bool {

@@ -203,7 +203,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     }
 
     /// Locks the core for a decision over several limiters; it says itself what of the last refusal stands.
-    pub(super) fn hold(&self, then: &mut dyn FnMut(&mut dyn Any)) {
+    pub(crate) fn hold(&self, then: &mut dyn FnMut(&mut dyn Any)) {
         let mut core = self.core.0.lock();
         then(&mut *core);
     }

@@ -97,7 +97,7 @@ where
             }
             _ => {
                 if let Some(all) = self.everybody() {
-                    all.hold_for(then);
+                    all.hold(then);
                 }
             }
         }
