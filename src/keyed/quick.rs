@@ -61,19 +61,29 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let plain =
             if at_home { self.plain.get_bucket_mut(home) } else { self.plain.find_mut(hash, same) };
         let Some(plain) = plain else { return Taken::NotPlain };
-        let answer = |state: &A::State| granted(rule, state, now, permits);
-        if let Some(answer) = plain.state.try_take(rule, epoch, now, permits, answer) {
-            self.allowed = self.allowed.wrapping_add(permits);
-            return Taken::Yes(answer);
+        let at = (now, epoch);
+        let taken = take_packed(&mut plain.state, rule, at, permits, granted, refused);
+        self.counted(hash, key, permits, taken)
+    }
+
+    /// Counts what became of a request of a packed key.
+    #[inline]
+    fn counted<Q, G, R>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        permits: u64,
+        taken: Taken<G, R>,
+    ) -> Taken<G, R>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        match taken {
+            Taken::Yes(_) => self.allowed = self.allowed.wrapping_add(permits),
+            Taken::No(_) => self.count(hash, key, (0, permits), true),
+            Taken::NotTold | Taken::NotPlain => {}
         }
-        let answer = |state: &A::State| refused(rule, state, now, permits);
-        match plain.state.peek(rule, epoch, now, answer) {
-            Some(answer) => {
-                self.count(hash, key, (0, permits), true);
-                Taken::No(answer)
-            }
-            None => Taken::NotTold,
-        }
+        taken
     }
 
     /// Takes `permits` of a key that is packed under `under`, if they are there and `rest` says so; then it says
@@ -147,19 +157,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             return Taken::NotTold;
         }
         let (rule, epoch) = (tiered.tier.rule_or(&basis.rule), basis.epoch);
-        let answer = |state: &A::State| granted(rule, state, now, permits);
-        if let Some(answer) = tiered.state.try_take(rule, epoch, now, permits, answer) {
-            self.allowed = self.allowed.wrapping_add(permits);
-            return Taken::Yes(answer);
-        }
-        let answer = |state: &A::State| refused(rule, state, now, permits);
-        match tiered.state.peek(rule, epoch, now, answer) {
-            Some(answer) => {
-                self.count(hash, key, (0, permits), true);
-                Taken::No(answer)
-            }
-            None => Taken::NotTold,
-        }
+        let at = (now, epoch);
+        let taken = take_packed(&mut tiered.state, rule, at, permits, granted, refused);
+        self.counted(hash, key, permits, taken)
     }
 
     /// Takes the permits of `requests` of a special key, or of a new one.
@@ -218,6 +218,24 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.allowed = self.allowed.wrapping_add(requests);
         Some(answer)
     }
+}
+
+/// Takes `permits` of a packed state at a time, relative to an epoch, if they are there.
+#[inline]
+fn take_packed<A: Algorithm, G, R>(
+    packed: &mut A::Packed,
+    rule: &A,
+    (now, epoch): (Timestamp, Timestamp),
+    permits: u64,
+    granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
+    refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
+) -> Taken<G, R> {
+    let answer = |state: &A::State| granted(rule, state, now, permits);
+    if let Some(answer) = packed.try_take(rule, epoch, now, permits, answer) {
+        return Taken::Yes(answer);
+    }
+    let answer = |state: &A::State| refused(rule, state, now, permits);
+    packed.peek(rule, epoch, now, answer).map_or(Taken::NotTold, Taken::No)
 }
 
 /// The place where the key of this hash is, unless another was there before. Should the table think
