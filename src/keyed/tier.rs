@@ -22,7 +22,8 @@ use crate::{CarryOver, Quota, QuotaError};
 /// * The quota is checked when the tier is made, so a request can't fail for it, and neither hashes nor
 ///   compares one.
 /// * A key whose last request came under another tier, or under none, carries its used share over, as
-///   [`CarryOver::Proportional`] says. Whoever changes tiers to and fro gains nothing.
+///   [`CarryOver::Proportional`] says. Whoever changes tiers to and fro at one moment
+///   gains nothing.
 /// * A key takes 8 bytes more in a tier than without. Nothing is set for the key: it vanishes when its
 ///   bucket is full, counts against [`max_keys`](super::KeyedBuilder::max_keys), and a request without a tier
 ///   takes it back to the limiter's own quota.
