@@ -54,6 +54,18 @@ pub(crate) struct Waiter<Q> {
 }
 
 impl<Q> Waiter<Q> {
+    fn new(
+        ask: Q,
+        permits: u64,
+        due: Timestamp,
+        alarm: Timestamp,
+        deadline: Timestamp,
+        waker: Option<Waker>,
+    ) -> Self {
+        let (is_promise, beside) = (false, Timestamp::MAX);
+        Self { ask, permits, due, alarm, deadline, is_promise, beside, waker }
+    }
+
     /// It is due at `due`: wakes it if its alarm would ring much later. A few departures are no reason to.
     fn call_if_late(&mut self, due: Timestamp, now: Timestamp, wakers: &mut Wakers) {
         if self.alarm - due > (due - now) / TOLERATED + MOMENT {
@@ -80,8 +92,15 @@ impl Taken {
     }
 }
 
-/// How a wait ended: served, or why not.
-pub(crate) type Outcome = Result<Taken, WaitError>;
+/// How a wait ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    Served(Taken),
+    Failed(WaitError),
+    /// Its turn has passed, long before anybody noticed: its permits are spent. Once it looks itself, it is
+    /// the next to be served.
+    Missed { deadline: Timestamp },
+}
 
 /// `due` later by `drift` nanoseconds, or earlier.
 pub(crate) fn moved(due: Timestamp, drift: i128) -> Timestamp {
@@ -226,17 +245,21 @@ impl<Q: Copy> Queue<Q> {
         let waker = waker.cloned();
         let ticket = Ticket(self.next);
         self.next += 1;
+        let is_promise = waker.is_none();
+        let waiter = Waiter::new(ask, permits, due, alarm, deadline, waker);
+        self.insert(ticket, Waiter { is_promise, ..waiter });
+        ticket
+    }
+
+    fn insert(&mut self, ticket: Ticket, waiter: Waiter<Q>) {
+        let Waiter { permits, deadline, .. } = waiter;
         if self.is_empty() {
             (self.widest, self.earliest_deadline) = (permits, deadline);
         }
         self.widest = self.widest.max(permits);
         self.earliest_deadline = self.earliest_deadline.min(deadline);
         self.permits += u128::from(permits);
-        let is_promise = waker.is_none();
-        let beside = Timestamp::MAX;
-        let waiter = Waiter { ask, permits, due, alarm, deadline, is_promise, beside, waker };
         self.waiting.insert(ticket, waiter);
-        ticket
     }
 
     /// The one whose turn is next.
@@ -272,15 +295,33 @@ impl<Q: Copy> Queue<Q> {
             } else {
                 wakers.discard(waiter.waker);
             }
-            self.outcomes.insert(ticket, (waiter.ask, Ok(taken)));
+            self.outcomes.insert(ticket, (waiter.ask, Outcome::Served(taken)));
         }
+    }
+
+    /// Lets the turn of a waiter pass, whose alarm has rung long ago.
+    pub(crate) fn miss(&mut self, ticket: Ticket, wakers: &mut Wakers) {
+        if let Some(waiter) = self.take(ticket) {
+            wakers.push(waiter.waker);
+            let missed = Outcome::Missed { deadline: waiter.deadline };
+            self.outcomes.insert(ticket, (waiter.ask, missed));
+        }
+    }
+
+    /// Puts back the place of a waiter that has missed its turn and is now `due` as the whole queue counts.
+    pub(crate) fn put_back(&mut self, ticket: Ticket, permits: u64, due: Timestamp) {
+        let Some((ask, Outcome::Missed { deadline })) = self.outcomes.get(&ticket).copied() else {
+            return;
+        };
+        self.fetch(ticket);
+        self.insert(ticket, Waiter::new(ask, permits, due, Timestamp::MAX, deadline, None));
     }
 
     /// Ends a wait; its waiter is woken to fetch the outcome.
     pub(crate) fn finish(&mut self, ticket: Ticket, error: WaitError, wakers: &mut Wakers) {
         if let Some(waiter) = self.take(ticket) {
             wakers.push(waiter.waker);
-            self.outcomes.insert(ticket, (waiter.ask, Err(error)));
+            self.outcomes.insert(ticket, (waiter.ask, Outcome::Failed(error)));
         }
     }
 
@@ -333,7 +374,22 @@ impl<Q: Copy> Queue<Q> {
 
     /// Whether a wait has ended well and nobody has fetched that yet.
     pub(crate) fn is_granted(&self, ticket: Ticket) -> bool {
-        self.outcomes.get(&ticket).is_some_and(|(_, outcome)| outcome.is_ok())
+        matches!(self.outcomes.get(&ticket), Some((_, Outcome::Served(_))))
+    }
+
+    /// Ends the wait of one that has missed its turn.
+    pub(crate) fn fail_missed(&mut self, ticket: Ticket, error: WaitError) {
+        if let Some((_, outcome @ Outcome::Missed { .. })) = self.outcomes.get_mut(&ticket) {
+            *outcome = Outcome::Failed(error);
+        }
+    }
+
+    /// What a waiter asks for that has missed its turn.
+    pub(crate) fn missed(&self, ticket: Ticket) -> Option<Q> {
+        match self.outcomes.get(&ticket) {
+            Some((ask, Outcome::Missed { .. })) => Some(*ask),
+            _ => None,
+        }
     }
 
     /// Who to wake when something changes for `ticket`.

@@ -64,6 +64,7 @@ proptest! {
         burst in 1_u64..40,
         stall in 1_u64..20_000,
         later in prop::collection::vec(0_u64..2_000, 1..6),
+        first in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
     ) {
         let clock = clock();
         let quota = Quota::per_second(rate).burst(burst);
@@ -76,7 +77,15 @@ proptest! {
         for millis in std::iter::once(stall).chain(later) {
             clock.0.advance(Duration::from_millis(millis));
             passed += millis;
-            let acted = act(&mut waiting) + limiter.drain();
+            // Anybody may be the first to look.
+            let mut acted = 0;
+            for at in &first {
+                if !waiting.is_empty() {
+                    let at = at.index(waiting.len());
+                    acted += act_one(&mut waiting, at);
+                }
+            }
+            acted += act(&mut waiting) + limiter.drain();
             prop_assert!(acted <= most, "{acted} acted at one instant, {most} may");
             total += acted;
         }
@@ -164,4 +173,96 @@ fn a_strict_window_counts_a_grant_when_it_is_given_however_late_the_timer_is() {
     assert!(!limiter.allow(), "only 991 ms have passed since the grant");
     clock.0.advance(Duration::from_millis(40));
     assert!(limiter.allow());
+}
+#[test]
+fn after_a_stall_whoever_looks_first_does_not_let_all_through() {
+    for catch_up in [None, Some(Duration::ZERO)] {
+        for first in [0, 499, 998, 999] {
+            let clock = clock();
+            let builder = TokenBucket::builder(Quota::per_second(100).burst(1));
+            let builder = match catch_up {
+                Some(catch_up) => builder.catch_up(catch_up),
+                None => builder,
+            };
+            let limiter = builder.clock(clock.clone()).build().unwrap();
+            assert!(limiter.allow());
+            let mut waits = waits(&limiter, 1_000);
+            clock.0.advance(Duration::from_secs(10));
+            let mut total = act_one(&mut waits, first) + act(&mut waits);
+            assert!((1..=2).contains(&total), "first to look: {first}");
+            assert_eq!(limiter.usage().waiting + waits.len(), 2 * waits.len(), "all wait again");
+            // Nobody is forgotten, and the rate is kept from then on.
+            for centis in 1..=1_000 {
+                clock.0.advance(Duration::from_millis(10));
+                let acted = act(&mut waits);
+                total += acted;
+                assert!(acted <= 1);
+                assert!(acted == 1 || waits.is_empty(), "{centis}, first to look: {first}");
+            }
+            assert_eq!((total, limiter.usage().waiting), (1_000, 0));
+        }
+    }
+}
+
+/// Polls one; how many have got their permit.
+fn act_one(waits: &mut Vec<Wait<'_>>, at: usize) -> u64 {
+    let mut wait = waits.split_off(at);
+    let mut behind = wait.split_off(1);
+    let acted = act(&mut wait);
+    waits.append(&mut wait);
+    waits.append(&mut behind);
+    acted
+}
+
+/// Who has missed its turn is refused like everybody else by a limiter that is closed meanwhile, or too small.
+#[test]
+fn who_has_missed_its_turn_is_told_of_what_has_happened_since() {
+    let quota = Quota::per_second(10).burst(5);
+    let missed = |change: fn(&TokenBucket<Plain>)| {
+        let clock = clock();
+        let limiter = TokenBucket::builder(quota).catch_up(Duration::from_millis(1));
+        let limiter = limiter.clock(clock.clone()).build().unwrap();
+        limiter.drain();
+        let mut first: Wait<'_> = Box::pin(limiter.acquire_on(5, &Never));
+        let poll = |wait: &mut Wait<'_>| match wait
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            std::task::Poll::Ready(outcome) => Some(outcome.map(|grant| grant.permits)),
+            std::task::Poll::Pending => None,
+        };
+        assert_eq!(poll(&mut first), None);
+        let mut last = waits(&limiter, 1);
+        clock.0.advance(Duration::from_millis(600));
+        assert_eq!(act(&mut last), 1);
+        assert_eq!(limiter.usage().allowed, 5 + 1);
+        change(&limiter);
+        (poll(&mut first), limiter.usage().waiting)
+    };
+    assert_eq!(missed(|_| ()), (None, 1));
+    assert_eq!(missed(|limiter| limiter.reset()), (Some(Ok(5)), 0));
+    let closed = missed(|limiter| {
+        limiter.close();
+    });
+    assert_eq!(closed, (Some(Err(tollgate::WaitError::Closed)), 0));
+    let shrunk = missed(|limiter| limiter.set_quota(Quota::per_second(10).burst(4)).unwrap());
+    assert!(matches!(shrunk, (Some(Err(tollgate::WaitError::ExceedsBurst { .. })), 0)));
+}
+
+/// One that has missed its turn holds nothing: if it leaves, nothing comes back, and nobody waits for it.
+#[test]
+fn who_has_missed_its_turn_leaves_without_a_trace() {
+    let clock = clock();
+    let limiter = TokenBucket::builder(Quota::per_second(10).burst(1)).clock(clock.clone()).build();
+    let limiter = limiter.unwrap();
+    limiter.drain();
+    let mut waiting = waits(&limiter, 3);
+    clock.0.advance(Duration::from_millis(300));
+    assert_eq!(act_one(&mut waiting, 2), 1);
+    assert_eq!(waiting.len(), 2);
+    drop(waiting);
+    assert!(!limiter.allow());
+    clock.0.advance(Duration::from_millis(100));
+    assert!(limiter.allow());
+    assert_eq!(limiter.usage().allowed, 3);
 }

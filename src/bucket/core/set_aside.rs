@@ -180,7 +180,8 @@ impl<A: Algorithm> Core<A> {
 
     /// Where the waiter of `ticket` stands in this core.
     fn standing(&self, ticket: Ticket) -> Standing {
-        if self.rest.queue.get(ticket).is_some() {
+        let queue = &self.rest.queue;
+        if queue.get(ticket).is_some() || queue.missed(ticket).is_some() {
             Standing::Waits
         } else if self.rest.queue.is_granted(ticket) {
             Standing::Served

@@ -9,8 +9,8 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use super::{Core, Rule, UNKNOWN};
-use crate::wait::queue::{Taken, Ticket, Waiter, Wakers, moved};
+use super::{Core, Rest, Rule, UNKNOWN};
+use crate::wait::queue::{Outcome, Taken, Ticket, Waiter, Wakers, moved};
 use crate::wait::{Joined, Progress};
 use crate::{Grant, Timestamp, WaitError};
 
@@ -155,6 +155,7 @@ impl<A: Rule> Core<A> {
         wakers: &mut Wakers,
     ) -> Progress {
         self.see(now);
+        self.recall(ticket, wakers);
         // Whoever looks in time is served in time: those before it who have not looked may never do.
         let in_time = self.rest.queue.get(ticket).is_some_and(|waiter| {
             let late = self.latest - self.expected(waiter);
@@ -192,21 +193,42 @@ impl<A: Rule> Core<A> {
         Progress::Until(alarm)
     }
 
+    /// Puts back the place of a waiter that has missed its turn: it has looked, and is served as of now.
+    fn recall(&mut self, ticket: Ticket, wakers: &mut Wakers) {
+        let Some(ask) = self.rest.queue.missed(ticket) else { return };
+        self.serve(wakers);
+        let never = self.rest.rule.never(&self.state, self.latest, ask);
+        let refusal = self.rest.shut.or(never);
+        let due = moved(self.rest.rule.ready_at(&self.state, self.latest, ask), -self.rest.drift);
+        self.rest.queue.put_back(ticket, A::permits(ask), due);
+        if let Some(refusal) = refusal {
+            self.rest.queue.finish(ticket, refusal.into(), wakers);
+            return;
+        }
+        // Nobody else is due, and whoever waits is served behind it.
+        self.rest.served_until = self.latest;
+        self.rest.stale += 1;
+        self.forget_booked();
+        self.update_flag();
+    }
+
     /// How a wait has ended, handed out once: from then on its permits are final, unless they are `held`.
     fn fetch(&mut self, ticket: Ticket, held: bool) -> Option<Result<Grant, WaitError>> {
         let (ask, outcome) = self.rest.queue.fetch(ticket)?;
-        Some(match outcome {
-            Ok(taken) => {
+        match outcome {
+            Outcome::Served(taken) => {
                 if !held {
                     self.rest.rule.release(&mut self.state, ask, taken);
                 }
-                Ok(self.grant(ask, taken))
+                Some(Ok(self.grant(ask, taken)))
             }
-            Err(error) => {
+            Outcome::Failed(error) => {
                 self.count_denied(A::permits(ask));
-                Err(error)
+                Some(Err(error))
             }
-        })
+            // It was put back before.
+            Outcome::Missed { .. } => None,
+        }
     }
 
     /// When a waiter will be served, as far as is known without working out the whole queue. Never
@@ -223,10 +245,12 @@ impl<A: Rule> Core<A> {
         if !self.rest.is_planned() {
             self.retime(wakers);
         }
-        match self.rest.queue.get(ticket) {
-            Some(waiter) => waiter.due,
-            None if self.rest.queue.is_granted(ticket) => Timestamp::ZERO,
-            None => Timestamp::MAX,
+        let Rest { queue, rule, .. } = &*self.rest;
+        match (queue.get(ticket), queue.missed(ticket)) {
+            (Some(waiter), _) => waiter.due,
+            (None, Some(ask)) => rule.ready_at(&self.state, self.latest, ask),
+            (None, None) if queue.is_granted(ticket) => Timestamp::ZERO,
+            (None, None) => Timestamp::MAX,
         }
     }
 
@@ -245,7 +269,7 @@ impl<A: Rule> Core<A> {
     pub(crate) fn leave(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) {
         self.settle(now, wakers);
         if let Some((ask, outcome)) = self.rest.queue.fetch(ticket) {
-            if let Ok(taken) = outcome {
+            if let Outcome::Served(taken) = outcome {
                 self.undo(now, ask, taken, wakers);
             }
         } else if let Some(permits) =
@@ -261,6 +285,8 @@ impl<A: Rule> Core<A> {
             let permits = A::permits(waiter.ask);
             self.rest.queue.finish(ticket, error, wakers);
             self.end_departure(ticket, permits, wakers);
+        } else {
+            self.rest.queue.fail_missed(ticket, error);
         }
     }
 
@@ -285,7 +311,8 @@ impl<A: Rule> Core<A> {
         self.serve_all(true, wakers);
     }
 
-    /// The same; `stalled` says whether waiters who are overdue may all have been held up.
+    /// The same; `stalled` says whether waiters who are overdue may all have been held up. If not, somebody behind
+    /// them looks in time, and who is long overdue misses its turn.
     fn serve_all(&mut self, stalled: bool, wakers: &mut Wakers) {
         if self.open_and_idle {
             return;
@@ -296,6 +323,7 @@ impl<A: Rule> Core<A> {
             }
             let Some((_, waiter)) = self.rest.queue.head() else { break };
             let (ask, planned, deadline) = (waiter.ask, waiter.due, waiter.deadline);
+            let is_promise = waiter.is_promise;
             let due = self.rest.rule.ready_at(&self.state, self.rest.served_until, ask);
             let never = A::OPEN_ENDED && due == Timestamp::MAX;
             if never || self.is_too_late(due, deadline) {
@@ -319,7 +347,11 @@ impl<A: Rule> Core<A> {
             let is_off = A::OPEN_ENDED
                 && (is_unknown::<A>(planned) || due != moved(planned, self.rest.drift));
             self.rest.stale += usize::from(is_off);
-            self.grant_waiter(ticket, ask, due, wakers);
+            if !stalled && !is_promise && self.is_missed(due) {
+                self.pass_by(ticket, ask, due, wakers);
+            } else {
+                self.grant_waiter(ticket, ask, due, wakers);
+            }
         }
         self.serve_beside(wakers);
         self.update_flag();
@@ -330,6 +362,19 @@ impl<A: Rule> Core<A> {
         {
             self.retime(wakers);
         }
+    }
+
+    /// Whether who was due then is noticed too late to be served as of then.
+    fn is_missed(&self, due: Timestamp) -> bool {
+        let late = self.latest - due;
+        !A::OPEN_ENDED && !late.is_zero() && late >= self.rest.lateness.bearable
+    }
+
+    /// Spends the permits of a waiter that has missed its turn, so that those behind it are served at their times.
+    fn pass_by(&mut self, ticket: Ticket, ask: A::Ask, at: Timestamp, wakers: &mut Wakers) {
+        self.rest.rule.take(&mut self.state, at, ask);
+        self.rest.served_until = at;
+        self.rest.queue.miss(ticket, wakers);
     }
 
     /// Serves a waiter as of `at`.
