@@ -13,6 +13,11 @@ pub(crate) fn next_number() -> u64 {
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
+/// A value on a cache line of its own: what threads write side by side, or beside what all of them read, must not share one.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct CacheLine<T>(pub(crate) T);
+
 #[cfg(not(tollgate_loom))]
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};

@@ -71,11 +71,6 @@ pub(crate) fn clocks() -> Vec<Contestant> {
             black_box(quanta.now());
             true
         }),
-        #[cfg(target_arch = "x86_64")]
-        Contestant::new("clock/bare counter", true, || {
-            black_box(safe_arch::read_timestamp_counter());
-            true
-        }),
     ]
 }
 

@@ -9,7 +9,6 @@ type Pair = (&'static str, &'static str, Target);
 const CLOCKS: &[Pair] = &[
     ("clock/counter", "clock/kernel", Target::AtMost(0.55)),
     ("clock/counter", "clock/quanta", Target::AtMost(1.2)),
-    ("clock/counter", "clock/bare counter", Target::None),
 ];
 
 const ALLOWED: &[Pair] = &[

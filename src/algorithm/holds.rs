@@ -73,10 +73,11 @@ impl Holds {
     }
 
     /// Adds a grant to those of a bucket.
+    #[inline]
     pub(crate) fn add(holds: &mut Option<Box<Self>>, seq: u64, units: u128) {
         let holds = holds.get_or_insert_with(|| Box::new(Self::new(seq)));
         if !holds.is_open() {
-            **holds = Self::new(seq);
+            (holds.first, holds.last) = (seq, seq);
         }
         holds.last = holds.last.max(seq);
         holds.unmarked = holds.unmarked.saturating_add(units);
@@ -109,6 +110,7 @@ impl Holds {
     }
 
     /// A grant is final: nothing of these units will be given back.
+    #[inline]
     pub(crate) fn release(holds: &mut Option<Box<Self>>, seq: u64, units: u128) {
         if let Some(open) = holds.as_mut().filter(|open| open.is_open() && open.first <= seq) {
             open.close(seq, units);
@@ -163,7 +165,9 @@ impl Holds {
         if at > 0 {
             self.marks[at - 1].units = self.marks[at - 1].units.min(self.marks[at].units);
         }
-        self.marks.copy_within(at + 1..self.marked, at);
+        if at + 1 < self.marked {
+            self.marks.copy_within(at + 1..self.marked, at);
+        }
         self.marked -= 1;
     }
 

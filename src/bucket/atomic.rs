@@ -16,8 +16,8 @@ use super::gate::{Gate, Settings};
 use super::word::{self, BUSY, Scale};
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState};
 use crate::limiter::forward_to_gate;
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::{CacheLine, Mutex};
 use crate::wait::queue::{Taken, Wakers};
 use crate::{
     CarryOver, Clock, CounterClock, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
@@ -43,7 +43,8 @@ use crate::{
 #[derive(Debug)]
 pub struct AtomicTokenBucket<C: Clock = CounterClock> {
     clock: C,
-    word: AtomicU64,
+    /// Apart from the rest, which all threads only read.
+    word: CacheLine<AtomicU64>,
     scale: SharedScale,
     /// The latest time that the lock has seen: an earlier reading of the clock is refused by the lock only.
     latest: AtomicU64,
@@ -117,7 +118,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
         core.set_rule(now, rule, CarryOver::KeepUsed, &mut Wakers::default());
         let limiter = Self {
             clock,
-            word: AtomicU64::new(BUSY),
+            word: CacheLine(AtomicU64::new(BUSY)),
             scale: SharedScale::new(&scale),
             latest: AtomicU64::new(0),
             slow: Mutex::new(Slow { core, scale, quota, checked_out: true }),
@@ -142,7 +143,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
     #[inline]
     fn take_fast(&self, now: Timestamp, permits: u64) -> Fast {
         loop {
-            let word = self.word.load(Ordering::Acquire);
+            let word = self.word.0.load(Ordering::Acquire);
             if word & BUSY != 0 {
                 return Fast::AskLock;
             }
@@ -150,8 +151,12 @@ impl<C: Clock> AtomicTokenBucket<C> {
             let Some(at) = scale.ticks_at(now) else { return Fast::AskLock };
             if let Some(after) = scale.take(word::ticks(word), at, permits) {
                 let new = word::with_ticks(word, after);
-                let swapped =
-                    self.word.compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Relaxed);
+                let swapped = self.word.0.compare_exchange_weak(
+                    word,
+                    new,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                );
                 if swapped.is_ok() {
                     return Fast::Granted { scale, used: after - at };
                 }
@@ -159,7 +164,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
                 // Refuse only on numbers that belong together. Pairs with the release stores of
                 // `SharedScale::store`: whoever read one of them sees the busy mark before it.
                 fence(Ordering::Acquire);
-                if self.word.load(Ordering::Relaxed) == word {
+                if self.word.0.load(Ordering::Relaxed) == word {
                     // Without a limit, only an old reading of the clock comes here.
                     return match scale.cost {
                         0 => Fast::Granted { scale, used: 0 },
@@ -175,7 +180,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
 
     fn check_out(&self, slow: &mut Slow) {
         if !slow.checked_out {
-            let word = self.word.fetch_or(BUSY, Ordering::AcqRel);
+            let word = self.word.0.fetch_or(BUSY, Ordering::AcqRel);
             slow.core.state = GreedyState::new(slow.scale.state_of(word::ticks(word)));
             slow.checked_out = true;
         }
@@ -188,7 +193,7 @@ impl<C: Clock> AtomicTokenBucket<C> {
         if !slow.core.is_open_and_idle() || slow.core.state.is_held() {
             return;
         }
-        let mut generation = self.word.load(Ordering::Relaxed);
+        let mut generation = self.word.0.load(Ordering::Relaxed);
         let quota = slow.core.rest.rule.quota();
         if quota != slow.quota || slow.scale.ticks_at(slow.core.latest()).is_none() {
             // `adapt` has checked that this quota has a scale.
@@ -200,11 +205,11 @@ impl<C: Clock> AtomicTokenBucket<C> {
             generation = word::next_generation(generation);
         }
         if let Some(ticks) = slow.scale.ticks_of(slow.core.state.full_at(), slow.core.latest()) {
-            self.word.store(word::with_ticks(generation, ticks), Ordering::Release);
+            self.word.0.store(word::with_ticks(generation, ticks), Ordering::Release);
             slow.checked_out = false;
         } else {
             // A debt too large for the word stays out until it has shrunk.
-            self.word.store(generation | BUSY, Ordering::Release);
+            self.word.0.store(generation | BUSY, Ordering::Release);
         }
     }
 }

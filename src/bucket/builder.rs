@@ -121,7 +121,8 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
     /// full rate is kept. After a longer stall the permits of the time before are lost, so that not everybody
     /// who is overdue acts at once: at one instant waiters get at most what the burst holds, or what comes within
     /// `catch_up`, whichever is more. A waiter that does not look when its turn comes holds nobody up: those behind
-    /// it are served in time, its own permits are spent, and it is the next to be served once it looks. The default is the time in which the burst refills, at least 10 ms. With zero,
+    /// it are served in time, and its own permits are spent. Once it looks, it gets permits that were spent so, as long as
+    /// there are any: at most a burst is kept for all such waiters. After that, it is the next to be served. The default is the time in which the burst refills, at least 10 ms. With zero,
     /// permits count from the moment at which they are really granted. Windows that promise something of the times of
     /// use ([`StrictLimiter`](crate::StrictLimiter), [`SlidingWindowLimiter`](crate::SlidingWindowLimiter)) always do so.
     ///

@@ -1,6 +1,7 @@
 //! A counter that many threads can raise without touching each other's cache lines.
 
 use super::thread_slot;
+use crate::sync::CacheLine;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Threads beyond these share one cell. Under loom all but the first, so that scenes of few threads get there.
@@ -13,15 +14,12 @@ pub(super) struct Counter {
     shared: Cell,
 }
 
-/// A cache line of its own.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Cell(AtomicU64);
+type Cell = CacheLine<AtomicU64>;
 
 impl Counter {
     #[inline]
     pub(super) fn add(&self, n: u64) {
-        if let Some(Cell(own)) = self.cells.get(thread_slot::current()) {
+        if let Some(CacheLine(own)) = self.cells.get(thread_slot::current()) {
             // This thread alone writes the cell: no read-modify-write is needed.
             own.store(own.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
             return;
@@ -33,7 +31,7 @@ impl Counter {
 
     pub(super) fn sum(&self) -> u64 {
         let cells = self.cells.iter().chain([&self.shared]);
-        cells.map(|Cell(cell)| cell.load(Ordering::Relaxed)).fold(0, u64::saturating_add)
+        cells.map(|CacheLine(cell)| cell.load(Ordering::Relaxed)).fold(0, u64::saturating_add)
     }
 }
 

@@ -9,7 +9,7 @@ use super::gate::{Gate, Settings};
 use super::refusal::{Published, Refusal};
 use crate::algorithm::Algorithm;
 use crate::limiter::forward_to_gate;
-use crate::sync::{Mutex, next_number};
+use crate::sync::{CacheLine, Mutex, next_number};
 use crate::wait::queue::{Taken, Wakers};
 use crate::{
     CarryOver, Clock, CounterClock, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
@@ -42,17 +42,12 @@ pub struct Limiter<A: Algorithm, C: Clock = CounterClock> {
     clock: C,
     /// The last refusal, for those who ask again before it can be otherwise.
     refusal: Published,
-    core: Line<Mutex<Core<A>>>,
+    core: CacheLine<Mutex<Core<A>>>,
     /// Denials that did not take the lock.
     denied: Counter,
     settings: Settings,
     number: u64,
 }
-
-/// Starts on a cache line of its own.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Line<T>(T);
 
 impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limiter<A> {
     /// A limiter for `quota` on the default clock, full at first.
@@ -120,7 +115,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         Self {
             clock,
             refusal: Published::default(),
-            core: Line(Mutex::new(core)),
+            core: CacheLine(Mutex::new(core)),
             denied: Counter::default(),
             settings,
             number: next_number(),

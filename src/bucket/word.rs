@@ -94,7 +94,8 @@ impl Scale {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "within the range, ticks have 54 bits")]
     pub(super) fn ticks_at(&self, now: Timestamp) -> Option<u64> {
-        let since = now.as_nanos().saturating_sub(self.epoch);
+        // A time before the epoch wraps to one beyond the range.
+        let since = now.as_nanos().wrapping_sub(self.epoch);
         if since >= self.range {
             return None;
         }
@@ -133,8 +134,8 @@ impl Scale {
         // Wrapping where only a torn read can: then the compare and swap fails.
         let cost = if permits == 1 { self.cost } else { permits.saturating_mul(self.cost) };
         let since = if self.shift == 0 { at } else { at.wrapping_add(1) };
-        let used = ticks.max(since).saturating_sub(at).saturating_add(cost);
-        (used <= self.capacity).then(|| at.wrapping_add(used))
+        let after = ticks.max(since).saturating_add(cost);
+        (after.wrapping_sub(at) <= self.capacity).then_some(after)
     }
 
     /// The most permits at once; all there are if there is no limit.

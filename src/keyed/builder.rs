@@ -8,11 +8,11 @@ use super::asked::{Asked, TermsBy};
 use super::bound::Bound;
 use super::interner::Interner;
 use super::shard::{Basis, Shard};
-use super::{Key, Keyed, Line, RandomState, Terms, WhenFull};
+use super::{Key, Keyed, RandomState, Terms, WhenFull};
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
 use crate::bucket::core::LAST;
 use crate::bucket::gate::Settings;
-use crate::sync::{Mutex, next_number};
+use crate::sync::{CacheLine, Mutex, next_number};
 use crate::{Clock, CounterClock, Jitter, Limiter, Quota, QuotaError};
 
 /// So many that two threads seldom meet, and that a table that grows is small.
@@ -337,7 +337,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         let capacity = self.capacity.div_ceil(shards);
         Ok(Keyed {
             shards: (0..shards)
-                .map(|_| Line(Mutex::new(Shard::new(Arc::clone(&basis), capacity))))
+                .map(|_| CacheLine(Mutex::new(Shard::new(Arc::clone(&basis), capacity))))
                 .collect(),
             // All of the bits, for one shard, would be too far.
             shift: (u64::BITS - shards.trailing_zeros()).min(u64::BITS - 1),

@@ -70,7 +70,7 @@ pub use view::ForKey;
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
 use crate::bucket::core::{Core, LAST};
 use crate::bucket::gate::{Need, Settings};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{CacheLine, Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
 use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Rejection, Timestamp};
 use asked::Asked;
@@ -116,7 +116,7 @@ type Global<C> = Limiter<AnyRule, Arc<C>>;
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = CounterClock, S = RandomState> {
-    shards: Box<[Line<K, A>]>,
+    shards: Box<[LockedShard<K, A>]>,
     /// Bits by which a hash is moved right to choose the shard.
     shift: u32,
     hasher: S,
@@ -138,9 +138,7 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = CounterClock, S = Ra
     changing: Mutex<()>,
 }
 
-/// A shard that starts on a cache line of its own.
-#[repr(align(64))]
-struct Line<K, A: Algorithm>(Mutex<Shard<K, A>>);
+type LockedShard<K, A> = CacheLine<Mutex<Shard<K, A>>>;
 
 impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
     /// A limiter that gives each key `quota`.

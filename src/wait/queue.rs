@@ -99,7 +99,9 @@ pub(crate) enum Outcome {
     Failed(WaitError),
     /// Its turn has passed, long before anybody noticed: its permits are spent. Once it looks itself, it is
     /// the next to be served.
-    Missed { deadline: Timestamp },
+    Missed {
+        deadline: Timestamp,
+    },
 }
 
 /// `due` later by `drift` nanoseconds, or earlier.
@@ -305,6 +307,13 @@ impl<Q: Copy> Queue<Q> {
             wakers.push(waiter.waker);
             let missed = Outcome::Missed { deadline: waiter.deadline };
             self.outcomes.insert(ticket, (waiter.ask, missed));
+        }
+    }
+
+    /// Ends the wait of one that has missed its turn well after all. Nothing of that will be given back.
+    pub(crate) fn make_up(&mut self, ticket: Ticket) {
+        if let Some((_, outcome @ Outcome::Missed { .. })) = self.outcomes.get_mut(&ticket) {
+            *outcome = Outcome::Served(Taken::default());
         }
     }
 

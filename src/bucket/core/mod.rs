@@ -85,6 +85,8 @@ pub(crate) struct Rest<A: Rule> {
     /// make one of them another nanosecond.
     shifted: bool,
     lateness: Lateness,
+    /// Permits of those who have missed their turn, for whoever of them looks first: at most a burst.
+    missed: u64,
     catch_up: Option<Duration>,
     /// Numbers the grants that may be given back.
     pub(crate) next_receipt: u64,
@@ -133,6 +135,7 @@ impl<A: Rule> Core<A> {
                 drift: 0,
                 shifted: false,
                 lateness,
+                missed: 0,
                 catch_up: None,
                 next_receipt: 0,
                 set_aside: None,
@@ -151,6 +154,7 @@ impl<A: Rule> Core<A> {
     pub(crate) fn put_rule(&mut self, rule: A) {
         self.rest.lateness = Lateness::of(&rule, self.rest.catch_up);
         self.rest.rule = rule;
+        self.rest.missed = 0;
     }
 
     /// The receipt of a grant that was made at `at` and may be given back.
@@ -199,6 +203,7 @@ impl<A: Rule> Core<A> {
     }
 
     /// The same for a grant that may be given back.
+    #[inline]
     fn hold_if_ready(&mut self, ask: A::Ask) -> Option<Taken> {
         let (now, receipt) = (self.latest, self.next_receipt(self.latest));
         let by = self.rest.rule.try_hold(&mut self.state, now, ask, receipt)?;
@@ -524,6 +529,7 @@ impl<A: Algorithm> Core<A> {
     pub(crate) fn reset(&mut self, now: Timestamp, wakers: &mut Wakers) {
         self.settle(now, wakers);
         self.without_set_aside(|core| core.state = core.rest.rule.start(core.latest, 0));
+        self.rest.missed = 0;
         self.changed(wakers);
     }
 

@@ -160,9 +160,15 @@ impl<A: Rule> Core<A> {
         let in_time = self.rest.queue.get(ticket).is_some_and(|waiter| {
             let late = self.latest - self.expected(waiter);
             // A rule that catches nothing up still serves whoever looks at the very moment.
-            late < self.rest.lateness.bearable || (late.is_zero() && !self.rest.rule.catches_up())
+            late + Lateness::ROUNDED < self.rest.lateness.bearable
+                || (late.is_zero() && !self.rest.rule.catches_up())
         });
         self.serve_all(!in_time, wakers);
+        if self.rest.queue.missed(ticket).is_some() {
+            // It was later than expected.
+            self.recall(ticket, wakers);
+            self.serve(wakers);
+        }
         if let Some(outcome) = self.fetch(ticket, held) {
             return Progress::Done(outcome);
         }
@@ -193,14 +199,21 @@ impl<A: Rule> Core<A> {
         Progress::Until(alarm)
     }
 
-    /// Puts back the place of a waiter that has missed its turn: it has looked, and is served as of now.
+    /// A waiter that has missed its turn looks: it gets what is left of the permits that were spent for such as it, or
+    /// has its place back and is served as of now.
     fn recall(&mut self, ticket: Ticket, wakers: &mut Wakers) {
         let Some(ask) = self.rest.queue.missed(ticket) else { return };
         self.serve(wakers);
         let never = self.rest.rule.never(&self.state, self.latest, ask);
-        let refusal = self.rest.shut.or(never);
+        let (refusal, permits) = (self.rest.shut.or(never), A::permits(ask));
+        if refusal.is_none() && permits <= self.rest.missed {
+            self.rest.missed -= permits;
+            self.allowed = self.allowed.wrapping_add(permits);
+            self.rest.queue.make_up(ticket);
+            return;
+        }
         let due = moved(self.rest.rule.ready_at(&self.state, self.latest, ask), -self.rest.drift);
-        self.rest.queue.put_back(ticket, A::permits(ask), due);
+        self.rest.queue.put_back(ticket, permits, due);
         if let Some(refusal) = refusal {
             self.rest.queue.finish(ticket, refusal.into(), wakers);
             return;
@@ -312,7 +325,7 @@ impl<A: Rule> Core<A> {
     }
 
     /// The same; `stalled` says whether waiters who are overdue may all have been held up. If not, somebody behind
-    /// them looks in time, and who is long overdue misses its turn.
+    /// them looks in time, and who is long overdue has missed its turn.
     fn serve_all(&mut self, stalled: bool, wakers: &mut Wakers) {
         if self.open_and_idle {
             return;
@@ -367,13 +380,17 @@ impl<A: Rule> Core<A> {
     /// Whether who was due then is noticed too late to be served as of then.
     fn is_missed(&self, due: Timestamp) -> bool {
         let late = self.latest - due;
-        !A::OPEN_ENDED && !late.is_zero() && late >= self.rest.lateness.bearable
+        !A::OPEN_ENDED && !late.is_zero() && late + Lateness::ROUNDED >= self.rest.lateness.bearable
     }
 
     /// Spends the permits of a waiter that has missed its turn, so that those behind it are served at their times.
     fn pass_by(&mut self, ticket: Ticket, ask: A::Ask, at: Timestamp, wakers: &mut Wakers) {
         self.rest.rule.take(&mut self.state, at, ask);
         self.rest.served_until = at;
+        if self.rest.rule.catches_up() {
+            let missed = self.rest.missed.saturating_add(A::permits(ask));
+            self.rest.missed = missed.min(self.rest.rule.limit());
+        }
         self.rest.queue.miss(ticket, wakers);
     }
 
@@ -538,6 +555,8 @@ pub(super) struct Lateness {
 impl Lateness {
     /// How long a late timer may be late without a loss of rate.
     const TIMERS: Duration = Duration::from_millis(10);
+    /// By how much lateness and the bearable one may be wrong together, because times are whole nanoseconds.
+    const ROUNDED: Duration = Duration::from_nanos(2);
 
     /// At one instant at most so many permits are granted to waiters as the burst, or as come within
     /// `catch_up`; by default within 10 ms.

@@ -11,7 +11,15 @@ pub(super) use imp::{is_steady, read};
 mod imp {
     use std::sync::OnceLock;
 
-    pub(crate) use safe_arch::read_timestamp_counter as read;
+    #[inline]
+    #[allow(
+        unsafe_code,
+        reason = "the only unsafe call of this crate; its comment says why it is sound"
+    )]
+    pub(crate) fn read() -> u64 {
+        // SAFETY: every x86-64 CPU has this instruction. It takes no argument and touches no memory.
+        unsafe { std::arch::x86_64::_rdtsc() }
+    }
 
     /// Whether the CPU says that it ticks evenly, asleep or awake. One that stops while the CPU sleeps would let a thread
     /// that waits sleep again and again.
