@@ -39,7 +39,7 @@ mod work;
 use std::thread;
 use std::time::Duration;
 
-use contestants::Answer;
+use contestants::{Answer, Rate};
 use criterion::{BenchmarkId, Criterion};
 use pool::Pool;
 use race::{Length, Race, Slice};
@@ -51,11 +51,15 @@ struct Scene {
     threads: usize,
     answer: Answer,
     slice: Duration,
+    /// A rate for the limiters on their default clocks alone.
+    rate: Option<Rate>,
 }
 
-const SCENES: [Scene; 6] = [
+const SCENES: [Scene; 8] = [
     Scene::new("clock", 1, Answer::Allowed, 1),
     Scene::new("allowed", 1, Answer::Allowed, 1),
+    Scene::new("allowed, 7 in 3 s", 1, Answer::Allowed, 1).at(Rate::SEVEN_IN_THREE_SECONDS),
+    Scene::new("allowed, 999,983 a second", 1, Answer::Allowed, 1).at(Rate::PRIME),
     Scene::new("denied", 1, Answer::Denied, 1),
     Scene::new("allowed, 2 threads", 2, Answer::Allowed, 1),
     Scene::new("denied, 2 threads", 2, Answer::Denied, 1),
@@ -64,15 +68,22 @@ const SCENES: [Scene; 6] = [
 
 impl Scene {
     const fn new(name: &'static str, threads: usize, answer: Answer, slice_millis: u64) -> Self {
-        Self { name, threads, answer, slice: Duration::from_millis(slice_millis) }
+        Self { name, threads, answer, slice: Duration::from_millis(slice_millis), rate: None }
+    }
+
+    const fn at(self, rate: Rate) -> Self {
+        Self { rate: Some(rate), ..self }
     }
 
     fn contestants(&self) -> Vec<Contestant> {
-        let (answer, clocks) = (self.answer, self.name == "clock");
+        let (answer, rate, clocks) = (self.answer, self.rate, self.name == "clock");
         // On a thread that ends: this one must not hold a lease that the measured ones need.
         let made = thread::spawn(move || {
             if clocks {
                 return contestants::clocks();
+            }
+            if let Some(rate) = rate {
+                return contestants::defaults(answer, rate);
             }
             let mut all = contestants::limiters(answer);
             if answer == Answer::Allowed {
@@ -86,7 +97,12 @@ impl Scene {
     /// `rounds` of everybody in turns.
     fn race(&self, rounds: usize) -> Race {
         let pool = Pool::new(self.threads);
-        Race::run(&pool, &self.contestants(), Length { rounds, slice: Slice::Lasting(self.slice) })
+        let slice = match self.rate {
+            // So few that the burst lasts for all rounds.
+            Some(_) => Slice::Of(5_000),
+            None => Slice::Lasting(self.slice),
+        };
+        Race::run(&pool, &self.contestants(), Length { rounds, slice })
     }
 
     /// A criterion group of everybody, one after another.

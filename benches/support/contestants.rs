@@ -25,6 +25,28 @@ pub(crate) enum Answer {
     Denied,
 }
 
+/// The rate at which permits come in.
+#[derive(Clone, Copy)]
+pub(crate) struct Rate {
+    permits: u32,
+    seconds: u32,
+    /// The most that all of ours can keep exactly.
+    burst: u32,
+}
+
+impl Rate {
+    /// A permit a nanosecond, which suits every way of counting.
+    pub(crate) const EVEN: Self = Self { permits: PER_SECOND, seconds: 1, burst: BURST };
+    /// Rates that don't divide a period evenly.
+    pub(crate) const SEVEN_IN_THREE_SECONDS: Self =
+        Self { permits: 7, seconds: 3, burst: 2_900_000 };
+    pub(crate) const PRIME: Self = Self { permits: 999_983, seconds: 1, burst: 2_900_000 };
+
+    fn period(self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}
+
 /// More than any run takes away beyond the refill, and the most governor can say.
 const BURST: u32 = u32::MAX;
 const PER_SECOND: u32 = 1_000_000_000;
@@ -35,9 +57,11 @@ impl Answer {
         self == Self::Allowed
     }
 
-    fn quota(self, smallest_burst: u64) -> Quota {
+    fn quota(self, rate: Rate, smallest_burst: u64) -> Quota {
         match self {
-            Self::Allowed => Quota::per_second(PER_SECOND.into()).burst(BURST.into()),
+            Self::Allowed => {
+                Quota::per(rate.permits.into(), rate.period()).burst(rate.burst.into())
+            }
             Self::Denied => Quota::per_hour(1).burst(smallest_burst),
         }
     }
@@ -45,17 +69,26 @@ impl Answer {
 
 /// Our limiters and all peers, ready to answer so.
 pub(crate) fn limiters(answer: Answer) -> Vec<Contestant> {
-    let mut all = ours("mono", &MonotonicClock::new(), answer);
-    for batch in [64, 256] {
-        all.push(leased(batch, answer));
-    }
-    all.push(governor("governor mono", governor_clock::MonotonicClock, answer));
+    let rate = Rate::EVEN;
+    let mut all = ours("mono", &MonotonicClock::new(), answer, rate);
+    let mono = MonotonicClock::new();
+    all.push(leased("Leased 64", 64, mono, answer, rate));
+    all.push(leased("Leased 256", 256, mono, answer, rate));
+    all.push(governor("governor mono", governor_clock::MonotonicClock, answer, rate));
     all.push(ratelimit(answer));
     all.push(leaky_bucket(answer));
     all.push(tokio_rate_limit(answer));
-    all.extend(ours("manual", &ManualClock::new(), answer));
-    all.extend(ours("tsc", &CounterClock::new(), answer));
-    all.push(governor("governor tsc", governor_clock::QuantaClock::default(), answer));
+    all.extend(ours("manual", &ManualClock::new(), answer, rate));
+    all.extend(defaults(answer, rate));
+    all
+}
+
+/// Our limiters and governor on their default clocks, as a user would install them.
+pub(crate) fn defaults(answer: Answer, rate: Rate) -> Vec<Contestant> {
+    let clock = CounterClock::new();
+    let mut all = ours("tsc", &clock, answer, rate);
+    all.push(leased("Leased 64 tsc", 64, clock, answer, rate));
+    all.push(governor("governor tsc", governor_clock::QuantaClock::default(), answer, rate));
     all
 }
 
@@ -91,8 +124,13 @@ pub(crate) fn floors() -> Vec<Contestant> {
 }
 
 /// The locked and the lock-free bucket on one clock.
-fn ours<C: Clock + Clone>(clock_name: &str, clock: &C, answer: Answer) -> Vec<Contestant> {
-    let builder = || TokenBucket::builder(answer.quota(1)).clock(clock.clone());
+fn ours<C: Clock + Clone>(
+    clock_name: &str,
+    clock: &C,
+    answer: Answer,
+    rate: Rate,
+) -> Vec<Contestant> {
+    let builder = || TokenBucket::builder(answer.quota(rate, 1)).clock(clock.clone());
     let locked = builder().build().expect("a valid quota");
     let atomic = builder().build_atomic().expect("a quota that fits a word");
     let names = match clock_name {
@@ -103,12 +141,18 @@ fn ours<C: Clock + Clone>(clock_name: &str, clock: &C, answer: Answer) -> Vec<Co
     vec![asked(names[0], locked, answer), asked(names[1], atomic, answer)]
 }
 
-fn leased(batch: u32, answer: Answer) -> Contestant {
+fn leased(
+    name: &'static str,
+    batch: u32,
+    clock: impl Clock,
+    answer: Answer,
+    rate: Rate,
+) -> Contestant {
     // What leases may hold is held back from the burst: one permit beyond it.
-    let quota = answer.quota(16 * u64::from(batch) + 1);
-    let builder = TokenBucket::builder(quota).clock(MonotonicClock::new());
+    let quota = answer.quota(rate, 16 * u64::from(batch) + 1);
+    let builder = TokenBucket::builder(quota).clock(clock);
     let limiter = builder.build_leased(batch).expect("a burst above the hold");
-    asked(if batch == 64 { "Leased 64" } else { "Leased 256" }, limiter, answer)
+    asked(name, limiter, answer)
 }
 
 /// Uses the burst up if the answer shall be no, then asks for one permit at a time.
@@ -119,7 +163,7 @@ fn asked<L: RateLimiter + 'static>(name: &'static str, limiter: L, answer: Answe
     Contestant::new(name, answer.is_allowed(), move || limiter.allow())
 }
 
-fn governor<C>(name: &'static str, clock: C, answer: Answer) -> Contestant
+fn governor<C>(name: &'static str, clock: C, answer: Answer, rate: Rate) -> Contestant
 where
     C: governor_clock::Clock + Send + Sync + 'static,
     C::Instant: Send + Sync,
@@ -127,7 +171,9 @@ where
     let non_zero = |n| NonZeroU32::new(n).expect("not zero");
     let quota = match answer {
         Answer::Allowed => {
-            governor::Quota::per_second(non_zero(PER_SECOND)).allow_burst(non_zero(BURST))
+            let every = rate.period() / rate.permits;
+            let quota = governor::Quota::with_period(every).expect("not zero");
+            quota.allow_burst(non_zero(rate.burst))
         }
         Answer::Denied => governor::Quota::per_hour(non_zero(1)),
     };

@@ -280,18 +280,14 @@ impl<C: Clock> Gate for AtomicTokenBucket<C> {
             Fast::Granted { scale, used } => Ok(Grant {
                 permits,
                 taken: Taken::default(),
-                remaining: match scale.cost {
-                    0 => u64::MAX,
-                    cost => (scale.capacity - used) / cost,
-                },
+                remaining: scale.left(used),
                 limit: scale.burst(),
                 reset_after: Timestamp::from_wide(scale.nanos_of(used)) - Timestamp::ZERO,
             }),
             Fast::Denied { scale, full_at, at } => {
                 let rejection = Rejection::Denied {
                     retry_after: scale.wait(full_at, at, permits, now) - Timestamp::ZERO,
-                    available: scale.capacity.saturating_sub(full_at.saturating_sub(at))
-                        / scale.cost,
+                    available: scale.left(full_at.saturating_sub(at)),
                     reset_after: scale.reset(full_at, now) - Timestamp::ZERO,
                     burst: scale.burst(),
                     limit: WhichLimit::Only,

@@ -169,14 +169,22 @@ pub(crate) trait Gate: Send + Sync {
         }
     }
 
+    #[inline]
     fn log_rejection(&self, permits: u64, rejection: &Rejection) {
-        tracing::debug!(limiter = self.settings().name, permits, %rejection, "refused");
+        if tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG {
+            log_rejection(&self.settings().name, permits, rejection);
+        }
     }
 }
 
 #[cold]
 pub(crate) fn log_refusal(limiter: &str, permits: u64) {
     tracing::debug!(limiter, permits, "refused");
+}
+
+#[cold]
+fn log_rejection(limiter: &str, permits: u64, rejection: &Rejection) {
+    tracing::debug!(limiter, permits, %rejection, "refused");
 }
 
 impl<G: Gate> WaitQueue for G {

@@ -139,28 +139,53 @@ impl Scale {
     }
 
     /// The most permits at once; all there are if there is no limit.
+    #[inline]
     pub(super) fn burst(&self) -> u64 {
         self.capacity.checked_div(self.cost).unwrap_or(u64::MAX)
     }
 
     /// How long after `now` the bucket is full.
+    #[inline]
     pub(super) fn reset(&self, full_at: u64, now: Timestamp) -> Timestamp {
         let nanos = self.nanos_of(full_at) + u128::from(self.epoch);
         Timestamp::from_wide(nanos.saturating_sub(now.as_nanos().into()))
     }
 
     /// How long after `now` so many `permits` can be taken that can't be taken at `at`, which is `now` in ticks.
+    #[inline]
     pub(super) fn wait(&self, ticks: u64, at: u64, permits: u64, now: Timestamp) -> Timestamp {
         let since = if self.shift == 0 { at } else { at.saturating_add(1) };
         let after = u128::from(ticks.max(since)) + u128::from(permits) * u128::from(self.cost);
-        let ready = after.saturating_sub(self.capacity.into()) << self.shift;
-        let nanos = ready.div_ceil(self.speed.max(1).into()) + u128::from(self.epoch);
+        let nanos = self.nanos_ceil(after.saturating_sub(self.capacity.into()));
+        let nanos = nanos + u128::from(self.epoch);
         Timestamp::from_wide(nanos.saturating_sub(now.as_nanos().into()))
+    }
+
+    /// How many permits are left after `used` ticks were used.
+    #[inline]
+    pub(super) fn left(&self, used: u64) -> u64 {
+        match self.capacity.saturating_sub(used) {
+            _ if self.cost == 0 => u64::MAX,
+            // The usual answer to one who is refused, without a division.
+            left if left < self.cost => 0,
+            left => left / self.cost,
+        }
     }
 
     /// Nanoseconds of `ticks`, rounded up.
     pub(super) fn nanos_of(&self, ticks: u64) -> u128 {
-        (u128::from(ticks) << self.shift).div_ceil(u128::from(self.speed.max(1)))
+        self.nanos_ceil(ticks.into())
+    }
+
+    #[inline]
+    fn nanos_ceil(&self, ticks: u128) -> u128 {
+        let units = ticks << self.shift;
+        match (self.speed, u64::try_from(units)) {
+            (0 | 1, _) => units,
+            // Most fit the machine's own division.
+            (speed, Ok(units)) => units.div_ceil(speed).into(),
+            (speed, Err(_)) => units.div_ceil(speed.into()),
+        }
     }
 }
 

@@ -245,7 +245,7 @@ fn who_has_missed_its_turn_is_told_of_what_has_happened_since() {
         (poll(&mut first), limiter.usage().waiting)
     };
     assert_eq!(missed(|_| ()), (None, 1));
-    assert_eq!(missed(|limiter| limiter.reset()), (Some(Ok(5)), 0));
+    assert_eq!(missed(RateLimiter::reset), (Some(Ok(5)), 0));
     let closed = missed(|limiter| {
         limiter.close();
     });
