@@ -44,41 +44,42 @@
 )]
 
 pub mod algorithm;
-mod bucket;
+mod answer;
 mod charges;
 mod clock;
-mod composite;
-mod decision;
 mod error;
 mod events;
 pub mod keyed;
-mod limiter;
+mod limiters;
 #[cfg(feature = "llm")]
 pub mod llm;
 mod quota;
+mod rate_limiter;
+#[cfg(feature = "stream")]
+pub mod stream;
 mod sync;
 mod time;
 pub mod wait;
 
-pub use bucket::{AtomicTokenBucket, LeasedTokenBucket, Limiter, LimiterBuilder, LimiterCharge};
+pub use answer::{CarryOver, Grant, Usage};
 pub use charges::{Answer, Charge, take_all, take_each};
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
 pub use clock::{Clock, CounterClock, ManualClock, MonotonicClock};
-pub use composite::Composite;
-pub use decision::{CarryOver, Grant, Usage};
 pub use error::{ConsumeError, QuotaError, Rejection, WaitError, WhichLimit};
 #[doc(inline)]
 pub use keyed::Keyed;
-pub use limiter::RateLimiter;
+pub use limiters::Composite;
+pub use limiters::{AtomicTokenBucket, LeasedTokenBucket, Limiter, LimiterBuilder, LimiterCharge};
 pub use quota::{ParseQuotaError, Quota};
+pub use rate_limiter::RateLimiter;
+#[cfg(feature = "stream")]
+pub use stream::{RateLimitSinkExt, RateLimitStreamExt};
 pub use time::Timestamp;
 #[cfg(feature = "tokio")]
 pub use wait::TokioTimer;
 #[doc(inline)]
 pub use wait::{CancelToken, Jitter, Reservation, Sleep, Timer};
-#[cfg(feature = "stream")]
-pub use wait::{RateLimitSinkExt, RateLimitStreamExt};
 
 /// A token bucket with greedy refill: permits flow in evenly. Start with this one.
 ///

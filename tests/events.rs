@@ -1,4 +1,5 @@
 //! What is told to tracing: refusals, changes of quota, close.
+#![cfg(feature = "tracing")]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
 #[path = "support/recorder.rs"]

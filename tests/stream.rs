@@ -1,5 +1,5 @@
 //! Streams and sinks at the pace of a limiter, under paused time.
-#![cfg(feature = "stream")]
+#![cfg(all(feature = "stream", feature = "tokio"))]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use futures_lite::{StreamExt as _, stream};
 use futures_sink::Sink;
 use tokio::time::Instant;
 use tollgate::keyed::Terms;
-use tollgate::wait::SinkError;
+use tollgate::stream::SinkError;
 use tollgate::{
     KeyedLimiter, Quota, RateLimitSinkExt as _, RateLimitStreamExt as _, RateLimiter, TokenBucket,
     TokioClock, WaitError,

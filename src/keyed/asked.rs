@@ -9,7 +9,7 @@ use super::Terms;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A function from a key to its terms.
-pub(super) type TermsBy<K> = Box<dyn Fn(&K) -> Terms + Send + Sync>;
+pub(crate) type TermsBy<K> = Box<dyn Fn(&K) -> Terms + Send + Sync>;
 
 /// Keys share so many versions, by their hashes: a refresh of one key seldom concerns others.
 const VERSIONS: usize = 64;
@@ -28,17 +28,17 @@ crate::sync::thread_local! {
 }
 
 /// The function, if there is one, and the versions of its answers.
-pub(super) struct Asked<K> {
+pub(crate) struct Asked<K> {
     by: Option<TermsBy<K>>,
     versions: [AtomicU64; VERSIONS],
 }
 
 impl<K> Asked<K> {
-    pub(super) fn new(by: Option<TermsBy<K>>) -> Self {
+    pub(crate) fn new(by: Option<TermsBy<K>>) -> Self {
         Self { by, versions: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
-    pub(super) fn is_some(&self) -> bool {
+    pub(crate) fn is_some(&self) -> bool {
         self.by.is_some()
     }
 
@@ -47,17 +47,17 @@ impl<K> Asked<K> {
     }
 
     /// The version of the key's answer. Whoever sees a version sees what made its answer another.
-    pub(super) fn version(&self, hash: u64) -> u64 {
+    pub(crate) fn version(&self, hash: u64) -> u64 {
         self.version_of(hash).load(Ordering::Acquire)
     }
 
     /// What was asked before this, and not yet applied, does not count.
-    pub(super) fn outdate(&self, hash: u64) {
+    pub(crate) fn outdate(&self, hash: u64) {
         self.version_of(hash).fetch_add(1, Ordering::AcqRel);
     }
 
     /// The same for all keys.
-    pub(super) fn outdate_all(&self) {
+    pub(crate) fn outdate_all(&self) {
         for version in &self.versions {
             version.fetch_add(1, Ordering::AcqRel);
         }
@@ -65,12 +65,12 @@ impl<K> Asked<K> {
 
     /// How often an answer is asked for if it is outdated each time. Once, if the function itself
     /// asks: a function that makes its own answers outdated would be asked without end.
-    pub(super) fn tries(&self) -> usize {
+    pub(crate) fn tries(&self) -> usize {
         if self.depth() == 0 { TRIES } else { 1 }
     }
 
     /// How often the function is on this thread's stack.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         let here = self.address();
         let count = |within: &Vec<usize>| within.iter().filter(|other| **other == here).count();
         WITHIN
@@ -80,7 +80,7 @@ impl<K> Asked<K> {
 
     /// The terms that the function gives for `key`; the default without a function. `None` if the
     /// function asks itself again and again.
-    pub(super) fn ask(&self, to_key: impl FnOnce() -> K) -> Option<Terms> {
+    pub(crate) fn ask(&self, to_key: impl FnOnce() -> K) -> Option<Terms> {
         let Some(by) = &self.by else { return Some(Terms::default()) };
         if self.depth() >= DEEPEST {
             return None;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::algorithm::Algorithm;
-use crate::bucket::core::Core;
+use crate::limiters::core::Core;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::wait::queue::Taken;
@@ -33,13 +33,13 @@ const REST: Duration = Duration::from_millis(1);
 const SHARED_RECEIPTS: u64 = 1 << 63;
 
 /// Whether permits were taken from the shared bucket.
-pub(super) fn is_shared(taken: &Taken) -> bool {
+pub(crate) fn is_shared(taken: &Taken) -> bool {
     taken.receipt.seq > SHARED_RECEIPTS
 }
 
 /// Counts the places that are taken, over all shards.
 #[derive(Debug)]
-pub(super) struct Bound<A: Algorithm> {
+pub(crate) struct Bound<A: Algorithm> {
     max_keys: usize,
     taken: AtomicUsize,
     /// The shard that is searched for idle keys next.
@@ -47,11 +47,11 @@ pub(super) struct Bound<A: Algorithm> {
     /// No search before this time: all shards have just been searched.
     quiet_until: AtomicU64,
     /// Shared by those who found no room.
-    pub(super) overflow: Option<Mutex<Core<A>>>,
+    pub(crate) overflow: Option<Mutex<Core<A>>>,
 }
 
 impl<A: Algorithm> Bound<A> {
-    pub(super) fn new(max_keys: usize, when_full: WhenFull, rule: &A, now: Timestamp) -> Self {
+    pub(crate) fn new(max_keys: usize, when_full: WhenFull, rule: &A, now: Timestamp) -> Self {
         let overflow = match when_full {
             WhenFull::Deny => None,
             WhenFull::Share => {
@@ -70,12 +70,12 @@ impl<A: Algorithm> Bound<A> {
         }
     }
 
-    pub(super) fn rejection(&self) -> Rejection {
+    pub(crate) fn rejection(&self) -> Rejection {
         Rejection::TooManyKeys { max_keys: self.max_keys }
     }
 
     /// Takes a place for a key, if there is one.
-    pub(super) fn reserve(&self) -> Option<Reserved<'_, A>> {
+    pub(crate) fn reserve(&self) -> Option<Reserved<'_, A>> {
         let more = |taken| (taken < self.max_keys).then_some(taken + 1);
         // Nothing is read by way of this count: the keys themselves are under their shards' locks.
         let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -83,12 +83,12 @@ impl<A: Algorithm> Bound<A> {
     }
 
     /// Whether there is a place.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.taken.load(Ordering::Relaxed) < self.max_keys
     }
 
     /// The shard to search next, of so many; none if each has been searched a moment ago.
-    pub(super) fn next_search(&self, shards: usize, now: Timestamp) -> Option<usize> {
+    pub(crate) fn next_search(&self, shards: usize, now: Timestamp) -> Option<usize> {
         if now.as_nanos() < self.quiet_until.load(Ordering::Relaxed) {
             return None;
         }
@@ -100,7 +100,7 @@ impl<A: Algorithm> Bound<A> {
     }
 
     /// Counts what a shard came to hold instead of what was `counted`.
-    pub(super) fn settle(&self, counted: usize, after: usize) {
+    pub(crate) fn settle(&self, counted: usize, after: usize) {
         if after < counted {
             self.taken.fetch_sub(counted - after, Ordering::Relaxed);
         } else if after > counted {
@@ -111,13 +111,13 @@ impl<A: Algorithm> Bound<A> {
 }
 
 /// A place that is given back unless a key takes it: also if its copying panics.
-pub(super) struct Reserved<'a, A: Algorithm>(Option<&'a Bound<A>>);
+pub(crate) struct Reserved<'a, A: Algorithm>(Option<&'a Bound<A>>);
 
 impl<A: Algorithm> Reserved<'_, A> {
-    pub(super) const NONE: Self = Self(None);
+    pub(crate) const NONE: Self = Self(None);
 
     /// It counts elsewhere from now on.
-    pub(super) fn take(mut self) -> usize {
+    pub(crate) fn take(mut self) -> usize {
         usize::from(self.0.take().is_some())
     }
 }

@@ -10,8 +10,8 @@ use super::interner::Interner;
 use super::shard::{Basis, Shard};
 use super::{Key, Keyed, RandomState, Terms, WhenFull};
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
-use crate::bucket::core::LAST;
-use crate::bucket::gate::Settings;
+use crate::limiters::core::LAST;
+use crate::limiters::verbs::Settings;
 use crate::sync::{CacheLine, Mutex, next_number};
 use crate::{Clock, CounterClock, Jitter, Limiter, Quota, QuotaError};
 
@@ -55,7 +55,7 @@ pub struct KeyedBuilder<K, A: Algorithm, C: Clock = CounterClock, S = RandomStat
 }
 
 impl<K: Key, A: Algorithm> KeyedBuilder<K, A> {
-    pub(super) fn new(rule: Result<A, QuotaError>) -> Self {
+    pub(crate) fn new(rule: Result<A, QuotaError>) -> Self {
         Self {
             rule,
             clock: CounterClock::new(),

@@ -19,7 +19,7 @@ const MOST: usize = 4096;
 
 /// Keeps equal terms once.
 #[derive(Debug)]
-pub(super) struct Interner<A> {
+pub(crate) struct Interner<A> {
     template: A,
     tables: [Mutex<Table<A>>; TABLES],
 }
@@ -32,13 +32,13 @@ struct Table<A> {
 }
 
 impl<A: Algorithm> Interner<A> {
-    pub(super) fn new(template: A) -> Self {
+    pub(crate) fn new(template: A) -> Self {
         let table = || Mutex::new(Table { known: HashMap::new(), missed: 0 });
         Self { template, tables: std::array::from_fn(|_| table()) }
     }
 
     /// The rule of everybody as it was built, to make others from.
-    pub(super) fn template(&self) -> &A {
+    pub(crate) fn template(&self) -> &A {
         &self.template
     }
 
@@ -46,7 +46,7 @@ impl<A: Algorithm> Interner<A> {
     ///
     /// The rule is made, and unused ones are dropped, while no lock is held: both run code of
     /// whoever wrote the rule.
-    pub(super) fn apply(&self, hash: u64, terms: Terms) -> Result<Own<A>, QuotaError> {
+    pub(crate) fn apply(&self, hash: u64, terms: Terms) -> Result<Own<A>, QuotaError> {
         // The end of a block belongs to one key, so it is not shared.
         let blocked_until = terms.blocked_until;
         let shared = terms.without_end_of_block();

@@ -27,56 +27,45 @@
 // apply     changing what applies to keys
 // manage    listing keys, forgetting them, closing
 
-mod apply;
+mod api;
 mod asked;
 mod bound;
 mod builder;
-mod cell;
 mod charge;
+mod for_key;
 mod hasher;
 mod interner;
 mod key;
-mod lend;
-mod locked;
-mod look;
-mod manage;
-mod pair;
-mod quick;
-mod refused;
-mod restore;
 mod shard;
-mod sweep;
 mod terms;
 mod tier;
-mod verbs;
-mod view;
-mod walk;
 
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+pub use api::Totals;
 pub use bound::WhenFull;
 pub use builder::KeyedBuilder;
 pub use charge::KeyCharge;
+pub use for_key::ForKey;
 pub use hasher::{KeyHasher, RandomState};
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
-pub use manage::Totals;
-pub use refused::Offender;
+pub use shard::Offender;
 pub use terms::Terms;
 pub use tier::Tier;
-pub use view::ForKey;
 
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
-use crate::bucket::core::{Core, LAST};
-use crate::bucket::gate::{Need, Settings};
+use crate::limiters::core::{Core, LAST};
+use crate::limiters::verbs::{Need, Settings};
 use crate::sync::{CacheLine, Mutex, MutexGuard};
 use crate::wait::queue::Wakers;
 use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Rejection, Timestamp};
 use asked::Asked;
 use bound::{Bound, Reserved};
 use interner::Interner;
-use locked::Locked;
+use shard::locked::Locked;
+use shard::sweep;
 use shard::{At, Call, Shard};
 use terms::Own;
 use tier::Under;

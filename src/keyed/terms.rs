@@ -29,12 +29,12 @@ use crate::{Quota, Rejection, Timestamp};
 #[doc(alias = "policy")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Terms {
-    pub(super) quota: Option<Quota>,
+    pub(crate) quota: Option<Quota>,
     cost: u64,
     exempt: bool,
     shut: Option<Shut>,
     /// Nothing passes before this time.
-    pub(super) blocked_until: Timestamp,
+    pub(crate) blocked_until: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,7 +155,7 @@ impl Terms {
         self
     }
 
-    pub(super) fn block(mut self) -> Self {
+    pub(crate) fn block(mut self) -> Self {
         // What is closed stays closed.
         if self.shut != Some(Shut::Closed) {
             self.shut = Some(Shut::Blocked);
@@ -164,40 +164,40 @@ impl Terms {
     }
 
     /// Blocks until `at`; an earlier end does not shorten what was said before.
-    pub(super) fn block_until(mut self, at: Timestamp) -> Self {
+    pub(crate) fn block_until(mut self, at: Timestamp) -> Self {
         self.blocked_until = self.blocked_until.max(at);
         self
     }
 
-    pub(super) fn close(mut self) -> Self {
+    pub(crate) fn close(mut self) -> Self {
         self.shut = Some(Shut::Closed);
         self
     }
 
-    pub(super) fn unblock(mut self) -> Self {
+    pub(crate) fn unblock(mut self) -> Self {
         self.shut = self.shut.filter(|shut| *shut == Shut::Closed);
         self.blocked_until = Timestamp::ZERO;
         self
     }
 
     /// Terms of a key for which the function gave a quota that can't be kept: nothing passes.
-    pub(super) fn unusable() -> Self {
+    pub(crate) fn unusable() -> Self {
         Self { shut: Some(Shut::Unusable), ..Self::default() }
     }
 
     /// The same with a quota that was set by hand: it takes the place of one that can't be kept.
-    pub(super) fn with_own_quota(mut self, quota: Quota) -> Self {
+    pub(crate) fn with_own_quota(mut self, quota: Quota) -> Self {
         self.shut = self.shut.filter(|shut| *shut != Shut::Unusable);
         self.quota(quota)
     }
 
     /// The same without a block for a while.
-    pub(super) fn without_end_of_block(self) -> Self {
+    pub(crate) fn without_end_of_block(self) -> Self {
         self.as_of(Timestamp::MAX)
     }
 
     /// The same without a block that has ended by `now`.
-    pub(super) fn as_of(mut self, now: Timestamp) -> Self {
+    pub(crate) fn as_of(mut self, now: Timestamp) -> Self {
         if self.blocked_until <= now {
             self.blocked_until = Timestamp::ZERO;
         }
@@ -205,12 +205,12 @@ impl Terms {
     }
 
     /// Whether [`unblock`](Self::unblock) would change anything.
-    pub(super) fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         *self != self.unblock()
     }
 
     /// Why nothing passes at `now`, if so.
-    pub(super) fn refusal(&self, now: Timestamp) -> Option<Rejection> {
+    pub(crate) fn refusal(&self, now: Timestamp) -> Option<Rejection> {
         match self.shut {
             Some(Shut::Blocked | Shut::Unusable) => Some(Rejection::Blocked),
             Some(Shut::Closed) => Some(Rejection::Closed),
@@ -219,39 +219,39 @@ impl Terms {
         }
     }
 
-    pub(super) fn is_exempt(&self) -> bool {
+    pub(crate) fn is_exempt(&self) -> bool {
         self.exempt
     }
 
     /// The permits of `requests`.
-    pub(super) fn permits(&self, requests: u64) -> u64 {
+    pub(crate) fn permits(&self, requests: u64) -> u64 {
         requests.saturating_mul(self.cost)
     }
 }
 
 /// Terms that many keys may share, with the rule that they ask for.
 #[derive(Debug)]
-pub(super) struct Applied<A> {
-    pub(super) terms: Terms,
+pub(crate) struct Applied<A> {
+    pub(crate) terms: Terms,
     /// None: the limiter's own.
-    pub(super) rule: Option<A>,
+    pub(crate) rule: Option<A>,
 }
 
 impl<A> Applied<A> {
     /// The rule, or the limiter's own.
-    pub(super) fn rule_or<'a>(&'a self, limiters: &'a A) -> &'a A {
+    pub(crate) fn rule_or<'a>(&'a self, limiters: &'a A) -> &'a A {
         self.rule.as_ref().unwrap_or(limiters)
     }
 }
 
 /// One key's terms: those that it may share with others, and the end of its block, which is its own.
 #[derive(Debug)]
-pub(super) struct Own<A> {
+pub(crate) struct Own<A> {
     /// None: the default.
-    pub(super) applied: Option<Arc<Applied<A>>>,
+    pub(crate) applied: Option<Arc<Applied<A>>>,
     /// The quota that the key's last request brought along; none if the key has a quota of its own.
-    pub(super) tier: Option<Arc<Applied<A>>>,
-    pub(super) blocked_until: Timestamp,
+    pub(crate) tier: Option<Arc<Applied<A>>>,
+    pub(crate) blocked_until: Timestamp,
 }
 
 impl<A> Clone for Own<A> {
@@ -268,33 +268,33 @@ impl<A> Default for Own<A> {
 }
 
 impl<A> Own<A> {
-    pub(super) fn terms(&self) -> Terms {
+    pub(crate) fn terms(&self) -> Terms {
         let shared = self.applied.as_ref().map(|applied| applied.terms).unwrap_or_default();
         Terms { blocked_until: self.blocked_until, ..shared }
     }
 
     /// Whether the rule is the same, because the terms are the very same.
-    pub(super) fn shares_terms_with(&self, other: &Self) -> bool {
+    pub(crate) fn shares_terms_with(&self, other: &Self) -> bool {
         self.applied.as_ref().map(Arc::as_ptr) == other.applied.as_ref().map(Arc::as_ptr)
             && self.tier.as_ref().map(Arc::as_ptr) == other.tier.as_ref().map(Arc::as_ptr)
     }
 
     /// The rule that applies, if it is not the limiter's: the key's own, or that of its tier.
-    pub(super) fn rule(&self) -> Option<&A> {
+    pub(crate) fn rule(&self) -> Option<&A> {
         self.own_rule().or_else(|| self.tier.as_ref()?.rule.as_ref())
     }
 
     /// The rule, if the key has one of its own, whatever its requests bring along.
-    pub(super) fn own_rule(&self) -> Option<&A> {
+    pub(crate) fn own_rule(&self) -> Option<&A> {
         self.applied.as_ref()?.rule.as_ref()
     }
 
     /// Whether these are the terms of a key that has none of its own, at `now`; it may be in a tier.
-    pub(super) fn is_default(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_default(&self, now: Timestamp) -> bool {
         self.applied.is_none() && self.blocked_until <= now
     }
 
-    pub(super) fn refusal(&self, now: Timestamp) -> Option<Rejection> {
+    pub(crate) fn refusal(&self, now: Timestamp) -> Option<Rejection> {
         self.terms().refusal(now)
     }
 }

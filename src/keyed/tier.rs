@@ -10,8 +10,8 @@ use super::Keyed;
 use super::key::{Key, KeyRef};
 use super::shard::{At, Call, Cell, Shard};
 use super::terms::{Applied, Own, Terms};
-use super::walk::{Change, Sync};
 use crate::algorithm::Algorithm;
+use crate::keyed::shard::all_keys::{Change, Sync};
 use crate::wait::queue::Wakers;
 use crate::{CarryOver, Quota, QuotaError};
 
@@ -49,7 +49,7 @@ use crate::{CarryOver, Quota, QuotaError};
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Debug)]
-pub struct Tier<A>(pub(super) Arc<Applied<A>>);
+pub struct Tier<A>(pub(crate) Arc<Applied<A>>);
 
 impl<A> Clone for Tier<A> {
     fn clone(&self) -> Self {
@@ -75,7 +75,7 @@ impl<A: Algorithm> Tier<A> {
 
 /// Which quota a verb goes by, if the key has none of its own.
 #[derive(Debug)]
-pub(super) enum Under<'a, A> {
+pub(crate) enum Under<'a, A> {
     /// That of the key's last request, unless the bucket is full since.
     Last,
     /// The limiter's own.
@@ -100,7 +100,7 @@ impl<'a, A> From<Option<&'a Tier<A>>> for Under<'a, A> {
 
 /// Whether two tiers are the same quota: the very same, or one that was asked for twice.
 #[inline]
-pub(super) fn is_same<A>(one: &Arc<Applied<A>>, other: &Arc<Applied<A>>) -> bool {
+pub(crate) fn is_same<A>(one: &Arc<Applied<A>>, other: &Arc<Applied<A>>) -> bool {
     Arc::ptr_eq(one, other) || one.is_same_quota(other)
 }
 
@@ -114,7 +114,7 @@ impl<A> Applied<A> {
 
 impl<A> Own<A> {
     /// The tier that a request under `under` goes by; a key with a quota of its own is in none.
-    pub(super) fn tier_under<'b>(&'b self, under: Under<'b, A>) -> Option<&'b Arc<Applied<A>>> {
+    pub(crate) fn tier_under<'b>(&'b self, under: Under<'b, A>) -> Option<&'b Arc<Applied<A>>> {
         match under {
             _ if self.own_rule().is_some() => None,
             Under::Last => self.tier.as_ref(),
@@ -124,7 +124,7 @@ impl<A> Own<A> {
     }
 
     /// Whether a request under `under` goes by the quota that the key's last one went by.
-    pub(super) fn is_under(&self, under: Under<'_, A>) -> bool {
+    pub(crate) fn is_under(&self, under: Under<'_, A>) -> bool {
         match (self.tier_under(under), &self.tier) {
             (Some(new), Some(old)) => is_same(new, old),
             (new, old) => new.is_none() && old.is_none(),
@@ -132,19 +132,19 @@ impl<A> Own<A> {
     }
 
     /// The same for a request under `under`.
-    pub(super) fn under(self, under: Under<'_, A>) -> Self {
+    pub(crate) fn under(self, under: Under<'_, A>) -> Self {
         let tier = self.tier_under(under).cloned();
         Self { tier, ..self }
     }
 
     /// The same in the tier that `other` is in, unless these terms have a quota.
-    pub(super) fn in_tier_of(self, other: &Self) -> Self {
+    pub(crate) fn in_tier_of(self, other: &Self) -> Self {
         let tier = if self.own_rule().is_some() { None } else { other.tier.clone() };
         Self { tier, ..self }
     }
 
     /// Whether both are in the same tier, or in none.
-    pub(super) fn is_in_tier_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_in_tier_of(&self, other: &Self) -> bool {
         match (&self.tier, &other.tier) {
             (Some(one), Some(other)) => is_same(one, other),
             (one, other) => one.is_none() && other.is_none(),
@@ -155,7 +155,7 @@ impl<A> Own<A> {
 impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Has the key at `at` go by the quota that a request under `under` goes by, and says where it then
     /// is. The used share is carried over, and those who wait are re-timed.
-    pub(super) fn go_under<Q, S>(
+    pub(crate) fn go_under<Q, S>(
         &mut self,
         call: &Call<'_, S>,
         key: &Q,

@@ -1,6 +1,6 @@
 //! The limits of an account as a plain value.
 
-use super::meter::{Burst, LimitKind};
+use crate::llm::engine::meter::{Burst, LimitKind};
 
 /// The limits of an account. In all of them, 0 means unlimited, as configurations say it.
 ///
@@ -95,11 +95,11 @@ impl Limits {
     }
 
     #[inline]
-    pub(super) fn concurrency(&self) -> Option<u64> {
+    pub(crate) fn concurrency(&self) -> Option<u64> {
         self.concurrency
     }
 
-    pub(super) fn burst_mode(&self) -> Burst {
+    pub(crate) fn burst_mode(&self) -> Burst {
         self.burst
     }
 }

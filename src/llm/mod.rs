@@ -18,39 +18,28 @@
 // observe    what a server's words do to a key
 // headers    what a server says
 
-mod account;
-mod builder;
 mod call;
-mod choice;
 mod engine;
 mod error;
 mod headers;
 mod limiter;
 mod limits;
-mod meter;
-mod meters;
-mod observe;
 mod permit;
 mod pool;
-mod pool_builder;
 mod reservation;
 #[cfg(feature = "stream")]
 mod stream;
 mod tokens;
-mod turns;
 mod usage;
 
-pub use builder::LimiterBuilder;
 pub use call::{CallError, Reply};
-pub use engine::OnDrop;
+pub use engine::{Burst, LimitKind, OnDrop};
 pub use error::Error;
 pub use headers::{Bound, ServerLimit, ServerLimits};
-pub use limiter::Limiter;
+pub use limiter::{Limiter, LimiterBuilder};
 pub use limits::Limits;
-pub use meter::{Burst, LimitKind};
 pub use permit::{OwnedPermit, Permit};
-pub use pool::{AddKeyError, KeyPool, PoolKey, PoolPermit};
-pub use pool_builder::KeyPoolBuilder;
+pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit};
 pub use reservation::Reservation;
 #[cfg(feature = "stream")]
 pub use stream::{MeteredStream, Settle};

@@ -39,7 +39,7 @@ pub type OwnedPermit<C = CounterClock> = Permit<'static, C>;
 
 impl<'a, C: Clock> Permit<'a, C> {
     #[inline]
-    pub(super) fn new(engine: Handle<'a, C>, taken: Taken, estimate: Tokens) -> Self {
+    pub(crate) fn new(engine: Handle<'a, C>, taken: Taken, estimate: Tokens) -> Self {
         Self { engine, taken, estimate, ended: false }
     }
 
@@ -49,7 +49,7 @@ impl<'a, C: Clock> Permit<'a, C> {
         self.estimate
     }
 
-    pub(super) fn key(&self) -> u32 {
+    pub(crate) fn key(&self) -> u32 {
         self.taken.by
     }
 
@@ -91,14 +91,14 @@ impl<'a, C: Clock> Permit<'a, C> {
         self.limited_by(&ServerLimits::from_headers(headers, SystemTime::now()));
     }
 
-    pub(super) fn limited_by(mut self, said: &ServerLimits) {
+    pub(crate) fn limited_by(mut self, said: &ServerLimits) {
         self.ended = true;
         self.engine.rest(self.taken, said);
         self.engine.fail(self.taken, self.estimate);
     }
 
     /// The request went well, and nobody knows what it took.
-    pub(super) fn went_well(mut self) {
+    pub(crate) fn went_well(mut self) {
         if self.engine.options.on_drop == OnDrop::Keep {
             self.ended = true;
             self.engine.keep(self.taken, self.estimate, true);
@@ -109,7 +109,7 @@ impl<'a, C: Clock> Permit<'a, C> {
     }
 
     /// Takes the key out, and gives everything back. Who waits for no other key has none to wait for.
-    pub(super) fn take_out(mut self) {
+    pub(crate) fn take_out(mut self) {
         self.ended = true;
         self.engine.edit(|keys, _| keys.take_out(self.taken.by));
         self.engine.cancel(self.taken, self.estimate);

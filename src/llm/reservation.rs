@@ -35,7 +35,7 @@ pub struct Reservation<'a, C: Clock = CounterClock> {
 }
 
 impl<'a, C: Clock> Reservation<'a, C> {
-    pub(super) fn new(engine: &'a Engine<C>, tokens: Tokens) -> Result<Self, Error> {
+    pub(crate) fn new(engine: &'a Engine<C>, tokens: Tokens) -> Result<Self, Error> {
         let request = Request::new(Handle::Borrowed(engine), tokens)?;
         let tokens = request.tokens;
         let queue = QueueHandle::Owned(Box::new(request));

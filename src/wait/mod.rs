@@ -13,8 +13,6 @@ mod jitter;
 pub(crate) mod queue;
 mod request;
 mod reservation;
-#[cfg(feature = "stream")]
-mod stream;
 mod timer;
 
 use std::task::Waker;
@@ -28,10 +26,6 @@ pub(crate) use queue::Ticket;
 pub(crate) use request::Joining;
 pub use request::{Enqueued, Request};
 pub use reservation::Reservation;
-#[cfg(feature = "stream")]
-pub use stream::{
-    RateLimitSinkExt, RateLimitStreamExt, RateLimitedSink, RateLimitedStream, SinkError,
-};
 #[cfg(feature = "tokio")]
 pub use timer::TokioTimer;
 pub use timer::{Sleep, Timer};

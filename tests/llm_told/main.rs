@@ -2,7 +2,7 @@
 //!
 //! A test binary of its own, with one test at a time: `tracing` keeps for the whole process which events somebody
 //! listens to, and an event that another test meets first at the same moment may be lost.
-#![cfg(feature = "llm")]
+#![cfg(all(feature = "llm", feature = "tracing"))]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
 #[path = "../support/recorder.rs"]

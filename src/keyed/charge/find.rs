@@ -5,13 +5,13 @@ use std::hash::BuildHasher;
 use super::work::{First, Needs, Room};
 use super::{EVERYBODY, KeyCharge, OF_KEY};
 use crate::algorithm::Algorithm;
-use crate::bucket::gate::Need;
 use crate::charges::party::{Decision, Shown, Slot, State};
 use crate::keyed::Tier;
 use crate::keyed::bound::Reserved;
 use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::{At, Shard};
 use crate::keyed::terms::Own;
+use crate::limiters::verbs::Need;
 use crate::{Clock, Timestamp};
 
 impl<K, Q, A, C, S> KeyCharge<'_, K, Q, A, C, S>

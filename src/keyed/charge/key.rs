@@ -5,13 +5,13 @@ use std::hash::BuildHasher;
 use super::KeyCharge;
 use super::work::{By, Room, Work};
 use crate::algorithm::{Algorithm, AnyRule, Packed, is_ours};
-use crate::bucket::charge::core_of;
-use crate::bucket::core::{Core, grant_of};
 use crate::charges::party::{Decision, State};
 use crate::keyed::Global;
 use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::{At, Call, Shard};
 use crate::keyed::terms::Own;
+use crate::limiters::charge::core_of;
+use crate::limiters::core::{Core, grant_of};
 use crate::wait::queue::Wakers;
 use crate::{Answer, Clock, Rejection, Timestamp};
 

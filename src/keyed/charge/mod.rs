@@ -12,11 +12,11 @@ use std::hash::BuildHasher;
 use super::Keyed;
 use super::hasher::RandomState;
 use super::key::{Key, KeyRef};
-use super::quick::Taken;
 use super::tier::{Tier, Under};
 use crate::algorithm::{Algorithm, GreedyRefill};
-use crate::bucket::charge::LOCK as EVERYBODY;
-use crate::bucket::core::{grant_of, refusal_of};
+use crate::keyed::shard::decide::Taken;
+use crate::limiters::charge::LOCK as EVERYBODY;
+use crate::limiters::core::{grant_of, refusal_of};
 use crate::{Answer, Charge, Clock, CounterClock, Grant, Rejection, Timestamp};
 use work::Work;
 

@@ -7,14 +7,14 @@ use super::key::refresh;
 use super::work::{By, First, Needs, Room};
 use super::{After, KeyCharge, OF_KEY, SHARED};
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill, is_ours};
-use crate::bucket::charge::core_of;
-use crate::bucket::core::grant_of;
 use crate::charges::party::{Decision, OVERFLOW, Party, Place, SHARD, Shown, State};
 use crate::keyed::Global;
+use crate::keyed::for_key::queue::least;
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::pair::least;
-use crate::keyed::restore::Was;
+use crate::keyed::shard::restore::Was;
 use crate::keyed::tier::Under;
+use crate::limiters::charge::core_of;
+use crate::limiters::core::grant_of;
 use crate::{Answer, Clock, Rejection, Timestamp, Usage};
 
 /// Whether a copy of a state is made at once.

@@ -4,8 +4,8 @@ use crate::Rejection;
 use crate::algorithm::Algorithm;
 use crate::keyed::Tier;
 use crate::keyed::bound::Reserved;
-use crate::keyed::restore::Was;
 use crate::keyed::shard::At;
+use crate::keyed::shard::restore::Was;
 use crate::keyed::terms::Own;
 use crate::keyed::tier::Under;
 

@@ -1,0 +1,265 @@
+//! Listing keys, forgetting them, and closing.
+
+use std::cmp::Reverse;
+use std::hash::BuildHasher;
+
+use crate::algorithm::Algorithm;
+use crate::keyed::Keyed;
+use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::shard::Shard;
+use crate::keyed::shard::offenders::Offender;
+use crate::limiters::verbs::Gate;
+use crate::wait::queue::Wakers;
+use crate::{Clock, RateLimiter, Usage};
+
+/// What a keyed limiter has done so far: [`Keyed::totals`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Keys held now.
+    pub keys: usize,
+    /// Permits granted or consumed, modulo 2⁶⁴.
+    pub allowed: u64,
+    /// Permits refused, up to 2⁶⁴ − 1.
+    pub denied: u64,
+}
+
+impl<K, A, C, S> Keyed<K, A, C, S>
+where
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// Makes all permits of `key` there again and forgets its debts. Its terms stay.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(1))?;
+    /// assert!(limiter.allow("alice"));
+    /// limiter.reset("alice");
+    /// assert!(limiter.allow("alice"));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn reset<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
+        Gate::reset(&self.for_key(key).cell);
+    }
+
+    /// Forgets `key`: its usage, its debts, and the terms that were set for it. Who waits on it is
+    /// served as if all permits were there again.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(1))?;
+    /// limiter.set_quota_for("alice", Quota::per_hour(9))?;
+    /// limiter.allow("alice");
+    /// limiter.remove("alice");
+    /// assert!(limiter.is_empty());
+    /// assert_eq!(limiter.usage("alice").limit, 1);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn remove<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
+        self.back_to_own(key, true);
+    }
+
+    /// [Forgets](Self::remove) all keys for which `keep` says `false`. It gets a copy of each key and
+    /// runs under no lock: it may use the limiter.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(9))?;
+    /// limiter.allow_n("alice", 5);
+    /// limiter.allow("bob");
+    /// limiter.retain(|_, usage| usage.used >= 5);
+    /// assert_eq!(limiter.usages().map(|(key, _)| key).collect::<Vec<_>>(), ["alice"]);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn retain(&self, mut keep: impl FnMut(&K, &Usage) -> bool) {
+        for (key, usage) in self.usages() {
+            if !keep(&key, &usage) {
+                self.remove(&key);
+            }
+        }
+    }
+
+    /// Forgets the usage of all keys, and all keys whose terms were not set by hand. Who waits is
+    /// served as if all permits were there again. Totals go on.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(1))?;
+    /// limiter.allow("alice");
+    /// limiter.clear();
+    /// assert!(limiter.is_empty() && limiter.allow("alice"));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn clear(&self) {
+        for line in &self.shards {
+            let mut wakers = Wakers::default();
+            let now = self.now();
+            self.change_shard(&line.0, |shard| shard.clear(now, &mut self.sync(), &mut wakers));
+        }
+        if let Some(overflow) = self.overflow() {
+            // Nobody waits there.
+            let now = self.now();
+            overflow.lock().reset(now, &mut Wakers::default());
+        }
+    }
+
+    /// How many keys are held: those that are not full, and those with terms set by hand. Full ones
+    /// count until they are swept: about one in nine while new keys come, all if none do.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|line| line.0.lock().len()).sum()
+    }
+
+    /// Whether no key is held.
+    pub fn is_empty(&self) -> bool {
+        self.shards.iter().all(|line| line.0.lock().len() == 0)
+    }
+
+    /// Every key that is held, with its usage. One shard is copied at a time, so the others go on;
+    /// keys that come or go meanwhile may be missed.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(9))?;
+    /// limiter.allow_n("alice", 5);
+    /// for (key, usage) in limiter.usages() {
+    ///     assert_eq!((key.as_str(), usage.used), ("alice", 5));
+    /// }
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn usages(&self) -> impl Iterator<Item = (K, Usage)> + '_ {
+        self.shards.iter().flat_map(|line| {
+            let mut wakers = Wakers::default();
+            let now = self.now();
+            let mut shard = line.0.lock();
+            let usages = shard.usages(now, &mut self.sync(), &mut wakers);
+            drop(shard);
+            drop(wakers);
+            usages
+        })
+    }
+
+    /// The `n` keys that were refused the most permits, the most refused first.
+    ///
+    /// Only refusals for want of permits count, those by the limit for everybody among them; not those
+    /// of blocked keys or for want of room. Memory
+    /// is bounded, so counts may be too high, by at most [`overcount`](Offender::overcount). Every
+    /// key with more than a sixteenth of the refusals of its shard is among those that are counted;
+    /// one that was refused just once may be missing.
+    ///
+    /// A key that is idle is forgotten here too: a while after its bucket was full again, as new keys
+    /// come, or by [`sweep`](Self::sweep). [`clear`](Self::clear) begins anew.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(1))?;
+    /// for _ in 0..4 {
+    ///     limiter.allow("mallory");
+    /// }
+    /// let worst = &limiter.most_limited(10)[0];
+    /// assert_eq!((worst.key.as_str(), worst.denied), ("mallory", 3));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn most_limited(&self, n: usize) -> Vec<Offender<K>> {
+        let mut all: Vec<_> = self
+            .shards
+            .iter()
+            .flat_map(|line| line.0.lock().refused.offenders().collect::<Vec<_>>())
+            .collect();
+        all.sort_by_key(|offender| Reverse(offender.denied));
+        all.truncate(n);
+        all
+    }
+
+    /// Drops all keys that are full by now, and the memory they took; says how many went. Never
+    /// needed: keys vanish as new ones come. It frees memory when no new ones do.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::{KeyedLimiter, ManualClock, Quota};
+    /// let clock = ManualClock::new();
+    /// let builder = KeyedLimiter::<u64>::builder(Quota::per_second(1)).clock(clock.clone());
+    /// let limiter = builder.build()?;
+    /// limiter.allow(&7);
+    /// assert_eq!(limiter.sweep(), 0);
+    /// clock.advance(Duration::from_secs(1));
+    /// assert_eq!(limiter.sweep(), 1);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn sweep(&self) -> usize {
+        let mut swept = 0;
+        for line in &self.shards {
+            let now = self.now();
+            swept += self.change_shard(&line.0, |shard| {
+                let before = shard.len();
+                shard.sweep_all(now, &self.hasher);
+                before - shard.len()
+            });
+        }
+        swept
+    }
+
+    /// What was allowed and denied so far, and how many keys are held.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(1))?;
+    /// limiter.allow("alice");
+    /// limiter.allow("alice");
+    /// let totals = limiter.totals();
+    /// assert_eq!((totals.keys, totals.allowed, totals.denied), (1, 1, 1));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn totals(&self) -> Totals {
+        self.shards.iter().fold(Totals::default(), |sum, line| {
+            let shard = line.0.lock();
+            Totals {
+                keys: sum.keys + shard.len(),
+                allowed: sum.allowed.wrapping_add(shard.allowed),
+                denied: sum.denied.saturating_add(shard.denied),
+            }
+        })
+    }
+
+    /// Refuses everybody from now on, and wakes those who wait with
+    /// [`WaitError::Closed`](crate::WaitError::Closed). There is no way back.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota, Rejection};
+    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(1))?;
+    /// limiter.close();
+    /// assert_eq!(limiter.try_acquire("alice", 1), Err(Rejection::Closed));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn close(&self) {
+        // Woken when nothing is locked any more.
+        let mut wakers = Wakers::default();
+        let changing = self.changing.lock();
+        for line in &self.shards {
+            let now = self.now();
+            self.change_shard(&line.0, |shard| shard.close(now, &mut self.sync(), &mut wakers));
+        }
+        drop(changing);
+        drop(wakers);
+        if let Some(global) = &self.global {
+            RateLimiter::close(global);
+        }
+        crate::events::info!(limiter = self.settings.name, "closed");
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.shards[0].0.lock().basis.closed
+    }
+
+    /// Runs `act` on a shard, and counts the keys it drops.
+    pub(crate) fn change_shard<R>(
+        &self,
+        shard: &crate::sync::Mutex<Shard<K, A>>,
+        act: impl FnOnce(&mut Shard<K, A>) -> R,
+    ) -> R {
+        act(&mut self.locked(shard.lock()))
+    }
+}

@@ -1,0 +1,159 @@
+//! One key as a limiter of its own.
+mod cell;
+pub(crate) mod queue;
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::ops::Deref;
+use std::time::Duration;
+
+use crate::algorithm::Algorithm;
+use crate::keyed::for_key::cell::KeyCell;
+use crate::keyed::for_key::queue::Places;
+use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::{Global, Keyed};
+use crate::limiters::verbs::Gate;
+use crate::wait::{Enqueued, QueueHandle, Request};
+use crate::{
+    CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, RateLimiter, Rejection, Timestamp,
+    Usage, WaitError,
+};
+
+/// One key of a keyed limiter, as a [`RateLimiter`]: the answer of [`Keyed::for_key`] and
+/// [`Keyed::for_key_owned`].
+///
+/// It holds no permits and no state: two views of a key are the same bucket. Where there is a limit
+/// [for everybody](crate::keyed::KeyedBuilder::global), it counts here too; the usage is the key's alone, and
+/// its counters are 0: see [`Keyed::totals`]. [`set_quota`](RateLimiter::set_quota) and
+/// [`close`](RateLimiter::close) set the key's terms.
+pub struct ForKey<L, Q> {
+    pub(crate) cell: KeyCell<L, Q>,
+    pub(crate) places: Places,
+}
+
+impl<L, Q> fmt::Debug for ForKey<L, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the key: it may be a secret.
+        f.debug_struct("ForKey").finish_non_exhaustive()
+    }
+}
+
+impl<L, Q, K, A, C, S> ForKey<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    pub(crate) fn new(limiter: L, key: Q) -> Self {
+        let hash = limiter.hash(&*key);
+        Self { cell: KeyCell { limiter, key, hash }, places: Places::default() }
+    }
+
+    fn limiter(&self) -> &Keyed<K, A, C, S> {
+        &self.cell.limiter
+    }
+
+    /// The limit for everybody, if it counts for this key.
+    pub(crate) fn global(&self) -> Option<&Global<C>> {
+        // Without one, there is no need to look at the key.
+        self.limiter().global.as_ref().filter(|_| !self.cell.terms().is_exempt())
+    }
+
+    /// The permits of `requests`, and the limit for everybody if it counts for this key.
+    pub(crate) fn asked(&self, requests: u64) -> (u64, Option<&Global<C>>) {
+        let terms = self.cell.terms();
+        let global = self.limiter().global.as_ref().filter(|_| !terms.is_exempt());
+        (terms.permits(requests), global)
+    }
+}
+
+impl<L, Q, K, A, C, S> RateLimiter for ForKey<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    fn allow_n(&self, requests: u64) -> bool {
+        self.limiter().decide(self.cell.hash, &*self.cell.key, requests)
+    }
+
+    fn try_acquire(&self, requests: u64) -> Result<Grant, Rejection> {
+        self.limiter().acquire_both(self.cell.hash, &*self.cell.key, requests)
+    }
+
+    fn delay_for(&self, requests: u64) -> Result<Duration, Rejection> {
+        let (permits, global) = self.asked(requests);
+        let delay = Gate::delay_for(&self.cell, permits)?;
+        let Some(global) = global else { return Ok(delay) };
+        Ok(delay.max(RateLimiter::delay_for(global, permits).map_err(Rejection::by_global)?))
+    }
+
+    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
+        let Some(global) = self.global() else { return Gate::consume(&self.cell, permits) };
+        Gate::with_core(&self.cell, |core, now, wakers| {
+            // Nothing is taken from either unless both can hold it: a debt that comes and goes would
+            // end the waits of others.
+            core.paid_at(now, permits, wakers)?;
+            let by_all = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
+            Ok(core.consume(now, permits, wakers)?.max(by_all))
+        })
+    }
+
+    fn credit(&self, permits: u64) {
+        Gate::credit(&self.cell, permits);
+        if let Some(global) = self.global() {
+            RateLimiter::credit(global, permits);
+        }
+    }
+
+    fn try_acquire_up_to(&self, permits: u64) -> u64 {
+        let Some(global) = self.global() else {
+            return Gate::try_acquire_up_to(&self.cell, permits);
+        };
+        Gate::with_core(&self.cell, |core, now, wakers| {
+            let mine = core.available(now, wakers).min(permits);
+            let both = global.lend(wakers, |all, wakers| all.take_up_to(now, mine, wakers));
+            core.take_up_to(now, both, wakers)
+        })
+    }
+
+    fn usage(&self) -> Usage {
+        Gate::usage(&self.cell)
+    }
+
+    fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
+        self.limiter().set_own_quota(self.cell.hash, &*self.cell.key, quota, how)
+    }
+
+    fn quota(&self) -> Quota {
+        Gate::quota(&self.cell)
+    }
+
+    fn reset(&self) {
+        Gate::reset(&self.cell);
+    }
+
+    fn close(&self) {
+        self.limiter().close_key(self.cell.hash, &*self.cell.key);
+    }
+
+    fn is_closed(&self) -> bool {
+        Gate::is_closed(&self.cell)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.limiter().now()
+    }
+
+    fn enqueue(&self, request: Request<'_>) -> Result<Enqueued<'_>, WaitError> {
+        request.join(QueueHandle::Borrowed(self))
+    }
+}

@@ -1,0 +1,249 @@
+//! The hot path: a request that can be decided where its key is found.
+
+use std::hash::BuildHasher;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use crate::Timestamp;
+use crate::algorithm::{Algorithm, Packed, restart_if_full};
+use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::shard::{Call, Cell, Plain, Shard, Special, Tiered};
+use crate::keyed::terms::Applied;
+use crate::keyed::tier::{Under, is_same};
+
+/// What became of a request for permits of a plain key.
+pub(crate) enum Taken<G, R> {
+    Yes(G),
+    No(R),
+    /// It can't be told at once.
+    NotTold,
+    NotPlain,
+}
+
+impl<K: Key, A: Algorithm> Shard<K, A> {
+    /// Takes `permits` of a plain key, and answers with what `granted` makes of that; or says that
+    /// they are not there, with what `refused` makes of that.
+    #[inline]
+    pub(crate) fn try_take<Q, G, R>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        now: Timestamp,
+        permits: u64,
+        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
+        refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
+    ) -> Taken<G, R>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let basis = &*self.basis;
+        if basis.closed {
+            return Taken::NotTold;
+        }
+        self.latest = self.latest.max(now);
+        let now = self.latest;
+        let (rule, epoch) = (&basis.rule, basis.epoch);
+        let same = |plain: &Plain<K, A>| key.equivalent(&plain.key);
+        // A look-up waits for memory twice, for the place's control byte and then for the place. So
+        // look at the place where the key is most likely, whose address needs no control byte: both
+        // come at once. With a million keys, that is a third of a decision.
+        let home = home(hash, &self.plain);
+        let at_home = self.plain.get_bucket(home).is_some_and(|plain| {
+            if std::mem::needs_drop::<K>() {
+                // To compare a key with a heap of its own might wait for another's.
+                black_box(plain.state.is_full(rule, epoch, now));
+                return false;
+            }
+            same(plain)
+        });
+        let plain =
+            if at_home { self.plain.get_bucket_mut(home) } else { self.plain.find_mut(hash, same) };
+        let Some(plain) = plain else { return Taken::NotPlain };
+        let at = (now, epoch);
+        let taken = take_packed(&mut plain.state, rule, at, permits, granted, refused);
+        self.counted(hash, key, permits, taken)
+    }
+
+    /// Counts what became of a request of a packed key.
+    #[inline]
+    fn counted<Q, G, R>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        permits: u64,
+        taken: Taken<G, R>,
+    ) -> Taken<G, R>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        match taken {
+            Taken::Yes(_) => self.allowed = self.allowed.wrapping_add(permits),
+            Taken::No(_) => self.count(hash, key, (0, permits), true),
+            Taken::NotTold | Taken::NotPlain => {}
+        }
+        taken
+    }
+
+    /// Takes `permits` of a key that is packed under `under`, if they are there and `rest` says so; then it says
+    /// what `granted` makes of the state. Else nothing changes. The rule must be one of ours.
+    #[inline]
+    #[allow(clippy::too_many_arguments, reason = "as its twin has, and what the rest says")]
+    pub(crate) fn take_if<Q, R>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        now: Timestamp,
+        under: Under<'_, A>,
+        permits: u64,
+        rest: &mut dyn FnMut() -> bool,
+        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> R,
+    ) -> Option<R>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let basis = &*self.basis;
+        if basis.closed {
+            return None;
+        }
+        self.latest = self.latest.max(now);
+        let (now, epoch) = (self.latest, basis.epoch);
+        let (packed, rule) = match under {
+            Under::Tier(tier) => {
+                let same = |tiered: &Tiered<K, A>| key.equivalent(&tiered.key);
+                let tiered = self.tiered.find_mut(hash, same)?;
+                if !is_same(&tier.0, &tiered.tier) {
+                    return None;
+                }
+                (&mut tiered.state, tier.0.rule_or(&basis.rule))
+            }
+            Under::Last | Under::Limiter => {
+                let same = |plain: &Plain<K, A>| key.equivalent(&plain.key);
+                (&mut self.plain.find_mut(hash, same)?.state, &basis.rule)
+            }
+        };
+        if !packed.could_take(rule, epoch, now, permits) || !rest() {
+            return None;
+        }
+        self.allowed = self.allowed.wrapping_add(permits);
+        packed.try_take(rule, epoch, now, permits, |state| granted(rule, state, now, permits))
+    }
+
+    /// The same for a key that is in `tier` already.
+    #[allow(clippy::too_many_arguments, reason = "as its twin has, and a tier")]
+    pub(crate) fn try_take_in_tier<Q, G, R>(
+        &mut self,
+        tier: &Arc<Applied<A>>,
+        hash: u64,
+        key: &Q,
+        now: Timestamp,
+        permits: u64,
+        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
+        refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
+    ) -> Taken<G, R>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let basis = &*self.basis;
+        if basis.closed {
+            return Taken::NotTold;
+        }
+        self.latest = self.latest.max(now);
+        let now = self.latest;
+        let same = |tiered: &Tiered<K, A>| key.equivalent(&tiered.key);
+        let Some(tiered) = self.tiered.find_mut(hash, same) else { return Taken::NotPlain };
+        if !is_same(tier, &tiered.tier) {
+            return Taken::NotTold;
+        }
+        let (rule, epoch) = (tiered.tier.rule_or(&basis.rule), basis.epoch);
+        let at = (now, epoch);
+        let taken = take_packed(&mut tiered.state, rule, at, permits, granted, refused);
+        self.counted(hash, key, permits, taken)
+    }
+
+    /// Takes the permits of `requests` of a special key, or of a new one.
+    pub(crate) fn try_take_elsewhere<Q, S, G>(
+        &mut self,
+        call: &Call<'_, S>,
+        key: &Q,
+        requests: u64,
+        granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
+    ) -> Option<G>
+    where
+        Q: KeyRef<K> + ?Sized,
+        S: BuildHasher,
+    {
+        let (basis, now) = (&*self.basis, self.latest);
+        let same = |special: &Special<K, A>| key.equivalent(&special.key);
+        if let Some(special) = self.special.find_mut(call.hash, same) {
+            let Cell::Idle(state) = &mut special.cell else { return None };
+            let kept = &special.kept;
+            if kept.own.tier.is_some() {
+                // It is to leave its tier.
+                return None;
+            }
+            // One that may have to move, or to be counted, is not decided here.
+            if !kept.is_held(now) && (!kept.counted || kept.own.is_default(now)) {
+                return None;
+            }
+            let terms = kept.own.terms();
+            if terms.refusal(now).is_some() {
+                return None;
+            }
+            let permits = terms.permits(requests);
+            let rule = basis.rule_of(&kept.own);
+            restart_if_full(rule, state, now);
+            if !rule.try_take(state, now, permits) {
+                return None;
+            }
+            self.allowed = self.allowed.wrapping_add(permits);
+            return Some(granted(rule, state, now, permits));
+        }
+        if !call.newcomers || self.find_tiered(call.hash, key).is_some() {
+            return None;
+        }
+        let mut state = basis.rule.start(now, 0);
+        if !basis.rule.try_take(&mut state, now, requests) {
+            return None;
+        }
+        let answer = granted(&basis.rule, &state, now, requests);
+        let state = A::Packed::pack(&basis.rule, basis.epoch, state).ok()?;
+        // Without a limit, or a cost, nothing needs to be kept.
+        if !state.is_full(&basis.rule, basis.epoch, now) {
+            let plain = Plain { key: key.to_key(), state };
+            self.plain.insert_unique(call.hash, plain, |plain| call.hasher.hash_one(&plain.key));
+            self.sweep_a_little(call.hasher);
+        }
+        self.allowed = self.allowed.wrapping_add(requests);
+        Some(answer)
+    }
+}
+
+/// Takes `permits` of a packed state at a time, relative to an epoch, if they are there.
+#[inline]
+fn take_packed<A: Algorithm, G, R>(
+    packed: &mut A::Packed,
+    rule: &A,
+    (now, epoch): (Timestamp, Timestamp),
+    permits: u64,
+    granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
+    refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
+) -> Taken<G, R> {
+    let answer = |state: &A::State| granted(rule, state, now, permits);
+    if let Some(answer) = packed.try_take(rule, epoch, now, permits, answer) {
+        return Taken::Yes(answer);
+    }
+    let answer = |state: &A::State| refused(rule, state, now, permits);
+    packed.peek(rule, epoch, now, answer).map_or(Taken::NotTold, Taken::No)
+}
+
+/// The place where the key of this hash is, unless another was there before. Should the table think
+/// otherwise, it is only slower.
+#[inline]
+fn home<T>(hash: u64, table: &HashTable<T>) -> usize {
+    // The lowest bits, whatever the width.
+    #[allow(clippy::cast_possible_truncation, reason = "only the lowest bits are wanted")]
+    let low = hash as usize;
+    low & (table.num_buckets() - 1)
+}

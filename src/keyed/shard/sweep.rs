@@ -1,0 +1,201 @@
+//! Full buckets vanish: a full bucket is the same as none.
+//!
+//! There is no sweep that stops the world. Each new key looks at the next few places of its shard's
+//! tables, and at more if it finds a full bucket there: so what a new key costs is bounded, and full
+//! buckets go as fast as new ones come. When a table was gone through and most of its places are
+//! empty, it shrinks.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use crate::Timestamp;
+use crate::algorithm::{Algorithm, Packed};
+use crate::keyed::key::Key;
+use crate::keyed::shard::{Basis, Cell, Plain, Shard, Special, Tiered};
+
+/// Places that a new key looks at,
+const A_LITTLE: usize = 4;
+/// and this many more if one was full: with more than one full bucket in nine, more go than come.
+const SOME_MORE: usize = 16;
+/// Places that are looked at when there is no room for a new key.
+pub(crate) const A_LOT: usize = 64;
+/// How many other shards are looked at then.
+pub(crate) const OTHER_SHARDS: usize = 4;
+/// Smaller tables are left alone.
+const SMALL: usize = 64;
+
+/// Where the next look begins.
+#[derive(Debug, Default)]
+pub(crate) struct Cursors {
+    plain: usize,
+    tiered: usize,
+    special: usize,
+    /// New keys since idle keys were last forgotten among those that were refused most.
+    new_keys: usize,
+}
+
+impl<K: Key, A: Algorithm> Shard<K, A> {
+    /// What a new key does.
+    #[inline]
+    pub(crate) fn sweep_a_little(&mut self, hasher: &impl BuildHasher) {
+        let before = self.len();
+        self.sweep_some(A_LITTLE, hasher);
+        if self.len() < before {
+            self.sweep_some(SOME_MORE, hasher);
+        }
+        if !self.refused.is_empty() {
+            self.cursors.new_keys += 1;
+            if self.cursors.new_keys >= SMALL {
+                self.forget_idle_offenders(false);
+            }
+        }
+    }
+
+    /// Forgets keys that were refused, but are not held any more; `all` also forgets those that were
+    /// refused not long ago.
+    fn forget_idle_offenders(&mut self, all: bool) {
+        self.cursors.new_keys = 0;
+        let (plain, tiered, special) = (&self.plain, &self.tiered, &self.special);
+        self.refused.forget_idle(all, |hash, key| {
+            plain.find(hash, |plain| plain.key == *key).is_some()
+                || tiered.find(hash, |tiered| tiered.key == *key).is_some()
+                || special.find(hash, |special| special.key == *key).is_some()
+        });
+    }
+
+    /// Drops the full buckets among the next `places` of each table.
+    pub(crate) fn sweep_some(&mut self, places: usize, hasher: &impl BuildHasher) {
+        let (basis, now) = (&*self.basis, self.latest);
+        sweep(
+            &mut self.plain,
+            &mut self.cursors.plain,
+            places,
+            |plain| plain.state.is_full(&basis.rule, basis.epoch, now),
+            |plain| hasher.hash_one(&plain.key),
+        );
+        sweep(
+            &mut self.tiered,
+            &mut self.cursors.tiered,
+            places,
+            |tiered| tiered.is_full(basis, now),
+            |tiered| hasher.hash_one(&tiered.key),
+        );
+        let uncounted = std::cell::Cell::new(self.uncounted);
+        sweep(
+            &mut self.special,
+            &mut self.cursors.special,
+            places,
+            |special| {
+                let idle = is_idle(special, basis, now);
+                // Each one that is idle goes.
+                uncounted.set(uncounted.get() - usize::from(idle && !special.kept.counted));
+                idle
+            },
+            |special| hasher.hash_one(&special.key),
+        );
+        self.uncounted = uncounted.get();
+    }
+
+    /// Drops all full buckets, and the room they took.
+    pub(crate) fn sweep_all(&mut self, now: Timestamp, hasher: &impl BuildHasher) {
+        self.latest = self.latest.max(now);
+        let (basis, now) = (&*self.basis, self.latest);
+        self.plain.retain(|plain| !plain.state.is_full(&basis.rule, basis.epoch, now));
+        self.tiered.retain(|tiered| !tiered.is_full(basis, now));
+        self.special.retain(|special| !is_idle(special, basis, now));
+        self.recount();
+        self.plain.shrink_to_fit(|plain| hasher.hash_one(&plain.key));
+        self.tiered.shrink_to_fit(|tiered| hasher.hash_one(&tiered.key));
+        self.special.shrink_to_fit(|special| hasher.hash_one(&special.key));
+        self.forget_idle_offenders(true);
+    }
+
+    /// Makes now the epoch. Happens every few decades to minutes, the faster the rate, the more often.
+    pub(crate) fn renew_epoch(&mut self) {
+        let (old, now) = (Arc::clone(&self.basis), self.latest);
+        let new = old.since(now);
+        let mut state = new.rule.start(now, 0);
+        self.plain.retain(|Plain { state: packed, .. }| {
+            if packed.is_full(&old.rule, old.epoch, now) {
+                return false;
+            }
+            packed.lend(&old.rule, old.epoch, now, &mut state);
+            // What fitted relative to an earlier epoch fits to a later one.
+            packed.settle(&new.rule, new.epoch, &mut state)
+        });
+        self.tiered.retain(|Tiered { state: packed, tier, .. }| {
+            let rule = tier.rule_or(&old.rule);
+            if packed.is_full(rule, old.epoch, now) {
+                return false;
+            }
+            packed.lend(rule, old.epoch, now, &mut state);
+            packed.settle(rule, new.epoch, &mut state)
+        });
+        self.basis = Arc::new(new);
+    }
+}
+
+impl<K, A: Algorithm> Tiered<K, A> {
+    /// Whether nothing is lost with it.
+    pub(crate) fn is_full(&self, basis: &Basis<A>, now: Timestamp) -> bool {
+        self.state.is_full(self.tier.rule_or(&basis.rule), basis.epoch, now)
+    }
+}
+
+/// Whether nothing is lost with it.
+fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Timestamp) -> bool {
+    let Cell::Idle(state) = &special.cell else { return false };
+    !special.kept.is_held(now) && basis.rule_of(&special.kept.own).full_at(state, now) <= now
+}
+
+/// Goes on through `table` by `places`, and removes what is idle.
+fn sweep<T>(
+    table: &mut HashTable<T>,
+    cursor: &mut usize,
+    places: usize,
+    idle: impl Fn(&T) -> bool,
+    hasher: impl Fn(&T) -> u64,
+) {
+    if table.is_empty() && table.num_buckets() <= SMALL {
+        return;
+    }
+    if places >= table.num_buckets() {
+        *cursor = 0;
+    }
+    let mut removed = false;
+    for index in *cursor..cursor.saturating_add(places) {
+        if index >= table.num_buckets() {
+            *cursor = 0;
+            // Also one whose keys went otherwise.
+            shrink(table, cursor, idle, hasher);
+            return;
+        }
+        if table.get_bucket(index).is_some_and(&idle) {
+            if let Ok(entry) = table.get_bucket_entry(index) {
+                entry.remove();
+                removed = true;
+            }
+        }
+    }
+    *cursor += places;
+    if removed {
+        shrink(table, cursor, idle, hasher);
+    }
+}
+
+/// Makes a table small that is mostly empty: a quarter full after this, so that it need not grow
+/// again at once. It is gone through for that anyway, so what else is idle goes too.
+fn shrink<T>(
+    table: &mut HashTable<T>,
+    cursor: &mut usize,
+    idle: impl Fn(&T) -> bool,
+    hasher: impl Fn(&T) -> u64,
+) {
+    if table.num_buckets() > SMALL && table.len() < table.num_buckets() / 8 {
+        table.retain(|item| !idle(item));
+        table.shrink_to(table.len() * 2, hasher);
+        *cursor = 0;
+    }
+}

@@ -1,0 +1,244 @@
+//! The verbs, written once: how a cell lends its core is all that differs.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::algorithm::Algorithm;
+use crate::limiters::core::Core;
+use crate::wait::queue::{Ticket, Wakers};
+use crate::wait::{Enqueued, Jitter, Joined, Progress, QueueHandle, Request, WaitQueue};
+use crate::{
+    CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
+    WaitError,
+};
+
+/// What a limiter was built with, beside its rule and clock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) jitter: Jitter,
+}
+
+/// What a verb needs of a cell that may not be there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A place for it, because the verb may change it.
+    Place,
+    /// A look, as it would be.
+    Look,
+    /// Nothing, if it is not there: the verb gives back, or asks after a wait.
+    Known,
+}
+
+/// A cell that lends its core to one caller at a time.
+pub(crate) trait Gate: Send + Sync {
+    type Rule: Algorithm;
+    type Clock: Clock;
+
+    fn clock(&self) -> &Self::Clock;
+
+    fn settings(&self) -> &Settings;
+
+    /// Lends the core, and says what time it is. What `act` puts into the wakers is woken after the
+    /// core is back.
+    fn with_core<R>(
+        &self,
+        act: impl FnOnce(&mut Core<Self::Rule>, Timestamp, &mut Wakers) -> R,
+    ) -> R;
+
+    /// As [`with_core`](Self::with_core), for a verb that needs just so much.
+    fn with_core_for<R>(
+        &self,
+        need: Need,
+        act: impl FnOnce(&mut Core<Self::Rule>, Timestamp, &mut Wakers) -> R,
+    ) -> R {
+        let _ = need;
+        self.with_core(act)
+    }
+
+    /// Called before a quota is replaced: the new rule as this cell keeps it, if it can.
+    fn adapt(&self, rule: Self::Rule) -> Result<Self::Rule, QuotaError> {
+        Ok(rule)
+    }
+
+    /// The hot path of this cell.
+    fn allow_n(&self, permits: u64) -> bool;
+
+    fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection>;
+
+    fn usage(&self) -> Usage;
+
+    fn enqueue(&self, request: Request<'_>) -> Result<Enqueued<'_>, WaitError>
+    where
+        Self: Sized,
+    {
+        request.join(QueueHandle::Borrowed(self))
+    }
+
+    /// `try_acquire` the long way.
+    fn acquire_now(&self, permits: u64) -> Result<Grant, Rejection> {
+        let answer = self.with_core(|core, now, wakers| core.try_acquire(now, permits, wakers));
+        if let Err(rejection) = &answer {
+            self.log_rejection(permits, rejection);
+        }
+        answer
+    }
+
+    fn delay_for(&self, permits: u64) -> Result<Duration, Rejection> {
+        self.with_core_for(Need::Look, |core, now, wakers| {
+            let ready = core.check(now, permits, wakers)?;
+            match core.denial(ready, permits) {
+                Rejection::Denied { retry_after, .. } => Ok(retry_after),
+                other => Err(other),
+            }
+        })
+    }
+
+    fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
+        self.with_core(|core, now, wakers| core.consume(now, permits, wakers))
+    }
+
+    fn credit(&self, permits: u64) {
+        self.with_core_for(Need::Known, |core, now, wakers| core.credit(now, permits, wakers));
+    }
+
+    fn try_acquire_up_to(&self, permits: u64) -> u64 {
+        self.with_core(|core, now, wakers| core.take_up_to(now, permits, wakers))
+    }
+
+    fn look(&self) -> Usage {
+        self.with_core_for(Need::Look, Core::usage)
+    }
+
+    fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
+        self.replace_rule(how, |rule| rule.with_quota(quota))
+    }
+
+    /// Replaces the rule by what `new` makes of it, under one lock.
+    fn replace_rule(
+        &self,
+        how: CarryOver,
+        new: impl FnOnce(&Self::Rule) -> Result<Self::Rule, QuotaError>,
+    ) -> Result<(), QuotaError> {
+        let quota = self.with_core(|core, now, wakers| {
+            let rule = self.adapt(new(&core.rest.rule)?)?;
+            core.set_rule(now, rule, how, wakers);
+            Ok(core.rest.rule.quota())
+        })?;
+        self.log_quota(quota, how);
+        Ok(())
+    }
+
+    fn quota(&self) -> Quota {
+        self.with_core_for(Need::Look, |core, _, _| core.rest.rule.quota())
+    }
+
+    fn reset(&self) {
+        self.with_core_for(Need::Known, Core::reset);
+        self.log_reset();
+    }
+
+    fn close(&self) {
+        if self.with_core(Core::close) {
+            self.log_closed();
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.with_core_for(Need::Look, |core, _, _| core.is_closed())
+    }
+
+    fn log_quota(&self, quota: Quota, how: CarryOver) {
+        crate::events::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
+    }
+
+    fn log_reset(&self) {
+        crate::events::info!(limiter = self.settings().name, "reset");
+    }
+
+    fn log_closed(&self) {
+        crate::events::info!(limiter = self.settings().name, "closed");
+    }
+
+    /// Logs a refusal of the hot path, whose reason was not worked out.
+    #[inline]
+    fn log_refusal(&self, permits: u64) {
+        // The event itself is kept out of line: its code is larger than the decision's.
+        if crate::events::is_debug_heard() {
+            log_refusal(&self.settings().name, permits);
+        }
+    }
+
+    #[inline]
+    fn log_rejection(&self, permits: u64, rejection: &Rejection) {
+        if crate::events::is_debug_heard() {
+            log_rejection(&self.settings().name, permits, rejection);
+        }
+    }
+}
+
+#[cold]
+pub(crate) fn log_refusal(limiter: &str, permits: u64) {
+    crate::events::debug!(limiter, permits, "refused");
+}
+
+#[cold]
+fn log_rejection(limiter: &str, permits: u64, rejection: &Rejection) {
+    crate::events::debug!(limiter, permits, %rejection, "refused");
+}
+
+impl<G: Gate> WaitQueue for G {
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
+        self.clock().wake_at(deadline, waker)
+    }
+
+    fn jitter(&self) -> Duration {
+        self.settings().jitter.draw()
+    }
+
+    fn join(
+        &self,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        let joined =
+            self.with_core(|core, now, wakers| core.join(now, permits, deadline, waker, wakers));
+        if let Err(error) = &joined {
+            crate::events::debug!(limiter = self.settings().name, permits, %error, "wait refused");
+        }
+        joined
+    }
+
+    fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress {
+        self.with_core_for(Need::Known, |core, now, wakers| {
+            core.poll(now, ticket, waker, held, wakers)
+        })
+    }
+
+    fn due(&self, ticket: Ticket) -> Timestamp {
+        self.with_core_for(Need::Known, |core, now, wakers| core.due(now, ticket, wakers))
+    }
+
+    fn is_granted(&self, ticket: Ticket) -> bool {
+        self.with_core_for(Need::Known, |core, now, wakers| core.is_granted(now, ticket, wakers))
+    }
+
+    fn leave(&self, ticket: Ticket) {
+        self.with_core_for(Need::Known, |core, now, wakers| core.leave(now, ticket, wakers));
+    }
+
+    fn refund(&self, grant: Grant) {
+        let (permits, taken) = (grant.permits, grant.taken);
+        self.with_core_for(Need::Known, |core, now, wakers| core.undo(now, permits, taken, wakers));
+    }
+
+    fn keep(&self, grant: Grant) {
+        let (permits, taken) = (grant.permits, grant.taken);
+        self.with_core_for(Need::Known, |core, _, _| core.release(permits, taken));
+    }
+}

@@ -1,0 +1,189 @@
+//! Options of a limiter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limiters::verbs::Settings;
+use crate::llm::engine::account::Account;
+use crate::llm::engine::meter::Burst;
+use crate::llm::engine::rule::{Key, Keys};
+use crate::llm::engine::{Engine, OnDrop, Options};
+use crate::llm::{Limiter, Limits};
+use crate::{Clock, CounterClock, Jitter, QuotaError};
+
+/// Options of a [`Limiter`]. In all limits, 0 means unlimited, as configurations say it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::llm::{Burst, Limiter, OnDrop};
+///
+/// let model = Limiter::builder()
+///     .requests_per_minute(500)
+///     .tokens_per_minute(200_000)
+///     .tokens_per_day(10_000_000)
+///     .max_concurrent(32)
+///     .burst(Burst::Percent(10))
+///     .on_drop(OnDrop::Keep)
+///     .max_server_wait(Duration::from_secs(60))
+///     .build()?;
+/// # Ok::<(), tollgate::QuotaError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is built before `build`"]
+pub struct LimiterBuilder<C = CounterClock> {
+    clock: C,
+    limits: Limits,
+    settings: Settings,
+    options: Options,
+}
+
+impl LimiterBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            clock: CounterClock::new(),
+            limits: Limits::default(),
+            settings: Settings::default(),
+            options: Options::default(),
+        }
+    }
+}
+
+impl<C: Clock> LimiterBuilder<C> {
+    /// The clock to read; default: [`CounterClock`].
+    pub fn clock<D: Clock>(self, clock: D) -> LimiterBuilder<D> {
+        let Self { limits, settings, options, .. } = self;
+        LimiterBuilder { clock, limits, settings, options }
+    }
+
+    /// All limits at once; those set before are forgotten.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Requests per minute (RPM).
+    pub fn requests_per_minute(self, requests: u64) -> Self {
+        let limits = self.limits.requests_per_minute(requests);
+        self.limits(limits)
+    }
+
+    /// Tokens per minute (TPM), input and output together.
+    pub fn tokens_per_minute(self, tokens: u64) -> Self {
+        let limits = self.limits.tokens_per_minute(tokens);
+        self.limits(limits)
+    }
+
+    /// Input tokens per minute (ITPM).
+    pub fn input_tokens_per_minute(self, tokens: u64) -> Self {
+        let limits = self.limits.input_tokens_per_minute(tokens);
+        self.limits(limits)
+    }
+
+    /// Output tokens per minute (OTPM).
+    pub fn output_tokens_per_minute(self, tokens: u64) -> Self {
+        let limits = self.limits.output_tokens_per_minute(tokens);
+        self.limits(limits)
+    }
+
+    /// Requests per day (RPD).
+    pub fn requests_per_day(self, requests: u64) -> Self {
+        let limits = self.limits.requests_per_day(requests);
+        self.limits(limits)
+    }
+
+    /// Tokens per day (TPD).
+    pub fn tokens_per_day(self, tokens: u64) -> Self {
+        let limits = self.limits.tokens_per_day(tokens);
+        self.limits(limits)
+    }
+
+    /// Requests at the same time.
+    pub fn max_concurrent(self, requests: u64) -> Self {
+        let limits = self.limits.max_concurrent(requests);
+        self.limits(limits)
+    }
+
+    /// How much of a limit may come at once; default: all of it.
+    pub fn burst(self, burst: Burst) -> Self {
+        let limits = self.limits.burst(burst);
+        self.limits(limits)
+    }
+
+    /// Lowers an estimate that is larger than a limit to that limit, instead of refusing it for ever:
+    /// for estimates that are guesses. What it takes more is owed when it is settled.
+    ///
+    /// ```
+    /// use tollgate::llm::{Limiter, Tokens};
+    /// let model = Limiter::builder().tokens_per_minute(1_000).clamp_estimates().build()?;
+    /// let permit = model.try_acquire(Tokens::new(600, 4_096))?;
+    /// assert_eq!(permit.estimate(), Tokens::new(600, 400));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clamp_estimates(mut self) -> Self {
+        self.options.clamp = true;
+        self
+    }
+
+    /// What becomes of a permit that is dropped without being settled; default:
+    /// [`OnDrop::Keep`].
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.options.on_drop = on_drop;
+        self
+    }
+
+    /// The longest that anybody waits because a server said so; default: 120 s. Beyond it, requests
+    /// fail at once with [`Error::ServerWait`](crate::llm::Error::ServerWait).
+    pub fn max_server_wait(mut self, wait: Duration) -> Self {
+        self.options.max_server_wait = wait;
+        self
+    }
+
+    /// The longest pause that one answer of a server can cause; default: 24 hours. A longer `retry-after` counts as
+    /// this, so that a mistaken or hostile one does not end the limiter for years.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::Limiter;
+    /// let hour = Duration::from_secs(3_600);
+    /// let model = Limiter::builder().max_pause(hour).clock(ManualClock::new()).build()?;
+    /// model.observe([("retry-after", "999999999")]);
+    /// assert_eq!(model.usage().paused_for, Some(hour));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        self.options.longest_pause = pause;
+        self
+    }
+
+    /// How many may wait at once; default: no bound.
+    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
+        self.options.max_waiters = max_waiters;
+        self
+    }
+
+    /// A random extra delay for those who wait.
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.settings.jitter = jitter;
+        self
+    }
+
+    /// The name under which tracing events appear.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Builds the limiter.
+    ///
+    /// # Errors
+    ///
+    /// When a limit can't be kept.
+    pub fn build(self) -> Result<Limiter<C>, QuotaError> {
+        let now = self.clock.now();
+        let account = Account::new(self.limits, now)?;
+        let keys = Keys::one(account, Key::new(0));
+        let engine = Engine::new(self.clock, keys, now, self.settings, self.options);
+        Ok(Limiter { engine: Arc::new(engine) })
+    }
+}

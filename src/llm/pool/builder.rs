@@ -1,0 +1,98 @@
+//! Options of a pool.
+
+use std::time::Duration;
+
+use crate::limiters::verbs::Settings;
+use crate::llm::KeyPool;
+use crate::llm::engine::rule::Keys;
+use crate::llm::engine::{Engine, OnDrop, Options};
+use crate::{Clock, CounterClock, Jitter};
+
+/// Options of a [`KeyPool`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is built before `build`"]
+pub struct KeyPoolBuilder<C = CounterClock> {
+    clock: C,
+    settings: Settings,
+    options: Options,
+}
+
+impl KeyPoolBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            clock: CounterClock::new(),
+            settings: Settings::default(),
+            options: Options::default(),
+        }
+    }
+}
+
+impl<C: Clock> KeyPoolBuilder<C> {
+    /// The clock to read; default: [`CounterClock`].
+    pub fn clock<D: Clock>(self, clock: D) -> KeyPoolBuilder<D> {
+        KeyPoolBuilder { clock, settings: self.settings, options: self.options }
+    }
+
+    /// See [`LimiterBuilder::clamp_estimates`](crate::llm::LimiterBuilder::clamp_estimates).
+    pub fn clamp_estimates(mut self) -> Self {
+        self.options.clamp = true;
+        self
+    }
+
+    /// See [`LimiterBuilder::on_drop`](crate::llm::LimiterBuilder::on_drop).
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.options.on_drop = on_drop;
+        self
+    }
+
+    /// See [`LimiterBuilder::max_server_wait`](crate::llm::LimiterBuilder::max_server_wait): here, if all
+    /// keys that are large enough for the request rest for longer.
+    pub fn max_server_wait(mut self, wait: Duration) -> Self {
+        self.options.max_server_wait = wait;
+        self
+    }
+
+    /// See [`LimiterBuilder::max_pause`](crate::llm::LimiterBuilder::max_pause).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{KeyPool, Limits};
+    /// let hour = Duration::from_secs(3_600);
+    /// let pool = KeyPool::builder().max_pause(hour).clock(ManualClock::new()).build();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// pool.try_acquire(0)?.limited([("retry-after", "999999999")]);
+    /// assert_eq!(pool.usage("main").and_then(|usage| usage.paused_for), Some(hour));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        self.options.longest_pause = pause;
+        self
+    }
+
+    /// How many may wait at once; default: no bound.
+    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
+        self.options.max_waiters = max_waiters;
+        self
+    }
+
+    /// A random extra delay for those who wait.
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.settings.jitter = jitter;
+        self
+    }
+
+    /// The name under which tracing events appear.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Builds the pool, without keys.
+    #[must_use]
+    pub fn build<T>(self) -> KeyPool<T, C> {
+        let now = self.clock.now();
+        let engine = Engine::new(self.clock, Keys::default(), now, self.settings, self.options);
+        KeyPool::from_engine(engine)
+    }
+}
