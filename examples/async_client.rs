@@ -1,7 +1,7 @@
 //! A client that keeps to its provider's limit: many tasks share one limiter, the impatient ones
 //! give up early, and a stream is slowed down to the same pace.
 //!
-//! `cargo run --release --example async_client --features tokio,stream` (two seconds, real time)
+//! `cargo run --release --example async_client` (two seconds, real time)
 
 use std::error::Error;
 use std::sync::Arc;
@@ -54,8 +54,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// One request: its turn first, then the work.
 async fn request(limiter: Arc<TokenBucket>, number: u64, start: Instant) -> Sent {
-    let weight = if number.is_multiple_of(10) { 3 } else { 1 };
-    let permits = if number.is_multiple_of(4) {
+    let weight = if number % 10 == 0 { 3 } else { 1 };
+    let permits = if number % 4 == 0 {
         // Fails at once if the queue is already too long, and not after half a second.
         limiter.acquire_timeout(weight, Duration::from_millis(500)).await
     } else {

@@ -70,7 +70,7 @@ fn ask_for_a_minute(
         for (customer, count) in &mut admitted {
             *count += usize::from(limiters[customer].allow());
         }
-        clock.advance(Duration::from_mins(1) / requests);
+        clock.advance(Duration::from_secs(60) / requests);
     }
     admitted
 }

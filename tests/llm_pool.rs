@@ -86,7 +86,7 @@ proptest! {
         ops in prop::collection::vec(op(), 1..120),
     ) {
         let clock = ManualClock::new();
-        clock.advance(Duration::from_hours(1));
+        clock.advance(Duration::from_secs(3_600));
         let pool = KeyPool::builder().clock(clock.clone()).build();
         pool.add("a", (), first[0]).expect("new");
         pool.add("b", (), first[1]).expect("new");

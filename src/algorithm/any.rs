@@ -46,17 +46,28 @@ impl Clone for AnyState {
 /// A state as an object.
 pub(crate) trait ObjectState: Any + Debug + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn ObjectState>;
+    fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 impl<S: Any + Clone + Debug + Send + Sync> ObjectState for S {
     fn boxed_clone(&self) -> Box<dyn ObjectState> {
         Box::new(self.clone())
     }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
 }
 
 /// The methods of [`Algorithm`] as an object has them. A state that belongs to a rule of another type, which no limiter
 /// makes, counts as used up for ever.
 pub(crate) trait ObjectRule: Any + Debug + Send + Sync {
+    fn as_any(&self) -> &dyn Any;
     fn is_cumulative(&self) -> bool;
     fn catches_up(&self) -> bool;
     fn quota(&self) -> Quota;
@@ -83,6 +94,10 @@ pub(crate) trait ObjectRule: Any + Debug + Send + Sync {
 }
 
 impl<A: Algorithm> ObjectRule for A {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
     fn is_cumulative(&self) -> bool {
         Algorithm::is_cumulative(self)
     }
@@ -178,14 +193,14 @@ impl AnyState {
     fn object(&self) -> &dyn Any {
         match self {
             Self::Greedy(state) => state,
-            Self::Other(state) => &**state,
+            Self::Other(state) => (**state).as_any(),
         }
     }
 
     fn object_mut(&mut self) -> &mut dyn Any {
         match self {
             Self::Greedy(state) => state,
-            Self::Other(state) => &mut **state,
+            Self::Other(state) => (**state).as_any_mut(),
         }
     }
 }
@@ -307,7 +322,7 @@ impl Algorithm for AnyRule {
                 None
             }
             (Self::Other(rule), Self::Other(previous)) => {
-                let previous: &dyn Any = &**previous;
+                let previous = (**previous).as_any();
                 ObjectRule::carry_over(&**rule, previous, state.object(), now, how)
             }
             _ => None,

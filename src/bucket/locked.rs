@@ -319,12 +319,12 @@ impl<A: Algorithm, C: Clock> Gate for Limiter<A, C> {
     #[inline]
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
         let now = self.clock.now();
-        if self.is_hopeless(now, permits)
-            && let Some(rejection) = self.refusal.answer(now, permits)
-        {
-            self.denied.add(permits);
-            self.log_rejection(permits, &rejection);
-            return Err(rejection);
+        if self.is_hopeless(now, permits) {
+            if let Some(rejection) = self.refusal.answer(now, permits) {
+                self.denied.add(permits);
+                self.log_rejection(permits, &rejection);
+                return Err(rejection);
+            }
         }
         let mut core = self.core.0.lock();
         if let Some(by) = core.allow_if_idle(now, permits) {

@@ -99,7 +99,7 @@ impl Published {
         let (latest, full_at) = (time(&self.latest), time(&self.full_at));
         let burst = self.burst.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
-        let whole = number.is_multiple_of(2) && self.number.load(Ordering::Relaxed) == number;
+        let whole = number % 2 == 0 && self.number.load(Ordering::Relaxed) == number;
         let now = now.max(latest);
         if !whole || !same || now >= until {
             return None;

@@ -80,8 +80,10 @@ impl ManualClock {
             let mut sleepers = self.shared.sleepers.lock();
             let now = time(self.now());
             self.shared.now.store(now.as_nanos(), Ordering::SeqCst);
-            let due = sleepers.extract_if(.., |(deadline, _)| *deadline <= now);
-            due.map(|(_, waker)| waker).collect()
+            let all = std::mem::take(&mut *sleepers).into_iter();
+            let (due, later): (Vec<_>, Vec<_>) = all.partition(|(deadline, _)| *deadline <= now);
+            *sleepers = later;
+            due.into_iter().map(|(_, waker)| waker).collect()
         };
         // Woken when dropped, each of them even if one panics.
         drop(due);

@@ -463,12 +463,13 @@ where
                 // Somebody has asked for a newer answer meanwhile.
                 continue;
             }
-            if let Some(at) = shard.find(hash, key)
-                && let Some(change) = change(own.in_tier_of(&shard.own_of(&at)), shard.kept_of(&at))
-            {
-                let call = self.call(hash, self.now());
-                shard.change(&call, key, &at, change, &mut self.sync(), &mut wakers);
-                self.end_change(hash, key, shard);
+            if let Some(at) = shard.find(hash, key) {
+                if let Some(change) = change(own.in_tier_of(&shard.own_of(&at)), shard.kept_of(&at))
+                {
+                    let call = self.call(hash, self.now());
+                    shard.change(&call, key, &at, change, &mut self.sync(), &mut wakers);
+                    self.end_change(hash, key, shard);
+                }
             }
             return;
         }

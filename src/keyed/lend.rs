@@ -87,15 +87,17 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             At::NoRoom(rejection, _) => Some(*rejection),
             _ => own.refusal(now),
         };
-        if let At::Special(index) = at
-            && let Some(special) = self.special.get_bucket_mut(*index)
-            && let Cell::Busy(_) = special.cell
-            && let Cell::Busy(mut core) = mem::replace(&mut special.cell, Cell::Lent)
-        {
-            // A block may have ended since.
-            core.resume(now, shut);
-            core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
-            return core;
+        if let At::Special(index) = at {
+            if let Some(special) = self.special.get_bucket_mut(*index) {
+                if let Cell::Busy(_) = special.cell {
+                    if let Cell::Busy(mut core) = mem::replace(&mut special.cell, Cell::Lent) {
+                        // A block may have ended since.
+                        core.resume(now, shut);
+                        core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
+                        return core;
+                    }
+                }
+            }
         }
         let mut core = self.scratch(call, own);
         let basis = &*self.basis;
@@ -110,12 +112,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 }
             }
             At::Special(index) => {
-                if let Some(special) = self.special.get_bucket_mut(*index)
-                    && let Cell::Idle(state) = &mut special.cell
-                {
-                    restart_if_full(rule, state, now);
-                    mem::swap(state, &mut core.state);
-                    fresh = false;
+                if let Some(special) = self.special.get_bucket_mut(*index) {
+                    if let Cell::Idle(state) = &mut special.cell {
+                        restart_if_full(rule, state, now);
+                        mem::swap(state, &mut core.state);
+                        fresh = false;
+                    }
                 }
             }
             At::New(_) | At::NoRoom(..) => {}

@@ -280,13 +280,13 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         // Dropped after the lock is free.
         let mut wakers = Wakers::default();
         let mut found = shard.find(hash, key);
-        if let Some(At::Special(index)) = found
-            && shard.needs_place(index, now)
-        {
-            drop(shard);
-            self.place_or_forget(hash, key);
-            shard = self.lock(hash);
-            found = shard.find(hash, key);
+        if let Some(At::Special(index)) = found {
+            if shard.needs_place(index, now) {
+                drop(shard);
+                self.place_or_forget(hash, key);
+                shard = self.lock(hash);
+                found = shard.find(hash, key);
+            }
         }
         let at = match found {
             Some(at) => at,
@@ -300,13 +300,13 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
                 at
             }
         };
-        if let At::NoRoom(Rejection::TooManyKeys { .. }, own) = &at
-            && let Some(overflow) = self.overflow()
-        {
-            drop(shard);
-            return self.with_shared(overflow, hash, key, |core, now, wakers| {
-                verb(core, now.max(core.latest()), own.terms(), wakers)
-            });
+        if let At::NoRoom(Rejection::TooManyKeys { .. }, own) = &at {
+            if let Some(overflow) = self.overflow() {
+                drop(shard);
+                return self.with_shared(overflow, hash, key, |core, now, wakers| {
+                    verb(core, now.max(core.latest()), own.terms(), wakers)
+                });
+            }
         }
         let at = shard.go_under(call, key, at, under, &mut self.sync(), &mut wakers);
         let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
@@ -474,17 +474,17 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             return Ok(place);
         }
         // First where the key belongs: it may be there itself, grown idle.
-        if self.make_room(self.shard(hash), now)
-            && let Some(place) = place()
-        {
-            return Ok(place);
+        if self.make_room(self.shard(hash), now) {
+            if let Some(place) = place() {
+                return Ok(place);
+            }
         }
         for _ in 0..sweep::OTHER_SHARDS {
             let Some(next) = bound.next_search(self.shards.len(), now) else { break };
-            if self.make_room(&self.shards[next].0, now)
-                && let Some(place) = place()
-            {
-                return Ok(place);
+            if self.make_room(&self.shards[next].0, now) {
+                if let Some(place) = place() {
+                    return Ok(place);
+                }
             }
         }
         Err(bound.rejection())

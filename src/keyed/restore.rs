@@ -44,17 +44,18 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         S: BuildHasher,
     {
         let at = self.find(call.hash, key);
-        if let Some(At::Special(index)) = at
-            && let Some(special) = self.special.get_bucket_mut(index)
-            && let Cell::Busy(core) = &mut special.cell
-        {
-            // Its waits have not changed: somebody who waits is never overtaken.
-            if let Was::Special(kept, state) = was {
-                core.put_rule(self.basis.rule_of(&kept.own).clone());
-                core.state = state;
-                special.kept.own = kept.own;
+        if let Some(At::Special(index)) = at {
+            if let Some(special) = self.special.get_bucket_mut(index) {
+                if let Cell::Busy(core) = &mut special.cell {
+                    // Its waits have not changed: somebody who waits is never overtaken.
+                    if let Was::Special(kept, state) = was {
+                        core.put_rule(self.basis.rule_of(&kept.own).clone());
+                        core.state = state;
+                        special.kept.own = kept.own;
+                    }
+                    return;
+                }
             }
-            return;
         }
         let known = match at {
             Some(At::Special(index)) => self.remove_special(index).map(|special| special.key),

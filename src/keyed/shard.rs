@@ -392,10 +392,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// Counts a special key that did not count before.
     pub(super) fn count_special(&mut self, index: usize) {
-        if let Some(special) = self.special.get_bucket_mut(index)
-            && !mem::replace(&mut special.kept.counted, true)
-        {
-            self.uncounted -= 1;
+        if let Some(special) = self.special.get_bucket_mut(index) {
+            if !mem::replace(&mut special.kept.counted, true) {
+                self.uncounted -= 1;
+            }
         }
     }
 }

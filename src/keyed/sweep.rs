@@ -172,11 +172,11 @@ fn sweep<T>(
             shrink(table, cursor, idle, hasher);
             return;
         }
-        if table.get_bucket(index).is_some_and(&idle)
-            && let Ok(entry) = table.get_bucket_entry(index)
-        {
-            entry.remove();
-            removed = true;
+        if table.get_bucket(index).is_some_and(&idle) {
+            if let Ok(entry) = table.get_bucket_entry(index) {
+                entry.remove();
+                removed = true;
+            }
         }
     }
     *cursor += places;

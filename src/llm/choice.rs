@@ -19,7 +19,7 @@ use crate::{Quota, Rejection, Timestamp, WhichLimit};
 pub(super) const LOOKED_AT: usize = 8;
 
 /// A refusal this long after the pause of the one before is a new overload, whatever was in between.
-const FORGOTTEN: Duration = Duration::from_mins(1);
+const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// All of an account's limits is left: no other key can have more.
 const ALL: u64 = u16::MAX as u64;
@@ -174,10 +174,10 @@ impl Keys {
     }
 
     pub(super) fn take_out(&mut self, key: u32) {
-        if let Some(key) = self.each.get_mut(key as usize)
-            && key.is_in_use()
-        {
-            key.standing = Standing::Out;
+        if let Some(key) = self.each.get_mut(key as usize) {
+            if key.is_in_use() {
+                key.standing = Standing::Out;
+            }
         }
     }
 

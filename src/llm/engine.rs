@@ -51,8 +51,8 @@ impl Default for Options {
         Self {
             on_drop: OnDrop::default(),
             clamp: false,
-            max_server_wait: Duration::from_mins(2),
-            longest_pause: Duration::from_hours(24),
+            max_server_wait: Duration::from_secs(2 * 60),
+            longest_pause: Duration::from_secs(24 * 3_600),
             max_waiters: usize::MAX,
         }
     }

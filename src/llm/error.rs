@@ -77,7 +77,7 @@ fn after(retry_after: Option<Duration>) -> String {
 }
 
 /// Longer than this, nobody knows.
-const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 fn known(wait: Duration) -> Option<Duration> {
     (wait < CENTURY).then_some(wait)

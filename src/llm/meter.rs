@@ -51,8 +51,8 @@ impl LimitKind {
     }
 
     pub(super) fn period(self) -> Duration {
-        const MINUTE: Duration = Duration::from_mins(1);
-        const DAY: Duration = Duration::from_hours(24);
+        const MINUTE: Duration = Duration::from_secs(60);
+        const DAY: Duration = Duration::from_secs(24 * 3_600);
         if self.is_per_day() { DAY } else { MINUTE }
     }
 

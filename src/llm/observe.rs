@@ -11,7 +11,7 @@ use crate::wait::queue::{Taken, Wakers};
 use crate::{Clock, Jitter, Timestamp};
 
 const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_mins(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 impl<C: Clock> Engine<C> {
     /// Learns what the server said to a request of `key`.

@@ -123,14 +123,15 @@ impl Future for Acquire<'_> {
 
 impl Acquire<'_> {
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Grant, WaitError>> {
-        if let State::New { .. } = self.state
-            && let State::New { asked, permits, deadline } =
+        if let State::New { .. } = self.state {
+            if let State::New { asked, permits, deadline } =
                 std::mem::replace(&mut self.state, State::Done)
-        {
-            let request = Request::new(permits, deadline, Some(cx.waker()));
-            match asked.enqueue(request)?.into_joining() {
-                Joining::Granted(_, grant) => return Poll::Ready(Ok(grant)),
-                Joining::Waiting(place) => self.state = State::Waiting(place),
+            {
+                let request = Request::new(permits, deadline, Some(cx.waker()));
+                match asked.enqueue(request)?.into_joining() {
+                    Joining::Granted(_, grant) => return Poll::Ready(Ok(grant)),
+                    Joining::Waiting(place) => self.state = State::Waiting(place),
+                }
             }
         }
         for _ in 0..LOOKS {

@@ -151,11 +151,10 @@ impl<'a> Place<'a> {
             return Progress::Done(Ok(grant));
         }
         // Granted, but held back a little: others must not all act at the same instant.
-        if !self.jitter.is_zero()
-            && self.queue.is_granted(self.ticket)
-            && let Some(until) = self.hold_back()
-        {
-            return Progress::Until(until);
+        if !self.jitter.is_zero() && self.queue.is_granted(self.ticket) {
+            if let Some(until) = self.hold_back() {
+                return Progress::Until(until);
+            }
         }
         let held = !self.jitter.is_zero();
         let progress = self.queue.poll(self.ticket, Some(waker), held);

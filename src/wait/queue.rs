@@ -403,10 +403,10 @@ impl<Q: Copy> Queue<Q> {
 
     /// Who to wake when something changes for `ticket`.
     pub(crate) fn set_waker(&mut self, ticket: Ticket, waker: &Waker, wakers: &mut Wakers) {
-        if let Some(waiter) = self.waiting.get_mut(&ticket)
-            && !waiter.waker.as_ref().is_some_and(|old| old.will_wake(waker))
-        {
-            wakers.discard(waiter.waker.replace(waker.clone()));
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            if !waiter.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+                wakers.discard(waiter.waker.replace(waker.clone()));
+            }
         }
     }
 
@@ -446,11 +446,11 @@ impl<Q: Copy> Queue<Q> {
 
     /// The waiter must look at `at` or before: wakes it if its alarm would ring later.
     pub(crate) fn call(&mut self, ticket: Ticket, at: Timestamp, wakers: &mut Wakers) {
-        if let Some(waiter) = self.waiting.get_mut(&ticket)
-            && at < waiter.alarm
-        {
-            waiter.alarm = at;
-            wakers.push(waiter.waker.take());
+        if let Some(waiter) = self.waiting.get_mut(&ticket) {
+            if at < waiter.alarm {
+                waiter.alarm = at;
+                wakers.push(waiter.waker.take());
+            }
         }
     }
 }

@@ -317,7 +317,7 @@ fn jitter_keeps_nobody_from_hearing_that_its_wait_for_all_has_failed() {
     let clock = ManualClock::new();
     let builder = KeyedLimiter::<u64>::builder(Quota::per_second(5)).hasher(Hasher::default());
     let builder = builder.clock(clock);
-    let centuries = Jitter::up_to(Duration::from_hours(500 * 365 * 24));
+    let centuries = Jitter::up_to(Duration::from_secs(500 * 365 * 24 * 3_600));
     let limiter = builder.global(Quota::per_second(1)).jitter(centuries).build().unwrap();
     assert!(limiter.allow(&2));
     let view = limiter.for_key(&1);

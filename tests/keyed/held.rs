@@ -49,7 +49,7 @@ impl Run<'_> {
             self.held.remove(index as usize);
         let now = self.now();
         if let Some(error) = ended {
-            if how.is_multiple_of(2) {
+            if how % 2 == 0 {
                 assert_eq!(reservation.wait(), Err(error));
                 self.model.denied = self.model.denied.saturating_add(permits);
             }

@@ -108,8 +108,8 @@ fn the_function_that_knows_the_terms_may_use_the_limiter() {
         let known = Arc::clone(&own);
         let terms = move |key: &u64| {
             // Its own answer depends on another key.
-            let busy = key.is_multiple_of(2)
-                && known.get().is_some_and(|limiter| !limiter.allow(&(key + 1)));
+            let busy =
+                key % 2 == 0 && known.get().is_some_and(|limiter| !limiter.allow(&(key + 1)));
             Quota::per_hour(if busy { 1 } else { 5 })
         };
         let builder = KeyedLimiter::<u64>::builder(Quota::per_second(1)).terms_by(terms);

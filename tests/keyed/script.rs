@@ -158,7 +158,7 @@ impl Run<'_> {
                 self.limiter.clear_terms_for(&name);
                 self.model.clear_terms_for(key, now);
             }
-            22 if a.is_multiple_of(2) => {
+            22 if a % 2 == 0 => {
                 self.limiter.remove(&name);
                 self.model.remove(key, now);
             }
@@ -198,7 +198,7 @@ impl Run<'_> {
             let other = (1 << 32) + self.others;
             assert!(self.limiter.allow(&other), "a new key has a full bucket");
         }
-        if a.is_multiple_of(3) {
+        if a % 3 == 0 {
             self.limiter.sweep();
         }
     }
@@ -225,7 +225,7 @@ impl Run<'_> {
 
     fn set_quota_for(&mut self, key: usize, quota: Quota, a: u64) {
         let (now, name) = (self.now(), key as u64);
-        if a.is_multiple_of(3) {
+        if a % 3 == 0 {
             self.limiter.set_quota_for(&name, quota).unwrap();
             self.model.set_quota_for(key, now, quota, CarryOver::Proportional);
         } else {
@@ -237,17 +237,17 @@ impl Run<'_> {
 
     fn set_terms_for(&mut self, key: usize, quota: Quota, a: u64) {
         let (now, name) = (self.now(), key as u64);
-        if a.is_multiple_of(5) {
-            return self.block(key, a.is_multiple_of(2));
+        if a % 5 == 0 {
+            return self.block(key, a % 2 == 0);
         }
-        let (own, cost) = (a.is_multiple_of(2).then_some(quota), a % 7 % 4);
+        let (own, cost) = ((a % 2 == 0).then_some(quota), a % 7 % 4);
         let terms = self.model.set_terms_for(key, now, own, cost);
         self.limiter.set_terms_for(&name, terms).unwrap();
     }
 
     fn forget_some(&mut self, a: u64, b: u64) {
         let now = self.now();
-        if a.is_multiple_of(3) {
+        if a % 3 == 0 {
             self.limiter.clear();
             for bucket in &mut self.model.keys {
                 bucket.model.reset(now);

@@ -35,7 +35,7 @@ impl<A: Algorithm> Sweeper<'_, A> {
             assert!(self.0.allow(&(KEYS + self.1)), "a new key has a full bucket");
         }
         // Not always: a key that is full and still there is a case of its own.
-        if x.is_multiple_of(2) {
+        if x % 2 == 0 {
             self.0.sweep();
         }
     }
@@ -95,7 +95,7 @@ where
                     pair.into_iter().for_each(Reservation::cancel);
                 }
             }
-            14 if x.is_multiple_of(4) => {
+            14 if x % 4 == 0 => {
                 let period = Duration::from_nanos((x >> 12) % period + 1);
                 let quota = Quota::per(x % 20 + 1, period);
                 let how =
@@ -105,7 +105,7 @@ where
                     kept.set_quota_for_with(name, quota, how).unwrap();
                 }
             }
-            15 if x.is_multiple_of(8) => {
+            15 if x % 8 == 0 => {
                 one.reset();
                 other.reset();
             }

@@ -40,7 +40,7 @@ const VERBS: &[(&str, Verb)] = &[
         limiter.wait_timeout(permits, Duration::ZERO).map_or(0, |got| got.permits)
     }),
     ("wait_timeout for an hour", |limiter, permits| {
-        limiter.wait_timeout(permits, Duration::from_hours(1)).map_or(0, |got| got.permits)
+        limiter.wait_timeout(permits, Duration::from_secs(3_600)).map_or(0, |got| got.permits)
     }),
     ("reserve", |limiter, permits| {
         let reservation = limiter.reserve(permits).unwrap();
@@ -175,7 +175,7 @@ fn while_somebody_waits_nothing_is_leased() {
     assert_eq!(holder.asks(&limiter, 5), 0, "its lease was called back for one who waits");
     assert_eq!(
         waiting.delay().expect("it comes"),
-        Duration::from_hours(24),
+        Duration::from_secs(24 * 3_600),
         "one of 97 is missing"
     );
     assert_eq!(limiter.usage().waiting, 1);
@@ -189,7 +189,7 @@ fn a_debt_calls_leases_back() {
     let (limiter, _) = limiter(100, 8);
     let holder = holders(&limiter, 1).pop().unwrap();
     let debt = limiter.consume(97).unwrap();
-    assert_eq!(debt, Duration::from_hours(24), "4 and 97 of 100 are used");
+    assert_eq!(debt, Duration::from_secs(24 * 3_600), "4 and 97 of 100 are used");
     assert_eq!(holder.asks(&limiter, 3), 0, "nothing passes in debt");
     assert_eq!(limiter.usage().used, 101);
 }

@@ -43,7 +43,7 @@ fn a_bucket_of_which_nothing_is_used_is_full_now() {
     // 4 were used and 3 given back; 3 lie in a lease.
     let usage = limiter.usage();
     assert_eq!(numbers(usage), (1, 99, 4));
-    assert_eq!(usage.reset_after, Duration::from_hours(24));
+    assert_eq!(usage.reset_after, Duration::from_secs(24 * 3_600));
     limiter.credit(1);
     assert_eq!(limiter.usage().reset_after, Duration::ZERO);
     drop(holder);

@@ -23,7 +23,7 @@ fn small_and_large(clock: &ManualClock, pause: &str) -> Pool {
 fn a_request_for_a_key_that_rests_too_long_fails_and_freezes_nobody() {
     let clock = ManualClock::new();
     let pool = small_and_large(&clock, "86400");
-    let wait = Duration::from_hours(24);
+    let wait = Duration::from_secs(24 * 3_600);
     assert_eq!(pool.try_acquire(50_000).map(drop), Err(Error::ServerWait { retry_after: wait }));
     assert_eq!(pool.wait(50_000).map(drop), Err(Error::ServerWait { retry_after: wait }));
     assert_eq!(pool.try_acquire(1).unwrap().id(), "small");
@@ -69,18 +69,18 @@ fn a_hostile_limit_ends_no_client() {
     permit.observe([("x-ratelimit-limit-tokens", "1")]);
     permit.settle(900);
     // The estimate is lowered to what the server says, so that its next answer can teach better.
-    clock.advance(Duration::from_hours(24));
+    clock.advance(Duration::from_secs(24 * 3_600));
     let permit = model.try_acquire(1_000).unwrap();
     permit.observe([("x-ratelimit-limit-tokens", "200000")]);
     permit.settle(900);
-    clock.advance(Duration::from_mins(1));
+    clock.advance(Duration::from_secs(60));
     assert!(model.try_acquire(1_000).is_ok());
     model.observe([("retry-after", "999999999")]);
-    assert!(model.usage().paused_for.unwrap() <= Duration::from_hours(24));
+    assert!(model.usage().paused_for.unwrap() <= Duration::from_secs(24 * 3_600));
     model.set_limits(Limits::new().tokens_per_minute(100_000)).unwrap();
     assert!(model.try_acquire(1_000).is_ok(), "new limits end the pause");
     model.try_acquire(1_000).unwrap().settle(u64::MAX);
-    clock.advance(Duration::from_mins(11));
+    clock.advance(Duration::from_secs(11 * 60));
     assert!(model.try_acquire(1_000).is_ok(), "an absurd usage counts for ten minutes");
 }
 
@@ -96,7 +96,7 @@ fn one_overload_counts_once() {
     assert!(pause < Duration::from_secs(2), "{pause:?}");
     // An hour later it is another overload.
     for _ in 0..4 {
-        clock.advance(Duration::from_hours(1));
+        clock.advance(Duration::from_secs(3_600));
         model.try_acquire(1).unwrap().limited([("x", "y")]);
         let pause = model.usage().paused_for.unwrap();
         assert!(pause < Duration::from_secs(2), "{pause:?}");

@@ -13,7 +13,7 @@ pub(crate) type OnManual = Limiter<ManualClock>;
 pub(crate) type Pool = KeyPool<&'static str, ManualClock>;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const NANO: Duration = Duration::from_nanos(1);
 
 /// All limits but that on requests at the same time.

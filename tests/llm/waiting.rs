@@ -283,7 +283,7 @@ fn closing_ends_every_wait() {
 #[test]
 fn jitter_holds_who_waited_back_but_not_beyond_its_deadline() {
     // By chance it is below five seconds once in thousands of millions of times.
-    let centuries = Jitter::up_to(Duration::from_hours(500 * 365 * 24));
+    let centuries = Jitter::up_to(Duration::from_secs(500 * 365 * 24 * 3_600));
     let clock = ManualClock::new();
     let builder = Limiter::builder().limits(rpm(60)).jitter(centuries);
     let limiter = builder.clock(clock.clone()).build().unwrap();

@@ -82,6 +82,6 @@ proptest! {
 }
 
 fn is_date((name, value): &(Vec<u8>, Vec<u8>)) -> bool {
-    let text = str::from_utf8(value).unwrap_or_default();
+    let text = std::str::from_utf8(value).unwrap_or_default();
     name == b"date" && httpdate::parse_http_date(text.trim()).is_ok()
 }

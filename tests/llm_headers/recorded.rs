@@ -126,8 +126,8 @@ fn azure_responses() {
             saying(|said| {
                 said.requests = limit(20_000, 19_999, 3_000);
                 said.tokens = limit(2_000_000, 1_999_962, 1_000);
-                said.requests.period = Some(Duration::from_mins(1));
-                said.tokens.period = Some(Duration::from_mins(1));
+                said.requests.period = Some(Duration::from_secs(60));
+                said.tokens.period = Some(Duration::from_secs(60));
             }),
         ),
     ]);
@@ -203,7 +203,7 @@ fn anthropic_responses() {
             said.input_tokens = limit(80_000, 80_000, 0);
             said.output_tokens = limit(16_000, 16_000, 0);
             said.tokens = limit(96_000, 96_000, 2_000);
-            said.retry_after = Some(Duration::from_mins(1));
+            said.retry_after = Some(Duration::from_secs(60));
         }),
     )]);
 }

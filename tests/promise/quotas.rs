@@ -124,7 +124,7 @@ fn windows_switched_to_and_fro_bring_no_refill_sooner() {
                     for _ in 0..58 {
                         limiter.set_quota_with(minute, how).unwrap();
                         admitted += limiter.drain();
-                        clock.advance(Duration::from_mins(1).saturating_sub(lead));
+                        clock.advance(Duration::from_secs(60).saturating_sub(lead));
                         admitted += limiter.drain();
                         limiter.set_quota_with(hour, how).unwrap();
                         admitted += limiter.drain();
@@ -174,7 +174,7 @@ fn several_windows_in_turns_bring_no_refill_sooner() {
         while limiter.allow() {
             granted += 1;
         }
-        clock.advance(Duration::from_mins(1));
+        clock.advance(Duration::from_secs(60));
     }
     // The hour's quota once, and that of a minute in each of its minutes.
     assert!(granted <= 1_000 + 20 * 10 + 20 * 11, "{granted}");

@@ -27,7 +27,7 @@ impl Threads<'_> {
     fn ask(&self, thread: usize, permits: u64) -> bool {
         let (answer, answered) = channel();
         self.threads[thread].0.send((permits, answer)).expect("the thread listens");
-        answered.recv_timeout(Duration::from_mins(1)).expect("the thread answers")
+        answered.recv_timeout(Duration::from_secs(60)).expect("the thread answers")
     }
 
     /// Ends a thread, and starts another one in its place.

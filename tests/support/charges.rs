@@ -239,7 +239,7 @@ impl Run<'_> {
                 }
             }
             9 => self.set_terms(key, a, b),
-            10 if a.is_multiple_of(4) => {
+            10 if a % 4 == 0 => {
                 let side = &mut self.sides[side];
                 let quota = usual_quota_of(key as u8 + (b % 11) as u8, a, b);
                 side.limiter.set_quota(quota).unwrap();
@@ -253,7 +253,7 @@ impl Run<'_> {
                 }
             }
             11 => drop(self.sides[side].limiter.sweep()),
-            12 if a.is_multiple_of(4) => {
+            12 if a % 4 == 0 => {
                 let side = &mut self.sides[side];
                 side.limiter.reset(&name);
                 side.buckets[key].model.reset(now);
@@ -284,7 +284,7 @@ impl Run<'_> {
         let new = own.or(tier).unwrap_or(limiters);
         bucket.model.set_quota(now, new, CarryOver::Proportional);
         (bucket.own, bucket.tier) = (own, tier);
-        (bucket.blocked, bucket.exempt) = (a.is_multiple_of(5), a % 5 == 3);
+        (bucket.blocked, bucket.exempt) = (a % 5 == 0, a % 5 == 3);
         bucket.cost = if a % 5 == 2 { b % 3 } else { 1 };
         if a % 5 == 4 {
             side.limiter.clear_terms_for(&(key as u64));
@@ -302,7 +302,7 @@ impl Run<'_> {
             let charge = side.limiter.charge(&name).cost(asked.requests);
             match side.tier(asked.tier) {
                 Some((tier, _)) => charge.under(tier).try_acquire(),
-                None if b.is_multiple_of(2) => side.limiter.try_acquire(&name, asked.requests),
+                None if b % 2 == 0 => side.limiter.try_acquire(&name, asked.requests),
                 None => charge.try_acquire(),
             }
         };

@@ -22,7 +22,7 @@ pub(crate) fn quota_of(kind: u8, a: u64, b: u64) -> Quota {
         6 => Quota::per(1, nanos(u64::MAX)).burst(a % 3 + 1),
         7 => Quota::per(u64::MAX >> 2, nanos(1)).burst(a.max(1)),
         8 => Quota::per(999_999_937, Duration::from_secs(1)).burst(b % 1_000 + 1),
-        _ if a.is_multiple_of(8) => Quota::unlimited(),
+        _ if a % 8 == 0 => Quota::unlimited(),
         _ => Quota::per_minute(a % 600 + 1).burst(b % 1_000 + 1),
     }
 }
@@ -56,7 +56,7 @@ pub(crate) fn span_of(quota: Quota, next: u64, size: u64) -> u64 {
         4 => period,
         5 => x % next.saturating_mul(3).max(1),
         6 => x % 64,
-        _ if x.is_multiple_of(16) => x,
+        _ if x % 16 == 0 => x,
         _ => x % period.saturating_mul(3),
     }
 }

@@ -92,7 +92,7 @@ impl<A: Rule> Core<A> {
     fn is_lossless(&self, permits: u64) -> bool {
         let quota = self.rest.rule.quota();
         let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());
-        period.is_multiple_of(rate)
+        period.checked_rem(rate) == Some(0)
             || u128::from(permits) + rate.div_ceil(period.max(1)) <= self.rest.rule.limit().into()
     }
 }

@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_debt_beyond_the_end_of_time_is_charged_as_far_as_can_be() {
         // 584 years is the end of time.
-        let century = Duration::from_hours(100 * 365 * 24);
+        let century = Duration::from_secs(100 * 365 * 24 * 3_600);
         let rule = GreedyRefill::try_from(Quota::per(1, century).burst(3)).expect("a quota");
         let (now, mut wakers) = (Timestamp::ZERO, Wakers::default());
         let mut core = Core::new(rule, rule.start(now, 0), now, 0);

@@ -65,10 +65,10 @@ where
             }
         };
         let at = shard.go_under(&call, self.key, at, first.under(self.tier), &mut sync, wakers);
-        if matches!(at, At::New(_))
-            && let Some(Room { place: Ok(place), .. }) = work.room.take()
-        {
-            shard.adopted += place.take();
+        if matches!(at, At::New(_)) {
+            if let Some(Room { place: Ok(place), .. }) = work.room.take() {
+                shard.adopted += place.take();
+            }
         }
         let result = shard.act(&call, self.key, at, wakers, |core, _, wakers| {
             let now = now.max(core.latest());

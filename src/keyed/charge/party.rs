@@ -211,12 +211,12 @@ where
 
     fn find_again(&self, lock: u8, state: &mut State) {
         let work = &mut *self.work();
-        if lock == OF_KEY
-            && work.is_simple
-            && let Some(shard) = Self::shard_of(state)
-            && !shard.is_packed_at(&work.at, self.key)
-        {
-            work.at = self.find_again_in(shard, work);
+        if lock == OF_KEY && work.is_simple {
+            if let Some(shard) = Self::shard_of(state) {
+                if !shard.is_packed_at(&work.at, self.key) {
+                    work.at = self.find_again_in(shard, work);
+                }
+            }
         }
     }
 
@@ -253,12 +253,12 @@ where
                 self.answer.set(Answer::Taken(core.take_checked(permits)));
                 work.shared.0 = core.take_counts();
             }
-        } else if work.counts_for_all
-            && let (Some(core), Some(all)) = (core_of(state), self.everybody())
-        {
-            let by_all = all.take_from(core, permits);
-            if let Answer::Taken(own) = self.answer.get() {
-                self.answer.set(Answer::Taken(least(own, by_all)));
+        } else if work.counts_for_all {
+            if let (Some(core), Some(all)) = (core_of(state), self.everybody()) {
+                let by_all = all.take_from(core, permits);
+                if let Answer::Taken(own) = self.answer.get() {
+                    self.answer.set(Answer::Taken(least(own, by_all)));
+                }
             }
         }
     }
@@ -292,12 +292,12 @@ where
                 }
                 By::Everybody => work.shared = ((0, own), true),
             }
-        } else if work.refused == By::Everybody
-            && let (Some(core), Some(limit)) = (core_of(state), self.everybody())
-        {
-            let all = work.all_of_everybody;
-            let rejection = limit.refuse_from(core, now, all, own, wakers);
-            self.answer.set(Answer::Refused(rejection.by_global()));
+        } else if work.refused == By::Everybody {
+            if let (Some(core), Some(limit)) = (core_of(state), self.everybody()) {
+                let all = work.all_of_everybody;
+                let rejection = limit.refuse_from(core, now, all, own, wakers);
+                self.answer.set(Answer::Refused(rejection.by_global()));
+            }
         }
     }
 

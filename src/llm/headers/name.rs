@@ -22,7 +22,7 @@ impl Name {
 
     /// Empty if it is no text.
     pub(super) fn as_str(&self) -> &str {
-        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
 }
 

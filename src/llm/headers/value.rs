@@ -23,7 +23,7 @@ pub(super) fn text(value: &[u8]) -> Result<&str, Why> {
     let value = value.trim_ascii();
     match value.len() {
         0 => Err("empty"),
-        1..=LONGEST => str::from_utf8(value).map_err(|_| "not text"),
+        1..=LONGEST => std::str::from_utf8(value).map_err(|_| "not text"),
         _ => Err("longer than any valid value"),
     }
 }
@@ -160,8 +160,8 @@ mod tests {
         for text in ["1000000000000", "-1", "1s", "inf", "00:00:00.033"] {
             assert!(millis(text).is_err(), "{text}");
         }
-        assert_eq!(period("60"), Ok(Duration::from_mins(1)));
-        assert_eq!(period("1m0s"), Ok(Duration::from_mins(1)));
+        assert_eq!(period("60"), Ok(Duration::from_secs(60)));
+        assert_eq!(period("1m0s"), Ok(Duration::from_secs(60)));
         for text in ["0", "0s", "-60", "1000000000", "minute"] {
             assert!(period(text).is_err(), "{text}");
         }

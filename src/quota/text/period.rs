@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 /// The unit printed for `period` nanoseconds, and how many of it the period has.
 pub(super) fn printed(period: u128) -> (u128, &'static str) {
     let (name, nanos, _) =
-        UNITS.iter().find(|unit| period != 0 && period.is_multiple_of(unit.1)).unwrap_or(&UNITS[6]);
+        UNITS.iter().find(|unit| period != 0 && period % unit.1 == 0).unwrap_or(&UNITS[6]);
     (period / nanos, name)
 }
 

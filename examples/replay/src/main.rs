@@ -1,34 +1,16 @@
 //! What would a quota have done? Replays a web server's access log against a rate limit per client.
 //!
-//! `cargo run --release --example replay -- --quota "60/min burst 20" access.log`
-//!
-//! * [`arguments`]: the command line;
-//! * [`layout`]: which format the log is in; then a line to a client and a time, by [`parse`]
-//!   (common and combined), [`plan`] (formats as servers are told them), [`json`] or [`columns`];
-//! * [`client`]: the address in a client's field, and [`time`]: a date to seconds;
-//! * [`run`]: the buckets and the counts;
-//! * [`report`]: the result as text.
-
-mod arguments;
-mod client;
-mod columns;
-mod fields;
-mod json;
-mod layout;
-mod parse;
-mod plan;
-mod report;
-mod run;
-mod time;
+//! `cargo run --release -p tollgate-replay -- --quota "60/min burst 20" access.log`
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::process::ExitCode;
 
-use arguments::{Command, HELP, Options};
 use indicatif::{ProgressBar, ProgressStyle};
-use run::Replay;
+use tollgate_replay::arguments::{self, Command, HELP, Options};
+use tollgate_replay::run::Replay;
+use tollgate_replay::{layout, parse, report};
 
 fn main() -> ExitCode {
     let options = match arguments::read(std::env::args_os().skip(1)) {
@@ -42,8 +24,8 @@ fn main() -> ExitCode {
     let log = match read(options.path.as_ref()) {
         Ok(log) => log,
         Err(error) => {
-            let name =
-                options.path.map_or("standard input".into(), |path| path.display().to_string());
+            let path = options.path.map(std::path::PathBuf::from);
+            let name = path.map_or("standard input".into(), |path| path.display().to_string());
             eprintln!("replay: can't read {name}: {error}");
             return ExitCode::from(1);
         }
@@ -107,7 +89,7 @@ fn feed<'a>(replay: &mut Replay<'a>, log: &'a [u8]) {
     for line in parse::lines(log) {
         replay.line(line);
         done += line.len() as u64 + 1;
-        if replay.tally().lines.is_multiple_of(1 << 16) {
+        if replay.tally().lines % (1 << 16) == 0 {
             bar.set_position(done);
         }
     }

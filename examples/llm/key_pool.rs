@@ -1,18 +1,18 @@
 //! Five API keys of unequal limits behind one pool: 2,000 chat requests of mixed size, each with the
 //! key that can serve it first. On the way one key is revoked, and another is told to wait.
 //!
-//! `cargo run --release --example key_pool --features llm,tokio` (about 15 seconds, real time)
+//! `cargo run --release -p tollgate-llm-examples --example key_pool` (about 15 seconds, real time)
 //!
 //! The API is a small server of this example's own, on loopback: see [`provider`] for what it
 //! enforces. Its limits are enforced by the second, so a key's burst is 1 % of a minute.
 
-#[path = "../support/account.rs"]
+#[path = "support/account.rs"]
 mod account;
-#[path = "../support/chat.rs"]
+#[path = "support/chat.rs"]
 mod chat;
-#[path = "../support/progress.rs"]
+#[path = "support/progress.rs"]
 mod progress;
-#[path = "../support/provider.rs"]
+#[path = "support/provider.rs"]
 mod provider;
 
 use std::sync::Arc;

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::arguments::{self, Command, Options};
-use crate::layout::{self, Layout};
-use crate::run::Replay;
-use crate::{parse, report, time};
+use tollgate_replay::arguments::{self, Command, Options};
+use tollgate_replay::layout::{self, Layout};
+use tollgate_replay::run::Replay;
+use tollgate_replay::{parse, report, time};
 
 /// A log in `data/logs`.
 fn file(name: &str) -> Vec<u8> {

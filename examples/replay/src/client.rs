@@ -7,16 +7,16 @@ use crate::parse::Skipped;
 
 /// How an address is taken from a client field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Addresses {
+pub struct Addresses {
     /// Which address of a list such as `X-Forwarded-For` is the client.
-    pub(crate) forwarded: Forwarded,
+    pub forwarded: Forwarded,
     /// IPv6 clients are told apart by this many bits of their address.
-    pub(crate) ipv6_prefix: u8,
+    pub ipv6_prefix: u8,
 }
 
 /// Which address of a list counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Forwarded {
+pub enum Forwarded {
     /// The one at this place, from 0: the first is the one that the client's side wrote.
     FromStart(usize),
     /// The one at this place from the end, from 0: the last is the one that the nearest proxy wrote.
@@ -34,7 +34,7 @@ impl Addresses {
     ///
     /// Ports are dropped, IPv6 addresses are cut to the prefix, IPv4 addresses that are written as
     /// IPv6 become IPv4. What is no address is a host name, and stays as it is.
-    pub(crate) fn client(self, field: &[u8]) -> Result<Cow<'_, [u8]>, Skipped> {
+    pub fn client(self, field: &[u8]) -> Result<Cow<'_, [u8]>, Skipped> {
         if is_ipv4(field) {
             return Ok(field.into());
         }
@@ -74,7 +74,7 @@ impl Addresses {
 }
 
 /// Whether `field` holds an address, or a list that starts with one.
-pub(crate) fn is_address(field: &[u8]) -> bool {
+pub fn is_address(field: &[u8]) -> bool {
     is_ipv4(field)
         || field
             .split(|&byte| byte == b',')
@@ -83,18 +83,18 @@ pub(crate) fn is_address(field: &[u8]) -> bool {
 }
 
 /// Whether `field` is an address with a port.
-pub(crate) fn has_port(field: &[u8]) -> bool {
+pub fn has_port(field: &[u8]) -> bool {
     std::str::from_utf8(field).is_ok_and(|text| text.parse::<SocketAddr>().is_ok())
 }
 
 /// Whether `field` is an address with the port of a web server, as a virtual host may be.
-pub(crate) fn is_server(field: &[u8]) -> bool {
+pub fn is_server(field: &[u8]) -> bool {
     let ports: [&[u8]; 4] = [b":80", b":443", b":8080", b":8443"];
     ports.iter().any(|port| field.ends_with(port)) && has_port(field)
 }
 
 /// Whether `text` is four numbers up to 255 with points between them, and nothing else.
-pub(crate) fn is_ipv4(text: &[u8]) -> bool {
+pub fn is_ipv4(text: &[u8]) -> bool {
     let (mut points, mut digits, mut value) = (0, 0, 0_u32);
     for &byte in text {
         if byte == b'.' && digits > 0 {

@@ -71,16 +71,16 @@ const TIMES: [&str; 24] = [
 
 /// Where in an object the client and the time stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Keys {
-    pub(crate) client: String,
+pub struct Keys {
+    pub client: String,
     time: String,
     /// Keys beside the chosen one that hold an address in most lines.
-    pub(crate) others: Vec<String>,
+    pub others: Vec<String>,
 }
 
 impl Keys {
     /// Finds the keys in a sample of lines, unless they are given.
-    pub(crate) fn find(
+    pub fn find(
         sample: &[&[u8]],
         client: Option<&str>,
         time: Option<&str>,
@@ -132,11 +132,7 @@ impl Keys {
         Ok(Self { client, time, others })
     }
 
-    pub(crate) fn request(
-        &self,
-        line: &[u8],
-        addresses: Addresses,
-    ) -> Result<Request<'static>, Skipped> {
+    pub fn request(&self, line: &[u8], addresses: Addresses) -> Result<Request<'static>, Skipped> {
         if line.trim_ascii().is_empty() {
             return Err(Skipped::Empty);
         }
@@ -164,7 +160,7 @@ fn is_client(value: &Value) -> bool {
     value.as_str().is_some_and(|text| client::is_address(text.as_bytes()))
 }
 
-pub(crate) fn is_object(line: &[u8]) -> bool {
+pub fn is_object(line: &[u8]) -> bool {
     object(line).is_some()
 }
 

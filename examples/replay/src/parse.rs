@@ -17,18 +17,18 @@ use crate::time;
 
 /// What a replay needs of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Request<'a> {
+pub struct Request<'a> {
     /// The address or the name of who asked.
-    pub(crate) client: Cow<'a, [u8]>,
+    pub client: Cow<'a, [u8]>,
     /// Seconds since 1970.
-    pub(crate) time: u64,
+    pub time: u64,
     /// Whether the client was chosen from a list of addresses.
-    pub(crate) listed: bool,
+    pub listed: bool,
 }
 
 impl<'a> Request<'a> {
     /// The request of the client in `field`.
-    pub(crate) fn of(field: &'a [u8], time: u64, addresses: Addresses) -> Result<Self, Skipped> {
+    pub fn of(field: &'a [u8], time: u64, addresses: Addresses) -> Result<Self, Skipped> {
         let client = addresses.client(field)?;
         Ok(Self { client, time, listed: field.contains(&b',') })
     }
@@ -36,7 +36,7 @@ impl<'a> Request<'a> {
 
 /// Why a line is not replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Skipped {
+pub enum Skipped {
     Empty,
     Client,
     NoClient,
@@ -51,7 +51,7 @@ pub(crate) enum Skipped {
 }
 
 impl Skipped {
-    pub(crate) fn reason(self) -> &'static str {
+    pub fn reason(self) -> &'static str {
         match self {
             Self::Empty => "the line is empty",
             Self::Client => "no client where the client should stand",
@@ -69,11 +69,15 @@ impl Skipped {
 }
 
 /// The lines of `log`, without their ends. A last line without an end is a line too.
-pub(crate) fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = log.strip_prefix(b"\xef\xbb\xbf").unwrap_or(log);
     std::iter::from_fn(move || {
         let line = match memchr::memchr(b'\n', rest) {
-            Some(end) => rest.split_off(..=end).and_then(|line| line.strip_suffix(b"\n")),
+            Some(end) => {
+                let (line, behind) = rest.split_at(end);
+                rest = &behind[1..];
+                Some(line)
+            }
             None => Some(std::mem::take(&mut rest)).filter(|line| !line.is_empty()),
         };
         line.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
@@ -81,11 +85,7 @@ pub(crate) fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Reads one line, without its end, whose client is in field `place` (from 1) before the time.
-pub(crate) fn request(
-    line: &[u8],
-    place: usize,
-    addresses: Addresses,
-) -> Result<Request<'_>, Skipped> {
+pub fn request(line: &[u8], place: usize, addresses: Addresses) -> Result<Request<'_>, Skipped> {
     let (head, time) = head(line)?;
     let (first, rest) = word(head);
     let usual = rest.starts_with(b"- ") && !first.starts_with(b"\"");
@@ -107,7 +107,7 @@ pub(crate) fn request(
 
 /// As [`request`], with the client in field `place` (from 1) of the whole line, by the word of the
 /// user.
-pub(crate) fn request_of_field(
+pub fn request_of_field(
     line: &[u8],
     place: usize,
     addresses: Addresses,
@@ -118,7 +118,7 @@ pub(crate) fn request_of_field(
 }
 
 /// What stands before the time of a line that has a time and a request, and the time.
-pub(crate) fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
+pub fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
     if line.trim_ascii().is_empty() {
         return Err(Skipped::Empty);
     }
@@ -146,7 +146,7 @@ pub(crate) fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
 /// In which field of `head` (from 1) the client stands, as far as one line can tell.
 ///
 /// `host - user`, `address ...`, `vhost address - user`, `address:443 address - user`, `prefix of a log collector address - user`.
-pub(crate) fn client_place(head: &[u8]) -> Option<usize> {
+pub fn client_place(head: &[u8]) -> Option<usize> {
     let fields: Vec<_> = fields(head).take(12).collect();
     let server_first = |host, second| client::is_server(host) && client::is_address(second);
     if matches!(fields[..], [host, second, _, _, ..] if server_first(host, second)) {

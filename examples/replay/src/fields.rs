@@ -4,7 +4,7 @@
 ///
 /// Spaces and tabs separate fields. A text in quotes is one field, in which a backslash escapes the
 /// next byte; so is a text in brackets, and so is a list such as `192.0.2.1, 192.0.2.2`.
-pub(crate) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
     std::iter::from_fn(move || {
         rest = skip_blanks(rest);
@@ -16,7 +16,7 @@ pub(crate) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// What stands after a text in quotes, in which a backslash escapes the next byte; `None` if there
 /// is no such text, or no end of it.
-pub(crate) fn after_quoted(line: &[u8]) -> Option<&[u8]> {
+pub fn after_quoted(line: &[u8]) -> Option<&[u8]> {
     let mut rest = line.strip_prefix(b"\"")?;
     loop {
         let at = memchr::memchr2(b'"', b'\\', rest)?;
@@ -27,13 +27,13 @@ pub(crate) fn after_quoted(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
-pub(crate) fn skip_blanks(line: &[u8]) -> &[u8] {
+pub fn skip_blanks(line: &[u8]) -> &[u8] {
     let blanks = line.iter().take_while(|&&byte| is_blank(byte)).count();
     &line[blanks..]
 }
 
 /// What stands before the first blank, and what stands after it.
-pub(crate) fn word(line: &[u8]) -> (&[u8], &[u8]) {
+pub fn word(line: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr2(b' ', b'\t', line) {
         Some(end) => (&line[..end], &line[end + 1..]),
         None => (line, b""),
@@ -63,7 +63,7 @@ fn first(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A word, and as long as it ends in a comma, the next one too.
-pub(crate) fn list(line: &[u8]) -> (&[u8], &[u8]) {
+pub fn list(line: &[u8]) -> (&[u8], &[u8]) {
     let mut end = word(line).0.len();
     while line[..end].ends_with(b",") {
         let next = skip_blanks(&line[end..]);

@@ -5,23 +5,23 @@ use crate::fields::fields;
 use crate::parse::{Request, Skipped};
 use crate::time;
 
-pub(crate) const FIELDS: &[u8] = b"#Fields:";
+pub const FIELDS: &[u8] = b"#Fields:";
 
 /// Which columns hold what, as the newest `#Fields:` line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Columns {
+pub struct Columns {
     /// The client's column by its name or its number (from 1).
-    pub(crate) client: String,
+    pub client: String,
     /// The places (from 0) of date, time and client.
     places: Option<[usize; 3]>,
 }
 
 impl Columns {
-    pub(crate) fn new(client: Option<&str>) -> Self {
+    pub fn new(client: Option<&str>) -> Self {
         Self { client: client.unwrap_or("c-ip").to_owned(), places: None }
     }
 
-    pub(crate) fn request<'a>(
+    pub fn request<'a>(
         &mut self,
         line: &'a [u8],
         addresses: Addresses,

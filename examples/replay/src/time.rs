@@ -8,13 +8,13 @@ const MONTHS: [&[u8; 3]; 12] = [
 ];
 
 /// The length of a time stamp.
-pub(crate) const LENGTH: usize = 26;
+pub const LENGTH: usize = 26;
 
 /// Seconds since 1970-01-01T00:00:00Z.
 ///
 /// `None` if `text` is no time stamp, is on a day that does not exist, or lies outside of
 /// 1970 to 2553, which is what a [`tollgate::Timestamp`] holds.
-pub(crate) fn parse(text: &[u8]) -> Option<u64> {
+pub fn parse(text: &[u8]) -> Option<u64> {
     let text: &[u8; LENGTH] = text.try_into().ok()?;
     let separators = [(2, b'/'), (6, b'/'), (11, b':'), (14, b':'), (17, b':'), (20, b' ')];
     if separators.iter().any(|&(at, separator)| text[at] != separator) {
@@ -51,7 +51,7 @@ pub(crate) fn parse(text: &[u8]) -> Option<u64> {
 /// Seconds since 1970 of a time in any of the forms that servers write: that of [`parse`], the same
 /// with a fraction or without a zone (`HAProxy`), ISO 8601, or a number of seconds, milliseconds, microseconds or
 /// nanoseconds since 1970, told apart by its size. A time without a zone is UTC.
-pub(crate) fn parse_any(text: &[u8]) -> Option<u64> {
+pub fn parse_any(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();
     match text {
         [_, _, b'/', ..] => common(text),
@@ -126,7 +126,7 @@ fn epoch(text: &[u8]) -> Option<u64> {
 const FIRST_OF_2554: u64 = 18_429_292_800;
 
 /// Seconds since 1970 as `2015-05-17 10:05:03`, in UTC.
-pub(crate) fn format(seconds: u64) -> String {
+pub fn format(seconds: u64) -> String {
     let (year, month, day) = civil_from_days(i64::try_from(seconds / 86_400).unwrap_or(i64::MAX));
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
@@ -140,7 +140,7 @@ fn number(digits: &[u8]) -> Option<u32> {
 }
 
 fn days_in(year: u32, month: u32) -> u32 {
-    let leap = year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+    let leap = year % 4 == 0 && year % 100 != 0 || year % 400 == 0;
     match month {
         2 => 28 + u32::from(leap),
         4 | 6 | 9 | 11 => 30,
@@ -151,7 +151,7 @@ fn days_in(year: u32, month: u32) -> u32 {
 /// Days since 1970-01-01, after Howard Hinnant's `days_from_civil`
 /// (<https://howardhinnant.github.io/date_algorithms.html>): years begin in March, so that the leap
 /// day is a year's last, and repeat every 400 years.
-pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
@@ -161,7 +161,7 @@ pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The way back, `civil_from_days` of the same author: year, month, day.
-pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
+pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days.saturating_add(719_468);
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

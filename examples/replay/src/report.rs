@@ -12,7 +12,7 @@ const OFFENDERS_SHOWN: usize = 10;
 const LONGEST_NAME: usize = 45;
 
 /// Writes the whole report.
-pub(crate) fn write(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
+pub fn write(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()> {
     summary(out, replay)?;
     skipped(out, replay)?;
     if replay.tally().requests > 0 {
@@ -23,7 +23,7 @@ pub(crate) fn write(out: &mut impl Write, replay: &Replay<'_>) -> io::Result<()>
 }
 
 /// Why the report can't be trusted, if too little of the log could be read.
-pub(crate) fn doubt(replay: &Replay<'_>, max_skipped: u8) -> Option<String> {
+pub fn doubt(replay: &Replay<'_>, max_skipped: u8) -> Option<String> {
     let tally = replay.tally();
     let (requests, unreadable) = (tally.requests, tally.unreadable());
     let empty = tally.skipped_for(Skipped::Empty);

@@ -1,39 +1,15 @@
 //! The parsers, the calendar and the burst computation of the `replay` example; in [`logs`], logs
 //! of many servers.
 
-#[path = "../examples/replay/arguments.rs"]
-mod arguments;
-#[path = "../examples/replay/client.rs"]
-mod client;
-#[path = "../examples/replay/columns.rs"]
-mod columns;
-#[path = "../examples/replay/fields.rs"]
-mod fields;
-#[path = "../examples/replay/json.rs"]
-mod json;
-#[path = "../examples/replay/layout.rs"]
-mod layout;
-#[path = "replay/logs.rs"]
-mod logs;
-#[path = "../examples/replay/parse.rs"]
-mod parse;
-#[path = "../examples/replay/plan.rs"]
-mod plan;
-#[path = "../examples/replay/report.rs"]
-mod report;
-#[path = "../examples/replay/run.rs"]
-mod run;
-#[path = "../examples/replay/time.rs"]
-mod time;
-
 use std::collections::HashMap;
 
-use client::Addresses;
-use layout::Layout;
-use parse::Skipped;
 use proptest::prelude::*;
-use run::Replay;
 use tollgate::{Clock as _, ManualClock, Quota, RateLimiter as _, Timestamp, TokenBucket};
+use tollgate_replay::client::Addresses;
+use tollgate_replay::layout::Layout;
+use tollgate_replay::parse::{self, Skipped};
+use tollgate_replay::run::Replay;
+use tollgate_replay::{report, time};
 
 /// Real lines: a crawler, a burst of one client, one line that was cut off.
 const EXCERPT: &[u8] = include_bytes!("data/access_excerpt.log");

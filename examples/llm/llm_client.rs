@@ -1,19 +1,19 @@
 //! A client of a model API that keeps to limits which it learns as it goes: 2,000 chat requests of
 //! mixed size, no 429, and little of the quota left unused.
 //!
-//! `cargo run --release --example llm_client --features llm,stream` (about 20 seconds, real time)
+//! `cargo run --release -p tollgate-llm-examples --example llm_client` (about 20 seconds, real time)
 //!
 //! The API is a small server of this example's own, on loopback: see [`provider`] for what it
 //! enforces. Its limits are enforced by the second, so the client's burst is 1 % of a minute.
 
-#[path = "../support/account.rs"]
+#[path = "support/account.rs"]
 #[allow(dead_code, reason = "nothing is revoked here")]
 mod account;
-#[path = "../support/chat.rs"]
+#[path = "support/chat.rs"]
 mod chat;
-#[path = "../support/progress.rs"]
+#[path = "support/progress.rs"]
 mod progress;
-#[path = "../support/provider.rs"]
+#[path = "support/provider.rs"]
 mod provider;
 
 use std::sync::Arc;

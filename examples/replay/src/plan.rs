@@ -33,12 +33,12 @@ const TIMES: [&str; 10] =
 
 /// How to find the client and the time in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub struct Plan {
     pieces: Vec<Piece>,
     client: usize,
     time: usize,
     /// Fields beside the chosen one that may name the client too.
-    pub(crate) others: Vec<String>,
+    pub others: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +52,7 @@ impl Plan {
     ///
     /// `client` and `time` choose a field by its name or its number (from 1) instead of the usual
     /// ones.
-    pub(crate) fn new(
-        format: &str,
-        client: Option<&str>,
-        time: Option<&str>,
-    ) -> Result<Self, String> {
+    pub fn new(format: &str, client: Option<&str>, time: Option<&str>) -> Result<Self, String> {
         let pieces = pieces(&directive(format))?;
         let adjacent = |pair: &[Piece]| matches!(pair, [Piece::Field(_), Piece::Field(_)]);
         if pieces.windows(2).any(adjacent) {
@@ -88,7 +84,7 @@ impl Plan {
     }
 
     /// The name of the field that holds the client.
-    pub(crate) fn client(&self) -> &str {
+    pub fn client(&self) -> &str {
         match &self.pieces[self.client] {
             Piece::Field(name) => name,
             Piece::Literal(_) => "",
@@ -96,7 +92,7 @@ impl Plan {
     }
 
     /// The text in the field of the client, and the time. What follows both is not looked at.
-    pub(crate) fn split<'a>(&self, line: &'a [u8]) -> Result<(&'a [u8], u64), Skipped> {
+    pub fn split<'a>(&self, line: &'a [u8]) -> Result<(&'a [u8], u64), Skipped> {
         if line.trim_ascii().is_empty() {
             return Err(Skipped::Empty);
         }
@@ -124,7 +120,7 @@ impl Plan {
         Err(Skipped::Format)
     }
 
-    pub(crate) fn request<'a>(
+    pub fn request<'a>(
         &self,
         line: &'a [u8],
         addresses: Addresses,

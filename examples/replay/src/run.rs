@@ -17,7 +17,7 @@ use crate::parse::Skipped;
 
 /// A quota applied to the clients of a log.
 #[derive(Debug)]
-pub(crate) struct Replay<'a> {
+pub struct Replay<'a> {
     limiter: KeyedLimiter<Vec<u8>, ManualClock>,
     clock: ManualClock,
     /// The limiter's rule by itself, for what no limiter tells: how much burst would have done.
@@ -30,49 +30,49 @@ pub(crate) struct Replay<'a> {
 
 /// What a replay counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) lines: u64,
-    pub(crate) requests: u64,
-    pub(crate) admitted: u64,
+pub struct Tally {
+    pub lines: u64,
+    pub requests: u64,
+    pub admitted: u64,
     /// Lines that were not replayed.
-    pub(crate) skipped: u64,
+    pub skipped: u64,
     /// For each reason: how many lines, and the number of the first of them (from 1).
-    pub(crate) reasons: BTreeMap<Skipped, (u64, u64)>,
+    pub reasons: BTreeMap<Skipped, (u64, u64)>,
     /// Requests whose client was chosen from a list of addresses.
-    pub(crate) lists: u64,
+    pub lists: u64,
     /// Requests with a time before the newest one seen: they count as made at the newest.
-    pub(crate) out_of_order: u64,
+    pub out_of_order: u64,
     /// The earliest and the latest time, in seconds since 1970.
-    pub(crate) span: Option<(u64, u64)>,
+    pub span: Option<(u64, u64)>,
 }
 
 impl Tally {
     /// Lines that should have been requests and could not be read: not empty lines, comments, and
     /// messages of a server; and not requests without a client, which could be read.
-    pub(crate) fn unreadable(&self) -> u64 {
+    pub fn unreadable(&self) -> u64 {
         let expected = [Skipped::Empty, Skipped::Comment, Skipped::Message, Skipped::NoClient];
         self.skipped - expected.iter().map(|reason| self.skipped_for(*reason)).sum::<u64>()
     }
 
     /// Lines skipped for this reason.
-    pub(crate) fn skipped_for(&self, reason: Skipped) -> u64 {
+    pub fn skipped_for(&self, reason: Skipped) -> u64 {
         self.reasons.get(&reason).map_or(0, |(lines, _)| *lines)
     }
 }
 
 /// What is counted of one client.
 #[derive(Clone, Debug)]
-pub(crate) struct Client {
+pub struct Client {
     /// A bucket that refuses nothing: everything asked for is taken, into debt if need be.
     bottomless: <GreedyRefill as Algorithm>::State,
     /// The deepest the bottomless bucket was drawn down, in the rule's exact units.
     deepest: u128,
-    pub(crate) requests: u64,
-    pub(crate) admitted: u64,
+    pub requests: u64,
+    pub admitted: u64,
 }
 
 impl Client {
-    pub(crate) fn refused(&self) -> u64 {
+    pub fn refused(&self) -> u64 {
         self.requests - self.admitted
     }
 }
@@ -83,11 +83,7 @@ impl<'a> Replay<'a> {
     /// # Errors
     ///
     /// When no limiter can be built from the quota.
-    pub(crate) fn new(
-        quota: Quota,
-        layout: Layout,
-        addresses: Addresses,
-    ) -> Result<Self, QuotaError> {
+    pub fn new(quota: Quota, layout: Layout, addresses: Addresses) -> Result<Self, QuotaError> {
         let clock = ManualClock::new();
         Ok(Self {
             limiter: KeyedLimiter::builder(quota).clock(clock.clone()).build()?,
@@ -101,7 +97,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Takes the next line, without its end.
-    pub(crate) fn line(&mut self, line: &'a [u8]) {
+    pub fn line(&mut self, line: &'a [u8]) {
         self.tally.lines += 1;
         match self.layout.request(line, self.addresses) {
             Ok(request) => {
@@ -143,24 +139,24 @@ impl<'a> Replay<'a> {
         client.deepest = client.deepest.max(rule.level(&client.bottomless, now).used_units);
     }
 
-    pub(crate) fn tally(&self) -> &Tally {
+    pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    pub(crate) fn quota(&self) -> Quota {
+    pub fn quota(&self) -> Quota {
         self.limiter.quota()
     }
 
-    pub(crate) fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    pub(crate) fn clients(&self) -> usize {
+    pub fn clients(&self) -> usize {
         self.clients.len()
     }
 
     /// Clients with refusals, the worst first; among equals in the order of their names.
-    pub(crate) fn offenders(&self) -> Vec<(&[u8], &Client)> {
+    pub fn offenders(&self) -> Vec<(&[u8], &Client)> {
         let mut offenders: Vec<_> = self
             .clients
             .iter()
@@ -173,7 +169,7 @@ impl<'a> Replay<'a> {
 
     /// The smallest burst with which `client` would have been refused nothing at this rate: the
     /// whole permits in what a bucket that takes everything was drawn down at the deepest.
-    pub(crate) fn needed_burst_of(&self, client: &Client) -> u64 {
+    pub fn needed_burst_of(&self, client: &Client) -> u64 {
         let full = self.rule.start(Timestamp::ZERO, 0);
         let permit = self.rule.level(&full, Timestamp::ZERO).units_per_permit;
         // No units per permit: there is no limit, and nothing is ever drawn down.
@@ -182,7 +178,7 @@ impl<'a> Replay<'a> {
     }
 
     /// The smallest burst with which nobody would have been refused anything at this rate.
-    pub(crate) fn needed_burst(&self) -> u64 {
+    pub fn needed_burst(&self) -> u64 {
         self.clients.values().map(|client| self.needed_burst_of(client)).max().unwrap_or(0)
     }
 }

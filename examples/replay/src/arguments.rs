@@ -7,7 +7,7 @@ use tollgate::Quota;
 use crate::client::{Addresses, Forwarded};
 use crate::layout::Hints;
 
-pub(crate) const HELP: &str = "\
+pub const HELP: &str = "\
 Replays a web access log against a rate limit per client address.
 
 Usage: replay [OPTIONS] [LOG]
@@ -41,25 +41,25 @@ const DEFAULT_QUOTA: Quota = Quota::per_minute(60).burst(20);
 
 /// What to do.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub enum Command {
     Help,
     Replay(Options),
 }
 
 #[derive(Debug)]
-pub(crate) struct Options {
-    pub(crate) quota: Quota,
+pub struct Options {
+    pub quota: Quota,
     /// Standard input, if there is none.
-    pub(crate) path: Option<OsString>,
-    pub(crate) hints: Hints,
-    pub(crate) addresses: Addresses,
+    pub path: Option<OsString>,
+    pub hints: Hints,
+    pub addresses: Addresses,
     /// Whether the user said which address of a list counts.
-    pub(crate) forwarded_given: bool,
+    pub forwarded_given: bool,
     /// In percent.
-    pub(crate) max_skipped: u8,
+    pub max_skipped: u8,
 }
 
-pub(crate) fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {
+pub fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, String> {
     let mut read = Options {
         quota: DEFAULT_QUOTA,
         path: None,

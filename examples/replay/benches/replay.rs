@@ -1,40 +1,13 @@
 //! How many lines of an access log the `replay` example takes per second, once they are in memory.
 
-#[path = "../examples/replay/client.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod client;
-#[path = "../examples/replay/columns.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod columns;
-#[path = "../examples/replay/fields.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod fields;
-#[path = "../examples/replay/json.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod json;
-#[path = "../examples/replay/layout.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod layout;
-#[path = "../examples/replay/parse.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod parse;
-#[path = "../examples/replay/plan.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod plan;
-#[path = "../examples/replay/run.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod run;
-#[path = "../examples/replay/time.rs"]
-#[allow(dead_code, reason = "only the replay is measured")]
-mod time;
-
 use std::hint::black_box;
 
-use client::Addresses;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use layout::Layout;
-use run::Replay;
 use tollgate::Quota;
+use tollgate_replay::client::Addresses;
+use tollgate_replay::layout::Layout;
+use tollgate_replay::parse;
+use tollgate_replay::run::Replay;
 
 /// Real lines, of which a log is made by repetition.
 const EXCERPT: &[u8] = include_bytes!("../tests/data/access_excerpt.log");

@@ -33,14 +33,14 @@ const KNOWN: [(&str, &str); 8] = [
 
 /// What the command line says about the format; what it leaves out is found in the log.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hints {
-    pub(crate) format: Option<String>,
-    pub(crate) client: Option<String>,
-    pub(crate) time: Option<String>,
+pub struct Hints {
+    pub format: Option<String>,
+    pub client: Option<String>,
+    pub time: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Layout {
+pub enum Layout {
     /// Common, combined and their kin, with the client in this field (from 1) before the time.
     Common(usize),
     /// The same, with the client in this field (from 1) of the whole line.
@@ -53,13 +53,13 @@ pub(crate) enum Layout {
 
 /// What was found, and what a user should know about it.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) layout: Layout,
-    pub(crate) notes: Vec<String>,
+pub struct Found {
+    pub layout: Layout,
+    pub notes: Vec<String>,
 }
 
 impl Layout {
-    pub(crate) fn request<'a>(
+    pub fn request<'a>(
         &mut self,
         line: &'a [u8],
         addresses: Addresses,
@@ -74,7 +74,7 @@ impl Layout {
     }
 
     /// The format and the client's field, as the report names them.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let name = match self {
             Self::Common(place) | Self::CommonField(place) => {
                 format!("common or combined, client in field {place}")
@@ -95,7 +95,7 @@ impl Layout {
 /// # Errors
 ///
 /// A message that says which option to give, if the format is not known.
-pub(crate) fn find(log: &[u8], hints: &Hints) -> Result<Found, String> {
+pub fn find(log: &[u8], hints: &Hints) -> Result<Found, String> {
     let (client, time) = (hints.client.as_deref(), hints.time.as_deref());
     let sample: Vec<_> =
         parse::lines(log).filter(|line| !line.trim_ascii().is_empty()).take(SAMPLE).collect();
