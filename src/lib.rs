@@ -29,12 +29,19 @@
 //!
 //! # Features
 //!
-//! None is on by default; each only adds.
+//! Each feature only adds; `tracing` alone is on by default.
 //!
+//! * `tracing`: events for a subscriber, such as refusals, at one relaxed load while nobody listens.
 //! * `tokio`: `acquire(n).await`, `TokioClock` for tests under paused time.
 //! * `stream`: `rate_limited(&limiter)` for streams and sinks.
 //! * `serde`: `Quota` as a string.
 //! * `llm`: the limits of model APIs, read from response headers.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(feature = "tracing"),
+    allow(unused_variables, reason = "some values are there for events alone")
+)]
 
 pub mod algorithm;
 mod bucket;
@@ -43,6 +50,7 @@ mod clock;
 mod composite;
 mod decision;
 mod error;
+mod events;
 pub mod keyed;
 mod limiter;
 #[cfg(feature = "llm")]

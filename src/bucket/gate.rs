@@ -149,29 +149,29 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn log_quota(&self, quota: Quota, how: CarryOver) {
-        tracing::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
+        crate::events::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
     }
 
     fn log_reset(&self) {
-        tracing::info!(limiter = self.settings().name, "reset");
+        crate::events::info!(limiter = self.settings().name, "reset");
     }
 
     fn log_closed(&self) {
-        tracing::info!(limiter = self.settings().name, "closed");
+        crate::events::info!(limiter = self.settings().name, "closed");
     }
 
     /// Logs a refusal of the hot path, whose reason was not worked out.
     #[inline]
     fn log_refusal(&self, permits: u64) {
         // The event itself is kept out of line: its code is larger than the decision's.
-        if tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG {
+        if crate::events::is_debug_heard() {
             log_refusal(&self.settings().name, permits);
         }
     }
 
     #[inline]
     fn log_rejection(&self, permits: u64, rejection: &Rejection) {
-        if tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG {
+        if crate::events::is_debug_heard() {
             log_rejection(&self.settings().name, permits, rejection);
         }
     }
@@ -179,12 +179,12 @@ pub(crate) trait Gate: Send + Sync {
 
 #[cold]
 pub(crate) fn log_refusal(limiter: &str, permits: u64) {
-    tracing::debug!(limiter, permits, "refused");
+    crate::events::debug!(limiter, permits, "refused");
 }
 
 #[cold]
 fn log_rejection(limiter: &str, permits: u64, rejection: &Rejection) {
-    tracing::debug!(limiter, permits, %rejection, "refused");
+    crate::events::debug!(limiter, permits, %rejection, "refused");
 }
 
 impl<G: Gate> WaitQueue for G {
@@ -209,7 +209,7 @@ impl<G: Gate> WaitQueue for G {
         let joined =
             self.with_core(|core, now, wakers| core.join(now, permits, deadline, waker, wakers));
         if let Err(error) = &joined {
-            tracing::debug!(limiter = self.settings().name, permits, %error, "wait refused");
+            crate::events::debug!(limiter = self.settings().name, permits, %error, "wait refused");
         }
         joined
     }

@@ -83,7 +83,7 @@ where
         }
         drop(changing);
         drop(wakers);
-        tracing::info!(limiter = self.settings.name, %quota, carry_over = ?how, "quota changed");
+        crate::events::info!(limiter = self.settings.name, %quota, carry_over = ?how, "quota changed");
     }
 
     /// The quota of all keys that have none of their own.
@@ -353,7 +353,7 @@ where
     pub(super) fn close_key<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
         let closed = self.change_key(hash, key, CarryOver::default(), Terms::close);
         if let Err(error) = closed {
-            tracing::warn!(limiter = self.settings.name, %error, "a key could not be closed");
+            crate::events::warn!(limiter = self.settings.name, %error, "a key could not be closed");
         }
     }
 

@@ -246,7 +246,7 @@ where
         if let Some(global) = &self.global {
             RateLimiter::close(global);
         }
-        tracing::info!(limiter = self.settings.name, "closed");
+        crate::events::info!(limiter = self.settings.name, "closed");
     }
 
     /// Whether [`close`](Self::close) was called.

@@ -446,9 +446,9 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         applied.unwrap_or_else(|error| {
             let limiter = &self.settings.name;
             if let Some(error) = error {
-                tracing::warn!(limiter, %error, "terms of a key can't be kept: it is blocked");
+                crate::events::warn!(limiter, %error, "terms of a key can't be kept: it is blocked");
             } else {
-                tracing::warn!(
+                crate::events::warn!(
                     limiter,
                     "the function that gives terms asks itself without end: the key is blocked"
                 );

@@ -326,7 +326,7 @@ where
     /// Logs a refusal whose reason was not worked out.
     #[inline]
     pub(super) fn log_refusal(&self, requests: u64) {
-        if tracing::level_filters::LevelFilter::current() >= tracing::Level::DEBUG {
+        if crate::events::is_debug_heard() {
             crate::bucket::gate::log_refusal(&self.settings.name, requests);
         }
     }
@@ -343,7 +343,7 @@ where
     {
         let answer = self.ask(hash, key, requests, grant_of, refusal_of, |grant| grant);
         if let Err(rejection) = &answer {
-            tracing::debug!(limiter = self.settings.name, requests, %rejection, "refused");
+            crate::events::debug!(limiter = self.settings.name, requests, %rejection, "refused");
         }
         answer
     }

@@ -41,16 +41,16 @@ impl Lesson {
     pub(super) fn tell(self, limiter: &str) {
         match self {
             Self::Learned(limit, count) => {
-                tracing::info!(limiter, %limit, count, "limit learned");
+                crate::events::info!(limiter, %limit, count, "limit learned");
             }
             Self::OtherPeriod(limit) => {
-                tracing::debug!(limiter, %limit, "a limit over another period is ignored");
+                crate::events::debug!(limiter, %limit, "a limit over another period is ignored");
             }
             Self::Unusable(limit, error) => {
-                tracing::debug!(limiter, %limit, %error, "a limit can't be kept");
+                crate::events::debug!(limiter, %limit, %error, "a limit can't be kept");
             }
             Self::Overdrawn(limit) => {
-                tracing::warn!(limiter, %limit, "far more used than acquired: no more counts than comes back in ten minutes, or in a day");
+                crate::events::warn!(limiter, %limit, "far more used than acquired: no more counts than comes back in ten minutes, or in a day");
             }
         }
     }

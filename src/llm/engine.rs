@@ -154,7 +154,7 @@ impl<C: Clock> Engine<C> {
     }
 
     pub(super) fn log(&self, error: &Error) {
-        tracing::debug!(limiter = self.settings.name, %error, "refused");
+        crate::events::debug!(limiter = self.settings.name, %error, "refused");
     }
 
     /// What a wait's error means here: a server's wait that is too long ends waits, and so does a pool without keys.

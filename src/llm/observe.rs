@@ -35,7 +35,12 @@ impl<C: Clock> Engine<C> {
         if let Some(said) = said.retry_after {
             let wait = said.min(self.options.longest_pause);
             let until = self.edit(|keys, now| keys.pause(key, now + wait));
-            tracing::info!(limiter = self.settings.name, ?wait, ?said, "the server said to wait");
+            crate::events::info!(
+                limiter = self.settings.name,
+                ?wait,
+                ?said,
+                "the server said to wait"
+            );
             if until > Timestamp::ZERO {
                 self.end_hopeless_waits();
             }

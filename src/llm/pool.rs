@@ -172,7 +172,7 @@ impl<T, C: Clock> KeyPool<T, C> {
             Ok(None)
         })?;
         drop(replaced);
-        tracing::info!(limiter = self.engine.settings.name, %id, "key added");
+        crate::events::info!(limiter = self.engine.settings.name, %id, "key added");
         Ok(())
     }
 
@@ -200,7 +200,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         let removed = self.with_key(id, |keys, key, _| keys.remove(key as usize)).is_some();
         if removed {
             self.engine.end_hopeless_waits();
-            tracing::info!(limiter = self.engine.settings.name, id, "key removed");
+            crate::events::info!(limiter = self.engine.settings.name, id, "key removed");
         }
         removed
     }
@@ -547,7 +547,7 @@ impl<T, C: Clock> PoolPermit<'_, T, C> {
     pub fn unauthorized(self) {
         let Self { permit, entry } = self;
         permit.take_out();
-        tracing::warn!(id = %entry.id, "key taken out: the server does not accept it");
+        crate::events::warn!(id = %entry.id, "key taken out: the server does not accept it");
     }
 }
 

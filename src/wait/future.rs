@@ -184,7 +184,7 @@ impl Acquire<'_> {
 fn warn_of_clock() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        tracing::warn!(
+        crate::events::warn!(
             "timers end long before the limiter's clock is there, so a wait looks again and again: is \
              tokio's time paused? Then build the limiter with `TokioClock`"
         );

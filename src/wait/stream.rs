@@ -8,7 +8,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use pin_project_lite::pin_project;
 
-use super::Acquire;
+use super::{Acquire, Timer};
 use crate::{RateLimiter, WaitError};
 
 /// Streams at the pace of a limiter.
@@ -35,6 +35,9 @@ pub trait RateLimitStreamExt: Stream + Sized {
     /// that has nothing to say holds no permit. If the limiter is closed, the error is yielded and
     /// then the end; the item that waited is in
     /// [`into_inner`](RateLimitedStream::into_inner).
+    ///
+    /// It waits on tokio's timer: see [`rate_limited_on`](Self::rate_limited_on) for other runtimes.
+    #[cfg(feature = "tokio")]
     fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedStream<'_, Self> {
         self.rate_limited_by(limiter, |_| 1)
     }
@@ -62,17 +65,50 @@ pub trait RateLimitStreamExt: Stream + Sized {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg(feature = "tokio")]
     fn rate_limited_by<'a>(
         self,
         limiter: &'a dyn RateLimiter,
+        permits: impl FnMut(&Self::Item) -> u64 + Send + 'a,
+    ) -> RateLimitedStream<'a, Self> {
+        self.rate_limited_on(limiter, &crate::TokioTimer, permits)
+    }
+
+    /// The same on any runtime's timer: `permits` says what an item costs.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use futures_lite::{StreamExt as _, future, stream};
+    /// use tollgate::{Quota, RateLimitStreamExt as _, Sleep, Timer, TokenBucket};
+    ///
+    /// struct AsyncIo;
+    ///
+    /// impl Timer for AsyncIo {
+    ///     fn sleep(&self, duration: Duration) -> Option<Sleep> {
+    ///         Some(Box::pin(async move {
+    ///             async_io::Timer::after(duration).await;
+    ///         }))
+    ///     }
+    /// }
+    ///
+    /// let limiter = TokenBucket::new(Quota::per_second(1_000).burst(1))?;
+    /// let paced = stream::iter(["a", "b"]).rate_limited_on(&limiter, &AsyncIo, |_| 1);
+    /// assert_eq!(future::block_on(paced.count()), 2);
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    fn rate_limited_on<'a>(
+        self,
+        limiter: &'a dyn RateLimiter,
+        timer: &'a dyn Timer,
         permits: impl FnMut(&Self::Item) -> u64 + Send + 'a,
     ) -> RateLimitedStream<'a, Self>;
 }
 
 impl<S: Stream> RateLimitStreamExt for S {
-    fn rate_limited_by<'a>(
+    fn rate_limited_on<'a>(
         self,
         limiter: &'a dyn RateLimiter,
+        timer: &'a dyn Timer,
         permits: impl FnMut(&S::Item) -> u64 + Send + 'a,
     ) -> RateLimitedStream<'a, Self> {
         let (waiting, acquire) = (None, None);
@@ -80,6 +116,7 @@ impl<S: Stream> RateLimitStreamExt for S {
         RateLimitedStream {
             stream: self,
             limiter,
+            timer,
             permits,
             waiting,
             owed: 0,
@@ -121,13 +158,28 @@ type Cost<'a, Item> = Box<dyn FnMut(&Item) -> u64 + Send + 'a>;
 /// # }
 /// ```
 pub trait RateLimitSinkExt<Item>: Sink<Item> + Sized {
-    /// Takes items no faster than `limiter` permits: the sink is ready when a permit is there too.
-    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedSink<'_, Self>;
+    /// Takes items no faster than `limiter` permits: the sink is ready when a permit is there too. It waits on
+    /// tokio's timer.
+    #[cfg(feature = "tokio")]
+    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedSink<'_, Self> {
+        self.rate_limited_on(limiter, &crate::TokioTimer)
+    }
+
+    /// The same on any runtime's timer.
+    fn rate_limited_on<'a>(
+        self,
+        limiter: &'a dyn RateLimiter,
+        timer: &'a dyn Timer,
+    ) -> RateLimitedSink<'a, Self>;
 }
 
 impl<Item, S: Sink<Item>> RateLimitSinkExt<Item> for S {
-    fn rate_limited(self, limiter: &dyn RateLimiter) -> RateLimitedSink<'_, Self> {
-        RateLimitedSink { sink: self, limiter, acquire: None, permitted: false }
+    fn rate_limited_on<'a>(
+        self,
+        limiter: &'a dyn RateLimiter,
+        timer: &'a dyn Timer,
+    ) -> RateLimitedSink<'a, Self> {
+        RateLimitedSink { sink: self, limiter, timer, acquire: None, permitted: false }
     }
 }
 
@@ -142,6 +194,7 @@ pin_project! {
         #[pin]
         stream: S,
         limiter: &'a dyn RateLimiter,
+        timer: &'a dyn Timer,
         permits: Cost<'a, S::Item>,
         waiting: Option<S::Item>,
         // Permits that the waiting item still needs.
@@ -185,7 +238,8 @@ impl<S: Stream> Stream for RateLimitedStream<'_, S> {
             *this.owed = (this.permits)(&item);
             *this.waiting = Some(item);
         }
-        let answer = ready!(poll_permits(this.acquire, *this.limiter, this.owed, cx));
+        let answer =
+            ready!(poll_permits(this.acquire, (*this.limiter, *this.timer), this.owed, cx));
         *this.ended = answer.is_err();
         Poll::Ready(match answer {
             Ok(()) => this.waiting.take().map(Ok),
@@ -213,6 +267,7 @@ pin_project! {
         #[pin]
         sink: S,
         limiter: &'a dyn RateLimiter,
+        timer: &'a dyn Timer,
         acquire: Option<Part<'a>>,
         permitted: bool,
     }
@@ -255,7 +310,7 @@ impl<Item, S: Sink<Item>> Sink<Item> for RateLimitedSink<'_, S> {
         ready!(this.sink.as_mut().poll_ready(cx)).map_err(SinkError::Sink)?;
         if !*this.permitted {
             let one = &mut 1;
-            ready!(poll_permits(this.acquire, *this.limiter, one, cx))
+            ready!(poll_permits(this.acquire, (*this.limiter, *this.timer), one, cx))
                 .map_err(SinkError::Limiter)?;
             *this.permitted = true;
         }
@@ -280,7 +335,7 @@ impl<Item, S: Sink<Item>> Sink<Item> for RateLimitedSink<'_, S> {
 /// Waits for the permits that are `owed`, at most a burst at a time, through a future that is kept between polls.
 fn poll_permits<'a>(
     acquire: &mut Option<Part<'a>>,
-    limiter: &'a dyn RateLimiter,
+    (limiter, timer): (&'a dyn RateLimiter, &'a dyn Timer),
     owed: &mut u64,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), WaitError>> {
@@ -289,7 +344,7 @@ fn poll_permits<'a>(
         let (part, future) = acquire.get_or_insert_with(|| {
             let burst = if *owed == 1 { 1 } else { limiter.usage().limit.min(most) };
             let part = (*owed).min(burst.max(1));
-            (part, limiter.acquire(part))
+            (part, limiter.acquire_on(part, timer))
         });
         let (part, answer) = (*part, ready!(Pin::new(future).poll(cx)));
         *acquire = None;

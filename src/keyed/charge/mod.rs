@@ -206,7 +206,7 @@ where
         let answer =
             limiter.ask_under(tier, self.hash, self.key, requests, grant_of, |grant| grant);
         if let Err(rejection) = &answer {
-            tracing::debug!(limiter = limiter.settings.name, requests, %rejection, "refused");
+            crate::events::debug!(limiter = limiter.settings.name, requests, %rejection, "refused");
         }
         answer
     }

@@ -314,7 +314,7 @@ where
         }
         if let Answer::Refused(rejection) = self.answer.get() {
             let (name, requests) = (&self.limiter.settings.name, self.requests);
-            tracing::debug!(limiter = name, requests, %rejection, "refused");
+            crate::events::debug!(limiter = name, requests, %rejection, "refused");
         }
     }
 }

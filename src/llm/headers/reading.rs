@@ -52,7 +52,7 @@ impl Reading {
         let Some(subject) = name::subject(name.as_str()) else { return };
         if let Err(why) = self.learn(subject, value) {
             // The name is a known one; the value may be anything, and stays out of the log.
-            tracing::debug!(header = name.as_str(), why, "value ignored");
+            crate::events::debug!(header = name.as_str(), why, "value ignored");
         }
     }
 
@@ -82,7 +82,9 @@ impl Reading {
         let limit = |kind: Kind| self.limits[kind as usize].settle(kind, now);
         let requests = if self.requests_named {
             if self.limits[Kind::Unnamed as usize] != Parts::default() {
-                tracing::debug!("headers without a subject ignored: others name the requests");
+                crate::events::debug!(
+                    "headers without a subject ignored: others name the requests"
+                );
             }
             Kind::Requests
         } else {
@@ -109,11 +111,11 @@ impl Parts {
         match self.limit {
             // Of no number nothing remains, and what is said of it is a filler: "0 of 0".
             Some(Bound::Unlimited) if remaining.is_some() || reset_after.is_some() => {
-                tracing::debug!(limit = ?kind, "remaining and reset of no limit ignored");
+                crate::events::debug!(limit = ?kind, "remaining and reset of no limit ignored");
                 (remaining, reset_after) = (None, None);
             }
             Some(Bound::Of(limit)) if remaining > Some(limit) => {
-                tracing::debug!(limit = ?kind, "remaining lowered to the limit");
+                crate::events::debug!(limit = ?kind, "remaining lowered to the limit");
                 remaining = Some(limit);
             }
             _ => {}
@@ -142,7 +144,7 @@ impl Wait {
 fn finer(secs: Option<Duration>, millis: Option<Duration>) -> Option<Duration> {
     match (secs, millis) {
         (Some(secs), Some(millis)) if secs.saturating_sub(millis) >= Duration::from_secs(1) => {
-            tracing::debug!(
+            crate::events::debug!(
                 header = "retry-after-ms",
                 why = "shorter than retry-after",
                 "value ignored"
