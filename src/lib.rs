@@ -156,3 +156,13 @@ pub type StrictLimiter<C = CounterClock> = Limiter<algorithm::StrictWindow, C>;
 #[cfg(all(doctest, feature = "tokio", feature = "llm"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The snippets of the comparison and of its migration tables.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../COMPARE.md")]
+struct Compare;
+
+/// The snippets of the page on testing.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../docs/testing.md")]
+struct Testing;
