@@ -65,7 +65,10 @@ pub(super) fn nanos() -> u64 {
 #[inline]
 pub(super) fn nanos() -> u64 {
     use std::sync::OnceLock;
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
     use std::time::Instant;
+    #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+    use web_time::Instant;
 
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     let elapsed = ORIGIN.get_or_init(Instant::now).elapsed();

@@ -2,7 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-/// The default hasher: [aHash], seeded at random for each process and anew for each limiter.
+/// The default hasher: [aHash], seeded at random for each process and anew for each limiter. (On
+/// `wasm32-unknown-unknown` the standard library has no random numbers, and the seed can be guessed.)
 ///
 /// Keys of a rate limiter are chosen by those it limits, so its hasher must withstand them. The authors of aHash promise
 /// that whoever does not know the seed can't find keys that collide, and to mend any flaw that is found in that.
@@ -17,8 +18,17 @@ use std::hash::{BuildHasher, Hasher};
 /// let hasher = tollgate::keyed::RandomState::default();
 /// assert_eq!(hasher.hash_one("alice"), hasher.hash_one("alice"));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct RandomState(ahash::RandomState);
+
+impl Default for RandomState {
+    /// A state with a seed of its own, which comes from the random keys of [`std::hash::RandomState`].
+    fn default() -> Self {
+        let random = std::hash::RandomState::new();
+        let seed = |number: u64| random.hash_one(number);
+        Self(ahash::RandomState::with_seeds(seed(0), seed(1), seed(2), seed(3)))
+    }
+}
 
 impl BuildHasher for RandomState {
     type Hasher = KeyHasher;
