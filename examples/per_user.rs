@@ -73,16 +73,18 @@ fn tiers() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a server would send, by the table at [`Rejection`].
+/// The status line that a server would send, with the time after which the client may try again.
 fn answer(decision: Result<Grant, Rejection>) -> String {
-    match decision {
-        Ok(_) => "200 OK".to_owned(),
-        Err(refused @ Rejection::Blocked) => format!("403 Forbidden ({refused})"),
-        Err(refused) if refused.is_global() => format!("503 Service Unavailable ({refused})"),
-        Err(refused) => match refused.retry_after_secs() {
-            Some(seconds) => format!("429 Too Many Requests, Retry-After: {seconds}"),
-            None => format!("503 Service Unavailable ({refused})"),
-        },
+    let Err(refused) = decision else { return "200 OK".to_owned() };
+    let status = match refused.http_status() {
+        403 => "403 Forbidden",
+        413 => "413 Content Too Large",
+        429 => "429 Too Many Requests",
+        _ => "503 Service Unavailable",
+    };
+    match refused.retry_after_secs() {
+        Some(seconds) => format!("{status}, Retry-After: {seconds}"),
+        None => format!("{status} ({refused})"),
     }
 }
 

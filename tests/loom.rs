@@ -1,4 +1,4 @@
-//! Every interleaving of small scenes, by loom:
+//! Every interleaving of small scenes with at most three preemptions, by loom:
 //! `RUSTFLAGS="--cfg tollgate_loom" cargo test --test loom`.
 //!
 //! Time stands still or is moved by the scene's own threads, so a wait that nobody ends is found

@@ -1,4 +1,4 @@
-//! Every interleaving of small scenes with LLM limits and pools of keys, by loom:
+//! Every interleaving of small scenes with at most three preemptions with LLM limits and pools of keys, by loom:
 //! `RUSTFLAGS="--cfg tollgate_loom" cargo test --features llm --test loom_llm`.
 //!
 //! Time stands still or is moved by the scene's own threads, so a wait that nobody ends is found

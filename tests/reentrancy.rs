@@ -111,10 +111,10 @@ impl Wake for Task {
     fn wake(self: Arc<Self>) {
         let waker = Waker::from(Arc::clone(&self));
         let mut slot = self.0.lock().unwrap();
-        if let Some(future) = &mut *slot
-            && future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
-        {
-            *slot = None;
+        if let Some(future) = &mut *slot {
+            if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                *slot = None;
+            }
         }
     }
 }

@@ -190,12 +190,12 @@ fn refresh_race() {
         b(Quota::per_hour(1), &clock)
             .terms_by(move |_: &u64| {
                 let q = t2.load(Ordering::SeqCst);
-                if let Some(l) = known.get()
-                    && first.swap(false, Ordering::SeqCst)
-                {
-                    // what another thread does just now
-                    t2.store(100, Ordering::SeqCst);
-                    l.refresh_terms();
+                if let Some(l) = known.get() {
+                    if first.swap(false, Ordering::SeqCst) {
+                        // what another thread does just now
+                        t2.store(100, Ordering::SeqCst);
+                        l.refresh_terms();
+                    }
                 }
                 Quota::per_hour(q)
             })

@@ -84,12 +84,12 @@ fn a_key_that_is_set_by_hand_while_its_plan_changes_has_the_newest_plan() {
     let (known, limiter_of, first) = (cost.clone(), own.clone(), AtomicBool::new(true));
     let terms = move |_: &u64| {
         let answer = Terms::default().cost(known.load(Ordering::SeqCst));
-        if let Some(limiter) = limiter_of.get()
-            && first.swap(false, Ordering::SeqCst)
-        {
-            // What another thread does just now.
-            known.store(2, Ordering::SeqCst);
-            limiter.refresh_terms();
+        if let Some(limiter) = limiter_of.get() {
+            if first.swap(false, Ordering::SeqCst) {
+                // What another thread does just now.
+                known.store(2, Ordering::SeqCst);
+                limiter.refresh_terms();
+            }
         }
         answer
     };

@@ -24,12 +24,12 @@ thread_local! {
 
 impl Clock for NosyClock {
     fn now(&self) -> Timestamp {
-        if let Some(limiter) = self.limiter.get().and_then(Weak::upgrade)
-            && !WITHIN.replace(true)
-        {
-            limiter.usage();
-            let _ = limiter.allow();
-            WITHIN.set(false);
+        if let Some(limiter) = self.limiter.get().and_then(Weak::upgrade) {
+            if !WITHIN.replace(true) {
+                limiter.usage();
+                let _ = limiter.allow();
+                WITHIN.set(false);
+            }
         }
         self.hand.now()
     }

@@ -123,10 +123,10 @@ impl<'a> Script<'a> {
                 self.note(None, self.latest, taken);
             }
             9 | 10 => {
-                if let Ok(reservation) = self.limiter.reserve(n)
-                    && (may != May::AskAtOnce || reservation.delay() == Some(Duration::ZERO))
-                {
-                    self.held.push(Held { reservation, due: u64::MAX, noted: None });
+                if let Ok(reservation) = self.limiter.reserve(n) {
+                    if may != May::AskAtOnce || reservation.delay() == Some(Duration::ZERO) {
+                        self.held.push(Held { reservation, due: u64::MAX, noted: None });
+                    }
                 }
             }
             11 | 12 if !self.held.is_empty() => {

@@ -427,11 +427,11 @@ impl Run<'_> {
                 expected.push(Expected::ByKey(Rejection::Blocked));
                 continue;
             }
-            if bucket.go_under(tier, side.quota, now)
-                && let Err(rejection) = bucket.model.try_acquire(now, total)
-            {
-                expected.push(Expected::ByKey(rejection));
-                continue;
+            if bucket.go_under(tier, side.quota, now) {
+                if let Err(rejection) = bucket.model.try_acquire(now, total) {
+                    expected.push(Expected::ByKey(rejection));
+                    continue;
+                }
             }
             let all_of_side = before.iter().filter(|other| other.side == it.side);
             let total =

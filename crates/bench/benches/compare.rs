@@ -1,6 +1,6 @@
 //! The price of a decision, beside that of other crates and of what no decision can do without.
 //!
-//! * `cargo bench --all-features --bench compare`: criterion groups, for statistics and history,
+//! * `cargo bench -p tollgate-bench --bench compare`: criterion groups, for statistics and history,
 //!   then the tables of ratios.
 //! * `... --bench compare -- --ratios`: only the tables.
 //! * `... --bench compare -- --ratios keyed`: only the tables of limiters by key; in the same way,

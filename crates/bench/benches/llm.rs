@@ -1,6 +1,6 @@
 //! The price of an LLM permit, taken and settled, beside that of limiters called one after another.
 //!
-//! * `cargo bench --all-features --bench llm`: the tables.
+//! * `cargo bench -p tollgate-bench --bench llm`: the tables.
 //! * `... --bench llm -- PATTERN`: only the tables whose title matches.
 //! * `... --bench llm -- --test`: everything once, no figures.
 //!

@@ -1,6 +1,6 @@
 //! What waiting costs: wall time, CPU time, polls, and order, for crowds of tasks and of threads.
 //!
-//! * `cargo bench --all-features --bench wait`: all tables; takes about two minutes.
+//! * `cargo bench -p tollgate-bench --bench wait`: all tables; takes about two minutes.
 //! * `... --bench wait -- --test`: everything once, small, no figures.
 //!
 //! Everybody waits at once, in the same process, one crowd after another, in several rounds; each

@@ -146,20 +146,20 @@ impl<'a> Both<'a> {
             Step::Limited(at, wait) => {
                 let until = self.now + wait;
                 if let Some(out) = self.land(at, |kind, _| cost(kind, Tokens::default())) {
-                    if let Some(key) = &mut self.keys[out.id]
-                        && key.born == out.born
-                    {
-                        key.paused_until = key.paused_until.max(until);
+                    if let Some(key) = &mut self.keys[out.id] {
+                        if key.born == out.born {
+                            key.paused_until = key.paused_until.max(until);
+                        }
                     }
                     out.permit.limited([("retry-after", wait.to_string())]);
                 }
             }
             Step::Unauthorized(at) => {
                 if let Some(out) = self.land(at, |_, _| 0) {
-                    if let Some(key) = &mut self.keys[out.id]
-                        && key.born == out.born
-                    {
-                        key.out = true;
+                    if let Some(key) = &mut self.keys[out.id] {
+                        if key.born == out.born {
+                            key.out = true;
+                        }
                     }
                     out.permit.unauthorized();
                 }

@@ -206,10 +206,10 @@ pub(crate) fn run(scene: &Scene, clock: &SkewedClock, client: &mut dyn Client) -
         }
         world.agenda.now = now;
         clock.set(now);
-        if event == Some(now)
-            && let Some(event) = world.agenda.pop()
-        {
-            world.happen(event, client);
+        if event == Some(now) {
+            if let Some(event) = world.agenda.pop() {
+                world.happen(event, client);
+            }
         }
         for (job, key) in client.release() {
             let transit = traffic::transit(&mut world.random);
