@@ -28,47 +28,47 @@
 // manage    listing keys, forgetting them, closing
 
 mod api;
-mod asked;
-mod bound;
+
 mod builder;
+mod change_terms;
 mod charge;
+mod decide;
 mod for_key;
 mod hasher;
-mod interner;
+mod max_keys;
+
 mod key;
+mod new_keys;
 mod shard;
 mod terms;
 mod tier;
+mod with_core;
 
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 pub use api::Totals;
-pub use bound::WhenFull;
 pub use builder::KeyedBuilder;
 pub use charge::KeyCharge;
 pub use for_key::ForKey;
 pub use hasher::{KeyHasher, RandomState};
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
+pub use max_keys::WhenFull;
 pub use shard::Offender;
 pub use terms::Terms;
 pub use tier::Tier;
 
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
-use crate::limiters::core::{Core, LAST};
-use crate::limiters::verbs::{Need, Settings};
+use crate::limiters::core::LAST;
+use crate::limiters::verbs::Settings;
 use crate::sync::{CacheLine, Mutex, MutexGuard};
-use crate::wait::queue::Wakers;
-use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Rejection, Timestamp};
-use asked::Asked;
-use bound::{Bound, Reserved};
-use interner::Interner;
-use shard::locked::Locked;
-use shard::sweep;
-use shard::{At, Call, Shard};
-use terms::Own;
-use tier::Under;
+use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Timestamp};
+use max_keys::KeyLimit;
+use shard::guard::ShardGuard;
+use shard::{Call, Shard};
+use terms::function::TermsFunction;
+use terms::interner::TermsInterner;
 
 /// The limit for everybody, by any rule.
 type Global<C> = Limiter<AnyRule, Arc<C>>;
@@ -113,14 +113,14 @@ pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = CounterClock, S = Ra
     settings: Settings,
     max_waiters: usize,
     /// Whether a new key may come in just so: no bound, and nothing to ask about it.
-    newcomers: bool,
+    inserts_freely: bool,
     /// Whether there is no limit for everybody.
-    alone: bool,
+    no_global: bool,
     /// For everybody together.
     global: Option<Global<C>>,
-    bound: Option<Bound<A>>,
-    asked: Asked<K>,
-    terms: Interner<A>,
+    key_limit: Option<KeyLimit<A>>,
+    terms_function: TermsFunction<K>,
+    terms: TermsInterner<A>,
     /// No other limiter's.
     number: u64,
     /// Held while all shards are changed, one after another.
@@ -217,8 +217,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
 
     #[inline]
     fn call(&self, hash: u64, now: Timestamp) -> Call<'_, S> {
-        let (max_waiters, newcomers) = (self.max_waiters, self.newcomers);
-        Call { hash, now, hasher: &self.hasher, max_waiters, newcomers }
+        let (max_waiters, inserts_freely) = (self.max_waiters, self.inserts_freely);
+        Call { hash, now, hasher: &self.hasher, max_waiters, inserts_freely }
     }
 
     /// The time, but for its very end, which means "never".
@@ -228,264 +228,13 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
     }
 
     /// Locks the shard of a hash.
-    fn lock(&self, hash: u64) -> Locked<'_, K, A> {
+    fn lock(&self, hash: u64) -> ShardGuard<'_, K, A> {
         self.locked(self.shard(hash).lock())
     }
 
     /// Has what a locked shard comes to hold counted.
-    fn locked<'a>(&'a self, shard: MutexGuard<'a, Shard<K, A>>) -> Locked<'a, K, A> {
-        Locked::new(shard, self.bound.as_ref())
-    }
-
-    /// Lends the key's core to `verb`, and tells it the time and what applies to the key.
-    fn with_core<Q, R>(
-        &self,
-        need: Need,
-        hash: u64,
-        key: &Q,
-        verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
-    ) -> R
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let call = self.call(hash, self.now());
-        self.with_locked(self.lock(hash), need, &call, key, Under::Last, verb)
-    }
-
-    /// The same with the key's shard, which is locked already.
-    fn with_locked<'a, Q, R>(
-        &'a self,
-        mut shard: Locked<'a, K, A>,
-        need: Need,
-        call: &Call<'_, S>,
-        key: &Q,
-        under: Under<'_, A>,
-        verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
-    ) -> R
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let (hash, now) = (call.hash, call.now);
-        // Dropped after the lock is free.
-        let mut wakers = Wakers::default();
-        let mut found = shard.find(hash, key);
-        if let Some(At::Special(index)) = found {
-            if shard.needs_place(index, now) {
-                drop(shard);
-                self.place_or_forget(hash, key);
-                shard = self.lock(hash);
-                found = shard.find(hash, key);
-            }
-        }
-        let at = match found {
-            Some(at) => at,
-            // Full, and it stays so.
-            None if call.newcomers || need == Need::Known => At::New(Own::default()),
-            None => {
-                drop(shard);
-                let (at, reserved);
-                (shard, at, reserved) = self.find_room(need, call, key, under);
-                shard.adopt(reserved);
-                at
-            }
-        };
-        if let At::NoRoom(Rejection::TooManyKeys { .. }, own) = &at {
-            if let Some(overflow) = self.overflow() {
-                drop(shard);
-                return self.with_shared(overflow, hash, key, |core, now, wakers| {
-                    verb(core, now.max(core.latest()), own.terms(), wakers)
-                });
-            }
-        }
-        let at = shard.go_under(call, key, at, under, &mut self.sync(), &mut wakers);
-        let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
-            // The latest time that was seen, also for the limit for everybody.
-            let now = now.max(core.latest());
-            self.refresh_set_aside(core, now, wakers);
-            verb(core, now, terms, wakers)
-        });
-        let unplaced = shard.take_unplaced();
-        drop(shard);
-        drop(wakers);
-        if unplaced {
-            self.place_or_forget(hash, key);
-        }
-        result
-    }
-
-    /// Lends the core of the bucket that is shared by keys without room; what `verb` allows and
-    /// refuses is counted for `key`.
-    fn with_shared<Q: KeyRef<K> + ?Sized, R>(
-        &self,
-        shared: &Mutex<Core<A>>,
-        hash: u64,
-        key: &Q,
-        verb: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
-    ) -> R {
-        // Dropped after the lock is free.
-        let mut wakers = Wakers::default();
-        let now = self.now();
-        let mut core = shared.lock();
-        self.refresh_set_aside(&mut core, now, &mut wakers);
-        let result = verb(&mut core, now, &mut wakers);
-        let (limited, counts) = (!core.is_shut(), core.take_counts());
-        drop(core);
-        drop(wakers);
-        self.shard(hash).lock().count(hash, key, counts, limited);
-        result
-    }
-
-    /// Has what is set aside for those who wait for everybody's limit count as in use now.
-    fn refresh_set_aside(&self, core: &mut Core<A>, now: Timestamp, wakers: &mut Wakers) {
-        if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
-            global.lend(wakers, |all, wakers| core.refresh_beside(all, now, wakers));
-        }
-    }
-
-    /// The same before and after a change, which ends the waits for everybody's limit that it has made hopeless.
-    fn sync(&self) -> impl FnMut(&mut Core<A>, Timestamp, &mut Wakers) + '_ {
-        |core, now, wakers| {
-            if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
-                global.lend(wakers, |all, wakers| core.end_hopeless_beside(all, now, wakers));
-            }
-        }
-    }
-
-    /// A key that did not count against the bound, because its terms were set by hand, is to count
-    /// from now on. If there is no room for it, it is forgotten: the bound holds.
-    fn place_or_forget<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
-        let now = self.now();
-        let place = self.place_for(Need::Place, hash, now);
-        let mut shard = self.lock(hash);
-        let Some(At::Special(index)) = shard.find(hash, key) else { return };
-        if !shard.needs_place(index, now) {
-            return;
-        }
-        let gone = match place {
-            Ok(reserved) => {
-                shard.count_special(index);
-                shard.adopt(reserved);
-                None
-            }
-            Err(_) => shard.remove_special(index),
-        };
-        drop(shard);
-        drop(gone);
-    }
-
-    /// Where a key is, or shall be, that was not known a moment ago: with its shard locked, and the
-    /// place that was reserved for it.
-    fn find_room<Q>(
-        &self,
-        need: Need,
-        call: &Call<'_, S>,
-        key: &Q,
-        under: Under<'_, A>,
-    ) -> (Locked<'_, K, A>, At<A>, Reserved<'_, A>)
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let (hash, now) = (call.hash, call.now);
-        let mut tries = self.asked.tries();
-        loop {
-            // A user's function, and other shards' locks: not under this lock.
-            let version = self.asked.version(hash);
-            let own = self.terms_of(hash, key).under(under);
-            let room = match own.rule().filter(|rule| rule.quota().is_unlimited()) {
-                // Always full: it takes no place.
-                Some(_) => Ok(Reserved::NONE),
-                None => self.place_for(need, hash, now),
-            };
-            let refusal = own.refusal(now);
-            let shard = self.lock(hash);
-            tries -= 1;
-            if version != self.asked.version(hash) && tries > 0 {
-                // Its terms may be others by now, and whoever changed them did not see it.
-                continue;
-            }
-            return match (shard.find(hash, key), room) {
-                (Some(at), room) => (shard, at, room.unwrap_or(Reserved::NONE)),
-                (None, Ok(reserved)) => (shard, At::New(own), reserved),
-                (None, Err(rejection)) => {
-                    let closed = shard.basis.closed.then_some(Rejection::Closed);
-                    let why = closed.or(refusal).unwrap_or(rejection);
-                    (shard, At::NoRoom(why, own), Reserved::NONE)
-                }
-            };
-        }
-    }
-
-    /// What a key meets for which there is no room.
-    fn bound_rejection(&self) -> Rejection {
-        self.bound.as_ref().map_or(Rejection::TooManyKeys { max_keys: 0 }, Bound::rejection)
-    }
-
-    /// The bucket of those who found no room, if they share one.
-    fn overflow(&self) -> Option<&Mutex<Core<A>>> {
-        self.bound.as_ref()?.overflow.as_ref()
-    }
-
-    /// What applies to a key that is not known yet. With terms that can't be kept, the key is
-    /// blocked: a limit that was meant must not turn into a larger one.
-    fn terms_of<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Own<A> {
-        let applied = match self.asked.ask(|| key.to_key()) {
-            Some(terms) => self.terms.apply(hash, terms).map_err(Some),
-            None => Err(None),
-        };
-        applied.unwrap_or_else(|error| {
-            let limiter = &self.settings.name;
-            if let Some(error) = error {
-                crate::events::warn!(limiter, %error, "terms of a key can't be kept: it is blocked");
-            } else {
-                crate::events::warn!(
-                    limiter,
-                    "the function that gives terms asks itself without end: the key is blocked"
-                );
-            }
-            // Without a quota, there is nothing that can't be kept.
-            self.terms.apply(hash, Terms::unusable()).unwrap_or_default()
-        })
-    }
-
-    /// Takes a place for a new key, or just looks for one.
-    fn place_for(
-        &self,
-        need: Need,
-        hash: u64,
-        now: Timestamp,
-    ) -> Result<Reserved<'_, A>, Rejection> {
-        let Some(bound) = &self.bound else { return Ok(Reserved::NONE) };
-        let place = || match need {
-            Need::Place => bound.reserve(),
-            Need::Look | Need::Known => bound.has_room().then_some(Reserved::NONE),
-        };
-        if let Some(place) = place() {
-            return Ok(place);
-        }
-        // First where the key belongs: it may be there itself, grown idle.
-        if self.make_room(self.shard(hash), now) {
-            if let Some(place) = place() {
-                return Ok(place);
-            }
-        }
-        for _ in 0..sweep::OTHER_SHARDS {
-            let Some(next) = bound.next_search(self.shards.len(), now) else { break };
-            if self.make_room(&self.shards[next].0, now) {
-                if let Some(place) = place() {
-                    return Ok(place);
-                }
-            }
-        }
-        Err(bound.rejection())
-    }
-
-    /// Looks for full buckets in a part of a shard; whether any was there.
-    fn make_room(&self, shard: &Mutex<Shard<K, A>>, now: Timestamp) -> bool {
-        let mut shard = self.locked(shard.lock());
-        let before = shard.bounded();
-        shard.latest = shard.latest.max(now);
-        shard.sweep_some(sweep::A_LOT, &self.hasher);
-        shard.bounded() < before
+    fn locked<'a>(&'a self, shard: MutexGuard<'a, Shard<K, A>>) -> ShardGuard<'a, K, A> {
+        ShardGuard::new(shard, self.key_limit.as_ref())
     }
 }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
-use super::shard::{At, Call, Cell, Shard};
-use super::terms::{Applied, Own, Terms};
+use super::shard::{At, Call, Shard, SpecialState};
+use super::terms::{KeyTerms, SharedTerms, Terms};
 use crate::algorithm::Algorithm;
-use crate::keyed::shard::all_keys::{Change, Sync};
+use crate::keyed::shard::change_key::{Change, Sync};
 use crate::wait::queue::Wakers;
 use crate::{CarryOver, Quota, QuotaError};
 
@@ -49,7 +49,7 @@ use crate::{CarryOver, Quota, QuotaError};
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Debug)]
-pub struct Tier<A>(pub(crate) Arc<Applied<A>>);
+pub struct Tier<A>(pub(crate) Arc<SharedTerms<A>>);
 
 impl<A> Clone for Tier<A> {
     fn clone(&self) -> Self {
@@ -100,11 +100,11 @@ impl<'a, A> From<Option<&'a Tier<A>>> for Under<'a, A> {
 
 /// Whether two tiers are the same quota: the very same, or one that was asked for twice.
 #[inline]
-pub(crate) fn is_same<A>(one: &Arc<Applied<A>>, other: &Arc<Applied<A>>) -> bool {
+pub(crate) fn is_same<A>(one: &Arc<SharedTerms<A>>, other: &Arc<SharedTerms<A>>) -> bool {
     Arc::ptr_eq(one, other) || one.is_same_quota(other)
 }
 
-impl<A> Applied<A> {
+impl<A> SharedTerms<A> {
     #[cold]
     fn is_same_quota(&self, other: &Self) -> bool {
         // Without a quota, the rule tells more than one.
@@ -112,9 +112,9 @@ impl<A> Applied<A> {
     }
 }
 
-impl<A> Own<A> {
+impl<A> KeyTerms<A> {
     /// The tier that a request under `under` goes by; a key with a quota of its own is in none.
-    pub(crate) fn tier_under<'b>(&'b self, under: Under<'b, A>) -> Option<&'b Arc<Applied<A>>> {
+    pub(crate) fn tier_under<'b>(&'b self, under: Under<'b, A>) -> Option<&'b Arc<SharedTerms<A>>> {
         match under {
             _ if self.own_rule().is_some() => None,
             Under::Last => self.tier.as_ref(),
@@ -155,7 +155,7 @@ impl<A> Own<A> {
 impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Has the key at `at` go by the quota that a request under `under` goes by, and says where it then
     /// is. The used share is carried over, and those who wait are re-timed.
-    pub(crate) fn go_under<Q, S>(
+    pub(crate) fn switch_tier<Q, S>(
         &mut self,
         call: &Call<'_, S>,
         key: &Q,
@@ -170,7 +170,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     {
         self.latest = self.latest.max(call.now);
         let under = match under {
-            Under::Last if !self.forgets_tier(&at) => return at,
+            Under::Last if !self.tier_has_lapsed(&at) => return at,
             Under::Last => Under::Limiter,
             _ => under,
         };
@@ -194,7 +194,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// Whether the key is in a tier but full: then it could as well have vanished, and its tier with it.
-    fn forgets_tier(&self, at: &At<A>) -> bool {
+    fn tier_has_lapsed(&self, at: &At<A>) -> bool {
         let (basis, now) = (&*self.basis, self.latest);
         match at {
             At::Tiered(index) => {
@@ -203,7 +203,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             At::Special(index) => self.special.get_bucket(*index).is_some_and(|special| {
                 let own = &special.kept.own;
                 own.tier.is_some()
-                    && matches!(&special.cell, Cell::Idle(state)
+                    && matches!(&special.state, SpecialState::Idle(state)
                         if basis.rule_of(own).full_at(state, now) <= now)
             }),
             At::Plain(_) | At::New(_) | At::NoRoom(..) => false,
@@ -252,6 +252,6 @@ impl<K, A: Algorithm, C: crate::Clock, S> Keyed<K, A, C, S> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn tier_with(&self, rule: A) -> Tier<A> {
-        Tier(Arc::new(Applied { terms: Terms::default(), rule: Some(rule) }))
+        Tier(Arc::new(SharedTerms { terms: Terms::default(), rule: Some(rule) }))
     }
 }

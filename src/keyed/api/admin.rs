@@ -42,7 +42,7 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn reset<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        Gate::reset(&self.for_key(key).cell);
+        Gate::reset(&self.for_key(key).bucket);
     }
 
     /// Forgets `key`: its usage, its debts, and the terms that were set for it. Who waits on it is
@@ -59,7 +59,7 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn remove<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        self.back_to_own(key, true);
+        self.clear_manual_terms(key, true);
     }
 
     /// [Forgets](Self::remove) all keys for which `keep` says `false`. It gets a copy of each key and
@@ -94,10 +94,10 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn clear(&self) {
-        for line in &self.shards {
+        for shard in &self.shards {
             let mut wakers = Wakers::default();
             let now = self.now();
-            self.change_shard(&line.0, |shard| shard.clear(now, &mut self.sync(), &mut wakers));
+            self.change_shard(&shard.0, |shard| shard.clear(now, &mut self.sync(), &mut wakers));
         }
         if let Some(overflow) = self.overflow() {
             // Nobody waits there.
@@ -109,12 +109,12 @@ where
     /// How many keys are held: those that are not full, and those with terms set by hand. Full ones
     /// count until they are swept: about one in nine while new keys come, all if none do.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|line| line.0.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.0.lock().len()).sum()
     }
 
     /// Whether no key is held.
     pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|line| line.0.lock().len() == 0)
+        self.shards.iter().all(|shard| shard.0.lock().len() == 0)
     }
 
     /// Every key that is held, with its usage. One shard is copied at a time, so the others go on;
@@ -130,10 +130,10 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn usages(&self) -> impl Iterator<Item = (K, Usage)> + '_ {
-        self.shards.iter().flat_map(|line| {
+        self.shards.iter().flat_map(|shard| {
             let mut wakers = Wakers::default();
             let now = self.now();
-            let mut shard = line.0.lock();
+            let mut shard = shard.0.lock();
             let usages = shard.usages(now, &mut self.sync(), &mut wakers);
             drop(shard);
             drop(wakers);
@@ -166,7 +166,7 @@ where
         let mut all: Vec<_> = self
             .shards
             .iter()
-            .flat_map(|line| line.0.lock().refused.offenders().collect::<Vec<_>>())
+            .flat_map(|shard| shard.0.lock().refused.offenders().collect::<Vec<_>>())
             .collect();
         all.sort_by_key(|offender| Reverse(offender.denied));
         all.truncate(n);
@@ -190,9 +190,9 @@ where
     /// ```
     pub fn sweep(&self) -> usize {
         let mut swept = 0;
-        for line in &self.shards {
+        for shard in &self.shards {
             let now = self.now();
-            swept += self.change_shard(&line.0, |shard| {
+            swept += self.change_shard(&shard.0, |shard| {
                 let before = shard.len();
                 shard.sweep_all(now, &self.hasher);
                 before - shard.len()
@@ -213,8 +213,8 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn totals(&self) -> Totals {
-        self.shards.iter().fold(Totals::default(), |sum, line| {
-            let shard = line.0.lock();
+        self.shards.iter().fold(Totals::default(), |sum, shard| {
+            let shard = shard.0.lock();
             Totals {
                 keys: sum.keys + shard.len(),
                 allowed: sum.allowed.wrapping_add(shard.allowed),
@@ -237,9 +237,9 @@ where
         // Woken when nothing is locked any more.
         let mut wakers = Wakers::default();
         let changing = self.changing.lock();
-        for line in &self.shards {
+        for shard in &self.shards {
             let now = self.now();
-            self.change_shard(&line.0, |shard| shard.close(now, &mut self.sync(), &mut wakers));
+            self.change_shard(&shard.0, |shard| shard.close(now, &mut self.sync(), &mut wakers));
         }
         drop(changing);
         drop(wakers);

@@ -7,10 +7,10 @@ use super::{EVERYBODY, KeyCharge, OF_KEY};
 use crate::algorithm::Algorithm;
 use crate::charges::party::{Decision, Shown, Slot, State};
 use crate::keyed::Tier;
-use crate::keyed::bound::Reserved;
 use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::max_keys::ReservedSlot;
 use crate::keyed::shard::{At, Shard};
-use crate::keyed::terms::Own;
+use crate::keyed::terms::KeyTerms;
 use crate::limiters::verbs::Need;
 use crate::{Clock, Timestamp};
 
@@ -29,18 +29,18 @@ where
         shard.latest = shard.latest.max(decision.now);
         work.needs = Needs::Nothing;
         work.at = match shard.find(self.hash, self.key) {
-            Some(At::Special(index)) if shard.needs_place(index, shard.latest) => {
+            Some(At::Special(index)) if shard.lacks_slot(index, shard.latest) => {
                 work.needs = Needs::Place;
                 At::Special(index)
             }
             Some(at) => at,
-            None if self.limiter.newcomers => At::New(Own::default()),
+            None if self.limiter.inserts_freely => At::New(KeyTerms::default()),
             None => match &work.room {
                 Some(room)
                     if decision.last_try
                         // Asked by the function itself, which would not be asked without end.
-                        || self.limiter.asked.tries() == 1
-                        || room.version == self.limiter.asked.version(self.hash) =>
+                        || self.limiter.terms_function.tries() == 1
+                        || room.version == self.limiter.terms_function.version(self.hash) =>
                 {
                     match &room.place {
                         Ok(_) => At::New(room.own.clone()),
@@ -74,16 +74,16 @@ where
         let needs = self.work().needs;
         match needs {
             Needs::Nothing => {}
-            Needs::Place => limiter.place_or_forget(hash, self.key),
+            Needs::Place => limiter.count_or_evict(hash, self.key),
             Needs::Room => {
                 self.work().room = None;
-                let version = limiter.asked.version(hash);
+                let version = limiter.terms_function.version(hash);
                 let own = limiter.terms_of(hash, self.key);
                 let rule = own.clone().under(self.tier.into());
                 let place = match rule.rule().filter(|rule| rule.quota().is_unlimited()) {
                     // Always full: it takes no place.
-                    Some(_) => Ok(Reserved::NONE),
-                    None => limiter.place_for(Need::Place, hash, now),
+                    Some(_) => Ok(ReservedSlot::NONE),
+                    None => limiter.reserve_slot(Need::Place, hash, now),
                 };
                 self.work().room = Some(Room { version, own, place });
             }
@@ -137,7 +137,7 @@ where
         if same {
             let tier = earlier.tier.and_then(|tier| tier.downcast_ref::<Tier<A>>());
             work.tier = First::Other(tier.cloned());
-            let own = earlier.own.and_then(|own| own.downcast_ref::<Own<A>>());
+            let own = earlier.own.and_then(|own| own.downcast_ref::<KeyTerms<A>>());
             if let (Some(own), Slot::Nowhere) = (own, earlier.slot) {
                 // What was found out about the key, and a place for it, is for both.
                 work.needs = Needs::Nothing;

@@ -1,7 +1,7 @@
 //! One key's part in a decision over several limits.
 
 mod find;
-mod key;
+mod key_steps;
 mod party;
 mod work;
 
@@ -14,7 +14,7 @@ use super::hasher::RandomState;
 use super::key::{Key, KeyRef};
 use super::tier::{Tier, Under};
 use crate::algorithm::{Algorithm, GreedyRefill};
-use crate::keyed::shard::decide::Taken;
+use crate::keyed::shard::fast_path::Outcome;
 use crate::limiters::charge::LOCK as EVERYBODY;
 use crate::limiters::core::{grant_of, refusal_of};
 use crate::{Answer, Charge, Clock, CounterClock, Grant, Rejection, Timestamp};
@@ -110,12 +110,12 @@ where
     {
         let now = self.now();
         let mut shard = self.shard(hash).lock();
-        if self.alone {
+        if self.no_global {
             let (granted, refused) = (&granted, refusal_of);
             match shard.try_take_in_tier(&tier.0, hash, key, now, requests, granted, refused) {
-                Taken::Yes(answer) => return Ok(answer),
-                Taken::No(rejection) => return Err(rejection),
-                Taken::NotTold | Taken::NotPlain => {}
+                Outcome::Yes(answer) => return Ok(answer),
+                Outcome::No(rejection) => return Err(rejection),
+                Outcome::Undecided | Outcome::NotPlain => {}
             }
         }
         let (shard, call) = (self.locked(shard), self.call(hash, now));

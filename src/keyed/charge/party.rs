@@ -3,15 +3,15 @@
 use std::any::TypeId;
 use std::hash::BuildHasher;
 
-use super::key::refresh;
+use super::key_steps::refresh;
 use super::work::{By, First, Needs, Room};
 use super::{After, KeyCharge, OF_KEY, SHARED};
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill, is_ours};
 use crate::charges::party::{Decision, OVERFLOW, Party, Place, SHARD, Shown, State};
 use crate::keyed::Global;
-use crate::keyed::for_key::queue::least;
+use crate::keyed::for_key::both_limits::tighter;
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::restore::Was;
+use crate::keyed::shard::snapshot::Snapshot;
 use crate::keyed::tier::Under;
 use crate::limiters::charge::core_of;
 use crate::limiters::core::grant_of;
@@ -37,7 +37,7 @@ where
 
     #[inline]
     fn quick(&self, _: Timestamp) -> u64 {
-        if !is_ours::<A>() || !self.limiter.alone {
+        if !is_ours::<A>() || !self.limiter.no_global {
             return 0;
         }
         self.limiter.number_of(self.hash)
@@ -177,7 +177,7 @@ where
         work.before = if lock == OF_KEY {
             Self::shard_of(state).map(|shard| shard.save(self.hash, self.key))
         } else {
-            core_of::<A>(state).map(|core| Was::Shared(core.state.clone()))
+            core_of::<A>(state).map(|core| Snapshot::Shared(core.state.clone()))
         };
     }
 
@@ -188,7 +188,7 @@ where
             _ => 0,
         };
         match (lock, work.before.take()) {
-            (SHARED, Some(Was::Shared(before))) => {
+            (SHARED, Some(Snapshot::Shared(before))) => {
                 if let Some(core) = core_of::<A>(state) {
                     // What was allowed has been taken out to be counted elsewhere.
                     core.restore(before, 0);
@@ -257,7 +257,7 @@ where
             if let (Some(core), Some(all)) = (core_of(state), self.everybody()) {
                 let by_all = all.take_from(core, permits);
                 if let Answer::Taken(own) = self.answer.get() {
-                    self.answer.set(Answer::Taken(least(own, by_all)));
+                    self.answer.set(Answer::Taken(tighter(own, by_all)));
                 }
             }
         }
@@ -305,8 +305,8 @@ where
     fn finish(&self) {
         let work = &mut *self.work();
         work.room = None;
-        if std::mem::take(&mut work.unplaced) {
-            self.limiter.place_or_forget(self.hash, self.key);
+        if std::mem::take(&mut work.needs_slot) {
+            self.limiter.count_or_evict(self.hash, self.key);
         }
         let (counts, limited) = std::mem::replace(&mut work.shared, ((0, 0), true));
         if counts != (0, 0) {

@@ -3,10 +3,10 @@
 use crate::Rejection;
 use crate::algorithm::Algorithm;
 use crate::keyed::Tier;
-use crate::keyed::bound::Reserved;
+use crate::keyed::max_keys::ReservedSlot;
 use crate::keyed::shard::At;
-use crate::keyed::shard::restore::Was;
-use crate::keyed::terms::Own;
+use crate::keyed::shard::snapshot::Snapshot;
+use crate::keyed::terms::KeyTerms;
 use crate::keyed::tier::Under;
 
 /// What becomes of a charge while it is decided.
@@ -14,7 +14,7 @@ use crate::keyed::tier::Under;
 pub(super) struct Work<'a, A: Algorithm> {
     pub(super) at: At<A>,
     /// The terms of a key that is not packed.
-    pub(super) own: Own<A>,
+    pub(super) own: KeyTerms<A>,
     /// The tier of an earlier charge of the same key, which this one goes by too.
     pub(super) tier: First<A>,
     pub(super) room: Option<Room<'a, A>>,
@@ -30,10 +30,10 @@ pub(super) struct Work<'a, A: Algorithm> {
     /// Whether its permits are taken by arithmetic alone.
     pub(super) is_simple: bool,
     /// The key as it was, while foreign code runs.
-    pub(super) before: Option<Was<A>>,
+    pub(super) before: Option<Snapshot<A>>,
     pub(super) refused: By,
     /// The key is to count from now on, if there is room for it.
-    pub(super) unplaced: bool,
+    pub(super) needs_slot: bool,
     /// Allowed and denied of the shared bucket, to be counted for the key; and whether for want of permits.
     pub(super) shared: ((u64, u64), bool),
 }
@@ -41,8 +41,8 @@ pub(super) struct Work<'a, A: Algorithm> {
 impl<A: Algorithm> Work<'_, A> {
     pub(super) fn new() -> Self {
         Self {
-            at: At::New(Own::default()),
-            own: Own::default(),
+            at: At::New(KeyTerms::default()),
+            own: KeyTerms::default(),
             tier: First::Itself,
             room: None,
             needs: Needs::Nothing,
@@ -54,7 +54,7 @@ impl<A: Algorithm> Work<'_, A> {
             is_simple: false,
             before: None,
             refused: By::Nobody,
-            unplaced: false,
+            needs_slot: false,
             shared: ((0, 0), true),
         }
     }
@@ -63,8 +63,8 @@ impl<A: Algorithm> Work<'_, A> {
 /// What was found out about a key that is not known, and whether there is room for it.
 pub(super) struct Room<'a, A: Algorithm> {
     pub(super) version: u64,
-    pub(super) own: Own<A>,
-    pub(super) place: Result<Reserved<'a, A>, Rejection>,
+    pub(super) own: KeyTerms<A>,
+    pub(super) place: Result<ReservedSlot<'a, A>, Rejection>,
 }
 
 /// What is to be done before a decision, when no lock is held.

@@ -13,14 +13,14 @@ use hashbrown::HashTable;
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::Key;
-use crate::keyed::shard::{Basis, Cell, Plain, Shard, Special, Tiered};
+use crate::keyed::shard::{Basis, Plain, Shard, Special, SpecialState, Tiered};
 
 /// Places that a new key looks at,
-const A_LITTLE: usize = 4;
+const SWEEP_PER_INSERT: usize = 4;
 /// and this many more if one was full: with more than one full bucket in nine, more go than come.
-const SOME_MORE: usize = 16;
+const SWEEP_AFTER_EVICTION: usize = 16;
 /// Places that are looked at when there is no room for a new key.
-pub(crate) const A_LOT: usize = 64;
+pub(crate) const SWEEP_WHEN_FULL: usize = 64;
 /// How many other shards are looked at then.
 pub(crate) const OTHER_SHARDS: usize = 4;
 /// Smaller tables are left alone.
@@ -39,11 +39,11 @@ pub(crate) struct Cursors {
 impl<K: Key, A: Algorithm> Shard<K, A> {
     /// What a new key does.
     #[inline]
-    pub(crate) fn sweep_a_little(&mut self, hasher: &impl BuildHasher) {
+    pub(crate) fn sweep_on_insert(&mut self, hasher: &impl BuildHasher) {
         let before = self.len();
-        self.sweep_some(A_LITTLE, hasher);
+        self.sweep_some(SWEEP_PER_INSERT, hasher);
         if self.len() < before {
-            self.sweep_some(SOME_MORE, hasher);
+            self.sweep_some(SWEEP_AFTER_EVICTION, hasher);
         }
         if !self.refused.is_empty() {
             self.cursors.new_keys += 1;
@@ -146,7 +146,7 @@ impl<K, A: Algorithm> Tiered<K, A> {
 
 /// Whether nothing is lost with it.
 fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Timestamp) -> bool {
-    let Cell::Idle(state) = &special.cell else { return false };
+    let SpecialState::Idle(state) = &special.state else { return false };
     !special.kept.is_held(now) && basis.rule_of(&special.kept.own).full_at(state, now) <= now
 }
 

@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 use crate::algorithm::Algorithm;
 use crate::keyed::Keyed;
-use crate::keyed::bound::is_shared;
 use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::max_keys::is_shared;
 use crate::keyed::terms::Terms;
 use crate::limiters::core::Core;
 use crate::limiters::verbs::{Gate, Need, Settings};
@@ -15,13 +15,13 @@ use crate::{Clock, Grant, Rejection, Timestamp, Usage};
 
 /// A key of a limiter, by itself: without the limit for everybody.
 #[derive(Debug)]
-pub(crate) struct KeyCell<L, Q> {
+pub(crate) struct KeyBucket<L, Q> {
     pub(crate) limiter: L,
     pub(crate) key: Q,
     pub(crate) hash: u64,
 }
 
-impl<L, Q, K, A, C, S> KeyCell<L, Q>
+impl<L, Q, K, A, C, S> KeyBucket<L, Q>
 where
     L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
     Q: Deref + Send + Sync,
@@ -37,7 +37,7 @@ where
     }
 }
 
-impl<L, Q, K, A, C, S> KeyCell<L, Q>
+impl<L, Q, K, A, C, S> KeyBucket<L, Q>
 where
     L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
     Q: Deref + Send + Sync,
@@ -71,13 +71,13 @@ where
         act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
     ) -> R {
         match self.limiter.overflow().filter(|_| shared) {
-            Some(shared) => self.limiter.with_shared(shared, self.hash, &*self.key, act),
+            Some(shared) => self.limiter.with_overflow(shared, self.hash, &*self.key, act),
             None => self.with_core_for(Need::Known, act),
         }
     }
 }
 
-impl<L, Q, K, A, C, S> Gate for KeyCell<L, Q>
+impl<L, Q, K, A, C, S> Gate for KeyBucket<L, Q>
 where
     L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
     Q: Deref + Send + Sync,

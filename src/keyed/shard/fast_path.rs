@@ -9,16 +9,16 @@ use hashbrown::HashTable;
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed, restart_if_full};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::{Call, Cell, Plain, Shard, Special, Tiered};
-use crate::keyed::terms::Applied;
+use crate::keyed::shard::{Call, Plain, Shard, Special, SpecialState, Tiered};
+use crate::keyed::terms::SharedTerms;
 use crate::keyed::tier::{Under, is_same};
 
 /// What became of a request for permits of a plain key.
-pub(crate) enum Taken<G, R> {
+pub(crate) enum Outcome<G, R> {
     Yes(G),
     No(R),
     /// It can't be told at once.
-    NotTold,
+    Undecided,
     NotPlain,
 }
 
@@ -34,13 +34,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         permits: u64,
         granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
         refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
-    ) -> Taken<G, R>
+    ) -> Outcome<G, R>
     where
         Q: KeyRef<K> + ?Sized,
     {
         let basis = &*self.basis;
         if basis.closed {
-            return Taken::NotTold;
+            return Outcome::Undecided;
         }
         self.latest = self.latest.max(now);
         let now = self.latest;
@@ -60,7 +60,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         });
         let plain =
             if at_home { self.plain.get_bucket_mut(home) } else { self.plain.find_mut(hash, same) };
-        let Some(plain) = plain else { return Taken::NotPlain };
+        let Some(plain) = plain else { return Outcome::NotPlain };
         let at = (now, epoch);
         let taken = take_packed(&mut plain.state, rule, at, permits, granted, refused);
         self.counted(hash, key, permits, taken)
@@ -73,15 +73,15 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         hash: u64,
         key: &Q,
         permits: u64,
-        taken: Taken<G, R>,
-    ) -> Taken<G, R>
+        taken: Outcome<G, R>,
+    ) -> Outcome<G, R>
     where
         Q: KeyRef<K> + ?Sized,
     {
         match taken {
-            Taken::Yes(_) => self.allowed = self.allowed.wrapping_add(permits),
-            Taken::No(_) => self.count(hash, key, (0, permits), true),
-            Taken::NotTold | Taken::NotPlain => {}
+            Outcome::Yes(_) => self.allowed = self.allowed.wrapping_add(permits),
+            Outcome::No(_) => self.count(hash, key, (0, permits), true),
+            Outcome::Undecided | Outcome::NotPlain => {}
         }
         taken
     }
@@ -134,27 +134,27 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     #[allow(clippy::too_many_arguments, reason = "as its twin has, and a tier")]
     pub(crate) fn try_take_in_tier<Q, G, R>(
         &mut self,
-        tier: &Arc<Applied<A>>,
+        tier: &Arc<SharedTerms<A>>,
         hash: u64,
         key: &Q,
         now: Timestamp,
         permits: u64,
         granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
         refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
-    ) -> Taken<G, R>
+    ) -> Outcome<G, R>
     where
         Q: KeyRef<K> + ?Sized,
     {
         let basis = &*self.basis;
         if basis.closed {
-            return Taken::NotTold;
+            return Outcome::Undecided;
         }
         self.latest = self.latest.max(now);
         let now = self.latest;
         let same = |tiered: &Tiered<K, A>| key.equivalent(&tiered.key);
-        let Some(tiered) = self.tiered.find_mut(hash, same) else { return Taken::NotPlain };
+        let Some(tiered) = self.tiered.find_mut(hash, same) else { return Outcome::NotPlain };
         if !is_same(tier, &tiered.tier) {
-            return Taken::NotTold;
+            return Outcome::Undecided;
         }
         let (rule, epoch) = (tiered.tier.rule_or(&basis.rule), basis.epoch);
         let at = (now, epoch);
@@ -177,7 +177,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let (basis, now) = (&*self.basis, self.latest);
         let same = |special: &Special<K, A>| key.equivalent(&special.key);
         if let Some(special) = self.special.find_mut(call.hash, same) {
-            let Cell::Idle(state) = &mut special.cell else { return None };
+            let SpecialState::Idle(state) = &mut special.state else { return None };
             let kept = &special.kept;
             if kept.own.tier.is_some() {
                 // It is to leave its tier.
@@ -200,7 +200,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             self.allowed = self.allowed.wrapping_add(permits);
             return Some(granted(rule, state, now, permits));
         }
-        if !call.newcomers || self.find_tiered(call.hash, key).is_some() {
+        if !call.inserts_freely || self.find_tiered(call.hash, key).is_some() {
             return None;
         }
         let mut state = basis.rule.start(now, 0);
@@ -213,7 +213,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if !state.is_full(&basis.rule, basis.epoch, now) {
             let plain = Plain { key: key.to_key(), state };
             self.plain.insert_unique(call.hash, plain, |plain| call.hasher.hash_one(&plain.key));
-            self.sweep_a_little(call.hasher);
+            self.sweep_on_insert(call.hasher);
         }
         self.allowed = self.allowed.wrapping_add(requests);
         Some(answer)
@@ -229,13 +229,13 @@ fn take_packed<A: Algorithm, G, R>(
     permits: u64,
     granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
     refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
-) -> Taken<G, R> {
+) -> Outcome<G, R> {
     let answer = |state: &A::State| granted(rule, state, now, permits);
     if let Some(answer) = packed.try_take(rule, epoch, now, permits, answer) {
-        return Taken::Yes(answer);
+        return Outcome::Yes(answer);
     }
     let answer = |state: &A::State| refused(rule, state, now, permits);
-    packed.peek(rule, epoch, now, answer).map_or(Taken::NotTold, Taken::No)
+    packed.peek(rule, epoch, now, answer).map_or(Outcome::Undecided, Outcome::No)
 }
 
 /// The place where the key of this hash is, unless another was there before. Should the table think

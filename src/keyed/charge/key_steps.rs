@@ -9,7 +9,7 @@ use crate::charges::party::{Decision, State};
 use crate::keyed::Global;
 use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::{At, Call, Shard};
-use crate::keyed::terms::Own;
+use crate::keyed::terms::KeyTerms;
 use crate::limiters::charge::core_of;
 use crate::limiters::core::{Core, grant_of};
 use crate::wait::queue::Wakers;
@@ -39,7 +39,7 @@ where
 
     /// Where the key is by now: those who were decided before may have moved it.
     pub(super) fn find_again_in(&self, shard: &Shard<K, A>, work: &mut Work<'_, A>) -> At<A> {
-        let known = std::mem::replace(&mut work.at, At::New(Own::default()));
+        let known = std::mem::replace(&mut work.at, At::New(KeyTerms::default()));
         shard.find(self.hash, self.key).unwrap_or_else(|| match known {
             At::NoRoom(why, own) => At::NoRoom(why, own),
             _ => At::New(work.own.clone()),
@@ -64,10 +64,10 @@ where
                 core.end_hopeless_beside(all, now, wakers);
             }
         };
-        let at = shard.go_under(&call, self.key, at, first.under(self.tier), &mut sync, wakers);
+        let at = shard.switch_tier(&call, self.key, at, first.under(self.tier), &mut sync, wakers);
         if matches!(at, At::New(_)) {
             if let Some(Room { place: Ok(place), .. }) = work.room.take() {
-                shard.adopted += place.take();
+                shard.adopted_slots += place.take();
             }
         }
         let result = shard.act(&call, self.key, at, wakers, |core, _, wakers| {
@@ -75,7 +75,7 @@ where
             refresh(core, second, now, wakers);
             verb(core, now, wakers)
         });
-        work.unplaced |= std::mem::take(&mut shard.unplaced);
+        work.needs_slot |= std::mem::take(&mut shard.needs_slot);
         result
     }
 

@@ -1,5 +1,8 @@
 //! What applies to one key.
 
+pub(crate) mod function;
+pub(crate) mod interner;
+
 use std::sync::Arc;
 
 use crate::{Quota, Rejection, Timestamp};
@@ -231,13 +234,13 @@ impl Terms {
 
 /// Terms that many keys may share, with the rule that they ask for.
 #[derive(Debug)]
-pub(crate) struct Applied<A> {
+pub(crate) struct SharedTerms<A> {
     pub(crate) terms: Terms,
     /// None: the limiter's own.
     pub(crate) rule: Option<A>,
 }
 
-impl<A> Applied<A> {
+impl<A> SharedTerms<A> {
     /// The rule, or the limiter's own.
     pub(crate) fn rule_or<'a>(&'a self, limiters: &'a A) -> &'a A {
         self.rule.as_ref().unwrap_or(limiters)
@@ -246,28 +249,28 @@ impl<A> Applied<A> {
 
 /// One key's terms: those that it may share with others, and the end of its block, which is its own.
 #[derive(Debug)]
-pub(crate) struct Own<A> {
+pub(crate) struct KeyTerms<A> {
     /// None: the default.
-    pub(crate) applied: Option<Arc<Applied<A>>>,
+    pub(crate) applied: Option<Arc<SharedTerms<A>>>,
     /// The quota that the key's last request brought along; none if the key has a quota of its own.
-    pub(crate) tier: Option<Arc<Applied<A>>>,
+    pub(crate) tier: Option<Arc<SharedTerms<A>>>,
     pub(crate) blocked_until: Timestamp,
 }
 
-impl<A> Clone for Own<A> {
+impl<A> Clone for KeyTerms<A> {
     fn clone(&self) -> Self {
         let (applied, tier) = (self.applied.clone(), self.tier.clone());
         Self { applied, tier, blocked_until: self.blocked_until }
     }
 }
 
-impl<A> Default for Own<A> {
+impl<A> Default for KeyTerms<A> {
     fn default() -> Self {
         Self { applied: None, tier: None, blocked_until: Timestamp::ZERO }
     }
 }
 
-impl<A> Own<A> {
+impl<A> KeyTerms<A> {
     pub(crate) fn terms(&self) -> Terms {
         let shared = self.applied.as_ref().map(|applied| applied.terms).unwrap_or_default();
         Terms { blocked_until: self.blocked_until, ..shared }

@@ -2,8 +2,8 @@
 
 use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::{At, Cell, Shard};
-use crate::keyed::terms::Own;
+use crate::keyed::shard::{At, Shard, SpecialState};
+use crate::keyed::terms::KeyTerms;
 use crate::keyed::tier::Under;
 use crate::limiters::core::{Core, refusal_of, usage_of};
 use crate::wait::queue::Wakers;
@@ -88,7 +88,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     fn is_nobodys_turn(
         &mut self,
         at: &At<A>,
-        own: &Own<A>,
+        own: &KeyTerms<A>,
         under: Under<'_, A>,
         refresh: impl FnOnce(&mut Core<A>, &mut Wakers),
         wakers: &mut Wakers,
@@ -97,7 +97,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let passes_by = self.passes_by(own, under);
         let At::Special(index) = at else { return true };
         let Some(special) = self.special.get_bucket_mut(*index) else { return true };
-        let Cell::Busy(core) = &mut special.cell else { return true };
+        let SpecialState::Busy(core) = &mut special.state else { return true };
         if passes_by {
             return true;
         }
@@ -109,7 +109,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// Whether a request under `under` leaves the key as it is, because it goes by no limit.
-    fn passes_by(&self, own: &Own<A>, under: Under<'_, A>) -> bool {
+    fn passes_by(&self, own: &KeyTerms<A>, under: Under<'_, A>) -> bool {
         let tier = own.tier_under(under).map(|tier| tier.rule_or(&self.basis.rule));
         !own.is_under(under) && tier.unwrap_or(&self.basis.rule).quota().is_unlimited()
     }
@@ -118,7 +118,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     fn with_state<R>(
         &mut self,
         at: &At<A>,
-        own: Own<A>,
+        own: KeyTerms<A>,
         under: Under<'_, A>,
         look: impl FnOnce(&A, &A::State, Timestamp) -> R,
     ) -> R {
@@ -144,10 +144,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 })
             }),
             At::Special(index) => self.special.get_bucket(*index).and_then(|special| {
-                let state = match &special.cell {
-                    Cell::Idle(state) => state,
-                    Cell::Busy(core) => &core.state,
-                    Cell::Lent => return None,
+                let state = match &special.state {
+                    SpecialState::Idle(state) => state,
+                    SpecialState::Busy(core) => &core.state,
+                    SpecialState::Lent => return None,
                 };
                 if old.full_at(state, now) <= now {
                     return None;

@@ -30,16 +30,16 @@ const REST: Duration = Duration::from_millis(1);
 
 /// Grants of the shared bucket that may be given back have numbers from here on, those of keys lower
 /// ones: so it is known where a grant came from.
-const SHARED_RECEIPTS: u64 = 1 << 63;
+const OVERFLOW_RECEIPTS: u64 = 1 << 63;
 
 /// Whether permits were taken from the shared bucket.
 pub(crate) fn is_shared(taken: &Taken) -> bool {
-    taken.receipt.seq > SHARED_RECEIPTS
+    taken.receipt.seq > OVERFLOW_RECEIPTS
 }
 
 /// Counts the places that are taken, over all shards.
 #[derive(Debug)]
-pub(crate) struct Bound<A: Algorithm> {
+pub(crate) struct KeyLimit<A: Algorithm> {
     max_keys: usize,
     taken: AtomicUsize,
     /// The shard that is searched for idle keys next.
@@ -50,14 +50,14 @@ pub(crate) struct Bound<A: Algorithm> {
     pub(crate) overflow: Option<Mutex<Core<A>>>,
 }
 
-impl<A: Algorithm> Bound<A> {
+impl<A: Algorithm> KeyLimit<A> {
     pub(crate) fn new(max_keys: usize, when_full: WhenFull, rule: &A, now: Timestamp) -> Self {
         let overflow = match when_full {
             WhenFull::Deny => None,
             WhenFull::Share => {
                 let state = rule.start(now, 0);
                 let mut core = Core::new(rule.clone(), state, now, 0);
-                core.rest.next_receipt = SHARED_RECEIPTS;
+                core.rest.next_receipt = OVERFLOW_RECEIPTS;
                 Some(Mutex::new(core))
             }
         };
@@ -75,11 +75,11 @@ impl<A: Algorithm> Bound<A> {
     }
 
     /// Takes a place for a key, if there is one.
-    pub(crate) fn reserve(&self) -> Option<Reserved<'_, A>> {
+    pub(crate) fn reserve(&self) -> Option<ReservedSlot<'_, A>> {
         let more = |taken| (taken < self.max_keys).then_some(taken + 1);
         // Nothing is read by way of this count: the keys themselves are under their shards' locks.
         let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.ok().map(|_| Reserved(Some(self)))
+        taken.ok().map(|_| ReservedSlot(Some(self)))
     }
 
     /// Whether there is a place.
@@ -111,9 +111,9 @@ impl<A: Algorithm> Bound<A> {
 }
 
 /// A place that is given back unless a key takes it: also if its copying panics.
-pub(crate) struct Reserved<'a, A: Algorithm>(Option<&'a Bound<A>>);
+pub(crate) struct ReservedSlot<'a, A: Algorithm>(Option<&'a KeyLimit<A>>);
 
-impl<A: Algorithm> Reserved<'_, A> {
+impl<A: Algorithm> ReservedSlot<'_, A> {
     pub(crate) const NONE: Self = Self(None);
 
     /// It counts elsewhere from now on.
@@ -122,7 +122,7 @@ impl<A: Algorithm> Reserved<'_, A> {
     }
 }
 
-impl<A: Algorithm> Drop for Reserved<'_, A> {
+impl<A: Algorithm> Drop for ReservedSlot<'_, A> {
     fn drop(&mut self) {
         if let Some(bound) = self.0 {
             bound.settle(1, 0);

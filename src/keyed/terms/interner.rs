@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::terms::{Applied, Own, Terms};
+use super::{KeyTerms, SharedTerms, Terms};
 use crate::QuotaError;
 use crate::algorithm::Algorithm;
 use crate::sync::Mutex;
@@ -19,19 +19,19 @@ const MOST: usize = 4096;
 
 /// Keeps equal terms once.
 #[derive(Debug)]
-pub(crate) struct Interner<A> {
+pub(crate) struct TermsInterner<A> {
     template: A,
     tables: [Mutex<Table<A>>; TABLES],
 }
 
 #[derive(Debug)]
 struct Table<A> {
-    known: HashMap<Terms, Arc<Applied<A>>>,
+    known: HashMap<Terms, Arc<SharedTerms<A>>>,
     /// Terms that were looked for in vain since unused ones were last dropped.
     missed: usize,
 }
 
-impl<A: Algorithm> Interner<A> {
+impl<A: Algorithm> TermsInterner<A> {
     pub(crate) fn new(template: A) -> Self {
         let table = || Mutex::new(Table { known: HashMap::new(), missed: 0 });
         Self { template, tables: std::array::from_fn(|_| table()) }
@@ -46,12 +46,12 @@ impl<A: Algorithm> Interner<A> {
     ///
     /// The rule is made, and unused ones are dropped, while no lock is held: both run code of
     /// whoever wrote the rule.
-    pub(crate) fn apply(&self, hash: u64, terms: Terms) -> Result<Own<A>, QuotaError> {
+    pub(crate) fn apply(&self, hash: u64, terms: Terms) -> Result<KeyTerms<A>, QuotaError> {
         // The end of a block belongs to one key, so it is not shared.
         let blocked_until = terms.blocked_until;
         let shared = terms.without_end_of_block();
         if shared == Terms::default() {
-            return Ok(Own { blocked_until, ..Own::default() });
+            return Ok(KeyTerms { blocked_until, ..KeyTerms::default() });
         }
         let table = usize::try_from(hash % (TABLES as u64)).unwrap_or(0);
         let table = &self.tables[table];
@@ -60,18 +60,18 @@ impl<A: Algorithm> Interner<A> {
             applied
         } else {
             let rule = shared.quota.map(|quota| self.template.with_quota(quota)).transpose()?;
-            let applied = Arc::new(Applied { terms: shared, rule });
+            let applied = Arc::new(SharedTerms { terms: shared, rule });
             let unused = table.lock().insert(&applied);
             drop(unused);
             applied
         };
-        Ok(Own { applied: Some(applied), blocked_until, ..Own::default() })
+        Ok(KeyTerms { applied: Some(applied), blocked_until, ..KeyTerms::default() })
     }
 }
 
 impl<A> Table<A> {
     /// Adds terms, and hands over those that no key has any more.
-    fn insert(&mut self, applied: &Arc<Applied<A>>) -> Vec<Arc<Applied<A>>> {
+    fn insert(&mut self, applied: &Arc<SharedTerms<A>>) -> Vec<Arc<SharedTerms<A>>> {
         let mut unused = Vec::new();
         self.missed += 1;
         // As many new terms as there are old ones pay for looking at each.

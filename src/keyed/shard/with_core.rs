@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::Rejection;
 use crate::algorithm::{Algorithm, Packed, restart_if_full};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::{At, Call, Cell, Kept, Shard, Special};
-use crate::keyed::terms::{Own, Terms};
+use crate::keyed::shard::{At, Call, Kept, Shard, Special, SpecialState};
+use crate::keyed::terms::{KeyTerms, Terms};
 use crate::limiters::core::Core;
 use crate::wait::queue::Wakers;
 
@@ -80,7 +80,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// The core of the key at `at`: its own, or the scratch one with its state.
-    pub(crate) fn lend<S>(&mut self, call: &Call<'_, S>, at: &At<A>, own: &Own<A>) -> Box<Core<A>> {
+    pub(crate) fn lend<S>(
+        &mut self,
+        call: &Call<'_, S>,
+        at: &At<A>,
+        own: &KeyTerms<A>,
+    ) -> Box<Core<A>> {
         let now = self.latest;
         let shut = match at {
             _ if self.basis.closed => Some(Rejection::Closed),
@@ -89,8 +94,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         };
         if let At::Special(index) = at {
             if let Some(special) = self.special.get_bucket_mut(*index) {
-                if let Cell::Busy(_) = special.cell {
-                    if let Cell::Busy(mut core) = mem::replace(&mut special.cell, Cell::Lent) {
+                if let SpecialState::Busy(_) = special.state {
+                    if let SpecialState::Busy(mut core) =
+                        mem::replace(&mut special.state, SpecialState::Lent)
+                    {
                         // A block may have ended since.
                         core.resume(now, shut);
                         core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
@@ -113,7 +120,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             }
             At::Special(index) => {
                 if let Some(special) = self.special.get_bucket_mut(*index) {
-                    if let Cell::Idle(state) = &mut special.cell {
+                    if let SpecialState::Idle(state) = &mut special.state {
                         restart_if_full(rule, state, now);
                         mem::swap(state, &mut core.state);
                         fresh = false;
@@ -131,7 +138,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// The scratch core, with the rule of `own` terms.
-    fn scratch<S>(&mut self, call: &Call<'_, S>, own: &Own<A>) -> Box<Core<A>> {
+    fn scratch<S>(&mut self, call: &Call<'_, S>, own: &KeyTerms<A>) -> Box<Core<A>> {
         let rule = self.basis.rule_of(own);
         match self.scratch.take() {
             Some((of, core)) if of.shares_terms_with(own) => core,
@@ -158,9 +165,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             }
             At::Special(index) => {
                 let Some(special) = self.special.get_bucket_mut(*index) else { return };
-                match &mut special.cell {
-                    Cell::Idle(state) => mem::swap(state, &mut core.state),
-                    cell => *cell = Cell::Busy(core),
+                match &mut special.state {
+                    SpecialState::Idle(state) => mem::swap(state, &mut core.state),
+                    state => *state = SpecialState::Busy(core),
                 }
             }
             At::New(_) | At::NoRoom(..) => {}
@@ -172,7 +179,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         &mut self,
         call: &Call<'_, S>,
         at: &At<A>,
-        own: &Own<A>,
+        own: &KeyTerms<A>,
         mut core: Box<Core<A>>,
         full: bool,
     ) {
@@ -195,7 +202,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
         self.insert_special(
             call,
-            Special { key, kept: Kept::of(own.clone()), cell: Cell::of(core) },
+            Special { key, kept: Kept::of(own.clone()), state: SpecialState::of(core) },
         );
     }
 
@@ -210,7 +217,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let now = self.latest;
         let Some(special) = self.special.get_bucket_mut(index) else { return };
         if !core.is_at_rest() {
-            special.cell = Cell::Busy(core);
+            special.state = SpecialState::Busy(core);
             return;
         }
         let held = special.kept.is_held(now);
@@ -220,14 +227,14 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             self.scratch = Some((own, core));
             return;
         }
-        if let Cell::Idle(state) = &mut special.cell {
+        if let SpecialState::Idle(state) = &mut special.state {
             mem::swap(state, &mut core.state);
             self.scratch = Some((special.kept.own.clone(), core));
         } else {
-            special.cell = Cell::Idle(core.state);
+            special.state = SpecialState::Idle(core.state);
         }
         if !held && !special.kept.counted {
-            self.unplaced = true;
+            self.needs_slot = true;
         } else if !held && special.kept.own.is_default(now) {
             self.make_packed(call, index);
         }
@@ -243,7 +250,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             Ok(state) => {
                 let Some(special) = self.remove_special(index) else { return };
                 self.insert_packed(call, special.key, &own, state);
-                self.sweep_a_little(call.hasher);
+                self.sweep_on_insert(call.hasher);
             }
             Err(state) => drop(self.swap_idle(index, state)),
         }
@@ -251,9 +258,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// Puts a state in for that of an idle special key, and hands that over.
     fn swap_idle(&mut self, index: usize, state: A::State) -> Option<A::State> {
-        match &mut self.special.get_bucket_mut(index)?.cell {
-            Cell::Idle(old) => Some(mem::replace(old, state)),
-            Cell::Busy(_) | Cell::Lent => None,
+        match &mut self.special.get_bucket_mut(index)?.state {
+            SpecialState::Idle(old) => Some(mem::replace(old, state)),
+            SpecialState::Busy(_) | SpecialState::Lent => None,
         }
     }
 }

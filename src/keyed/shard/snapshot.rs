@@ -4,14 +4,14 @@ use std::hash::BuildHasher;
 
 use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::{At, Call, Cell, Kept, Shard, Special};
-use crate::keyed::terms::Own;
+use crate::keyed::shard::{At, Call, Kept, Shard, Special, SpecialState};
+use crate::keyed::terms::KeyTerms;
 
 /// A key as it was. Permits that could be given back then no longer can.
-pub(crate) enum Was<A: Algorithm> {
+pub(crate) enum Snapshot<A: Algorithm> {
     Unknown,
     /// Plain, or in a tier.
-    Packed(Own<A>, A::State),
+    Packed(KeyTerms<A>, A::State),
     Special(Kept<A>, A::State),
     /// In the bucket of keys without room.
     Shared(A::State),
@@ -19,26 +19,26 @@ pub(crate) enum Was<A: Algorithm> {
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
     /// The key as it is.
-    pub(crate) fn save<Q: KeyRef<K> + ?Sized>(&mut self, hash: u64, key: &Q) -> Was<A> {
-        let Some(at) = self.find(hash, key) else { return Was::Unknown };
+    pub(crate) fn save<Q: KeyRef<K> + ?Sized>(&mut self, hash: u64, key: &Q) -> Snapshot<A> {
+        let Some(at) = self.find(hash, key) else { return Snapshot::Unknown };
         let (own, now, epoch) = (self.own_of(&at), self.latest, self.basis.epoch);
         if let Some((packed, rule)) = self.packed_mut(&at) {
             if packed.is_full(rule, epoch, now) {
-                return Was::Unknown;
+                return Snapshot::Unknown;
             }
-            return Was::Packed(own, packed.peek(rule, epoch, now, A::State::clone));
+            return Snapshot::Packed(own, packed.peek(rule, epoch, now, A::State::clone));
         }
         let kept = self.kept_of(&at);
-        let At::Special(index) = at else { return Was::Unknown };
-        match self.special.get_bucket(index).map(|special| &special.cell) {
-            Some(Cell::Idle(state)) => Was::Special(kept, state.clone()),
-            Some(Cell::Busy(core)) => Was::Special(kept, core.state.clone()),
-            Some(Cell::Lent) | None => Was::Unknown,
+        let At::Special(index) = at else { return Snapshot::Unknown };
+        match self.special.get_bucket(index).map(|special| &special.state) {
+            Some(SpecialState::Idle(state)) => Snapshot::Special(kept, state.clone()),
+            Some(SpecialState::Busy(core)) => Snapshot::Special(kept, core.state.clone()),
+            Some(SpecialState::Lent) | None => Snapshot::Unknown,
         }
     }
 
     /// Puts the key back as it was.
-    pub(crate) fn restore_key<Q, S>(&mut self, call: &Call<'_, S>, key: &Q, was: Was<A>)
+    pub(crate) fn restore_key<Q, S>(&mut self, call: &Call<'_, S>, key: &Q, was: Snapshot<A>)
     where
         Q: KeyRef<K> + ?Sized,
         S: BuildHasher,
@@ -46,9 +46,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let at = self.find(call.hash, key);
         if let Some(At::Special(index)) = at {
             if let Some(special) = self.special.get_bucket_mut(index) {
-                if let Cell::Busy(core) = &mut special.cell {
+                if let SpecialState::Busy(core) = &mut special.state {
                     // Its waits have not changed: somebody who waits is never overtaken.
-                    if let Was::Special(kept, state) = was {
+                    if let Snapshot::Special(kept, state) = was {
                         core.put_rule(self.basis.rule_of(&kept.own).clone());
                         core.state = state;
                         special.kept.own = kept.own;
@@ -64,17 +64,17 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         };
         let key = || known.unwrap_or_else(|| key.to_key());
         match was {
-            Was::Unknown | Was::Shared(_) => {}
-            Was::Packed(own, state) => match self.pack(&own, state) {
+            Snapshot::Unknown | Snapshot::Shared(_) => {}
+            Snapshot::Packed(own, state) => match self.pack(&own, state) {
                 Ok(state) => self.insert_packed(call, key(), &own, state),
                 Err(state) => {
                     let kept = Kept::of(own);
-                    let special = Special { key: key(), kept, cell: Cell::Idle(state) };
+                    let special = Special { key: key(), kept, state: SpecialState::Idle(state) };
                     self.insert_special(call, special);
                 }
             },
-            Was::Special(kept, state) => {
-                let special = Special { key: key(), kept, cell: Cell::Idle(state) };
+            Snapshot::Special(kept, state) => {
+                let special = Special { key: key(), kept, state: SpecialState::Idle(state) };
                 self.insert_special(call, special);
             }
         }

@@ -28,12 +28,12 @@ crate::sync::thread_local! {
 }
 
 /// The function, if there is one, and the versions of its answers.
-pub(crate) struct Asked<K> {
+pub(crate) struct TermsFunction<K> {
     by: Option<TermsBy<K>>,
     versions: [AtomicU64; VERSIONS],
 }
 
-impl<K> Asked<K> {
+impl<K> TermsFunction<K> {
     pub(crate) fn new(by: Option<TermsBy<K>>) -> Self {
         Self { by, versions: std::array::from_fn(|_| AtomicU64::new(0)) }
     }

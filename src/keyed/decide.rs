@@ -1,0 +1,136 @@
+//! DECIDE
+
+use std::hash::BuildHasher;
+
+use crate::algorithm::Algorithm;
+use crate::keyed::Keyed;
+use crate::keyed::for_key::both_limits::tighter;
+use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::shard::Call;
+use crate::keyed::shard::fast_path::Outcome;
+use crate::keyed::shard::guard::ShardGuard;
+use crate::keyed::tier::Under;
+use crate::limiters::core::{grant_of, refusal_of};
+use crate::limiters::verbs::Need;
+use crate::{Clock, Grant, Rejection, Timestamp};
+
+impl<K, A, C, S> Keyed<K, A, C, S>
+where
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    /// Whether the permits of `requests` were there.
+    #[inline]
+    pub(crate) fn decide<Q>(&self, hash: u64, key: &Q, requests: u64) -> bool
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        // Why it is refused is not worked out.
+        let refused = |rule: &A, state: &A::State, now, permits| {
+            let ready = permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
+            (!ready).then_some(Rejection::Closed)
+        };
+        let passes = self.ask(hash, key, requests, |_, _, _, _| (), refused, |_| ()).is_ok();
+        if !passes {
+            self.log_refusal(requests);
+        }
+        passes
+    }
+
+    /// Logs a refusal whose reason was not worked out.
+    #[inline]
+    pub(crate) fn log_refusal(&self, requests: u64) {
+        if crate::events::is_debug_heard() {
+            crate::limiters::verbs::log_refusal(&self.settings.name, requests);
+        }
+    }
+
+    /// Takes the permits of `requests` of the key and of everybody, or none.
+    pub(crate) fn acquire_both<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        requests: u64,
+    ) -> Result<Grant, Rejection>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let answer = self.ask(hash, key, requests, grant_of, refusal_of, |grant| grant);
+        if let Err(rejection) = &answer {
+            crate::events::debug!(limiter = self.settings.name, requests, %rejection, "refused");
+        }
+        answer
+    }
+
+    /// Takes the permits of `requests`. A plain key is answered with what `granted` or `refused`
+    /// make of its state, others with what `slow` makes of a grant.
+    #[inline]
+    fn ask<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        requests: u64,
+        granted: impl Fn(&A, &A::State, Timestamp, u64) -> R,
+        refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<Rejection>,
+        slow: impl FnOnce(Grant) -> R,
+    ) -> Result<R, Rejection>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        let now = self.now();
+        let mut shard = self.shard(hash).lock();
+        if self.no_global {
+            match shard.try_take(hash, key, now, requests, &granted, refused) {
+                Outcome::Yes(answer) => return Ok(answer),
+                Outcome::No(rejection) => return Err(rejection),
+                Outcome::Undecided => {}
+                Outcome::NotPlain => {
+                    let call = self.call(hash, now);
+                    if let Some(answer) = shard.try_take_elsewhere(&call, key, requests, granted) {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+        let (shard, call) = (self.locked(shard), self.call(hash, now));
+        self.ask_slowly(shard, &call, key, requests, Under::Limiter).map(slow)
+    }
+
+    /// What is special, waited for, bounded, or has a limit for everybody.
+    #[cold]
+    pub(crate) fn ask_slowly<'a, Q>(
+        &'a self,
+        shard: ShardGuard<'a, K, A>,
+        call: &Call<'_, S>,
+        key: &Q,
+        requests: u64,
+        under: Under<'_, A>,
+    ) -> Result<Grant, Rejection>
+    where
+        Q: KeyRef<K> + ?Sized,
+    {
+        self.with_locked(shard, Need::Place, call, key, under, |core, now, terms, wakers| {
+            let permits = terms.permits(requests);
+            let Some(global) = self.global.as_ref().filter(|_| !terms.is_exempt()) else {
+                return core.try_acquire(now, permits, wakers);
+            };
+            if !core.check(now, permits, wakers).is_ok_and(|ready| ready <= core.latest()) {
+                return core.try_acquire(now, permits, wakers);
+            }
+            // Everybody's first, under the key's lock: what the key has taken could not always be
+            // given back as if it had never been taken.
+            match global.lend(wakers, |all, wakers| all.try_acquire(now, permits, wakers)) {
+                Ok(by_all) => {
+                    let grant = core.try_acquire(now, permits, wakers)?;
+                    Ok(tighter(grant, by_all))
+                }
+                Err(rejection) => {
+                    core.count_denied(permits);
+                    Err(rejection.by_global())
+                }
+            }
+        })
+    }
+}

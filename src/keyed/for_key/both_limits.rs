@@ -1,0 +1,51 @@
+//! BOTH
+
+use crate::wait::queue::Taken;
+use crate::{Grant, Rejection, WaitError, WhichLimit};
+
+/// A grant by a key and by everybody's limit.
+pub(crate) fn tighter(own: Grant, by_all: Grant) -> Grant {
+    Grant {
+        permits: own.permits,
+        remaining: own.remaining.min(by_all.remaining),
+        limit: own.limit.min(by_all.limit),
+        reset_after: own.reset_after.max(by_all.reset_after),
+        taken: Taken { by_all: Some(by_all.taken.receipt), ..own.taken },
+    }
+}
+
+/// The part of a grant by both that everybody's limit has.
+pub(super) fn part_of_all(grant: Grant) -> Option<Grant> {
+    let receipt = grant.taken.by_all?;
+    Some(Grant { taken: Taken { receipt, ..Taken::default() }, ..grant })
+}
+
+impl Rejection {
+    /// The same from the limit for everybody.
+    pub(crate) fn by_global(self) -> Self {
+        match self {
+            Self::Denied { retry_after, available, reset_after, burst, .. } => Self::Denied {
+                retry_after,
+                available,
+                reset_after,
+                burst,
+                limit: WhichLimit::Global,
+            },
+            Self::ExceedsBurst { requested, burst, .. } => {
+                Self::ExceedsBurst { requested, burst, limit: WhichLimit::Global }
+            }
+            other => other,
+        }
+    }
+}
+
+impl WaitError {
+    pub(super) fn by_global(self) -> Self {
+        match self {
+            Self::ExceedsBurst { requested, burst, .. } => {
+                Self::ExceedsBurst { requested, burst, limit: WhichLimit::Global }
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! JOIN
+
+use std::hash::BuildHasher;
+use std::ops::Deref;
+use std::task::Waker;
+
+use crate::algorithm::Algorithm;
+use crate::keyed::for_key::ForKey;
+use crate::keyed::for_key::both_limits::{part_of_all, tighter};
+use crate::keyed::for_key::waits::{PairWait, Stage};
+use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::max_keys::is_shared;
+use crate::keyed::{Global, Keyed};
+use crate::limiters::core::Core;
+use crate::limiters::verbs::Gate;
+use crate::wait::queue::Wakers;
+use crate::wait::{Joined, WaitQueue};
+use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, WaitError};
+
+impl<L, Q, K, A, C, S> ForKey<L, Q>
+where
+    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
+    Q: Deref + Send + Sync,
+    Q::Target: KeyRef<K>,
+    K: Key,
+    A: Algorithm,
+    C: Clock,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    pub(super) fn join_both(
+        &self,
+        global: &Global<C>,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        self.refuse_by(global, permits, deadline)?;
+        if waker.is_some() {
+            return self.join_in_turn(global, permits, deadline, waker);
+        }
+        // A reservation stands in both lines at once, and both go by the latest time that either has seen.
+        Gate::with_core(&self.bucket, |_, now, wakers| {
+            global.lend(wakers, |all, wakers| all.settle(now, wakers));
+        });
+        let (key, due) = match join_held(&self.bucket, permits, deadline, waker)? {
+            Joined::Granted(grant) => (Stage::Granted(grant), Timestamp::ZERO),
+            Joined::Queued(ticket, due) => (Stage::Waiting(ticket), due),
+        };
+        let mut wait = PairWait { permits, deadline, key, global: Stage::NotJoined };
+        match join_held(global, permits, deadline, waker) {
+            Err(error) => {
+                self.give_up(&wait, global);
+                Err(error.by_global())
+            }
+            Ok(Joined::Granted(by_all)) => {
+                if let Stage::Granted(grant) = key {
+                    return Ok(Joined::Granted(tighter(grant, by_all)));
+                }
+                wait.global = Stage::Granted(by_all);
+                Ok(Joined::Queued(self.waits.enter(wait), due))
+            }
+            Ok(Joined::Queued(ticket, later)) => {
+                wait.global = Stage::Waiting(ticket);
+                Ok(Joined::Queued(self.waits.enter(wait), due.max(later)))
+            }
+        }
+    }
+
+    /// Stands in the key's line first. With the key's permits at once, in everybody's.
+    fn join_in_turn(
+        &self,
+        global: &Global<C>,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        let wait = |key, global| PairWait { permits, deadline, key, global };
+        Gate::with_core(&self.bucket, |core, now, wakers| {
+            let own = match core.join_held(now, permits, deadline, waker, wakers)? {
+                Joined::Granted(own) => own,
+                Joined::Queued(ticket, due) => {
+                    let wait = wait(Stage::Waiting(ticket), Stage::NotJoined);
+                    return Ok(Joined::Queued(self.waits.enter(wait), due));
+                }
+            };
+            Ok(match join_global(core, global, own, deadline, waker, now, wakers)? {
+                Joined::Granted(both) => {
+                    // Nobody will give it back.
+                    core.release(both.permits, both.taken);
+                    if let Some(part) = part_of_all(both) {
+                        global.lend(wakers, |all, _| all.release(part.permits, part.taken));
+                    }
+                    Joined::Granted(both)
+                }
+                Joined::Queued(ticket, due) => {
+                    let shared = is_shared(&own.taken);
+                    let wait = wait(Stage::SetAside { shared }, Stage::Waiting(ticket));
+                    Joined::Queued(self.waits.enter(wait), due)
+                }
+            })
+        })
+    }
+
+    /// Says so if everybody's limit can't serve in time. Nothing is taken from the key before that
+    /// is known: not everything could be given back as if it had never been taken.
+    fn refuse_by(
+        &self,
+        global: &Global<C>,
+        permits: u64,
+        deadline: Timestamp,
+    ) -> Result<(), WaitError> {
+        let delay = RateLimiter::delay_for(global, permits);
+        let by_all = match delay.map_err(Rejection::by_global) {
+            Ok(delay) if self.bucket.now() + delay <= deadline => return Ok(()),
+            Ok(delay) => WaitError::Timeout { retry_after: delay },
+            Err(rejection) => rejection.into(),
+        };
+        Gate::with_core(&self.bucket, |core, now, wakers| {
+            let own = core.check(now, permits, wakers);
+            core.count_denied(permits);
+            let ready = own?;
+            if ready > deadline {
+                return Err(WaitError::Timeout { retry_after: ready - core.latest() });
+            }
+            Err(by_all)
+        })
+    }
+
+    /// An error that says when to come back says when both limits are likely to let the permits pass,
+    /// as far as is known now: not when the one that ended the wait would have, then.
+    pub(super) fn quote(&self, global: &Global<C>, permits: u64, error: WaitError) -> WaitError {
+        let WaitError::Timeout { .. } = error else { return error };
+        let own = Gate::delay_for(&self.bucket, permits);
+        match (own, RateLimiter::delay_for(global, permits)) {
+            (Ok(own), Ok(by_all)) => WaitError::Timeout { retry_after: own.max(by_all) },
+            _ => error,
+        }
+    }
+
+    /// An exempt key's wait, where other keys would stand in two lines.
+    pub(super) fn join_own(
+        &self,
+        permits: u64,
+        deadline: Timestamp,
+        waker: Option<&Waker>,
+    ) -> Result<Joined, WaitError> {
+        let mut joined = self.bucket.join(permits, deadline, waker)?;
+        if let Joined::Queued(ticket, _) = &mut joined {
+            let (key, global) = (Stage::Waiting(*ticket), Stage::NotNeeded);
+            *ticket = self.waits.enter(PairWait { permits, deadline, key, global });
+        }
+        Ok(joined)
+    }
+}
+
+/// With the key's permits, joins everybody's line: they are set aside until it is its turn there.
+pub(super) fn join_global<A: Algorithm, C: Clock>(
+    core: &mut Core<A>,
+    global: &Global<C>,
+    own: Grant,
+    deadline: Timestamp,
+    waker: Option<&Waker>,
+    now: Timestamp,
+    wakers: &mut Wakers,
+) -> Result<Joined, WaitError> {
+    let permits = own.permits;
+    let joined =
+        global.lend(wakers, |all, wakers| all.join_held(now, permits, deadline, waker, wakers));
+    match joined {
+        Ok(Joined::Granted(by_all)) => Ok(Joined::Granted(tighter(own, by_all))),
+        Ok(Joined::Queued(ticket, due)) => {
+            core.set_aside(ticket, permits, own.taken);
+            Ok(Joined::Queued(ticket, due))
+        }
+        Err(error) => {
+            core.undo(now, permits, own.taken, wakers);
+            core.count_denied(permits);
+            Err(error.by_global())
+        }
+    }
+}
+
+/// Joins a line so that also what is granted at once may be given back.
+fn join_held<G: Gate>(
+    gate: &G,
+    permits: u64,
+    deadline: Timestamp,
+    waker: Option<&Waker>,
+) -> Result<Joined, WaitError> {
+    gate.with_core(|core, now, wakers| core.join_held(now, permits, deadline, waker, wakers))
+}
