@@ -1,4 +1,4 @@
-//! CHANGE
+//! Changing the terms of one key without losing a concurrent change.
 
 use std::hash::BuildHasher;
 
@@ -36,7 +36,7 @@ where
         }
     }
 
-    /// Sets by hand what applies to a key, to what `change` makes of what applies now.
+    /// Sets the terms of a key explicitly, to what `change` makes of its current terms.
     pub(super) fn change_key<Q: KeyRef<K> + ?Sized>(
         &self,
         hash: u64,
@@ -46,7 +46,8 @@ where
     ) -> Result<(), QuotaError> {
         let mut wakers = Wakers::default();
         let mut tries = self.terms_function.tries();
-        // The terms are worked out before the lock; if they have changed meanwhile, once more.
+        // The terms are computed before the lock is taken; if they change meanwhile, they are
+        // computed again.
         let (mut version, mut by_function) =
             (self.terms_function.version(hash), self.terms_of(hash, key));
         let mut old = self.terms_at(hash, key, &by_function);
@@ -54,7 +55,7 @@ where
             let call = self.call(hash, self.now());
             let (now, new) = (call.now, change(old).as_of(call.now));
             let own = self.terms.apply(hash, new)?;
-            // What applies anyway need not be kept.
+            // Terms that apply to the key anyway need not be stored.
             let hold = match by_function.terms().as_of(now) {
                 anyway if anyway == new => Hold::No,
                 anyway if anyway == new.without_end_of_block() => Hold::WhileBlocked,
@@ -83,7 +84,7 @@ where
         }
     }
 
-    /// Unlocks the shard of a key whose terms were changed.
+    /// Unlocks the shard of a key whose terms have changed; the key may need a slot now.
     fn end_change<Q: KeyRef<K> + ?Sized>(
         &self,
         hash: u64,
@@ -97,7 +98,7 @@ where
         }
     }
 
-    /// What applies to a key now, if `by_function` is what applies to it as a new one.
+    /// The terms of a key now; `by_function` are those that it has as an unknown key.
     fn terms_at<Q: KeyRef<K> + ?Sized>(
         &self,
         hash: u64,
@@ -111,8 +112,8 @@ where
         }
     }
 
-    /// Gives a known key the terms that the function says now, unless they were set by hand. A block
-    /// for a while stays.
+    /// Gives a known key the terms that the function returns now, unless its terms were set
+    /// explicitly. A temporary block stays.
     pub(super) fn refresh<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q, how: CarryOver) {
         self.reapply_terms_function(hash, key, |own, old| {
             let hold = old.hold;
@@ -126,8 +127,8 @@ where
         });
     }
 
-    /// Gives a known key the terms that it would have if none had been set by hand; `reset` makes it
-    /// full, too. One that did not count before needs room for that, and is forgotten without.
+    /// Gives a known key the terms that it would have if none had been set explicitly; `reset` also
+    /// refills it. A key that did not count before needs a slot, and is evicted if there is none.
     pub(crate) fn clear_manual_terms<Q: KeyRef<K> + ?Sized>(&self, key: &Q, reset: bool) {
         let hash = self.hash(key);
         let how = CarryOver::default();
@@ -136,8 +137,8 @@ where
         });
     }
 
-    /// Changes a known key to what `change` makes of the function's newest answer and of what is kept
-    /// of the key.
+    /// Changes a known key to what `change` makes of the function's newest result and of what is
+    /// stored with the key.
     fn reapply_terms_function<Q: KeyRef<K> + ?Sized>(
         &self,
         hash: u64,
@@ -152,7 +153,7 @@ where
             let mut shard = self.lock(hash);
             tries -= 1;
             if version != self.terms_function.version(hash) && tries > 0 {
-                // Somebody has asked for a newer answer meanwhile.
+                // Another thread has called the function for a newer result meanwhile.
                 continue;
             }
             if let Some(at) = shard.find(hash, key) {

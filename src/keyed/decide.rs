@@ -1,4 +1,4 @@
-//! DECIDE
+//! Deciding a request for a key: the fast path, and what falls back to the slow one.
 
 use std::hash::BuildHasher;
 
@@ -21,13 +21,13 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Whether the permits of `requests` were there.
+    /// Takes the permits of `requests` requests; returns whether it did.
     #[inline]
     pub(crate) fn decide<Q>(&self, hash: u64, key: &Q, requests: u64) -> bool
     where
         Q: KeyRef<K> + ?Sized,
     {
-        // Why it is refused is not worked out.
+        // The reason for a refusal is not computed.
         let refused = |rule: &A, state: &A::State, now, permits| {
             let ready = permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
             (!ready).then_some(Rejection::Closed)
@@ -39,7 +39,7 @@ where
         passes
     }
 
-    /// Logs a refusal whose reason was not worked out.
+    /// Logs a refusal whose reason was not computed.
     #[inline]
     pub(crate) fn log_refusal(&self, requests: u64) {
         if crate::events::is_debug_heard() {
@@ -47,7 +47,7 @@ where
         }
     }
 
-    /// Takes the permits of `requests` of the key and of everybody, or none.
+    /// Takes the permits of `requests` requests from the key and from the global limit, or none.
     pub(crate) fn acquire_both<Q>(
         &self,
         hash: u64,
@@ -64,8 +64,8 @@ where
         answer
     }
 
-    /// Takes the permits of `requests`. A plain key is answered with what `granted` or `refused`
-    /// make of its state, others with what `slow` makes of a grant.
+    /// Takes the permits of `requests` requests. For a plain key, `granted` or `refused` makes the
+    /// answer from the key's state; for other keys, `slow` makes it from the grant.
     #[inline]
     fn ask<Q, R>(
         &self,
@@ -98,7 +98,7 @@ where
         self.ask_slowly(shard, &call, key, requests, Under::Limiter).map(slow)
     }
 
-    /// What is special, waited for, bounded, or has a limit for everybody.
+    /// Decides for special keys, keys with waiters, limiters with a key limit or a global limit.
     #[cold]
     pub(crate) fn ask_slowly<'a, Q>(
         &'a self,
@@ -119,8 +119,8 @@ where
             if !core.check(now, permits, wakers).is_ok_and(|ready| ready <= core.latest()) {
                 return core.try_acquire(now, permits, wakers);
             }
-            // Everybody's first, under the key's lock: what the key has taken could not always be
-            // given back as if it had never been taken.
+            // The global limit comes first, under the key's lock: permits taken from the key could
+            // not always be given back without a trace.
             match global.lend(wakers, |all, wakers| all.try_acquire(now, permits, wakers)) {
                 Ok(by_all) => {
                     let grant = core.try_acquire(now, permits, wakers)?;

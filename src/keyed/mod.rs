@@ -1,43 +1,25 @@
-//! A limit for each key: per user, address, API key, tenant.
+//! Rate limits per key: one bucket for each user, address, API key or tenant.
 //!
-//! [`Keyed`] is what you build, mostly by its alias [`KeyedLimiter`](crate::KeyedLimiter); [`Terms`]
-//! are what applies to one key, [`ForKey`] is one key as a limiter of its own.
+//! [`Keyed`] is the limiter, usually built through its alias [`KeyedLimiter`](crate::KeyedLimiter).
+//! [`Terms`] say what applies to one key, and [`ForKey`] is one key as a [`RateLimiter`].
 
-// key       what a key is, and what it is looked up by
-// terms     what applies to one key
-// tier      a quota that a request brings along
-// interner  equal terms are kept once
-// asked     the user's function that gives the terms
-// hasher    the default one
-// shard     some keys under one lock: where a key's state is
-// lend      how a verb gets at a key's state, and where the state goes after that
-// locked    a locked shard, and what is set right when it is unlocked
-// quick     the hot path
-// look      what a request would meet, with no change
-// sweep     how full buckets vanish
-// walk      what is done to all keys of a shard
-// bound     at most so many keys
-// refused   who is refused most
-// cell      one key as a cell like any other: all verbs come from there
-// view      one key as a limiter
-// restore   one key as it was
-// charge    one key's part in a decision over several limits
-// pair      waiting for a key's permits and for everybody's
-// verbs     the verbs with the key as an argument
-// apply     changing what applies to keys
-// manage    listing keys, forgetting them, closing
+// How a request goes through this folder: a method in `api/` hashes the key, and `decide.rs` locks
+// the key's shard. If the key is in one of the shard's two packed tables, `shard/fast_path.rs`
+// decides in place. In every other case `with_core.rs` finds the key, or gets the terms of an
+// unknown key and a slot for it (`new_keys.rs`). Then `shard/with_core.rs` moves the key's state
+// into a `Core`, the type that every limiter uses, runs the operation on it, and stores the state
+// back. `for_key/` wraps one key as a `RateLimiter`, including its waits; `charge/` makes one key
+// part of a decision over several limits; `change_terms.rs` changes what applies to a key.
 
 mod api;
-
 mod builder;
 mod change_terms;
 mod charge;
 mod decide;
 mod for_key;
 mod hasher;
-mod max_keys;
-
 mod key;
+mod max_keys;
 mod new_keys;
 mod shard;
 mod terms;
@@ -70,29 +52,30 @@ use shard::{Call, Shard};
 use terms::function::TermsFunction;
 use terms::interner::TermsInterner;
 
-/// The limit for everybody, by any rule.
+/// The global limit, which all keys share. It can use any algorithm.
 type Global<C> = Limiter<AnyRule, Arc<C>>;
 
-/// A limiter for each key, by rule `A`. You will mostly write its alias
-/// [`KeyedLimiter`](crate::KeyedLimiter), whose rule is the token bucket; with another rule it is
-/// `Keyed<String, StrictWindow>`.
+/// A limiter with one bucket per key, using algorithm `A`. Most code uses the alias
+/// [`KeyedLimiter`](crate::KeyedLimiter), which is a token bucket; for another algorithm write
+/// `Keyed<String, StrictWindow>`, for example.
 ///
-/// * A known key costs one hash, one lock, one look-up, one decision, and no allocation. It is looked
-///   up by anything it borrows as: `&str` for `String`.
-/// * A full bucket is the same as none: keys that are not used vanish by themselves, bit by bit as
-///   new ones come. Memory follows the keys active within one refill time. No thread, no timer.
+/// * A request for a known key takes one hash, one lock, one lookup and one decision, without an
+///   allocation. A key is looked up by any borrowed form: `&str` for `String`.
+/// * A full bucket holds no information, so idle keys are evicted incrementally as new keys arrive.
+///   Memory use follows the number of keys active within one refill time. There is no background
+///   thread and no timer.
 /// * [`max_keys`](KeyedBuilder::max_keys) bounds memory under attack.
-/// * Keys can have [`Terms`] of their own, all keys together a limit
-///   [for everybody](KeyedBuilder::global).
-/// * [`for_key`](Self::for_key) is one key as a [`RateLimiter`].
+/// * A key can have its own [`Terms`], and all keys together can have a [global
+///   limit](KeyedBuilder::global).
+/// * [`for_key`](Self::for_key) returns one key as a [`RateLimiter`].
 ///
-/// Keys are anything that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, take the /64 prefix:
-/// whoever has one address has 2⁶⁴ of them. Several limits a key are one rule:
-/// [`builder_from_algorithm`](Self::builder_from_algorithm) an [`AllOf`](crate::algorithm::AllOf); it takes no quotas for
-/// single keys.
+/// A key can be any type that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, use the /64
+/// prefix as the key: a client usually controls all 2⁶⁴ addresses of its prefix. For several limits
+/// per key, pass an [`AllOf`](crate::algorithm::AllOf) to
+/// [`builder_from_algorithm`](Self::builder_from_algorithm); per-key quotas are then unavailable.
 ///
-/// A key whose bucket has become full starts anew when it is next used: windows and refill intervals
-/// then begin at that moment, unless they are aligned to the clock.
+/// A key whose bucket is full starts fresh at its next request: its windows and refill intervals
+/// begin at that moment, unless they are aligned to the clock.
 ///
 /// ```
 /// use tollgate::{KeyedLimiter, Quota};
@@ -106,35 +89,36 @@ type Global<C> = Limiter<AnyRule, Arc<C>>;
 /// ```
 pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = CounterClock, S = RandomState> {
     shards: Box<[LockedShard<K, A>]>,
-    /// Bits by which a hash is moved right to choose the shard.
+    /// How many bits a hash is shifted right to get the index of its shard.
     shift: u32,
     hasher: S,
     clock: Arc<C>,
     settings: Settings,
     max_waiters: usize,
-    /// Whether a new key may come in just so: no bound, and nothing to ask about it.
+    /// Whether an unknown key can be inserted without further checks: there is no limit on the
+    /// number of keys and no function that gives terms.
     inserts_freely: bool,
-    /// Whether there is no limit for everybody.
+    /// Whether there is no global limit.
     no_global: bool,
-    /// For everybody together.
+    /// The limit that all keys share.
     global: Option<Global<C>>,
     key_limit: Option<KeyLimit<A>>,
     terms_function: TermsFunction<K>,
     terms: TermsInterner<A>,
-    /// No other limiter's.
+    /// Unique to this limiter.
     number: u64,
-    /// Held while all shards are changed, one after another.
+    /// Held by operations that change all shards, one after another.
     changing: Mutex<()>,
 }
 
 type LockedShard<K, A> = CacheLine<Mutex<Shard<K, A>>>;
 
 impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
-    /// A limiter that gives each key `quota`.
+    /// Creates a limiter that gives each key `quota`.
     ///
     /// # Errors
     ///
-    /// When the quota can't be kept.
+    /// When the quota is invalid or the algorithm does not support it.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -145,7 +129,7 @@ impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
         Self::builder(quota).build()
     }
 
-    /// A limiter with options.
+    /// Starts building a limiter with options.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -160,7 +144,7 @@ impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
 }
 
 impl<K: Key, A: Algorithm> Keyed<K, A> {
-    /// A limiter by any rule, with options.
+    /// Starts building a limiter that uses any algorithm.
     ///
     /// ```
     /// use tollgate::algorithm::StrictWindow;
@@ -180,7 +164,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         &self.clock
     }
 
-    /// The limit for everybody together, if there is one: a limiter like any other.
+    /// The global limit, if there is one. It is a limiter like any other.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, RateLimiter};
@@ -200,15 +184,18 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         self.hasher.hash_one(key)
     }
 
-    /// The shard of a hash. Its table uses the lowest bits and the top seven, so others choose here.
+    /// The shard for a hash. The shard's hash tables use the lowest bits and the top seven bits, so
+    /// other bits select the shard.
     #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, A>> {
         let index = usize::try_from((hash << 7) >> self.shift).unwrap_or(0);
-        // The index has as many bits as there are shards; the mask lets the compiler see that.
+        // The shift leaves as many bits as the index needs; the mask lets the compiler drop the
+        // bounds check.
         &self.shards[index & (self.shards.len() - 1)].0
     }
 
-    /// A number that no other shard of any limiter has. There are at most 2¹⁶ shards.
+    /// A number that is unique among the shards of all limiters. There are at most 2¹⁶ shards per
+    /// limiter.
     #[inline]
     fn number_of(&self, hash: u64) -> u64 {
         let mask = self.shards.len() as u64 - 1;
@@ -221,18 +208,18 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         Call { hash, now, hasher: &self.hasher, max_waiters, inserts_freely }
     }
 
-    /// The time, but for its very end, which means "never".
+    /// The current time, capped below the maximum, which means "never".
     #[inline]
     fn now(&self) -> Timestamp {
         self.clock.now().min(LAST)
     }
 
-    /// Locks the shard of a hash.
+    /// Locks the shard for a hash.
     fn lock(&self, hash: u64) -> ShardGuard<'_, K, A> {
         self.locked(self.shard(hash).lock())
     }
 
-    /// Has what a locked shard comes to hold counted.
+    /// Wraps a locked shard so that the keys it gains and loses are counted.
     fn locked<'a>(&'a self, shard: MutexGuard<'a, Shard<K, A>>) -> ShardGuard<'a, K, A> {
         ShardGuard::new(shard, self.key_limit.as_ref())
     }
@@ -240,7 +227,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
 
 impl<K, A: Algorithm, C: Clock, S> fmt::Debug for Keyed<K, A, C, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the keys: they may be secrets.
+        // Keys are not printed: they may be secrets.
         f.debug_struct("Keyed").field("shards", &self.shards.len()).finish_non_exhaustive()
     }
 }

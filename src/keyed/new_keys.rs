@@ -1,4 +1,4 @@
-//! NEWKEYS
+//! Admitting unknown keys: their terms, and a slot for them if the number of keys is limited.
 
 use std::hash::BuildHasher;
 
@@ -16,8 +16,8 @@ use crate::sync::Mutex;
 use crate::{Clock, Rejection, Timestamp};
 
 impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
-    /// A key that did not count against the bound, because its terms were set by hand, is to count
-    /// from now on. If there is no room for it, it is forgotten: the bound holds.
+    /// Counts a key against the key limit that did not count while its terms were set explicitly.
+    /// If there is no free slot, the key is evicted, so the limit holds.
     pub(super) fn count_or_evict<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
         let now = self.now();
         let place = self.reserve_slot(Need::Place, hash, now);
@@ -38,8 +38,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         drop(gone);
     }
 
-    /// Where a key is, or shall be, that was not known a moment ago: with its shard locked, and the
-    /// place that was reserved for it.
+    /// Locates a key that was unknown a moment ago, and reserves a slot for it if it is still
+    /// unknown. Returns with the key's shard locked.
     pub(super) fn find_or_reserve<Q>(
         &self,
         need: Need,
@@ -53,11 +53,11 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         let (hash, now) = (call.hash, call.now);
         let mut tries = self.terms_function.tries();
         loop {
-            // A user's function, and other shards' locks: not under this lock.
+            // Calls the user's function and locks other shards, so this shard must not be locked.
             let version = self.terms_function.version(hash);
             let own = self.terms_of(hash, key).under(under);
             let room = match own.rule().filter(|rule| rule.quota().is_unlimited()) {
-                // Always full: it takes no place.
+                // Always full, so it needs no slot.
                 Some(_) => Ok(ReservedSlot::NONE),
                 None => self.reserve_slot(need, hash, now),
             };
@@ -65,7 +65,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             let shard = self.lock(hash);
             tries -= 1;
             if version != self.terms_function.version(hash) && tries > 0 {
-                // Its terms may be others by now, and whoever changed them did not see it.
+                // The terms may have changed meanwhile, and the change did not find the key in the
+                // shard.
                 continue;
             }
             return match (shard.find(hash, key), room) {
@@ -80,18 +81,18 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         }
     }
 
-    /// What a key meets for which there is no room.
+    /// The rejection for a key that has no slot.
     pub(super) fn bound_rejection(&self) -> Rejection {
         self.key_limit.as_ref().map_or(Rejection::TooManyKeys { max_keys: 0 }, KeyLimit::rejection)
     }
 
-    /// The bucket of those who found no room, if they share one.
+    /// The bucket shared by keys without a slot, if the limiter has one.
     pub(super) fn overflow(&self) -> Option<&Mutex<Core<A>>> {
         self.key_limit.as_ref()?.overflow.as_ref()
     }
 
-    /// What applies to a key that is not known yet. With terms that can't be kept, the key is
-    /// blocked: a limit that was meant must not turn into a larger one.
+    /// The terms of an unknown key. If they have an unsupported quota, the key is blocked: a limit
+    /// that was intended must not silently become a larger one.
     pub(super) fn terms_of<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> KeyTerms<A> {
         let applied = match self.terms_function.ask(|| key.to_key()) {
             Some(terms) => self.terms.apply(hash, terms).map_err(Some),
@@ -100,19 +101,19 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         applied.unwrap_or_else(|error| {
             let limiter = &self.settings.name;
             if let Some(error) = error {
-                crate::events::warn!(limiter, %error, "terms of a key can't be kept: it is blocked");
+                crate::events::warn!(limiter, %error, "the quota of a key is not supported: the key is blocked");
             } else {
                 crate::events::warn!(
                     limiter,
-                    "the function that gives terms asks itself without end: the key is blocked"
+                    "the function that gives terms calls itself through the limiter: the key is blocked"
                 );
             }
-            // Without a quota, there is nothing that can't be kept.
+            // Terms without a quota always work.
             self.terms.apply(hash, Terms::unusable()).unwrap_or_default()
         })
     }
 
-    /// Takes a place for a new key, or just looks for one.
+    /// Reserves a slot for a new key or, if `need` says so, only checks that there is one.
     pub(super) fn reserve_slot(
         &self,
         need: Need,
@@ -127,7 +128,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         if let Some(place) = place() {
             return Ok(place);
         }
-        // First where the key belongs: it may be there itself, grown idle.
+        // Look in the key's own shard first: the key may be there itself, idle.
         if self.make_room(self.shard(hash), now) {
             if let Some(place) = place() {
                 return Ok(place);
@@ -144,7 +145,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         Err(bound.rejection())
     }
 
-    /// Looks for full buckets in a part of a shard; whether any was there.
+    /// Evicts full buckets from a part of a shard; returns whether there were any.
     pub(super) fn make_room(&self, shard: &Mutex<Shard<K, A>>, now: Timestamp) -> bool {
         let mut shard = self.locked(shard.lock());
         let before = shard.bounded();

@@ -1,4 +1,4 @@
-//! WITHCORE
+//! The slow path: finds a key, locks its shard and runs an operation on the key's core.
 
 use std::hash::BuildHasher;
 
@@ -16,7 +16,7 @@ use crate::wait::queue::Wakers;
 use crate::{Clock, Rejection, Timestamp};
 
 impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
-    /// Lends the key's core to `verb`, and tells it the time and what applies to the key.
+    /// Runs `verb` on the key's core. `verb` also gets the current time and the key's terms.
     pub(super) fn with_core<Q, R>(
         &self,
         need: Need,
@@ -31,7 +31,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         self.with_locked(self.lock(hash), need, &call, key, Under::Last, verb)
     }
 
-    /// The same with the key's shard, which is locked already.
+    /// As [`with_core`](Self::with_core), with the key's shard already locked.
     pub(super) fn with_locked<'a, Q, R>(
         &'a self,
         mut shard: ShardGuard<'a, K, A>,
@@ -58,7 +58,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         }
         let at = match found {
             Some(at) => at,
-            // Full, and it stays so.
+            // The bucket is full and the operation leaves it full.
             None if call.inserts_freely || need == Need::Known => At::New(KeyTerms::default()),
             None => {
                 drop(shard);
@@ -78,7 +78,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         }
         let at = shard.switch_tier(call, key, at, under, &mut self.sync(), &mut wakers);
         let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
-            // The latest time that was seen, also for the limit for everybody.
+            // The latest time seen, which also applies to the global limit.
             let now = now.max(core.latest());
             self.refresh_set_aside(core, now, wakers);
             verb(core, now, terms, wakers)
@@ -92,8 +92,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         result
     }
 
-    /// Lends the core of the bucket that is shared by keys without room; what `verb` allows and
-    /// refuses is counted for `key`.
+    /// Runs `verb` on the overflow bucket, which is shared by the keys for which there was no slot.
+    /// Permits allowed and denied are counted for `key`.
     pub(super) fn with_overflow<Q: KeyRef<K> + ?Sized, R>(
         &self,
         shared: &Mutex<Core<A>>,
@@ -114,7 +114,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         result
     }
 
-    /// Has what is set aside for those who wait for everybody's limit count as in use now.
+    /// Updates the permits that are set aside for waiters of the global limit, so that they count
+    /// as in use now.
     pub(super) fn refresh_set_aside(
         &self,
         core: &mut Core<A>,
@@ -126,7 +127,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         }
     }
 
-    /// The same before and after a change, which ends the waits for everybody's limit that it has made hopeless.
+    /// Returns a function to call before and after a change. It updates the permits that are set
+    /// aside and ends the waits for the global limit that the change has made impossible.
     pub(super) fn sync(&self) -> impl FnMut(&mut Core<A>, Timestamp, &mut Wakers) + '_ {
         |core, now, wakers| {
             if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {

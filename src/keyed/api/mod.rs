@@ -1,4 +1,4 @@
-//! API
+//! The public methods of [`Keyed`](super::Keyed).
 
 mod admin;
 mod quotas;

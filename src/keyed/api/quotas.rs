@@ -1,4 +1,4 @@
-//! QUOTAS
+//! Changing the quota of all keys, or of one key.
 
 use std::hash::BuildHasher;
 
@@ -15,14 +15,14 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Changes the quota of all keys that have none of their own; each keeps its used share. Those
-    /// who wait are re-timed.
+    /// Changes the quota of all keys that have no quota of their own. Each key keeps its used
+    /// share, and its waiters are rescheduled.
     ///
-    /// Shard by shard: for each key in one step, but not for all at the same moment.
+    /// The change goes shard by shard: it is atomic for each key, but not for all keys together.
     ///
     /// # Errors
     ///
-    /// When the quota can't be kept; then nothing changes.
+    /// When the quota is invalid or the algorithm does not support it; then nothing changes.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -36,7 +36,7 @@ where
         self.set_quota_with(quota, CarryOver::default())
     }
 
-    /// As [`set_quota`](Self::set_quota); `how` says what becomes of the old level.
+    /// As [`set_quota`](Self::set_quota); `how` says how the permits in use carry over.
     ///
     /// # Errors
     ///
@@ -46,8 +46,8 @@ where
         Ok(())
     }
 
-    /// Changes the rule of all keys that have no quota of their own: for rules that a quota does not
-    /// tell in full, such as [`AllOf`](crate::algorithm::AllOf).
+    /// Replaces the algorithm of all keys that have no quota of their own. This is for algorithms
+    /// that a quota does not describe fully, such as [`AllOf`](crate::algorithm::AllOf).
     ///
     /// ```
     /// use tollgate::algorithm::{AllOf, GreedyRefill};
@@ -63,7 +63,7 @@ where
     /// ```
     pub fn set_algorithm(&self, rule: A, how: CarryOver) {
         let quota = rule.quota();
-        // Woken when nothing is locked any more.
+        // Dropped, which wakes the waiters, after all locks are released.
         let mut wakers = Wakers::default();
         let changing = self.changing.lock();
         for shard in &self.shards {
@@ -81,14 +81,15 @@ where
         crate::events::info!(limiter = self.settings.name, %quota, carry_over = ?how, "quota changed");
     }
 
-    /// The quota of all keys that have none of their own.
+    /// The quota of all keys that have no quota of their own.
     pub fn quota(&self) -> Quota {
         self.shards[0].0.lock().basis.rule.quota()
     }
 
-    /// Sets the quota of one key, and leaves the rest of its terms. From then on it is what was set,
-    /// whatever [`quota_by`](crate::keyed::KeyedBuilder::quota_by) says: where plans come from there, see
-    /// [`refresh_terms_for`](Self::refresh_terms_for). See also
+    /// Sets the quota of one key and leaves its other [`Terms`](crate::keyed::Terms) as they are.
+    /// Overrides [`quota_by`](crate::keyed::KeyedBuilder::quota_by) until
+    /// [`clear_terms_for`](Self::clear_terms_for). If quotas come from `quota_by`, use
+    /// [`refresh_terms_for`](Self::refresh_terms_for) instead. See also
     /// [`set_terms_for`](Self::set_terms_for).
     ///
     /// # Errors
@@ -111,7 +112,7 @@ where
         self.set_own_quota(self.hash(key), key, quota, CarryOver::default())
     }
 
-    /// As [`set_quota_for`](Self::set_quota_for); `how` says what becomes of the old level.
+    /// As [`set_quota_for`](Self::set_quota_for); `how` says how the permits in use carry over.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The verbs of a limiter, with the key as an argument. All others are had by way of a view.
+//! Requests for permits of a key. Methods that are missing here are available through
+//! [`for_key`](Keyed::for_key).
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Whether a request of `key` may pass now; takes one permit, or what one
-    /// [costs](crate::keyed::Terms::cost).
+    /// Takes one permit of `key`, or as many as one request [costs](crate::keyed::Terms::cost), if
+    /// available; returns whether it did.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -37,7 +38,7 @@ where
         self.decide(self.hash(key), key, 1)
     }
 
-    /// Whether `permits` permits were there for `key`; takes all of them or none.
+    /// Takes `permits` permits of `key` if all of them are available; returns whether it did.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -52,12 +53,13 @@ where
         self.decide(self.hash(key), key, permits)
     }
 
-    /// Takes `permits` of `key` now, or says when or why not.
+    /// Takes `permits` permits of `key` now; otherwise returns the reason, with the time to wait if
+    /// waiting helps.
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] for a blocked key,
-    /// [`Rejection::BlockedFor`] for one that is blocked for a while; [`Rejection::TooManyKeys`] for a new one when there is no room.
+    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] or [`Rejection::BlockedFor`] if the
+    /// key is blocked; [`Rejection::TooManyKeys`] if the key is new and there is no slot for it.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, ManualClock, Quota};
@@ -76,7 +78,8 @@ where
         self.acquire_both(self.hash(key), key, permits)
     }
 
-    /// How long until `permits` could be had for `key`; see [`RateLimiter::delay_for`].
+    /// How long until `permits` permits of `key` would be available; see
+    /// [`RateLimiter::delay_for`].
     ///
     /// # Errors
     ///
@@ -89,12 +92,12 @@ where
         self.for_key(key).delay_for(permits)
     }
 
-    /// Records usage of `key` that already happened; see [`RateLimiter::consume`].
+    /// Records usage of `key` that has already happened; see [`RateLimiter::consume`].
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::consume`], and [`ConsumeError::TooManyKeys`] for a new key when there is
-    /// no room. Then nothing is recorded.
+    /// As [`RateLimiter::consume`], and [`ConsumeError::TooManyKeys`] if the key is new and there
+    /// is no slot for it. On an error, nothing is recorded.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -111,13 +114,13 @@ where
         self.for_key(key).consume(permits)
     }
 
-    /// Gives permits back to `key`; see [`RateLimiter::credit`].
+    /// Returns permits to `key`; see [`RateLimiter::credit`].
     pub fn credit<Q: KeyRef<K> + ?Sized>(&self, key: &Q, permits: u64) {
         self.for_key(key).credit(permits);
     }
 
-    /// A look at `key`. Takes nothing, and an unknown key stays unknown. Its counters are 0: they are
-    /// kept for all keys together, see [`totals`](Self::totals).
+    /// The current usage of `key`. Takes no permits, and an unknown key stays unknown. The counters
+    /// of the usage are 0: they are kept for all keys together, see [`totals`](Self::totals).
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -130,7 +133,7 @@ where
         self.for_key(key).usage()
     }
 
-    /// Blocks until a request of `key` may pass.
+    /// Blocks the current thread until a request of `key` may pass.
     ///
     /// # Errors
     ///
@@ -147,8 +150,9 @@ where
         self.for_key(key).wait()
     }
 
-    /// Blocks until `permits` are there for `key`, for at most `timeout`: a wait that would take
-    /// longer fails at once. See [`for_key`](Self::for_key) for all other ways to wait.
+    /// Blocks the current thread until `permits` permits of `key` are available, for at most
+    /// `timeout`: a wait that would take longer fails at once. [`for_key`](Self::for_key) offers
+    /// more ways to wait.
     ///
     /// # Errors
     ///
@@ -171,7 +175,7 @@ where
         self.for_key(key).wait_timeout(permits, timeout)
     }
 
-    /// Promises `permits` of `key` for later; see [`Reservation`].
+    /// Reserves `permits` permits of `key` for a later time; see [`Reservation`].
     ///
     /// # Errors
     ///
@@ -196,7 +200,7 @@ where
         Ok(Reservation::new(permits, request.join(queue)?))
     }
 
-    /// Waits for `permits` of `key` on any runtime's `timer`.
+    /// Waits for `permits` permits of `key`, using any runtime's `timer`.
     ///
     /// # Errors
     ///
@@ -214,7 +218,7 @@ where
         self.for_key(key).acquire_on(permits, timer).await
     }
 
-    /// Waits for `permits` of `key` on tokio.
+    /// Waits for `permits` permits of `key` on the tokio runtime.
     ///
     /// # Errors
     ///
@@ -243,8 +247,8 @@ where
         self.for_key(key).acquire(permits).await
     }
 
-    /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`,
-    /// counted from this call.
+    /// As [`acquire`](Self::acquire), but fails **at once** if the wait would take longer than
+    /// `timeout`, counted from this call.
     ///
     /// # Errors
     ///
@@ -267,7 +271,7 @@ where
         }
     }
 
-    /// One key as a [`RateLimiter`], with every verb there is. Costs a hash.
+    /// Returns one key as a [`RateLimiter`], with all its methods. Costs one hash.
     ///
     /// ```
     /// use std::time::Duration;
@@ -280,8 +284,8 @@ where
         ForKey::new(self, key)
     }
 
-    /// One key as a [`RateLimiter`] that borrows nothing: to be stored, spawned, or put into an
-    /// `Arc<dyn RateLimiter>`.
+    /// Returns one key as a [`RateLimiter`] that borrows nothing, so it can be stored, moved into a
+    /// task, or put into an `Arc<dyn RateLimiter>`.
     ///
     /// ```
     /// use std::sync::Arc;

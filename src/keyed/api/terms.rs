@@ -1,4 +1,4 @@
-//! Changing what applies to keys.
+//! Blocking keys, setting and reading their terms, and refreshing the terms that a function gives.
 
 use std::hash::BuildHasher;
 use std::time::Duration;
@@ -16,8 +16,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Lets nothing of `key` pass any more; those who wait end with
-    /// [`WaitError::Blocked`](crate::WaitError::Blocked). The rest of its terms stays, for
+    /// Blocks `key`: all its requests are rejected, and its waiters end with
+    /// [`WaitError::Blocked`](crate::WaitError::Blocked). Its other terms are kept for
     /// [`unblock`](Self::unblock).
     ///
     /// # Errors
@@ -37,22 +37,23 @@ where
         self.change_key(self.hash(key), key, CarryOver::default(), Terms::block)
     }
 
-    /// Lets nothing of `key` pass for `duration`, counted from now. After that, the key goes on as it
-    /// was, without any further call.
+    /// Blocks `key` for `duration`, counted from now. After that, the key continues with the terms
+    /// it had before, without a further call.
     ///
-    /// Until then, requests are refused with [`Rejection::BlockedFor`](crate::Rejection::BlockedFor),
-    /// which says when to come back. Those who wait for the key do not wait for the end of the block:
-    /// they end at once with [`WaitError::BlockedFor`](crate::WaitError::BlockedFor), and so does
-    /// whoever begins to wait meanwhile.
+    /// Until then, requests are rejected with
+    /// [`Rejection::BlockedFor`](crate::Rejection::BlockedFor), which contains the remaining time.
+    /// Waiters of the key do not wait for the end of the block: they end at once with
+    /// [`WaitError::BlockedFor`](crate::WaitError::BlockedFor), and so does every wait that begins
+    /// before the block ends.
     ///
-    /// If the key is blocked for longer already, nothing changes; to make a block shorter, call
+    /// If the key is already blocked for longer, nothing changes; to shorten a block, call
     /// [`unblock`](Self::unblock) first. [`set_terms_for`](Self::set_terms_for) replaces the block
-    /// like the rest of the terms.
+    /// together with the other terms.
     ///
-    /// A key that counts against [`max_keys`](crate::keyed::KeyedBuilder::max_keys) goes on counting while it is
-    /// blocked. One that does not can be blocked for a while when there is no room, and takes no
-    /// place then: whoever blocks such keys bounds their number. Once the block has ended, the key
-    /// vanishes like any other that is idle.
+    /// A key that counts against [`max_keys`](crate::keyed::KeyedBuilder::max_keys) still counts
+    /// while it is blocked. A key that the limiter does not hold can be blocked even if all slots
+    /// are taken, and does not count; the caller must bound the number of such keys. Once the block
+    /// has ended, the key is evicted like any other idle key.
     ///
     /// # Errors
     ///
@@ -83,16 +84,16 @@ where
         self.change_key(self.hash(key), key, CarryOver::default(), |old| old.block_until(until))
     }
 
-    /// Ends what [`block`](Self::block) or [`block_for`](Self::block_for) began; without effect on a
-    /// key that is not blocked.
+    /// Ends a block by [`block`](Self::block) or [`block_for`](Self::block_for). Does nothing if
+    /// the key is not blocked.
     pub fn unblock<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
         if self.terms_for(key).is_blocked() {
-            // Its quota is kept already: it can't fail.
+            // This cannot fail: the key's quota is in use already.
             let _ = self.change_key(self.hash(key), key, CarryOver::default(), Terms::unblock);
         }
     }
 
-    /// What applies to `key`.
+    /// The terms of `key`.
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -105,16 +106,20 @@ where
         self.for_key(key).bucket.terms().as_of(self.now())
     }
 
-    /// Sets what applies to one key, whatever the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by)
-    /// says. The used share is kept, and those who wait are re-timed.
+    /// Sets the terms of one key. They override the builder's
+    /// [`terms_by`](crate::keyed::KeyedBuilder::terms_by). The used share is kept, and waiters are
+    /// rescheduled.
     ///
-    /// Such a key does not count against [`max_keys`](crate::keyed::KeyedBuilder::max_keys): it can be set when
-    /// all places are taken, and whoever sets such bounds their number. It is held until [`clear_terms_for`](Self::clear_terms_for) or
-    /// [`remove`](Self::remove), and takes about 50 bytes more than others.
+    /// The key is held until [`clear_terms_for`](Self::clear_terms_for) or
+    /// [`remove`](Self::remove), and takes about 50 bytes more than other keys. It does not count
+    /// against [`max_keys`](crate::keyed::KeyedBuilder::max_keys), so its terms can be set when all
+    /// slots are taken; the caller must bound the number of such keys. There are two exceptions:
+    /// terms that apply to the key anyway are not stored, and if the terms only add a block that
+    /// ends by itself, the key counts as after [`block_for`](Self::block_for).
     ///
     /// # Errors
     ///
-    /// When the quota can't be kept; then nothing changes.
+    /// When the quota is invalid or the algorithm does not support it; then nothing changes.
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -135,12 +140,12 @@ where
         self.change_key(self.hash(key), key, CarryOver::default(), |_| terms)
     }
 
-    /// Takes back what [`set_terms_for`](Self::set_terms_for) or
-    /// [`set_quota_for`](Self::set_quota_for) has set. The used share is kept.
+    /// Removes the terms set by [`set_terms_for`](Self::set_terms_for),
+    /// [`set_quota_for`](Self::set_quota_for) or [`block`](Self::block). The used share is kept.
     ///
-    /// From then on the key counts against [`max_keys`](crate::keyed::KeyedBuilder::max_keys) again. If there is
-    /// no room for it, it is forgotten as by [`remove`](Self::remove): the bound on the keys holds.
-    /// While somebody waits for it, it stays until that wait has ended.
+    /// From then on the key counts against [`max_keys`](crate::keyed::KeyedBuilder::max_keys)
+    /// again. If there is no free slot, the key is forgotten as by [`remove`](Self::remove), so the
+    /// maximum holds. While someone waits on the key, it stays until the wait has ended.
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -155,8 +160,8 @@ where
         self.clear_manual_terms(key, false);
     }
 
-    /// Asks the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by) anew for every key that is held,
-    /// except those whose terms were set by hand. The used share is kept.
+    /// Calls the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by) again for every key
+    /// that is held, except keys whose terms were set explicitly. The used share is kept.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -178,14 +183,14 @@ where
         self.refresh_terms_with(CarryOver::default());
     }
 
-    /// As [`refresh_terms`](Self::refresh_terms); `how` says what becomes of the old levels.
+    /// As [`refresh_terms`](Self::refresh_terms); `how` says how the permits in use carry over.
     pub fn refresh_terms_with(&self, how: CarryOver) {
         if !self.terms_function.is_some() {
             return;
         }
         self.terms_function.outdate_all();
         if self.terms_function.depth() > 1 {
-            // The function refreshes whenever it is asked: that has no end.
+            // The function itself refreshes at every call: stop, or this would never end.
             return;
         }
         for shard in &self.shards {
@@ -196,16 +201,17 @@ where
         }
     }
 
-    /// Asks the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by) anew for one key, unless its terms
-    /// were set by hand: for a user who has just changed plans. `how` says what becomes of the old
-    /// level: with [`CarryOver::AddDifference`], an upgrade is felt at once.
+    /// Calls the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by) again for one key,
+    /// unless its terms were set explicitly: for example for a user who has just changed plans.
+    /// `how` says how the permits in use carry over: with [`CarryOver::AddDifference`], an upgrade
+    /// takes effect immediately.
     ///
     /// ```
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicBool, Ordering};
     /// use tollgate::{CarryOver, KeyedLimiter, Quota};
     ///
-    /// let premium = Arc::new(AtomicBool::new(false)); // in truth: a map of plans
+    /// let premium = Arc::new(AtomicBool::new(false)); // in practice, a map of plans
     /// let plans = Arc::clone(&premium);
     /// let limiter = KeyedLimiter::<String>::builder(Quota::per_hour(10))
     ///     .quota_by(move |_user| {

@@ -1,4 +1,4 @@
-//! BUILD
+//! Building the limiter from its options.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -14,9 +14,10 @@ use crate::limiters::core::LAST;
 use crate::sync::{CacheLine, Mutex, next_number};
 use crate::{Clock, Limiter, QuotaError};
 
-/// So many that two threads seldom meet, and that a table that grows is small.
+/// The default number of shards: enough that two threads rarely meet at a lock, and that a table is
+/// small when it grows.
 const SHARDS: usize = 128;
-/// With fewer keys than this for each shard, fewer shards do.
+/// If `max_keys` allows fewer keys than this per shard, there are fewer shards.
 const KEYS_PER_SHARD: usize = 64;
 const MAX_SHARDS: usize = 1 << 16;
 
@@ -25,8 +26,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
     ///
     /// # Errors
     ///
-    /// When a quota can't be kept; [`QuotaError::OutOfRange`] when [`max_keys`](Self::max_keys) is 0
-    /// or [`shards`](Self::shards) is not from 1 to 65,536.
+    /// When a quota is invalid or its algorithm does not support it; [`QuotaError::OutOfRange`]
+    /// when [`max_keys`](Self::max_keys) is 0 or [`shards`](Self::shards) is not from 1 to 65,536.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, QuotaError};
@@ -56,7 +57,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
             shards: (0..shards)
                 .map(|_| CacheLine(Mutex::new(Shard::new(Arc::clone(&basis), capacity))))
                 .collect(),
-            // All of the bits, for one shard, would be too far.
+            // With one shard, a shift by all 64 bits would overflow.
             shift: (u64::BITS - shards.trailing_zeros()).min(u64::BITS - 1),
             hasher: self.hasher,
             clock,
@@ -74,7 +75,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
     }
 }
 
-/// Whether an option, if it was given, is from 1 to `most`.
+/// Checks that an option, if it was set, is from 1 to `most`.
 fn in_range(option: &'static str, given: Option<usize>, most: usize) -> Result<(), QuotaError> {
     match given {
         Some(given) if given < 1 || given > most => {
