@@ -45,7 +45,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         Q: KeyRef<K> + ?Sized,
     {
         let (hash, now) = (call.hash, call.now);
-        // Dropped after the lock is free.
+        // Dropped, which wakes the waiters, after the lock is released.
         let mut wakers = Wakers::default();
         let mut found = shard.find(hash, key);
         if let Some(At::Special(index)) = found {
@@ -101,7 +101,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         key: &Q,
         verb: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
     ) -> R {
-        // Dropped after the lock is free.
+        // Dropped, which wakes the waiters, after the lock is released.
         let mut wakers = Wakers::default();
         let now = self.now();
         let mut core = shared.lock();

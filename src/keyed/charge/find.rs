@@ -1,4 +1,4 @@
-//! Finding a charge's key, and what has to be found out of it while no lock is held.
+//! Finding a charge's key, and getting its terms and a slot while no lock is held.
 
 use std::hash::BuildHasher;
 
@@ -22,7 +22,7 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Finds the key in its shard; `false` if something has to be found out first.
+    /// Finds the key in its shard; returns `false` if [`find_out`](Self::find_out) must run first.
     #[inline]
     pub(super) fn find_in(&self, shard: &mut Shard<K, A>, decision: &Decision<'_>) -> bool {
         let work = &mut *self.work();
@@ -38,7 +38,7 @@ where
             None => match &work.room {
                 Some(room)
                     if decision.last_try
-                        // Asked by the function itself, which would not be asked without end.
+                        // Inside the terms function, which would otherwise be called without end.
                         || self.limiter.terms_function.tries() == 1
                         || room.version == self.limiter.terms_function.version(self.hash) =>
                 {
@@ -68,7 +68,7 @@ where
         work.needs == Needs::Nothing
     }
 
-    /// Finds out what applies to a key that is not known, and a place for it.
+    /// Gets the terms of an unknown key, and reserves a slot for it.
     pub(super) fn find_out(&self, now: Timestamp) {
         let (limiter, hash) = (self.limiter, self.hash);
         let needs = self.work().needs;
@@ -81,7 +81,7 @@ where
                 let own = limiter.terms_of(hash, self.key);
                 let rule = own.clone().under(self.tier.into());
                 let place = match rule.rule().filter(|rule| rule.quota().is_unlimited()) {
-                    // Always full: it takes no place.
+                    // Always full, so it needs no slot.
                     Some(_) => Ok(ReservedSlot::NONE),
                     None => limiter.reserve_slot(Need::Place, hash, now),
                 };
@@ -90,7 +90,7 @@ where
         }
     }
 
-    /// Shows where the key is, or which it is, to another charge.
+    /// Shows another charge where the key is or, if it is in no table, the key itself.
     pub(super) fn show_to(&self, lock: u8, to: &mut dyn FnMut(Shown<'_>)) {
         let work = self.work();
         let slot = match work.at {
@@ -120,7 +120,7 @@ where
         });
     }
 
-    /// Whether an earlier charge is about the same key; then it goes by the same quota.
+    /// Whether an earlier charge is for the same key; if so, this one uses the same tier.
     pub(super) fn meets_key(&self, earlier: Shown<'_>) -> bool {
         let work = &mut *self.work();
         let same = self.hash == earlier.hash
@@ -139,7 +139,7 @@ where
             work.tier = First::Other(tier.cloned());
             let own = earlier.own.and_then(|own| own.downcast_ref::<KeyTerms<A>>());
             if let (Some(own), Slot::Nowhere) = (own, earlier.slot) {
-                // What was found out about the key, and a place for it, is for both.
+                // The terms and the slot are for both charges.
                 work.needs = Needs::Nothing;
                 work.own = own.clone();
                 work.at = match earlier.no_room {

@@ -1,4 +1,5 @@
-//! A charge's own key, in its shard: what a request would meet, and taking or refusing it.
+//! The steps of a decision on a charge's key, under the lock of its shard: checking, taking,
+//! refusing.
 
 use std::hash::BuildHasher;
 
@@ -23,7 +24,7 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The limit for everybody, with a lock of its own.
+    /// The global limit, which has its own lock.
     pub(super) fn everybody(&self) -> Option<&'a Global<C>> {
         self.limiter.global.as_ref()
     }
@@ -32,12 +33,12 @@ where
         self.limiter.call(self.hash, now)
     }
 
-    /// The key's shard, if that is what a lock protects.
+    /// The key's shard, if that is the state that a lock protects.
     pub(super) fn shard_of(state: &mut State) -> Option<&mut Shard<K, A>> {
         state.downcast_mut()
     }
 
-    /// Where the key is by now: those who were decided before may have moved it.
+    /// Where the key is now: earlier charges of this decision may have moved it.
     pub(super) fn find_again_in(&self, shard: &Shard<K, A>, work: &mut Work<'_, A>) -> At<A> {
         let known = std::mem::replace(&mut work.at, At::New(KeyTerms::default()));
         shard.find(self.hash, self.key).unwrap_or_else(|| match known {
@@ -79,7 +80,7 @@ where
         result
     }
 
-    /// Looks at the key alone.
+    /// Whether the key alone would allow the permits.
     pub(super) fn look_at_key(
         &self,
         shard: &mut Shard<K, A>,
@@ -171,14 +172,15 @@ where
         }
     }
 
-    /// Whether the key shares a bucket with others that found no room.
+    /// Whether the key uses the overflow bucket because there is no slot for it.
     pub(super) fn is_shared(&self, work: &Work<'_, A>) -> bool {
         matches!(work.at, At::NoRoom(Rejection::TooManyKeys { .. }, _))
             && self.limiter.overflow().is_some()
     }
 }
 
-/// What is set aside for those who wait for everybody's limit counts as in use now.
+/// Updates the permits that are set aside for waiters of the global limit, so that they count as in
+/// use now.
 pub(super) fn refresh<A: Algorithm>(
     core: &mut Core<A>,
     everybody: Option<&mut State>,
@@ -190,7 +192,7 @@ pub(super) fn refresh<A: Algorithm>(
     }
 }
 
-/// The core of everybody's limit, if any of the key's waiters wait for it.
+/// The core of the global limit, if any of the key's waiters wait for it.
 fn second_of<'a, A: Algorithm>(
     core: &Core<A>,
     everybody: Option<&'a mut State>,

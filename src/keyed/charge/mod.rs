@@ -20,14 +20,14 @@ use crate::limiters::core::{grant_of, refusal_of};
 use crate::{Answer, Charge, Clock, CounterClock, Grant, Rejection, Timestamp};
 use work::Work;
 
-/// The lock of the key's shard, and of the bucket that is shared by keys without room.
+/// The locks that a charge takes: that of the key's shard, and that of the overflow bucket.
 const OF_KEY: u8 = 0;
 const SHARED: u8 = 1;
 
-/// A request of one key, for a decision over several limits: the answer of [`Keyed::charge`].
+/// A request for one key, as part of a decision over several limits; returned by [`Keyed::charge`].
 ///
-/// Each request takes what one of the key [costs](super::Terms::cost), once or as many times as
-/// [`cost`](Self::cost) says; [`under`](Self::under) gives it a [`Tier`].
+/// A charge takes the permits that one request of the key [costs](super::Terms::cost), multiplied
+/// by [`cost`](Self::cost). [`under`](Self::under) applies a [`Tier`].
 ///
 /// ```
 /// use tollgate::{Answer, KeyedLimiter, Quota, take_all};
@@ -52,12 +52,12 @@ where
     requests: u64,
     tier: Option<&'a Tier<A>>,
     answer: Cell<Answer>,
-    /// The state after a quick decision, of which the answer is made when it is asked for.
+    /// The key's state after a fast decision; the answer is computed from it when it is requested.
     after: Cell<Option<After<A>>>,
     work: RefCell<Option<Work<'a, A>>>,
 }
 
-/// What a quick decision has left.
+/// The result of a fast decision.
 struct After<A: Algorithm> {
     state: A::State,
     now: Timestamp,
@@ -70,8 +70,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// A request of `key`, for a decision over several limits, or under a [`Tier`]; see
-    /// [`take_all`](crate::take_all). Costs a hash; by itself, it does nothing.
+    /// Creates a request for `key`, to be decided together with other limits or under a [`Tier`];
+    /// see [`take_all`](crate::take_all). Costs one hash and takes no permits by itself.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -131,7 +131,7 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The same for `requests` times what a request of the key costs; default: 1.
+    /// Multiplies the cost of the request by `requests`. Default: 1.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -145,7 +145,7 @@ where
         self
     }
 
-    /// The same under `tier`, whose quota takes the place of the limiter's own.
+    /// Applies `tier`: its quota replaces the limiter's own for this request.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -159,12 +159,12 @@ where
         self
     }
 
-    /// What the limiter said in the last decision.
+    /// The limiter's answer in the last decision.
     pub fn answer(&self) -> Answer {
         self.told()
     }
 
-    /// Decides this charge alone: as [`Keyed::allow_n`], under the charge's tier.
+    /// Decides this charge alone, as [`Keyed::allow_n`] does, under the charge's tier.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -185,7 +185,7 @@ where
         passes
     }
 
-    /// Decides this charge alone: as [`Keyed::try_acquire`], under the charge's tier.
+    /// Decides this charge alone, as [`Keyed::try_acquire`] does, under the charge's tier.
     ///
     /// # Errors
     ///
@@ -211,15 +211,16 @@ where
         answer
     }
 
-    /// What was worked out so far.
+    /// The working data of the current decision.
     fn work(&self) -> RefMut<'_, Work<'a, A>> {
         RefMut::map(self.work.borrow_mut(), |work| work.get_or_insert_with(Work::new))
     }
 
-    /// The answer, which is worked out now if the decision was a quick one.
+    /// The answer, computed now if the decision was a fast one.
     fn told(&self) -> Answer {
         if let Some(After { state, now }) = self.after.take() {
-            // The rule of a quick decision is that of the tier, or the limiter's as it was built.
+            // A fast decision uses the algorithm of the tier, or the one that the limiter was built
+            // with.
             let built = self.limiter.terms.template();
             let rule = self.tier.map_or(built, |tier| tier.0.rule_or(built));
             self.answer.set(Answer::Taken(grant_of(rule, &state, now, self.requests)));
@@ -235,7 +236,7 @@ where
     Q: ?Sized,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the key: it may be a secret.
+        // The key is not printed: it may be a secret.
         let mut debug = f.debug_struct("KeyCharge");
         debug.field("requests", &self.requests).field("tier", &self.tier).finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! A charge as a decision over several limits sees it.
+//! A charge as one party of a decision over several limits.
 
 use std::any::TypeId;
 use std::hash::BuildHasher;
@@ -17,7 +17,7 @@ use crate::limiters::charge::core_of;
 use crate::limiters::core::grant_of;
 use crate::{Answer, Clock, Rejection, Timestamp, Usage};
 
-/// Whether a copy of a state is made at once.
+/// Whether copying a state is cheap.
 fn is_small<A: 'static>() -> bool {
     TypeId::of::<A>() == TypeId::of::<GreedyRefill>()
 }
@@ -47,7 +47,8 @@ where
     fn decide_quickly(&self, now: Timestamp, rest: &mut dyn FnMut() -> bool) -> bool {
         let (under, requests) = (Under::from(self.tier), self.requests);
         let mut shard = self.limiter.shard(self.hash).lock();
-        // With another rule than at first, the answer could not be told later.
+        // If the algorithm was replaced since the limiter was built, the answer could not be
+        // computed later.
         let told_later = is_small::<A>() && (self.tier.is_some() || shard.basis.is_as_built);
         let granted = |rule: &A, state: &A::State, now, permits| {
             if told_later {
@@ -190,7 +191,7 @@ where
         match (lock, work.before.take()) {
             (SHARED, Some(Snapshot::Shared(before))) => {
                 if let Some(core) = core_of::<A>(state) {
-                    // What was allowed has been taken out to be counted elsewhere.
+                    // Permits allowed were already taken out, to be counted elsewhere.
                     core.restore(before, 0);
                     work.shared = ((0, 0), true);
                 }

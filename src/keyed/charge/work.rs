@@ -1,4 +1,4 @@
-//! What is worked out for a charge in the course of a decision.
+//! Working data of a charge during a decision.
 
 use crate::Rejection;
 use crate::algorithm::Algorithm;
@@ -9,32 +9,34 @@ use crate::keyed::shard::snapshot::Snapshot;
 use crate::keyed::terms::KeyTerms;
 use crate::keyed::tier::Under;
 
-/// What becomes of a charge while it is decided.
+/// Working data of a charge during a decision.
 #[allow(clippy::struct_excessive_bools, reason = "each says one thing")]
 pub(super) struct Work<'a, A: Algorithm> {
     pub(super) at: At<A>,
-    /// The terms of a key that is not packed.
+    /// The terms of a key that is not in a packed table.
     pub(super) own: KeyTerms<A>,
-    /// The tier of an earlier charge of the same key, which this one goes by too.
+    /// The charge whose tier applies: this one, or an earlier one for the same key.
     pub(super) tier: First<A>,
     pub(super) room: Option<Room<'a, A>>,
     pub(super) needs: Needs,
     pub(super) permits: u64,
-    /// With those of earlier charges of the same key, and of the limit for everybody.
+    /// `permits` plus those of earlier charges for the same key.
     pub(super) all: u64,
     pub(super) all_of_everybody: u64,
-    /// Whether the limit for everybody counts for the key.
+    /// Whether the global limit applies to the key.
     pub(super) counts_for_all: bool,
-    /// Whether the key is found where it was; else it is looked for again.
+    /// Whether `at` is a packed state under the charge's tier; otherwise the key is looked up
+    /// again.
     pub(super) is_packed: bool,
-    /// Whether its permits are taken by arithmetic alone.
+    /// Whether the permits can be taken by integer arithmetic alone, without calling foreign code.
     pub(super) is_simple: bool,
-    /// The key as it was, while foreign code runs.
+    /// A snapshot of the key, while foreign code runs.
     pub(super) before: Option<Snapshot<A>>,
     pub(super) refused: By,
-    /// The key is to count from now on, if there is room for it.
+    /// Whether the key needs a slot now, or must be evicted if there is none.
     pub(super) needs_slot: bool,
-    /// Allowed and denied of the shared bucket, to be counted for the key; and whether for want of permits.
+    /// Permits allowed and denied by the overflow bucket, to be counted for the key, and whether
+    /// they were denied for lack of permits.
     pub(super) shared: ((u64, u64), bool),
 }
 
@@ -60,20 +62,20 @@ impl<A: Algorithm> Work<'_, A> {
     }
 }
 
-/// What was found out about a key that is not known, and whether there is room for it.
+/// The terms of an unknown key, and the slot reserved for it.
 pub(super) struct Room<'a, A: Algorithm> {
     pub(super) version: u64,
     pub(super) own: KeyTerms<A>,
     pub(super) place: Result<ReservedSlot<'a, A>, Rejection>,
 }
 
-/// What is to be done before a decision, when no lock is held.
+/// What must be done before a decision, while no lock is held.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Needs {
     Nothing,
-    /// To ask what applies to the key, and for room.
+    /// Get the key's terms, and reserve a slot.
     Room,
-    /// Room for a key whose terms were set by hand until now.
+    /// Reserve a slot for a key whose terms were set explicitly until now.
     Place,
 }
 
@@ -84,10 +86,10 @@ pub(super) enum By {
     Everybody,
 }
 
-/// Which charge of a key says what quota all of them go by.
+/// Which of a key's charges decides on the tier for all of them.
 pub(super) enum First<A> {
     Itself,
-    /// An earlier one, with its tier.
+    /// An earlier charge, with its tier.
     Other(Option<Tier<A>>),
 }
 
@@ -101,7 +103,7 @@ impl<A> Clone for First<A> {
 }
 
 impl<A> First<A> {
-    /// The quota that a charge with a tier of its `own`, or none, goes by.
+    /// The tier that applies to a charge whose own tier is `own`.
     pub(super) fn under<'b>(&'b self, own: Option<&'b Tier<A>>) -> Under<'b, A> {
         match self {
             Self::Itself => own.into(),

@@ -1,9 +1,9 @@
-//! BOTH
+//! Grants and errors of a decision by a key's limit and the global limit.
 
 use crate::wait::queue::Taken;
 use crate::{Grant, Rejection, WaitError, WhichLimit};
 
-/// A grant by a key and by everybody's limit.
+/// Combines a grant by a key and one by the global limit; each figure is that of the tighter limit.
 pub(crate) fn tighter(own: Grant, by_all: Grant) -> Grant {
     Grant {
         permits: own.permits,
@@ -14,14 +14,14 @@ pub(crate) fn tighter(own: Grant, by_all: Grant) -> Grant {
     }
 }
 
-/// The part of a grant by both that everybody's limit has.
+/// The global limit's part of a grant by both limits.
 pub(super) fn part_of_all(grant: Grant) -> Option<Grant> {
     let receipt = grant.taken.by_all?;
     Some(Grant { taken: Taken { receipt, ..Taken::default() }, ..grant })
 }
 
 impl Rejection {
-    /// The same from the limit for everybody.
+    /// Marks the rejection as one by the global limit.
     pub(crate) fn by_global(self) -> Self {
         match self {
             Self::Denied { retry_after, available, reset_after, burst, .. } => Self::Denied {

@@ -1,4 +1,4 @@
-//! One key as a cell: with this, every verb of a limiter is there, and waiting too.
+//! Access to one key's bucket, from which all operations of a limiter are derived.
 
 use std::hash::BuildHasher;
 use std::ops::Deref;
@@ -13,7 +13,7 @@ use crate::limiters::verbs::{Gate, Need, Settings};
 use crate::wait::queue::Wakers;
 use crate::{Clock, Grant, Rejection, Timestamp, Usage};
 
-/// A key of a limiter, by itself: without the limit for everybody.
+/// The bucket of one key, without the global limit.
 #[derive(Debug)]
 pub(crate) struct KeyBucket<L, Q> {
     pub(crate) limiter: L,
@@ -31,7 +31,7 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// What applies to the key.
+    /// The key's terms.
     pub(crate) fn terms(&self) -> Terms {
         self.limiter.with_core(Need::Look, self.hash, &*self.key, |_, _, terms, _| terms)
     }
@@ -47,15 +47,15 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Gives a grant that is held back to where it came from: to the key, or to the bucket that it
-    /// shared with others when there was no room for it.
+    /// Returns a revocable grant to the bucket that it came from: the key's own, or the overflow
+    /// bucket if there was no slot for the key.
     pub(crate) fn give_back(&self, grant: Grant) {
         self.end_grant(grant, |core, now, wakers| {
             core.undo(now, grant.permits, grant.taken, wakers);
         });
     }
 
-    /// A grant that was held is final.
+    /// Makes a revocable grant final.
     pub(crate) fn keep_for_good(&self, grant: Grant) {
         self.end_grant(grant, |core, _, _| core.release(grant.permits, grant.taken));
     }
@@ -64,7 +64,7 @@ where
         self.with_core_where(is_shared(&grant.taken), act);
     }
 
-    /// Lends the key's core, or that of the bucket which it shares with others.
+    /// Runs `act` on the core of the key, or on that of the overflow bucket.
     pub(crate) fn with_core_where<R>(
         &self,
         shared: bool,

@@ -1,4 +1,8 @@
-//! JOIN
+//! Beginning a wait for a key's limit and the global limit.
+//!
+//! A waiter joins the key's queue first, and the global queue only when it has the key's permits,
+//! so a long queue on one key does not hold up other keys. A reservation joins both queues at once,
+//! because its delay must be known from the start.
 
 use std::hash::BuildHasher;
 use std::ops::Deref;
@@ -38,7 +42,8 @@ where
         if waker.is_some() {
             return self.join_in_turn(global, permits, deadline, waker);
         }
-        // A reservation stands in both lines at once, and both go by the latest time that either has seen.
+        // A reservation is in both queues at once, and both go by the latest time that either limit
+        // has seen.
         Gate::with_core(&self.bucket, |_, now, wakers| {
             global.lend(wakers, |all, wakers| all.settle(now, wakers));
         });
@@ -66,7 +71,7 @@ where
         }
     }
 
-    /// Stands in the key's line first. With the key's permits at once, in everybody's.
+    /// Joins the key's queue; if that grants the permits at once, joins the global queue.
     fn join_in_turn(
         &self,
         global: &Global<C>,
@@ -85,7 +90,7 @@ where
             };
             Ok(match join_global(core, global, own, deadline, waker, now, wakers)? {
                 Joined::Granted(both) => {
-                    // Nobody will give it back.
+                    // The grant is final: nobody will give it back.
                     core.release(both.permits, both.taken);
                     if let Some(part) = part_of_all(both) {
                         global.lend(wakers, |all, _| all.release(part.permits, part.taken));
@@ -101,8 +106,8 @@ where
         })
     }
 
-    /// Says so if everybody's limit can't serve in time. Nothing is taken from the key before that
-    /// is known: not everything could be given back as if it had never been taken.
+    /// Fails if the global limit cannot serve the request in time. This is checked before anything
+    /// is taken from the key, because permits taken could not always be given back without a trace.
     fn refuse_by(
         &self,
         global: &Global<C>,
@@ -126,8 +131,8 @@ where
         })
     }
 
-    /// An error that says when to come back says when both limits are likely to let the permits pass,
-    /// as far as is known now: not when the one that ended the wait would have, then.
+    /// Corrects the time in a timeout error: both limits are likely to allow the permits after it,
+    /// as far as is known now. The limit that ended the wait knows only its own time.
     pub(super) fn quote(&self, global: &Global<C>, permits: u64, error: WaitError) -> WaitError {
         let WaitError::Timeout { .. } = error else { return error };
         let own = Gate::delay_for(&self.bucket, permits);
@@ -137,7 +142,7 @@ where
         }
     }
 
-    /// An exempt key's wait, where other keys would stand in two lines.
+    /// Begins the wait of an exempt key on a limiter where other keys wait for both limits.
     pub(super) fn join_own(
         &self,
         permits: u64,
@@ -153,7 +158,8 @@ where
     }
 }
 
-/// With the key's permits, joins everybody's line: they are set aside until it is its turn there.
+/// Joins the global queue with the key's permits, which are set aside until the global limit serves
+/// the wait.
 pub(super) fn join_global<A: Algorithm, C: Clock>(
     core: &mut Core<A>,
     global: &Global<C>,
@@ -180,7 +186,7 @@ pub(super) fn join_global<A: Algorithm, C: Clock>(
     }
 }
 
-/// Joins a line so that also what is granted at once may be given back.
+/// Joins a queue; a grant stays revocable even if it comes at once.
 fn join_held<G: Gate>(
     gate: &G,
     permits: u64,

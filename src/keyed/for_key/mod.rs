@@ -1,4 +1,4 @@
-//! One key as a limiter of its own.
+//! One key of a keyed limiter as a [`RateLimiter`].
 pub(crate) mod both_limits;
 mod bucket;
 mod join;
@@ -23,13 +23,13 @@ use crate::{
     Usage, WaitError,
 };
 
-/// One key of a keyed limiter, as a [`RateLimiter`]: the answer of [`Keyed::for_key`] and
+/// One key of a keyed limiter, as a [`RateLimiter`]; returned by [`Keyed::for_key`] and
 /// [`Keyed::for_key_owned`].
 ///
-/// It holds no permits and no state: two views of a key are the same bucket. Where there is a limit
-/// [for everybody](crate::keyed::KeyedBuilder::global), it counts here too; the usage is the key's alone, and
-/// its counters are 0: see [`Keyed::totals`]. [`set_quota`](RateLimiter::set_quota) and
-/// [`close`](RateLimiter::close) set the key's terms.
+/// It holds no permits and no state: two values for the same key use the same bucket. The [global
+/// limit](crate::keyed::KeyedBuilder::global), if there is one, applies here too. The usage is that
+/// of the key alone, and its counters are 0: see [`Keyed::totals`].
+/// [`set_quota`](RateLimiter::set_quota) and [`close`](RateLimiter::close) set the key's terms.
 pub struct ForKey<L, Q> {
     pub(crate) bucket: KeyBucket<L, Q>,
     pub(crate) waits: PairWaits,
@@ -37,7 +37,7 @@ pub struct ForKey<L, Q> {
 
 impl<L, Q> fmt::Debug for ForKey<L, Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the key: it may be a secret.
+        // The key is not printed: it may be a secret.
         f.debug_struct("ForKey").finish_non_exhaustive()
     }
 }
@@ -61,13 +61,13 @@ where
         &self.bucket.limiter
     }
 
-    /// The limit for everybody, if it counts for this key.
+    /// The global limit, if it applies to this key.
     pub(crate) fn global(&self) -> Option<&Global<C>> {
-        // Without one, there is no need to look at the key.
+        // Without a global limit, there is no need to look at the key.
         self.limiter().global.as_ref().filter(|_| !self.bucket.terms().is_exempt())
     }
 
-    /// The permits of `requests`, and the limit for everybody if it counts for this key.
+    /// The permits of `requests` requests, and the global limit if it applies to this key.
     pub(crate) fn asked(&self, requests: u64) -> (u64, Option<&Global<C>>) {
         let terms = self.bucket.terms();
         let global = self.limiter().global.as_ref().filter(|_| !terms.is_exempt());
@@ -103,8 +103,8 @@ where
     fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
         let Some(global) = self.global() else { return Gate::consume(&self.bucket, permits) };
         Gate::with_core(&self.bucket, |core, now, wakers| {
-            // Nothing is taken from either unless both can hold it: a debt that comes and goes would
-            // end the waits of others.
+            // Nothing is taken from either limit unless both can record it: a debt that is undone
+            // at once would still end other callers' waits.
             core.paid_at(now, permits, wakers)?;
             let by_all = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
             Ok(core.consume(now, permits, wakers)?.max(by_all))

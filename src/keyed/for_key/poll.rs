@@ -1,4 +1,4 @@
-//! POLL
+//! Advancing and ending a wait for a key's limit and the global limit.
 
 use std::hash::BuildHasher;
 use std::ops::Deref;
@@ -60,7 +60,7 @@ where
                         Progress::Until(due) => until = due,
                         Progress::Done(Ok(granted)) => wait.key = Stage::Granted(granted),
                         Progress::Done(Err(error)) => {
-                            // The ticket is spent: by now it may be somebody else's.
+                            // The ticket is spent and may by now belong to another waiter.
                             wait.key = Stage::NotJoined;
                             return Progress::Done(Err(error));
                         }
@@ -87,7 +87,7 @@ where
         }
     }
 
-    /// Where one stands who waits for its key's permits first; with them, it joins everybody's line.
+    /// Polls a wait in the key's queue; once it has the key's permits, it joins the global queue.
     fn poll_key(
         &self,
         global: &Global<C>,
@@ -99,7 +99,7 @@ where
             let own = match core.poll(now, ticket, waker, true, wakers) {
                 Progress::Until(due) => return Ok(due),
                 Progress::Done(own) => {
-                    // The ticket is spent: by now it may be somebody else's.
+                    // The ticket is spent and may by now belong to another waiter.
                     wait.key = Stage::NotJoined;
                     own?
                 }
@@ -119,8 +119,8 @@ where
         })
     }
 
-    /// Where one stands in everybody's line whose key's permits are set aside. In one step with what
-    /// becomes of those.
+    /// Polls a wait in the global queue whose key's permits are set aside. The outcome and what
+    /// becomes of those permits are one step under the key's lock.
     fn poll_second(
         &self,
         global: &Global<C>,
@@ -145,7 +145,7 @@ where
                 Ok(by_all) => {
                     wait.key = Stage::Granted(core.grant(permits, own));
                     wait.global = Stage::Granted(by_all);
-                    // Those behind, who may be due by now.
+                    // Wakes the waiters behind this one that may be due by now.
                     core.sooner(0, wakers);
                     Ok(Timestamp::ZERO)
                 }
@@ -158,7 +158,7 @@ where
         })
     }
 
-    /// Leaves both lines, and gives back what was taken.
+    /// Leaves both queues, and gives back what was taken.
     pub(super) fn give_up(&self, wait: &PairWait, global: &Global<C>) {
         if let (Stage::SetAside { shared }, Stage::Waiting(ticket)) = (wait.key, wait.global) {
             return self.bucket.with_core_where(shared, |core, now, wakers| {

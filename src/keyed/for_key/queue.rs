@@ -1,8 +1,4 @@
-//! Waiting for a key's permits and for everybody's.
-//!
-//! A waiter stands in its key's line first, and joins everybody's only when its key's permits are
-//! its own: a key with a long line of its own keeps nobody else waiting. A reservation is a promise,
-//! so it takes its place in both lines at once.
+//! The wait queue of one key, which includes the wait for the global limit.
 
 use std::hash::BuildHasher;
 use std::ops::Deref;
@@ -69,7 +65,7 @@ where
                 let joined = self.join_both(global, permits, deadline, waker);
                 joined.map_err(|error| self.quote(global, permits, error))
             }
-            // Not with the key's own ticket: of one view, all have tickets of one kind.
+            // The key's own ticket is not used: all tickets of one `ForKey` must be of one kind.
             None if self.bucket.limiter.global.as_ref().is_some() => {
                 self.join_own(permits, deadline, waker)
             }

@@ -1,4 +1,4 @@
-//! TICKETS
+//! The waits that need two limits: a key's and the global one.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use crate::sync::Mutex;
 use crate::wait::Ticket;
 use crate::{Grant, Timestamp};
 
-/// Where those who wait by way of one view stand.
+/// The waits of one [`ForKey`](super::ForKey) that need both limits, by ticket.
 #[derive(Debug, Default)]
 pub(crate) struct PairWaits(Mutex<Tickets>);
 
@@ -16,19 +16,19 @@ struct Tickets {
     waits: HashMap<Ticket, PairWait>,
 }
 
-/// A line in which somebody stands, or has what it stood for.
+/// How far a wait has come at one of its limits.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stage {
     NotJoined,
     Waiting(Ticket),
-    /// It has been served, with this grant, which may still be given back.
+    /// Served, with this grant, which can still be given back.
     Granted(Grant),
-    /// It has been served, and its permits are set aside until everybody's limit serves it too; in the
-    /// key's bucket, or in the one that is `shared` by keys without room.
+    /// Served; the permits are set aside until the global limit serves the wait too. They are in
+    /// the key's own bucket or, if `shared`, in the overflow bucket.
     SetAside {
         shared: bool,
     },
-    /// There is nothing to stand for: the key is exempt.
+    /// The limit does not apply: the key is exempt.
     NotNeeded,
 }
 

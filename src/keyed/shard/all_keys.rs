@@ -1,4 +1,4 @@
-//! What is done to all keys of a shard, or to what applies to one.
+//! Operations on all keys of a shard.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::wait::queue::Wakers;
 use crate::{CarryOver, Timestamp, Usage};
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
-    /// Replaces the rule of all keys that have none of their own and are in no tier.
+    /// Replaces the algorithm of all keys that have none of their own and are in no tier.
     pub(crate) fn set_default<S: BuildHasher>(
         &mut self,
         call: &Call<'_, S>,
@@ -26,11 +26,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let now = self.latest;
         let old = Arc::clone(&self.basis);
         let new = Basis { is_as_built: false, ..Basis::new(rule.clone(), now, old.closed) };
-        // First whatever foreign code could panic in, then the change itself.
+        // Whatever could panic in foreign code runs first, then the change itself.
         let mut too_large = Vec::new();
         let mut carried = Vec::with_capacity(self.plain.len());
         for Plain { key, state: packed } in &mut self.plain {
-            // Gone or not, a full bucket stays full: also where a level as such would be kept.
+            // A full bucket stays full, even with a carry-over that keeps the level, because the
+            // key could just as well have been evicted.
             if packed.is_full(&old.rule, old.epoch, now) {
                 carried.push(None);
                 continue;
@@ -46,7 +47,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 packed.map_err(|state| too_large.push((key.clone(), own, state))).ok()
             });
         }
-        // Those in a tier stay as they are, but relative to the new epoch.
+        // The states of tiered keys stay as they are, but relative to the new epoch.
         let mut moved = Vec::with_capacity(self.tiered.len());
         for Tiered { key, state: packed, tier } in &mut self.tiered {
             let of_tier = tier.rule_or(&old.rule);
@@ -103,7 +104,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.scratch = None;
     }
 
-    /// Refuses everybody from now on, those who wait first.
+    /// Rejects all requests from now on, beginning with the waiters.
     pub(crate) fn close(&mut self, now: Timestamp, sync: &mut Sync<'_, A>, wakers: &mut Wakers) {
         for special in &mut self.special {
             if let SpecialState::Busy(core) = &mut special.state {
@@ -116,8 +117,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.basis = Arc::new(Basis { closed: true, ..old.since(old.epoch) });
     }
 
-    /// Forgets all keys but those whose terms were set by hand. Who waits is served as if all
-    /// permits were there again.
+    /// Evicts all keys except those whose terms were set explicitly. Waiters are served as if the
+    /// buckets had been refilled.
     pub(crate) fn clear(&mut self, now: Timestamp, sync: &mut Sync<'_, A>, wakers: &mut Wakers) {
         self.latest = self.latest.max(now);
         let now = self.latest;
@@ -175,7 +176,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         usages
     }
 
-    /// The keys whose terms were not set by hand.
+    /// The keys whose terms were not set explicitly.
     pub(crate) fn keys_without_manual_terms(&self) -> Vec<K> {
         let special = self.special.iter().filter(|special| special.kept.hold != Hold::Always);
         let plain = self.plain.iter().map(|plain| plain.key.clone());

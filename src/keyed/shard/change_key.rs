@@ -1,4 +1,4 @@
-//! CHANGEKEY
+//! Changing what applies to one key, and moving the key to the table where it then belongs.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::limiters::core::Core;
 use crate::wait::queue::Wakers;
 use crate::{CarryOver, Rejection, Timestamp};
 
-/// What shall apply to a key from now on.
+/// What applies to a key after a change.
 #[derive(Debug)]
 pub(crate) struct Change<A> {
     pub(crate) own: KeyTerms<A>,
     pub(crate) hold: Hold,
     pub(crate) how: CarryOver,
-    /// Makes the bucket full, too.
+    /// Also refills the bucket.
     pub(crate) reset: bool,
 }
 
-/// Has a core learn how its waiters stand that wait for everybody's limit too, and ends the waits that have no hope
-/// any more: to be called before a change, and after it.
+/// Updates a core about its waiters that also wait for the global limit, and ends the waits that
+/// have become impossible. Called before and after a change.
 pub(crate) type Sync<'a, A> = dyn FnMut(&mut Core<A>, Timestamp, &mut Wakers) + 'a;
 impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Changes what applies to the key at `at`.
@@ -42,7 +42,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let Change { own, hold, how, reset } = change;
         let before = self.own_of(at);
         let moves = matches!(at, At::Plain(_) | At::Tiered(_)) && !before.is_in_tier_of(&own);
-        // Whatever could panic, first.
+        // Whatever could panic runs first.
         let spare = if moves {
             self.reserve_special(call);
             if before.tier.is_some() != own.tier.is_some() {
@@ -69,8 +69,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         };
         let ((), mut core, full) = self.run(call, at, core, act);
         self.count(call.hash, key, core.take_counts(), false);
-        // A block for a while leaves a key the place that it has; one without is blocked all the
-        // same. Terms that stay free the place.
+        // With a temporary block, a key keeps the slot that it has, and a key without a slot is
+        // blocked without one. Terms that are set explicitly free the slot.
         let known = match at {
             At::Plain(_) | At::Tiered(_) => true,
             At::Special(index) => {
@@ -105,7 +105,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts a key back that was plain or in a tier, into the table where it now belongs.
+    /// Reinserts a key that was plain or tiered into the table where it now belongs.
     #[allow(clippy::boxed_local, reason = "a core is kept and handed on in its box")]
     fn insert_anew<S: BuildHasher>(
         &mut self,
@@ -128,8 +128,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.scratch = Some((kept.own, core));
     }
 
-    /// What is kept of the key beside its state: whether it is held, until when it is blocked, and
-    /// whether it counts.
+    /// What is stored with the key besides its state.
     pub(crate) fn kept_of(&self, at: &At<A>) -> Kept<A> {
         match at {
             At::Special(index) => self.special.get_bucket(*index).map_or_else(

@@ -1,4 +1,4 @@
-//! ENTRIES
+//! The entries of a shard's tables, and where a key is.
 
 use std::sync::Arc;
 
@@ -24,36 +24,36 @@ pub(crate) struct Special<K, A: Algorithm> {
     pub(crate) state: SpecialState<A>,
 }
 
-/// What is kept of a key beside its state.
+/// What a special key stores besides its state.
 #[derive(Debug)]
 pub(crate) struct Kept<A> {
     pub(crate) own: KeyTerms<A>,
     pub(crate) hold: Hold,
-    /// Whether it counts against a bound on the keys.
+    /// Whether the key counts against the key limit.
     pub(crate) counted: bool,
 }
 
-/// Whether a key stays even if its bucket is full.
+/// Whether a key is held even if its bucket is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
     No,
-    /// As long as it is blocked: that was set by hand, and ends by itself.
+    /// While a temporary block lasts.
     WhileBlocked,
-    /// Its terms were set by hand.
+    /// Its terms were set explicitly.
     Always,
 }
 
 #[derive(Debug)]
 pub(crate) enum SpecialState<A: Algorithm> {
     Idle(A::State),
-    /// Somebody waits, or has an outcome to fetch.
+    /// Has waiters, or outcomes that waiters have not fetched yet.
     Busy(Box<Core<A>>),
-    /// In use by `act` just now.
+    /// In use by the running `act`.
     Lent,
 }
 
 impl<A: Algorithm> SpecialState<A> {
-    /// The core, or just its state if that is all there is to it.
+    /// Keeps the core only if there is more to it than its state.
     pub(crate) fn of(core: Box<Core<A>>) -> Self {
         if core.is_at_rest() { Self::Idle(core.state) } else { Self::Busy(core) }
     }
@@ -65,18 +65,18 @@ pub(crate) enum At<A> {
     Plain(usize),
     Tiered(usize),
     Special(usize),
-    /// Nowhere yet, and its terms.
+    /// In no table yet, with these terms.
     New(KeyTerms<A>),
-    /// Nowhere, and there is no room for it; and its terms.
+    /// In no table, and without a slot, for this reason; with these terms.
     NoRoom(Rejection, KeyTerms<A>),
 }
 impl<A> Kept<A> {
-    /// What is kept of a key that nothing was set for.
+    /// For a key for which nothing is set explicitly.
     pub(crate) fn of(own: KeyTerms<A>) -> Self {
         Self { own, hold: Hold::No, counted: true }
     }
 
-    /// Whether the key stays at `now` even if its bucket is full.
+    /// Whether the key is held at `now` even if its bucket is full.
     pub(crate) fn is_held(&self, now: Timestamp) -> bool {
         match self.hold {
             Hold::No => false,

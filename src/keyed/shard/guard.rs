@@ -1,4 +1,4 @@
-//! A shard that is locked, and what has to be set right when it is unlocked.
+//! The guard of a locked shard, which keeps the number of keys right.
 
 use std::ops::{Deref, DerefMut};
 use std::thread;
@@ -9,28 +9,28 @@ use crate::keyed::max_keys::{KeyLimit, ReservedSlot};
 use crate::keyed::shard::Shard;
 use crate::sync::MutexGuard;
 
-/// A locked shard. When it is unlocked, the keys that it came to hold are counted against the bound:
-/// also if foreign code has panicked meanwhile.
+/// A locked shard. On unlock, the keys it gained or lost are counted against the key limit, also if
+/// foreign code has panicked meanwhile.
 pub(crate) struct ShardGuard<'a, K: Key, A: Algorithm> {
     shard: MutexGuard<'a, Shard<K, A>>,
     bound: Option<&'a KeyLimit<A>>,
-    /// How many of its keys are counted already.
+    /// How many of the shard's keys are counted already.
     counted: usize,
 }
 
 impl<'a, K: Key, A: Algorithm> ShardGuard<'a, K, A> {
     pub(crate) fn new(shard: MutexGuard<'a, Shard<K, A>>, bound: Option<&'a KeyLimit<A>>) -> Self {
-        // Not looked at without need: it is apart from what a decision touches.
+        // Read only if needed: it is not on the cache line that a decision uses.
         let counted = if bound.is_some() { shard.bounded() } else { 0 };
         Self { shard, bound, counted }
     }
 
-    /// Has a place that was reserved counted as one of the shard's.
+    /// Counts a reserved slot as one of the shard's.
     pub(crate) fn adopt(&mut self, reserved: ReservedSlot<'_, A>) {
         self.counted += reserved.take();
     }
 
-    /// Whether the key that was in use is to count from now on; asked once.
+    /// Whether the key used last must be counted from now on; resets the flag.
     pub(crate) fn take_needs_slot(&mut self) -> bool {
         std::mem::take(&mut self.shard.needs_slot)
     }

@@ -1,14 +1,14 @@
-//! One shard: some of the keys under one lock, which is the lock of all their buckets.
+//! A shard holds a part of the keys under one lock, which protects all their buckets.
 //!
-//! A key is in one of three tables, or in none. *Plain* ones take a key and a packed state, and go by
-//! what applies to all. *Tiered* ones take a pointer more, to the quota that their last request brought
-//! along. *Special* ones have terms of their own, somebody waiting, or a state that does not fit. A key
-//! in none is full.
+//! A key is in one of three tables, or in none. A *plain* key has just the key and a packed state,
+//! and the default terms. A *tiered* key also has a pointer to the tier of its last request. A
+//! *special* key has terms of its own, waiters, or a state that cannot be packed. A key that is in
+//! no table has a full bucket.
 //!
-//! There is one way to a verb: [`act`](Shard::act) puts the key's state into a core, the same that
-//! every limiter has, lets the verb run on it, and puts the state where it then belongs. Rules and
-//! keys may be foreign code. Should it panic, the state goes back to where it was (`lend.rs`), and
-//! the shard is counted anew (`locked.rs`).
+//! All operations but the fast path go through [`act`](Shard::act): it moves the key's state into a
+//! core, the type that every limiter uses, runs the operation on it, and stores the state in the
+//! table where it then belongs. Algorithms and keys may be foreign code. If it panics, the state
+//! goes back to where it was (`with_core.rs`), and the shard's keys are counted again (`guard.rs`).
 pub(crate) mod all_keys;
 pub(crate) mod change_key;
 mod entries;
@@ -36,52 +36,56 @@ use crate::keyed::shard::sweep::Cursors;
 use crate::keyed::terms::KeyTerms;
 use crate::limiters::core::Core;
 
-/// What a decision about a plain key touches comes first: one cache line with the lock before it.
+/// The fields that a decision on a plain key uses come first: they share one cache line with the
+/// lock.
 #[repr(C)]
 pub(crate) struct Shard<K, A: Algorithm> {
     pub(crate) plain: HashTable<Plain<K, A>>,
     pub(crate) basis: Arc<Basis<A>>,
-    /// The newest time seen; an older one counts as this one.
+    /// The latest time seen; an earlier time counts as this one.
     pub(crate) latest: Timestamp,
     pub(crate) allowed: u64,
     pub(crate) denied: u64,
-    /// The highest number of a grant that may be given back, of all keys: a key that comes back has
-    /// higher ones.
+    /// The highest receipt number of a revocable grant, over all keys: a key that was evicted and
+    /// returns gets higher ones.
     pub(crate) next_receipt: u64,
     pub(crate) special: HashTable<Special<K, A>>,
     pub(crate) tiered: HashTable<Tiered<K, A>>,
-    /// How many of them do not count against a bound on the keys.
+    /// How many special keys do not count against the key limit.
     pub(crate) uncounted: usize,
-    /// Reserved places that its keys have taken since it was locked.
+    /// Reserved slots that keys have taken since the shard was locked.
     pub(crate) adopted_slots: usize,
-    /// The key that was in use last is to count from now on, if there is room for it.
+    /// Whether the key used last must be counted from now on, or evicted if there is no slot for
+    /// it.
     pub(crate) needs_slot: bool,
     pub(crate) refused: Refused<K>,
     pub(crate) cursors: Cursors,
-    /// A core that is used again and again, and the terms whose rule it has.
+    /// A core that is reused for each operation, and the terms for whose algorithm it is set up.
     pub(crate) scratch: Option<(KeyTerms<A>, Box<Core<A>>)>,
 }
 
-/// What applies to all keys of a shard; shared by shards while it is the same.
+/// What applies to all keys of a shard. Shards share it while it is the same.
 #[derive(Debug)]
 pub(crate) struct Basis<A> {
     pub(crate) rule: A,
-    /// What packed states are relative to, and how long they can be.
+    /// The time that packed states are relative to, and the time until which new states can be
+    /// packed so.
     pub(crate) epoch: Timestamp,
     pub(crate) good_until: Timestamp,
     pub(crate) closed: bool,
-    /// Whether the rule is the one that the limiter was built with.
+    /// Whether the algorithm is the one that the limiter was built with.
     pub(crate) is_as_built: bool,
 }
 
-/// What a shard needs to know from outside.
+/// The arguments of an operation on a shard.
 #[derive(Debug)]
 pub(crate) struct Call<'a, S> {
     pub(crate) hash: u64,
     pub(crate) now: Timestamp,
     pub(crate) hasher: &'a S,
     pub(crate) max_waiters: usize,
-    /// Whether a new key may come in just so: no bound, and nothing to ask about it.
+    /// Whether an unknown key can be inserted without further checks: there is no limit on the
+    /// number of keys and no function that gives terms.
     pub(crate) inserts_freely: bool,
 }
 
@@ -91,7 +95,7 @@ impl<A: Algorithm> Basis<A> {
         Self { rule, epoch, good_until, closed, is_as_built: true }
     }
 
-    /// The same rule, of which packed states are relative to `epoch`.
+    /// The same algorithm, with packed states relative to `epoch`.
     pub(crate) fn since(&self, epoch: Timestamp) -> Self {
         Self { is_as_built: self.is_as_built, ..Self::new(self.rule.clone(), epoch, self.closed) }
     }
@@ -104,7 +108,8 @@ impl<A: Algorithm> Basis<A> {
 impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(crate) fn new(basis: Arc<Basis<A>>, capacity: usize) -> Self {
         let mut plain = HashTable::new();
-        // Only a hint: without that much memory, it grows as keys come.
+        // The capacity is only a hint: if there is too little memory, the table grows as keys
+        // arrive.
         let _ = plain.try_reserve(capacity, |_| 0);
         Self {
             plain,
@@ -128,18 +133,19 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.plain.len() + self.tiered.len() + self.special.len()
     }
 
-    /// The keys that count against a bound: those that came by themselves.
+    /// How many keys count against the key limit.
     pub(crate) fn bounded(&self) -> usize {
         self.len() - self.uncounted
     }
 
-    /// Counts anew what a panic may have left uncounted.
+    /// Recomputes the counts that a panic may have left wrong.
     pub(crate) fn recount(&mut self) {
         self.needs_slot = false;
         self.uncounted = self.special.iter().filter(|special| !special.kept.counted).count();
     }
 
-    /// Adds to the shard's counts; `limited` says whether a denial was for want of permits.
+    /// Adds to the shard's counters; `limited` says whether permits were denied because too few
+    /// were available.
     pub(crate) fn count<Q: KeyRef<K> + ?Sized>(
         &mut self,
         hash: u64,

@@ -1,4 +1,4 @@
-//! What a request would meet, while nothing changes: not even a full window begins anew.
+//! Reading a key's state without changing it: not even a full window restarts.
 
 use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::{Key, KeyRef};
@@ -9,14 +9,14 @@ use crate::limiters::core::{Core, refusal_of, usage_of};
 use crate::wait::queue::Wakers;
 use crate::{CarryOver, Rejection, Timestamp, Usage};
 
-/// Whether `permits` are there.
+/// Whether `permits` permits are available.
 #[inline]
 fn is_ready<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp, permits: u64) -> bool {
     permits <= rule.limit() && rule.ready_at(state, now, permits) <= now
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
-    /// Whether the key at `at` goes by its packed state as it is, when it is asked under `under`.
+    /// Whether a request under `under` can use the packed state of the key at `at` as it is.
     #[inline]
     pub(crate) fn is_packed_under(&self, at: &At<A>, under: Under<'_, A>) -> bool {
         match (at, under) {
@@ -29,7 +29,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Whether a packed key is still at the place where it was.
+    /// Whether a key with a packed state is still at the same index.
     #[inline]
     pub(crate) fn is_packed_at<Q: KeyRef<K> + ?Sized>(&self, at: &At<A>, key: &Q) -> bool {
         let held = match at {
@@ -40,7 +40,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         held.is_some_and(|held| key.equivalent(held))
     }
 
-    /// Whether `permits` of a packed state are there; `false` need not mean that they are not.
+    /// Whether `permits` permits of a packed state are available; `false` means undecided.
     #[inline]
     pub(crate) fn are_packed(&mut self, at: &At<A>, permits: u64) -> bool {
         if self.basis.closed {
@@ -51,14 +51,14 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             .is_some_and(|(packed, rule)| packed.could_take(rule, epoch, now, permits))
     }
 
-    /// Why `permits` of a packed state can't be had, if so.
+    /// Why `permits` permits of a packed state are not available, if they are not.
     pub(crate) fn packed_refusal(&mut self, at: &At<A>, permits: u64) -> Option<Rejection> {
         let (now, epoch) = (self.latest, self.basis.epoch);
         let (packed, rule) = self.packed_mut(at)?;
         packed.peek(rule, epoch, now, |state| refusal_of(rule, state, now, permits))
     }
 
-    /// Whether `permits` could be taken of the key at `at` under `under`.
+    /// Whether `permits` permits could be taken from the key at `at` under `under`.
     pub(crate) fn could_take(
         &mut self,
         at: &At<A>,
@@ -84,7 +84,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.with_state(at, own, under, usage_of)
     }
 
-    /// Whether nobody waits for the key, once those who are due are served.
+    /// Whether nobody waits for the key after all due waiters have been served.
     fn is_nobodys_turn(
         &mut self,
         at: &At<A>,
@@ -101,20 +101,21 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if passes_by {
             return true;
         }
-        // A block may have ended since.
+        // A temporary block may have ended since.
         core.resume(now, None);
         refresh(core, wakers);
         core.settle(now, wakers);
         core.is_open_and_idle()
     }
 
-    /// Whether a request under `under` leaves the key as it is, because it goes by no limit.
+    /// Whether a request under `under` does not touch the key, because no limit applies to the
+    /// request.
     fn passes_by(&self, own: &KeyTerms<A>, under: Under<'_, A>) -> bool {
         let tier = own.tier_under(under).map(|tier| tier.rule_or(&self.basis.rule));
         !own.is_under(under) && tier.unwrap_or(&self.basis.rule).quota().is_unlimited()
     }
 
-    /// What `look` makes of the key's state as it is under `under`.
+    /// Runs `look` on a copy of the key's state, carried over to the quota of `under`.
     fn with_state<R>(
         &mut self,
         at: &At<A>,

@@ -1,4 +1,5 @@
-//! A key as it was before a decision over several limits, in case foreign code panics in the middle of it.
+//! Snapshots of a key, to undo a decision over several limits if foreign code panics in the middle
+//! of it.
 
 use std::hash::BuildHasher;
 
@@ -7,18 +8,19 @@ use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::{At, Call, Kept, Shard, Special, SpecialState};
 use crate::keyed::terms::KeyTerms;
 
-/// A key as it was. Permits that could be given back then no longer can.
+/// A key's state before the decision. Once it is restored, earlier grants can no longer be given
+/// back.
 pub(crate) enum Snapshot<A: Algorithm> {
     Unknown,
-    /// Plain, or in a tier.
+    /// Plain or tiered.
     Packed(KeyTerms<A>, A::State),
     Special(Kept<A>, A::State),
-    /// In the bucket of keys without room.
+    /// In the overflow bucket.
     Shared(A::State),
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
-    /// The key as it is.
+    /// Takes a snapshot of the key.
     pub(crate) fn save<Q: KeyRef<K> + ?Sized>(&mut self, hash: u64, key: &Q) -> Snapshot<A> {
         let Some(at) = self.find(hash, key) else { return Snapshot::Unknown };
         let (own, now, epoch) = (self.own_of(&at), self.latest, self.basis.epoch);
@@ -37,7 +39,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts the key back as it was.
+    /// Restores a key from a snapshot.
     pub(crate) fn restore_key<Q, S>(&mut self, call: &Call<'_, S>, key: &Q, was: Snapshot<A>)
     where
         Q: KeyRef<K> + ?Sized,
@@ -47,7 +49,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if let Some(At::Special(index)) = at {
             if let Some(special) = self.special.get_bucket_mut(index) {
                 if let SpecialState::Busy(core) = &mut special.state {
-                    // Its waits have not changed: somebody who waits is never overtaken.
+                    // The waiters have not changed: a decision never overtakes a waiter.
                     if let Snapshot::Special(kept, state) = was {
                         core.put_rule(self.basis.rule_of(&kept.own).clone());
                         core.state = state;

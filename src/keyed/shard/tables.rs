@@ -1,4 +1,4 @@
-//! TABLES
+//! Finding, inserting, moving and removing keys in a shard's three tables.
 
 use std::hash::BuildHasher;
 use std::mem;
@@ -20,7 +20,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         })
     }
 
-    /// Where the key is in the table of tiers; costs nothing while that is empty.
+    /// The index of the key in the table of tiered keys; free of cost while that table is empty.
     #[inline]
     pub(crate) fn find_tiered<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<usize> {
         if self.tiered.is_empty() {
@@ -44,7 +44,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// The packed state of a key that has one, and its rule.
+    /// The packed state of the key, if it has one, and its algorithm.
     pub(crate) fn packed_mut(&mut self, at: &At<A>) -> Option<(&mut A::Packed, &A)> {
         let rule = &self.basis.rule;
         match at {
@@ -59,7 +59,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Takes the key of a packed state out of its table.
+    /// Removes an entry with a packed state, and returns its key.
     pub(crate) fn remove_packed(&mut self, at: &At<A>) -> Option<K> {
         match at {
             At::Plain(index) => Some(self.plain.get_bucket_entry(*index).ok()?.remove().0.key),
@@ -68,7 +68,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Makes room for one more packed state under `own` terms.
+    /// Reserves memory for one more packed state under the terms `own`.
     pub(crate) fn reserve_packed<S: BuildHasher>(&mut self, call: &Call<'_, S>, own: &KeyTerms<A>) {
         if own.tier.is_some() {
             self.tiered.reserve(1, |tiered| call.hasher.hash_one(&tiered.key));
@@ -77,7 +77,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts a packed state into the table that `own` terms say.
+    /// Inserts a packed state into the table for the terms `own`.
     pub(crate) fn insert_packed<S: BuildHasher>(
         &mut self,
         call: &Call<'_, S>,
@@ -95,7 +95,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts a core that is in no table where it belongs.
+    /// Stores the state of a key that is in no table.
     pub(crate) fn put<S: BuildHasher>(
         &mut self,
         call: &Call<'_, S>,
@@ -141,18 +141,18 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let uncounted = usize::from(!special.kept.counted);
         let hasher = |special: &Special<K, A>| call.hasher.hash_one(&special.key);
         self.special.insert_unique(call.hash, special, hasher);
-        // Not before: a key's `Hash` may panic.
+        // Counted last, because a key's `Hash` may panic.
         self.uncounted += uncounted;
     }
 
-    /// Takes a special key out.
+    /// Removes a special key.
     pub(crate) fn remove_special(&mut self, index: usize) -> Option<Special<K, A>> {
         let special = self.special.get_bucket_entry(index).ok()?.remove().0;
         self.uncounted -= usize::from(!special.kept.counted);
         Some(special)
     }
 
-    /// Packs a state under `own` terms, relative to a new epoch if it must be.
+    /// Packs a state under the terms `own`, with a new epoch if needed.
     pub(crate) fn pack(
         &mut self,
         own: &KeyTerms<A>,
@@ -175,7 +175,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         A::Packed::pack(self.basis.rule_of(own), self.basis.epoch, state)
     }
 
-    /// Whether the special key at `index` is to count from now on, and does not yet.
+    /// Whether the special key at `index` must be counted from now on, and is not yet.
     pub(crate) fn lacks_slot(&self, index: usize, now: Timestamp) -> bool {
         self.uncounted > 0
             && self.special.get_bucket(index).is_some_and(|special| {

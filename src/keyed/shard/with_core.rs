@@ -1,6 +1,7 @@
-//! A key's core, lent to a verb, and where it goes after that.
+//! Moves a key's state into a core, runs an operation on it, and stores the state where it then
+//! belongs.
 //!
-//! Rules, keys and hashers may be foreign code. Whatever of it could panic runs before anything is
+//! Algorithms, keys and hashers may be foreign code. Whatever could panic runs before anything is
 //! moved, or while [`restore`](Shard::restore) can still put the state back.
 
 use std::hash::BuildHasher;
@@ -42,13 +43,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             At::New(own) => self.put(call, || key.to_key(), Kept::of(own), core, full),
             At::NoRoom(_, own) => self.scratch = Some((own, core)),
         }
-        // Last, because it may copy the key: should that panic, nobody's wait is lost.
+        // Last, because it may copy the key, and a panic then loses no waiter.
         self.count(call.hash, key, counts, limited);
         result
     }
 
-    /// Runs `act` on a lent core, and says whether nothing of the key is used after that. If foreign
-    /// code panics, the core goes back first.
+    /// Runs `act` on a core, and returns whether the key's bucket is full after it. If foreign code
+    /// panics, the core is put back first.
     pub(crate) fn run<S: BuildHasher, R>(
         &mut self,
         call: &Call<'_, S>,
@@ -74,12 +75,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Makes room for one more special key.
+    /// Reserves memory for one more special key.
     pub(crate) fn reserve_special<S: BuildHasher>(&mut self, call: &Call<'_, S>) {
         self.special.reserve(1, |special| call.hasher.hash_one(&special.key));
     }
 
-    /// The core of the key at `at`: its own, or the scratch one with its state.
+    /// The core of the key at `at`: its own or, if it has none, the scratch core with the key's
+    /// state.
     pub(crate) fn lend<S>(
         &mut self,
         call: &Call<'_, S>,
@@ -98,7 +100,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                     if let SpecialState::Busy(mut core) =
                         mem::replace(&mut special.state, SpecialState::Lent)
                     {
-                        // A block may have ended since.
+                        // A temporary block may have ended since.
                         core.resume(now, shut);
                         core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
                         return core;
@@ -137,7 +139,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         core
     }
 
-    /// The scratch core, with the rule of `own` terms.
+    /// The scratch core, set up with the algorithm of the terms `own`.
     fn scratch<S>(&mut self, call: &Call<'_, S>, own: &KeyTerms<A>) -> Box<Core<A>> {
         let rule = self.basis.rule_of(own);
         match self.scratch.take() {
@@ -153,13 +155,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts a lent core back as it is, whatever has become of it.
+    /// Puts a core back after a panic, in whatever state it is.
     fn restore(&mut self, at: &At<A>, mut core: Box<Core<A>>) {
         match at {
             At::Plain(_) | At::Tiered(_) => {
                 let epoch = self.basis.epoch;
                 if let Some((packed, rule)) = self.packed_mut(at) {
-                    // One that does not fit has stayed there as it was.
+                    // A state that cannot be packed stays as it was.
                     packed.settle(rule, epoch, &mut core.state);
                 }
             }
@@ -174,7 +176,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts back the core of a plain or tiered key, whose terms are its `own`.
+    /// Puts back the core of a plain or tiered key with the terms `own`.
     pub(crate) fn end_packed<S: BuildHasher>(
         &mut self,
         call: &Call<'_, S>,
@@ -240,7 +242,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Makes a special key a plain or a tiered one, if its state can be packed.
+    /// Turns a special key into a plain or a tiered one, if its state can be packed.
     fn make_packed<S: BuildHasher>(&mut self, call: &Call<'_, S>, index: usize) {
         let own = self.own_of(&At::Special(index));
         self.reserve_packed(call, &own);
@@ -256,7 +258,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts a state in for that of an idle special key, and hands that over.
+    /// Replaces the state of an idle special key, and returns the old one.
     fn swap_idle(&mut self, index: usize, state: A::State) -> Option<A::State> {
         match &mut self.special.get_bucket_mut(index)?.state {
             SpecialState::Idle(old) => Some(mem::replace(old, state)),
