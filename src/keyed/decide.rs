@@ -32,7 +32,8 @@ where
             let ready = permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
             (!ready).then_some(Rejection::Closed)
         };
-        let passes = self.ask(hash, key, requests, |_, _, _, _| (), refused, |_| ()).is_ok();
+        let passes =
+            self.decide_with(hash, key, requests, |_, _, _, _| (), refused, |_| ()).is_ok();
         if !passes {
             self.log_refusal(requests);
         }
@@ -57,7 +58,7 @@ where
     where
         Q: KeyRef<K> + ?Sized,
     {
-        let answer = self.ask(hash, key, requests, grant_of, refusal_of, |grant| grant);
+        let answer = self.decide_with(hash, key, requests, grant_of, refusal_of, |grant| grant);
         if let Err(rejection) = &answer {
             crate::events::debug!(limiter = self.settings.name, requests, %rejection, "refused");
         }
@@ -67,7 +68,7 @@ where
     /// Takes the permits of `requests` requests. For a plain key, `granted` or `refused` makes the
     /// answer from the key's state; for other keys, `slow` makes it from the grant.
     #[inline]
-    fn ask<Q, R>(
+    fn decide_with<Q, R>(
         &self,
         hash: u64,
         key: &Q,
@@ -95,12 +96,12 @@ where
             }
         }
         let (shard, call) = (self.locked(shard), self.call(hash, now));
-        self.ask_slowly(shard, &call, key, requests, Under::Limiter).map(slow)
+        self.decide_slowly(shard, &call, key, requests, Under::Limiter).map(slow)
     }
 
     /// Decides for special keys, keys with waiters, limiters with a key limit or a global limit.
     #[cold]
-    pub(crate) fn ask_slowly<'a, Q>(
+    pub(crate) fn decide_slowly<'a, Q>(
         &'a self,
         shard: ShardGuard<'a, K, A>,
         call: &Call<'_, S>,
@@ -122,9 +123,9 @@ where
             // The global limit comes first, under the key's lock: permits taken from the key could
             // not always be given back without a trace.
             match global.lend(wakers, |all, wakers| all.try_acquire(now, permits, wakers)) {
-                Ok(by_all) => {
+                Ok(by_global) => {
                     let grant = core.try_acquire(now, permits, wakers)?;
-                    Ok(tighter(grant, by_all))
+                    Ok(tighter(grant, by_global))
                 }
                 Err(rejection) => {
                     core.count_denied(permits);

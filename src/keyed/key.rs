@@ -91,9 +91,9 @@ to_key! {
 /// Implemented for every type that is [`Equivalent`] and [`ToKey`].
 #[diagnostic::on_unimplemented(
     message = "a key of type `{K}` can't be looked up by `&{Self}`",
-    note = "`String` keys are looked up by `&str` (not `&&str`) or `&String`; `&'static str` keys by \
-            `&&'static str`, as in `allow(&\"alice\")`; tuples by `ByParts`, or whole; for a form of \
-            your own, implement `Hash`, `Equivalent` and `ToKey`"
+    note = "look up `String` keys by `&str` (not `&&str`) or `&String`; `&'static str` keys by \
+            `&&'static str`, as in `allow(&\"alice\")`; tuples by `ByParts` or by `&` of a tuple. For \
+            your own lookup form, implement `Hash`, `Equivalent` and `ToKey`"
 )]
 pub trait KeyRef<K>: Hash + Equivalent<K> + ToKey<K> + Send + Sync {}
 

@@ -34,7 +34,7 @@ const REST: Duration = Duration::from_millis(1);
 const OVERFLOW_RECEIPTS: u64 = 1 << 63;
 
 /// Whether permits were taken from the overflow bucket.
-pub(crate) fn is_shared(taken: &Taken) -> bool {
+pub(crate) fn is_from_overflow(taken: &Taken) -> bool {
     taken.receipt.seq > OVERFLOW_RECEIPTS
 }
 

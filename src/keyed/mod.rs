@@ -159,7 +159,7 @@ impl<K: Key, A: Algorithm> Keyed<K, A> {
 }
 
 impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
-    /// The clock.
+    /// The limiter's clock.
     pub fn clock(&self) -> &C {
         &self.clock
     }

@@ -101,11 +101,15 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         applied.unwrap_or_else(|error| {
             let limiter = &self.settings.name;
             if let Some(error) = error {
-                crate::events::warn!(limiter, %error, "the quota of a key is not supported: the key is blocked");
+                crate::events::warn!(
+                    limiter,
+                    %error,
+                    "the quota of a key is not supported: the key is blocked"
+                );
             } else {
                 crate::events::warn!(
                     limiter,
-                    "the function that gives terms calls itself through the limiter: the key is blocked"
+                    "the terms function calls itself through the limiter: the key is blocked"
                 );
             }
             // Terms without a quota always work.

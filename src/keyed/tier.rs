@@ -58,7 +58,7 @@ impl<A> Clone for Tier<A> {
 }
 
 impl<A: Algorithm> Tier<A> {
-    /// The quota.
+    /// The quota of the tier.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -225,7 +225,8 @@ impl<K, A: Algorithm, C: crate::Clock, S> Keyed<K, A, C, S> {
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
     /// let per_user = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
-    /// let (free, gold) = (per_user.tier(Quota::per_minute(5))?, per_user.tier(Quota::per_minute(50))?);
+    /// let free = per_user.tier(Quota::per_minute(5))?;
+    /// let gold = per_user.tier(Quota::per_minute(50))?;
     /// assert!(!per_user.charge("bob").cost(6).under(&free).allow());
     /// assert!(per_user.charge("alice").cost(6).under(&gold).allow());
     /// assert!(per_user.tier(Quota::per_minute(0)).is_err());

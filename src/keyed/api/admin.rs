@@ -167,7 +167,7 @@ where
         let mut all: Vec<_> = self
             .shards
             .iter()
-            .flat_map(|shard| shard.0.lock().refused.offenders().collect::<Vec<_>>())
+            .flat_map(|shard| shard.0.lock().offenders.list().collect::<Vec<_>>())
             .collect();
         all.sort_by_key(|offender| Reverse(offender.denied));
         all.truncate(n);

@@ -78,7 +78,12 @@ where
         }
         drop(changing);
         drop(wakers);
-        crate::events::info!(limiter = self.settings.name, %quota, carry_over = ?how, "quota changed");
+        crate::events::info!(
+            limiter = self.settings.name,
+            %quota,
+            carry_over = ?how,
+            "quota changed"
+        );
     }
 
     /// The quota of all keys that have no quota of their own.

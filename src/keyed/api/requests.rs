@@ -184,10 +184,11 @@ where
     /// ```
     /// use std::time::Duration;
     /// use tollgate::{KeyedLimiter, ManualClock, Quota};
-    /// let builder = KeyedLimiter::<String>::builder(Quota::per_second(1)).clock(ManualClock::new());
-    /// let limiter = builder.build()?;
-    /// let (now, later) = (limiter.reserve("alice", 1)?, limiter.reserve("alice", 1)?);
-    /// assert_eq!((now.delay(), later.delay()), (Some(Duration::ZERO), Some(Duration::from_secs(1))));
+    /// let builder = KeyedLimiter::<String>::builder(Quota::per_second(1));
+    /// let limiter = builder.clock(ManualClock::new()).build()?;
+    /// let (first, second) = (limiter.reserve("alice", 1)?, limiter.reserve("alice", 1)?);
+    /// assert_eq!(first.delay(), Some(Duration::ZERO));
+    /// assert_eq!(second.delay(), Some(Duration::from_secs(1)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reserve<'a, Q: KeyRef<K> + ?Sized>(
@@ -208,7 +209,7 @@ where
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    /// Dropping the future takes no permits; the waiters behind it in the queue move up.
     pub async fn acquire_on<Q: KeyRef<K> + ?Sized>(
         &self,
         key: &Q,
@@ -226,7 +227,7 @@ where
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    /// Dropping the future takes no permits; the waiters behind it in the queue move up.
     ///
     /// ```
     /// # use tollgate::{KeyedLimiter, Quota};

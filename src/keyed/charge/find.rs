@@ -2,8 +2,8 @@
 
 use std::hash::BuildHasher;
 
-use super::work::{First, Needs, Room};
-use super::{EVERYBODY, KeyCharge, OF_KEY};
+use super::work::{Needs, NewKey, TierSource};
+use super::{GLOBAL_LOCK, KEY_LOCK, KeyCharge};
 use crate::algorithm::Algorithm;
 use crate::charges::party::{Decision, Shown, Slot, State};
 use crate::keyed::Tier;
@@ -22,7 +22,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Finds the key in its shard; returns `false` if [`find_out`](Self::find_out) must run first.
+    /// Finds the key in its shard; returns `false` if [`resolve_key`](Self::resolve_key) must run
+    /// first.
     #[inline]
     pub(super) fn find_in(&self, shard: &mut Shard<K, A>, decision: &Decision<'_>) -> bool {
         let work = &mut *self.work();
@@ -30,34 +31,35 @@ where
         work.needs = Needs::Nothing;
         work.at = match shard.find(self.hash, self.key) {
             Some(At::Special(index)) if shard.lacks_slot(index, shard.latest) => {
-                work.needs = Needs::Place;
+                work.needs = Needs::Slot;
                 At::Special(index)
             }
             Some(at) => at,
             None if self.limiter.inserts_freely => At::New(KeyTerms::default()),
-            None => match &work.room {
-                Some(room)
+            None => match &work.new_key {
+                Some(new_key)
                     if decision.last_try
                         // Inside the terms function, which would otherwise be called without end.
                         || self.limiter.terms_function.tries() == 1
-                        || room.version == self.limiter.terms_function.version(self.hash) =>
+                        || new_key.version == self.limiter.terms_function.version(self.hash) =>
                 {
-                    match &room.place {
-                        Ok(_) => At::New(room.own.clone()),
+                    match &new_key.slot {
+                        Ok(_) => At::New(new_key.own.clone()),
                         Err(why) => {
-                            let why = room.own.refusal(shard.latest).unwrap_or(*why);
-                            At::NoRoom(why, room.own.clone())
+                            let why = new_key.own.refusal(shard.latest).unwrap_or(*why);
+                            At::NoRoom(why, new_key.own.clone())
                         }
                     }
                 }
-                room => {
-                    work.needs = Needs::Room;
-                    let own = room.as_ref().map(|room| room.own.clone()).unwrap_or_default();
+                new_key => {
+                    work.needs = Needs::NewKey;
+                    let own =
+                        new_key.as_ref().map(|new_key| new_key.own.clone()).unwrap_or_default();
                     At::NoRoom(self.limiter.bound_rejection(), own)
                 }
             },
         };
-        (work.permits, work.counts_for_all) = match work.at {
+        (work.permits, work.uses_global) = match work.at {
             At::Plain(_) | At::Tiered(_) => (self.requests, true),
             _ => {
                 work.own = shard.own_of(&work.at);
@@ -69,23 +71,23 @@ where
     }
 
     /// Gets the terms of an unknown key, and reserves a slot for it.
-    pub(super) fn find_out(&self, now: Timestamp) {
+    pub(super) fn resolve_key(&self, now: Timestamp) {
         let (limiter, hash) = (self.limiter, self.hash);
         let needs = self.work().needs;
         match needs {
             Needs::Nothing => {}
-            Needs::Place => limiter.count_or_evict(hash, self.key),
-            Needs::Room => {
-                self.work().room = None;
+            Needs::Slot => limiter.count_or_evict(hash, self.key),
+            Needs::NewKey => {
+                self.work().new_key = None;
                 let version = limiter.terms_function.version(hash);
                 let own = limiter.terms_of(hash, self.key);
                 let rule = own.clone().under(self.tier.into());
-                let place = match rule.rule().filter(|rule| rule.quota().is_unlimited()) {
+                let slot = match rule.rule().filter(|rule| rule.quota().is_unlimited()) {
                     // Always full, so it needs no slot.
                     Some(_) => Ok(ReservedSlot::NONE),
                     None => limiter.reserve_slot(Need::Place, hash, now),
                 };
-                self.work().room = Some(Room { version, own, place });
+                self.work().new_key = Some(NewKey { version, own, slot });
             }
         }
     }
@@ -94,7 +96,7 @@ where
     pub(super) fn show_to(&self, lock: u8, to: &mut dyn FnMut(Shown<'_>)) {
         let work = self.work();
         let slot = match work.at {
-            _ if lock != OF_KEY => Slot::Whole,
+            _ if lock != KEY_LOCK => Slot::Whole,
             At::Plain(index) => Slot::Plain(index),
             At::Tiered(index) => Slot::Tiered(index),
             At::Special(index) => Slot::Special(index),
@@ -102,8 +104,8 @@ where
         };
         let key = (slot == Slot::Nowhere).then(|| self.key.to_key());
         let tier = match &work.tier {
-            First::Other(tier) => tier.as_ref(),
-            First::Itself => self.tier,
+            TierSource::EarlierCharge(tier) => tier.as_ref(),
+            TierSource::ThisCharge => self.tier,
         };
         let no_room = match work.at {
             At::NoRoom(why, _) => Some(why),
@@ -116,7 +118,7 @@ where
             tier: tier.map(|tier| tier as &State),
             own: Some(&work.own),
             no_room,
-            permits: if lock == EVERYBODY && !work.counts_for_all { 0 } else { work.permits },
+            permits: if lock == GLOBAL_LOCK && !work.uses_global { 0 } else { work.permits },
         });
     }
 
@@ -136,7 +138,7 @@ where
             };
         if same {
             let tier = earlier.tier.and_then(|tier| tier.downcast_ref::<Tier<A>>());
-            work.tier = First::Other(tier.cloned());
+            work.tier = TierSource::EarlierCharge(tier.cloned());
             let own = earlier.own.and_then(|own| own.downcast_ref::<KeyTerms<A>>());
             if let (Some(own), Slot::Nowhere) = (own, earlier.slot) {
                 // The terms and the slot are for both charges.
@@ -148,7 +150,7 @@ where
                 };
                 let terms = work.own.terms();
                 work.permits = terms.permits(self.requests);
-                work.counts_for_all = !terms.is_exempt();
+                work.uses_global = !terms.is_exempt();
             }
         }
         same

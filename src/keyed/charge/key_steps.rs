@@ -4,7 +4,7 @@
 use std::hash::BuildHasher;
 
 use super::KeyCharge;
-use super::work::{By, Room, Work};
+use super::work::{NewKey, RefusedBy, Work};
 use crate::algorithm::{Algorithm, AnyRule, Packed, is_ours};
 use crate::charges::party::{Decision, State};
 use crate::keyed::Global;
@@ -25,7 +25,7 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     /// The global limit, which has its own lock.
-    pub(super) fn everybody(&self) -> Option<&'a Global<C>> {
+    pub(super) fn global(&self) -> Option<&'a Global<C>> {
         self.limiter.global.as_ref()
     }
 
@@ -67,8 +67,8 @@ where
         };
         let at = shard.switch_tier(&call, self.key, at, first.under(self.tier), &mut sync, wakers);
         if matches!(at, At::New(_)) {
-            if let Some(Room { place: Ok(place), .. }) = work.room.take() {
-                shard.adopted_slots += place.take();
+            if let Some(NewKey { slot: Ok(slot), .. }) = work.new_key.take() {
+                shard.adopted_slots += slot.take();
             }
         }
         let result = shard.act(&call, self.key, at, wakers, |core, _, wakers| {
@@ -94,9 +94,10 @@ where
         }
         let under = work.tier.under(self.tier);
         let permits = before.saturating_add(work.permits);
-        work.all = permits;
+        work.key_total = permits;
         work.is_packed = shard.is_packed_under(&work.at, under);
-        work.is_simple = work.is_packed && is_ours::<A>() && shard.are_packed(&work.at, permits);
+        work.is_simple =
+            work.is_packed && is_ours::<A>() && shard.packed_could_take(&work.at, permits);
         if work.is_simple {
             return true;
         }
@@ -147,16 +148,16 @@ where
         if self.is_shared(work) {
             return;
         }
-        let (own, all) = (work.permits, work.all);
+        let (own, all) = (work.permits, work.key_total);
         match work.refused {
-            By::Nobody => {
+            RefusedBy::Nobody => {
                 let at = self.find_again_in(shard, work);
                 let under = work.tier.under(self.tier);
                 let usage = shard.usage_under(&at, under);
                 self.answer.set(Answer::Untouched(usage));
             }
-            By::Everybody => shard.count(self.hash, self.key, (0, own), true),
-            By::Key => {
+            RefusedBy::Global => shard.count(self.hash, self.key, (0, own), true),
+            RefusedBy::Key => {
                 let packed =
                     work.is_packed && !shard.basis.closed && shard.is_packed_at(&work.at, self.key);
                 if let Some(rejection) = shard.packed_refusal(&work.at, all).filter(|_| packed) {
@@ -183,11 +184,11 @@ where
 /// use now.
 pub(super) fn refresh<A: Algorithm>(
     core: &mut Core<A>,
-    everybody: Option<&mut State>,
+    global: Option<&mut State>,
     now: Timestamp,
     wakers: &mut Wakers,
 ) {
-    if let Some(all) = second_of(core, everybody) {
+    if let Some(all) = second_of(core, global) {
         core.refresh_beside(all, now, wakers);
     }
 }
@@ -195,7 +196,7 @@ pub(super) fn refresh<A: Algorithm>(
 /// The core of the global limit, if any of the key's waiters wait for it.
 fn second_of<'a, A: Algorithm>(
     core: &Core<A>,
-    everybody: Option<&'a mut State>,
+    global: Option<&'a mut State>,
 ) -> Option<&'a mut Core<AnyRule>> {
-    everybody.filter(|_| core.has_set_aside()).and_then(core_of::<AnyRule>)
+    global.filter(|_| core.has_set_aside()).and_then(core_of::<AnyRule>)
 }

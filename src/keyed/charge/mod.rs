@@ -15,14 +15,14 @@ use super::key::{Key, KeyRef};
 use super::tier::{Tier, Under};
 use crate::algorithm::{Algorithm, GreedyRefill};
 use crate::keyed::shard::fast_path::Outcome;
-use crate::limiters::charge::LOCK as EVERYBODY;
+use crate::limiters::charge::LOCK as GLOBAL_LOCK;
 use crate::limiters::core::{grant_of, refusal_of};
 use crate::{Answer, Charge, Clock, CounterClock, Grant, Rejection, Timestamp};
 use work::Work;
 
 /// The locks that a charge takes: that of the key's shard, and that of the overflow bucket.
-const OF_KEY: u8 = 0;
-const SHARED: u8 = 1;
+const KEY_LOCK: u8 = 0;
+const OVERFLOW_LOCK: u8 = 1;
 
 /// A request for one key, as part of a decision over several limits; returned by [`Keyed::charge`].
 ///
@@ -95,8 +95,8 @@ where
         }
     }
 
-    /// As [`decide`](Self::decide), under a tier.
-    fn ask_under<Q, R>(
+    /// As [`decide`](Self::decide), under `tier`; `granted` and `slow` make the answer.
+    fn decide_under<Q, R>(
         &self,
         tier: &Tier<A>,
         hash: u64,
@@ -119,7 +119,7 @@ where
             }
         }
         let (shard, call) = (self.locked(shard), self.call(hash, now));
-        self.ask_slowly(shard, &call, key, requests, Under::Tier(tier)).map(slow)
+        self.decide_slowly(shard, &call, key, requests, Under::Tier(tier)).map(slow)
     }
 }
 
@@ -161,7 +161,7 @@ where
 
     /// The limiter's answer in the last decision.
     pub fn answer(&self) -> Answer {
-        self.told()
+        self.computed_answer()
     }
 
     /// Decides this charge alone, as [`Keyed::allow_n`] does, under the charge's tier.
@@ -178,7 +178,8 @@ where
         let (limiter, requests) = (self.limiter, self.requests);
         let Some(tier) = self.tier else { return limiter.decide(self.hash, self.key, requests) };
         let (granted, slow) = (|_: &A, _: &A::State, _, _| (), |_| ());
-        let passes = limiter.ask_under(tier, self.hash, self.key, requests, granted, slow).is_ok();
+        let passes =
+            limiter.decide_under(tier, self.hash, self.key, requests, granted, slow).is_ok();
         if !passes {
             limiter.log_refusal(requests);
         }
@@ -204,7 +205,7 @@ where
             return limiter.acquire_both(self.hash, self.key, requests);
         };
         let answer =
-            limiter.ask_under(tier, self.hash, self.key, requests, grant_of, |grant| grant);
+            limiter.decide_under(tier, self.hash, self.key, requests, grant_of, |grant| grant);
         if let Err(rejection) = &answer {
             crate::events::debug!(limiter = limiter.settings.name, requests, %rejection, "refused");
         }
@@ -217,7 +218,7 @@ where
     }
 
     /// The answer, computed now if the decision was a fast one.
-    fn told(&self) -> Answer {
+    fn computed_answer(&self) -> Answer {
         if let Some(After { state, now }) = self.after.take() {
             // A fast decision uses the algorithm of the tier, or the one that the limiter was built
             // with.
@@ -251,6 +252,6 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     fn answer(&self) -> Answer {
-        self.told()
+        self.computed_answer()
     }
 }

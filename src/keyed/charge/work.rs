@@ -16,15 +16,15 @@ pub(super) struct Work<'a, A: Algorithm> {
     /// The terms of a key that is not in a packed table.
     pub(super) own: KeyTerms<A>,
     /// The charge whose tier applies: this one, or an earlier one for the same key.
-    pub(super) tier: First<A>,
-    pub(super) room: Option<Room<'a, A>>,
+    pub(super) tier: TierSource<A>,
+    pub(super) new_key: Option<NewKey<'a, A>>,
     pub(super) needs: Needs,
     pub(super) permits: u64,
     /// `permits` plus those of earlier charges for the same key.
-    pub(super) all: u64,
-    pub(super) all_of_everybody: u64,
+    pub(super) key_total: u64,
+    pub(super) global_total: u64,
     /// Whether the global limit applies to the key.
-    pub(super) counts_for_all: bool,
+    pub(super) uses_global: bool,
     /// Whether `at` is a packed state under the charge's tier; otherwise the key is looked up
     /// again.
     pub(super) is_packed: bool,
@@ -32,7 +32,7 @@ pub(super) struct Work<'a, A: Algorithm> {
     pub(super) is_simple: bool,
     /// A snapshot of the key, while foreign code runs.
     pub(super) before: Option<Snapshot<A>>,
-    pub(super) refused: By,
+    pub(super) refused: RefusedBy,
     /// Whether the key needs a slot now, or must be evicted if there is none.
     pub(super) needs_slot: bool,
     /// Permits allowed and denied by the overflow bucket, to be counted for the key, and whether
@@ -45,17 +45,17 @@ impl<A: Algorithm> Work<'_, A> {
         Self {
             at: At::New(KeyTerms::default()),
             own: KeyTerms::default(),
-            tier: First::Itself,
-            room: None,
+            tier: TierSource::ThisCharge,
+            new_key: None,
             needs: Needs::Nothing,
             permits: 0,
-            all: 0,
-            all_of_everybody: 0,
-            counts_for_all: false,
+            key_total: 0,
+            global_total: 0,
+            uses_global: false,
             is_packed: false,
             is_simple: false,
             before: None,
-            refused: By::Nobody,
+            refused: RefusedBy::Nobody,
             needs_slot: false,
             shared: ((0, 0), true),
         }
@@ -63,10 +63,10 @@ impl<A: Algorithm> Work<'_, A> {
 }
 
 /// The terms of an unknown key, and the slot reserved for it.
-pub(super) struct Room<'a, A: Algorithm> {
+pub(super) struct NewKey<'a, A: Algorithm> {
     pub(super) version: u64,
     pub(super) own: KeyTerms<A>,
-    pub(super) place: Result<ReservedSlot<'a, A>, Rejection>,
+    pub(super) slot: Result<ReservedSlot<'a, A>, Rejection>,
 }
 
 /// What must be done before a decision, while no lock is held.
@@ -74,40 +74,40 @@ pub(super) struct Room<'a, A: Algorithm> {
 pub(super) enum Needs {
     Nothing,
     /// Get the key's terms, and reserve a slot.
-    Room,
+    NewKey,
     /// Reserve a slot for a key whose terms were set explicitly until now.
-    Place,
+    Slot,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum RefusedBy {
     Nobody,
     Key,
-    Everybody,
+    Global,
 }
 
 /// Which of a key's charges decides on the tier for all of them.
-pub(super) enum First<A> {
-    Itself,
+pub(super) enum TierSource<A> {
+    ThisCharge,
     /// An earlier charge, with its tier.
-    Other(Option<Tier<A>>),
+    EarlierCharge(Option<Tier<A>>),
 }
 
-impl<A> Clone for First<A> {
+impl<A> Clone for TierSource<A> {
     fn clone(&self) -> Self {
         match self {
-            Self::Itself => Self::Itself,
-            Self::Other(tier) => Self::Other(tier.clone()),
+            Self::ThisCharge => Self::ThisCharge,
+            Self::EarlierCharge(tier) => Self::EarlierCharge(tier.clone()),
         }
     }
 }
 
-impl<A> First<A> {
+impl<A> TierSource<A> {
     /// The tier that applies to a charge whose own tier is `own`.
     pub(super) fn under<'b>(&'b self, own: Option<&'b Tier<A>>) -> Under<'b, A> {
         match self {
-            Self::Itself => own.into(),
-            Self::Other(tier) => tier.as_ref().into(),
+            Self::ThisCharge => own.into(),
+            Self::EarlierCharge(tier) => tier.as_ref().into(),
         }
     }
 }

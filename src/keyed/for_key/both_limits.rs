@@ -4,18 +4,18 @@ use crate::wait::queue::Taken;
 use crate::{Grant, Rejection, WaitError, WhichLimit};
 
 /// Combines a grant by a key and one by the global limit; each figure is that of the tighter limit.
-pub(crate) fn tighter(own: Grant, by_all: Grant) -> Grant {
+pub(crate) fn tighter(own: Grant, by_global: Grant) -> Grant {
     Grant {
         permits: own.permits,
-        remaining: own.remaining.min(by_all.remaining),
-        limit: own.limit.min(by_all.limit),
-        reset_after: own.reset_after.max(by_all.reset_after),
-        taken: Taken { by_all: Some(by_all.taken.receipt), ..own.taken },
+        remaining: own.remaining.min(by_global.remaining),
+        limit: own.limit.min(by_global.limit),
+        reset_after: own.reset_after.max(by_global.reset_after),
+        taken: Taken { by_all: Some(by_global.taken.receipt), ..own.taken },
     }
 }
 
 /// The global limit's part of a grant by both limits.
-pub(super) fn part_of_all(grant: Grant) -> Option<Grant> {
+pub(super) fn global_part(grant: Grant) -> Option<Grant> {
     let receipt = grant.taken.by_all?;
     Some(Grant { taken: Taken { receipt, ..Taken::default() }, ..grant })
 }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::algorithm::Algorithm;
 use crate::keyed::Keyed;
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::max_keys::is_shared;
+use crate::keyed::max_keys::is_from_overflow;
 use crate::keyed::terms::Terms;
 use crate::limiters::core::Core;
 use crate::limiters::verbs::{Gate, Need, Settings};
@@ -56,12 +56,12 @@ where
     }
 
     /// Makes a revocable grant final.
-    pub(crate) fn keep_for_good(&self, grant: Grant) {
+    pub(crate) fn finalize(&self, grant: Grant) {
         self.end_grant(grant, |core, _, _| core.release(grant.permits, grant.taken));
     }
 
     fn end_grant(&self, grant: Grant, act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers)) {
-        self.with_core_where(is_shared(&grant.taken), act);
+        self.with_core_where(is_from_overflow(&grant.taken), act);
     }
 
     /// Runs `act` on the core of the key, or on that of the overflow bucket.

@@ -10,10 +10,10 @@ use std::task::Waker;
 
 use crate::algorithm::Algorithm;
 use crate::keyed::for_key::ForKey;
-use crate::keyed::for_key::both_limits::{part_of_all, tighter};
+use crate::keyed::for_key::both_limits::{global_part, tighter};
 use crate::keyed::for_key::waits::{PairWait, Stage};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::max_keys::is_shared;
+use crate::keyed::max_keys::is_from_overflow;
 use crate::keyed::{Global, Keyed};
 use crate::limiters::core::Core;
 use crate::limiters::verbs::Gate;
@@ -38,7 +38,7 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
-        self.refuse_by(global, permits, deadline)?;
+        self.check_global(global, permits, deadline)?;
         if waker.is_some() {
             return self.join_in_turn(global, permits, deadline, waker);
         }
@@ -57,11 +57,11 @@ where
                 self.give_up(&wait, global);
                 Err(error.by_global())
             }
-            Ok(Joined::Granted(by_all)) => {
+            Ok(Joined::Granted(by_global)) => {
                 if let Stage::Granted(grant) = key {
-                    return Ok(Joined::Granted(tighter(grant, by_all)));
+                    return Ok(Joined::Granted(tighter(grant, by_global)));
                 }
-                wait.global = Stage::Granted(by_all);
+                wait.global = Stage::Granted(by_global);
                 Ok(Joined::Queued(self.waits.enter(wait), due))
             }
             Ok(Joined::Queued(ticket, later)) => {
@@ -92,13 +92,13 @@ where
                 Joined::Granted(both) => {
                     // The grant is final: nobody will give it back.
                     core.release(both.permits, both.taken);
-                    if let Some(part) = part_of_all(both) {
+                    if let Some(part) = global_part(both) {
                         global.lend(wakers, |all, _| all.release(part.permits, part.taken));
                     }
                     Joined::Granted(both)
                 }
                 Joined::Queued(ticket, due) => {
-                    let shared = is_shared(&own.taken);
+                    let shared = is_from_overflow(&own.taken);
                     let wait = wait(Stage::SetAside { shared }, Stage::Waiting(ticket));
                     Joined::Queued(self.waits.enter(wait), due)
                 }
@@ -108,14 +108,14 @@ where
 
     /// Fails if the global limit cannot serve the request in time. This is checked before anything
     /// is taken from the key, because permits taken could not always be given back without a trace.
-    fn refuse_by(
+    fn check_global(
         &self,
         global: &Global<C>,
         permits: u64,
         deadline: Timestamp,
     ) -> Result<(), WaitError> {
         let delay = RateLimiter::delay_for(global, permits);
-        let by_all = match delay.map_err(Rejection::by_global) {
+        let by_global = match delay.map_err(Rejection::by_global) {
             Ok(delay) if self.bucket.now() + delay <= deadline => return Ok(()),
             Ok(delay) => WaitError::Timeout { retry_after: delay },
             Err(rejection) => rejection.into(),
@@ -127,17 +127,22 @@ where
             if ready > deadline {
                 return Err(WaitError::Timeout { retry_after: ready - core.latest() });
             }
-            Err(by_all)
+            Err(by_global)
         })
     }
 
     /// Corrects the time in a timeout error: both limits are likely to allow the permits after it,
     /// as far as is known now. The limit that ended the wait knows only its own time.
-    pub(super) fn quote(&self, global: &Global<C>, permits: u64, error: WaitError) -> WaitError {
+    pub(super) fn correct_timeout(
+        &self,
+        global: &Global<C>,
+        permits: u64,
+        error: WaitError,
+    ) -> WaitError {
         let WaitError::Timeout { .. } = error else { return error };
         let own = Gate::delay_for(&self.bucket, permits);
         match (own, RateLimiter::delay_for(global, permits)) {
-            (Ok(own), Ok(by_all)) => WaitError::Timeout { retry_after: own.max(by_all) },
+            (Ok(own), Ok(by_global)) => WaitError::Timeout { retry_after: own.max(by_global) },
             _ => error,
         }
     }
@@ -173,7 +178,7 @@ pub(super) fn join_global<A: Algorithm, C: Clock>(
     let joined =
         global.lend(wakers, |all, wakers| all.join_held(now, permits, deadline, waker, wakers));
     match joined {
-        Ok(Joined::Granted(by_all)) => Ok(Joined::Granted(tighter(own, by_all))),
+        Ok(Joined::Granted(by_global)) => Ok(Joined::Granted(tighter(own, by_global))),
         Ok(Joined::Queued(ticket, due)) => {
             core.set_aside(ticket, permits, own.taken);
             Ok(Joined::Queued(ticket, due))

@@ -68,7 +68,7 @@ where
     }
 
     /// The permits of `requests` requests, and the global limit if it applies to this key.
-    pub(crate) fn asked(&self, requests: u64) -> (u64, Option<&Global<C>>) {
+    pub(crate) fn permits_and_global(&self, requests: u64) -> (u64, Option<&Global<C>>) {
         let terms = self.bucket.terms();
         let global = self.limiter().global.as_ref().filter(|_| !terms.is_exempt());
         (terms.permits(requests), global)
@@ -94,7 +94,7 @@ where
     }
 
     fn delay_for(&self, requests: u64) -> Result<Duration, Rejection> {
-        let (permits, global) = self.asked(requests);
+        let (permits, global) = self.permits_and_global(requests);
         let delay = Gate::delay_for(&self.bucket, permits)?;
         let Some(global) = global else { return Ok(delay) };
         Ok(delay.max(RateLimiter::delay_for(global, permits).map_err(Rejection::by_global)?))
@@ -106,8 +106,8 @@ where
             // Nothing is taken from either limit unless both can record it: a debt that is undone
             // at once would still end other callers' waits.
             core.paid_at(now, permits, wakers)?;
-            let by_all = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
-            Ok(core.consume(now, permits, wakers)?.max(by_all))
+            let by_global = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
+            Ok(core.consume(now, permits, wakers)?.max(by_global))
         })
     }
 

@@ -6,11 +6,11 @@ use std::task::Waker;
 
 use crate::algorithm::Algorithm;
 use crate::keyed::for_key::ForKey;
-use crate::keyed::for_key::both_limits::{part_of_all, tighter};
+use crate::keyed::for_key::both_limits::{global_part, tighter};
 use crate::keyed::for_key::join::join_global;
 use crate::keyed::for_key::waits::{PairWait, Stage};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::max_keys::is_shared;
+use crate::keyed::max_keys::is_from_overflow;
 use crate::keyed::{Global, Keyed};
 use crate::limiters::verbs::{Gate, Need};
 use crate::wait::{Joined, Progress, Ticket, WaitQueue};
@@ -49,7 +49,7 @@ where
                 }
             }
             (Stage::SetAside { shared }, Stage::Waiting(ticket)) => {
-                match self.poll_second(global, wait, shared, ticket, waker) {
+                match self.poll_global(global, wait, shared, ticket, waker) {
                     Ok(due) => until = due,
                     Err(error) => return Progress::Done(Err(error)),
                 }
@@ -79,8 +79,8 @@ where
             }
         }
         match (wait.key, wait.global) {
-            (Stage::Granted(own), Stage::Granted(by_all)) => {
-                Progress::Done(Ok(tighter(own, by_all)))
+            (Stage::Granted(own), Stage::Granted(by_global)) => {
+                Progress::Done(Ok(tighter(own, by_global)))
             }
             (Stage::Granted(own), Stage::NotNeeded) => Progress::Done(Ok(own)),
             _ => Progress::Until(until),
@@ -107,11 +107,11 @@ where
             match join_global(core, global, own, wait.deadline, waker, now, wakers)? {
                 Joined::Granted(both) => {
                     wait.key = Stage::Granted(own);
-                    wait.global = part_of_all(both).map_or(Stage::NotNeeded, Stage::Granted);
+                    wait.global = global_part(both).map_or(Stage::NotNeeded, Stage::Granted);
                     Ok(Timestamp::ZERO)
                 }
                 Joined::Queued(ticket, due) => {
-                    wait.key = Stage::SetAside { shared: is_shared(&own.taken) };
+                    wait.key = Stage::SetAside { shared: is_from_overflow(&own.taken) };
                     wait.global = Stage::Waiting(ticket);
                     Ok(due)
                 }
@@ -121,7 +121,7 @@ where
 
     /// Polls a wait in the global queue whose key's permits are set aside. The outcome and what
     /// becomes of those permits are one step under the key's lock.
-    fn poll_second(
+    fn poll_global(
         &self,
         global: &Global<C>,
         wait: &mut PairWait,
@@ -142,9 +142,9 @@ where
             let ended_by_key = aside.is_none();
             let own = aside.unwrap_or_default();
             match outcome {
-                Ok(by_all) => {
+                Ok(by_global) => {
                     wait.key = Stage::Granted(core.grant(permits, own));
-                    wait.global = Stage::Granted(by_all);
+                    wait.global = Stage::Granted(by_global);
                     // Wakes the waiters behind this one that may be due by now.
                     core.sooner(0, wakers);
                     Ok(Timestamp::ZERO)

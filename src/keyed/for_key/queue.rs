@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::algorithm::Algorithm;
 use crate::keyed::Keyed;
 use crate::keyed::for_key::ForKey;
-use crate::keyed::for_key::both_limits::part_of_all;
+use crate::keyed::for_key::both_limits::global_part;
 use crate::keyed::for_key::waits::Stage;
 use crate::keyed::key::{Key, KeyRef};
 use crate::wait::{Joined, Progress, Ticket, WaitQueue};
@@ -59,11 +59,11 @@ where
         deadline: Timestamp,
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError> {
-        let (permits, global) = self.asked(permits);
+        let (permits, global) = self.permits_and_global(permits);
         match global {
             Some(global) => {
                 let joined = self.join_both(global, permits, deadline, waker);
-                joined.map_err(|error| self.quote(global, permits, error))
+                joined.map_err(|error| self.correct_timeout(global, permits, error))
             }
             // The key's own ticket is not used: all tickets of one `ForKey` must be of one kind.
             None if self.bucket.limiter.global.as_ref().is_some() => {
@@ -94,7 +94,7 @@ where
             }
             Err(error) => {
                 self.give_up(&wait, global);
-                Err(self.quote(global, wait.permits, error))
+                Err(self.correct_timeout(global, wait.permits, error))
             }
         })
     }
@@ -127,16 +127,16 @@ where
     fn refund(&self, grant: Grant) {
         self.bucket.give_back(grant);
         if let (Some(global), Some(part)) =
-            (self.bucket.limiter.global.as_ref(), part_of_all(grant))
+            (self.bucket.limiter.global.as_ref(), global_part(grant))
         {
             global.refund(part);
         }
     }
 
     fn keep(&self, grant: Grant) {
-        self.bucket.keep_for_good(grant);
+        self.bucket.finalize(grant);
         if let (Some(global), Some(part)) =
-            (self.bucket.limiter.global.as_ref(), part_of_all(grant))
+            (self.bucket.limiter.global.as_ref(), global_part(grant))
         {
             global.keep(part);
         }

@@ -125,7 +125,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let basis = Arc::clone(&self.basis);
         self.plain = hashbrown::HashTable::new();
         self.tiered = hashbrown::HashTable::new();
-        self.refused.forget();
+        self.offenders.forget();
         self.special.retain(|special| match &mut special.state {
             SpecialState::Busy(core) => {
                 sync(core, now, wakers);

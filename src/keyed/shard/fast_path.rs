@@ -64,12 +64,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let Some(plain) = plain else { return Outcome::NotPlain };
         let at = (now, epoch);
         let taken = take_packed(&mut plain.state, rule, at, permits, granted, refused);
-        self.counted(hash, key, permits, taken)
+        self.count_outcome(hash, key, permits, taken)
     }
 
     /// Counts the outcome of a request for a packed key.
     #[inline]
-    fn counted<Q, G, R>(
+    fn count_outcome<Q, G, R>(
         &mut self,
         hash: u64,
         key: &Q,
@@ -161,7 +161,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let (rule, epoch) = (tiered.tier.rule_or(&basis.rule), basis.epoch);
         let at = (now, epoch);
         let taken = take_packed(&mut tiered.state, rule, at, permits, granted, refused);
-        self.counted(hash, key, permits, taken)
+        self.count_outcome(hash, key, permits, taken)
     }
 
     /// Takes the permits of `requests` requests from a special key, or from a new one.

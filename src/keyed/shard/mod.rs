@@ -31,7 +31,7 @@ use hashbrown::HashTable;
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::offenders::Refused;
+use crate::keyed::shard::offenders::Offenders;
 use crate::keyed::shard::sweep::Cursors;
 use crate::keyed::terms::KeyTerms;
 use crate::limiters::core::Core;
@@ -58,7 +58,7 @@ pub(crate) struct Shard<K, A: Algorithm> {
     /// Whether the key used last must be counted from now on, or evicted if there is no slot for
     /// it.
     pub(crate) needs_slot: bool,
-    pub(crate) refused: Refused<K>,
+    pub(crate) offenders: Offenders<K>,
     pub(crate) cursors: Cursors,
     /// A core that is reused for each operation, and the terms for whose algorithm it is set up.
     pub(crate) scratch: Option<(KeyTerms<A>, Box<Core<A>>)>,
@@ -123,7 +123,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             uncounted: 0,
             adopted_slots: 0,
             needs_slot: false,
-            refused: Refused::default(),
+            offenders: Offenders::default(),
             cursors: Cursors::default(),
             scratch: None,
         }
@@ -157,7 +157,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if denied > 0 {
             self.denied = self.denied.saturating_add(denied);
             if limited {
-                self.refused.count(hash, denied, || key.to_key());
+                self.offenders.count(hash, denied, || key.to_key());
             }
         }
     }

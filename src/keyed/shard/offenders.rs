@@ -11,7 +11,7 @@
 const COUNTERS: usize = 16;
 
 /// A key, and how many permits it was refused; returned by
-/// [`Keyed::most_limited`](super::Keyed::most_limited).
+/// [`Keyed::most_limited`](crate::Keyed::most_limited).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Offender<K> {
@@ -34,21 +34,21 @@ struct Counter<K> {
     recent: bool,
 }
 
-/// One shard's counters.
+/// The counters of one shard.
 #[derive(Debug)]
-pub(crate) struct Refused<K> {
+pub(crate) struct Offenders<K> {
     /// Separate from the counters, for a fast search.
     hashes: Vec<u64>,
     counters: Vec<Counter<K>>,
 }
 
-impl<K> Default for Refused<K> {
+impl<K> Default for Offenders<K> {
     fn default() -> Self {
         Self { hashes: Vec::new(), counters: Vec::new() }
     }
 }
 
-impl<K: Clone> Refused<K> {
+impl<K: Clone> Offenders<K> {
     /// Counts `permits` permits refused to the key with this hash.
     pub(crate) fn count(&mut self, hash: u64, permits: u64, to_key: impl FnOnce() -> K) {
         let known = self.hashes.iter().position(|known| *known == hash);
@@ -74,7 +74,7 @@ impl<K: Clone> Refused<K> {
     }
 
     /// The counters whose key is known.
-    pub(crate) fn offenders(&self) -> impl Iterator<Item = Offender<K>> {
+    pub(crate) fn list(&self) -> impl Iterator<Item = Offender<K>> {
         self.counters.iter().filter_map(|counter| {
             let key = counter.key.clone()?;
             Some(Offender { key, denied: counter.denied, overcount: counter.overcount })

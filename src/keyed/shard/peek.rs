@@ -42,7 +42,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// Whether `permits` permits of a packed state are available; `false` means undecided.
     #[inline]
-    pub(crate) fn are_packed(&mut self, at: &At<A>, permits: u64) -> bool {
+    pub(crate) fn packed_could_take(&mut self, at: &At<A>, permits: u64) -> bool {
         if self.basis.closed {
             return false;
         }
@@ -71,7 +71,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if self.basis.closed
             || matches!(at, At::NoRoom(..))
             || own.refusal(self.latest).is_some()
-            || !self.is_nobodys_turn(at, &own, under, refresh, wakers)
+            || !self.has_no_waiters(at, &own, under, refresh, wakers)
         {
             return false;
         }
@@ -85,7 +85,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// Whether nobody waits for the key after all due waiters have been served.
-    fn is_nobodys_turn(
+    fn has_no_waiters(
         &mut self,
         at: &At<A>,
         own: &KeyTerms<A>,
@@ -94,11 +94,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         wakers: &mut Wakers,
     ) -> bool {
         let now = self.latest;
-        let passes_by = self.passes_by(own, under);
+        let bypasses_key = self.bypasses_key(own, under);
         let At::Special(index) = at else { return true };
         let Some(special) = self.special.get_bucket_mut(*index) else { return true };
         let SpecialState::Busy(core) = &mut special.state else { return true };
-        if passes_by {
+        if bypasses_key {
             return true;
         }
         // A temporary block may have ended since.
@@ -110,7 +110,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 
     /// Whether a request under `under` does not touch the key, because no limit applies to the
     /// request.
-    fn passes_by(&self, own: &KeyTerms<A>, under: Under<'_, A>) -> bool {
+    fn bypasses_key(&self, own: &KeyTerms<A>, under: Under<'_, A>) -> bool {
         let tier = own.tier_under(under).map(|tier| tier.rule_or(&self.basis.rule));
         !own.is_under(under) && tier.unwrap_or(&self.basis.rule).quota().is_unlimited()
     }
@@ -124,7 +124,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         look: impl FnOnce(&A, &A::State, Timestamp) -> R,
     ) -> R {
         let (now, basis) = (self.latest, std::sync::Arc::clone(&self.basis));
-        let (stays, passes_by) = (own.is_under(under), self.passes_by(&own, under));
+        let (stays, bypasses_key) = (own.is_under(under), self.bypasses_key(&own, under));
         let old = basis.rule_of(&own);
         let carried = |state: &A::State| {
             let rule = match own.tier_under(under) {
@@ -135,7 +135,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             rule.carry_over(old, state, now, CarryOver::Proportional)
         };
         let state = match at {
-            _ if passes_by => None,
+            _ if bypasses_key => None,
             At::Plain(_) | At::Tiered(_) => self.packed_mut(at).and_then(|(packed, rule)| {
                 let is_full = packed.is_full(rule, basis.epoch, now);
                 (!is_full).then(|| {

@@ -46,7 +46,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if self.len() < before {
             self.sweep_some(SWEEP_AFTER_EVICTION, hasher);
         }
-        if !self.refused.is_empty() {
+        if !self.offenders.is_empty() {
             self.cursors.new_keys += 1;
             if self.cursors.new_keys >= SMALL {
                 self.forget_idle_offenders(false);
@@ -58,7 +58,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     fn forget_idle_offenders(&mut self, all: bool) {
         self.cursors.new_keys = 0;
         let (plain, tiered, special) = (&self.plain, &self.tiered, &self.special);
-        self.refused.forget_idle(all, |hash, key| {
+        self.offenders.forget_idle(all, |hash, key| {
             plain.find(hash, |plain| plain.key == *key).is_some()
                 || tiered.find(hash, |tiered| tiered.key == *key).is_some()
                 || special.find(hash, |special| special.key == *key).is_some()
@@ -140,13 +140,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 }
 
 impl<K, A: Algorithm> Tiered<K, A> {
-    /// Whether nothing is lost with it.
+    /// Whether the bucket is full, so that evicting the key loses nothing.
     pub(crate) fn is_full(&self, basis: &Basis<A>, now: Timestamp) -> bool {
         self.state.is_full(self.tier.rule_or(&basis.rule), basis.epoch, now)
     }
 }
 
-/// Whether nothing is lost with it.
+/// Whether evicting the key loses nothing.
 fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Timestamp) -> bool {
     let SpecialState::Idle(state) = &special.state else { return false };
     !special.kept.is_held(now) && basis.rule_of(&special.kept.own).full_at(state, now) <= now

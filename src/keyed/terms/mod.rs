@@ -111,7 +111,8 @@ impl Terms {
     /// use tollgate::keyed::Terms;
     /// use tollgate::{Clock, KeyedLimiter, ManualClock, Quota};
     /// let clock = ManualClock::new();
-    /// let limiter = KeyedLimiter::<u32>::builder(Quota::per_hour(1)).clock(clock.clone()).build()?;
+    /// let builder = KeyedLimiter::<u32>::builder(Quota::per_hour(1)).clock(clock.clone());
+    /// let limiter = builder.build()?;
     /// let end = clock.now() + Duration::from_secs(600);
     /// limiter.set_terms_for(&7, Terms::blocked_until(end))?;
     /// assert!(!limiter.allow(&7));
