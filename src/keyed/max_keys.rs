@@ -1,4 +1,7 @@
 //! The limit on the number of keys, and what happens beyond it.
+//!
+//! A limiter with `max_keys` has that many slots. Each key that counts against the limit occupies
+//! one.
 
 use std::time::Duration;
 

@@ -4,12 +4,12 @@
 //! [`Terms`] say what applies to one key, and [`ForKey`] is one key as a [`RateLimiter`].
 
 // How a request goes through this folder: a method in `api/` hashes the key, and `decide.rs` locks
-// the key's shard. If the key is in one of the shard's two packed tables, `shard/fast_path.rs`
-// decides in place. In every other case `with_core.rs` finds the key, or gets the terms of an
-// unknown key and a slot for it (`new_keys.rs`). Then `shard/with_core.rs` moves the key's state
-// into a `Core`, the type that every limiter uses, runs the operation on it, and stores the state
-// back. `for_key/` wraps one key as a `RateLimiter`, including its waits; `charge/` makes one key
-// part of a decision over several limits; `change_terms.rs` changes what applies to a key.
+// the key's shard. Without a global limit, `shard/fast_path.rs` decides most requests in place. In
+// every other case `with_core.rs` finds the key, or gets the terms of an unknown key and a slot for
+// it (`new_keys.rs`). Then `shard/with_core.rs` moves the key's state into a `Core`, the type that
+// every limiter uses, runs the operation on it, and stores the state back. `for_key/` wraps one key
+// as a `RateLimiter`, including its waits; `charge/` makes one key part of a decision over several
+// limits; `change_terms.rs` changes what applies to a key.
 
 mod api;
 mod builder;

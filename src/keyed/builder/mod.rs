@@ -167,18 +167,18 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
     /// The function is called when a request comes for a key that the limiter does not hold. That
     /// includes a key that returns after its bucket was full and evicted, and every request of an
     /// exempt or unlimited key, because such keys are not held. So the function should be fast: a
-    /// map lookup, not a database query. Call [`refresh_terms`](Keyed::refresh_terms) when its
+    /// map lookup, not a database query. Call [`refresh_terms`](super::Keyed::refresh_terms) when its
     /// results have changed.
     ///
     /// If the function returns an invalid or unsupported quota, such as one of zero, **the key is
     /// blocked**: its requests are rejected with [`Rejection::Blocked`](crate::Rejection::Blocked),
     /// and every call of the function logs the reason in a tracing event of level `WARN`. Check
     /// quotas that come from a configuration with [`Quota::validate`]. To end the block for one
-    /// key, call [`set_quota_for`](Keyed::set_quota_for) or [`unblock`](Keyed::unblock).
+    /// key, call [`set_quota_for`](super::Keyed::set_quota_for) or [`unblock`](super::Keyed::unblock).
     ///
-    /// The function runs without any lock held and may use the limiter. If it calls itself through
-    /// the limiter, the key is blocked at a depth of eight. If the function itself refreshes the
-    /// terms, it is called once more, and not again after that.
+    /// The function runs without any lock held and may use the limiter. If it calls itself that
+    /// way, the key is blocked at a depth of eight. If the function itself refreshes the terms, it
+    /// is called once more, and not again after that.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -223,11 +223,12 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
     /// or share one bucket. Answer a rejection with 503 rather than 429: it is not that client's
     /// fault.
     ///
-    /// Two kinds of keys do not count, so [`len`](Keyed::len) can exceed `max_keys` by their
-    /// number: keys whose terms were set explicitly, and keys that [`block_for`](Keyed::block_for)
-    /// blocked while they were not held. So any key can be blocked, exempted or upgraded when all
-    /// slots are taken. A key counts again, or is evicted, when its terms are cleared or its block
-    /// ends; if someone waits on it then, it stays, uncounted, until that wait ends.
+    /// Two kinds of keys do not count, so [`len`](super::Keyed::len) can exceed `max_keys` by their
+    /// number: keys whose terms were set explicitly, and keys that
+    /// [`block_for`](super::Keyed::block_for) blocked while they were not held. So any key can be
+    /// blocked, exempted or upgraded even if all slots are taken. When its terms are cleared or its
+    /// block ends, the key counts again or, if there is no free slot, is evicted. If someone waits
+    /// on it then, it stays, uncounted, until that wait ends.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, Rejection};

@@ -20,7 +20,8 @@ pub(super) struct Work<'a, A: Algorithm> {
     pub(super) new_key: Option<NewKey<'a, A>>,
     pub(super) needs: Needs,
     pub(super) permits: u64,
-    /// `permits` plus those of earlier charges for the same key.
+    /// `permits` plus those of earlier charges of this decision, at the key and at the global
+    /// limit.
     pub(super) key_total: u64,
     pub(super) global_total: u64,
     /// Whether the global limit applies to the key.

@@ -32,6 +32,7 @@ pub(super) enum Stage {
     NotNeeded,
 }
 
+/// A wait, and how far it has come at the key's limit and at the global one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PairWait {
     pub(super) permits: u64,

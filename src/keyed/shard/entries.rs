@@ -7,17 +7,20 @@ use crate::keyed::terms::{KeyTerms, SharedTerms};
 use crate::limiters::core::Core;
 use crate::{Rejection, Timestamp};
 
+/// An entry of the table of plain keys.
 pub(crate) struct Plain<K, A: Algorithm> {
     pub(crate) key: K,
     pub(crate) state: A::Packed,
 }
 
+/// An entry of the table of tiered keys.
 pub(crate) struct Tiered<K, A: Algorithm> {
     pub(crate) key: K,
     pub(crate) state: A::Packed,
     pub(crate) tier: Arc<SharedTerms<A>>,
 }
 
+/// An entry of the table of special keys.
 pub(crate) struct Special<K, A: Algorithm> {
     pub(crate) key: K,
     pub(crate) kept: Kept<A>,
@@ -43,6 +46,7 @@ pub(crate) enum Hold {
     Always,
 }
 
+/// The state of a special key.
 #[derive(Debug)]
 pub(crate) enum SpecialState<A: Algorithm> {
     Idle(A::State),

@@ -25,8 +25,8 @@ pub struct Offender<K> {
 
 #[derive(Debug)]
 struct Counter<K> {
-    /// A key that takes over a counter is copied only at its second refusal, so keys that are seen
-    /// once are not copied.
+    /// A key that takes over a counter is copied only at its second refusal, so keys that are
+    /// refused once are not copied.
     key: Option<K>,
     denied: u64,
     overcount: u64,

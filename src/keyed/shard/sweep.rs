@@ -1,9 +1,9 @@
 //! Evicting idle keys: a full bucket holds no information.
 //!
-//! Eviction is incremental. Each new key looks at the next few slots of its shard's tables, and at
-//! more of them if it finds a full bucket there. So the cost of a new key is bounded, and full
-//! buckets are evicted as fast as new keys arrive. When a table has been scanned to its end and
-//! most of its slots are empty, it shrinks.
+//! Eviction is incremental. Each new key looks at the next few positions of its shard's tables, and
+//! at more of them if it finds a full bucket there. So the cost of a new key is bounded, and full
+//! buckets are evicted as fast as new keys arrive. When a scan reaches the end of a table, or
+//! removes something, and most of the table is empty, the table shrinks.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::Key;
 use crate::keyed::shard::{Basis, Plain, Shard, Special, SpecialState, Tiered};
 
-/// The number of table slots that each new key looks at.
+/// The number of table positions that each new key looks at.
 const SWEEP_PER_INSERT: usize = 4;
-/// The additional number if one of them was full: if more than one bucket in nine is full,
-/// evictions outnumber insertions.
+/// The number of further positions if one of them was full: if more than one bucket in nine is
+/// full, evictions outnumber insertions.
 const SWEEP_AFTER_EVICTION: usize = 16;
-/// The number of table slots to look at in a shard when there is no slot for a new key.
+/// The number of table positions to look at in a shard when all slots are taken.
 pub(crate) const SWEEP_WHEN_FULL: usize = 64;
 /// How many other shards are searched then.
 pub(crate) const OTHER_SHARDS: usize = 4;
@@ -65,7 +65,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         });
     }
 
-    /// Evicts the full buckets among the next `places` slots of each table.
+    /// Evicts the full buckets among the next `places` positions of each table.
     pub(crate) fn sweep_some(&mut self, places: usize, hasher: &impl BuildHasher) {
         let (basis, now) = (&*self.basis, self.latest);
         sweep(
@@ -152,7 +152,7 @@ fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Time
     !special.kept.is_held(now) && basis.rule_of(&special.kept.own).full_at(state, now) <= now
 }
 
-/// Scans the next `places` slots of `table`, and removes idle entries.
+/// Scans the next `places` positions of `table`, and removes idle entries.
 fn sweep<T>(
     table: &mut HashTable<T>,
     cursor: &mut usize,

@@ -20,7 +20,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         })
     }
 
-    /// The index of the key in the table of tiered keys; free of cost while that table is empty.
+    /// The index of the key in the table of tiered keys. Costs nothing while that table is empty.
     #[inline]
     pub(crate) fn find_tiered<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<usize> {
         if self.tiered.is_empty() {
