@@ -92,8 +92,8 @@ to_key! {
 #[diagnostic::on_unimplemented(
     message = "a key of type `{K}` can't be looked up by `&{Self}`",
     note = "look up `String` keys by `&str` (not `&&str`) or `&String`; `&'static str` keys by \
-            `&&'static str`, as in `allow(&\"alice\")`; tuples by `ByParts` or by `&` of a tuple. For \
-            your own lookup form, implement `Hash`, `Equivalent` and `ToKey`"
+            `&&'static str`, as in `allow(&\"alice\")`; tuples by `ByParts` or by `&` of a tuple. \
+            For your own lookup form, implement `Hash`, `Equivalent` and `ToKey`"
 )]
 pub trait KeyRef<K>: Hash + Equivalent<K> + ToKey<K> + Send + Sync {}
 

@@ -167,14 +167,15 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
     /// The function is called when a request comes for a key that the limiter does not hold. That
     /// includes a key that returns after its bucket was full and evicted, and every request of an
     /// exempt or unlimited key, because such keys are not held. So the function should be fast: a
-    /// map lookup, not a database query. Call [`refresh_terms`](super::Keyed::refresh_terms) when its
-    /// results have changed.
+    /// map lookup, not a database query. When its results have changed, call
+    /// [`refresh_terms`](super::Keyed::refresh_terms).
     ///
     /// If the function returns an invalid or unsupported quota, such as one of zero, **the key is
     /// blocked**: its requests are rejected with [`Rejection::Blocked`](crate::Rejection::Blocked),
     /// and every call of the function logs the reason in a tracing event of level `WARN`. Check
-    /// quotas that come from a configuration with [`Quota::validate`]. To end the block for one
-    /// key, call [`set_quota_for`](super::Keyed::set_quota_for) or [`unblock`](super::Keyed::unblock).
+    /// quotas that come from a configuration with [`Quota::validate`]. The block of one key is
+    /// ended by [`set_quota_for`](super::Keyed::set_quota_for) or
+    /// [`unblock`](super::Keyed::unblock).
     ///
     /// The function runs without any lock held and may use the limiter. If it calls itself that
     /// way, the key is blocked at a depth of eight. If the function itself refreshes the terms, it
