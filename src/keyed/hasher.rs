@@ -2,14 +2,16 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-/// The default hasher: [aHash], seeded at random for each process and anew for each limiter. (On
-/// `wasm32-unknown-unknown` the standard library has no random numbers, and the seed can be guessed.)
+/// The default hasher: [aHash], randomly seeded for each process and again for each limiter. On
+/// `wasm32-unknown-unknown` the standard library has no random numbers, so the seed can be guessed.
 ///
-/// Keys of a rate limiter are chosen by those it limits, so its hasher must withstand them. The authors of aHash promise
-/// that whoever does not know the seed can't find keys that collide, and to mend any flaw that is found in that.
-/// [`std::hash::RandomState`] (`SipHash`) promises the same and takes several times as long for short keys. A hasher without
-/// that promise, such as `foldhash::fast`, is faster by a few nanoseconds a decision. It is for keys that no stranger
-/// chooses: see [`KeyedBuilder::hasher`](super::KeyedBuilder::hasher).
+/// The keys of a rate limiter are often chosen by the clients it limits, so its hasher must resist
+/// collision attacks. The authors of aHash promise that nobody who does not know the seed can find
+/// colliding keys, and that they will fix any flaw found in that. [`std::hash::RandomState`]
+/// (`SipHash`) promises the same and takes several times as long for short keys. A hasher without
+/// that promise, such as `foldhash::fast`, is faster by a few nanoseconds per decision; use it only
+/// if untrusted clients cannot choose the keys: see
+/// [`KeyedBuilder::hasher`](super::KeyedBuilder::hasher).
 ///
 /// [aHash]: https://github.com/tkaitchuck/aHash
 ///
@@ -65,7 +67,7 @@ impl Hasher for KeyHasher {
         self.0.write(bytes);
     }
 
-    // Whole numbers have short ways of their own.
+    // Integers have faster methods of their own.
     forward! {
         write_u8(u8),
         write_u16(u16),
@@ -78,7 +80,7 @@ impl Hasher for KeyHasher {
 
 impl std::fmt::Debug for KeyHasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not its seed.
+        // The seed is not printed.
         f.debug_struct("KeyHasher").finish_non_exhaustive()
     }
 }

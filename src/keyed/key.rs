@@ -1,4 +1,4 @@
-//! What a key is, and what it may be looked up by.
+//! What a key is, and by which forms it can be looked up.
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{Hash, Hasher};
@@ -7,22 +7,22 @@ use std::sync::Arc;
 
 pub use equivalent::Equivalent;
 
-/// What a key must be able to do. Implemented for every type that can.
+/// The requirements for a key. Implemented for every type that meets them.
 ///
-/// Its `Hash`, `Eq`, `Clone` and `Drop` run while a part of the limiter is locked. **They must not use
-/// the limiter**: a call for a key of the same shard would wait for itself. They should not panic; if
-/// one does, the panic passes through the call, no lock stays locked, other keys keep what they have
-/// used, and the bound on keys stays exact. Only a `Hash` that panics while a table is put in order
-/// may make the limiter forget some of its keys.
+/// A key's `Hash`, `Eq`, `Clone` and `Drop` run while a shard of the limiter is locked. **They must
+/// not use the limiter**: a call for a key of the same shard would deadlock. They should not panic.
+/// If one does, the panic propagates through the call, no lock stays held, other keys keep their
+/// usage, and the number of keys stays exact. Only a `Hash` that panics while a table is rehashed
+/// may make the limiter lose some of its keys.
 pub trait Key: Hash + Eq + Clone + Send + Sync + 'static {}
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> Key for K {}
 
-/// Makes a key out of what it is looked up by, when it is first seen.
+/// Creates an owned key from the form it is looked up by, when the key is first seen.
 ///
-/// `str` makes a `String`, `Box<str>` or `Arc<str>`, `[T]` a `Vec<T>` and so on, `Path` and `OsStr`
-/// likewise, and every key makes itself. Implement it, with [`Equivalent`] and [`Hash`], for a look-up form of
-/// your own.
+/// Implemented from `str` to `String`, `Box<str>` and `Arc<str>`; from `[T]` to `Vec<T>`,
+/// `Box<[T]>` and `Arc<[T]>`; likewise for `Path` and `OsStr`; and from every key to itself. For
+/// your own lookup form, implement it together with [`Equivalent`] and [`Hash`].
 ///
 /// ```
 /// use tollgate::keyed::{Equivalent, ToKey};
@@ -52,7 +52,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> Key for K {}
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 pub trait ToKey<K> {
-    /// The key.
+    /// Returns the owned key.
     fn to_key(&self) -> K;
 }
 
@@ -87,21 +87,21 @@ to_key! {
     [] OsStr => Arc<OsStr>;
 }
 
-/// What a key of type `K` can be looked up by: it hashes and compares like the key, without being
-/// one. Implemented for every type that is [`Equivalent`] and [`ToKey`].
+/// A form by which a key of type `K` can be looked up: it hashes and compares like the key.
+/// Implemented for every type that is [`Equivalent`] and [`ToKey`].
 #[diagnostic::on_unimplemented(
     message = "a key of type `{K}` can't be looked up by `&{Self}`",
-    note = "`String` keys are looked up by `&str` (not `&&str`) or `&String`; `&'static str` keys by \
-            `&&'static str`, as in `allow(&\"alice\")`; tuples by `ByParts`, or whole; for a form of \
-            your own, implement `Hash`, `Equivalent` and `ToKey`"
+    note = "look up `String` keys by `&str` (not `&&str`) or `&String`; `&'static str` keys by \
+            `&&'static str`, as in `allow(&\"alice\")`; tuples by `ByParts` or by `&` of a tuple. \
+            For your own lookup form, implement `Hash`, `Equivalent` and `ToKey`"
 )]
 pub trait KeyRef<K>: Hash + Equivalent<K> + ToKey<K> + Send + Sync {}
 
 impl<K, Q: Hash + Equivalent<K> + ToKey<K> + Send + Sync + ?Sized> KeyRef<K> for Q {}
 
-/// Looks a tuple up by references to its parts, so that none is copied.
+/// Looks up a tuple by references to its parts, so that no part is copied.
 ///
-/// For tuples of two, three or four. The parts may be borrowed forms themselves.
+/// Works for tuples of two, three or four parts. The parts can be borrowed forms themselves.
 ///
 /// ```
 /// use tollgate::keyed::ByParts;

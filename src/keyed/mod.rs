@@ -1,98 +1,81 @@
-//! A limit for each key: per user, address, API key, tenant.
+//! Rate limits per key: one bucket for each user, address, API key or tenant.
 //!
-//! [`Keyed`] is what you build, mostly by its alias [`KeyedLimiter`](crate::KeyedLimiter); [`Terms`]
-//! are what applies to one key, [`ForKey`] is one key as a limiter of its own.
+//! [`Keyed`] is the limiter, usually built through its alias [`KeyedLimiter`](crate::KeyedLimiter).
+//! [`Terms`] say what applies to one key, and [`ForKey`] is one key as a [`RateLimiter`].
 
-// key       what a key is, and what it is looked up by
-// terms     what applies to one key
-// tier      a quota that a request brings along
-// interner  equal terms are kept once
-// asked     the user's function that gives the terms
-// hasher    the default one
-// shard     some keys under one lock: where a key's state is
-// lend      how a verb gets at a key's state, and where the state goes after that
-// locked    a locked shard, and what is set right when it is unlocked
-// quick     the hot path
-// look      what a request would meet, with no change
-// sweep     how full buckets vanish
-// walk      what is done to all keys of a shard
-// bound     at most so many keys
-// refused   who is refused most
-// cell      one key as a cell like any other: all verbs come from there
-// view      one key as a limiter
-// restore   one key as it was
-// charge    one key's part in a decision over several limits
-// pair      waiting for a key's permits and for everybody's
-// verbs     the verbs with the key as an argument
-// apply     changing what applies to keys
-// manage    listing keys, forgetting them, closing
+// How a request goes through this folder: a method in `api/` hashes the key, and `decide.rs` locks
+// the key's shard. Without a global limit, `shard/fast_path.rs` decides most requests in place. In
+// every other case `with_core.rs` finds the key, or gets the terms of an unknown key and a slot for
+// it (`new_keys.rs`). Then `shard/with_core.rs` moves the key's state into a `Core`, the type that
+// every limiter uses, runs the operation on it, and stores the state back. `for_key/` wraps one key
+// as a `RateLimiter`, including its waits; `charge/` makes one key part of a decision over several
+// limits; `change_terms.rs` changes what applies to a key.
 
 mod api;
-mod asked;
-mod bound;
 mod builder;
+mod change_terms;
 mod charge;
+mod decide;
 mod for_key;
 mod hasher;
-mod interner;
 mod key;
+mod max_keys;
+mod new_keys;
 mod shard;
 mod terms;
 mod tier;
+mod with_core;
 
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 pub use api::Totals;
-pub use bound::WhenFull;
 pub use builder::KeyedBuilder;
 pub use charge::KeyCharge;
 pub use for_key::ForKey;
 pub use hasher::{KeyHasher, RandomState};
 pub use key::{ByParts, Equivalent, Key, KeyRef, ToKey};
+pub use max_keys::WhenFull;
 pub use shard::Offender;
 pub use terms::Terms;
 pub use tier::Tier;
 
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
-use crate::limiters::core::{Core, LAST};
-use crate::limiters::verbs::{Need, Settings};
+use crate::limiters::core::LAST;
+use crate::limiters::verbs::Settings;
 use crate::sync::{CacheLine, Mutex, MutexGuard};
-use crate::wait::queue::Wakers;
-use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Rejection, Timestamp};
-use asked::Asked;
-use bound::{Bound, Reserved};
-use interner::Interner;
-use shard::locked::Locked;
-use shard::sweep;
-use shard::{At, Call, Shard};
-use terms::Own;
-use tier::Under;
+use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Timestamp};
+use max_keys::KeyLimit;
+use shard::guard::ShardGuard;
+use shard::{Call, Shard};
+use terms::function::TermsFunction;
+use terms::interner::TermsInterner;
 
-/// The limit for everybody, by any rule.
+/// The global limit, which all keys share. It can use any algorithm.
 type Global<C> = Limiter<AnyRule, Arc<C>>;
 
-/// A limiter for each key, by rule `A`. You will mostly write its alias
-/// [`KeyedLimiter`](crate::KeyedLimiter), whose rule is the token bucket; with another rule it is
-/// `Keyed<String, StrictWindow>`.
+/// A limiter with one bucket per key, using algorithm `A`. Most code uses the alias
+/// [`KeyedLimiter`](crate::KeyedLimiter), which is a token bucket; for another algorithm write
+/// `Keyed<String, StrictWindow>`, for example.
 ///
-/// * A known key costs one hash, one lock, one look-up, one decision, and no allocation. It is looked
-///   up by anything it borrows as: `&str` for `String`.
-/// * A full bucket is the same as none: keys that are not used vanish by themselves, bit by bit as
-///   new ones come. Memory follows the keys active within one refill time. No thread, no timer.
+/// * A request for a known key takes one hash, one lock, one lookup and one decision, without an
+///   allocation. A key is looked up by any borrowed form: `&str` for `String`.
+/// * A full bucket holds no information, so idle keys are evicted incrementally as new keys arrive.
+///   Memory use follows the number of keys active within one refill time. There is no background
+///   thread and no timer.
 /// * [`max_keys`](KeyedBuilder::max_keys) bounds memory under attack.
-/// * Keys can have [`Terms`] of their own, all keys together a limit
-///   [for everybody](KeyedBuilder::global).
-/// * [`for_key`](Self::for_key) is one key as a [`RateLimiter`].
+/// * A key can have its own [`Terms`], and all keys together can have a [global
+///   limit](KeyedBuilder::global).
+/// * [`for_key`](Self::for_key) returns one key as a [`RateLimiter`].
 ///
-/// Keys are anything that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, take the /64 prefix:
-/// whoever has one address has 2⁶⁴ of them. Several limits a key are one rule:
-/// [`builder_from_algorithm`](Self::builder_from_algorithm) an [`AllOf`](crate::algorithm::AllOf); it takes no quotas for
-/// single keys.
+/// A key can be any type that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, use the /64
+/// prefix as the key: a client usually controls all 2⁶⁴ addresses of its prefix. For several limits
+/// per key, pass an [`AllOf`](crate::algorithm::AllOf) to
+/// [`builder_from_algorithm`](Self::builder_from_algorithm); per-key quotas are then unavailable.
 ///
-/// A key whose bucket has become full starts anew when it is next used: windows and refill intervals
-/// then begin at that moment, unless they are aligned to the clock.
+/// A key whose bucket is full starts fresh at its next request: its windows and refill intervals
+/// begin at that moment, unless they are aligned to the clock.
 ///
 /// ```
 /// use tollgate::{KeyedLimiter, Quota};
@@ -106,35 +89,36 @@ type Global<C> = Limiter<AnyRule, Arc<C>>;
 /// ```
 pub struct Keyed<K, A: Algorithm = GreedyRefill, C: Clock = CounterClock, S = RandomState> {
     shards: Box<[LockedShard<K, A>]>,
-    /// Bits by which a hash is moved right to choose the shard.
+    /// How many bits a hash is shifted right to get the index of its shard.
     shift: u32,
     hasher: S,
     clock: Arc<C>,
     settings: Settings,
     max_waiters: usize,
-    /// Whether a new key may come in just so: no bound, and nothing to ask about it.
-    newcomers: bool,
-    /// Whether there is no limit for everybody.
-    alone: bool,
-    /// For everybody together.
+    /// Whether an unknown key can be inserted without further checks: there is no limit on the
+    /// number of keys and no function that gives terms.
+    inserts_freely: bool,
+    /// Whether there is no global limit.
+    no_global: bool,
+    /// The limit that all keys share.
     global: Option<Global<C>>,
-    bound: Option<Bound<A>>,
-    asked: Asked<K>,
-    terms: Interner<A>,
-    /// No other limiter's.
+    key_limit: Option<KeyLimit<A>>,
+    terms_function: TermsFunction<K>,
+    terms: TermsInterner<A>,
+    /// Unique to this limiter.
     number: u64,
-    /// Held while all shards are changed, one after another.
+    /// Held by operations that change all shards, one after another.
     changing: Mutex<()>,
 }
 
 type LockedShard<K, A> = CacheLine<Mutex<Shard<K, A>>>;
 
 impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
-    /// A limiter that gives each key `quota`.
+    /// Creates a limiter that gives each key `quota`.
     ///
     /// # Errors
     ///
-    /// When the quota can't be kept.
+    /// When the quota is invalid or the algorithm does not support it.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -145,7 +129,7 @@ impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
         Self::builder(quota).build()
     }
 
-    /// A limiter with options.
+    /// Starts building a limiter with options.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -160,7 +144,7 @@ impl<K: Key, A: Algorithm + TryFrom<Quota, Error = QuotaError>> Keyed<K, A> {
 }
 
 impl<K: Key, A: Algorithm> Keyed<K, A> {
-    /// A limiter by any rule, with options.
+    /// Starts building a limiter that uses any algorithm.
     ///
     /// ```
     /// use tollgate::algorithm::StrictWindow;
@@ -175,12 +159,12 @@ impl<K: Key, A: Algorithm> Keyed<K, A> {
 }
 
 impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
-    /// The clock.
+    /// The limiter's clock.
     pub fn clock(&self) -> &C {
         &self.clock
     }
 
-    /// The limit for everybody together, if there is one: a limiter like any other.
+    /// The global limit, if there is one. It is a limiter like any other.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, RateLimiter};
@@ -200,15 +184,18 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
         self.hasher.hash_one(key)
     }
 
-    /// The shard of a hash. Its table uses the lowest bits and the top seven, so others choose here.
+    /// The shard for a hash. The shard's hash tables use the lowest bits and the top seven bits, so
+    /// other bits select the shard.
     #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard<K, A>> {
         let index = usize::try_from((hash << 7) >> self.shift).unwrap_or(0);
-        // The index has as many bits as there are shards; the mask lets the compiler see that.
+        // The shift leaves as many bits as the index needs; the mask lets the compiler drop the
+        // bounds check.
         &self.shards[index & (self.shards.len() - 1)].0
     }
 
-    /// A number that no other shard of any limiter has. There are at most 2¹⁶ shards.
+    /// A number that is unique among the shards of all limiters. There are at most 2¹⁶ shards per
+    /// limiter.
     #[inline]
     fn number_of(&self, hash: u64) -> u64 {
         let mask = self.shards.len() as u64 - 1;
@@ -217,281 +204,30 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
 
     #[inline]
     fn call(&self, hash: u64, now: Timestamp) -> Call<'_, S> {
-        let (max_waiters, newcomers) = (self.max_waiters, self.newcomers);
-        Call { hash, now, hasher: &self.hasher, max_waiters, newcomers }
+        let (max_waiters, inserts_freely) = (self.max_waiters, self.inserts_freely);
+        Call { hash, now, hasher: &self.hasher, max_waiters, inserts_freely }
     }
 
-    /// The time, but for its very end, which means "never".
+    /// The current time, capped below the maximum, which means "never".
     #[inline]
     fn now(&self) -> Timestamp {
         self.clock.now().min(LAST)
     }
 
-    /// Locks the shard of a hash.
-    fn lock(&self, hash: u64) -> Locked<'_, K, A> {
+    /// Locks the shard for a hash.
+    fn lock(&self, hash: u64) -> ShardGuard<'_, K, A> {
         self.locked(self.shard(hash).lock())
     }
 
-    /// Has what a locked shard comes to hold counted.
-    fn locked<'a>(&'a self, shard: MutexGuard<'a, Shard<K, A>>) -> Locked<'a, K, A> {
-        Locked::new(shard, self.bound.as_ref())
-    }
-
-    /// Lends the key's core to `verb`, and tells it the time and what applies to the key.
-    fn with_core<Q, R>(
-        &self,
-        need: Need,
-        hash: u64,
-        key: &Q,
-        verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
-    ) -> R
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let call = self.call(hash, self.now());
-        self.with_locked(self.lock(hash), need, &call, key, Under::Last, verb)
-    }
-
-    /// The same with the key's shard, which is locked already.
-    fn with_locked<'a, Q, R>(
-        &'a self,
-        mut shard: Locked<'a, K, A>,
-        need: Need,
-        call: &Call<'_, S>,
-        key: &Q,
-        under: Under<'_, A>,
-        verb: impl FnOnce(&mut Core<A>, Timestamp, Terms, &mut Wakers) -> R,
-    ) -> R
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let (hash, now) = (call.hash, call.now);
-        // Dropped after the lock is free.
-        let mut wakers = Wakers::default();
-        let mut found = shard.find(hash, key);
-        if let Some(At::Special(index)) = found {
-            if shard.needs_place(index, now) {
-                drop(shard);
-                self.place_or_forget(hash, key);
-                shard = self.lock(hash);
-                found = shard.find(hash, key);
-            }
-        }
-        let at = match found {
-            Some(at) => at,
-            // Full, and it stays so.
-            None if call.newcomers || need == Need::Known => At::New(Own::default()),
-            None => {
-                drop(shard);
-                let (at, reserved);
-                (shard, at, reserved) = self.find_room(need, call, key, under);
-                shard.adopt(reserved);
-                at
-            }
-        };
-        if let At::NoRoom(Rejection::TooManyKeys { .. }, own) = &at {
-            if let Some(overflow) = self.overflow() {
-                drop(shard);
-                return self.with_shared(overflow, hash, key, |core, now, wakers| {
-                    verb(core, now.max(core.latest()), own.terms(), wakers)
-                });
-            }
-        }
-        let at = shard.go_under(call, key, at, under, &mut self.sync(), &mut wakers);
-        let result = shard.act(call, key, at, &mut wakers, |core, terms, wakers| {
-            // The latest time that was seen, also for the limit for everybody.
-            let now = now.max(core.latest());
-            self.refresh_set_aside(core, now, wakers);
-            verb(core, now, terms, wakers)
-        });
-        let unplaced = shard.take_unplaced();
-        drop(shard);
-        drop(wakers);
-        if unplaced {
-            self.place_or_forget(hash, key);
-        }
-        result
-    }
-
-    /// Lends the core of the bucket that is shared by keys without room; what `verb` allows and
-    /// refuses is counted for `key`.
-    fn with_shared<Q: KeyRef<K> + ?Sized, R>(
-        &self,
-        shared: &Mutex<Core<A>>,
-        hash: u64,
-        key: &Q,
-        verb: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
-    ) -> R {
-        // Dropped after the lock is free.
-        let mut wakers = Wakers::default();
-        let now = self.now();
-        let mut core = shared.lock();
-        self.refresh_set_aside(&mut core, now, &mut wakers);
-        let result = verb(&mut core, now, &mut wakers);
-        let (limited, counts) = (!core.is_shut(), core.take_counts());
-        drop(core);
-        drop(wakers);
-        self.shard(hash).lock().count(hash, key, counts, limited);
-        result
-    }
-
-    /// Has what is set aside for those who wait for everybody's limit count as in use now.
-    fn refresh_set_aside(&self, core: &mut Core<A>, now: Timestamp, wakers: &mut Wakers) {
-        if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
-            global.lend(wakers, |all, wakers| core.refresh_beside(all, now, wakers));
-        }
-    }
-
-    /// The same before and after a change, which ends the waits for everybody's limit that it has made hopeless.
-    fn sync(&self) -> impl FnMut(&mut Core<A>, Timestamp, &mut Wakers) + '_ {
-        |core, now, wakers| {
-            if let Some(global) = self.global.as_ref().filter(|_| core.has_set_aside()) {
-                global.lend(wakers, |all, wakers| core.end_hopeless_beside(all, now, wakers));
-            }
-        }
-    }
-
-    /// A key that did not count against the bound, because its terms were set by hand, is to count
-    /// from now on. If there is no room for it, it is forgotten: the bound holds.
-    fn place_or_forget<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
-        let now = self.now();
-        let place = self.place_for(Need::Place, hash, now);
-        let mut shard = self.lock(hash);
-        let Some(At::Special(index)) = shard.find(hash, key) else { return };
-        if !shard.needs_place(index, now) {
-            return;
-        }
-        let gone = match place {
-            Ok(reserved) => {
-                shard.count_special(index);
-                shard.adopt(reserved);
-                None
-            }
-            Err(_) => shard.remove_special(index),
-        };
-        drop(shard);
-        drop(gone);
-    }
-
-    /// Where a key is, or shall be, that was not known a moment ago: with its shard locked, and the
-    /// place that was reserved for it.
-    fn find_room<Q>(
-        &self,
-        need: Need,
-        call: &Call<'_, S>,
-        key: &Q,
-        under: Under<'_, A>,
-    ) -> (Locked<'_, K, A>, At<A>, Reserved<'_, A>)
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let (hash, now) = (call.hash, call.now);
-        let mut tries = self.asked.tries();
-        loop {
-            // A user's function, and other shards' locks: not under this lock.
-            let version = self.asked.version(hash);
-            let own = self.terms_of(hash, key).under(under);
-            let room = match own.rule().filter(|rule| rule.quota().is_unlimited()) {
-                // Always full: it takes no place.
-                Some(_) => Ok(Reserved::NONE),
-                None => self.place_for(need, hash, now),
-            };
-            let refusal = own.refusal(now);
-            let shard = self.lock(hash);
-            tries -= 1;
-            if version != self.asked.version(hash) && tries > 0 {
-                // Its terms may be others by now, and whoever changed them did not see it.
-                continue;
-            }
-            return match (shard.find(hash, key), room) {
-                (Some(at), room) => (shard, at, room.unwrap_or(Reserved::NONE)),
-                (None, Ok(reserved)) => (shard, At::New(own), reserved),
-                (None, Err(rejection)) => {
-                    let closed = shard.basis.closed.then_some(Rejection::Closed);
-                    let why = closed.or(refusal).unwrap_or(rejection);
-                    (shard, At::NoRoom(why, own), Reserved::NONE)
-                }
-            };
-        }
-    }
-
-    /// What a key meets for which there is no room.
-    fn bound_rejection(&self) -> Rejection {
-        self.bound.as_ref().map_or(Rejection::TooManyKeys { max_keys: 0 }, Bound::rejection)
-    }
-
-    /// The bucket of those who found no room, if they share one.
-    fn overflow(&self) -> Option<&Mutex<Core<A>>> {
-        self.bound.as_ref()?.overflow.as_ref()
-    }
-
-    /// What applies to a key that is not known yet. With terms that can't be kept, the key is
-    /// blocked: a limit that was meant must not turn into a larger one.
-    fn terms_of<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Own<A> {
-        let applied = match self.asked.ask(|| key.to_key()) {
-            Some(terms) => self.terms.apply(hash, terms).map_err(Some),
-            None => Err(None),
-        };
-        applied.unwrap_or_else(|error| {
-            let limiter = &self.settings.name;
-            if let Some(error) = error {
-                crate::events::warn!(limiter, %error, "terms of a key can't be kept: it is blocked");
-            } else {
-                crate::events::warn!(
-                    limiter,
-                    "the function that gives terms asks itself without end: the key is blocked"
-                );
-            }
-            // Without a quota, there is nothing that can't be kept.
-            self.terms.apply(hash, Terms::unusable()).unwrap_or_default()
-        })
-    }
-
-    /// Takes a place for a new key, or just looks for one.
-    fn place_for(
-        &self,
-        need: Need,
-        hash: u64,
-        now: Timestamp,
-    ) -> Result<Reserved<'_, A>, Rejection> {
-        let Some(bound) = &self.bound else { return Ok(Reserved::NONE) };
-        let place = || match need {
-            Need::Place => bound.reserve(),
-            Need::Look | Need::Known => bound.has_room().then_some(Reserved::NONE),
-        };
-        if let Some(place) = place() {
-            return Ok(place);
-        }
-        // First where the key belongs: it may be there itself, grown idle.
-        if self.make_room(self.shard(hash), now) {
-            if let Some(place) = place() {
-                return Ok(place);
-            }
-        }
-        for _ in 0..sweep::OTHER_SHARDS {
-            let Some(next) = bound.next_search(self.shards.len(), now) else { break };
-            if self.make_room(&self.shards[next].0, now) {
-                if let Some(place) = place() {
-                    return Ok(place);
-                }
-            }
-        }
-        Err(bound.rejection())
-    }
-
-    /// Looks for full buckets in a part of a shard; whether any was there.
-    fn make_room(&self, shard: &Mutex<Shard<K, A>>, now: Timestamp) -> bool {
-        let mut shard = self.locked(shard.lock());
-        let before = shard.bounded();
-        shard.latest = shard.latest.max(now);
-        shard.sweep_some(sweep::A_LOT, &self.hasher);
-        shard.bounded() < before
+    /// Wraps a locked shard so that the keys it gains and loses are counted.
+    fn locked<'a>(&'a self, shard: MutexGuard<'a, Shard<K, A>>) -> ShardGuard<'a, K, A> {
+        ShardGuard::new(shard, self.key_limit.as_ref())
     }
 }
 
 impl<K, A: Algorithm, C: Clock, S> fmt::Debug for Keyed<K, A, C, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the keys: they may be secrets.
+        // Keys are not printed: they may be secrets.
         f.debug_struct("Keyed").field("shards", &self.shards.len()).finish_non_exhaustive()
     }
 }

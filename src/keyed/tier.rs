@@ -1,41 +1,41 @@
-//! A quota that a request brings along: the tier of whoever asks.
+//! A quota chosen per request: the tier of the caller.
 //!
-//! The quota belongs to the request, not to the key, so nothing is set for a key and nothing has to be
-//! cleared: the key keeps its state and a pointer to the quota that the state was written under. A
-//! request under another quota carries the used share over.
+//! The quota belongs to the request, not to the key, so nothing is set for a key and nothing has to
+//! be cleared. A key stores its state and a pointer to the tier under which the state was last
+//! written. A request under another tier carries the used share over.
 
 use std::sync::Arc;
 
 use super::Keyed;
 use super::key::{Key, KeyRef};
-use super::shard::{At, Call, Cell, Shard};
-use super::terms::{Applied, Own, Terms};
+use super::shard::{At, Call, Shard, SpecialState};
+use super::terms::{KeyTerms, SharedTerms, Terms};
 use crate::algorithm::Algorithm;
-use crate::keyed::shard::all_keys::{Change, Sync};
+use crate::keyed::shard::change_key::{Change, Sync};
 use crate::wait::queue::Wakers;
 use crate::{CarryOver, Quota, QuotaError};
 
-/// A quota for requests to bring along, such as that of the plan a user pays for: made once by
-/// [`Keyed::tier`], then given to any number of requests by
+/// A quota chosen per request, such as that of the plan a user pays for. It is made once by
+/// [`Keyed::tier`], and then passed to any number of requests by
 /// [`KeyCharge::under`](super::KeyCharge::under).
 ///
-/// * The quota is checked when the tier is made, so a request can't fail for it, and neither hashes nor
-///   compares one.
-/// * A key whose last request came under another tier, or under none, carries its used share over, as
-///   [`CarryOver::Proportional`] says. Whoever changes tiers to and fro at one moment
-///   gains nothing.
-/// * A key takes 8 bytes more in a tier than without. Nothing is set for the key: it vanishes when its
-///   bucket is full, counts against [`max_keys`](super::KeyedBuilder::max_keys), and a request without a tier
-///   takes it back to the limiter's own quota.
-/// * A key with a quota of its own keeps it, whatever its requests bring along; blocked and exempt keys
-///   stay so, and a [cost](Terms::cost) multiplies what is asked for.
-/// * Under an [unlimited](Quota::unlimited) tier, every request passes and the key's bucket stays as it
-///   was.
-/// * All that is no request for permits at once (`usage`, `consume`, `credit`, `delay_for`, waits and
-///   reservations) goes by the tier of the key's last request, until the bucket is full again.
-/// * Keys that [share a bucket](super::WhenFull::Share) for want of room share the limiter's own quota.
+/// * The quota is checked when the tier is made, so a request cannot fail because of it, and does
+///   not hash or compare quotas.
+/// * If a key's last request was under another tier, or under none, its used share carries over, as
+///   in [`CarryOver::Proportional`]. Switching back and forth never grants extra permits.
+/// * A key in a tier takes 8 more bytes. Nothing is set for the key: it is evicted when its bucket
+///   is full, it counts against [`max_keys`](super::KeyedBuilder::max_keys), and a request without
+///   a tier returns it to the limiter's own quota.
+/// * A key with a quota of its own keeps it, whatever the tier of its requests. Blocked and exempt
+///   keys stay so, and a [cost](Terms::cost) still multiplies the permits.
+/// * Under an [unlimited](Quota::unlimited) tier, every request passes and the key's bucket does
+///   not change.
+/// * Operations that take no tier (`usage`, `consume`, `credit`, `delay_for`, waits and
+///   reservations) use the tier of the key's last request, until the bucket is full again.
+/// * Keys that [share a bucket](super::WhenFull::Share) because there is no slot for them share the
+///   limiter's own quota.
 ///
-/// A copy is the same tier and costs one atomic increment.
+/// A clone is the same tier and costs one atomic increment.
 ///
 /// ```
 /// use tollgate::{KeyedLimiter, Quota};
@@ -49,7 +49,7 @@ use crate::{CarryOver, Quota, QuotaError};
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Debug)]
-pub struct Tier<A>(pub(crate) Arc<Applied<A>>);
+pub struct Tier<A>(pub(crate) Arc<SharedTerms<A>>);
 
 impl<A> Clone for Tier<A> {
     fn clone(&self) -> Self {
@@ -58,7 +58,7 @@ impl<A> Clone for Tier<A> {
 }
 
 impl<A: Algorithm> Tier<A> {
-    /// The quota.
+    /// The quota of the tier.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -73,10 +73,10 @@ impl<A: Algorithm> Tier<A> {
     }
 }
 
-/// Which quota a verb goes by, if the key has none of its own.
+/// Which quota an operation uses, if the key has none of its own.
 #[derive(Debug)]
 pub(crate) enum Under<'a, A> {
-    /// That of the key's last request, unless the bucket is full since.
+    /// That of the key's last request, unless the bucket has become full since.
     Last,
     /// The limiter's own.
     Limiter,
@@ -98,23 +98,24 @@ impl<'a, A> From<Option<&'a Tier<A>>> for Under<'a, A> {
     }
 }
 
-/// Whether two tiers are the same quota: the very same, or one that was asked for twice.
+/// Whether two tiers have the same quota: the same tier, or one that was made twice.
 #[inline]
-pub(crate) fn is_same<A>(one: &Arc<Applied<A>>, other: &Arc<Applied<A>>) -> bool {
+pub(crate) fn is_same<A>(one: &Arc<SharedTerms<A>>, other: &Arc<SharedTerms<A>>) -> bool {
     Arc::ptr_eq(one, other) || one.is_same_quota(other)
 }
 
-impl<A> Applied<A> {
+impl<A> SharedTerms<A> {
     #[cold]
     fn is_same_quota(&self, other: &Self) -> bool {
-        // Without a quota, the rule tells more than one.
+        // Without a quota, the algorithms may differ and cannot be compared.
         self.terms.quota.is_some() && self.terms.quota == other.terms.quota
     }
 }
 
-impl<A> Own<A> {
-    /// The tier that a request under `under` goes by; a key with a quota of its own is in none.
-    pub(crate) fn tier_under<'b>(&'b self, under: Under<'b, A>) -> Option<&'b Arc<Applied<A>>> {
+impl<A> KeyTerms<A> {
+    /// The tier that applies to a request under `under`. A key with a quota of its own is in no
+    /// tier.
+    pub(crate) fn tier_under<'b>(&'b self, under: Under<'b, A>) -> Option<&'b Arc<SharedTerms<A>>> {
         match under {
             _ if self.own_rule().is_some() => None,
             Under::Last => self.tier.as_ref(),
@@ -123,7 +124,7 @@ impl<A> Own<A> {
         }
     }
 
-    /// Whether a request under `under` goes by the quota that the key's last one went by.
+    /// Whether the same quota applies to a request under `under` as to the key's last request.
     pub(crate) fn is_under(&self, under: Under<'_, A>) -> bool {
         match (self.tier_under(under), &self.tier) {
             (Some(new), Some(old)) => is_same(new, old),
@@ -131,19 +132,19 @@ impl<A> Own<A> {
         }
     }
 
-    /// The same for a request under `under`.
+    /// These terms for a request under `under`.
     pub(crate) fn under(self, under: Under<'_, A>) -> Self {
         let tier = self.tier_under(under).cloned();
         Self { tier, ..self }
     }
 
-    /// The same in the tier that `other` is in, unless these terms have a quota.
+    /// These terms in the tier of `other`, unless these terms have a quota.
     pub(crate) fn in_tier_of(self, other: &Self) -> Self {
         let tier = if self.own_rule().is_some() { None } else { other.tier.clone() };
         Self { tier, ..self }
     }
 
-    /// Whether both are in the same tier, or in none.
+    /// Whether both are in the same tier, or both in none.
     pub(crate) fn is_in_tier_of(&self, other: &Self) -> bool {
         match (&self.tier, &other.tier) {
             (Some(one), Some(other)) => is_same(one, other),
@@ -153,9 +154,9 @@ impl<A> Own<A> {
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
-    /// Has the key at `at` go by the quota that a request under `under` goes by, and says where it then
-    /// is. The used share is carried over, and those who wait are re-timed.
-    pub(crate) fn go_under<Q, S>(
+    /// Moves the key at `at` to the tier of a request under `under`, and returns where the key is
+    /// after that. The used share carries over, and waiters are rescheduled.
+    pub(crate) fn switch_tier<Q, S>(
         &mut self,
         call: &Call<'_, S>,
         key: &Q,
@@ -170,7 +171,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     {
         self.latest = self.latest.max(call.now);
         let under = match under {
-            Under::Last if !self.forgets_tier(&at) => return at,
+            Under::Last if !self.tier_has_lapsed(&at) => return at,
             Under::Last => Under::Limiter,
             _ => under,
         };
@@ -184,7 +185,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
         let own = before.under(under);
         if self.basis.rule_of(&own).quota().is_unlimited() {
-            // Carried over to there and back, a bucket would come back full: it is left alone.
+            // The bucket is left unchanged: carried over to an unlimited quota and back, it would
+            // be full.
             return At::New(own);
         }
         let (hold, how) = (self.kept_of(&at).hold, CarryOver::Proportional);
@@ -193,8 +195,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.find(call.hash, key).unwrap_or(At::New(own))
     }
 
-    /// Whether the key is in a tier but full: then it could as well have vanished, and its tier with it.
-    fn forgets_tier(&self, at: &At<A>) -> bool {
+    /// Whether the key is in a tier and its bucket is full. It could have been evicted, so its tier
+    /// no longer counts.
+    fn tier_has_lapsed(&self, at: &At<A>) -> bool {
         let (basis, now) = (&*self.basis, self.latest);
         match at {
             At::Tiered(index) => {
@@ -203,7 +206,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             At::Special(index) => self.special.get_bucket(*index).is_some_and(|special| {
                 let own = &special.kept.own;
                 own.tier.is_some()
-                    && matches!(&special.cell, Cell::Idle(state)
+                    && matches!(&special.state, SpecialState::Idle(state)
                         if basis.rule_of(own).full_at(state, now) <= now)
             }),
             At::Plain(_) | At::New(_) | At::NoRoom(..) => false,
@@ -212,17 +215,18 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 }
 
 impl<K, A: Algorithm, C: crate::Clock, S> Keyed<K, A, C, S> {
-    /// A quota for requests to bring along; see [`Tier`]. Make it once, not for each request. Asked for
-    /// the same quota again, it is the same tier.
+    /// Makes a quota for requests to use; see [`Tier`]. Make it once, not for each request. Another
+    /// call with the same quota returns the same tier.
     ///
     /// # Errors
     ///
-    /// When the limiter's rule can't keep the quota.
+    /// When the quota is invalid or the limiter's algorithm does not support it.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
     /// let per_user = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
-    /// let (free, gold) = (per_user.tier(Quota::per_minute(5))?, per_user.tier(Quota::per_minute(50))?);
+    /// let free = per_user.tier(Quota::per_minute(5))?;
+    /// let gold = per_user.tier(Quota::per_minute(50))?;
     /// assert!(!per_user.charge("bob").cost(6).under(&free).allow());
     /// assert!(per_user.charge("alice").cost(6).under(&gold).allow());
     /// assert!(per_user.tier(Quota::per_minute(0)).is_err());
@@ -236,8 +240,8 @@ impl<K, A: Algorithm, C: crate::Clock, S> Keyed<K, A, C, S> {
         }
     }
 
-    /// As [`tier`](Self::tier), by any rule: for rules that a quota does not tell in full, such as
-    /// [`AllOf`](crate::algorithm::AllOf). Each call makes a tier of its own.
+    /// As [`tier`](Self::tier), from an algorithm. This is for algorithms that a quota does not
+    /// describe fully, such as [`AllOf`](crate::algorithm::AllOf). Each call makes a separate tier.
     ///
     /// ```
     /// use tollgate::algorithm::{AllOf, GreedyRefill};
@@ -252,6 +256,6 @@ impl<K, A: Algorithm, C: crate::Clock, S> Keyed<K, A, C, S> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn tier_with(&self, rule: A) -> Tier<A> {
-        Tier(Arc::new(Applied { terms: Terms::default(), rule: Some(rule) }))
+        Tier(Arc::new(SharedTerms { terms: Terms::default(), rule: Some(rule) }))
     }
 }

@@ -1,4 +1,4 @@
-//! Listing keys, forgetting them, and closing.
+//! Listing keys, evicting and resetting them, totals, and closing.
 
 use std::cmp::Reverse;
 use std::hash::BuildHasher;
@@ -12,15 +12,15 @@ use crate::limiters::verbs::Gate;
 use crate::wait::queue::Wakers;
 use crate::{Clock, RateLimiter, Usage};
 
-/// What a keyed limiter has done so far: [`Keyed::totals`].
+/// Totals of a keyed limiter, returned by [`Keyed::totals`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Keys held now.
+    /// The number of keys held now.
     pub keys: usize,
     /// Permits granted or consumed, modulo 2⁶⁴.
     pub allowed: u64,
-    /// Permits refused, up to 2⁶⁴ − 1.
+    /// Permits refused, saturating at 2⁶⁴ − 1.
     pub denied: u64,
 }
 
@@ -31,7 +31,7 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Makes all permits of `key` there again and forgets its debts. Its terms stay.
+    /// Refills the bucket of `key` and clears its debt. Its terms stay.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -42,11 +42,11 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn reset<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        Gate::reset(&self.for_key(key).cell);
+        Gate::reset(&self.for_key(key).bucket);
     }
 
-    /// Forgets `key`: its usage, its debts, and the terms that were set for it. Who waits on it is
-    /// served as if all permits were there again.
+    /// Forgets `key`: its usage, its debt, and the terms that were set for it. Its waiters are
+    /// served as if the bucket had been refilled.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -59,11 +59,11 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn remove<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        self.back_to_own(key, true);
+        self.clear_manual_terms(key, true);
     }
 
-    /// [Forgets](Self::remove) all keys for which `keep` says `false`. It gets a copy of each key and
-    /// runs under no lock: it may use the limiter.
+    /// [Forgets](Self::remove) all keys for which `keep` returns `false`. `keep` gets a copy of
+    /// each key and runs without any lock held, so it may use the limiter.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -82,8 +82,8 @@ where
         }
     }
 
-    /// Forgets the usage of all keys, and all keys whose terms were not set by hand. Who waits is
-    /// served as if all permits were there again. Totals go on.
+    /// Forgets the usage of all keys, and all keys whose terms were not set explicitly. Waiters are
+    /// served as if the buckets had been refilled. Totals keep running.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -94,31 +94,32 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn clear(&self) {
-        for line in &self.shards {
+        for shard in &self.shards {
             let mut wakers = Wakers::default();
             let now = self.now();
-            self.change_shard(&line.0, |shard| shard.clear(now, &mut self.sync(), &mut wakers));
+            self.change_shard(&shard.0, |shard| shard.clear(now, &mut self.sync(), &mut wakers));
         }
         if let Some(overflow) = self.overflow() {
-            // Nobody waits there.
+            // The overflow bucket has no waiters.
             let now = self.now();
             overflow.lock().reset(now, &mut Wakers::default());
         }
     }
 
-    /// How many keys are held: those that are not full, and those with terms set by hand. Full ones
-    /// count until they are swept: about one in nine while new keys come, all if none do.
+    /// The number of keys held: keys whose bucket is not full, and keys whose terms were set
+    /// explicitly. This may include idle keys that are not evicted yet: about 11 % while new keys
+    /// arrive, all of them when none do.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|line| line.0.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.0.lock().len()).sum()
     }
 
     /// Whether no key is held.
     pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|line| line.0.lock().len() == 0)
+        self.shards.iter().all(|shard| shard.0.lock().len() == 0)
     }
 
-    /// Every key that is held, with its usage. One shard is copied at a time, so the others go on;
-    /// keys that come or go meanwhile may be missed.
+    /// Every key that is held, with its usage. One shard is copied at a time while the others stay
+    /// available, so keys that come or go meanwhile may be missed.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -130,10 +131,10 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn usages(&self) -> impl Iterator<Item = (K, Usage)> + '_ {
-        self.shards.iter().flat_map(|line| {
+        self.shards.iter().flat_map(|shard| {
             let mut wakers = Wakers::default();
             let now = self.now();
-            let mut shard = line.0.lock();
+            let mut shard = shard.0.lock();
             let usages = shard.usages(now, &mut self.sync(), &mut wakers);
             drop(shard);
             drop(wakers);
@@ -143,14 +144,14 @@ where
 
     /// The `n` keys that were refused the most permits, the most refused first.
     ///
-    /// Only refusals for want of permits count, those by the limit for everybody among them; not those
-    /// of blocked keys or for want of room. Memory
-    /// is bounded, so counts may be too high, by at most [`overcount`](Offender::overcount). Every
-    /// key with more than a sixteenth of the refusals of its shard is among those that are counted;
-    /// one that was refused just once may be missing.
+    /// Only refusals for lack of permits count, including those by the global limit; refusals of
+    /// blocked keys, or because all slots are taken, do not. Memory is bounded, so counts may be
+    /// too high, by at most [`overcount`](Offender::overcount). Every key with more than a
+    /// sixteenth of its shard's refusals is counted; a key that was refused only once may be
+    /// missing.
     ///
-    /// A key that is idle is forgotten here too: a while after its bucket was full again, as new keys
-    /// come, or by [`sweep`](Self::sweep). [`clear`](Self::clear) begins anew.
+    /// The counts of an idle key are dropped some time after its bucket is full again, as new keys
+    /// arrive, or by [`sweep`](Self::sweep). [`clear`](Self::clear) resets all counts.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -166,15 +167,16 @@ where
         let mut all: Vec<_> = self
             .shards
             .iter()
-            .flat_map(|line| line.0.lock().refused.offenders().collect::<Vec<_>>())
+            .flat_map(|shard| shard.0.lock().offenders.list().collect::<Vec<_>>())
             .collect();
         all.sort_by_key(|offender| Reverse(offender.denied));
         all.truncate(n);
         all
     }
 
-    /// Drops all keys that are full by now, and the memory they took; says how many went. Never
-    /// needed: keys vanish as new ones come. It frees memory when no new ones do.
+    /// Evicts all keys whose bucket is full and frees their memory; returns how many there were.
+    /// Calling it is never necessary, because keys are evicted as new ones arrive, but it frees
+    /// memory when none do.
     ///
     /// ```
     /// use std::time::Duration;
@@ -190,9 +192,9 @@ where
     /// ```
     pub fn sweep(&self) -> usize {
         let mut swept = 0;
-        for line in &self.shards {
+        for shard in &self.shards {
             let now = self.now();
-            swept += self.change_shard(&line.0, |shard| {
+            swept += self.change_shard(&shard.0, |shard| {
                 let before = shard.len();
                 shard.sweep_all(now, &self.hasher);
                 before - shard.len()
@@ -201,7 +203,7 @@ where
         swept
     }
 
-    /// What was allowed and denied so far, and how many keys are held.
+    /// How many permits were allowed and denied so far, and how many keys are held.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -213,8 +215,8 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn totals(&self) -> Totals {
-        self.shards.iter().fold(Totals::default(), |sum, line| {
-            let shard = line.0.lock();
+        self.shards.iter().fold(Totals::default(), |sum, shard| {
+            let shard = shard.0.lock();
             Totals {
                 keys: sum.keys + shard.len(),
                 allowed: sum.allowed.wrapping_add(shard.allowed),
@@ -223,8 +225,8 @@ where
         })
     }
 
-    /// Refuses everybody from now on, and wakes those who wait with
-    /// [`WaitError::Closed`](crate::WaitError::Closed). There is no way back.
+    /// Closes the limiter: all requests are rejected from now on, and waiters end with
+    /// [`WaitError::Closed`](crate::WaitError::Closed). This cannot be undone.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, Rejection};
@@ -234,12 +236,12 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn close(&self) {
-        // Woken when nothing is locked any more.
+        // Dropped, which wakes the waiters, after all locks are released.
         let mut wakers = Wakers::default();
         let changing = self.changing.lock();
-        for line in &self.shards {
+        for shard in &self.shards {
             let now = self.now();
-            self.change_shard(&line.0, |shard| shard.close(now, &mut self.sync(), &mut wakers));
+            self.change_shard(&shard.0, |shard| shard.close(now, &mut self.sync(), &mut wakers));
         }
         drop(changing);
         drop(wakers);
@@ -254,7 +256,7 @@ where
         self.shards[0].0.lock().basis.closed
     }
 
-    /// Runs `act` on a shard, and counts the keys it drops.
+    /// Runs `act` on a shard, and updates the number of keys held if there is a key limit.
     pub(crate) fn change_shard<R>(
         &self,
         shard: &crate::sync::Mutex<Shard<K, A>>,

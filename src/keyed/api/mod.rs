@@ -1,7 +1,8 @@
-//! What [`Keyed`](super::Keyed) can do, in three parts.
+//! The public methods of [`Keyed`](super::Keyed).
 
 mod admin;
-mod ask;
+mod quotas;
+mod requests;
 mod terms;
 
 pub use admin::Totals;

@@ -1,4 +1,4 @@
-//! Changing what applies to keys.
+//! Blocking keys, setting and reading their terms, and refreshing the terms that a function gives.
 
 use std::hash::BuildHasher;
 use std::time::Duration;
@@ -6,12 +6,8 @@ use std::time::Duration;
 use crate::algorithm::Algorithm;
 use crate::keyed::Keyed;
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::all_keys::Change;
-use crate::keyed::shard::locked::Locked;
-use crate::keyed::shard::{At, Hold, Kept};
-use crate::keyed::terms::{Own, Terms};
-use crate::wait::queue::Wakers;
-use crate::{CarryOver, Clock, Quota, QuotaError};
+use crate::keyed::terms::Terms;
+use crate::{CarryOver, Clock, QuotaError};
 
 impl<K, A, C, S> Keyed<K, A, C, S>
 where
@@ -20,118 +16,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Changes the quota of all keys that have none of their own; each keeps its used share. Those
-    /// who wait are re-timed.
-    ///
-    /// Shard by shard: for each key in one step, but not for all at the same moment.
-    ///
-    /// # Errors
-    ///
-    /// When the quota can't be kept; then nothing changes.
-    ///
-    /// ```
-    /// use tollgate::{KeyedLimiter, Quota};
-    /// let limiter = KeyedLimiter::<String>::new(Quota::per_hour(100))?;
-    /// limiter.allow_n("alice", 60);
-    /// limiter.set_quota(Quota::per_hour(200))?;
-    /// assert_eq!(limiter.usage("alice").remaining, 80);
-    /// # Ok::<(), tollgate::QuotaError>(())
-    /// ```
-    pub fn set_quota(&self, quota: Quota) -> Result<(), QuotaError> {
-        self.set_quota_with(quota, CarryOver::default())
-    }
-
-    /// As [`set_quota`](Self::set_quota); `how` says what becomes of the old level.
-    ///
-    /// # Errors
-    ///
-    /// As [`set_quota`](Self::set_quota).
-    pub fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
-        self.set_algorithm(self.terms.template().with_quota(quota)?, how);
-        Ok(())
-    }
-
-    /// Changes the rule of all keys that have no quota of their own: for rules that a quota does not
-    /// tell in full, such as [`AllOf`](crate::algorithm::AllOf).
-    ///
-    /// ```
-    /// use tollgate::algorithm::{AllOf, GreedyRefill};
-    /// use tollgate::{CarryOver, Keyed, Quota};
-    /// let limits = |hourly| {
-    ///     let second = GreedyRefill::try_from(Quota::per_second(10))?;
-    ///     AllOf::new([("second", second), ("hour", Quota::per_hour(hourly).try_into()?)])
-    /// };
-    /// let limiter = Keyed::<u64, _>::builder_from_algorithm(limits(500)?).build()?;
-    /// limiter.set_algorithm(limits(5)?, CarryOver::Keep);
-    /// assert_eq!(limiter.usage(&7).limit, 5);
-    /// # Ok::<(), tollgate::QuotaError>(())
-    /// ```
-    pub fn set_algorithm(&self, rule: A, how: CarryOver) {
-        let quota = rule.quota();
-        // Woken when nothing is locked any more.
-        let mut wakers = Wakers::default();
-        let changing = self.changing.lock();
-        for line in &self.shards {
-            let call = self.call(0, self.now());
-            self.change_shard(&line.0, |shard| {
-                shard.set_default(&call, &rule, how, &mut self.sync(), &mut wakers);
-            });
-        }
-        if let Some(overflow) = self.overflow() {
-            let now = self.now();
-            overflow.lock().set_rule(now, rule, how, &mut wakers);
-        }
-        drop(changing);
-        drop(wakers);
-        crate::events::info!(limiter = self.settings.name, %quota, carry_over = ?how, "quota changed");
-    }
-
-    /// The quota of all keys that have none of their own.
-    pub fn quota(&self) -> Quota {
-        self.shards[0].0.lock().basis.rule.quota()
-    }
-
-    /// Sets the quota of one key, and leaves the rest of its terms. From then on it is what was set,
-    /// whatever [`quota_by`](crate::keyed::KeyedBuilder::quota_by) says: where plans come from there, see
-    /// [`refresh_terms_for`](Self::refresh_terms_for). See also
-    /// [`set_terms_for`](Self::set_terms_for).
-    ///
-    /// # Errors
-    ///
-    /// As [`set_terms_for`](Self::set_terms_for).
-    ///
-    /// ```
-    /// use tollgate::{KeyedLimiter, Quota};
-    /// let limiter = KeyedLimiter::<String>::new(Quota::per_minute(10))?;
-    /// limiter.set_quota_for("acme", Quota::per_minute(1_000))?;
-    /// assert_eq!(limiter.usage("acme").limit, 1_000);
-    /// assert_eq!(limiter.usage("bob").limit, 10);
-    /// # Ok::<(), tollgate::QuotaError>(())
-    /// ```
-    pub fn set_quota_for<Q: KeyRef<K> + ?Sized>(
-        &self,
-        key: &Q,
-        quota: Quota,
-    ) -> Result<(), QuotaError> {
-        self.set_own_quota(self.hash(key), key, quota, CarryOver::default())
-    }
-
-    /// As [`set_quota_for`](Self::set_quota_for); `how` says what becomes of the old level.
-    ///
-    /// # Errors
-    ///
-    /// As [`set_terms_for`](Self::set_terms_for).
-    pub fn set_quota_for_with<Q: KeyRef<K> + ?Sized>(
-        &self,
-        key: &Q,
-        quota: Quota,
-        how: CarryOver,
-    ) -> Result<(), QuotaError> {
-        self.set_own_quota(self.hash(key), key, quota, how)
-    }
-
-    /// Lets nothing of `key` pass any more; those who wait end with
-    /// [`WaitError::Blocked`](crate::WaitError::Blocked). The rest of its terms stays, for
+    /// Blocks `key`: all its requests are rejected, and its waiters end with
+    /// [`WaitError::Blocked`](crate::WaitError::Blocked). Its other terms are kept for
     /// [`unblock`](Self::unblock).
     ///
     /// # Errors
@@ -151,22 +37,23 @@ where
         self.change_key(self.hash(key), key, CarryOver::default(), Terms::block)
     }
 
-    /// Lets nothing of `key` pass for `duration`, counted from now. After that, the key goes on as it
-    /// was, without any further call.
+    /// Blocks `key` for `duration`, counted from now. After that, the key continues with the terms
+    /// it had before, without a further call.
     ///
-    /// Until then, requests are refused with [`Rejection::BlockedFor`](crate::Rejection::BlockedFor),
-    /// which says when to come back. Those who wait for the key do not wait for the end of the block:
-    /// they end at once with [`WaitError::BlockedFor`](crate::WaitError::BlockedFor), and so does
-    /// whoever begins to wait meanwhile.
+    /// Until then, requests are rejected with
+    /// [`Rejection::BlockedFor`](crate::Rejection::BlockedFor), which contains the remaining time.
+    /// Waiters of the key do not wait for the end of the block: they end at once with
+    /// [`WaitError::BlockedFor`](crate::WaitError::BlockedFor), and so does every wait that begins
+    /// before the block ends.
     ///
-    /// If the key is blocked for longer already, nothing changes; to make a block shorter, call
+    /// If the key is already blocked for longer, nothing changes; to shorten a block, call
     /// [`unblock`](Self::unblock) first. [`set_terms_for`](Self::set_terms_for) replaces the block
-    /// like the rest of the terms.
+    /// together with the other terms.
     ///
-    /// A key that counts against [`max_keys`](crate::keyed::KeyedBuilder::max_keys) goes on counting while it is
-    /// blocked. One that does not can be blocked for a while when there is no room, and takes no
-    /// place then: whoever blocks such keys bounds their number. Once the block has ended, the key
-    /// vanishes like any other that is idle.
+    /// A key that counts against [`max_keys`](crate::keyed::KeyedBuilder::max_keys) still counts
+    /// while it is blocked. A key that the limiter does not hold can be blocked even if all slots
+    /// are taken, and does not count; the caller must bound the number of such keys. Once the block
+    /// has ended, the key is evicted like any other idle key.
     ///
     /// # Errors
     ///
@@ -197,16 +84,16 @@ where
         self.change_key(self.hash(key), key, CarryOver::default(), |old| old.block_until(until))
     }
 
-    /// Ends what [`block`](Self::block) or [`block_for`](Self::block_for) began; without effect on a
-    /// key that is not blocked.
+    /// Ends a block by [`block`](Self::block) or [`block_for`](Self::block_for). Does nothing if
+    /// the key is not blocked.
     pub fn unblock<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
         if self.terms_for(key).is_blocked() {
-            // Its quota is kept already: it can't fail.
+            // This cannot fail: the key's quota is in use already.
             let _ = self.change_key(self.hash(key), key, CarryOver::default(), Terms::unblock);
         }
     }
 
-    /// What applies to `key`.
+    /// The terms of `key`.
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -216,19 +103,23 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q) -> Terms {
-        self.for_key(key).cell.terms().as_of(self.now())
+        self.for_key(key).bucket.terms().as_of(self.now())
     }
 
-    /// Sets what applies to one key, whatever the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by)
-    /// says. The used share is kept, and those who wait are re-timed.
+    /// Sets the terms of one key. They override the builder's
+    /// [`terms_by`](crate::keyed::KeyedBuilder::terms_by). The used share is kept, and waiters are
+    /// rescheduled.
     ///
-    /// Such a key does not count against [`max_keys`](crate::keyed::KeyedBuilder::max_keys): it can be set when
-    /// all places are taken, and whoever sets such bounds their number. It is held until [`clear_terms_for`](Self::clear_terms_for) or
-    /// [`remove`](Self::remove), and takes about 50 bytes more than others.
+    /// The key is held until [`clear_terms_for`](Self::clear_terms_for) or
+    /// [`remove`](Self::remove), and takes about 50 bytes more than other keys. It does not count
+    /// against [`max_keys`](crate::keyed::KeyedBuilder::max_keys), so its terms can be set when all
+    /// slots are taken; the caller must bound the number of such keys. There are two exceptions:
+    /// terms that apply to the key anyway are not stored, and if the terms only add a block that
+    /// ends by itself, the key counts as after [`block_for`](Self::block_for).
     ///
     /// # Errors
     ///
-    /// When the quota can't be kept; then nothing changes.
+    /// When the quota is invalid or the algorithm does not support it; then nothing changes.
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -249,12 +140,12 @@ where
         self.change_key(self.hash(key), key, CarryOver::default(), |_| terms)
     }
 
-    /// Takes back what [`set_terms_for`](Self::set_terms_for) or
-    /// [`set_quota_for`](Self::set_quota_for) has set. The used share is kept.
+    /// Removes the terms set by [`set_terms_for`](Self::set_terms_for),
+    /// [`set_quota_for`](Self::set_quota_for) or [`block`](Self::block). The used share is kept.
     ///
-    /// From then on the key counts against [`max_keys`](crate::keyed::KeyedBuilder::max_keys) again. If there is
-    /// no room for it, it is forgotten as by [`remove`](Self::remove): the bound on the keys holds.
-    /// While somebody waits for it, it stays until that wait has ended.
+    /// From then on the key counts against [`max_keys`](crate::keyed::KeyedBuilder::max_keys)
+    /// again. If there is no free slot, the key is forgotten as by [`remove`](Self::remove), so the
+    /// maximum holds. While someone waits on the key, it stays until the wait has ended.
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -266,11 +157,11 @@ where
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn clear_terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q) {
-        self.back_to_own(key, false);
+        self.clear_manual_terms(key, false);
     }
 
-    /// Asks the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by) anew for every key that is held,
-    /// except those whose terms were set by hand. The used share is kept.
+    /// Calls the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by) again for every key
+    /// that is held, except keys whose terms were set explicitly. The used share is kept.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -292,34 +183,35 @@ where
         self.refresh_terms_with(CarryOver::default());
     }
 
-    /// As [`refresh_terms`](Self::refresh_terms); `how` says what becomes of the old levels.
+    /// As [`refresh_terms`](Self::refresh_terms); `how` says how the permits in use carry over.
     pub fn refresh_terms_with(&self, how: CarryOver) {
-        if !self.asked.is_some() {
+        if !self.terms_function.is_some() {
             return;
         }
-        self.asked.outdate_all();
-        if self.asked.depth() > 1 {
-            // The function refreshes whenever it is asked: that has no end.
+        self.terms_function.outdate_all();
+        if self.terms_function.depth() > 1 {
+            // The function itself refreshes at every call: stop, or this would never end.
             return;
         }
-        for line in &self.shards {
-            let keys = line.0.lock().keys_not_set_by_hand();
+        for shard in &self.shards {
+            let keys = shard.0.lock().keys_without_manual_terms();
             for key in keys {
                 self.refresh(self.hash(&key), &key, how);
             }
         }
     }
 
-    /// Asks the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by) anew for one key, unless its terms
-    /// were set by hand: for a user who has just changed plans. `how` says what becomes of the old
-    /// level: with [`CarryOver::AddDifference`], an upgrade is felt at once.
+    /// Calls the builder's [`terms_by`](crate::keyed::KeyedBuilder::terms_by) again for one key,
+    /// unless its terms were set explicitly: for example for a user who has just changed plans.
+    /// `how` says how the permits in use carry over: with [`CarryOver::AddDifference`], an upgrade
+    /// takes effect immediately.
     ///
     /// ```
     /// use std::sync::Arc;
     /// use std::sync::atomic::{AtomicBool, Ordering};
     /// use tollgate::{CarryOver, KeyedLimiter, Quota};
     ///
-    /// let premium = Arc::new(AtomicBool::new(false)); // in truth: a map of plans
+    /// let premium = Arc::new(AtomicBool::new(false)); // in practice, a map of plans
     /// let plans = Arc::clone(&premium);
     /// let limiter = KeyedLimiter::<String>::builder(Quota::per_hour(10))
     ///     .quota_by(move |_user| {
@@ -334,144 +226,9 @@ where
     /// ```
     pub fn refresh_terms_for<Q: KeyRef<K> + ?Sized>(&self, key: &Q, how: CarryOver) {
         let hash = self.hash(key);
-        self.asked.outdate(hash);
-        if self.asked.depth() <= 1 {
+        self.terms_function.outdate(hash);
+        if self.terms_function.depth() <= 1 {
             self.refresh(hash, key, how);
-        }
-    }
-
-    pub(crate) fn set_own_quota<Q: KeyRef<K> + ?Sized>(
-        &self,
-        hash: u64,
-        key: &Q,
-        quota: Quota,
-        how: CarryOver,
-    ) -> Result<(), QuotaError> {
-        self.change_key(hash, key, how, |old| old.with_own_quota(quota))
-    }
-
-    pub(crate) fn close_key<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) {
-        let closed = self.change_key(hash, key, CarryOver::default(), Terms::close);
-        if let Err(error) = closed {
-            crate::events::warn!(limiter = self.settings.name, %error, "a key could not be closed");
-        }
-    }
-
-    /// Sets by hand what applies to a key, to what `change` makes of what applies now.
-    fn change_key<Q: KeyRef<K> + ?Sized>(
-        &self,
-        hash: u64,
-        key: &Q,
-        how: CarryOver,
-        change: impl Fn(Terms) -> Terms,
-    ) -> Result<(), QuotaError> {
-        let mut wakers = Wakers::default();
-        let mut tries = self.asked.tries();
-        // The terms are worked out before the lock; if they have changed meanwhile, once more.
-        let (mut version, mut by_function) = (self.asked.version(hash), self.terms_of(hash, key));
-        let mut old = self.terms_at(hash, key, &by_function);
-        loop {
-            let call = self.call(hash, self.now());
-            let (now, new) = (call.now, change(old).as_of(call.now));
-            let own = self.terms.apply(hash, new)?;
-            // What applies anyway need not be kept.
-            let hold = match by_function.terms().as_of(now) {
-                anyway if anyway == new => Hold::No,
-                anyway if anyway == new.without_end_of_block() => Hold::WhileBlocked,
-                _ => Hold::Always,
-            };
-            let mut shard = self.lock(hash);
-            let found = shard.find(hash, key);
-            let newest = self.asked.version(hash);
-            if found.is_none() && version != newest && tries > 0 {
-                drop(shard);
-                (version, by_function) = (newest, self.terms_of(hash, key));
-                old = self.terms_at(hash, key, &by_function);
-                tries -= 1;
-                continue;
-            }
-            let at = found.unwrap_or_else(|| At::New(by_function.clone()));
-            let current = shard.own_of(&at).terms();
-            if current == old {
-                let own = own.in_tier_of(&shard.own_of(&at));
-                let change = Change { own, hold, how, reset: false };
-                shard.change(&call, key, &at, change, &mut self.sync(), &mut wakers);
-                self.end_change(hash, key, shard);
-                return Ok(());
-            }
-            old = current;
-        }
-    }
-
-    /// Unlocks the shard of a key whose terms were changed.
-    fn end_change<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q, mut shard: Locked<'_, K, A>) {
-        let unplaced = shard.take_unplaced();
-        drop(shard);
-        if unplaced {
-            self.place_or_forget(hash, key);
-        }
-    }
-
-    /// What applies to a key now, if `by_function` is what applies to it as a new one.
-    fn terms_at<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q, by_function: &Own<A>) -> Terms {
-        let shard = self.shard(hash).lock();
-        match shard.find(hash, key) {
-            Some(at) => shard.own_of(&at).terms(),
-            None => by_function.terms(),
-        }
-    }
-
-    /// Gives a known key the terms that the function says now, unless they were set by hand. A block
-    /// for a while stays.
-    fn refresh<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q, how: CarryOver) {
-        self.ask_anew(hash, key, |own, old| {
-            let hold = old.hold;
-            (hold != Hold::Always).then(|| {
-                let blocked_until = match hold {
-                    Hold::WhileBlocked => own.blocked_until.max(old.own.blocked_until),
-                    _ => own.blocked_until,
-                };
-                Change { own: Own { blocked_until, ..own }, hold, how, reset: false }
-            })
-        });
-    }
-
-    /// Gives a known key the terms that it would have if none had been set by hand; `reset` makes it
-    /// full, too. One that did not count before needs room for that, and is forgotten without.
-    pub(crate) fn back_to_own<Q: KeyRef<K> + ?Sized>(&self, key: &Q, reset: bool) {
-        let hash = self.hash(key);
-        let how = CarryOver::default();
-        self.ask_anew(hash, key, |own, _| Some(Change { own, hold: Hold::No, how, reset }));
-    }
-
-    /// Changes a known key to what `change` makes of the function's newest answer and of what is kept
-    /// of the key.
-    fn ask_anew<Q: KeyRef<K> + ?Sized>(
-        &self,
-        hash: u64,
-        key: &Q,
-        change: impl Fn(Own<A>, Kept<A>) -> Option<Change<A>>,
-    ) {
-        let mut wakers = Wakers::default();
-        let mut tries = self.asked.tries();
-        loop {
-            let version = self.asked.version(hash);
-            let own = self.terms_of(hash, key);
-            let mut shard = self.lock(hash);
-            tries -= 1;
-            if version != self.asked.version(hash) && tries > 0 {
-                // Somebody has asked for a newer answer meanwhile.
-                continue;
-            }
-            if let Some(at) = shard.find(hash, key) {
-                if let Some(change) = change(own.in_tier_of(&shard.own_of(&at)), shard.kept_of(&at))
-                {
-                    let call = self.call(hash, self.now());
-                    shard.change(&call, key, &at, change, &mut self.sync(), &mut wakers);
-                    self.end_change(hash, key, shard);
-                }
-            }
-            return;
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Finding a charge's key, and what has to be found out of it while no lock is held.
+//! Finding a charge's key, and getting its terms and a slot while no lock is held.
 
 use std::hash::BuildHasher;
 
-use super::work::{First, Needs, Room};
-use super::{EVERYBODY, KeyCharge, OF_KEY};
+use super::work::{Needs, NewKey, TierSource};
+use super::{GLOBAL_LOCK, KEY_LOCK, KeyCharge};
 use crate::algorithm::Algorithm;
 use crate::charges::party::{Decision, Shown, Slot, State};
 use crate::keyed::Tier;
-use crate::keyed::bound::Reserved;
 use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::max_keys::ReservedSlot;
 use crate::keyed::shard::{At, Shard};
-use crate::keyed::terms::Own;
+use crate::keyed::terms::KeyTerms;
 use crate::limiters::verbs::Need;
 use crate::{Clock, Timestamp};
 
@@ -22,42 +22,44 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Finds the key in its shard; `false` if something has to be found out first.
+    /// Finds the key in its shard; returns `false` if [`resolve_key`](Self::resolve_key) must run
+    /// first.
     #[inline]
     pub(super) fn find_in(&self, shard: &mut Shard<K, A>, decision: &Decision<'_>) -> bool {
         let work = &mut *self.work();
         shard.latest = shard.latest.max(decision.now);
         work.needs = Needs::Nothing;
         work.at = match shard.find(self.hash, self.key) {
-            Some(At::Special(index)) if shard.needs_place(index, shard.latest) => {
-                work.needs = Needs::Place;
+            Some(At::Special(index)) if shard.lacks_slot(index, shard.latest) => {
+                work.needs = Needs::Slot;
                 At::Special(index)
             }
             Some(at) => at,
-            None if self.limiter.newcomers => At::New(Own::default()),
-            None => match &work.room {
-                Some(room)
+            None if self.limiter.inserts_freely => At::New(KeyTerms::default()),
+            None => match &work.new_key {
+                Some(new_key)
                     if decision.last_try
-                        // Asked by the function itself, which would not be asked without end.
-                        || self.limiter.asked.tries() == 1
-                        || room.version == self.limiter.asked.version(self.hash) =>
+                        // Inside the terms function, which would otherwise be called without end.
+                        || self.limiter.terms_function.tries() == 1
+                        || new_key.version == self.limiter.terms_function.version(self.hash) =>
                 {
-                    match &room.place {
-                        Ok(_) => At::New(room.own.clone()),
+                    match &new_key.slot {
+                        Ok(_) => At::New(new_key.own.clone()),
                         Err(why) => {
-                            let why = room.own.refusal(shard.latest).unwrap_or(*why);
-                            At::NoRoom(why, room.own.clone())
+                            let why = new_key.own.refusal(shard.latest).unwrap_or(*why);
+                            At::NoRoom(why, new_key.own.clone())
                         }
                     }
                 }
-                room => {
-                    work.needs = Needs::Room;
-                    let own = room.as_ref().map(|room| room.own.clone()).unwrap_or_default();
+                new_key => {
+                    work.needs = Needs::NewKey;
+                    let own =
+                        new_key.as_ref().map(|new_key| new_key.own.clone()).unwrap_or_default();
                     At::NoRoom(self.limiter.bound_rejection(), own)
                 }
             },
         };
-        (work.permits, work.counts_for_all) = match work.at {
+        (work.permits, work.uses_global) = match work.at {
             At::Plain(_) | At::Tiered(_) => (self.requests, true),
             _ => {
                 work.own = shard.own_of(&work.at);
@@ -68,33 +70,33 @@ where
         work.needs == Needs::Nothing
     }
 
-    /// Finds out what applies to a key that is not known, and a place for it.
-    pub(super) fn find_out(&self, now: Timestamp) {
+    /// Gets the terms of an unknown key, and reserves a slot for it.
+    pub(super) fn resolve_key(&self, now: Timestamp) {
         let (limiter, hash) = (self.limiter, self.hash);
         let needs = self.work().needs;
         match needs {
             Needs::Nothing => {}
-            Needs::Place => limiter.place_or_forget(hash, self.key),
-            Needs::Room => {
-                self.work().room = None;
-                let version = limiter.asked.version(hash);
+            Needs::Slot => limiter.count_or_evict(hash, self.key),
+            Needs::NewKey => {
+                self.work().new_key = None;
+                let version = limiter.terms_function.version(hash);
                 let own = limiter.terms_of(hash, self.key);
                 let rule = own.clone().under(self.tier.into());
-                let place = match rule.rule().filter(|rule| rule.quota().is_unlimited()) {
-                    // Always full: it takes no place.
-                    Some(_) => Ok(Reserved::NONE),
-                    None => limiter.place_for(Need::Place, hash, now),
+                let slot = match rule.rule().filter(|rule| rule.quota().is_unlimited()) {
+                    // Always full, so it needs no slot.
+                    Some(_) => Ok(ReservedSlot::NONE),
+                    None => limiter.reserve_slot(Need::Place, hash, now),
                 };
-                self.work().room = Some(Room { version, own, place });
+                self.work().new_key = Some(NewKey { version, own, slot });
             }
         }
     }
 
-    /// Shows where the key is, or which it is, to another charge.
+    /// Shows another charge where the key is or, if it is in no table, the key itself.
     pub(super) fn show_to(&self, lock: u8, to: &mut dyn FnMut(Shown<'_>)) {
         let work = self.work();
         let slot = match work.at {
-            _ if lock != OF_KEY => Slot::Whole,
+            _ if lock != KEY_LOCK => Slot::Whole,
             At::Plain(index) => Slot::Plain(index),
             At::Tiered(index) => Slot::Tiered(index),
             At::Special(index) => Slot::Special(index),
@@ -102,8 +104,8 @@ where
         };
         let key = (slot == Slot::Nowhere).then(|| self.key.to_key());
         let tier = match &work.tier {
-            First::Other(tier) => tier.as_ref(),
-            First::Itself => self.tier,
+            TierSource::EarlierCharge(tier) => tier.as_ref(),
+            TierSource::ThisCharge => self.tier,
         };
         let no_room = match work.at {
             At::NoRoom(why, _) => Some(why),
@@ -116,11 +118,11 @@ where
             tier: tier.map(|tier| tier as &State),
             own: Some(&work.own),
             no_room,
-            permits: if lock == EVERYBODY && !work.counts_for_all { 0 } else { work.permits },
+            permits: if lock == GLOBAL_LOCK && !work.uses_global { 0 } else { work.permits },
         });
     }
 
-    /// Whether an earlier charge is about the same key; then it goes by the same quota.
+    /// Whether an earlier charge is for the same key; if so, this one uses the same tier.
     pub(super) fn meets_key(&self, earlier: Shown<'_>) -> bool {
         let work = &mut *self.work();
         let same = self.hash == earlier.hash
@@ -136,10 +138,10 @@ where
             };
         if same {
             let tier = earlier.tier.and_then(|tier| tier.downcast_ref::<Tier<A>>());
-            work.tier = First::Other(tier.cloned());
-            let own = earlier.own.and_then(|own| own.downcast_ref::<Own<A>>());
+            work.tier = TierSource::EarlierCharge(tier.cloned());
+            let own = earlier.own.and_then(|own| own.downcast_ref::<KeyTerms<A>>());
             if let (Some(own), Slot::Nowhere) = (own, earlier.slot) {
-                // What was found out about the key, and a place for it, is for both.
+                // The terms and the slot are for both charges.
                 work.needs = Needs::Nothing;
                 work.own = own.clone();
                 work.at = match earlier.no_room {
@@ -148,7 +150,7 @@ where
                 };
                 let terms = work.own.terms();
                 work.permits = terms.permits(self.requests);
-                work.counts_for_all = !terms.is_exempt();
+                work.uses_global = !terms.is_exempt();
             }
         }
         same

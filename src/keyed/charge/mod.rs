@@ -1,7 +1,7 @@
 //! One key's part in a decision over several limits.
 
 mod find;
-mod key;
+mod key_steps;
 mod party;
 mod work;
 
@@ -14,20 +14,20 @@ use super::hasher::RandomState;
 use super::key::{Key, KeyRef};
 use super::tier::{Tier, Under};
 use crate::algorithm::{Algorithm, GreedyRefill};
-use crate::keyed::shard::decide::Taken;
-use crate::limiters::charge::LOCK as EVERYBODY;
+use crate::keyed::shard::fast_path::Outcome;
+use crate::limiters::charge::LOCK as GLOBAL_LOCK;
 use crate::limiters::core::{grant_of, refusal_of};
 use crate::{Answer, Charge, Clock, CounterClock, Grant, Rejection, Timestamp};
 use work::Work;
 
-/// The lock of the key's shard, and of the bucket that is shared by keys without room.
-const OF_KEY: u8 = 0;
-const SHARED: u8 = 1;
+/// The locks that a charge takes: that of the key's shard, and that of the overflow bucket.
+const KEY_LOCK: u8 = 0;
+const OVERFLOW_LOCK: u8 = 1;
 
-/// A request of one key, for a decision over several limits: the answer of [`Keyed::charge`].
+/// A request for one key, as part of a decision over several limits; returned by [`Keyed::charge`].
 ///
-/// Each request takes what one of the key [costs](super::Terms::cost), once or as many times as
-/// [`cost`](Self::cost) says; [`under`](Self::under) gives it a [`Tier`].
+/// A charge takes the permits that one request of the key [costs](super::Terms::cost), multiplied
+/// by [`cost`](Self::cost). [`under`](Self::under) applies a [`Tier`].
 ///
 /// ```
 /// use tollgate::{Answer, KeyedLimiter, Quota, take_all};
@@ -52,12 +52,12 @@ where
     requests: u64,
     tier: Option<&'a Tier<A>>,
     answer: Cell<Answer>,
-    /// The state after a quick decision, of which the answer is made when it is asked for.
+    /// The key's state after a fast decision; the answer is computed from it when it is requested.
     after: Cell<Option<After<A>>>,
     work: RefCell<Option<Work<'a, A>>>,
 }
 
-/// What a quick decision has left.
+/// The result of a fast decision.
 struct After<A: Algorithm> {
     state: A::State,
     now: Timestamp,
@@ -70,8 +70,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// A request of `key`, for a decision over several limits, or under a [`Tier`]; see
-    /// [`take_all`](crate::take_all). Costs a hash; by itself, it does nothing.
+    /// Creates a request for `key`, to be decided together with other limits or under a [`Tier`];
+    /// see [`take_all`](crate::take_all). Costs one hash and takes no permits by itself.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -95,8 +95,8 @@ where
         }
     }
 
-    /// As [`decide`](Self::decide), under a tier.
-    fn ask_under<Q, R>(
+    /// As [`decide`](Self::decide), under `tier`; `granted` and `slow` make the answer.
+    fn decide_under<Q, R>(
         &self,
         tier: &Tier<A>,
         hash: u64,
@@ -110,16 +110,16 @@ where
     {
         let now = self.now();
         let mut shard = self.shard(hash).lock();
-        if self.alone {
+        if self.no_global {
             let (granted, refused) = (&granted, refusal_of);
             match shard.try_take_in_tier(&tier.0, hash, key, now, requests, granted, refused) {
-                Taken::Yes(answer) => return Ok(answer),
-                Taken::No(rejection) => return Err(rejection),
-                Taken::NotTold | Taken::NotPlain => {}
+                Outcome::Yes(answer) => return Ok(answer),
+                Outcome::No(rejection) => return Err(rejection),
+                Outcome::Undecided | Outcome::NotPlain => {}
             }
         }
         let (shard, call) = (self.locked(shard), self.call(hash, now));
-        self.ask_slowly(shard, &call, key, requests, Under::Tier(tier)).map(slow)
+        self.decide_slowly(shard, &call, key, requests, Under::Tier(tier)).map(slow)
     }
 }
 
@@ -131,7 +131,7 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The same for `requests` times what a request of the key costs; default: 1.
+    /// Multiplies the cost of the request by `requests`. Default: 1.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -145,7 +145,7 @@ where
         self
     }
 
-    /// The same under `tier`, whose quota takes the place of the limiter's own.
+    /// Applies `tier`: its quota replaces the limiter's own for this request.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -159,12 +159,12 @@ where
         self
     }
 
-    /// What the limiter said in the last decision.
+    /// The limiter's answer in the last decision.
     pub fn answer(&self) -> Answer {
-        self.told()
+        self.computed_answer()
     }
 
-    /// Decides this charge alone: as [`Keyed::allow_n`], under the charge's tier.
+    /// Decides this charge alone, as [`Keyed::allow_n`] does, under the charge's tier.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -178,14 +178,15 @@ where
         let (limiter, requests) = (self.limiter, self.requests);
         let Some(tier) = self.tier else { return limiter.decide(self.hash, self.key, requests) };
         let (granted, slow) = (|_: &A, _: &A::State, _, _| (), |_| ());
-        let passes = limiter.ask_under(tier, self.hash, self.key, requests, granted, slow).is_ok();
+        let passes =
+            limiter.decide_under(tier, self.hash, self.key, requests, granted, slow).is_ok();
         if !passes {
             limiter.log_refusal(requests);
         }
         passes
     }
 
-    /// Decides this charge alone: as [`Keyed::try_acquire`], under the charge's tier.
+    /// Decides this charge alone, as [`Keyed::try_acquire`] does, under the charge's tier.
     ///
     /// # Errors
     ///
@@ -204,22 +205,23 @@ where
             return limiter.acquire_both(self.hash, self.key, requests);
         };
         let answer =
-            limiter.ask_under(tier, self.hash, self.key, requests, grant_of, |grant| grant);
+            limiter.decide_under(tier, self.hash, self.key, requests, grant_of, |grant| grant);
         if let Err(rejection) = &answer {
             crate::events::debug!(limiter = limiter.settings.name, requests, %rejection, "refused");
         }
         answer
     }
 
-    /// What was worked out so far.
+    /// The working data of the current decision.
     fn work(&self) -> RefMut<'_, Work<'a, A>> {
         RefMut::map(self.work.borrow_mut(), |work| work.get_or_insert_with(Work::new))
     }
 
-    /// The answer, which is worked out now if the decision was a quick one.
-    fn told(&self) -> Answer {
+    /// The answer, computed now if the decision was a fast one.
+    fn computed_answer(&self) -> Answer {
         if let Some(After { state, now }) = self.after.take() {
-            // The rule of a quick decision is that of the tier, or the limiter's as it was built.
+            // A fast decision uses the algorithm of the tier, or the one that the limiter was built
+            // with.
             let built = self.limiter.terms.template();
             let rule = self.tier.map_or(built, |tier| tier.0.rule_or(built));
             self.answer.set(Answer::Taken(grant_of(rule, &state, now, self.requests)));
@@ -235,7 +237,7 @@ where
     Q: ?Sized,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the key: it may be a secret.
+        // The key is not printed: it may be a secret.
         let mut debug = f.debug_struct("KeyCharge");
         debug.field("requests", &self.requests).field("tier", &self.tier).finish_non_exhaustive()
     }
@@ -250,6 +252,6 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     fn answer(&self) -> Answer {
-        self.told()
+        self.computed_answer()
     }
 }

@@ -1,23 +1,23 @@
-//! A charge as a decision over several limits sees it.
+//! A charge as one party of a decision over several limits.
 
 use std::any::TypeId;
 use std::hash::BuildHasher;
 
-use super::key::refresh;
-use super::work::{By, First, Needs, Room};
-use super::{After, KeyCharge, OF_KEY, SHARED};
+use super::key_steps::refresh;
+use super::work::{Needs, NewKey, RefusedBy, TierSource};
+use super::{After, KEY_LOCK, KeyCharge, OVERFLOW_LOCK};
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill, is_ours};
 use crate::charges::party::{Decision, OVERFLOW, Party, Place, SHARD, Shown, State};
 use crate::keyed::Global;
-use crate::keyed::for_key::queue::least;
+use crate::keyed::for_key::both_limits::tighter;
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::restore::Was;
+use crate::keyed::shard::snapshot::Snapshot;
 use crate::keyed::tier::Under;
 use crate::limiters::charge::core_of;
 use crate::limiters::core::grant_of;
 use crate::{Answer, Clock, Rejection, Timestamp, Usage};
 
-/// Whether a copy of a state is made at once.
+/// Whether copying a state is cheap.
 fn is_small<A: 'static>() -> bool {
     TypeId::of::<A>() == TypeId::of::<GreedyRefill>()
 }
@@ -37,7 +37,7 @@ where
 
     #[inline]
     fn quick(&self, _: Timestamp) -> u64 {
-        if !is_ours::<A>() || !self.limiter.alone {
+        if !is_ours::<A>() || !self.limiter.no_global {
             return 0;
         }
         self.limiter.number_of(self.hash)
@@ -47,10 +47,11 @@ where
     fn decide_quickly(&self, now: Timestamp, rest: &mut dyn FnMut() -> bool) -> bool {
         let (under, requests) = (Under::from(self.tier), self.requests);
         let mut shard = self.limiter.shard(self.hash).lock();
-        // With another rule than at first, the answer could not be told later.
-        let told_later = is_small::<A>() && (self.tier.is_some() || shard.basis.is_as_built);
+        // If the algorithm was replaced since the limiter was built, the answer could not be
+        // computed later.
+        let answer_later = is_small::<A>() && (self.tier.is_some() || shard.basis.is_as_built);
         let granted = |rule: &A, state: &A::State, now, permits| {
-            if told_later {
+            if answer_later {
                 self.after.set(Some(After { state: state.clone(), now }));
             } else {
                 self.after.set(None);
@@ -65,38 +66,38 @@ where
         let work = &mut *self.work();
         self.answer.set(Answer::Undecided);
         self.after.set(None);
-        (work.refused, work.needs) = (By::Nobody, Needs::Nothing);
-        (work.tier, work.room) = (First::Itself, None);
+        (work.refused, work.needs) = (RefusedBy::Nobody, Needs::Nothing);
+        (work.tier, work.new_key) = (TierSource::ThisCharge, None);
         false
     }
 
     #[inline]
     fn place(&self, lock: u8) -> Option<Place> {
         match lock {
-            OF_KEY => Some(Place { kind: SHARD, number: self.limiter.number_of(self.hash) }),
-            SHARED => {
+            KEY_LOCK => Some(Place { kind: SHARD, number: self.limiter.number_of(self.hash) }),
+            OVERFLOW_LOCK => {
                 let no_room = matches!(
-                    &self.work().room,
-                    Some(Room { place: Err(Rejection::TooManyKeys { .. }), .. })
+                    &self.work().new_key,
+                    Some(NewKey { slot: Err(Rejection::TooManyKeys { .. }), .. })
                 );
                 let _ = self.limiter.overflow().filter(|_| no_room)?;
                 Some(Place { kind: OVERFLOW, number: self.limiter.number })
             }
-            _ => self.everybody().map(Global::<C>::place),
+            _ => self.global().map(Global::<C>::place),
         }
     }
 
     #[inline]
     fn hold(&self, lock: u8, then: &mut dyn FnMut(&mut State)) {
         match lock {
-            OF_KEY => then(&mut *self.limiter.lock(self.hash)),
-            SHARED => {
+            KEY_LOCK => then(&mut *self.limiter.lock(self.hash)),
+            OVERFLOW_LOCK => {
                 if let Some(shared) = self.limiter.overflow() {
                     then(&mut *shared.lock());
                 }
             }
             _ => {
-                if let Some(all) = self.everybody() {
+                if let Some(all) = self.global() {
                     all.hold(then);
                 }
             }
@@ -106,7 +107,7 @@ where
     #[inline]
     fn find(&self, lock: u8, state: &mut State, decision: &Decision<'_>) -> bool {
         match Self::shard_of(state) {
-            Some(shard) if lock == OF_KEY => self.find_in(shard, decision),
+            Some(shard) if lock == KEY_LOCK => self.find_in(shard, decision),
             _ => true,
         }
     }
@@ -116,7 +117,7 @@ where
     }
 
     fn resolve(&self, now: Timestamp) {
-        self.find_out(now);
+        self.resolve_key(now);
     }
 
     fn show(&self, lock: u8, to: &mut dyn FnMut(Shown<'_>)) {
@@ -124,7 +125,7 @@ where
     }
 
     fn meets(&self, lock: u8, earlier: Shown<'_>) -> bool {
-        lock != OF_KEY || self.meets_key(earlier)
+        lock != KEY_LOCK || self.meets_key(earlier)
     }
 
     #[inline]
@@ -136,48 +137,48 @@ where
         before: u64,
         decision: &mut Decision<'_>,
     ) -> bool {
-        if lock == OF_KEY {
+        if lock == KEY_LOCK {
             let Some(shard) = Self::shard_of(state) else { return false };
             let passes = self.look_at_key(shard, second, before, decision);
             if !passes {
-                self.work().refused = By::Key;
+                self.work().refused = RefusedBy::Key;
             }
             return passes;
         }
         let work = &mut *self.work();
         let (now, permits) = (decision.now, before.saturating_add(work.permits));
         let wakers = &mut *decision.wakers;
-        if lock == SHARED {
+        if lock == OVERFLOW_LOCK {
             let Some(core) = core_of::<A>(state).filter(|_| self.is_shared(work)) else {
                 return true;
             };
-            work.all = permits;
+            work.key_total = permits;
             refresh(core, second, now, wakers);
             let ready = core.check(now, permits, wakers);
             let passes = ready.is_ok_and(|ready| ready <= core.latest());
             if !passes {
-                work.refused = By::Key;
+                work.refused = RefusedBy::Key;
             }
             return passes;
         }
-        work.all_of_everybody = permits;
-        if !work.counts_for_all || work.refused == By::Key {
+        work.global_total = permits;
+        if !work.uses_global || work.refused == RefusedBy::Key {
             return true;
         }
         let Some(core) = core_of::<AnyRule>(state) else { return false };
         let passes = Global::<C>::look_at(core, now, permits, wakers);
         if !passes {
-            work.refused = By::Everybody;
+            work.refused = RefusedBy::Global;
         }
         passes
     }
 
     fn save(&self, lock: u8, state: &mut State) {
         let work = &mut *self.work();
-        work.before = if lock == OF_KEY {
+        work.before = if lock == KEY_LOCK {
             Self::shard_of(state).map(|shard| shard.save(self.hash, self.key))
         } else {
-            core_of::<A>(state).map(|core| Was::Shared(core.state.clone()))
+            core_of::<A>(state).map(|core| Snapshot::Shared(core.state.clone()))
         };
     }
 
@@ -188,14 +189,14 @@ where
             _ => 0,
         };
         match (lock, work.before.take()) {
-            (SHARED, Some(Was::Shared(before))) => {
+            (OVERFLOW_LOCK, Some(Snapshot::Shared(before))) => {
                 if let Some(core) = core_of::<A>(state) {
-                    // What was allowed has been taken out to be counted elsewhere.
+                    // Permits allowed were already taken out, to be counted elsewhere.
                     core.restore(before, 0);
                     work.shared = ((0, 0), true);
                 }
             }
-            (OF_KEY, Some(before)) => {
+            (KEY_LOCK, Some(before)) => {
                 if let Some(shard) = Self::shard_of(state) {
                     shard.restore_key(&self.call(shard.latest), self.key, before);
                     shard.allowed = shard.allowed.wrapping_sub(counted);
@@ -211,7 +212,7 @@ where
 
     fn find_again(&self, lock: u8, state: &mut State) {
         let work = &mut *self.work();
-        if lock == OF_KEY && work.is_simple {
+        if lock == KEY_LOCK && work.is_simple {
             if let Some(shard) = Self::shard_of(state) {
                 if !shard.is_packed_at(&work.at, self.key) {
                     work.at = self.find_again_in(shard, work);
@@ -223,11 +224,11 @@ where
     #[inline]
     fn is_simple(&self, lock: u8) -> bool {
         match lock {
-            OF_KEY => {
+            KEY_LOCK => {
                 let work = self.work();
                 work.is_simple || self.is_shared(&work)
             }
-            SHARED => is_ours::<A>(),
+            OVERFLOW_LOCK => is_ours::<A>(),
             _ => true,
         }
     }
@@ -240,7 +241,7 @@ where
         second: Option<&mut State>,
         decision: &mut Decision<'_>,
     ) {
-        if lock == OF_KEY {
+        if lock == KEY_LOCK {
             if let Some(shard) = Self::shard_of(state) {
                 self.take_of_key(shard, second, decision);
             }
@@ -248,16 +249,16 @@ where
         }
         let work = &mut *self.work();
         let permits = work.permits;
-        if lock == SHARED {
+        if lock == OVERFLOW_LOCK {
             if let Some(core) = core_of::<A>(state).filter(|_| self.is_shared(work)) {
                 self.answer.set(Answer::Taken(core.take_checked(permits)));
                 work.shared.0 = core.take_counts();
             }
-        } else if work.counts_for_all {
-            if let (Some(core), Some(all)) = (core_of(state), self.everybody()) {
-                let by_all = all.take_from(core, permits);
+        } else if work.uses_global {
+            if let (Some(core), Some(all)) = (core_of(state), self.global()) {
+                let by_global = all.take_from(core, permits);
                 if let Answer::Taken(own) = self.answer.get() {
-                    self.answer.set(Answer::Taken(least(own, by_all)));
+                    self.answer.set(Answer::Taken(tighter(own, by_global)));
                 }
             }
         }
@@ -270,7 +271,7 @@ where
         second: Option<&mut State>,
         decision: &mut Decision<'_>,
     ) {
-        if lock == OF_KEY {
+        if lock == KEY_LOCK {
             if let Some(shard) = Self::shard_of(state) {
                 self.refuse_key(shard, second, decision);
             }
@@ -279,22 +280,22 @@ where
         let work = &mut *self.work();
         let (now, own) = (decision.now, work.permits);
         let wakers = &mut *decision.wakers;
-        if lock == SHARED {
+        if lock == OVERFLOW_LOCK {
             let Some(core) = core_of::<A>(state).filter(|_| self.is_shared(work)) else { return };
             match work.refused {
-                By::Nobody => {
+                RefusedBy::Nobody => {
                     let usage = core.usage(now, wakers);
                     self.answer.set(Answer::Untouched(Usage { allowed: 0, denied: 0, ..usage }));
                 }
-                By::Key => {
-                    self.answer.set(Answer::Refused(core.refuse(now, work.all, own, wakers)));
+                RefusedBy::Key => {
+                    self.answer.set(Answer::Refused(core.refuse(now, work.key_total, own, wakers)));
                     work.shared = (core.take_counts(), !core.is_shut());
                 }
-                By::Everybody => work.shared = ((0, own), true),
+                RefusedBy::Global => work.shared = ((0, own), true),
             }
-        } else if work.refused == By::Everybody {
-            if let (Some(core), Some(limit)) = (core_of(state), self.everybody()) {
-                let all = work.all_of_everybody;
+        } else if work.refused == RefusedBy::Global {
+            if let (Some(core), Some(limit)) = (core_of(state), self.global()) {
+                let all = work.global_total;
                 let rejection = limit.refuse_from(core, now, all, own, wakers);
                 self.answer.set(Answer::Refused(rejection.by_global()));
             }
@@ -304,9 +305,9 @@ where
     #[inline]
     fn finish(&self) {
         let work = &mut *self.work();
-        work.room = None;
-        if std::mem::take(&mut work.unplaced) {
-            self.limiter.place_or_forget(self.hash, self.key);
+        work.new_key = None;
+        if std::mem::take(&mut work.needs_slot) {
+            self.limiter.count_or_evict(self.hash, self.key);
         }
         let (counts, limited) = std::mem::replace(&mut work.shared, ((0, 0), true));
         if counts != (0, 0) {

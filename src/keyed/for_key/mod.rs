@@ -1,6 +1,10 @@
-//! One key as a limiter of its own.
-mod cell;
-pub(crate) mod queue;
+//! One key of a keyed limiter as a [`RateLimiter`].
+pub(crate) mod both_limits;
+mod bucket;
+mod join;
+mod poll;
+mod queue;
+mod waits;
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -8,8 +12,8 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use crate::algorithm::Algorithm;
-use crate::keyed::for_key::cell::KeyCell;
-use crate::keyed::for_key::queue::Places;
+use crate::keyed::for_key::bucket::KeyBucket;
+use crate::keyed::for_key::waits::PairWaits;
 use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::{Global, Keyed};
 use crate::limiters::verbs::Gate;
@@ -19,21 +23,21 @@ use crate::{
     Usage, WaitError,
 };
 
-/// One key of a keyed limiter, as a [`RateLimiter`]: the answer of [`Keyed::for_key`] and
+/// One key of a keyed limiter, as a [`RateLimiter`]; returned by [`Keyed::for_key`] and
 /// [`Keyed::for_key_owned`].
 ///
-/// It holds no permits and no state: two views of a key are the same bucket. Where there is a limit
-/// [for everybody](crate::keyed::KeyedBuilder::global), it counts here too; the usage is the key's alone, and
-/// its counters are 0: see [`Keyed::totals`]. [`set_quota`](RateLimiter::set_quota) and
-/// [`close`](RateLimiter::close) set the key's terms.
+/// It holds no permits and no state: two values for the same key use the same bucket. The [global
+/// limit](crate::keyed::KeyedBuilder::global), if there is one, applies here too. The usage is that
+/// of the key alone, and its counters are 0: see [`Keyed::totals`].
+/// [`set_quota`](RateLimiter::set_quota) and [`close`](RateLimiter::close) set the key's terms.
 pub struct ForKey<L, Q> {
-    pub(crate) cell: KeyCell<L, Q>,
-    pub(crate) places: Places,
+    pub(crate) bucket: KeyBucket<L, Q>,
+    pub(crate) waits: PairWaits,
 }
 
 impl<L, Q> fmt::Debug for ForKey<L, Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the key: it may be a secret.
+        // The key is not printed: it may be a secret.
         f.debug_struct("ForKey").finish_non_exhaustive()
     }
 }
@@ -50,22 +54,22 @@ where
 {
     pub(crate) fn new(limiter: L, key: Q) -> Self {
         let hash = limiter.hash(&*key);
-        Self { cell: KeyCell { limiter, key, hash }, places: Places::default() }
+        Self { bucket: KeyBucket { limiter, key, hash }, waits: PairWaits::default() }
     }
 
     fn limiter(&self) -> &Keyed<K, A, C, S> {
-        &self.cell.limiter
+        &self.bucket.limiter
     }
 
-    /// The limit for everybody, if it counts for this key.
+    /// The global limit, if it applies to this key.
     pub(crate) fn global(&self) -> Option<&Global<C>> {
-        // Without one, there is no need to look at the key.
-        self.limiter().global.as_ref().filter(|_| !self.cell.terms().is_exempt())
+        // Without a global limit, there is no need to look at the key.
+        self.limiter().global.as_ref().filter(|_| !self.bucket.terms().is_exempt())
     }
 
-    /// The permits of `requests`, and the limit for everybody if it counts for this key.
-    pub(crate) fn asked(&self, requests: u64) -> (u64, Option<&Global<C>>) {
-        let terms = self.cell.terms();
+    /// The permits of `requests` requests, and the global limit if it applies to this key.
+    pub(crate) fn permits_and_global(&self, requests: u64) -> (u64, Option<&Global<C>>) {
+        let terms = self.bucket.terms();
         let global = self.limiter().global.as_ref().filter(|_| !terms.is_exempt());
         (terms.permits(requests), global)
     }
@@ -82,33 +86,33 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     fn allow_n(&self, requests: u64) -> bool {
-        self.limiter().decide(self.cell.hash, &*self.cell.key, requests)
+        self.limiter().decide(self.bucket.hash, &*self.bucket.key, requests)
     }
 
     fn try_acquire(&self, requests: u64) -> Result<Grant, Rejection> {
-        self.limiter().acquire_both(self.cell.hash, &*self.cell.key, requests)
+        self.limiter().acquire_both(self.bucket.hash, &*self.bucket.key, requests)
     }
 
     fn delay_for(&self, requests: u64) -> Result<Duration, Rejection> {
-        let (permits, global) = self.asked(requests);
-        let delay = Gate::delay_for(&self.cell, permits)?;
+        let (permits, global) = self.permits_and_global(requests);
+        let delay = Gate::delay_for(&self.bucket, permits)?;
         let Some(global) = global else { return Ok(delay) };
         Ok(delay.max(RateLimiter::delay_for(global, permits).map_err(Rejection::by_global)?))
     }
 
     fn consume(&self, permits: u64) -> Result<Duration, ConsumeError> {
-        let Some(global) = self.global() else { return Gate::consume(&self.cell, permits) };
-        Gate::with_core(&self.cell, |core, now, wakers| {
-            // Nothing is taken from either unless both can hold it: a debt that comes and goes would
-            // end the waits of others.
+        let Some(global) = self.global() else { return Gate::consume(&self.bucket, permits) };
+        Gate::with_core(&self.bucket, |core, now, wakers| {
+            // Nothing is taken from either limit unless both can record it: a debt that is undone
+            // at once would still end other callers' waits.
             core.paid_at(now, permits, wakers)?;
-            let by_all = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
-            Ok(core.consume(now, permits, wakers)?.max(by_all))
+            let by_global = global.lend(wakers, |all, wakers| all.consume(now, permits, wakers))?;
+            Ok(core.consume(now, permits, wakers)?.max(by_global))
         })
     }
 
     fn credit(&self, permits: u64) {
-        Gate::credit(&self.cell, permits);
+        Gate::credit(&self.bucket, permits);
         if let Some(global) = self.global() {
             RateLimiter::credit(global, permits);
         }
@@ -116,9 +120,9 @@ where
 
     fn try_acquire_up_to(&self, permits: u64) -> u64 {
         let Some(global) = self.global() else {
-            return Gate::try_acquire_up_to(&self.cell, permits);
+            return Gate::try_acquire_up_to(&self.bucket, permits);
         };
-        Gate::with_core(&self.cell, |core, now, wakers| {
+        Gate::with_core(&self.bucket, |core, now, wakers| {
             let mine = core.available(now, wakers).min(permits);
             let both = global.lend(wakers, |all, wakers| all.take_up_to(now, mine, wakers));
             core.take_up_to(now, both, wakers)
@@ -126,27 +130,27 @@ where
     }
 
     fn usage(&self) -> Usage {
-        Gate::usage(&self.cell)
+        Gate::usage(&self.bucket)
     }
 
     fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
-        self.limiter().set_own_quota(self.cell.hash, &*self.cell.key, quota, how)
+        self.limiter().set_own_quota(self.bucket.hash, &*self.bucket.key, quota, how)
     }
 
     fn quota(&self) -> Quota {
-        Gate::quota(&self.cell)
+        Gate::quota(&self.bucket)
     }
 
     fn reset(&self) {
-        Gate::reset(&self.cell);
+        Gate::reset(&self.bucket);
     }
 
     fn close(&self) {
-        self.limiter().close_key(self.cell.hash, &*self.cell.key);
+        self.limiter().close_key(self.bucket.hash, &*self.bucket.key);
     }
 
     fn is_closed(&self) -> bool {
-        Gate::is_closed(&self.cell)
+        Gate::is_closed(&self.bucket)
     }
 
     fn now(&self) -> Timestamp {

@@ -1,150 +1,92 @@
-//! One shard: some of the keys under one lock, which is the lock of all their buckets.
+//! A shard holds a part of the keys under one lock, which protects all their buckets.
 //!
-//! A key is in one of three tables, or in none. *Plain* ones take a key and a packed state, and go by
-//! what applies to all. *Tiered* ones take a pointer more, to the quota that their last request brought
-//! along. *Special* ones have terms of their own, somebody waiting, or a state that does not fit. A key
-//! in none is full.
+//! A key is in one of three tables, or in none. A *plain* key has just the key and a packed state,
+//! and the default terms. A *tiered* key also has a pointer to the tier of its last request. A
+//! *special* key has terms of its own, waiters, or a state that cannot be packed. A key that is in
+//! no table has a full bucket.
 //!
-//! There is one way to a verb: [`act`](Shard::act) puts the key's state into a core, the same that
-//! every limiter has, lets the verb run on it, and puts the state where it then belongs. Rules and
-//! keys may be foreign code. Should it panic, the state goes back to where it was (`lend.rs`), and
-//! the shard is counted anew (`locked.rs`).
+//! All operations but the fast path go through [`act`](Shard::act): it moves the key's state into a
+//! core, the type that every limiter uses, runs the operation on it, and stores the state in the
+//! table where it then belongs. Algorithms and keys may be foreign code. If it panics, the state
+//! goes back to where it was (`with_core.rs`), and the shard's keys are counted again (`guard.rs`).
 pub(crate) mod all_keys;
-pub(crate) mod decide;
-pub(crate) mod lend;
-pub(crate) mod locked;
-pub(crate) mod look;
+pub(crate) mod change_key;
+mod entries;
+pub(crate) mod fast_path;
+pub(crate) mod guard;
 pub(crate) mod offenders;
-pub(crate) mod restore;
+pub(crate) mod peek;
+pub(crate) mod snapshot;
 pub(crate) mod sweep;
+mod tables;
+pub(crate) mod with_core;
 
+pub(crate) use entries::{At, Hold, Kept, Plain, Special, SpecialState, Tiered};
 pub use offenders::Offender;
 
-use std::hash::BuildHasher;
-use std::mem;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::offenders::Refused;
+use crate::keyed::shard::offenders::Offenders;
 use crate::keyed::shard::sweep::Cursors;
-use crate::keyed::terms::{Applied, Own};
+use crate::keyed::terms::KeyTerms;
 use crate::limiters::core::Core;
-use crate::{Rejection, Timestamp};
 
-/// What a decision about a plain key touches comes first: one cache line with the lock before it.
+/// The fields that a decision on a plain key uses come first: they share one cache line with the
+/// lock.
 #[repr(C)]
 pub(crate) struct Shard<K, A: Algorithm> {
     pub(crate) plain: HashTable<Plain<K, A>>,
     pub(crate) basis: Arc<Basis<A>>,
-    /// The newest time seen; an older one counts as this one.
+    /// The latest time seen; an earlier time counts as this one.
     pub(crate) latest: Timestamp,
     pub(crate) allowed: u64,
     pub(crate) denied: u64,
-    /// The highest number of a grant that may be given back, of all keys: a key that comes back has
-    /// higher ones.
+    /// The highest receipt number of a revocable grant, over all keys: a key that was evicted and
+    /// returns gets higher ones.
     pub(crate) next_receipt: u64,
     pub(crate) special: HashTable<Special<K, A>>,
     pub(crate) tiered: HashTable<Tiered<K, A>>,
-    /// How many of them do not count against a bound on the keys.
+    /// How many special keys do not count against the key limit.
     pub(crate) uncounted: usize,
-    /// Reserved places that its keys have taken since it was locked.
-    pub(crate) adopted: usize,
-    /// The key that was in use last is to count from now on, if there is room for it.
-    pub(crate) unplaced: bool,
-    pub(crate) refused: Refused<K>,
+    /// Reserved slots that keys have taken since the shard was locked.
+    pub(crate) adopted_slots: usize,
+    /// Whether the key used last must be counted from now on, or evicted if there is no slot for
+    /// it.
+    pub(crate) needs_slot: bool,
+    pub(crate) offenders: Offenders<K>,
     pub(crate) cursors: Cursors,
-    /// A core that is used again and again, and the terms whose rule it has.
-    pub(crate) scratch: Option<(Own<A>, Box<Core<A>>)>,
+    /// A core that is reused for each operation, and the terms for whose algorithm it is set up.
+    pub(crate) scratch: Option<(KeyTerms<A>, Box<Core<A>>)>,
 }
 
-/// What applies to all keys of a shard; shared by shards while it is the same.
+/// What applies to all keys of a shard. Shards share it while it is the same.
 #[derive(Debug)]
 pub(crate) struct Basis<A> {
     pub(crate) rule: A,
-    /// What packed states are relative to, and how long they can be.
+    /// The time that packed states are relative to, and the time until which new states can be
+    /// packed so.
     pub(crate) epoch: Timestamp,
     pub(crate) good_until: Timestamp,
     pub(crate) closed: bool,
-    /// Whether the rule is the one that the limiter was built with.
+    /// Whether the algorithm is the one that the limiter was built with.
     pub(crate) is_as_built: bool,
 }
 
-pub(crate) struct Plain<K, A: Algorithm> {
-    pub(crate) key: K,
-    pub(crate) state: A::Packed,
-}
-
-pub(crate) struct Tiered<K, A: Algorithm> {
-    pub(crate) key: K,
-    pub(crate) state: A::Packed,
-    pub(crate) tier: Arc<Applied<A>>,
-}
-
-pub(crate) struct Special<K, A: Algorithm> {
-    pub(crate) key: K,
-    pub(crate) kept: Kept<A>,
-    pub(crate) cell: Cell<A>,
-}
-
-/// What is kept of a key beside its state.
-#[derive(Debug)]
-pub(crate) struct Kept<A> {
-    pub(crate) own: Own<A>,
-    pub(crate) hold: Hold,
-    /// Whether it counts against a bound on the keys.
-    pub(crate) counted: bool,
-}
-
-/// Whether a key stays even if its bucket is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hold {
-    No,
-    /// As long as it is blocked: that was set by hand, and ends by itself.
-    WhileBlocked,
-    /// Its terms were set by hand.
-    Always,
-}
-
-#[derive(Debug)]
-pub(crate) enum Cell<A: Algorithm> {
-    Idle(A::State),
-    /// Somebody waits, or has an outcome to fetch.
-    Busy(Box<Core<A>>),
-    /// In use by `act` just now.
-    Lent,
-}
-
-impl<A: Algorithm> Cell<A> {
-    /// The core, or just its state if that is all there is to it.
-    pub(crate) fn of(core: Box<Core<A>>) -> Self {
-        if core.is_at_rest() { Self::Idle(core.state) } else { Self::Busy(core) }
-    }
-}
-
-/// Where a key is.
-#[derive(Debug)]
-pub(crate) enum At<A> {
-    Plain(usize),
-    Tiered(usize),
-    Special(usize),
-    /// Nowhere yet, and its terms.
-    New(Own<A>),
-    /// Nowhere, and there is no room for it; and its terms.
-    NoRoom(Rejection, Own<A>),
-}
-
-/// What a shard needs to know from outside.
+/// The arguments of an operation on a shard.
 #[derive(Debug)]
 pub(crate) struct Call<'a, S> {
     pub(crate) hash: u64,
     pub(crate) now: Timestamp,
     pub(crate) hasher: &'a S,
     pub(crate) max_waiters: usize,
-    /// Whether a new key may come in just so: no bound, and nothing to ask about it.
-    pub(crate) newcomers: bool,
+    /// Whether an unknown key can be inserted without further checks: there is no limit on the
+    /// number of keys and no function that gives terms.
+    pub(crate) inserts_freely: bool,
 }
 
 impl<A: Algorithm> Basis<A> {
@@ -153,36 +95,21 @@ impl<A: Algorithm> Basis<A> {
         Self { rule, epoch, good_until, closed, is_as_built: true }
     }
 
-    /// The same rule, of which packed states are relative to `epoch`.
+    /// The same algorithm, with packed states relative to `epoch`.
     pub(crate) fn since(&self, epoch: Timestamp) -> Self {
         Self { is_as_built: self.is_as_built, ..Self::new(self.rule.clone(), epoch, self.closed) }
     }
 
-    pub(crate) fn rule_of<'a>(&'a self, own: &'a Own<A>) -> &'a A {
+    pub(crate) fn rule_of<'a>(&'a self, own: &'a KeyTerms<A>) -> &'a A {
         own.rule().unwrap_or(&self.rule)
-    }
-}
-
-impl<A> Kept<A> {
-    /// What is kept of a key that nothing was set for.
-    pub(crate) fn of(own: Own<A>) -> Self {
-        Self { own, hold: Hold::No, counted: true }
-    }
-
-    /// Whether the key stays at `now` even if its bucket is full.
-    pub(crate) fn is_held(&self, now: Timestamp) -> bool {
-        match self.hold {
-            Hold::No => false,
-            Hold::WhileBlocked => now < self.own.blocked_until,
-            Hold::Always => true,
-        }
     }
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(crate) fn new(basis: Arc<Basis<A>>, capacity: usize) -> Self {
         let mut plain = HashTable::new();
-        // Only a hint: without that much memory, it grows as keys come.
+        // The capacity is only a hint: if there is too little memory, the table grows as keys
+        // arrive.
         let _ = plain.try_reserve(capacity, |_| 0);
         Self {
             plain,
@@ -194,9 +121,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             special: HashTable::new(),
             tiered: HashTable::new(),
             uncounted: 0,
-            adopted: 0,
-            unplaced: false,
-            refused: Refused::default(),
+            adopted_slots: 0,
+            needs_slot: false,
+            offenders: Offenders::default(),
             cursors: Cursors::default(),
             scratch: None,
         }
@@ -206,35 +133,19 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.plain.len() + self.tiered.len() + self.special.len()
     }
 
-    /// The keys that count against a bound: those that came by themselves.
+    /// How many keys count against the key limit.
     pub(crate) fn bounded(&self) -> usize {
         self.len() - self.uncounted
     }
 
-    /// Counts anew what a panic may have left uncounted.
+    /// Recomputes the counts that a panic may have left wrong.
     pub(crate) fn recount(&mut self) {
-        self.unplaced = false;
+        self.needs_slot = false;
         self.uncounted = self.special.iter().filter(|special| !special.kept.counted).count();
     }
 
-    pub(crate) fn find<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<At<A>> {
-        let plain = self.plain.find_bucket_index(hash, |plain| key.equivalent(&plain.key));
-        plain.map(At::Plain).or_else(|| self.find_tiered(hash, key).map(At::Tiered)).or_else(|| {
-            let same = |special: &Special<K, A>| key.equivalent(&special.key);
-            self.special.find_bucket_index(hash, same).map(At::Special)
-        })
-    }
-
-    /// Where the key is in the table of tiers; costs nothing while that is empty.
-    #[inline]
-    pub(crate) fn find_tiered<Q: KeyRef<K> + ?Sized>(&self, hash: u64, key: &Q) -> Option<usize> {
-        if self.tiered.is_empty() {
-            return None;
-        }
-        self.tiered.find_bucket_index(hash, |tiered| key.equivalent(&tiered.key))
-    }
-
-    /// Adds to the shard's counts; `limited` says whether a denial was for want of permits.
+    /// Adds to the shard's counters; `limited` says whether permits were denied because too few
+    /// were available.
     pub(crate) fn count<Q: KeyRef<K> + ?Sized>(
         &mut self,
         hash: u64,
@@ -246,166 +157,12 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if denied > 0 {
             self.denied = self.denied.saturating_add(denied);
             if limited {
-                self.refused.count(hash, denied, || key.to_key());
+                self.offenders.count(hash, denied, || key.to_key());
             }
-        }
-    }
-
-    pub(crate) fn own_of(&self, at: &At<A>) -> Own<A> {
-        match at {
-            At::Special(index) => {
-                let special = self.special.get_bucket(*index);
-                special.map(|special| special.kept.own.clone()).unwrap_or_default()
-            }
-            At::Tiered(index) => {
-                let tier = self.tiered.get_bucket(*index).map(|tiered| Arc::clone(&tiered.tier));
-                Own { tier, ..Own::default() }
-            }
-            At::New(own) | At::NoRoom(_, own) => own.clone(),
-            At::Plain(_) => Own::default(),
-        }
-    }
-
-    /// The packed state of a key that has one, and its rule.
-    pub(crate) fn packed_mut(&mut self, at: &At<A>) -> Option<(&mut A::Packed, &A)> {
-        let rule = &self.basis.rule;
-        match at {
-            At::Plain(index) => {
-                self.plain.get_bucket_mut(*index).map(|plain| (&mut plain.state, rule))
-            }
-            At::Tiered(index) => self.tiered.get_bucket_mut(*index).map(|tiered| {
-                let Tiered { state, tier, .. } = tiered;
-                (state, tier.rule_or(rule))
-            }),
-            At::Special(_) | At::New(_) | At::NoRoom(..) => None,
-        }
-    }
-
-    /// Takes the key of a packed state out of its table.
-    pub(crate) fn remove_packed(&mut self, at: &At<A>) -> Option<K> {
-        match at {
-            At::Plain(index) => Some(self.plain.get_bucket_entry(*index).ok()?.remove().0.key),
-            At::Tiered(index) => Some(self.tiered.get_bucket_entry(*index).ok()?.remove().0.key),
-            At::Special(_) | At::New(_) | At::NoRoom(..) => None,
-        }
-    }
-
-    /// Makes room for one more packed state under `own` terms.
-    pub(crate) fn reserve_packed<S: BuildHasher>(&mut self, call: &Call<'_, S>, own: &Own<A>) {
-        if own.tier.is_some() {
-            self.tiered.reserve(1, |tiered| call.hasher.hash_one(&tiered.key));
-        } else {
-            self.plain.reserve(1, |plain| call.hasher.hash_one(&plain.key));
-        }
-    }
-
-    /// Puts a packed state into the table that `own` terms say.
-    pub(crate) fn insert_packed<S: BuildHasher>(
-        &mut self,
-        call: &Call<'_, S>,
-        key: K,
-        own: &Own<A>,
-        state: A::Packed,
-    ) {
-        if let Some(tier) = &own.tier {
-            let hasher = |tiered: &Tiered<K, A>| call.hasher.hash_one(&tiered.key);
-            let tiered = Tiered { key, state, tier: Arc::clone(tier) };
-            self.tiered.insert_unique(call.hash, tiered, hasher);
-        } else {
-            let hasher = |plain: &Plain<K, A>| call.hasher.hash_one(&plain.key);
-            self.plain.insert_unique(call.hash, Plain { key, state }, hasher);
         }
     }
 
     pub(crate) fn is_full(&self, core: &Core<A>) -> bool {
         core.rest.rule.full_at(&core.state, self.latest) <= self.latest
-    }
-
-    /// Puts a core that is in no table where it belongs.
-    pub(crate) fn put<S: BuildHasher>(
-        &mut self,
-        call: &Call<'_, S>,
-        to_key: impl FnOnce() -> K,
-        kept: Kept<A>,
-        mut core: Box<Core<A>>,
-        full: bool,
-    ) {
-        if !core.is_at_rest() {
-            self.insert_special(call, Special { key: to_key(), kept, cell: Cell::Busy(core) });
-            return;
-        }
-        let own = kept.own.clone();
-        let held = kept.is_held(self.latest);
-        if held || !full {
-            let fresh = core.rest.rule.start(self.latest, 0);
-            let key = to_key();
-            let state = mem::replace(&mut core.state, fresh);
-            let packs = !held && own.is_default(self.latest);
-            let state = if packs { self.pack(&own, state) } else { Err(state) };
-            match state {
-                Ok(state) => self.insert_packed(call, key, &own, state),
-                Err(state) => {
-                    self.insert_special(call, Special { key, kept, cell: Cell::Idle(state) });
-                }
-            }
-            self.sweep_a_little(call.hasher);
-        }
-        self.scratch = Some((own, core));
-    }
-
-    pub(crate) fn insert_special<S: BuildHasher>(
-        &mut self,
-        call: &Call<'_, S>,
-        special: Special<K, A>,
-    ) {
-        let uncounted = usize::from(!special.kept.counted);
-        let hasher = |special: &Special<K, A>| call.hasher.hash_one(&special.key);
-        self.special.insert_unique(call.hash, special, hasher);
-        // Not before: a key's `Hash` may panic.
-        self.uncounted += uncounted;
-    }
-
-    /// Takes a special key out.
-    pub(crate) fn remove_special(&mut self, index: usize) -> Option<Special<K, A>> {
-        let special = self.special.get_bucket_entry(index).ok()?.remove().0;
-        self.uncounted -= usize::from(!special.kept.counted);
-        Some(special)
-    }
-
-    /// Packs a state under `own` terms, relative to a new epoch if it must be.
-    pub(crate) fn pack(&mut self, own: &Own<A>, state: A::State) -> Result<A::Packed, A::State> {
-        let basis = &*self.basis;
-        let rule = basis.rule_of(own);
-        let state = match A::Packed::pack(rule, basis.epoch, state) {
-            Ok(packed) => return Ok(packed),
-            Err(state) => state,
-        };
-        let good_until = match own.tier {
-            Some(_) => A::Packed::good_until(rule, basis.epoch),
-            None => basis.good_until,
-        };
-        if self.latest < good_until {
-            return Err(state);
-        }
-        self.renew_epoch();
-        A::Packed::pack(self.basis.rule_of(own), self.basis.epoch, state)
-    }
-
-    /// Whether the special key at `index` is to count from now on, and does not yet.
-    pub(crate) fn needs_place(&self, index: usize, now: Timestamp) -> bool {
-        self.uncounted > 0
-            && self.special.get_bucket(index).is_some_and(|special| {
-                let kept = &special.kept;
-                matches!(special.cell, Cell::Idle(_)) && !kept.counted && !kept.is_held(now)
-            })
-    }
-
-    /// Counts a special key that did not count before.
-    pub(crate) fn count_special(&mut self, index: usize) {
-        if let Some(special) = self.special.get_bucket_mut(index) {
-            if !mem::replace(&mut special.kept.counted, true) {
-                self.uncounted -= 1;
-            }
-        }
     }
 }

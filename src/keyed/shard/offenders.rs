@@ -1,54 +1,55 @@
-//! The keys that are refused most, in bounded memory.
+//! The keys that are refused most often, in bounded memory.
 //!
 //! The space-saving algorithm (Metwally, Agrawal, El Abbadi: "Efficient computation of frequent and
-//! top-k elements in data streams", 2005): a key without a counter takes over the smallest one, and
-//! what that had counted is the most by which the new count may be too high. Every key with more
-//! than `refusals / COUNTERS` of its shard's refusals has a counter.
+//! top-k elements in data streams", 2005): a key without a counter takes over the smallest counter,
+//! and the old count is the most by which the new count may be too high. Every key with more than
+//! `refusals / COUNTERS` of its shard's refusals has a counter.
 //!
-//! Keys that are idle are forgotten, so that no copy of a key outlives its use for long.
+//! Idle keys are removed, so that no copy of a key outlives its use for long.
 
-/// For each shard.
+/// The number of counters per shard.
 const COUNTERS: usize = 16;
 
-/// A key that was refused, and how often.
+/// A key, and how many permits it was refused; returned by
+/// [`Keyed::most_limited`](crate::Keyed::most_limited).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Offender<K> {
     /// The key.
     pub key: K,
-    /// Permits that it was refused, at most.
+    /// Permits that the key was refused: an upper bound.
     pub denied: u64,
-    /// By how much `denied` may be too high.
+    /// The most by which `denied` may be too high.
     pub overcount: u64,
 }
 
 #[derive(Debug)]
 struct Counter<K> {
-    /// Of keys that pass by once, none is copied: one that takes a counter over is at its second
-    /// refusal.
+    /// A key that takes over a counter is copied only at its second refusal, so keys that are
+    /// refused once are not copied.
     key: Option<K>,
     denied: u64,
     overcount: u64,
-    /// Whether it has counted anything since it was last looked at.
+    /// Whether it has counted anything since the last check for idle keys.
     recent: bool,
 }
 
-/// One shard's counters.
+/// The counters of one shard.
 #[derive(Debug)]
-pub(crate) struct Refused<K> {
-    /// Apart from the counters, for a quick search.
+pub(crate) struct Offenders<K> {
+    /// Separate from the counters, for a fast search.
     hashes: Vec<u64>,
     counters: Vec<Counter<K>>,
 }
 
-impl<K> Default for Refused<K> {
+impl<K> Default for Offenders<K> {
     fn default() -> Self {
         Self { hashes: Vec::new(), counters: Vec::new() }
     }
 }
 
-impl<K: Clone> Refused<K> {
-    /// Counts `permits` refused to the key of `hash`.
+impl<K: Clone> Offenders<K> {
+    /// Counts `permits` permits refused to the key with this hash.
     pub(crate) fn count(&mut self, hash: u64, permits: u64, to_key: impl FnOnce() -> K) {
         let known = self.hashes.iter().position(|known| *known == hash);
         if let Some(counter) = known.and_then(|at| self.counters.get_mut(at)) {
@@ -73,20 +74,20 @@ impl<K: Clone> Refused<K> {
     }
 
     /// The counters whose key is known.
-    pub(crate) fn offenders(&self) -> impl Iterator<Item = Offender<K>> {
+    pub(crate) fn list(&self) -> impl Iterator<Item = Offender<K>> {
         self.counters.iter().filter_map(|counter| {
             let key = counter.key.clone()?;
             Some(Offender { key, denied: counter.denied, overcount: counter.overcount })
         })
     }
 
-    /// Whether nothing is counted.
+    /// Whether there are no counters.
     pub(crate) fn is_empty(&self) -> bool {
         self.counters.is_empty()
     }
 
-    /// Forgets the keys for which `is_held` says `false`, but for those that were refused since the
-    /// last time; `all` forgets those too.
+    /// Removes the keys for which `is_held` returns `false`, except those refused since the last
+    /// call; `all` removes those too.
     pub(crate) fn forget_idle(&mut self, all: bool, is_held: impl Fn(u64, &K) -> bool) {
         let Self { hashes, counters } = self;
         let mut kept = 0;
@@ -103,7 +104,7 @@ impl<K: Clone> Refused<K> {
         counters.truncate(kept);
         hashes.truncate(kept);
         if counters.is_empty() {
-            // The memory, too.
+            // Frees the memory, too.
             *self = Self::default();
         }
     }

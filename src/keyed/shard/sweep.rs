@@ -1,9 +1,9 @@
-//! Full buckets vanish: a full bucket is the same as none.
+//! Evicting idle keys: a full bucket holds no information.
 //!
-//! There is no sweep that stops the world. Each new key looks at the next few places of its shard's
-//! tables, and at more if it finds a full bucket there: so what a new key costs is bounded, and full
-//! buckets go as fast as new ones come. When a table was gone through and most of its places are
-//! empty, it shrinks.
+//! Eviction is incremental. Each new key looks at the next few positions of its shard's tables, and
+//! at more of them if it finds a full bucket there. So the cost of a new key is bounded, and full
+//! buckets are evicted as fast as new keys arrive. When a scan reaches the end of a table, or
+//! removes something, and most of the table is empty, the table shrinks.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -13,39 +13,40 @@ use hashbrown::HashTable;
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::Key;
-use crate::keyed::shard::{Basis, Cell, Plain, Shard, Special, Tiered};
+use crate::keyed::shard::{Basis, Plain, Shard, Special, SpecialState, Tiered};
 
-/// Places that a new key looks at,
-const A_LITTLE: usize = 4;
-/// and this many more if one was full: with more than one full bucket in nine, more go than come.
-const SOME_MORE: usize = 16;
-/// Places that are looked at when there is no room for a new key.
-pub(crate) const A_LOT: usize = 64;
-/// How many other shards are looked at then.
+/// The number of table positions that each new key looks at.
+const SWEEP_PER_INSERT: usize = 4;
+/// The number of further positions if one of them was full: if more than one bucket in nine is
+/// full, evictions outnumber insertions.
+const SWEEP_AFTER_EVICTION: usize = 16;
+/// The number of table positions to look at in a shard when all slots are taken.
+pub(crate) const SWEEP_WHEN_FULL: usize = 64;
+/// How many other shards are searched then.
 pub(crate) const OTHER_SHARDS: usize = 4;
-/// Smaller tables are left alone.
+/// Tables of at most this size do not shrink.
 const SMALL: usize = 64;
 
-/// Where the next look begins.
+/// Where the next scan of each table begins.
 #[derive(Debug, Default)]
 pub(crate) struct Cursors {
     plain: usize,
     tiered: usize,
     special: usize,
-    /// New keys since idle keys were last forgotten among those that were refused most.
+    /// New keys since idle keys were last removed from the offenders.
     new_keys: usize,
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
-    /// What a new key does.
+    /// The work that each new key does.
     #[inline]
-    pub(crate) fn sweep_a_little(&mut self, hasher: &impl BuildHasher) {
+    pub(crate) fn sweep_on_insert(&mut self, hasher: &impl BuildHasher) {
         let before = self.len();
-        self.sweep_some(A_LITTLE, hasher);
+        self.sweep_some(SWEEP_PER_INSERT, hasher);
         if self.len() < before {
-            self.sweep_some(SOME_MORE, hasher);
+            self.sweep_some(SWEEP_AFTER_EVICTION, hasher);
         }
-        if !self.refused.is_empty() {
+        if !self.offenders.is_empty() {
             self.cursors.new_keys += 1;
             if self.cursors.new_keys >= SMALL {
                 self.forget_idle_offenders(false);
@@ -53,19 +54,18 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Forgets keys that were refused, but are not held any more; `all` also forgets those that were
-    /// refused not long ago.
+    /// Removes offenders that are no longer held; `all` also removes those refused recently.
     fn forget_idle_offenders(&mut self, all: bool) {
         self.cursors.new_keys = 0;
         let (plain, tiered, special) = (&self.plain, &self.tiered, &self.special);
-        self.refused.forget_idle(all, |hash, key| {
+        self.offenders.forget_idle(all, |hash, key| {
             plain.find(hash, |plain| plain.key == *key).is_some()
                 || tiered.find(hash, |tiered| tiered.key == *key).is_some()
                 || special.find(hash, |special| special.key == *key).is_some()
         });
     }
 
-    /// Drops the full buckets among the next `places` of each table.
+    /// Evicts the full buckets among the next `places` positions of each table.
     pub(crate) fn sweep_some(&mut self, places: usize, hasher: &impl BuildHasher) {
         let (basis, now) = (&*self.basis, self.latest);
         sweep(
@@ -89,7 +89,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             places,
             |special| {
                 let idle = is_idle(special, basis, now);
-                // Each one that is idle goes.
+                // Every entry found idle is removed.
                 uncounted.set(uncounted.get() - usize::from(idle && !special.kept.counted));
                 idle
             },
@@ -98,7 +98,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.uncounted = uncounted.get();
     }
 
-    /// Drops all full buckets, and the room they took.
+    /// Evicts all full buckets and frees their memory.
     pub(crate) fn sweep_all(&mut self, now: Timestamp, hasher: &impl BuildHasher) {
         self.latest = self.latest.max(now);
         let (basis, now) = (&*self.basis, self.latest);
@@ -112,7 +112,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.forget_idle_offenders(true);
     }
 
-    /// Makes now the epoch. Happens every few decades to minutes, the faster the rate, the more often.
+    /// Makes the current time the epoch. This happens every few decades to minutes, depending on
+    /// the rate: the faster, the more often.
     pub(crate) fn renew_epoch(&mut self) {
         let (old, now) = (Arc::clone(&self.basis), self.latest);
         let new = old.since(now);
@@ -122,7 +123,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 return false;
             }
             packed.lend(&old.rule, old.epoch, now, &mut state);
-            // What fitted relative to an earlier epoch fits to a later one.
+            // A state that could be packed relative to an earlier epoch can be packed relative to a
+            // later one.
             packed.settle(&new.rule, new.epoch, &mut state)
         });
         self.tiered.retain(|Tiered { state: packed, tier, .. }| {
@@ -138,19 +140,19 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
 }
 
 impl<K, A: Algorithm> Tiered<K, A> {
-    /// Whether nothing is lost with it.
+    /// Whether the bucket is full, so that evicting the key loses nothing.
     pub(crate) fn is_full(&self, basis: &Basis<A>, now: Timestamp) -> bool {
         self.state.is_full(self.tier.rule_or(&basis.rule), basis.epoch, now)
     }
 }
 
-/// Whether nothing is lost with it.
+/// Whether evicting the key loses nothing.
 fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Timestamp) -> bool {
-    let Cell::Idle(state) = &special.cell else { return false };
+    let SpecialState::Idle(state) = &special.state else { return false };
     !special.kept.is_held(now) && basis.rule_of(&special.kept.own).full_at(state, now) <= now
 }
 
-/// Goes on through `table` by `places`, and removes what is idle.
+/// Scans the next `places` positions of `table`, and removes idle entries.
 fn sweep<T>(
     table: &mut HashTable<T>,
     cursor: &mut usize,
@@ -168,7 +170,7 @@ fn sweep<T>(
     for index in *cursor..cursor.saturating_add(places) {
         if index >= table.num_buckets() {
             *cursor = 0;
-            // Also one whose keys went otherwise.
+            // Also shrinks a table whose keys were removed in other ways.
             shrink(table, cursor, idle, hasher);
             return;
         }
@@ -185,8 +187,8 @@ fn sweep<T>(
     }
 }
 
-/// Makes a table small that is mostly empty: a quarter full after this, so that it need not grow
-/// again at once. It is gone through for that anyway, so what else is idle goes too.
+/// Shrinks a table that is mostly empty, to a quarter full, so that it need not grow again soon.
+/// Shrinking visits every entry anyway, so all idle entries are removed too.
 fn shrink<T>(
     table: &mut HashTable<T>,
     cursor: &mut usize,

@@ -1,39 +1,39 @@
-//! The user's function that gives a key's terms, and whether what it said is still the newest.
+//! The user's function that gives a key's terms, and whether a result of it is still current.
 //!
-//! The function runs under no lock. So while it runs, its answers may change and a newer one may be
-//! asked for and applied; the older answer must not win over that. Each key has a version, shared
-//! with other keys, that a refresh raises: an answer counts if the version did not change while it
-//! was asked for, and is asked for again if it did.
+//! The function runs without a lock. While it runs, its results may change, and another thread may
+//! get and apply a newer one, which the older result must not replace. So each key has a version,
+//! shared with other keys, which a refresh increments: a result counts if the version did not
+//! change while the function ran; if it did, the function is called again.
 
 use super::Terms;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// A function from a key to its terms.
+/// The function from a key to its terms.
 pub(crate) type TermsBy<K> = Box<dyn Fn(&K) -> Terms + Send + Sync>;
 
-/// Keys share so many versions, by their hashes: a refresh of one key seldom concerns others.
+/// The number of versions. Keys share them by hash, so a refresh of one key rarely affects another.
 const VERSIONS: usize = 64;
 
-/// How often the function is asked for one answer if it is outdated each time. After that the last
-/// answer counts: somebody who refreshes in a loop keeps nobody out.
+/// How often the function is called for one result if each is outdated on return. After that, the
+/// last result counts, so a thread that refreshes in a loop does not starve others.
 const TRIES: usize = 16;
 
-/// How deep the function may ask for terms by using its own limiter.
+/// How deep the function may call itself through its own limiter.
 const DEEPEST: usize = 8;
 
 crate::sync::thread_local! {
-    /// The functions that this thread is within, by their addresses.
+    /// The functions that this thread is executing, by address.
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's macro takes no const block")]
     static WITHIN: std::cell::RefCell<Vec<usize>> = std::cell::RefCell::new(Vec::new());
 }
 
-/// The function, if there is one, and the versions of its answers.
-pub(crate) struct Asked<K> {
+/// The function, if there is one, and the versions of its results.
+pub(crate) struct TermsFunction<K> {
     by: Option<TermsBy<K>>,
     versions: [AtomicU64; VERSIONS],
 }
 
-impl<K> Asked<K> {
+impl<K> TermsFunction<K> {
     pub(crate) fn new(by: Option<TermsBy<K>>) -> Self {
         Self { by, versions: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
@@ -46,30 +46,32 @@ impl<K> Asked<K> {
         &self.versions[usize::try_from(hash % (VERSIONS as u64)).unwrap_or(0)]
     }
 
-    /// The version of the key's answer. Whoever sees a version sees what made its answer another.
+    /// The version of the key's result. A thread that reads a version also sees the change that led
+    /// to it.
     pub(crate) fn version(&self, hash: u64) -> u64 {
         self.version_of(hash).load(Ordering::Acquire)
     }
 
-    /// What was asked before this, and not yet applied, does not count.
+    /// Invalidates results for the key that were computed before this call and are not applied yet.
     pub(crate) fn outdate(&self, hash: u64) {
         self.version_of(hash).fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The same for all keys.
+    /// Invalidates such results for all keys.
     pub(crate) fn outdate_all(&self) {
         for version in &self.versions {
             version.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// How often an answer is asked for if it is outdated each time. Once, if the function itself
-    /// asks: a function that makes its own answers outdated would be asked without end.
+    /// How often the function may be called for one result if each is outdated on return. Just once
+    /// inside the function itself: a function that invalidates its own results would otherwise
+    /// never end.
     pub(crate) fn tries(&self) -> usize {
         if self.depth() == 0 { TRIES } else { 1 }
     }
 
-    /// How often the function is on this thread's stack.
+    /// How many times the function is on this thread's call stack.
     pub(crate) fn depth(&self) -> usize {
         let here = self.address();
         let count = |within: &Vec<usize>| within.iter().filter(|other| **other == here).count();
@@ -78,8 +80,8 @@ impl<K> Asked<K> {
             .unwrap_or(0)
     }
 
-    /// The terms that the function gives for `key`; the default without a function. `None` if the
-    /// function asks itself again and again.
+    /// The terms that the function returns for `key`; the default terms without a function. `None`
+    /// if the function calls itself too deeply.
     pub(crate) fn ask(&self, to_key: impl FnOnce() -> K) -> Option<Terms> {
         let Some(by) = &self.by else { return Some(Terms::default()) };
         if self.depth() >= DEEPEST {
@@ -94,12 +96,12 @@ impl<K> Asked<K> {
     }
 }
 
-/// The thread is within a function, until this is dropped: also if the function panics.
+/// Marks that this thread executes a function, until it is dropped, also if the function panics.
 struct Within;
 
 impl Within {
     fn enter(address: usize) -> Self {
-        // A thread that is about to end may have no list any more: then depths are not counted.
+        // A thread that is terminating may have no list any more; depths are not counted then.
         let _ = WITHIN.try_with(|within| within.borrow_mut().push(address));
         Self
     }

@@ -1,4 +1,5 @@
-//! The verbs of a limiter, with the key as an argument. All others are had by way of a view.
+//! Requests for permits of a key. Methods that are missing here are available through
+//! [`for_key`](Keyed::for_key).
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -8,12 +9,6 @@ use crate::algorithm::Algorithm;
 use crate::keyed::Keyed;
 use crate::keyed::for_key::ForKey;
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::Call;
-use crate::keyed::shard::decide::Taken;
-use crate::keyed::shard::locked::Locked;
-use crate::keyed::tier::Under;
-use crate::limiters::core::{grant_of, refusal_of};
-use crate::limiters::verbs::Need;
 #[cfg(feature = "tokio")]
 use crate::wait::Acquire;
 use crate::wait::{QueueHandle, Request, Reservation, Timer};
@@ -26,8 +21,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Whether a request of `key` may pass now; takes one permit, or what one
-    /// [costs](crate::keyed::Terms::cost).
+    /// Takes one permit of `key`, or as many as one request [costs](crate::keyed::Terms::cost), if
+    /// available; returns whether it did.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -43,7 +38,7 @@ where
         self.decide(self.hash(key), key, 1)
     }
 
-    /// Whether `permits` permits were there for `key`; takes all of them or none.
+    /// Takes `permits` permits of `key` if all of them are available; returns whether it did.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -58,12 +53,13 @@ where
         self.decide(self.hash(key), key, permits)
     }
 
-    /// Takes `permits` of `key` now, or says when or why not.
+    /// Takes `permits` permits of `key` now; otherwise returns the reason, with the time to wait if
+    /// waiting helps.
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] for a blocked key,
-    /// [`Rejection::BlockedFor`] for one that is blocked for a while; [`Rejection::TooManyKeys`] for a new one when there is no room.
+    /// As [`RateLimiter::try_acquire`]; [`Rejection::Blocked`] or [`Rejection::BlockedFor`] if the
+    /// key is blocked; [`Rejection::TooManyKeys`] if the key is new and there is no slot for it.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, ManualClock, Quota};
@@ -82,7 +78,8 @@ where
         self.acquire_both(self.hash(key), key, permits)
     }
 
-    /// How long until `permits` could be had for `key`; see [`RateLimiter::delay_for`].
+    /// How long until `permits` permits of `key` would be available; see
+    /// [`RateLimiter::delay_for`].
     ///
     /// # Errors
     ///
@@ -95,12 +92,12 @@ where
         self.for_key(key).delay_for(permits)
     }
 
-    /// Records usage of `key` that already happened; see [`RateLimiter::consume`].
+    /// Records usage of `key` that has already happened; see [`RateLimiter::consume`].
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::consume`], and [`ConsumeError::TooManyKeys`] for a new key when there is
-    /// no room. Then nothing is recorded.
+    /// As [`RateLimiter::consume`], and [`ConsumeError::TooManyKeys`] if the key is new and there
+    /// is no slot for it. On an error, nothing is recorded.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -117,13 +114,13 @@ where
         self.for_key(key).consume(permits)
     }
 
-    /// Gives permits back to `key`; see [`RateLimiter::credit`].
+    /// Returns permits to `key`; see [`RateLimiter::credit`].
     pub fn credit<Q: KeyRef<K> + ?Sized>(&self, key: &Q, permits: u64) {
         self.for_key(key).credit(permits);
     }
 
-    /// A look at `key`. Takes nothing, and an unknown key stays unknown. Its counters are 0: they are
-    /// kept for all keys together, see [`totals`](Self::totals).
+    /// The current usage of `key`. Takes no permits, and an unknown key stays unknown. The counters
+    /// of the usage are 0: they are kept for all keys together, see [`totals`](Self::totals).
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -136,7 +133,7 @@ where
         self.for_key(key).usage()
     }
 
-    /// Blocks until a request of `key` may pass.
+    /// Blocks the current thread until a request of `key` may pass.
     ///
     /// # Errors
     ///
@@ -153,8 +150,9 @@ where
         self.for_key(key).wait()
     }
 
-    /// Blocks until `permits` are there for `key`, for at most `timeout`: a wait that would take
-    /// longer fails at once. See [`for_key`](Self::for_key) for all other ways to wait.
+    /// Blocks the current thread until `permits` permits of `key` are available, for at most
+    /// `timeout`: a wait that would take longer fails at once. [`for_key`](Self::for_key) offers
+    /// more ways to wait.
     ///
     /// # Errors
     ///
@@ -177,7 +175,7 @@ where
         self.for_key(key).wait_timeout(permits, timeout)
     }
 
-    /// Promises `permits` of `key` for later; see [`Reservation`].
+    /// Reserves `permits` permits of `key` for a later time; see [`Reservation`].
     ///
     /// # Errors
     ///
@@ -186,10 +184,11 @@ where
     /// ```
     /// use std::time::Duration;
     /// use tollgate::{KeyedLimiter, ManualClock, Quota};
-    /// let builder = KeyedLimiter::<String>::builder(Quota::per_second(1)).clock(ManualClock::new());
-    /// let limiter = builder.build()?;
-    /// let (now, later) = (limiter.reserve("alice", 1)?, limiter.reserve("alice", 1)?);
-    /// assert_eq!((now.delay(), later.delay()), (Some(Duration::ZERO), Some(Duration::from_secs(1))));
+    /// let builder = KeyedLimiter::<String>::builder(Quota::per_second(1));
+    /// let limiter = builder.clock(ManualClock::new()).build()?;
+    /// let (first, second) = (limiter.reserve("alice", 1)?, limiter.reserve("alice", 1)?);
+    /// assert_eq!(first.delay(), Some(Duration::ZERO));
+    /// assert_eq!(second.delay(), Some(Duration::from_secs(1)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reserve<'a, Q: KeyRef<K> + ?Sized>(
@@ -202,7 +201,7 @@ where
         Ok(Reservation::new(permits, request.join(queue)?))
     }
 
-    /// Waits for `permits` of `key` on any runtime's `timer`.
+    /// Waits for `permits` permits of `key`, using any runtime's `timer`.
     ///
     /// # Errors
     ///
@@ -210,7 +209,7 @@ where
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    /// Dropping the future takes no permits; the waiters behind it in the queue move up.
     pub async fn acquire_on<Q: KeyRef<K> + ?Sized>(
         &self,
         key: &Q,
@@ -220,7 +219,7 @@ where
         self.for_key(key).acquire_on(permits, timer).await
     }
 
-    /// Waits for `permits` of `key` on tokio.
+    /// Waits for `permits` permits of `key` on the tokio runtime.
     ///
     /// # Errors
     ///
@@ -228,7 +227,7 @@ where
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    /// Dropping the future takes no permits; the waiters behind it in the queue move up.
     ///
     /// ```
     /// # use tollgate::{KeyedLimiter, Quota};
@@ -249,8 +248,8 @@ where
         self.for_key(key).acquire(permits).await
     }
 
-    /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`,
-    /// counted from this call.
+    /// As [`acquire`](Self::acquire), but fails **at once** if the wait would take longer than
+    /// `timeout`, counted from this call.
     ///
     /// # Errors
     ///
@@ -273,7 +272,7 @@ where
         }
     }
 
-    /// One key as a [`RateLimiter`], with every verb there is. Costs a hash.
+    /// Returns one key as a [`RateLimiter`], with all its methods. Costs one hash.
     ///
     /// ```
     /// use std::time::Duration;
@@ -286,8 +285,8 @@ where
         ForKey::new(self, key)
     }
 
-    /// One key as a [`RateLimiter`] that borrows nothing: to be stored, spawned, or put into an
-    /// `Arc<dyn RateLimiter>`.
+    /// Returns one key as a [`RateLimiter`] that borrows nothing, so it can be stored, moved into a
+    /// task, or put into an `Arc<dyn RateLimiter>`.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -303,118 +302,5 @@ where
         K: KeyRef<K>,
     {
         ForKey::new(Arc::clone(self), Arc::new(key))
-    }
-
-    /// Whether the permits of `requests` were there.
-    #[inline]
-    pub(crate) fn decide<Q>(&self, hash: u64, key: &Q, requests: u64) -> bool
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        // Why it is refused is not worked out.
-        let refused = |rule: &A, state: &A::State, now, permits| {
-            let ready = permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
-            (!ready).then_some(Rejection::Closed)
-        };
-        let passes = self.ask(hash, key, requests, |_, _, _, _| (), refused, |_| ()).is_ok();
-        if !passes {
-            self.log_refusal(requests);
-        }
-        passes
-    }
-
-    /// Logs a refusal whose reason was not worked out.
-    #[inline]
-    pub(crate) fn log_refusal(&self, requests: u64) {
-        if crate::events::is_debug_heard() {
-            crate::limiters::verbs::log_refusal(&self.settings.name, requests);
-        }
-    }
-
-    /// Takes the permits of `requests` of the key and of everybody, or none.
-    pub(crate) fn acquire_both<Q>(
-        &self,
-        hash: u64,
-        key: &Q,
-        requests: u64,
-    ) -> Result<Grant, Rejection>
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let answer = self.ask(hash, key, requests, grant_of, refusal_of, |grant| grant);
-        if let Err(rejection) = &answer {
-            crate::events::debug!(limiter = self.settings.name, requests, %rejection, "refused");
-        }
-        answer
-    }
-
-    /// Takes the permits of `requests`. A plain key is answered with what `granted` or `refused`
-    /// make of its state, others with what `slow` makes of a grant.
-    #[inline]
-    fn ask<Q, R>(
-        &self,
-        hash: u64,
-        key: &Q,
-        requests: u64,
-        granted: impl Fn(&A, &A::State, Timestamp, u64) -> R,
-        refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<Rejection>,
-        slow: impl FnOnce(Grant) -> R,
-    ) -> Result<R, Rejection>
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        let now = self.now();
-        let mut shard = self.shard(hash).lock();
-        if self.alone {
-            match shard.try_take(hash, key, now, requests, &granted, refused) {
-                Taken::Yes(answer) => return Ok(answer),
-                Taken::No(rejection) => return Err(rejection),
-                Taken::NotTold => {}
-                Taken::NotPlain => {
-                    let call = self.call(hash, now);
-                    if let Some(answer) = shard.try_take_elsewhere(&call, key, requests, granted) {
-                        return Ok(answer);
-                    }
-                }
-            }
-        }
-        let (shard, call) = (self.locked(shard), self.call(hash, now));
-        self.ask_slowly(shard, &call, key, requests, Under::Limiter).map(slow)
-    }
-
-    /// What is special, waited for, bounded, or has a limit for everybody.
-    #[cold]
-    pub(crate) fn ask_slowly<'a, Q>(
-        &'a self,
-        shard: Locked<'a, K, A>,
-        call: &Call<'_, S>,
-        key: &Q,
-        requests: u64,
-        under: Under<'_, A>,
-    ) -> Result<Grant, Rejection>
-    where
-        Q: KeyRef<K> + ?Sized,
-    {
-        self.with_locked(shard, Need::Place, call, key, under, |core, now, terms, wakers| {
-            let permits = terms.permits(requests);
-            let Some(global) = self.global.as_ref().filter(|_| !terms.is_exempt()) else {
-                return core.try_acquire(now, permits, wakers);
-            };
-            if !core.check(now, permits, wakers).is_ok_and(|ready| ready <= core.latest()) {
-                return core.try_acquire(now, permits, wakers);
-            }
-            // Everybody's first, under the key's lock: what the key has taken could not always be
-            // given back as if it had never been taken.
-            match global.lend(wakers, |all, wakers| all.try_acquire(now, permits, wakers)) {
-                Ok(by_all) => {
-                    let grant = core.try_acquire(now, permits, wakers)?;
-                    Ok(crate::keyed::for_key::queue::least(grant, by_all))
-                }
-                Err(rejection) => {
-                    core.count_denied(permits);
-                    Err(rejection.by_global())
-                }
-            }
-        })
     }
 }

@@ -1,22 +1,22 @@
-//! What a request would meet, while nothing changes: not even a full window begins anew.
+//! Reading a key's state without changing it: not even a full window restarts.
 
 use crate::algorithm::{Algorithm, Packed};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::{At, Cell, Shard};
-use crate::keyed::terms::Own;
+use crate::keyed::shard::{At, Shard, SpecialState};
+use crate::keyed::terms::KeyTerms;
 use crate::keyed::tier::Under;
 use crate::limiters::core::{Core, refusal_of, usage_of};
 use crate::wait::queue::Wakers;
 use crate::{CarryOver, Rejection, Timestamp, Usage};
 
-/// Whether `permits` are there.
+/// Whether `permits` permits are available.
 #[inline]
 fn is_ready<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp, permits: u64) -> bool {
     permits <= rule.limit() && rule.ready_at(state, now, permits) <= now
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
-    /// Whether the key at `at` goes by its packed state as it is, when it is asked under `under`.
+    /// Whether a request under `under` can use the packed state of the key at `at` as it is.
     #[inline]
     pub(crate) fn is_packed_under(&self, at: &At<A>, under: Under<'_, A>) -> bool {
         match (at, under) {
@@ -29,7 +29,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Whether a packed key is still at the place where it was.
+    /// Whether a key with a packed state is still at the same index.
     #[inline]
     pub(crate) fn is_packed_at<Q: KeyRef<K> + ?Sized>(&self, at: &At<A>, key: &Q) -> bool {
         let held = match at {
@@ -40,9 +40,9 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         held.is_some_and(|held| key.equivalent(held))
     }
 
-    /// Whether `permits` of a packed state are there; `false` need not mean that they are not.
+    /// Whether `permits` permits of a packed state are available; `false` means undecided.
     #[inline]
-    pub(crate) fn are_packed(&mut self, at: &At<A>, permits: u64) -> bool {
+    pub(crate) fn packed_could_take(&mut self, at: &At<A>, permits: u64) -> bool {
         if self.basis.closed {
             return false;
         }
@@ -51,14 +51,14 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             .is_some_and(|(packed, rule)| packed.could_take(rule, epoch, now, permits))
     }
 
-    /// Why `permits` of a packed state can't be had, if so.
+    /// Why `permits` permits of a packed state are not available, if they are not.
     pub(crate) fn packed_refusal(&mut self, at: &At<A>, permits: u64) -> Option<Rejection> {
         let (now, epoch) = (self.latest, self.basis.epoch);
         let (packed, rule) = self.packed_mut(at)?;
         packed.peek(rule, epoch, now, |state| refusal_of(rule, state, now, permits))
     }
 
-    /// Whether `permits` could be taken of the key at `at` under `under`.
+    /// Whether `permits` permits could be taken from the key at `at` under `under`.
     pub(crate) fn could_take(
         &mut self,
         at: &At<A>,
@@ -71,7 +71,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         if self.basis.closed
             || matches!(at, At::NoRoom(..))
             || own.refusal(self.latest).is_some()
-            || !self.is_nobodys_turn(at, &own, under, refresh, wakers)
+            || !self.has_no_waiters(at, &own, under, refresh, wakers)
         {
             return false;
         }
@@ -84,46 +84,47 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         self.with_state(at, own, under, usage_of)
     }
 
-    /// Whether nobody waits for the key, once those who are due are served.
-    fn is_nobodys_turn(
+    /// Whether nobody waits for the key after all due waiters have been served.
+    fn has_no_waiters(
         &mut self,
         at: &At<A>,
-        own: &Own<A>,
+        own: &KeyTerms<A>,
         under: Under<'_, A>,
         refresh: impl FnOnce(&mut Core<A>, &mut Wakers),
         wakers: &mut Wakers,
     ) -> bool {
         let now = self.latest;
-        let passes_by = self.passes_by(own, under);
+        let bypasses_key = self.bypasses_key(own, under);
         let At::Special(index) = at else { return true };
         let Some(special) = self.special.get_bucket_mut(*index) else { return true };
-        let Cell::Busy(core) = &mut special.cell else { return true };
-        if passes_by {
+        let SpecialState::Busy(core) = &mut special.state else { return true };
+        if bypasses_key {
             return true;
         }
-        // A block may have ended since.
+        // A temporary block may have ended since.
         core.resume(now, None);
         refresh(core, wakers);
         core.settle(now, wakers);
         core.is_open_and_idle()
     }
 
-    /// Whether a request under `under` leaves the key as it is, because it goes by no limit.
-    fn passes_by(&self, own: &Own<A>, under: Under<'_, A>) -> bool {
+    /// Whether a request under `under` does not touch the key, because no limit applies to the
+    /// request.
+    fn bypasses_key(&self, own: &KeyTerms<A>, under: Under<'_, A>) -> bool {
         let tier = own.tier_under(under).map(|tier| tier.rule_or(&self.basis.rule));
         !own.is_under(under) && tier.unwrap_or(&self.basis.rule).quota().is_unlimited()
     }
 
-    /// What `look` makes of the key's state as it is under `under`.
+    /// Runs `look` on a copy of the key's state, carried over to the quota of `under`.
     fn with_state<R>(
         &mut self,
         at: &At<A>,
-        own: Own<A>,
+        own: KeyTerms<A>,
         under: Under<'_, A>,
         look: impl FnOnce(&A, &A::State, Timestamp) -> R,
     ) -> R {
         let (now, basis) = (self.latest, std::sync::Arc::clone(&self.basis));
-        let (stays, passes_by) = (own.is_under(under), self.passes_by(&own, under));
+        let (stays, bypasses_key) = (own.is_under(under), self.bypasses_key(&own, under));
         let old = basis.rule_of(&own);
         let carried = |state: &A::State| {
             let rule = match own.tier_under(under) {
@@ -134,7 +135,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             rule.carry_over(old, state, now, CarryOver::Proportional)
         };
         let state = match at {
-            _ if passes_by => None,
+            _ if bypasses_key => None,
             At::Plain(_) | At::Tiered(_) => self.packed_mut(at).and_then(|(packed, rule)| {
                 let is_full = packed.is_full(rule, basis.epoch, now);
                 (!is_full).then(|| {
@@ -144,10 +145,10 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
                 })
             }),
             At::Special(index) => self.special.get_bucket(*index).and_then(|special| {
-                let state = match &special.cell {
-                    Cell::Idle(state) => state,
-                    Cell::Busy(core) => &core.state,
-                    Cell::Lent => return None,
+                let state = match &special.state {
+                    SpecialState::Idle(state) => state,
+                    SpecialState::Busy(core) => &core.state,
+                    SpecialState::Lent => return None,
                 };
                 if old.full_at(state, now) <= now {
                     return None;

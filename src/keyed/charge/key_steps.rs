@@ -1,15 +1,16 @@
-//! A charge's own key, in its shard: what a request would meet, and taking or refusing it.
+//! The steps of a decision on a charge's key, under the lock of its shard: checking, taking,
+//! refusing.
 
 use std::hash::BuildHasher;
 
 use super::KeyCharge;
-use super::work::{By, Room, Work};
+use super::work::{NewKey, RefusedBy, Work};
 use crate::algorithm::{Algorithm, AnyRule, Packed, is_ours};
 use crate::charges::party::{Decision, State};
 use crate::keyed::Global;
 use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::{At, Call, Shard};
-use crate::keyed::terms::Own;
+use crate::keyed::terms::KeyTerms;
 use crate::limiters::charge::core_of;
 use crate::limiters::core::{Core, grant_of};
 use crate::wait::queue::Wakers;
@@ -23,8 +24,8 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// The limit for everybody, with a lock of its own.
-    pub(super) fn everybody(&self) -> Option<&'a Global<C>> {
+    /// The global limit, which has its own lock.
+    pub(super) fn global(&self) -> Option<&'a Global<C>> {
         self.limiter.global.as_ref()
     }
 
@@ -32,14 +33,14 @@ where
         self.limiter.call(self.hash, now)
     }
 
-    /// The key's shard, if that is what a lock protects.
+    /// The key's shard, if that is the state that a lock protects.
     pub(super) fn shard_of(state: &mut State) -> Option<&mut Shard<K, A>> {
         state.downcast_mut()
     }
 
-    /// Where the key is by now: those who were decided before may have moved it.
+    /// Where the key is now: earlier charges of this decision may have moved it.
     pub(super) fn find_again_in(&self, shard: &Shard<K, A>, work: &mut Work<'_, A>) -> At<A> {
-        let known = std::mem::replace(&mut work.at, At::New(Own::default()));
+        let known = std::mem::replace(&mut work.at, At::New(KeyTerms::default()));
         shard.find(self.hash, self.key).unwrap_or_else(|| match known {
             At::NoRoom(why, own) => At::NoRoom(why, own),
             _ => At::New(work.own.clone()),
@@ -64,10 +65,10 @@ where
                 core.end_hopeless_beside(all, now, wakers);
             }
         };
-        let at = shard.go_under(&call, self.key, at, first.under(self.tier), &mut sync, wakers);
+        let at = shard.switch_tier(&call, self.key, at, first.under(self.tier), &mut sync, wakers);
         if matches!(at, At::New(_)) {
-            if let Some(Room { place: Ok(place), .. }) = work.room.take() {
-                shard.adopted += place.take();
+            if let Some(NewKey { slot: Ok(slot), .. }) = work.new_key.take() {
+                shard.adopted_slots += slot.take();
             }
         }
         let result = shard.act(&call, self.key, at, wakers, |core, _, wakers| {
@@ -75,11 +76,11 @@ where
             refresh(core, second, now, wakers);
             verb(core, now, wakers)
         });
-        work.unplaced |= std::mem::take(&mut shard.unplaced);
+        work.needs_slot |= std::mem::take(&mut shard.needs_slot);
         result
     }
 
-    /// Looks at the key alone.
+    /// Whether the key alone would allow the permits.
     pub(super) fn look_at_key(
         &self,
         shard: &mut Shard<K, A>,
@@ -93,9 +94,10 @@ where
         }
         let under = work.tier.under(self.tier);
         let permits = before.saturating_add(work.permits);
-        work.all = permits;
+        work.key_total = permits;
         work.is_packed = shard.is_packed_under(&work.at, under);
-        work.is_simple = work.is_packed && is_ours::<A>() && shard.are_packed(&work.at, permits);
+        work.is_simple =
+            work.is_packed && is_ours::<A>() && shard.packed_could_take(&work.at, permits);
         if work.is_simple {
             return true;
         }
@@ -146,16 +148,16 @@ where
         if self.is_shared(work) {
             return;
         }
-        let (own, all) = (work.permits, work.all);
+        let (own, all) = (work.permits, work.key_total);
         match work.refused {
-            By::Nobody => {
+            RefusedBy::Nobody => {
                 let at = self.find_again_in(shard, work);
                 let under = work.tier.under(self.tier);
                 let usage = shard.usage_under(&at, under);
                 self.answer.set(Answer::Untouched(usage));
             }
-            By::Everybody => shard.count(self.hash, self.key, (0, own), true),
-            By::Key => {
+            RefusedBy::Global => shard.count(self.hash, self.key, (0, own), true),
+            RefusedBy::Key => {
                 let packed =
                     work.is_packed && !shard.basis.closed && shard.is_packed_at(&work.at, self.key);
                 if let Some(rejection) = shard.packed_refusal(&work.at, all).filter(|_| packed) {
@@ -171,29 +173,30 @@ where
         }
     }
 
-    /// Whether the key shares a bucket with others that found no room.
+    /// Whether the key uses the overflow bucket because there is no slot for it.
     pub(super) fn is_shared(&self, work: &Work<'_, A>) -> bool {
         matches!(work.at, At::NoRoom(Rejection::TooManyKeys { .. }, _))
             && self.limiter.overflow().is_some()
     }
 }
 
-/// What is set aside for those who wait for everybody's limit counts as in use now.
+/// Updates the permits that are set aside for waiters of the global limit, so that they count as in
+/// use now.
 pub(super) fn refresh<A: Algorithm>(
     core: &mut Core<A>,
-    everybody: Option<&mut State>,
+    global: Option<&mut State>,
     now: Timestamp,
     wakers: &mut Wakers,
 ) {
-    if let Some(all) = second_of(core, everybody) {
+    if let Some(all) = second_of(core, global) {
         core.refresh_beside(all, now, wakers);
     }
 }
 
-/// The core of everybody's limit, if any of the key's waiters wait for it.
+/// The core of the global limit, if any of the key's waiters wait for it.
 fn second_of<'a, A: Algorithm>(
     core: &Core<A>,
-    everybody: Option<&'a mut State>,
+    global: Option<&'a mut State>,
 ) -> Option<&'a mut Core<AnyRule>> {
-    everybody.filter(|_| core.has_set_aside()).and_then(core_of::<AnyRule>)
+    global.filter(|_| core.has_set_aside()).and_then(core_of::<AnyRule>)
 }

@@ -1,4 +1,4 @@
-//! The hot path: a request that can be decided where its key is found.
+//! The fast path: requests that are decided in place in the key's table.
 
 use std::hash::BuildHasher;
 use std::hint::black_box;
@@ -9,22 +9,22 @@ use hashbrown::HashTable;
 use crate::Timestamp;
 use crate::algorithm::{Algorithm, Packed, restart_if_full};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::{Call, Cell, Plain, Shard, Special, Tiered};
-use crate::keyed::terms::Applied;
+use crate::keyed::shard::{Call, Plain, Shard, Special, SpecialState, Tiered};
+use crate::keyed::terms::SharedTerms;
 use crate::keyed::tier::{Under, is_same};
 
-/// What became of a request for permits of a plain key.
-pub(crate) enum Taken<G, R> {
+/// The outcome of a request on the fast path.
+pub(crate) enum Outcome<G, R> {
     Yes(G),
     No(R),
-    /// It can't be told at once.
-    NotTold,
+    /// The fast path cannot decide.
+    Undecided,
     NotPlain,
 }
 
 impl<K: Key, A: Algorithm> Shard<K, A> {
-    /// Takes `permits` of a plain key, and answers with what `granted` makes of that; or says that
-    /// they are not there, with what `refused` makes of that.
+    /// Takes `permits` permits of a plain key. Returns what `granted` makes of the new state or, if
+    /// too few permits are available, what `refused` makes of the state.
     #[inline]
     pub(crate) fn try_take<Q, G, R>(
         &mut self,
@@ -34,25 +34,26 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         permits: u64,
         granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
         refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
-    ) -> Taken<G, R>
+    ) -> Outcome<G, R>
     where
         Q: KeyRef<K> + ?Sized,
     {
         let basis = &*self.basis;
         if basis.closed {
-            return Taken::NotTold;
+            return Outcome::Undecided;
         }
         self.latest = self.latest.max(now);
         let now = self.latest;
         let (rule, epoch) = (&basis.rule, basis.epoch);
         let same = |plain: &Plain<K, A>| key.equivalent(&plain.key);
-        // A look-up waits for memory twice, for the place's control byte and then for the place. So
-        // look at the place where the key is most likely, whose address needs no control byte: both
-        // come at once. With a million keys, that is a third of a decision.
+        // A table lookup waits for memory twice: for the control byte and then for the entry. So
+        // first look at the entry where the key most likely is: its address does not depend on the
+        // control byte, so both loads run in parallel. With a million keys, this saves a third of a
+        // decision.
         let home = home(hash, &self.plain);
         let at_home = self.plain.get_bucket(home).is_some_and(|plain| {
             if std::mem::needs_drop::<K>() {
-                // To compare a key with a heap of its own might wait for another's.
+                // Comparing a key that owns heap memory could wait for the memory of another key.
                 black_box(plain.state.is_full(rule, epoch, now));
                 return false;
             }
@@ -60,34 +61,35 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         });
         let plain =
             if at_home { self.plain.get_bucket_mut(home) } else { self.plain.find_mut(hash, same) };
-        let Some(plain) = plain else { return Taken::NotPlain };
+        let Some(plain) = plain else { return Outcome::NotPlain };
         let at = (now, epoch);
         let taken = take_packed(&mut plain.state, rule, at, permits, granted, refused);
-        self.counted(hash, key, permits, taken)
+        self.count_outcome(hash, key, permits, taken)
     }
 
-    /// Counts what became of a request of a packed key.
+    /// Counts the outcome of a request for a packed key.
     #[inline]
-    fn counted<Q, G, R>(
+    fn count_outcome<Q, G, R>(
         &mut self,
         hash: u64,
         key: &Q,
         permits: u64,
-        taken: Taken<G, R>,
-    ) -> Taken<G, R>
+        taken: Outcome<G, R>,
+    ) -> Outcome<G, R>
     where
         Q: KeyRef<K> + ?Sized,
     {
         match taken {
-            Taken::Yes(_) => self.allowed = self.allowed.wrapping_add(permits),
-            Taken::No(_) => self.count(hash, key, (0, permits), true),
-            Taken::NotTold | Taken::NotPlain => {}
+            Outcome::Yes(_) => self.allowed = self.allowed.wrapping_add(permits),
+            Outcome::No(_) => self.count(hash, key, (0, permits), true),
+            Outcome::Undecided | Outcome::NotPlain => {}
         }
         taken
     }
 
-    /// Takes `permits` of a key that is packed under `under`, if they are there and `rest` says so; then it says
-    /// what `granted` makes of the state. Else nothing changes. The rule must be one of ours.
+    /// Takes `permits` permits of a key that is packed under `under`, if they are available and
+    /// `rest` returns `true`; then returns what `granted` makes of the new state. Otherwise nothing
+    /// changes. The algorithm must be one of this crate.
     #[inline]
     #[allow(clippy::too_many_arguments, reason = "as its twin has, and what the rest says")]
     pub(crate) fn take_if<Q, R>(
@@ -130,39 +132,39 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         packed.try_take(rule, epoch, now, permits, |state| granted(rule, state, now, permits))
     }
 
-    /// The same for a key that is in `tier` already.
+    /// As [`try_take`](Self::try_take), for a key that is in `tier` already.
     #[allow(clippy::too_many_arguments, reason = "as its twin has, and a tier")]
     pub(crate) fn try_take_in_tier<Q, G, R>(
         &mut self,
-        tier: &Arc<Applied<A>>,
+        tier: &Arc<SharedTerms<A>>,
         hash: u64,
         key: &Q,
         now: Timestamp,
         permits: u64,
         granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
         refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
-    ) -> Taken<G, R>
+    ) -> Outcome<G, R>
     where
         Q: KeyRef<K> + ?Sized,
     {
         let basis = &*self.basis;
         if basis.closed {
-            return Taken::NotTold;
+            return Outcome::Undecided;
         }
         self.latest = self.latest.max(now);
         let now = self.latest;
         let same = |tiered: &Tiered<K, A>| key.equivalent(&tiered.key);
-        let Some(tiered) = self.tiered.find_mut(hash, same) else { return Taken::NotPlain };
+        let Some(tiered) = self.tiered.find_mut(hash, same) else { return Outcome::NotPlain };
         if !is_same(tier, &tiered.tier) {
-            return Taken::NotTold;
+            return Outcome::Undecided;
         }
         let (rule, epoch) = (tiered.tier.rule_or(&basis.rule), basis.epoch);
         let at = (now, epoch);
         let taken = take_packed(&mut tiered.state, rule, at, permits, granted, refused);
-        self.counted(hash, key, permits, taken)
+        self.count_outcome(hash, key, permits, taken)
     }
 
-    /// Takes the permits of `requests` of a special key, or of a new one.
+    /// Takes the permits of `requests` requests from a special key, or from a new one.
     pub(crate) fn try_take_elsewhere<Q, S, G>(
         &mut self,
         call: &Call<'_, S>,
@@ -177,13 +179,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let (basis, now) = (&*self.basis, self.latest);
         let same = |special: &Special<K, A>| key.equivalent(&special.key);
         if let Some(special) = self.special.find_mut(call.hash, same) {
-            let Cell::Idle(state) = &mut special.cell else { return None };
+            let SpecialState::Idle(state) = &mut special.state else { return None };
             let kept = &special.kept;
             if kept.own.tier.is_some() {
-                // It is to leave its tier.
+                // The request has no tier, so the key has to leave its own.
                 return None;
             }
-            // One that may have to move, or to be counted, is not decided here.
+            // A key that may have to move to another table, or to be counted, is not decided here.
             if !kept.is_held(now) && (!kept.counted || kept.own.is_default(now)) {
                 return None;
             }
@@ -200,7 +202,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             self.allowed = self.allowed.wrapping_add(permits);
             return Some(granted(rule, state, now, permits));
         }
-        if !call.newcomers || self.find_tiered(call.hash, key).is_some() {
+        if !call.inserts_freely || self.find_tiered(call.hash, key).is_some() {
             return None;
         }
         let mut state = basis.rule.start(now, 0);
@@ -209,18 +211,18 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
         let answer = granted(&basis.rule, &state, now, requests);
         let state = A::Packed::pack(&basis.rule, basis.epoch, state).ok()?;
-        // Without a limit, or a cost, nothing needs to be kept.
+        // An unlimited quota, or a request without cost, leaves nothing to store.
         if !state.is_full(&basis.rule, basis.epoch, now) {
             let plain = Plain { key: key.to_key(), state };
             self.plain.insert_unique(call.hash, plain, |plain| call.hasher.hash_one(&plain.key));
-            self.sweep_a_little(call.hasher);
+            self.sweep_on_insert(call.hasher);
         }
         self.allowed = self.allowed.wrapping_add(requests);
         Some(answer)
     }
 }
 
-/// Takes `permits` of a packed state at a time, relative to an epoch, if they are there.
+/// Takes `permits` permits of a packed state, if they are available.
 #[inline]
 fn take_packed<A: Algorithm, G, R>(
     packed: &mut A::Packed,
@@ -229,20 +231,20 @@ fn take_packed<A: Algorithm, G, R>(
     permits: u64,
     granted: impl FnOnce(&A, &A::State, Timestamp, u64) -> G,
     refused: impl FnOnce(&A, &A::State, Timestamp, u64) -> Option<R>,
-) -> Taken<G, R> {
+) -> Outcome<G, R> {
     let answer = |state: &A::State| granted(rule, state, now, permits);
     if let Some(answer) = packed.try_take(rule, epoch, now, permits, answer) {
-        return Taken::Yes(answer);
+        return Outcome::Yes(answer);
     }
     let answer = |state: &A::State| refused(rule, state, now, permits);
-    packed.peek(rule, epoch, now, answer).map_or(Taken::NotTold, Taken::No)
+    packed.peek(rule, epoch, now, answer).map_or(Outcome::Undecided, Outcome::No)
 }
 
-/// The place where the key of this hash is, unless another was there before. Should the table think
-/// otherwise, it is only slower.
+/// The index where a key with this hash is, unless another key took it first. If the table places
+/// keys differently, the lookup is only slower.
 #[inline]
 fn home<T>(hash: u64, table: &HashTable<T>) -> usize {
-    // The lowest bits, whatever the width.
+    // Only the lowest bits matter.
     #[allow(clippy::cast_possible_truncation, reason = "only the lowest bits are wanted")]
     let low = hash as usize;
     low & (table.num_buckets() - 1)

@@ -1,27 +1,17 @@
-//! Options of a keyed limiter.
+//! The builder of a keyed limiter.
+
+mod build;
 
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
-use super::asked::{Asked, TermsBy};
-use super::bound::Bound;
-use super::interner::Interner;
-use super::shard::{Basis, Shard};
-use super::{Key, Keyed, RandomState, Terms, WhenFull};
+use super::terms::function::TermsBy;
+use super::{Key, RandomState, Terms, WhenFull};
 use crate::algorithm::{Algorithm, AnyRule, GreedyRefill};
-use crate::limiters::core::LAST;
 use crate::limiters::verbs::Settings;
-use crate::sync::{CacheLine, Mutex, next_number};
-use crate::{Clock, CounterClock, Jitter, Limiter, Quota, QuotaError};
+use crate::{Clock, CounterClock, Jitter, Quota, QuotaError};
 
-/// So many that two threads seldom meet, and that a table that grows is small.
-const SHARDS: usize = 128;
-/// With fewer keys than this for each shard, fewer shards do.
-const KEYS_PER_SHARD: usize = 64;
-const MAX_SHARDS: usize = 1 << 16;
-
-/// Collects the options of a keyed limiter; ends in [`build`](Self::build).
+/// Collects the options of a keyed limiter; [`build`](Self::build) creates it.
 ///
 /// ```
 /// use tollgate::keyed::{Terms, WhenFull};
@@ -74,7 +64,7 @@ impl<K: Key, A: Algorithm> KeyedBuilder<K, A> {
 }
 
 impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
-    /// The clock to read; default: [`CounterClock`].
+    /// Sets the clock. Default: [`CounterClock`].
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, ManualClock, Quota};
@@ -84,11 +74,14 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self.with(|_, hasher| (clock, hasher))
     }
 
-    /// The hasher; default: [`RandomState`], which withstands those who choose keys to collide.
+    /// Sets the hasher. Default: [`RandomState`], which resists callers who choose keys that
+    /// collide.
     ///
-    /// Where no stranger chooses the keys, one without that promise saves a few nanoseconds a decision, such as
-    /// `foldhash::fast::RandomState` of the crate `foldhash`. One that is not seeded randomly lets whoever chooses the keys put them all into one shard; so
-    /// does one that leaves the upper half of a hash empty, such as the identity.
+    /// If untrusted clients cannot choose the keys, a hasher without that resistance, such as
+    /// `foldhash::fast::RandomState` from the crate `foldhash`, saves a few nanoseconds per
+    /// decision. With a hasher that is not randomly seeded, whoever chooses the keys can put all of
+    /// them into one shard. A hasher that leaves the upper half of a hash empty, such as the
+    /// identity function, puts all keys into one shard in any case.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -117,21 +110,23 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         }
     }
 
-    /// A limit for everybody together: a request passes if its key *and* all keys together may.
-    /// Nothing is taken unless both agree. A refusal by this one
-    /// [says so](crate::Rejection::is_global).
+    /// Adds a global limit, shared by all keys: a request passes only if both its key and the
+    /// global limit allow it. If either refuses, nothing is taken from the other. A refusal by the
+    /// global limit is marked as [global](crate::Rejection::is_global).
     ///
-    /// Whoever waits queues for its key first, and for this limit after that, so a long queue for one
-    /// key holds no other key up. While it waits for this limit, its key's permits count as in use: at
-    /// most a burst of a key's waiters are in the second queue at once, and neither a key nor all keys
-    /// together exceed their limit. Waiters of one key get their key's permits in the order in
-    /// which they came. In the second queue the order is that in which waiters noticed that they had
-    /// their key's permits: two who had them within a timer's lateness of each other may swap.
+    /// A waiter first queues on its key and then on the global limit, so a long queue on one key
+    /// does not hold up other keys. While it waits for the global limit, its key's permits count as
+    /// in use. So at most a burst's worth of one key's waiters are in the second queue at once, and
+    /// neither a key nor the global limit is ever exceeded. Waiters of one key get the key's
+    /// permits in order of arrival. The order in the second queue is the order in which waiters
+    /// noticed that they have their key's permits: two waiters that got them within a timer's
+    /// lateness of each other may swap.
     ///
-    /// A reservation that is not granted at once stands in both queues, and counts at each limit from when that
-    /// limit would have served it. If one would serve it earlier than the other, permits refilled in between can be used by
-    /// others, and the first limit can then be exceeded by the reservation's permits at the moment of its use.
-    /// Use a wait where that matters.
+    /// A reservation that is not granted at once is in both queues from the start, and counts at
+    /// each limit from the time at which that limit alone would serve it. If one limit would serve
+    /// it earlier than the other, other callers can use permits of that limit that are refilled in
+    /// between; the limit can then be exceeded by the reservation's permits when the reservation is
+    /// used. Use a wait where that matters.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -148,7 +143,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self
     }
 
-    /// As [`global`](Self::global), by any rule.
+    /// As [`global`](Self::global), with any algorithm.
     ///
     /// ```
     /// use tollgate::algorithm::StrictWindow;
@@ -167,22 +162,24 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self
     }
 
-    /// What applies to a key: a function from the key to its [`Terms`], or to a [`Quota`].
+    /// Sets a function that gives the [`Terms`], or just the [`Quota`], of each key.
     ///
-    /// It is asked when a key is seen that is not held: also when one comes back after its bucket
-    /// was full, and at each request of one that is exempt or without limit, because such are not
-    /// held. So it should be quick: a look into a map, not into a database. Use
-    /// [`refresh_terms`](Keyed::refresh_terms) when its answers have changed.
+    /// The function is called when a request comes for a key that the limiter does not hold. That
+    /// includes a key that returns after its bucket was full and evicted, and every request of an
+    /// exempt or unlimited key, because such keys are not held. So the function should be fast: a
+    /// map lookup, not a database query. When its results have changed, call
+    /// [`refresh_terms`](super::Keyed::refresh_terms).
     ///
-    /// With a quota that can't be kept, such as one of zero, **the key is blocked**: its requests are
-    /// refused with [`Rejection::Blocked`](crate::Rejection::Blocked), and each time the function is
-    /// asked, a tracing event of level `WARN` says why. Check what comes from a configuration with
-    /// [`Quota::validate`]. [`set_quota_for`](Keyed::set_quota_for) or
-    /// [`unblock`](Keyed::unblock) ends that for one key.
+    /// If the function returns an invalid or unsupported quota, such as one of zero, **the key is
+    /// blocked**: its requests are rejected with [`Rejection::Blocked`](crate::Rejection::Blocked),
+    /// and every call of the function logs the reason in a tracing event of level `WARN`. Check
+    /// quotas that come from a configuration with [`Quota::validate`]. The block of one key is
+    /// ended by [`set_quota_for`](super::Keyed::set_quota_for) or
+    /// [`unblock`](super::Keyed::unblock).
     ///
-    /// The function runs under no lock and may use the limiter. If it asks for its own answer again
-    /// and again, eight deep, the key is blocked as well; a refresh by the function itself makes the
-    /// limiter ask once more, and no more than that.
+    /// The function runs without any lock held and may use the limiter. If it calls itself that
+    /// way, the key is blocked at a depth of eight. If the function itself refreshes the terms, it
+    /// is called once more, and not again after that.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -201,7 +198,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self
     }
 
-    /// A quota for each key: [`terms_by`](Self::terms_by) for quotas alone.
+    /// Sets a function that gives the quota of each key; a shorthand for
+    /// [`terms_by`](Self::terms_by).
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -216,14 +214,22 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self.terms_by(quota)
     }
 
-    /// How many keys may be held at once, at least 1; default: no bound. What happens beyond is said
-    /// by [`when_full`](Self::when_full). [`build`](Self::build) refuses 0.
+    /// Sets the maximum number of keys held at once, at least 1. Default: unlimited.
+    /// [`when_full`](Self::when_full) says what happens to further keys. [`build`](Self::build)
+    /// refuses 0.
     ///
-    /// Only keys count that are not full: who was not active within one refill time takes no place
-    /// for long. While a flood of made-up keys holds all places, known keys are served as ever; new
-    /// ones, and those who come back after their bucket was full, are not, or share a bucket. That
-    /// is not their fault: answer them with 503, not with 429. Keys whose terms are set by hand do
-    /// not count: whoever is to be blocked, exempt or upgraded then can be.
+    /// Only keys whose bucket is not full need a slot: a key that has been idle for one refill time
+    /// does not occupy one for long. While a flood of invented keys occupies all slots, known keys
+    /// are unaffected, but new keys, and keys that return after their bucket was full, are rejected
+    /// or share one bucket. Answer a rejection with 503 rather than 429: it is not that client's
+    /// fault.
+    ///
+    /// Two kinds of keys do not count, so [`len`](super::Keyed::len) can exceed `max_keys` by their
+    /// number: keys whose terms were set explicitly, and keys that
+    /// [`block_for`](super::Keyed::block_for) blocked while they were not held. So any key can be
+    /// blocked, exempted or upgraded even if all slots are taken. When its terms are cleared or its
+    /// block ends, the key counts again or, if there is no free slot, is evicted. If someone waits
+    /// on it then, it stays, uncounted, until that wait ends.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, Rejection};
@@ -238,7 +244,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self
     }
 
-    /// What a new key meets when [`max_keys`](Self::max_keys) are held; default:
+    /// Says what happens to a new key when [`max_keys`](Self::max_keys) keys are held. Default:
     /// [`WhenFull::Deny`].
     ///
     /// ```
@@ -256,11 +262,11 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self
     }
 
-    /// How many shards, each with a lock of its own: rounded up to a power of two, from 1 to 65,536.
-    /// Default: 128, or fewer if [`max_keys`](Self::max_keys) is small. [`build`](Self::build) refuses
-    /// other numbers.
+    /// Sets the number of shards, each with its own lock; it is rounded up to a power of two.
+    /// Default: 128, or fewer if [`max_keys`](Self::max_keys) is small. [`build`](Self::build)
+    /// refuses numbers that are not from 1 to 65,536.
     ///
-    /// More shards make the pause shorter when a table grows; each takes about 200 bytes.
+    /// With more shards, the pause is shorter when a table grows. Each shard takes about 200 bytes.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -272,7 +278,8 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self
     }
 
-    /// How many keys to make room for at once; default: none. Not a bound.
+    /// Sets the number of keys to allocate memory for in advance. Default: none. This is not a
+    /// limit.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota};
@@ -284,86 +291,26 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> KeyedBuilder<K, A, C, S> {
         self
     }
 
-    /// How many may wait or hold a reservation for one key; see
-    /// [`KeyedBuilder::max_waiters`](crate::LimiterBuilder::max_waiters). Those who have their key's permits and
-    /// wait for everybody's do not count.
+    /// Sets how many callers may wait or hold a reservation on one key at once, as
+    /// [`LimiterBuilder::max_waiters`](crate::LimiterBuilder::max_waiters) does for a single
+    /// limiter. Callers that have their key's permits and wait for the [global limit](Self::global)
+    /// do not count.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.max_waiters = max_waiters;
         self
     }
 
-    /// A random extra delay for those who wait; see [`Jitter`].
+    /// Adds a random extra delay to waits; see [`Jitter`].
     pub fn jitter(mut self, jitter: Jitter) -> Self {
         self.settings.jitter = jitter;
         self
     }
 
-    /// The name under which tracing events appear, in their field `limiter`. Keys never do.
+    /// Sets the limiter's name, which is the field `limiter` of its tracing events. Events never
+    /// contain keys.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self
-    }
-
-    /// Builds the limiter.
-    ///
-    /// # Errors
-    ///
-    /// When a quota can't be kept; [`QuotaError::OutOfRange`] when [`max_keys`](Self::max_keys) is 0
-    /// or [`shards`](Self::shards) is not from 1 to 65,536.
-    ///
-    /// ```
-    /// use tollgate::{KeyedLimiter, Quota, QuotaError};
-    /// let nobody = KeyedLimiter::<u64>::builder(Quota::per_second(5)).max_keys(0).build();
-    /// assert!(matches!(nobody, Err(QuotaError::OutOfRange { option: "max_keys", .. })));
-    /// ```
-    pub fn build(self) -> Result<Keyed<K, A, C, S>, QuotaError> {
-        let rule = self.rule?;
-        in_range("max_keys", self.max_keys, usize::MAX)?;
-        in_range("shards", self.shards, MAX_SHARDS)?;
-        let clock = Arc::new(self.clock);
-        let now = clock.now().min(LAST);
-        let alone = self.global.is_none();
-        let global = self.global.transpose()?.map(|rule| {
-            Limiter::builder_from_algorithm(rule)
-                .clock(Arc::clone(&clock))
-                .max_waiters(usize::MAX)
-                .name(format!("{} (all keys)", self.settings.name))
-                .build()
-        });
-        let few = self.max_keys.map_or(SHARDS, |keys| keys / KEYS_PER_SHARD);
-        let shards = self.shards.unwrap_or(few.min(SHARDS));
-        let shards = shards.max(1).next_power_of_two();
-        let basis = Arc::new(Basis::new(rule.clone(), now, false));
-        let capacity = self.capacity.div_ceil(shards);
-        Ok(Keyed {
-            shards: (0..shards)
-                .map(|_| CacheLine(Mutex::new(Shard::new(Arc::clone(&basis), capacity))))
-                .collect(),
-            // All of the bits, for one shard, would be too far.
-            shift: (u64::BITS - shards.trailing_zeros()).min(u64::BITS - 1),
-            hasher: self.hasher,
-            clock,
-            settings: self.settings,
-            max_waiters: self.max_waiters,
-            newcomers: self.max_keys.is_none() && self.terms_by.is_none(),
-            alone,
-            global: global.transpose()?,
-            bound: self.max_keys.map(|max| Bound::new(max, self.when_full, &rule, now)),
-            asked: Asked::new(self.terms_by),
-            terms: Interner::new(rule),
-            number: next_number(),
-            changing: Mutex::new(()),
-        })
-    }
-}
-
-/// Whether an option, if it was given, is from 1 to `most`.
-fn in_range(option: &'static str, given: Option<usize>, most: usize) -> Result<(), QuotaError> {
-    match given {
-        Some(given) if given < 1 || given > most => {
-            Err(QuotaError::OutOfRange { option, given, least: 1, most })
-        }
-        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
-//! A key's core, lent to a verb, and where it goes after that.
+//! Moves a key's state into a core, runs an operation on it, and stores the state where it then
+//! belongs.
 //!
-//! Rules, keys and hashers may be foreign code. Whatever of it could panic runs before anything is
+//! Algorithms, keys and hashers may be foreign code. Whatever could panic runs before anything is
 //! moved, or while [`restore`](Shard::restore) can still put the state back.
 
 use std::hash::BuildHasher;
@@ -10,8 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::Rejection;
 use crate::algorithm::{Algorithm, Packed, restart_if_full};
 use crate::keyed::key::{Key, KeyRef};
-use crate::keyed::shard::{At, Call, Cell, Kept, Shard, Special};
-use crate::keyed::terms::{Own, Terms};
+use crate::keyed::shard::{At, Call, Kept, Shard, Special, SpecialState};
+use crate::keyed::terms::{KeyTerms, Terms};
 use crate::limiters::core::Core;
 use crate::wait::queue::Wakers;
 
@@ -42,13 +43,13 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             At::New(own) => self.put(call, || key.to_key(), Kept::of(own), core, full),
             At::NoRoom(_, own) => self.scratch = Some((own, core)),
         }
-        // Last, because it may copy the key: should that panic, nobody's wait is lost.
+        // Last, because it may copy the key, and a panic then loses no waiter.
         self.count(call.hash, key, counts, limited);
         result
     }
 
-    /// Runs `act` on a lent core, and says whether nothing of the key is used after that. If foreign
-    /// code panics, the core goes back first.
+    /// Runs `act` on a core, and returns whether the key's bucket is full after it. If foreign code
+    /// panics, the core is put back first.
     pub(crate) fn run<S: BuildHasher, R>(
         &mut self,
         call: &Call<'_, S>,
@@ -74,13 +75,19 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Makes room for one more special key.
+    /// Reserves memory for one more special key.
     pub(crate) fn reserve_special<S: BuildHasher>(&mut self, call: &Call<'_, S>) {
         self.special.reserve(1, |special| call.hasher.hash_one(&special.key));
     }
 
-    /// The core of the key at `at`: its own, or the scratch one with its state.
-    pub(crate) fn lend<S>(&mut self, call: &Call<'_, S>, at: &At<A>, own: &Own<A>) -> Box<Core<A>> {
+    /// The core of the key at `at`: its own or, if it has none, the scratch core with the key's
+    /// state.
+    pub(crate) fn lend<S>(
+        &mut self,
+        call: &Call<'_, S>,
+        at: &At<A>,
+        own: &KeyTerms<A>,
+    ) -> Box<Core<A>> {
         let now = self.latest;
         let shut = match at {
             _ if self.basis.closed => Some(Rejection::Closed),
@@ -89,9 +96,11 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         };
         if let At::Special(index) = at {
             if let Some(special) = self.special.get_bucket_mut(*index) {
-                if let Cell::Busy(_) = special.cell {
-                    if let Cell::Busy(mut core) = mem::replace(&mut special.cell, Cell::Lent) {
-                        // A block may have ended since.
+                if let SpecialState::Busy(_) = special.state {
+                    if let SpecialState::Busy(mut core) =
+                        mem::replace(&mut special.state, SpecialState::Lent)
+                    {
+                        // A temporary block may have ended since.
                         core.resume(now, shut);
                         core.rest.next_receipt = core.rest.next_receipt.max(self.next_receipt);
                         return core;
@@ -113,7 +122,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             }
             At::Special(index) => {
                 if let Some(special) = self.special.get_bucket_mut(*index) {
-                    if let Cell::Idle(state) = &mut special.cell {
+                    if let SpecialState::Idle(state) = &mut special.state {
                         restart_if_full(rule, state, now);
                         mem::swap(state, &mut core.state);
                         fresh = false;
@@ -130,8 +139,8 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         core
     }
 
-    /// The scratch core, with the rule of `own` terms.
-    fn scratch<S>(&mut self, call: &Call<'_, S>, own: &Own<A>) -> Box<Core<A>> {
+    /// The scratch core, set up with the algorithm of the terms `own`.
+    fn scratch<S>(&mut self, call: &Call<'_, S>, own: &KeyTerms<A>) -> Box<Core<A>> {
         let rule = self.basis.rule_of(own);
         match self.scratch.take() {
             Some((of, core)) if of.shares_terms_with(own) => core,
@@ -146,33 +155,33 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
     }
 
-    /// Puts a lent core back as it is, whatever has become of it.
+    /// Puts a core back after a panic, in whatever state it is.
     fn restore(&mut self, at: &At<A>, mut core: Box<Core<A>>) {
         match at {
             At::Plain(_) | At::Tiered(_) => {
                 let epoch = self.basis.epoch;
                 if let Some((packed, rule)) = self.packed_mut(at) {
-                    // One that does not fit has stayed there as it was.
+                    // A state that cannot be packed stays as it was.
                     packed.settle(rule, epoch, &mut core.state);
                 }
             }
             At::Special(index) => {
                 let Some(special) = self.special.get_bucket_mut(*index) else { return };
-                match &mut special.cell {
-                    Cell::Idle(state) => mem::swap(state, &mut core.state),
-                    cell => *cell = Cell::Busy(core),
+                match &mut special.state {
+                    SpecialState::Idle(state) => mem::swap(state, &mut core.state),
+                    state => *state = SpecialState::Busy(core),
                 }
             }
             At::New(_) | At::NoRoom(..) => {}
         }
     }
 
-    /// Puts back the core of a plain or tiered key, whose terms are its `own`.
+    /// Puts back the core of a plain or tiered key with the terms `own`.
     pub(crate) fn end_packed<S: BuildHasher>(
         &mut self,
         call: &Call<'_, S>,
         at: &At<A>,
-        own: &Own<A>,
+        own: &KeyTerms<A>,
         mut core: Box<Core<A>>,
         full: bool,
     ) {
@@ -195,7 +204,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         }
         self.insert_special(
             call,
-            Special { key, kept: Kept::of(own.clone()), cell: Cell::of(core) },
+            Special { key, kept: Kept::of(own.clone()), state: SpecialState::of(core) },
         );
     }
 
@@ -210,7 +219,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
         let now = self.latest;
         let Some(special) = self.special.get_bucket_mut(index) else { return };
         if !core.is_at_rest() {
-            special.cell = Cell::Busy(core);
+            special.state = SpecialState::Busy(core);
             return;
         }
         let held = special.kept.is_held(now);
@@ -220,20 +229,20 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             self.scratch = Some((own, core));
             return;
         }
-        if let Cell::Idle(state) = &mut special.cell {
+        if let SpecialState::Idle(state) = &mut special.state {
             mem::swap(state, &mut core.state);
             self.scratch = Some((special.kept.own.clone(), core));
         } else {
-            special.cell = Cell::Idle(core.state);
+            special.state = SpecialState::Idle(core.state);
         }
         if !held && !special.kept.counted {
-            self.unplaced = true;
+            self.needs_slot = true;
         } else if !held && special.kept.own.is_default(now) {
             self.make_packed(call, index);
         }
     }
 
-    /// Makes a special key a plain or a tiered one, if its state can be packed.
+    /// Turns a special key into a plain or a tiered one, if its state can be packed.
     fn make_packed<S: BuildHasher>(&mut self, call: &Call<'_, S>, index: usize) {
         let own = self.own_of(&At::Special(index));
         self.reserve_packed(call, &own);
@@ -243,17 +252,17 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
             Ok(state) => {
                 let Some(special) = self.remove_special(index) else { return };
                 self.insert_packed(call, special.key, &own, state);
-                self.sweep_a_little(call.hasher);
+                self.sweep_on_insert(call.hasher);
             }
             Err(state) => drop(self.swap_idle(index, state)),
         }
     }
 
-    /// Puts a state in for that of an idle special key, and hands that over.
+    /// Replaces the state of an idle special key, and returns the old one.
     fn swap_idle(&mut self, index: usize, state: A::State) -> Option<A::State> {
-        match &mut self.special.get_bucket_mut(index)?.cell {
-            Cell::Idle(old) => Some(mem::replace(old, state)),
-            Cell::Busy(_) | Cell::Lent => None,
+        match &mut self.special.get_bucket_mut(index)?.state {
+            SpecialState::Idle(old) => Some(mem::replace(old, state)),
+            SpecialState::Busy(_) | SpecialState::Lent => None,
         }
     }
 }

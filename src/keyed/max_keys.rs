@@ -1,4 +1,7 @@
-//! At most so many keys, whatever comes.
+//! The limit on the number of keys, and what happens beyond it.
+//!
+//! A limiter with `max_keys` has that many slots. Each key that counts against the limit occupies
+//! one.
 
 use std::time::Duration;
 
@@ -9,55 +12,56 @@ use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::wait::queue::Taken;
 use crate::{Rejection, Timestamp};
 
-/// What a new key meets when a keyed limiter holds [`max_keys`](super::KeyedBuilder::max_keys) already.
+/// What happens to a new key when a keyed limiter already holds
+/// [`max_keys`](super::KeyedBuilder::max_keys) keys.
 ///
-/// Known keys are served as ever. There is room again once a known key is idle: each new key looks
-/// for such.
+/// Known keys are unaffected. A slot becomes free when a known key is idle; each new key looks for
+/// one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// It is refused with [`Rejection::TooManyKeys`].
+    /// Requests are rejected with [`Rejection::TooManyKeys`].
     #[default]
     Deny,
-    /// All new keys share one bucket with the limiter's quota, in which nobody can wait: a wait that
+    /// All new keys share one bucket with the limiter's quota. Nobody can wait on it: a wait that
     /// would not end at once fails with [`WaitError::QueueFull`](crate::WaitError::QueueFull).
     Share,
 }
 
-/// How long nobody searches after all shards were searched: a flood of new keys costs no more than
-/// a few percent of a core.
+/// How long no search runs after all shards have been searched. This keeps the cost of a flood of
+/// new keys to a few percent of a core.
 const REST: Duration = Duration::from_millis(1);
 
-/// Grants of the shared bucket that may be given back have numbers from here on, those of keys lower
-/// ones: so it is known where a grant came from.
-const SHARED_RECEIPTS: u64 = 1 << 63;
+/// Revocable grants from the overflow bucket have receipt numbers above this one, and those from a
+/// key's own bucket have lower ones: the number says where a grant came from.
+const OVERFLOW_RECEIPTS: u64 = 1 << 63;
 
-/// Whether permits were taken from the shared bucket.
-pub(crate) fn is_shared(taken: &Taken) -> bool {
-    taken.receipt.seq > SHARED_RECEIPTS
+/// Whether permits were taken from the overflow bucket.
+pub(crate) fn is_from_overflow(taken: &Taken) -> bool {
+    taken.receipt.seq > OVERFLOW_RECEIPTS
 }
 
-/// Counts the places that are taken, over all shards.
+/// Counts the occupied slots of all shards.
 #[derive(Debug)]
-pub(crate) struct Bound<A: Algorithm> {
+pub(crate) struct KeyLimit<A: Algorithm> {
     max_keys: usize,
     taken: AtomicUsize,
-    /// The shard that is searched for idle keys next.
+    /// The shard to search for idle keys next.
     search: AtomicUsize,
-    /// No search before this time: all shards have just been searched.
+    /// No search runs before this time, because all shards have just been searched.
     quiet_until: AtomicU64,
-    /// Shared by those who found no room.
+    /// The bucket shared by keys without a slot.
     pub(crate) overflow: Option<Mutex<Core<A>>>,
 }
 
-impl<A: Algorithm> Bound<A> {
+impl<A: Algorithm> KeyLimit<A> {
     pub(crate) fn new(max_keys: usize, when_full: WhenFull, rule: &A, now: Timestamp) -> Self {
         let overflow = match when_full {
             WhenFull::Deny => None,
             WhenFull::Share => {
                 let state = rule.start(now, 0);
                 let mut core = Core::new(rule.clone(), state, now, 0);
-                core.rest.next_receipt = SHARED_RECEIPTS;
+                core.rest.next_receipt = OVERFLOW_RECEIPTS;
                 Some(Mutex::new(core))
             }
         };
@@ -74,20 +78,21 @@ impl<A: Algorithm> Bound<A> {
         Rejection::TooManyKeys { max_keys: self.max_keys }
     }
 
-    /// Takes a place for a key, if there is one.
-    pub(crate) fn reserve(&self) -> Option<Reserved<'_, A>> {
+    /// Reserves a slot for a key, if one is free.
+    pub(crate) fn reserve(&self) -> Option<ReservedSlot<'_, A>> {
         let more = |taken| (taken < self.max_keys).then_some(taken + 1);
-        // Nothing is read by way of this count: the keys themselves are under their shards' locks.
+        // Relaxed is enough: no memory is published through this count, and the keys are protected
+        // by the locks of their shards.
         let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.ok().map(|_| Reserved(Some(self)))
+        taken.ok().map(|_| ReservedSlot(Some(self)))
     }
 
-    /// Whether there is a place.
+    /// Whether a slot is free.
     pub(crate) fn has_room(&self) -> bool {
         self.taken.load(Ordering::Relaxed) < self.max_keys
     }
 
-    /// The shard to search next, of so many; none if each has been searched a moment ago.
+    /// The next shard to search, out of `shards`; `None` if each has been searched a moment ago.
     pub(crate) fn next_search(&self, shards: usize, now: Timestamp) -> Option<usize> {
         if now.as_nanos() < self.quiet_until.load(Ordering::Relaxed) {
             return None;
@@ -99,30 +104,30 @@ impl<A: Algorithm> Bound<A> {
         Some(next)
     }
 
-    /// Counts what a shard came to hold instead of what was `counted`.
+    /// Replaces `counted` by `after`, the number of keys that a shard holds now.
     pub(crate) fn settle(&self, counted: usize, after: usize) {
         if after < counted {
             self.taken.fetch_sub(counted - after, Ordering::Relaxed);
         } else if after > counted {
-            // One whose terms are no longer set by hand.
+            // A key began to count for which no slot was reserved.
             self.taken.fetch_add(after - counted, Ordering::Relaxed);
         }
     }
 }
 
-/// A place that is given back unless a key takes it: also if its copying panics.
-pub(crate) struct Reserved<'a, A: Algorithm>(Option<&'a Bound<A>>);
+/// A reserved slot. It is released on drop unless a key takes it, also if copying the key panics.
+pub(crate) struct ReservedSlot<'a, A: Algorithm>(Option<&'a KeyLimit<A>>);
 
-impl<A: Algorithm> Reserved<'_, A> {
+impl<A: Algorithm> ReservedSlot<'_, A> {
     pub(crate) const NONE: Self = Self(None);
 
-    /// It counts elsewhere from now on.
+    /// Hands the slot over to the shard's count. Returns the number of slots, 0 or 1.
     pub(crate) fn take(mut self) -> usize {
         usize::from(self.0.take().is_some())
     }
 }
 
-impl<A: Algorithm> Drop for Reserved<'_, A> {
+impl<A: Algorithm> Drop for ReservedSlot<'_, A> {
     fn drop(&mut self) {
         if let Some(bound) = self.0 {
             bound.settle(1, 0);

@@ -1,13 +1,17 @@
-//! What applies to one key.
+//! What applies to one key: the public [`Terms`], and how they are stored.
+
+pub(crate) mod function;
+pub(crate) mod interner;
 
 use std::sync::Arc;
 
 use crate::{Quota, Rejection, Timestamp};
 
-/// What applies to a key: its quota, what a request costs, and whether it is exempt or blocked.
+/// What applies to a key: its quota, the cost of a request, and whether the key is exempt or
+/// blocked.
 ///
-/// The default is what applies to all: the limiter's quota, and one permit for a request. A
-/// [`Quota`] is a key's terms too.
+/// The default is the limiter's quota and one permit per request. A [`Quota`] converts into terms
+/// with that quota.
 ///
 /// ```
 /// use tollgate::keyed::Terms;
@@ -33,16 +37,16 @@ pub struct Terms {
     cost: u64,
     exempt: bool,
     shut: Option<Shut>,
-    /// Nothing passes before this time.
+    /// All requests are rejected before this time.
     pub(crate) blocked_until: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Shut {
     Blocked,
-    /// The function that gives the terms gave a quota that can't be kept.
+    /// The function that gives the terms returned a quota that is not supported.
     Unusable,
-    /// By way of a view.
+    /// Closed through [`ForKey`](super::ForKey).
     Closed,
 }
 
@@ -59,7 +63,7 @@ impl From<Quota> for Terms {
 }
 
 impl Terms {
-    /// No limit at all, not even the one for everybody.
+    /// No limit applies to the key, not even the global one.
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -76,7 +80,8 @@ impl Terms {
         Self { quota: Some(Quota::unlimited()), exempt: true, ..Self::default() }
     }
 
-    /// Nothing passes; those who wait end with [`WaitError::Blocked`](crate::WaitError::Blocked).
+    /// All requests are rejected, and waiters end with
+    /// [`WaitError::Blocked`](crate::WaitError::Blocked).
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -93,12 +98,12 @@ impl Terms {
         Self { shut: Some(Shut::Blocked), ..Self::default() }
     }
 
-    /// Nothing passes before `at`, a time on the limiter's clock; from then on the limiter's quota
-    /// applies, without any further call. Before `at`, requests are refused with
-    /// [`Rejection::BlockedFor`], and those who wait end with
+    /// All requests are rejected before `at`, a time on the limiter's clock; from then on the
+    /// limiter's quota applies, without a further call. Before `at`, requests are rejected with
+    /// [`Rejection::BlockedFor`], and waiters end with
     /// [`WaitError::BlockedFor`](crate::WaitError::BlockedFor).
     ///
-    /// To block a key for a span of time that begins now, use
+    /// To block a key for a duration that starts now, use
     /// [`Keyed::block_for`](super::Keyed::block_for).
     ///
     /// ```
@@ -106,7 +111,8 @@ impl Terms {
     /// use tollgate::keyed::Terms;
     /// use tollgate::{Clock, KeyedLimiter, ManualClock, Quota};
     /// let clock = ManualClock::new();
-    /// let limiter = KeyedLimiter::<u32>::builder(Quota::per_hour(1)).clock(clock.clone()).build()?;
+    /// let builder = KeyedLimiter::<u32>::builder(Quota::per_hour(1)).clock(clock.clone());
+    /// let limiter = builder.build()?;
     /// let end = clock.now() + Duration::from_secs(600);
     /// limiter.set_terms_for(&7, Terms::blocked_until(end))?;
     /// assert!(!limiter.allow(&7));
@@ -119,7 +125,7 @@ impl Terms {
         Self { blocked_until: at, ..Self::default() }
     }
 
-    /// The same with another quota.
+    /// Sets the quota.
     ///
     /// ```
     /// use tollgate::Quota;
@@ -132,12 +138,13 @@ impl Terms {
         self
     }
 
-    /// How many permits each request takes; default: 1. Whoever asks for `n`, in `allow_n`,
-    /// `try_acquire`, `wait`, `acquire`, `reserve` or `delay_for`, asks for `n` times as many;
-    /// `consume`, `credit`, `try_acquire_up_to` and usages count permits as they are.
+    /// Sets how many permits each request takes; default: 1. It multiplies the number passed to
+    /// `allow_n`, `try_acquire`, `wait_n`, `acquire`, `reserve` and `delay_for`. `consume`,
+    /// `credit`, `try_acquire_up_to` and usages count permits, without the cost.
     ///
-    /// This is for keys that cost more than others, such as endpoints under one limit for everybody.
-    /// A key whose requests differ asks for [`allow_n`](super::Keyed::allow_n).
+    /// This is for keys whose requests cost more than those of other keys, such as endpoints under
+    /// one global limit. If the cost differs between requests of one key, use
+    /// [`allow_n`](super::Keyed::allow_n).
     ///
     /// ```
     /// use tollgate::keyed::Terms;
@@ -156,14 +163,14 @@ impl Terms {
     }
 
     pub(crate) fn block(mut self) -> Self {
-        // What is closed stays closed.
+        // A closed key stays closed.
         if self.shut != Some(Shut::Closed) {
             self.shut = Some(Shut::Blocked);
         }
         self
     }
 
-    /// Blocks until `at`; an earlier end does not shorten what was said before.
+    /// Blocks until `at`, unless the key is already blocked for longer.
     pub(crate) fn block_until(mut self, at: Timestamp) -> Self {
         self.blocked_until = self.blocked_until.max(at);
         self
@@ -180,23 +187,23 @@ impl Terms {
         self
     }
 
-    /// Terms of a key for which the function gave a quota that can't be kept: nothing passes.
+    /// Terms for a key whose function returned an unsupported quota: all requests are rejected.
     pub(crate) fn unusable() -> Self {
         Self { shut: Some(Shut::Unusable), ..Self::default() }
     }
 
-    /// The same with a quota that was set by hand: it takes the place of one that can't be kept.
+    /// These terms with an explicitly set quota, which also replaces an unsupported one.
     pub(crate) fn with_own_quota(mut self, quota: Quota) -> Self {
         self.shut = self.shut.filter(|shut| *shut != Shut::Unusable);
         self.quota(quota)
     }
 
-    /// The same without a block for a while.
+    /// These terms without a temporary block.
     pub(crate) fn without_end_of_block(self) -> Self {
         self.as_of(Timestamp::MAX)
     }
 
-    /// The same without a block that has ended by `now`.
+    /// These terms without a temporary block that has ended by `now`.
     pub(crate) fn as_of(mut self, now: Timestamp) -> Self {
         if self.blocked_until <= now {
             self.blocked_until = Timestamp::ZERO;
@@ -209,7 +216,7 @@ impl Terms {
         *self != self.unblock()
     }
 
-    /// Why nothing passes at `now`, if so.
+    /// The reason why all requests are rejected at `now`, if they are.
     pub(crate) fn refusal(&self, now: Timestamp) -> Option<Rejection> {
         match self.shut {
             Some(Shut::Blocked | Shut::Unusable) => Some(Rejection::Blocked),
@@ -223,73 +230,73 @@ impl Terms {
         self.exempt
     }
 
-    /// The permits of `requests`.
+    /// The number of permits that `requests` requests take.
     pub(crate) fn permits(&self, requests: u64) -> u64 {
         requests.saturating_mul(self.cost)
     }
 }
 
-/// Terms that many keys may share, with the rule that they ask for.
+/// Terms that several keys can share, with the algorithm for their quota.
 #[derive(Debug)]
-pub(crate) struct Applied<A> {
+pub(crate) struct SharedTerms<A> {
     pub(crate) terms: Terms,
-    /// None: the limiter's own.
+    /// `None` for the limiter's own.
     pub(crate) rule: Option<A>,
 }
 
-impl<A> Applied<A> {
-    /// The rule, or the limiter's own.
+impl<A> SharedTerms<A> {
+    /// The algorithm of these terms, or else the limiter's.
     pub(crate) fn rule_or<'a>(&'a self, limiters: &'a A) -> &'a A {
         self.rule.as_ref().unwrap_or(limiters)
     }
 }
 
-/// One key's terms: those that it may share with others, and the end of its block, which is its own.
+/// One key's terms: the part that several keys can share, and the end of its temporary block.
 #[derive(Debug)]
-pub(crate) struct Own<A> {
-    /// None: the default.
-    pub(crate) applied: Option<Arc<Applied<A>>>,
-    /// The quota that the key's last request brought along; none if the key has a quota of its own.
-    pub(crate) tier: Option<Arc<Applied<A>>>,
+pub(crate) struct KeyTerms<A> {
+    /// `None` for the default terms.
+    pub(crate) applied: Option<Arc<SharedTerms<A>>>,
+    /// The tier of the key's last request; `None` if the key has a quota of its own.
+    pub(crate) tier: Option<Arc<SharedTerms<A>>>,
     pub(crate) blocked_until: Timestamp,
 }
 
-impl<A> Clone for Own<A> {
+impl<A> Clone for KeyTerms<A> {
     fn clone(&self) -> Self {
         let (applied, tier) = (self.applied.clone(), self.tier.clone());
         Self { applied, tier, blocked_until: self.blocked_until }
     }
 }
 
-impl<A> Default for Own<A> {
+impl<A> Default for KeyTerms<A> {
     fn default() -> Self {
         Self { applied: None, tier: None, blocked_until: Timestamp::ZERO }
     }
 }
 
-impl<A> Own<A> {
+impl<A> KeyTerms<A> {
     pub(crate) fn terms(&self) -> Terms {
         let shared = self.applied.as_ref().map(|applied| applied.terms).unwrap_or_default();
         Terms { blocked_until: self.blocked_until, ..shared }
     }
 
-    /// Whether the rule is the same, because the terms are the very same.
+    /// Whether both are the same terms by identity, and so have the same algorithm.
     pub(crate) fn shares_terms_with(&self, other: &Self) -> bool {
         self.applied.as_ref().map(Arc::as_ptr) == other.applied.as_ref().map(Arc::as_ptr)
             && self.tier.as_ref().map(Arc::as_ptr) == other.tier.as_ref().map(Arc::as_ptr)
     }
 
-    /// The rule that applies, if it is not the limiter's: the key's own, or that of its tier.
+    /// The algorithm that applies, if it is not the limiter's: the key's own, or that of its tier.
     pub(crate) fn rule(&self) -> Option<&A> {
         self.own_rule().or_else(|| self.tier.as_ref()?.rule.as_ref())
     }
 
-    /// The rule, if the key has one of its own, whatever its requests bring along.
+    /// The key's own algorithm, if it has one, regardless of its tier.
     pub(crate) fn own_rule(&self) -> Option<&A> {
         self.applied.as_ref()?.rule.as_ref()
     }
 
-    /// Whether these are the terms of a key that has none of its own, at `now`; it may be in a tier.
+    /// Whether nothing is set for the key at `now`; the key may be in a tier.
     pub(crate) fn is_default(&self, now: Timestamp) -> bool {
         self.applied.is_none() && self.blocked_until <= now
     }

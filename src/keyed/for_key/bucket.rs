@@ -1,27 +1,27 @@
-//! One key as a cell: with this, every verb of a limiter is there, and waiting too.
+//! Access to one key's bucket, from which all operations of a limiter are derived.
 
 use std::hash::BuildHasher;
 use std::ops::Deref;
 
 use crate::algorithm::Algorithm;
 use crate::keyed::Keyed;
-use crate::keyed::bound::is_shared;
 use crate::keyed::key::{Key, KeyRef};
+use crate::keyed::max_keys::is_from_overflow;
 use crate::keyed::terms::Terms;
 use crate::limiters::core::Core;
 use crate::limiters::verbs::{Gate, Need, Settings};
 use crate::wait::queue::Wakers;
 use crate::{Clock, Grant, Rejection, Timestamp, Usage};
 
-/// A key of a limiter, by itself: without the limit for everybody.
+/// The bucket of one key, without the global limit.
 #[derive(Debug)]
-pub(crate) struct KeyCell<L, Q> {
+pub(crate) struct KeyBucket<L, Q> {
     pub(crate) limiter: L,
     pub(crate) key: Q,
     pub(crate) hash: u64,
 }
 
-impl<L, Q, K, A, C, S> KeyCell<L, Q>
+impl<L, Q, K, A, C, S> KeyBucket<L, Q>
 where
     L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
     Q: Deref + Send + Sync,
@@ -31,13 +31,13 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// What applies to the key.
+    /// The key's terms.
     pub(crate) fn terms(&self) -> Terms {
         self.limiter.with_core(Need::Look, self.hash, &*self.key, |_, _, terms, _| terms)
     }
 }
 
-impl<L, Q, K, A, C, S> KeyCell<L, Q>
+impl<L, Q, K, A, C, S> KeyBucket<L, Q>
 where
     L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
     Q: Deref + Send + Sync,
@@ -47,37 +47,37 @@ where
     C: Clock,
     S: BuildHasher + Send + Sync + 'static,
 {
-    /// Gives a grant that is held back to where it came from: to the key, or to the bucket that it
-    /// shared with others when there was no room for it.
+    /// Returns a revocable grant to the bucket that it came from: the key's own, or the overflow
+    /// bucket if there was no slot for the key.
     pub(crate) fn give_back(&self, grant: Grant) {
         self.end_grant(grant, |core, now, wakers| {
             core.undo(now, grant.permits, grant.taken, wakers);
         });
     }
 
-    /// A grant that was held is final.
-    pub(crate) fn keep_for_good(&self, grant: Grant) {
+    /// Makes a revocable grant final.
+    pub(crate) fn finalize(&self, grant: Grant) {
         self.end_grant(grant, |core, _, _| core.release(grant.permits, grant.taken));
     }
 
     fn end_grant(&self, grant: Grant, act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers)) {
-        self.with_core_where(is_shared(&grant.taken), act);
+        self.with_core_where(is_from_overflow(&grant.taken), act);
     }
 
-    /// Lends the key's core, or that of the bucket which it shares with others.
+    /// Runs `act` on the core of the key, or on that of the overflow bucket.
     pub(crate) fn with_core_where<R>(
         &self,
         shared: bool,
         act: impl FnOnce(&mut Core<A>, Timestamp, &mut Wakers) -> R,
     ) -> R {
         match self.limiter.overflow().filter(|_| shared) {
-            Some(shared) => self.limiter.with_shared(shared, self.hash, &*self.key, act),
+            Some(shared) => self.limiter.with_overflow(shared, self.hash, &*self.key, act),
             None => self.with_core_for(Need::Known, act),
         }
     }
 }
 
-impl<L, Q, K, A, C, S> Gate for KeyCell<L, Q>
+impl<L, Q, K, A, C, S> Gate for KeyBucket<L, Q>
 where
     L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
     Q: Deref + Send + Sync,
