@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::limiters::core::Edited;
+use crate::llm::Tokens;
 use crate::llm::engine::Engine;
 use crate::llm::headers::ServerLimits;
-use crate::llm::Tokens;
 use crate::wait::queue::Taken;
 use crate::{Clock, Jitter, Timestamp};
 

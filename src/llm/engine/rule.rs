@@ -120,7 +120,8 @@ impl Rule for KeyRule {
         claims: &Buckets,
     ) -> Timestamp {
         let available_from = |account| (!claims.contains(account)).then_some(now);
-        keys.first_available(tokens, 0, now, available_from).map_or(Timestamp::MAX, |(ready, _)| ready)
+        keys.first_available(tokens, 0, now, available_from)
+            .map_or(Timestamp::MAX, |(ready, _)| ready)
     }
 
     fn ready_behind(
@@ -131,7 +132,8 @@ impl Rule for KeyRule {
         tokens: Tokens,
         nth: u64,
     ) -> (Timestamp, u32) {
-        let available_from = |account| Some(turns.get(account).map_or(from, |turn| from.max(*turn)));
+        let available_from =
+            |account| Some(turns.get(account).map_or(from, |turn| from.max(*turn)));
         // Without an active key, the time depends on when one is added.
         let bound = keys.bound(turns, from, tokens);
         let first = keys.first_available(tokens, nth, bound, available_from);

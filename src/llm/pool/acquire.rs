@@ -1,5 +1,6 @@
 //! How a request gets a key of a pool: at once, or by waiting.
 
+#[cfg(feature = "tokio")]
 use std::sync::Arc;
 use std::time::Duration;
 

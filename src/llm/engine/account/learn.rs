@@ -64,7 +64,8 @@ impl Account {
         let mut edited = Edited::Nothing;
         if let Some(Bound::Of(count)) = reported.limit {
             // At least 1: nothing could pass a limit of 0, so no further response could correct it.
-            let count = self.limits.get(kind).map_or(count, |configured| configured.min(count)).max(1);
+            let count =
+                self.limits.get(kind).map_or(count, |configured| configured.min(count)).max(1);
             if self.learn(now, kind, count, events) {
                 edited = Edited::Changed;
             }

@@ -109,7 +109,9 @@ impl Account {
     /// Lowers an estimate to the most that can pass at once: by all limits, or only by those that
     /// were learned from the server and are lower than configured.
     pub(crate) fn clamped(&self, mut tokens: Tokens, by_all_limits: bool) -> Tokens {
-        for meter in self.meters.iter().filter(|meter| by_all_limits || !self.is_as_configured(meter)) {
+        for meter in
+            self.meters.iter().filter(|meter| by_all_limits || !self.is_as_configured(meter))
+        {
             let burst = meter.burst();
             match meter.kind {
                 LimitKind::InputTokens => tokens.input = tokens.input.min(burst),
