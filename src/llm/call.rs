@@ -185,9 +185,9 @@ where
 }
 
 impl<C: Clock> Limiter<C> {
-    /// Sends a request once the limits permit it, learns from the response, and settles. After a 429
-    /// it is sent again, at most `tries` times in all (0 counts as 1). `read` tells the limiter what
-    /// it needs to know about a response.
+    /// Sends a request once the limits permit it, learns from the response, and settles. After a
+    /// 429 it is sent again, at most `tries` times in all (0 counts as 1). `read` tells the limiter
+    /// what it needs to know about a response.
     ///
     /// A response with 401 or 403 is returned without a retry, and everything is given back. Any
     /// other response is returned and settled. The future is `Send` if those of `send` are.
@@ -196,8 +196,8 @@ impl<C: Clock> Limiter<C> {
     ///
     /// [`CallError::Limited`] if the request gets no permit, [`CallError::Refused`] with the last
     /// response if each try was answered with 429, [`CallError::Request`] if `send` fails. After a
-    /// failed `send` there is no retry, and [`on_drop`](super::LimiterBuilder::on_drop) decides what
-    /// counts as used.
+    /// failed `send` there is no retry, and [`on_drop`](super::LimiterBuilder::on_drop) decides
+    /// what counts as used.
     ///
     /// # Cancel safety
     ///
@@ -256,8 +256,9 @@ impl<C: Clock> Limiter<C> {
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
-    /// As [`Limiter::call`], with the key that can serve the request first. A 429 pauses that key, a
-    /// 401 or 403 disables it, and after either the request is sent again, maybe with another key.
+    /// As [`Limiter::call`], with the key that can serve the request first. A 429 pauses that key,
+    /// a 401 or 403 disables it, and after either the request is sent again, maybe with another
+    /// key.
     ///
     /// # Errors
     ///

@@ -24,14 +24,14 @@ pub enum Error {
     Denied {
         /// The limit that the request would wait for longest.
         limit: LimitKind,
-        /// The time after which all limits allow the request, unless other requests take the permits
-        /// first; `None` if that depends on when a request in flight ends.
+        /// The time after which all limits allow the request, unless other requests take the
+        /// permits first; `None` if that depends on when a request in flight ends.
         retry_after: Option<Duration>,
     },
     /// The request can never be sent, because its estimate is larger than a limit. Acquire less, or
     /// build with [`clamp_estimates`](super::LimiterBuilder::clamp_estimates).
     #[error(
-        "a request for {requested} can never pass: at most {most} can be taken at once of {limit}"
+        "can never pass: {requested} exceeds the {most} that the limit on {limit} allows at once"
     )]
     Never {
         /// The limit that is exceeded.
@@ -51,7 +51,8 @@ pub enum Error {
     /// The wait would take longer than its timeout, or did.
     #[error("the wait would exceed its timeout{}", after(*.retry_after))]
     Timeout {
-        /// How long the wait would have taken; `None` if that depends on when a request in flight ends.
+        /// How long the wait would have taken; `None` if that depends on when a request in flight
+        /// ends.
         retry_after: Option<Duration>,
     },
     /// The queue is full.
@@ -86,8 +87,8 @@ fn known(wait: Duration) -> Option<Duration> {
 }
 
 impl Error {
-    /// The time after which the same request can pass; `None` if it never can, or if the time is not
-    /// known.
+    /// The time after which the same request can pass; `None` if it never can, or if the time is
+    /// not known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

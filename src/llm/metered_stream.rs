@@ -30,8 +30,8 @@ impl<T, C: Clock> Settle for PoolPermit<'_, T, C> {
 pin_project! {
     /// A stream of chunks that settles its permit when it ends or is dropped.
     ///
-    /// It settles with the last usage that a chunk reported. If no chunk reported any, the permit is
-    /// dropped, and [`on_drop`](super::LimiterBuilder::on_drop) decides what counts as used.
+    /// It settles with the last usage that a chunk reported. If no chunk reported any, the permit
+    /// is dropped, and [`on_drop`](super::LimiterBuilder::on_drop) decides what counts as used.
     ///
     /// ```
     /// use futures_lite::{StreamExt, future, stream};

@@ -38,8 +38,8 @@ pub struct Permit<'a, C: Clock = CounterClock> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDrop {
-    /// The estimate counts as used. This is the safe choice, because the server may have counted the
-    /// request.
+    /// The estimate counts as used. This is the safe choice, because the server may have counted
+    /// the request.
     #[default]
     Keep,
     /// Everything is given back. **Requests that fail are then free**: a client whose requests all
@@ -66,8 +66,8 @@ impl<'a, C: Clock> Permit<'a, C> {
         self.taken.by
     }
 
-    /// Ends the request, which used `actual` tokens. The difference to the estimate is given back, or
-    /// becomes debt.
+    /// Ends the request, which used `actual` tokens. The difference to the estimate is given back,
+    /// or becomes debt.
     #[inline]
     pub fn settle(mut self, actual: impl Into<Tokens>) {
         self.ended = true;
@@ -95,8 +95,8 @@ impl<'a, C: Clock> Permit<'a, C> {
     }
 
     /// Records that the server answered 429: learns from the headers, and pauses the key for the
-    /// duration that they ask for. If they ask for none, the pause is 1 s, then 2 s, 4 s and so on up
-    /// to a minute for each further 429 in a row, and up to a quarter longer at random.
+    /// duration that they ask for. If they ask for none, the pause is 1 s, then 2 s, 4 s and so on
+    /// up to a minute for each further 429 in a row, and up to a quarter longer at random.
     ///
     /// The request still counts as used, because providers count it. Its tokens are given back.
     pub fn limited<N, V>(self, headers: impl IntoIterator<Item = (N, V)>)

@@ -9,8 +9,8 @@ use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 
 /// A place in the queue for one request and its tokens, whose due time is known in advance.
 ///
-/// Sleep for [`delay`](Self::delay) yourself and then call [`wait`](Self::wait), or let `wait` do the
-/// sleeping. Dropping the reservation gives up its place, and gives back what was taken: only a
+/// Sleep for [`delay`](Self::delay) yourself and then call [`wait`](Self::wait), or let `wait` do
+/// the sleeping. Dropping the reservation gives up its place, and gives back what was taken: only a
 /// [`Permit`] permits sending the request.
 ///
 /// ```

@@ -68,8 +68,8 @@ pub enum TokenCost {
     /// ([guide](https://platform.openai.com/docs/guides/rate-limits)). Cached tokens count in full.
     #[default]
     OpenAi,
-    /// The prompt counts without the tokens that are read from the cache, and the output counts as it
-    /// is generated, so `max_tokens` does not count
+    /// The prompt counts without the tokens that are read from the cache, and the output counts as
+    /// it is generated, so `max_tokens` does not count
     /// ([Anthropic](https://docs.anthropic.com/en/api/rate-limits)). The estimate uses
     /// [`usual_output`](Demand::usual_output) if it is set.
     Anthropic,

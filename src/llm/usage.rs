@@ -36,8 +36,8 @@ pub struct LimitUsage {
     pub kind: LimitKind,
     /// The most that can be taken at once.
     pub limit: u64,
-    /// Requests or tokens in use, including the estimates of requests in flight. More than `limit` is
-    /// debt.
+    /// Requests or tokens in use, including the estimates of requests in flight. More than `limit`
+    /// is debt.
     pub used: u64,
     /// The most that could be taken now.
     pub remaining: u64,

@@ -110,8 +110,8 @@ impl<C: Clock> Engine<C> {
         act(&self.core.lock().state)
     }
 
-    /// Takes one request and its tokens now. Returns what was taken and of which key, and the tokens,
-    /// which may have been clamped.
+    /// Takes one request and its tokens now. Returns what was taken and of which key, and the
+    /// tokens, which may have been clamped.
     #[inline]
     pub(crate) fn try_acquire(&self, tokens: Tokens) -> Result<(Taken, Tokens), Error> {
         let now = self.clock.now();
@@ -171,8 +171,8 @@ impl<C: Clock> Engine<C> {
         error
     }
 
-    /// Fails all waiters that [`admit`](Self::admit) would reject by now: those that no active key can
-    /// serve, or only after too long a pause.
+    /// Fails all waiters that [`admit`](Self::admit) would reject by now: those that no active key
+    /// can serve, or only after too long a pause.
     pub(crate) fn fail_hopeless_waits(&self) {
         self.with_core(|core, now, wakers| {
             core.fail_where(wakers, |keys, tokens| match self.admit(keys, now, tokens) {
@@ -237,8 +237,8 @@ impl<C: Clock> Engine<C> {
         self.usage_under(&mut wakers, |_| Some(key)).unwrap_or_default()
     }
 
-    /// As [`usage`](Self::usage), of the key that `which` finds, for a caller that holds another lock:
-    /// the caller drops the wakers after it has released that lock.
+    /// As [`usage`](Self::usage), of the key that `which` finds, for a caller that holds another
+    /// lock: the caller drops the wakers after it has released that lock.
     pub(crate) fn usage_under(
         &self,
         wakers: &mut Wakers,

@@ -13,8 +13,8 @@ use crate::wait::{Acquire, QueueHandle, Timer, blocking};
 use crate::{CancelToken, Clock, Timestamp, WaitError};
 
 impl<C: Clock> Limiter<C> {
-    /// Takes one request and its estimated tokens now. If that is not possible, the error says which
-    /// limit is exceeded and when the request can pass.
+    /// Takes one request and its estimated tokens now. If that is not possible, the error says
+    /// which limit is exceeded and when the request can pass.
     ///
     /// # Errors
     ///
@@ -140,8 +140,9 @@ impl<C: Clock> Limiter<C> {
         self.acquire_on(estimate, &crate::TokioTimer).await
     }
 
-    /// As [`acquire`](Self::acquire), but waits for at most `timeout`, and fails at once if the wait
-    /// would take longer. The timeout starts with this call, not with the first poll of the future.
+    /// As [`acquire`](Self::acquire), but waits for at most `timeout`, and fails at once if the
+    /// wait would take longer. The timeout starts with this call, not with the first poll of the
+    /// future.
     ///
     /// # Errors
     ///

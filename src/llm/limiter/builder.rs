@@ -109,8 +109,8 @@ impl<C: Clock> LimiterBuilder<C> {
     }
 
     /// Lowers an estimate that is larger than a limit to that limit, instead of rejecting it with
-    /// [`Error::Never`](crate::llm::Error::Never). This suits estimates that are rough guesses. What
-    /// the request uses beyond the lowered estimate becomes debt when the permit is settled.
+    /// [`Error::Never`](crate::llm::Error::Never). This suits estimates that are rough guesses.
+    /// What the request uses beyond the lowered estimate becomes debt when the permit is settled.
     ///
     /// ```
     /// use tollgate::llm::{Limiter, Tokens};

@@ -150,10 +150,10 @@ impl<C: Clock> Limiter<C> {
     ///   value. A limit that was not configured follows the server.
     /// * If the server reports less remaining than expected, other clients use the account too, and
     ///   the difference is charged. If it reports more, that is ignored.
-    /// * Because the reported number is out of date when it arrives, some of what remains is kept in
-    ///   reserve: a twentieth of the burst. For limits in tokens per minute, up to another fifth is
-    ///   added for what requests in flight may use beyond their estimates. Limits per day have no
-    ///   reserve.
+    /// * Because the reported number is out of date when it arrives, some of what remains is kept
+    ///   in reserve: a twentieth of the burst. For limits in tokens per minute, up to another fifth
+    ///   is added for what requests in flight may use beyond their estimates. Limits per day have
+    ///   no reserve.
     ///
     /// [`ServerLimits`] lists the headers that are read, and how invalid values are handled.
     ///

@@ -98,8 +98,9 @@ impl<T, C: Clock> KeyPool<T, C> {
         self.acquire_on(estimate, &crate::TokioTimer).await
     }
 
-    /// As [`acquire`](Self::acquire), but waits for at most `timeout`, and fails at once if the wait
-    /// would take longer. The timeout starts with this call, not with the first poll of the future.
+    /// As [`acquire`](Self::acquire), but waits for at most `timeout`, and fails at once if the
+    /// wait would take longer. The timeout starts with this call, not with the first poll of the
+    /// future.
     ///
     /// # Errors
     ///

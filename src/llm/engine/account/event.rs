@@ -25,10 +25,15 @@ impl LimitEvent {
                 crate::events::info!(limiter, %limit, count, "limit learned");
             }
             Self::OtherPeriod(limit) => {
-                crate::events::debug!(limiter, %limit, "reported limit ignored: it is over another period");
+                crate::events::debug!(limiter, %limit, "reported limit ignored: other period");
             }
             Self::Unusable(limit, error) => {
-                crate::events::debug!(limiter, %limit, %error, "reported limit ignored: it is outside the supported range");
+                crate::events::debug!(
+                    limiter,
+                    %limit,
+                    %error,
+                    "reported limit ignored: it is out of range"
+                );
             }
             Self::Overdrawn(limit) => {
                 crate::events::warn!(

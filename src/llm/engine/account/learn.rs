@@ -7,8 +7,8 @@ use crate::llm::LimitKind;
 use crate::llm::headers::{Bound, ServerLimit, ServerLimits};
 
 impl Account {
-    /// Applies what a response reported, and returns how that changes due times. A configured limit is
-    /// never raised.
+    /// Applies what a response reported, and returns how that changes due times. A configured limit
+    /// is never raised.
     pub(crate) fn observe(
         &mut self,
         now: Timestamp,
@@ -74,8 +74,9 @@ impl Account {
         let reserve = self.reserve(kind);
         let meter = self.meters.iter_mut().find(|meter| meter.kind == kind);
         if let Some(meter) = meter {
-            // Less remaining than expected means that other clients use the account, and is charged.
-            // More is ignored, because requests may be in flight that the server has not seen yet.
+            // Less remaining than expected means that other clients use the account, and is
+            // charged. More is ignored, because requests may be in flight that the server has not
+            // seen yet.
             let left = i128::from(meter.burst()) - i128::from(meter.used(now));
             let remaining = i128::from(remaining);
             // Near the reserve, each permit less remaining makes two permits less usable; below the
@@ -96,14 +97,14 @@ impl Account {
     /// How much of what the server reports as remaining is kept in reserve.
     ///
     /// The server's number is out of date when it arrives, requests overtake each other on the way,
-    /// and the server may count more for the requests in flight than was estimated. At full load the
-    /// reserve costs no throughput, because it lowers the level and not the refill. A limit per day
-    /// refills too slowly for that, and has no reserve.
+    /// and the server may count more for the requests in flight than was estimated. At full load
+    /// the reserve costs no throughput, because it lowers the level and not the refill. A limit per
+    /// day refills too slowly for that, and has no reserve.
     fn reserve(&self, kind: LimitKind) -> i128 {
         let meter = self.meters.iter().find(|meter| meter.kind == kind);
         let Some(meter) = meter.filter(|_| !kind.is_per_day()) else { return 0 };
-        // A twentieth of the burst for the delay. For limits in tokens, an uncertainty is added, for
-        // what the server may count beyond the estimates: the average estimate of a request in
+        // A twentieth of the burst for the delay. For limits in tokens, an uncertainty is added,
+        // for what the server may count beyond the estimates: the average estimate of a request in
         // flight or half of all estimates, whichever is more, but at most a fifth of the burst.
         let reserved = kind.cost(self.reserved);
         let uncertain = (reserved / self.in_flight.max(1)).max(reserved / 2);

@@ -8,8 +8,8 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     level: Level,
-    /// Only with [`Burst::Percent`]: the limit with the burst of a full period. It says how much of a
-    /// permit may still be given back, because the smaller burst has been refilled long before a
+    /// Only with [`Burst::Percent`]: the limit with the burst of a full period. It says how much of
+    /// a permit may still be given back, because the smaller burst has been refilled long before a
     /// response arrives.
     full_period: Option<Box<(GreedyRefill, GreedyState)>>,
     cost: CostMask,
@@ -157,10 +157,11 @@ impl Meter {
         self.take_count(now, self.cost(tokens));
     }
 
-    /// Takes the `count` that a request used beyond its estimate, and returns whether that was capped.
+    /// Takes the `count` that a request used beyond its estimate, and returns whether that was
+    /// capped.
     ///
-    /// For one request, the cap is a burst plus the refill of ten minutes, or of one day for a limit
-    /// per day: a server may report an absurd usage, which must not block a client for ever.
+    /// For one request, the cap is a burst plus the refill of ten minutes, or of one day for a
+    /// limit per day: a server may report an absurd usage, which must not block a client for ever.
     pub(crate) fn overdraw(&mut self, now: Timestamp, count: u64) -> bool {
         let periods = if self.kind.is_per_day() { 1 } else { 10 };
         let most = self.per_period().saturating_mul(periods).saturating_add(self.burst());

@@ -5,8 +5,8 @@ use crate::llm::LimitKind;
 
 /// At most one meter of each kind, without gaps between them.
 ///
-/// The meters are stored inline and not in a `Vec`, because following a pointer under the lock costs
-/// time.
+/// The meters are stored inline and not in a `Vec`, because following a pointer under the lock
+/// costs time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meters {
     each: [Option<Meter>; LimitKind::METERED.len()],
