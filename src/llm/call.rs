@@ -190,7 +190,9 @@ impl<C: Clock> Limiter<C> {
     /// what it needs to know about a response.
     ///
     /// A response with 401 or 403 is returned without a retry, and everything is given back. Any
-    /// other response is returned and settled. The future is `Send` if those of `send` are.
+    /// other response is returned, and the permit is settled with the usage that `read` reports.
+    ///
+    /// The future is `Send` if `send`, the futures of `send` and `read` are.
     ///
     /// # Errors
     ///

@@ -124,7 +124,7 @@ impl<'a, C: Clock> Permit<'a, C> {
         }
     }
 
-    /// Disables the key, and gives everything back. Waiters that no other key can serve fail.
+    /// Disables the key, and gives everything back. If no key remains active, all waiters fail.
     pub(crate) fn disable_key(mut self) {
         self.ended = true;
         self.engine.edit(|keys, _| keys.disable(self.taken.by));

@@ -32,7 +32,7 @@ pub(crate) struct Engine<C> {
     pub(crate) options: Options,
 }
 
-/// The options of a limiter or a pool that only the engine uses.
+/// The options of a limiter or a pool, other than its limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     pub(crate) on_drop: OnDrop,
@@ -73,7 +73,8 @@ impl<C: Clock> Engine<C> {
         &self.clock
     }
 
-    /// Calls `act` under the lock, and the wakers that it collects after the lock is released.
+    /// Calls `act` under the lock. The wakers that `act` collects are called when they are dropped,
+    /// after the lock is released, because they are foreign code.
     pub(crate) fn with_core<R>(
         &self,
         act: impl FnOnce(&mut Core<KeyRule>, Timestamp, &mut Wakers) -> R,
@@ -137,7 +138,7 @@ impl<C: Clock> Engine<C> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoKeys`] or [`Error::ServerWait`], if the request is not to wait at all.
+    /// [`Error::NoKeys`] or [`Error::ServerWait`]: the request must not even wait.
     fn admit(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> Result<Tokens, Error> {
         let tokens = match self.options.clamp {
             true => keys.clamped(tokens, true),
@@ -171,8 +172,8 @@ impl<C: Clock> Engine<C> {
         error
     }
 
-    /// Fails all waiters that [`admit`](Self::admit) would reject by now: those that no active key
-    /// can serve, or only after too long a pause.
+    /// Fails all waiters that [`admit`](Self::admit) would reject now, because no key is active or
+    /// all keys are paused for too long.
     pub(crate) fn fail_hopeless_waits(&self) {
         self.with_core(|core, now, wakers| {
             core.fail_where(wakers, |keys, tokens| match self.admit(keys, now, tokens) {
@@ -220,6 +221,7 @@ impl<C: Clock> Engine<C> {
             let (owes, event) = settle(keys, now);
             (event, if owes { Edited::Took } else { Edited::GaveBack })
         });
+        // Dropping the wakers calls them. They are foreign code, so the lock is released before.
         drop(wakers);
         if let Some(event) = event {
             event.emit(&self.settings.name);

@@ -9,7 +9,8 @@ use crate::llm::{Error, Tokens};
 use crate::wait::{Joined, Progress, Ticket, WaitQueue};
 use crate::{Clock, Grant, Timestamp, WaitError};
 
-/// A request and the queue it waits in: every place that it takes in the queue is for its tokens.
+/// A request as its own view of the queue: whatever number of permits is asked for, a place in the
+/// queue is taken for the tokens of this request.
 #[derive(Debug)]
 pub(crate) struct QueuedRequest<'a, C> {
     pub(crate) engine: Handle<'a, C>,

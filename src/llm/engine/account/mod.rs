@@ -101,13 +101,13 @@ impl Account {
         })
     }
 
-    /// Whether a limit is at least as high as configured, and not lowered by a response.
+    /// Whether a limit is the configured one, and was not set or lowered by a response.
     fn is_as_configured(&self, meter: &Meter) -> bool {
         self.limits.get(meter.kind).is_some_and(|configured| meter.per_period() >= configured)
     }
 
     /// Lowers an estimate to the most that can pass at once: by all limits, or only by those that
-    /// were learned from the server and are lower than configured.
+    /// a response has set or lowered.
     pub(crate) fn clamped(&self, mut tokens: Tokens, by_all_limits: bool) -> Tokens {
         for meter in
             self.meters.iter().filter(|meter| by_all_limits || !self.is_as_configured(meter))

@@ -39,7 +39,7 @@ impl Keys {
     /// Of the keys that can serve `tokens` now, one with a large headroom.
     #[inline]
     pub(crate) fn choose(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
-        if let ([key], [account]) = (&*self.keys, &*self.accounts) {
+        if let ([key], [account]) = (&*self.list, &*self.accounts) {
             return (key.is_available(now) && account.can_serve(now, tokens)).then_some(0);
         }
         self.choose_among(now, tokens)
@@ -47,8 +47,8 @@ impl Keys {
 
     /// The same among several keys, which take turns.
     fn choose_among(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
-        let Self { accounts, refusals, keys, next } = self;
-        let (before, after) = keys.split_at_checked(*next)?;
+        let Self { accounts, refusals, list, next } = self;
+        let (before, after) = list.split_at_checked(*next)?;
         let mut compared = 0;
         let mut best: Option<(u64, usize)> = None;
         // A loop for each half: with many keys, all the time is spent here.
@@ -103,14 +103,14 @@ impl Keys {
         tokens: Tokens,
         receipt: Option<Receipt>,
     ) -> u32 {
-        self.next = if at + 1 < self.keys.len() { at + 1 } else { 0 };
-        if let Some(key) = self.keys.get_mut(at) {
+        self.next = if at + 1 < self.list.len() { at + 1 } else { 0 };
+        if let Some(key) = self.list.get_mut(at) {
             key.in_flight += 1;
         }
         // `account_of` would discard the cached refusal, which still holds after taking.
         let account = match &mut *self.accounts {
             [account] => Some(account),
-            accounts => accounts.get_mut(self.keys[at].account),
+            accounts => accounts.get_mut(self.list[at].account),
         };
         match (account, receipt) {
             (Some(account), Some(receipt)) => account.hold(now, tokens, receipt),

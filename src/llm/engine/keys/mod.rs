@@ -26,7 +26,7 @@ pub(crate) struct Keys {
     accounts: Vec<Account>,
     /// One for each account.
     refusals: Vec<CachedRefusal>,
-    keys: Vec<Key>,
+    list: Vec<Key>,
     /// The key at which the next choice begins.
     next: usize,
 }
@@ -35,12 +35,12 @@ impl Keys {
     /// A registry of one key.
     pub(crate) fn one(account: Account, key: Key) -> Self {
         let refusals = vec![CachedRefusal::default()];
-        Self { accounts: vec![account], refusals, keys: vec![key], next: 0 }
+        Self { accounts: vec![account], refusals, list: vec![key], next: 0 }
     }
 
     /// Adds an account, and returns its number. Reuses the number of an account without keys.
     pub(crate) fn add_account(&mut self, account: Account) -> usize {
-        let used = |at: usize| self.keys.iter().any(|key| key.account == at && !key.is_free());
+        let used = |at: usize| self.list.iter().any(|key| key.account == at && !key.is_free());
         let free = (0..self.accounts.len()).find(|at| !used(*at));
         if let Some(at) = free {
             self.accounts[at] = account;
@@ -54,43 +54,43 @@ impl Keys {
 
     /// Adds a key, and returns its number. Reuses the number of a key that was removed.
     pub(crate) fn add(&mut self, key: Key) -> usize {
-        if let Some(at) = self.keys.iter().position(Key::is_free) {
-            self.keys[at] = key;
+        if let Some(at) = self.list.iter().position(Key::is_free) {
+            self.list[at] = key;
             return at;
         }
-        self.keys.push(key);
-        self.keys.len() - 1
+        self.list.push(key);
+        self.list.len() - 1
     }
 
     pub(crate) fn get(&self, key: usize) -> Option<&Key> {
-        self.keys.get(key)
+        self.list.get(key)
     }
 
     pub(crate) fn account_number(&self, key: usize) -> usize {
-        self.keys.get(key).map_or(usize::MAX, |key| key.account)
+        self.list.get(key).map_or(usize::MAX, |key| key.account)
     }
 
     /// Whether the number belongs to a key that has not been removed.
     pub(crate) fn is_known(&self, key: usize) -> bool {
-        self.keys.get(key).is_some_and(|key| key.status != KeyStatus::Removed)
+        self.list.get(key).is_some_and(|key| key.status != KeyStatus::Removed)
     }
 
     pub(crate) fn remove(&mut self, key: usize) {
-        if let Some(key) = self.keys.get_mut(key) {
+        if let Some(key) = self.list.get_mut(key) {
             key.status = KeyStatus::Removed;
         }
     }
 
     /// Makes a key active again, without a pause.
     pub(crate) fn restore(&mut self, key: usize) {
-        if let Some(key) = self.keys.get_mut(key) {
+        if let Some(key) = self.list.get_mut(key) {
             *key = Key { in_flight: key.in_flight, ..Key::new(key.account) };
         }
     }
 
     /// Disables a key that the server does not accept.
     pub(crate) fn disable(&mut self, key: u32) {
-        if let Some(key) = self.keys.get_mut(key as usize) {
+        if let Some(key) = self.list.get_mut(key as usize) {
             if key.is_active() {
                 key.status = KeyStatus::Disabled;
             }
@@ -99,7 +99,7 @@ impl Keys {
 
     /// The active keys and their numbers.
     pub(crate) fn active(&self) -> impl Iterator<Item = (usize, &Key)> {
-        self.keys.iter().enumerate().filter(|(_, key)| key.is_active())
+        self.list.iter().enumerate().filter(|(_, key)| key.is_active())
     }
 
     /// The account of a key, to be read.
@@ -110,7 +110,7 @@ impl Keys {
     /// The account of a key, to be changed.
     #[inline]
     pub(crate) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
-        let key = self.keys.get(key as usize)?;
+        let key = self.list.get(key as usize)?;
         match &mut *self.accounts {
             // The cached refusal is read only to choose among several accounts.
             [account] => Some(account),
@@ -141,7 +141,7 @@ impl Keys {
     /// Ends a request of a key: it is no longer in flight.
     #[inline]
     pub(crate) fn end_request(&mut self, key: u32, succeeded: bool) {
-        if let Some(key) = self.keys.get_mut(key as usize) {
+        if let Some(key) = self.list.get_mut(key as usize) {
             key.in_flight = key.in_flight.saturating_sub(1);
         }
         if succeeded {
@@ -152,7 +152,7 @@ impl Keys {
     /// Records that a request of a key succeeded: the count of consecutive 429s starts over.
     #[inline]
     pub(crate) fn succeeded(&mut self, key: u32) {
-        if let Some(key) = self.keys.get_mut(key as usize) {
+        if let Some(key) = self.list.get_mut(key as usize) {
             key.failures = 0;
         }
     }
@@ -160,20 +160,20 @@ impl Keys {
     /// Counts a 429 to a request that was sent at `sent`, and returns the number of consecutive
     /// 429s.
     pub(crate) fn count_refusal(&mut self, key: u32, sent: Timestamp, now: Timestamp) -> u32 {
-        let Some(key) = self.keys.get_mut(key as usize) else { return 1 };
+        let Some(key) = self.list.get_mut(key as usize) else { return 1 };
         key.count_refusal(sent, now)
     }
 
     /// Pauses a key until at least `until`, and returns the end of its pause.
     pub(crate) fn pause(&mut self, key: u32, until: Timestamp) -> Timestamp {
-        let Some(key) = self.keys.get_mut(key as usize) else { return Timestamp::ZERO };
+        let Some(key) = self.list.get_mut(key as usize) else { return Timestamp::ZERO };
         key.paused_until = key.paused_until.max(until);
         key.paused_until
     }
 
     /// Ends the pause of a key.
     pub(crate) fn resume(&mut self, key: u32) {
-        if let Some(key) = self.keys.get_mut(key as usize) {
+        if let Some(key) = self.list.get_mut(key as usize) {
             (key.paused_until, key.failures, key.refused_at) = (Timestamp::ZERO, 0, None);
         }
     }
@@ -187,7 +187,7 @@ impl Keys {
     }
 
     /// Lowers an estimate to the most that one active key can serve at once: by all limits, or only
-    /// by those that were learned from the server and are lower than configured.
+    /// by those that a response has set or lowered.
     pub(crate) fn clamped(&self, tokens: Tokens, by_all_limits: bool) -> Tokens {
         let each = self.active().filter_map(|(_, key)| {
             let account = self.account(key)?;
@@ -219,7 +219,7 @@ impl Keys {
     }
 
     pub(crate) fn usage(&self, key: u32, now: Timestamp, waiting: usize) -> Usage {
-        let key = self.keys.get(key as usize);
+        let key = self.list.get(key as usize);
         let usage = key.and_then(|key| Some(self.account(key)?.usage(now))).unwrap_or_default();
         let paused_for = key.map(|key| key.paused_until - now).filter(|pause| !pause.is_zero());
         Usage { paused_for, waiting, ..usage }

@@ -46,7 +46,7 @@ impl Keys {
             } else if ready == soonest && ready < UNKNOWN && compared < MAX_COMPARED {
                 compared += 1;
                 let headroom = self.headroom(key, ready);
-                let best = first.and_then(|(_, best)| self.keys.get(best));
+                let best = first.and_then(|(_, best)| self.list.get(best));
                 let best = most.unwrap_or_else(|| best.map_or(0, |it| self.headroom(it, ready)));
                 most = Some(best.max(headroom));
                 if headroom > best {
@@ -62,8 +62,8 @@ impl Keys {
 
     /// The active keys in a circle, beginning with the `nth`.
     fn active_beginning_with(&self, nth: u64) -> impl Iterator<Item = (usize, &Key)> {
-        let nth = usize::try_from(nth % self.keys.len().max(1) as u64).unwrap_or(0);
-        let (before, after) = self.keys.split_at(nth);
+        let nth = usize::try_from(nth % self.list.len().max(1) as u64).unwrap_or(0);
+        let (before, after) = self.list.split_at(nth);
         let keys = after.iter().zip(nth..).chain(before.iter().zip(0..));
         keys.filter(|(key, _)| key.is_active()).map(|(key, at)| (at, key))
     }
