@@ -19,7 +19,7 @@ use crate::{Rejection, WaitError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The request cannot be sent now, but later.
+    /// The request cannot be sent now, but it can be sent later.
     #[error("limited by {limit}{}", after(*.retry_after))]
     Denied {
         /// The limit that the request would wait for longest.
@@ -41,14 +41,14 @@ pub enum Error {
         /// The most that can be taken of this limit at once.
         most: u64,
     },
-    /// The server asked for a pause of which more is left than
+    /// The server asked for a pause, and more of it is left than requests wait for; see
     /// [`max_server_wait`](super::LimiterBuilder::max_server_wait).
     #[error("paused at the server's request: retry after {retry_after:?}")]
     ServerWait {
         /// The rest of the pause.
         retry_after: Duration,
     },
-    /// The wait would take longer than its timeout, or did.
+    /// The wait would exceed its timeout, or has exceeded it.
     #[error("the wait would exceed its timeout{}", after(*.retry_after))]
     Timeout {
         /// How long the wait would have taken; `None` if that depends on when a request in flight

@@ -8,7 +8,7 @@
 // whose account allows the request, and the account charges each of its meters; if no account does,
 // the request waits in the queue. The caller gets a `Permit` and sends its request. The headers of
 // the response are parsed into `ServerLimits`, from which the account learns its limits, and which
-// may pause the key. At last the permit is settled with the tokens that were used, and the account
+// may pause the key. Finally, the permit is settled with the tokens that were used, and the account
 // charges or gives back the difference to the estimate.
 
 mod burst;

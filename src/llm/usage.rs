@@ -18,13 +18,13 @@ use super::LimitKind;
 pub struct Usage {
     /// The limits in force, at most one of each kind.
     pub limits: Vec<LimitUsage>,
-    /// Requests in flight.
+    /// Requests in flight, of all keys that share the account.
     pub in_flight: u64,
     /// The most requests that may be in flight at once; `None` if that is not limited.
     pub max_in_flight: Option<u64>,
     /// The remaining pause that the server asked for, if any.
     pub paused_for: Option<Duration>,
-    /// Requests in the queue.
+    /// Requests in the queue; for a key of a pool, in the queue of the whole pool.
     pub waiting: usize,
 }
 

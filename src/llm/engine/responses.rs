@@ -24,8 +24,7 @@ impl<C: Clock> Engine<C> {
         self.with_core(|core, now, wakers| {
             core.edit(now, wakers, |keys, now| {
                 let account = keys.account_of(key);
-                // Most responses report nothing new; then the due times of waiters stay as they
-                // are.
+                // Most responses report nothing new, and the due times of waiters do not change.
                 let observed = account.map(|account| account.observe(now, reported, &mut events));
                 ((), observed.unwrap_or(Edited::Nothing))
             });

@@ -132,7 +132,7 @@ mod tests {
             ("11.5", after(11_500)),
             ("6m0s", after(360_000)),
             ("999999999", after(999_999_999_000)),
-            // From here on it is Unix time.
+            // From here on, numbers are Unix times.
             ("1000000000", Ok(When::At(at(1_000_000_000)))),
             ("99999999999", Ok(When::At(at(99_999_999_999)))),
             ("100000000000", Ok(When::At(at(100_000_000)))),

@@ -130,8 +130,8 @@ impl<C: Clock> LimiterBuilder<C> {
         self
     }
 
-    /// The longest pause asked for by the server that requests wait for; default: 120 s. While more
-    /// than this is left of a pause, requests fail at once with
+    /// The longest server-imposed pause that requests wait for; default: 120 s. While more than
+    /// this is left of a pause, requests fail at once with
     /// [`Error::ServerWait`](crate::llm::Error::ServerWait), and so do the requests in the queue.
     pub fn max_server_wait(mut self, wait: Duration) -> Self {
         self.options.max_server_wait = wait;

@@ -30,7 +30,8 @@ use crate::{Clock, CounterClock, QuotaError, Timestamp};
 /// * If no key can serve it now, the request waits for **all** keys at once: the first key that
 ///   becomes available serves the first waiter.
 /// * A key whose request was answered with 429 is paused for as long as the server asked for. If
-///   the server gave no time, the pause doubles with each 429 in a row, with jitter.
+///   the server gave no time, the pause doubles with each 429 in a row, up to a minute, with
+///   jitter.
 /// * A key whose request was answered with 401 or 403 is disabled until it is
 ///   [restored](Self::restore).
 /// * Keys can be added and removed at any time, and several keys can [share](Self::add_sharing) the

@@ -7,8 +7,8 @@ use crate::llm::LimitKind;
 use crate::llm::headers::{Bound, ServerLimit, ServerLimits};
 
 impl Account {
-    /// Applies what a response reported, and returns how that changes due times. A configured limit
-    /// is never raised.
+    /// Applies what a response reported, and returns how that changes due times. A limit never
+    /// exceeds its configured value.
     pub(crate) fn observe(
         &mut self,
         now: Timestamp,

@@ -8,9 +8,9 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     level: Level,
-    /// Only with [`Burst::Percent`]: the limit with the burst of a full period. It says how much of
-    /// a permit may still be given back, because the smaller burst has been refilled long before a
-    /// response arrives.
+    /// Only with [`Burst::Percent`]: the limit with the burst of a full period. It decides
+    /// how much of a permit can still be given back, because the smaller burst has been refilled
+    /// long before a response arrives.
     full_period: Option<Box<(GreedyRefill, GreedyState)>>,
     cost: CostMask,
     pub(crate) kind: LimitKind,

@@ -18,8 +18,9 @@ pub(super) const MAX_COMPARED: usize = 8;
 const FULL_HEADROOM: u64 = u16::MAX as u64;
 
 /// A remembered refusal, so that a choice among many keys need not look at each limit of each key:
-/// before `until`, the account cannot serve a request of `at_least` that many tokens. It is
-/// discarded whenever the account changes in any way other than by taking permits.
+/// before `until`, the account cannot serve a request with at least as many input and output tokens
+/// as `at_least`. It is discarded whenever the account changes in any way other than by taking
+/// permits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CachedRefusal {
     until: Timestamp,
