@@ -1,4 +1,5 @@
-//! A whole request in one call: acquire, send, learn, settle, and try again after a 429.
+//! A complete request in one call: acquire a permit, send, learn from the response, settle, and
+//! retry after a 429.
 
 use std::time::SystemTime;
 
@@ -7,7 +8,7 @@ use super::{Error, KeyPool, Limiter, Permit, PoolKey, PoolPermit, Tokens};
 use crate::Clock;
 use crate::wait::Timer;
 
-/// What a limiter needs to know of a response.
+/// What a limiter needs to know about a response.
 ///
 /// ```
 /// use tollgate::llm::{Reply, Tokens};
@@ -19,80 +20,80 @@ use crate::wait::Timer;
 #[must_use]
 pub struct Reply {
     status: u16,
-    said: ServerLimits,
+    reported: ServerLimits,
     spent: Option<Tokens>,
 }
 
 impl Reply {
-    /// A response of this HTTP status, about which nothing more is known.
+    /// A response with this HTTP status, and without headers or a known usage.
     pub fn new(status: u16) -> Self {
-        Self { status, said: ServerLimits::default(), spent: None }
+        Self { status, reported: ServerLimits::default(), spent: None }
     }
 
-    /// With these headers; see [`ServerLimits::from_headers`].
+    /// Adds the headers of the response; see [`ServerLimits::from_headers`].
     pub fn headers<N, V>(mut self, headers: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        self.said = ServerLimits::from_headers(headers, SystemTime::now());
+        self.reported = ServerLimits::from_headers(headers, SystemTime::now());
         self
     }
 
-    /// It says that so many tokens were used. Without that, the permit is dropped, and the builder's
-    /// [`on_drop`](super::LimiterBuilder::on_drop) says what counts.
+    /// Adds the usage that the response reports. Without it, the builder's
+    /// [`on_drop`](super::LimiterBuilder::on_drop) decides what counts as used.
     pub fn spent(mut self, tokens: impl Into<Tokens>) -> Self {
         self.spent = Some(tokens.into());
         self
     }
 }
 
-/// Why a request has failed.
+/// Why a call has failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError<R, E> {
-    /// It could not go out.
+    /// The request got no permit.
     #[error(transparent)]
     Limited(#[from] Error),
-    /// The server refused each try; this was its last answer.
-    #[error("the server refused each of {tries} tries")]
+    /// The server rejected each try.
+    #[error("the server rejected all {tries} tries")]
     Refused {
-        /// How often it was tried.
+        /// How often the request was sent.
         tries: u32,
-        /// The last answer.
+        /// The last response.
         response: R,
     },
-    /// The request itself failed.
+    /// Sending the request failed.
     #[error("the request failed")]
     Request(#[source] E),
 }
 
-/// Leave for one request, with one key or by a pool.
-trait Leave: Sized {
-    fn observe_limits(&self, said: &ServerLimits);
-    fn limited_by(self, said: &ServerLimits);
+/// What a call does with a permit, whether it is from a limiter or from a pool.
+trait CallPermit: Sized {
+    fn observe_limits(&self, reported: &ServerLimits);
+    fn limited_by(self, reported: &ServerLimits);
     fn settle(self, tokens: Tokens);
-    /// The answer did not say what was used.
-    fn went_well(self);
-    /// Whether it is of use to try again.
+    /// Ends a request that succeeded with an unknown usage.
+    fn succeeded(self);
+    /// Ends a request that was answered with 401 or 403; returns whether a retry may succeed.
     fn unauthorized(self) -> bool;
 }
 
-impl<C: Clock> Leave for Permit<'_, C> {
-    fn observe_limits(&self, said: &ServerLimits) {
-        Permit::observe_limits(self, said);
+impl<C: Clock> CallPermit for Permit<'_, C> {
+    fn observe_limits(&self, reported: &ServerLimits) {
+        Permit::observe_limits(self, reported);
     }
 
-    fn limited_by(self, said: &ServerLimits) {
-        Permit::limited_by(self, said);
+    fn limited_by(self, reported: &ServerLimits) {
+        Permit::limited_by(self, reported);
     }
 
     fn settle(self, tokens: Tokens) {
         Permit::settle(self, tokens);
     }
 
-    fn went_well(self) {
-        Permit::went_well(self);
+    fn succeeded(self) {
+        Permit::succeeded(self);
     }
 
     fn unauthorized(self) -> bool {
@@ -101,21 +102,21 @@ impl<C: Clock> Leave for Permit<'_, C> {
     }
 }
 
-impl<T, C: Clock> Leave for PoolPermit<'_, T, C> {
-    fn observe_limits(&self, said: &ServerLimits) {
-        PoolPermit::observe_limits(self, said);
+impl<T, C: Clock> CallPermit for PoolPermit<'_, T, C> {
+    fn observe_limits(&self, reported: &ServerLimits) {
+        PoolPermit::observe_limits(self, reported);
     }
 
-    fn limited_by(self, said: &ServerLimits) {
-        PoolPermit::limited_by(self, said);
+    fn limited_by(self, reported: &ServerLimits) {
+        PoolPermit::limited_by(self, reported);
     }
 
     fn settle(self, tokens: Tokens) {
         PoolPermit::settle(self, tokens);
     }
 
-    fn went_well(self) {
-        PoolPermit::went_well(self);
+    fn succeeded(self) {
+        PoolPermit::succeeded(self);
     }
 
     fn unauthorized(self) -> bool {
@@ -124,25 +125,25 @@ impl<T, C: Clock> Leave for PoolPermit<'_, T, C> {
     }
 }
 
-/// Acts on an answer.
-fn take_in<R>(permit: impl Leave, reply: &Reply, response: R) -> Outcome<R> {
+/// Ends a request as its response demands.
+fn apply_reply<R>(permit: impl CallPermit, reply: &Reply, response: R) -> Outcome<R> {
     match reply.status {
         429 => {
-            permit.limited_by(&reply.said);
-            Outcome::Again(response)
+            permit.limited_by(&reply.reported);
+            Outcome::Retry(response)
         }
         401 | 403 => {
             if permit.unauthorized() {
-                Outcome::Again(response)
+                Outcome::Retry(response)
             } else {
                 Outcome::Done(response)
             }
         }
         _ => {
-            permit.observe_limits(&reply.said);
+            permit.observe_limits(&reply.reported);
             match reply.spent {
                 Some(tokens) => permit.settle(tokens),
-                None if (200..300).contains(&reply.status) => permit.went_well(),
+                None if (200..300).contains(&reply.status) => permit.succeeded(),
                 None => drop(permit),
             }
             Outcome::Done(response)
@@ -150,14 +151,14 @@ fn take_in<R>(permit: impl Leave, reply: &Reply, response: R) -> Outcome<R> {
     }
 }
 
-/// What has become of one try.
+/// The outcome of one try.
 enum Outcome<R> {
     Done(R),
-    /// Refused, and another try may pass.
-    Again(R),
+    /// The server rejected the request, and a retry may succeed.
+    Retry(R),
 }
 
-/// Tries until an answer is of use, or there were `max` tries.
+/// Sends the request until a retry is of no use, or it was sent `max` times.
 async fn run<P, A, R, F, E>(
     max: u32,
     mut acquire: impl FnMut() -> A,
@@ -165,7 +166,7 @@ async fn run<P, A, R, F, E>(
     read: impl Fn(&R) -> Reply,
 ) -> Result<R, CallError<R, E>>
 where
-    P: Leave,
+    P: CallPermit,
     A: Future<Output = Result<P, Error>>,
     F: Future<Output = Result<R, E>>,
 {
@@ -175,30 +176,35 @@ where
         let response = send(&permit);
         tries += 1;
         let response = response.await.map_err(CallError::Request)?;
-        match take_in(permit, &read(&response), response) {
+        match apply_reply(permit, &read(&response), response) {
             Outcome::Done(response) => return Ok(response),
-            Outcome::Again(_) if tries < max => {}
-            Outcome::Again(response) => return Err(CallError::Refused { tries, response }),
+            Outcome::Retry(_) if tries < max => {}
+            Outcome::Retry(response) => return Err(CallError::Refused { tries, response }),
         }
     }
 }
 
 impl<C: Clock> Limiter<C> {
-    /// Sends a request when the limits let it out, learns from the answer, settles, and tries again
-    /// after a 429, at most `tries` times in all (0 counts as 1). `read` says what the answer means.
+    /// Sends a request once the limits permit it, learns from the response, and settles. After a
+    /// 429 it is sent again, at most `tries` times in all (0 counts as 1). `read` tells the limiter
+    /// what it needs to know about a response.
     ///
-    /// The future can be spawned if those of `send` can.
+    /// A response with 401 or 403 is returned without a retry, and everything is given back. Any
+    /// other response is returned, and the permit is settled with the usage that `read` reports.
+    ///
+    /// The future is `Send` if `send`, the futures of `send` and `read` are.
     ///
     /// # Errors
     ///
-    /// [`CallError::Limited`] if it may not go out, [`CallError::Refused`] with the last answer if
-    /// each try met a 429, [`CallError::Request`] if `send` fails: then the permit counts as
-    /// [`on_drop`](super::LimiterBuilder::on_drop) says, and it is not tried again.
+    /// [`CallError::Limited`] if the request gets no permit, [`CallError::Refused`] with the last
+    /// response if each try was answered with 429, [`CallError::Request`] if `send` fails. After a
+    /// failed `send` there is no retry, and [`on_drop`](super::LimiterBuilder::on_drop) decides
+    /// what counts as used.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future while it waits takes nothing; while the request is out, the permit counts
-    /// as `on_drop` says.
+    /// Dropping the future while it waits takes nothing. Dropping it while the request is in flight
+    /// drops the permit, and `on_drop` decides what counts as used.
     ///
     /// ```
     /// # use tollgate::llm::{CallError, Limiter, Reply};
@@ -226,7 +232,7 @@ impl<C: Clock> Limiter<C> {
         self.call_on(&crate::TokioTimer, estimate, tries, send, read).await
     }
 
-    /// [`call`](Self::call) on any runtime's `timer`.
+    /// As [`call`](Self::call), with the `timer` of any async runtime.
     ///
     /// # Errors
     ///
@@ -252,12 +258,14 @@ impl<C: Clock> Limiter<C> {
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
-    /// Sends a request with the key that can serve it first, as [`Limiter::call`] does. A 429 rests
-    /// that key, a 401 or 403 takes it out, and another try may be with another key.
+    /// As [`Limiter::call`], with the key that can serve the request first. A 429 pauses that key,
+    /// a 401 or 403 disables it, and after either the request is sent again, maybe with another
+    /// key.
     ///
     /// # Errors
     ///
-    /// As [`Limiter::call`].
+    /// As [`Limiter::call`]; [`CallError::Refused`] also if the last try was answered with 401 or
+    /// 403.
     ///
     /// # Cancel safety
     ///
@@ -294,7 +302,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         self.call_on(&crate::TokioTimer, estimate, tries, send, read).await
     }
 
-    /// [`call`](Self::call) on any runtime's `timer`.
+    /// As [`call`](Self::call), with the `timer` of any async runtime.
     ///
     /// # Errors
     ///

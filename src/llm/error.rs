@@ -1,11 +1,11 @@
-//! Why a request may not go out.
+//! Why a request got no permit.
 
 use std::time::Duration;
 
 use super::LimitKind;
 use crate::{Rejection, WaitError};
 
-/// Why an LLM limit did not let a request go out. Nothing was taken.
+/// Why a request got no permit. Nothing was taken.
 ///
 /// ```
 /// use tollgate::llm::{Error, LimitKind, Limiter};
@@ -19,56 +19,59 @@ use crate::{Rejection, WaitError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not now.
+    /// The request cannot be sent now, but it can be sent later.
     #[error("limited by {limit}{}", after(*.retry_after))]
     Denied {
-        /// The limit that makes it wait longest.
+        /// The limit that the request would wait for longest.
         limit: LimitKind,
-        /// After this, all limits agree, unless others come first; `None` if that depends on when a
-        /// request in flight ends.
+        /// The time after which all limits allow the request, unless other requests take the
+        /// permits first; `None` if that depends on when a request in flight ends.
         retry_after: Option<Duration>,
     },
-    /// Never: the estimate is larger than a limit. Ask for less, or build with
-    /// [`clamp_estimates`](super::LimiterBuilder::clamp_estimates).
-    #[error("{requested} can never pass: the limit is {most} {limit}")]
+    /// The request can never be sent, because its estimate is larger than a limit. Acquire less, or
+    /// build with [`clamp_estimates`](super::LimiterBuilder::clamp_estimates).
+    #[error(
+        "can never pass: {requested} exceeds the {most} that the limit on {limit} allows at once"
+    )]
     Never {
-        /// The limit.
+        /// The limit that is exceeded.
         limit: LimitKind,
-        /// What was asked of it.
+        /// The number that the request would take of this limit.
         requested: u64,
-        /// The most that it lets pass at once.
+        /// The most that can be taken of this limit at once.
         most: u64,
     },
-    /// The server has said to wait longer than
-    /// [`max_server_wait`](super::LimiterBuilder::max_server_wait) lets anybody wait.
-    #[error("the server said to wait {retry_after:?} more")]
+    /// The server asked for a pause, and more of it is left than requests wait for; see
+    /// [`max_server_wait`](super::LimiterBuilder::max_server_wait).
+    #[error("paused at the server's request: retry after {retry_after:?}")]
     ServerWait {
-        /// How much of that is left.
+        /// The rest of the pause.
         retry_after: Duration,
     },
-    /// The wait would outlast its deadline.
-    #[error("not in time{}", after(*.retry_after))]
+    /// The wait would exceed its timeout, or has exceeded it.
+    #[error("the wait would exceed its timeout{}", after(*.retry_after))]
     Timeout {
-        /// How long it would have taken; `None` if that depends on when a request in flight ends.
+        /// How long the wait would have taken; `None` if that depends on when a request in flight
+        /// ends.
         retry_after: Option<Duration>,
     },
-    /// As many wait as may.
-    #[error("the queue is full: {max_waiters} already wait")]
+    /// The queue is full.
+    #[error("the queue is full: {max_waiters} requests are waiting already")]
     QueueFull {
-        /// The bound that was set.
+        /// The configured bound.
         max_waiters: usize,
     },
-    /// A pool without a key in use.
-    #[error("no key is in use")]
+    /// The pool has no active key: it is empty, or all of its keys are disabled.
+    #[error("the pool has no active key")]
     NoKeys,
     /// The wait was cancelled.
     #[error("the wait was cancelled")]
     Cancelled,
-    /// The limiter was closed.
+    /// The limiter or the pool was closed.
     #[error("the limiter is closed")]
     Closed,
-    /// An async wait outside any runtime that has a timer.
-    #[error("no timer: await this inside a tokio runtime")]
+    /// The request had to wait, but no timer was running.
+    #[error("no timer: await this inside a tokio runtime with its timer enabled")]
     NoTimer,
 }
 
@@ -76,7 +79,7 @@ fn after(retry_after: Option<Duration>) -> String {
     retry_after.map_or_else(String::new, |wait| format!(": retry after {wait:?}"))
 }
 
-/// Longer than this, nobody knows.
+/// A wait this long stands for a time that is not known.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 fn known(wait: Duration) -> Option<Duration> {
@@ -84,7 +87,8 @@ fn known(wait: Duration) -> Option<Duration> {
 }
 
 impl Error {
-    /// How long until the same request can pass, if that is known and ever.
+    /// The time after which the same request can pass; `None` if it never can, or if the time is
+    /// not known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -1,8 +1,8 @@
 //! The limits of an account as a plain value.
 
-use crate::llm::engine::meter::{Burst, LimitKind};
+use super::{Burst, LimitKind};
 
-/// The limits of an account. In all of them, 0 means unlimited, as configurations say it.
+/// The limits of an account. In all of them, 0 means unlimited.
 ///
 /// ```
 /// use tollgate::llm::{Burst, Limits};
@@ -17,13 +17,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits. Those that a server tells are learned.
+    /// No limits. An account with these limits is unlimited until responses teach its limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same with one limit set.
+    /// Sets the limit of one kind. [`LimitKind::ServerWait`] is not a limit and is ignored.
     #[must_use]
     pub fn with(mut self, kind: LimitKind, count: u64) -> Self {
         let count = (count > 0).then_some(count);
@@ -71,20 +71,20 @@ impl Limits {
         self.with(LimitKind::TokensPerDay, tokens)
     }
 
-    /// Requests at the same time.
+    /// Concurrent requests.
     #[must_use]
     pub fn max_concurrent(self, requests: u64) -> Self {
         self.with(LimitKind::Concurrency, requests)
     }
 
-    /// How much of a limit may come at once; default: all of it.
+    /// How much of each limit can be used at once; default: a full period's worth.
     #[must_use]
     pub fn burst(mut self, burst: Burst) -> Self {
         self.burst = burst;
         self
     }
 
-    /// The number of a limit; `None` if it is unlimited.
+    /// The limit of one kind; `None` if it is unlimited.
     #[must_use]
     pub fn get(&self, kind: LimitKind) -> Option<u64> {
         match LimitKind::METERED.iter().position(|metered| *metered == kind) {

@@ -1,47 +1,43 @@
-//! Limits of model APIs: requests and tokens taken together, settled afterwards, learned from
-//! headers.
+//! Rate limits of model APIs: requests and tokens are taken together, settled when the usage is
+//! known, and learned from response headers.
 //!
-//! Begin with a [`Limiter`] for one key, or a [`KeyPool`] for several.
+//! Start with a [`Limiter`] for one API key, or a [`KeyPool`] for several.
 
-// limiter    the limits of one key
-// pool       many keys
-// permit     leave for one request, to be settled
-// call       a whole request in one call
-// stream     an answer in chunks, settled at its end
-// tokens     what a request takes, as providers count it
-// limits     an account's limits as a plain value
-// engine     keys and those who wait for them, under one lock
-// choice     the rule: which key can serve a request, and when
-// account    an account's limits, and what is in flight under them
-// meters     the limits of an account
-// meter      one limit
-// observe    what a server's words do to a key
-// headers    what a server says
+// A request asks a `Limiter` or a `KeyPool` for a permit with an estimate of its tokens. Both pass
+// it to the `Engine`, which keeps all keys and the queue under one lock. There the rule picks a key
+// whose account allows the request, and the account charges each of its meters; if no account does,
+// the request waits in the queue. The caller gets a `Permit` and sends its request. The headers of
+// the response are parsed into `ServerLimits`, from which the account learns its limits, and which
+// may pause the key. Finally, the permit is settled with the tokens that were used, and the account
+// charges or gives back the difference to the estimate.
 
+mod burst;
 mod call;
 mod engine;
 mod error;
 mod headers;
+mod limit_kind;
 mod limiter;
 mod limits;
+#[cfg(feature = "stream")]
+mod metered_stream;
 mod permit;
 mod pool;
 mod reservation;
-#[cfg(feature = "stream")]
-mod stream;
 mod tokens;
 mod usage;
 
+pub use burst::Burst;
 pub use call::{CallError, Reply};
-pub use engine::{Burst, LimitKind, OnDrop};
 pub use error::Error;
 pub use headers::{Bound, ServerLimit, ServerLimits};
+pub use limit_kind::LimitKind;
 pub use limiter::{Limiter, LimiterBuilder};
 pub use limits::Limits;
-pub use permit::{OwnedPermit, Permit};
+#[cfg(feature = "stream")]
+pub use metered_stream::{MeteredStream, Settle};
+pub use permit::{OnDrop, OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit};
 pub use reservation::Reservation;
-#[cfg(feature = "stream")]
-pub use stream::{MeteredStream, Settle};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};

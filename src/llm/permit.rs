@@ -1,19 +1,19 @@
-//! Leave for one request to go out.
+//! A permit: permission to send one request.
 
-use super::Tokens;
 use std::time::SystemTime;
 
-use super::engine::{Handle, OnDrop};
+use super::Tokens;
+use super::engine::Handle;
 use super::headers::ServerLimits;
 use crate::wait::queue::Taken;
 use crate::{Clock, CounterClock};
 
-/// Leave for one request to go out, with so many tokens estimated.
+/// Permission to send one request with an estimated number of tokens.
 ///
-/// [`settle`](Self::settle) it with what the response says was used, or [`cancel`](Self::cancel) it if the
-/// request was never made. Dropped without either, it does what the builder's
-/// [`on_drop`](super::LimiterBuilder::on_drop) says: by default the estimate counts as used. In any case the
-/// request is no longer in flight.
+/// [`settle`](Self::settle) it with the usage that the response reports, or
+/// [`cancel`](Self::cancel) it if the request was not sent. If it is dropped without either, the
+/// builder's [`on_drop`](super::LimiterBuilder::on_drop) decides: by default the estimate counts as
+/// used. In each case the request is no longer in flight.
 ///
 /// ```
 /// use tollgate::llm::{LimitKind, Limiter, Tokens};
@@ -26,7 +26,7 @@ use crate::{Clock, CounterClock};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "a permit that is dropped counts as used in full, unless built otherwise"]
+#[must_use = "a permit that is dropped counts its estimate as used, unless configured otherwise"]
 pub struct Permit<'a, C: Clock = CounterClock> {
     engine: Handle<'a, C>,
     taken: Taken,
@@ -34,7 +34,20 @@ pub struct Permit<'a, C: Clock = CounterClock> {
     ended: bool,
 }
 
-/// A [`Permit`] that borrows nothing.
+/// What happens when a permit is dropped without being settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDrop {
+    /// The estimate counts as used. This is the safe choice, because the server may have counted
+    /// the request.
+    #[default]
+    Keep,
+    /// Everything is given back. **Requests that fail are then free**: a client whose requests all
+    /// time out after the server has counted them sends without limit.
+    Refund,
+}
+
+/// A [`Permit`] that borrows nothing, and so can be moved to another task.
 pub type OwnedPermit<C = CounterClock> = Permit<'static, C>;
 
 impl<'a, C: Clock> Permit<'a, C> {
@@ -53,14 +66,15 @@ impl<'a, C: Clock> Permit<'a, C> {
         self.taken.by
     }
 
-    /// The request is over and took `actual` tokens: the difference is given back, or owed.
+    /// Ends the request, which used `actual` tokens. The difference to the estimate is given back,
+    /// or becomes debt.
     #[inline]
     pub fn settle(mut self, actual: impl Into<Tokens>) {
         self.ended = true;
         self.engine.settle(self.taken, self.estimate, actual.into());
     }
 
-    /// The request was not made: everything is given back, the request itself too.
+    /// Gives back everything, tokens and request, because the request was not sent.
     pub fn cancel(mut self) {
         self.ended = true;
         self.engine.cancel(self.taken, self.estimate);
@@ -75,14 +89,16 @@ impl<'a, C: Clock> Permit<'a, C> {
         self.observe_limits(&ServerLimits::from_headers(headers, SystemTime::now()));
     }
 
-    /// As [`observe`](Self::observe), with headers that were read already.
-    pub fn observe_limits(&self, said: &ServerLimits) {
-        self.engine.observe(self.taken.by, said);
+    /// As [`observe`](Self::observe), with headers that are parsed already.
+    pub fn observe_limits(&self, reported: &ServerLimits) {
+        self.engine.observe(self.taken.by, reported);
     }
 
-    /// The server answered 429: learns from its headers, and rests the key for as long as they say,
-    /// or, if they don't, for 1 s, 2 s, 4 s and so on up to a minute, with jitter. The request counts,
-    /// as providers count it; its tokens are given back.
+    /// Records that the server answered 429: learns from the headers, and pauses the key for the
+    /// duration that they ask for. If they ask for none, the pause is 1 s, then 2 s, 4 s and so on
+    /// up to a minute for each further 429 in a row, and up to a quarter longer at random.
+    ///
+    /// The request still counts as used, because providers count it. Its tokens are given back.
     pub fn limited<N, V>(self, headers: impl IntoIterator<Item = (N, V)>)
     where
         N: AsRef<[u8]>,
@@ -91,29 +107,29 @@ impl<'a, C: Clock> Permit<'a, C> {
         self.limited_by(&ServerLimits::from_headers(headers, SystemTime::now()));
     }
 
-    pub(crate) fn limited_by(mut self, said: &ServerLimits) {
+    pub(crate) fn limited_by(mut self, reported: &ServerLimits) {
         self.ended = true;
-        self.engine.rest(self.taken, said);
-        self.engine.fail(self.taken, self.estimate);
+        self.engine.pause_after_429(self.taken, reported);
+        self.engine.settle_refused(self.taken, self.estimate);
     }
 
-    /// The request went well, and nobody knows what it took.
-    pub(crate) fn went_well(mut self) {
+    /// Ends a request that succeeded with an unknown usage.
+    pub(crate) fn succeeded(mut self) {
         if self.engine.options.on_drop == OnDrop::Keep {
             self.ended = true;
             self.engine.keep(self.taken, self.estimate, true);
         } else {
-            // Dropped, it gives back what it took.
-            self.engine.edit(|keys, _| keys.went_well(self.taken.by));
+            // Dropping the permit gives back what it took.
+            self.engine.edit(|keys, _| keys.succeeded(self.taken.by));
         }
     }
 
-    /// Takes the key out, and gives everything back. Who waits for no other key has none to wait for.
-    pub(crate) fn take_out(mut self) {
+    /// Disables the key, and gives everything back. If no key remains active, all waiters fail.
+    pub(crate) fn disable_key(mut self) {
         self.ended = true;
-        self.engine.edit(|keys, _| keys.take_out(self.taken.by));
+        self.engine.edit(|keys, _| keys.disable(self.taken.by));
         self.engine.cancel(self.taken, self.estimate);
-        self.engine.end_hopeless_waits();
+        self.engine.fail_hopeless_waits();
     }
 }
 

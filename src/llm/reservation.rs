@@ -1,16 +1,17 @@
-//! A promise of a permit for later.
+//! A reservation of a permit for a later time.
 
 use std::time::Duration;
 
-use super::engine::{Engine, Handle, Request};
+use super::engine::{Engine, Handle, QueuedRequest};
 use super::{Error, Permit, Tokens};
-use crate::wait::{QueueHandle, Request as WaitRequest, Reservation as Promise, Timer};
+use crate::wait::{QueueHandle, Request as WaitRequest, Reservation as ReservedPlace, Timer};
 use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 
-/// A place in the line for a request with so many tokens: known now, used when it is due.
+/// A place in the queue for one request and its tokens, whose due time is known in advance.
 ///
-/// Sleep for [`delay`](Self::delay) by yourself, or let [`wait`](Self::wait) do it. Dropped, it gives
-/// its place and what was taken back: only a [`Permit`] lets a request out.
+/// Sleep for [`delay`](Self::delay) yourself and then call [`wait`](Self::wait), or let `wait` do
+/// the sleeping. Dropping the reservation gives up its place, and gives back what was taken: only a
+/// [`Permit`] permits sending the request.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,42 +27,42 @@ use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 /// reservation.wait()?.settle(80);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a reservation that is dropped gives its permit up"]
+#[must_use = "a reservation that is dropped gives up its place"]
 #[derive(Debug)]
 pub struct Reservation<'a, C: Clock = CounterClock> {
     engine: &'a Engine<C>,
     tokens: Tokens,
-    promise: Option<Promise<'a>>,
+    place: Option<ReservedPlace<'a>>,
 }
 
 impl<'a, C: Clock> Reservation<'a, C> {
     pub(crate) fn new(engine: &'a Engine<C>, tokens: Tokens) -> Result<Self, Error> {
-        let request = Request::new(Handle::Borrowed(engine), tokens)?;
+        let request = QueuedRequest::new(Handle::Borrowed(engine), tokens)?;
         let tokens = request.tokens;
         let queue = QueueHandle::Owned(Box::new(request));
-        let promised = WaitRequest::new(1, Timestamp::MAX, None).join(queue);
-        let promised = promised.map_err(|error| engine.explain(error, tokens))?;
-        Ok(Self { engine, tokens, promise: Some(Promise::new(1, promised)) })
+        let reserved = WaitRequest::new(1, Timestamp::MAX, None).join(queue);
+        let reserved = reserved.map_err(|error| engine.explain(error, tokens))?;
+        Ok(Self { engine, tokens, place: Some(ReservedPlace::new(1, reserved)) })
     }
 
-    /// How long until the request may go out. `None` if it never may, or if that depends on when a request in flight
-    /// ends.
+    /// The time until the request may be sent; `None` if it never may, or if that depends on when a
+    /// request in flight ends.
     #[must_use]
     pub fn delay(&self) -> Option<Duration> {
-        self.promise.as_ref().map_or(Some(Duration::ZERO), Promise::delay)
+        self.place.as_ref().map_or(Some(Duration::ZERO), ReservedPlace::delay)
     }
 
-    /// Blocks until the request may go out.
+    /// Blocks the thread until the request may be sent.
     ///
     /// # Errors
     ///
     /// As [`Limiter::wait`](super::Limiter::wait).
     pub fn wait(mut self) -> Result<Permit<'a, C>, Error> {
-        let granted = self.promise.take().map_or(Err(WaitError::Closed), Promise::wait);
+        let granted = self.place.take().map_or(Err(WaitError::Closed), ReservedPlace::wait);
         self.permit(granted)
     }
 
-    /// Waits on any runtime's `timer`.
+    /// Waits until the request may be sent, with the `timer` of any async runtime.
     ///
     /// # Errors
     ///
@@ -69,10 +70,10 @@ impl<'a, C: Clock> Reservation<'a, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the permit up.
+    /// Dropping the future gives up the place in the queue and the permit.
     pub async fn wait_on(mut self, timer: &'a dyn Timer) -> Result<Permit<'a, C>, Error> {
-        let granted = match self.promise.take() {
-            Some(promise) => promise.wait_on(timer).await,
+        let granted = match self.place.take() {
+            Some(place) => place.wait_on(timer).await,
             None => Err(WaitError::Closed),
         };
         self.permit(granted)
@@ -88,8 +89,8 @@ impl<'a, C: Clock> Reservation<'a, C> {
 
 impl<C: Clock> Drop for Reservation<'_, C> {
     fn drop(&mut self) {
-        if let Some(promise) = self.promise.take() {
-            promise.cancel();
+        if let Some(place) = self.place.take() {
+            place.cancel();
         }
     }
 }

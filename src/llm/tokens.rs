@@ -1,6 +1,6 @@
-//! How many tokens a request takes.
+//! How many tokens a request uses.
 
-/// Tokens of a request: estimated before it, counted after it.
+/// The tokens of a request: estimated before it is sent, counted after the response.
 ///
 /// ```
 /// use tollgate::llm::Tokens;
@@ -10,34 +10,34 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tokens {
-    /// Tokens of the prompt, as far as the provider counts them.
+    /// Tokens of the prompt, as far as they count against the limits.
     pub input: u64,
-    /// Tokens of the answer.
+    /// Tokens of the output.
     pub output: u64,
 }
 
 impl Tokens {
-    /// So many of each.
+    /// This many input and output tokens.
     #[must_use]
     pub const fn new(input: u64, output: u64) -> Self {
         Self { input, output }
     }
 
-    /// Both together; at most [`u64::MAX`].
+    /// Input and output tokens together; at most [`u64::MAX`].
     #[must_use]
     pub const fn total(self) -> u64 {
         self.input.saturating_add(self.output)
     }
 }
 
-/// Where only the total is known, or only the total is limited, all of it is input.
+/// For when only the total is known, or only the total is limited: all tokens count as input.
 impl From<u64> for Tokens {
     fn from(total: u64) -> Self {
         Self::new(total, 0)
     }
 }
 
-/// What a request is about to use, as its sender knows it.
+/// What is known about the size of a request before it is sent.
 ///
 /// ```
 /// use tollgate::llm::{Demand, TokenCost};
@@ -49,28 +49,29 @@ impl From<u64> for Tokens {
 pub struct Demand {
     /// Tokens of the prompt, cached ones included.
     pub prompt: u64,
-    /// Those of the prompt that are read from the provider's cache.
+    /// The tokens of the prompt that are read from the provider's cache.
     pub cached: u64,
-    /// The most that the answer may have (`max_tokens`).
+    /// The most output tokens that the response may have (`max_tokens`).
     pub max_output: u64,
-    /// What answers have on average, if that is known; else `max_output` is taken.
+    /// The average number of output tokens of a response. Without it, `max_output` is used.
     pub usual_output: Option<u64>,
 }
 
-/// What a provider counts against its limits. Providers differ; the wrong one makes a client too
-/// slow or has it refused.
+/// How a provider counts tokens against its limits. Providers differ, and the wrong choice either
+/// under-uses the quota or causes 429s.
 ///
-/// A way of your own is a function from [`Demand`], or from anything, to [`Tokens`].
+/// For other providers, compute [`Tokens`] with your own function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenCost {
-    /// Prompt and `max_tokens`, reserved when the request arrives, as OpenAI and Azure count
+    /// The prompt and `max_tokens` are reserved when the request arrives, as OpenAI and Azure count
     /// ([guide](https://platform.openai.com/docs/guides/rate-limits)). Cached tokens count in full.
     #[default]
     OpenAi,
-    /// The prompt without what is read from the cache, and output as it is generated: `max_tokens`
-    /// does not count ([Anthropic](https://docs.anthropic.com/en/api/rate-limits)). The estimate
-    /// takes the usual output, where it is given.
+    /// The prompt counts without the tokens that are read from the cache, and the output counts as
+    /// it is generated, so `max_tokens` does not count
+    /// ([Anthropic](https://docs.anthropic.com/en/api/rate-limits)). The estimate uses
+    /// [`usual_output`](Demand::usual_output) if it is set.
     Anthropic,
 }
 
@@ -88,9 +89,10 @@ impl TokenCost {
         }
     }
 
-    /// The tokens to settle with, from what the response says was used: OpenAI's `usage`, or
-    /// Anthropic's, whose `input_tokens` are without cached ones but also without
-    /// `cache_creation_input_tokens`, which do count.
+    /// The tokens to settle with, from the `usage` of the response.
+    ///
+    /// Anthropic's `input_tokens` exclude the tokens read from the cache, which do not count, but
+    /// also `cache_creation_input_tokens`, which do count and are added here.
     ///
     /// ```
     /// use tollgate::llm::{Spent, TokenCost};
@@ -100,7 +102,7 @@ impl TokenCost {
     #[must_use]
     pub fn spent(self, spent: &Spent) -> Tokens {
         let input = match self {
-            // Cached tokens are among the prompt's.
+            // `prompt_tokens` include cached tokens.
             Self::OpenAi => spent.input,
             Self::Anthropic => spent.input.saturating_add(spent.cache_writes),
         };
@@ -108,14 +110,14 @@ impl TokenCost {
     }
 }
 
-/// What a response says was used, under the names of its provider.
+/// The usage that a response reports. Each field names the corresponding fields of the providers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// OpenAI's `prompt_tokens`, Anthropic's `input_tokens`.
     pub input: u64,
     /// Anthropic's `cache_creation_input_tokens`.
     pub cache_writes: u64,
-    /// Anthropic's `cache_read_input_tokens`: free.
+    /// Anthropic's `cache_read_input_tokens`, which do not count against the limits.
     pub cache_reads: u64,
     /// OpenAI's `completion_tokens`, Anthropic's `output_tokens`.
     pub output: u64,

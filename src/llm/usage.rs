@@ -1,10 +1,10 @@
-//! A look at LLM limits.
+//! The usage of limits at one moment.
 
 use std::time::Duration;
 
 use super::LimitKind;
 
-/// All limits of a key at one moment.
+/// The usage of all limits of a key at one moment.
 ///
 /// ```
 /// use tollgate::llm::{LimitKind, Limiter};
@@ -16,36 +16,37 @@ use super::LimitKind;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Each limit there is.
+    /// The limits in force, at most one of each kind.
     pub limits: Vec<LimitUsage>,
-    /// Requests that are out now.
+    /// Requests in flight, of all keys that share the account.
     pub in_flight: u64,
-    /// How many may be out at a time.
+    /// The most requests that may be in flight at once; `None` if that is not limited.
     pub max_in_flight: Option<u64>,
-    /// How long the server said to wait yet, if it did.
+    /// The remaining pause that the server asked for, if any.
     pub paused_for: Option<Duration>,
-    /// How many wait.
+    /// Requests in the queue; for a key of a pool, in the queue of the whole pool.
     pub waiting: usize,
 }
 
-/// One limit at one moment.
+/// The usage of one limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitUsage {
-    /// Which.
+    /// Which limit this is.
     pub kind: LimitKind,
     /// The most that can be taken at once.
     pub limit: u64,
-    /// In use, estimates of requests in flight among it; more than `limit` is debt.
+    /// Requests or tokens in use, including the estimates of requests in flight. More than `limit`
+    /// is debt.
     pub used: u64,
-    /// What could be taken now.
+    /// The most that could be taken now.
     pub remaining: u64,
-    /// How long until nothing is used any more.
+    /// The time until nothing is in use any more, if nothing more is taken.
     pub reset_after: Duration,
 }
 
 impl Usage {
-    /// One limit; `None` if there is no such.
+    /// The usage of one limit; `None` if that kind is not limited.
     #[must_use]
     pub fn of(&self, kind: LimitKind) -> Option<LimitUsage> {
         self.limits.iter().find(|limit| limit.kind == kind).copied()

@@ -169,9 +169,9 @@ fn what_is_ignored_is_told_with_its_name_and_never_a_value() {
     for (event, part) in text.iter().zip([
         "header=\"x-ratelimit-limit-requests\" why=\"not a whole number\"",
         "header=\"x-ratelimit-remaining-requests\" why=\"negative\"",
-        "header=\"x-ratelimit-limit-tokens\" why=\"an earlier one is stricter\"",
+        "header=\"x-ratelimit-limit-tokens\" why=\"a stricter value came earlier\"",
         "header=\"retry-after\" why=\"neither a wait nor a date\"",
-        "without a subject",
+        "do not say what they limit",
         "limit=Tokens",
         "limit=TokensPerDay",
     ]) {

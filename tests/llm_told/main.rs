@@ -56,9 +56,9 @@ fn refusals_lessons_and_waits_are_told_with_the_limiters_name() {
         limiter.observe([("x-ratelimit-limit-tokens", "500")]);
     });
     told(&events, Level::DEBUG, &["chat", "refused", "limited by requests per minute", "60s"]);
-    told(&events, Level::DEBUG, &["chat", "refused", "not in time"]);
+    told(&events, Level::DEBUG, &["chat", "refused", "exceed its timeout"]);
     told(&events, Level::INFO, &["limit learned", "tokens per minute", "500"]);
-    told(&events, Level::INFO, &["chat", "the server said to wait", "3s"]);
+    told(&events, Level::INFO, &["chat", "key paused by a response", "3s"]);
     assert_eq!(events.len(), 4, "{events:#?}");
 }
 
@@ -77,10 +77,10 @@ fn what_becomes_of_keys_is_told_by_their_ids_and_secrets_are_not() {
         pool.remove("main");
     });
     told(&events, Level::INFO, &["keys", "key added", "main"]);
-    told(&events, Level::WARN, &["key taken out", "main"]);
-    told(&events, Level::DEBUG, &["refused", "no key is in use"]);
-    told(&events, Level::DEBUG, &["refused", "the server's wait", "7s"]);
-    told(&events, Level::INFO, &["the server said to wait", "7s"]);
+    told(&events, Level::WARN, &["key disabled", "main"]);
+    told(&events, Level::DEBUG, &["refused", "no active key"]);
+    told(&events, Level::DEBUG, &["refused", "a pause that the server asked for", "7s"]);
+    told(&events, Level::INFO, &["key paused by a response", "7s"]);
     told(&events, Level::INFO, &["keys", "key removed", "main"]);
     assert!(events.iter().all(|(_, text)| !text.contains("sk-")), "{events:#?}");
 }
@@ -192,9 +192,12 @@ fn errors_say_what_to_do() {
         denied(LimitKind::Tokens, Some(2 * SECOND)),
         "limited by tokens per minute: retry after 2s"
     );
-    assert_eq!(denied(LimitKind::Concurrency, None), "limited by requests at the same time");
+    assert_eq!(denied(LimitKind::Concurrency, None), "limited by concurrent requests");
     let never = Error::Never { limit: LimitKind::TokensPerDay, requested: 9, most: 5 };
-    assert_eq!(never.to_string(), "9 can never pass: the limit is 5 tokens per day");
+    assert_eq!(
+        never.to_string(),
+        "can never pass: 9 exceeds the 5 that the limit on tokens per day allows at once"
+    );
     let wait = Error::ServerWait { retry_after: 500 * SECOND };
-    assert_eq!(wait.to_string(), "the server said to wait 500s more");
+    assert_eq!(wait.to_string(), "paused at the server's request: retry after 500s");
 }

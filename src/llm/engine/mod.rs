@@ -1,56 +1,47 @@
-//! Keys, their limits and those who wait for them, under one lock: what a limiter and a pool share.
-pub(crate) mod account;
-pub(crate) mod meter;
-mod meters;
-mod observe;
-pub(crate) mod rule;
-mod turns;
+//! What a limiter and a pool have in common: the keys, their limits and the queue, under one lock.
 
-pub use meter::{Burst, LimitKind};
+pub(crate) mod account;
+pub(crate) mod keys;
+mod queued_request;
+mod responses;
+mod rule;
+
+pub(crate) use queued_request::QueuedRequest;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
-use crate::limiters::core::{Core, Edited, UNKNOWN};
+use account::LimitEvent;
+use keys::Keys;
+use rule::KeyRule;
+
+use crate::limiters::core::{Core, Edited};
 use crate::limiters::verbs::Settings;
-use crate::llm::engine::account::Lesson;
-use crate::llm::engine::rule::{Choice, Keys};
-use crate::llm::{Error, Tokens};
+use crate::llm::{Error, OnDrop, Tokens, Usage};
 use crate::sync::Mutex;
 use crate::wait::queue::{Taken, Wakers};
-use crate::wait::{Joined, Progress, Ticket, WaitQueue};
-use crate::{Clock, Grant, Timestamp, WaitError};
+use crate::{Clock, Timestamp, WaitError};
 
-/// What becomes of a permit that is dropped without being settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnDrop {
-    /// The estimate counts as used. The safe choice: the server may have counted the request.
-    #[default]
-    Keep,
-    /// Everything is given back. **Mind that requests that fail are then free**: a client whose
-    /// requests all time out after the server has counted them sends without limit.
-    Refund,
-}
-
-/// The inside of a limiter or a pool.
+/// The shared part of a limiter or a pool.
 #[derive(Debug)]
 pub(crate) struct Engine<C> {
     clock: C,
-    core: Mutex<Core<Choice>>,
+    core: Mutex<Core<KeyRule>>,
     pub(crate) settings: Settings,
     pub(crate) options: Options,
 }
 
-/// What a limiter or a pool was built with.
+/// The options of a limiter or a pool, other than its limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     pub(crate) on_drop: OnDrop,
+    /// Whether estimates are lowered to the limits.
     pub(crate) clamp: bool,
+    /// The longest remaining pause that requests wait for.
     pub(crate) max_server_wait: Duration,
-    pub(crate) longest_pause: Duration,
+    /// The longest pause that one response can cause.
+    pub(crate) max_pause: Duration,
     pub(crate) max_waiters: usize,
 }
 
@@ -60,7 +51,7 @@ impl Default for Options {
             on_drop: OnDrop::default(),
             clamp: false,
             max_server_wait: Duration::from_secs(2 * 60),
-            longest_pause: Duration::from_secs(24 * 3_600),
+            max_pause: Duration::from_secs(24 * 3_600),
             max_waiters: usize::MAX,
         }
     }
@@ -74,7 +65,7 @@ impl<C: Clock> Engine<C> {
         settings: Settings,
         options: Options,
     ) -> Self {
-        let core = Mutex::new(Core::new(Choice, keys, now, options.max_waiters));
+        let core = Mutex::new(Core::new(KeyRule, keys, now, options.max_waiters));
         Self { clock, core, settings, options }
     }
 
@@ -82,12 +73,13 @@ impl<C: Clock> Engine<C> {
         &self.clock
     }
 
+    /// Calls `act` under the lock. The wakers that `act` collects are called when they are dropped,
+    /// after the lock is released, because they are foreign code.
     pub(crate) fn with_core<R>(
         &self,
-        act: impl FnOnce(&mut Core<Choice>, Timestamp, &mut Wakers) -> R,
+        act: impl FnOnce(&mut Core<KeyRule>, Timestamp, &mut Wakers) -> R,
     ) -> R {
         let now = self.clock.now();
-        // Dropped after the lock is free.
         let mut wakers = Wakers::default();
         let mut core = self.core.lock();
         let result = act(&mut core, now, &mut wakers);
@@ -96,19 +88,14 @@ impl<C: Clock> Engine<C> {
         result
     }
 
-    /// Does something under the lock, with wakers of the caller's.
-    pub(crate) fn locked<R>(&self, act: impl FnOnce(&mut Core<Choice>) -> R) -> R {
-        act(&mut self.core.lock())
-    }
-
-    /// Changes the keys in any way.
+    /// Changes the keys, and updates the due times of all waiters.
     pub(crate) fn edit<R>(&self, act: impl FnOnce(&mut Keys, Timestamp) -> R) -> R {
-        // Dropped after the lock is free.
         let mut wakers = Wakers::default();
         self.edit_under(&mut wakers, act)
     }
 
-    /// The same under a lock of the caller's, who drops the wakers once it is free.
+    /// As [`edit`](Self::edit), for a caller that holds another lock: the caller drops the wakers
+    /// after it has released that lock.
     pub(crate) fn edit_under<R>(
         &self,
         wakers: &mut Wakers,
@@ -119,12 +106,13 @@ impl<C: Clock> Engine<C> {
         core.edit(now, wakers, |keys, now| (act(keys, now), Edited::Changed))
     }
 
-    /// Looks at the keys; wakes nobody.
+    /// Reads the keys. Grants nothing and wakes nobody.
     pub(crate) fn look<R>(&self, act: impl FnOnce(&Keys) -> R) -> R {
         act(&self.core.lock().state)
     }
 
-    /// Takes what `tokens` need, and says of which key and how many.
+    /// Takes one request and its tokens now. Returns what was taken and of which key, and the
+    /// tokens, which may have been clamped.
     #[inline]
     pub(crate) fn try_acquire(&self, tokens: Tokens) -> Result<(Taken, Tokens), Error> {
         let now = self.clock.now();
@@ -146,15 +134,20 @@ impl<C: Clock> Engine<C> {
         answer
     }
 
-    /// The tokens to ask for, if there is sense in asking.
+    /// The tokens to acquire for an estimate of `tokens`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeys`] or [`Error::ServerWait`]: the request must not even wait.
     fn admit(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> Result<Tokens, Error> {
         let tokens = match self.options.clamp {
             true => keys.clamped(tokens, true),
-            // What a server has said must not end a client for ever: the next answer may teach better.
+            // A limit that was learned from one response must not reject requests for ever, because
+            // then no further response could correct it: the estimate is lowered to that limit.
             false if keys.none_can_serve(tokens) => keys.clamped(tokens, false),
             false => tokens,
         };
-        let Some(pause) = keys.pause_of(now, tokens) else { return Err(Error::NoKeys) };
+        let Some(pause) = keys.shortest_pause(now, tokens) else { return Err(Error::NoKeys) };
         if pause > self.options.max_server_wait {
             return Err(Error::ServerWait { retry_after: pause });
         }
@@ -162,10 +155,11 @@ impl<C: Clock> Engine<C> {
     }
 
     pub(crate) fn log(&self, error: &Error) {
-        crate::events::debug!(limiter = self.settings.name, %error, "refused");
+        crate::events::debug!(limiter = self.settings.name, %error, "request refused");
     }
 
-    /// What a wait's error means here: a server's wait that is too long ends waits, and so does a pool without keys.
+    /// Translates the error of a wait. A timeout may stand for a pause that is too long, or for a
+    /// pool without keys, because the queue has no errors of its own for them.
     pub(crate) fn explain(&self, error: WaitError, tokens: Tokens) -> Error {
         let error = match error {
             WaitError::Timeout { .. } => self.with_core(|core, now, _| {
@@ -178,8 +172,9 @@ impl<C: Clock> Engine<C> {
         error
     }
 
-    /// Ends all waits that no key can serve in a bearable time, each asked with its own tokens.
-    pub(crate) fn end_hopeless_waits(&self) {
+    /// Fails all waiters that [`admit`](Self::admit) would reject now, because no key is active or
+    /// all keys are paused for too long.
+    pub(crate) fn fail_hopeless_waits(&self) {
         self.with_core(|core, now, wakers| {
             core.fail_where(wakers, |keys, tokens| match self.admit(keys, now, tokens) {
                 Err(error) => {
@@ -191,55 +186,74 @@ impl<C: Clock> Engine<C> {
         });
     }
 
-    /// A request has ended well.
+    /// Settles a request that succeeded and used `actual` tokens.
     #[inline]
     pub(crate) fn settle(&self, taken: Taken, estimate: Tokens, actual: Tokens) {
-        self.land(taken, estimate, actual, true);
+        self.end_request(taken, estimate, actual, true);
     }
 
-    /// A request has ended, and nobody knows what it took: its estimate counts.
-    pub(crate) fn keep(&self, taken: Taken, estimate: Tokens, well: bool) {
-        self.land(taken, estimate, estimate, well);
+    /// Settles a request whose usage is not known: its estimate counts as used.
+    pub(crate) fn keep(&self, taken: Taken, estimate: Tokens, succeeded: bool) {
+        self.end_request(taken, estimate, estimate, succeeded);
     }
 
     #[inline]
-    fn land(&self, taken: Taken, estimate: Tokens, actual: Tokens, well: bool) {
+    fn end_request(&self, taken: Taken, estimate: Tokens, actual: Tokens, succeeded: bool) {
         let now = self.clock.now();
-        let settle = |keys: &mut Keys, now| keys.settle(taken, now, estimate, actual, well);
+        let settle = |keys: &mut Keys, now| keys.settle(taken, now, estimate, actual, succeeded);
         let settled = self.core.lock().edit_if_idle(now, settle);
         match settled {
             Some((_, None)) => {}
-            Some((_, Some(lesson))) => lesson.tell(&self.settings.name),
+            Some((_, Some(event))) => event.emit(&self.settings.name),
             None => self.settle_slowly(now, settle),
         }
     }
 
-    /// While others wait.
+    /// Settles while other requests wait: their due times may change.
     #[cold]
     fn settle_slowly(
         &self,
         now: Timestamp,
-        settle: impl FnOnce(&mut Keys, Timestamp) -> (bool, Option<Lesson>),
+        settle: impl FnOnce(&mut Keys, Timestamp) -> (bool, Option<LimitEvent>),
     ) {
-        // Dropped after the lock is free.
         let mut wakers = Wakers::default();
-        let lesson = self.core.lock().edit(now, &mut wakers, |keys, now| {
-            let (owes, lesson) = settle(keys, now);
-            (lesson, if owes { Edited::Took } else { Edited::GaveBack })
+        let event = self.core.lock().edit(now, &mut wakers, |keys, now| {
+            let (owes, event) = settle(keys, now);
+            (event, if owes { Edited::Took } else { Edited::GaveBack })
         });
+        // Dropping the wakers calls them. They are foreign code, so the lock is released before.
         drop(wakers);
-        if let Some(lesson) = lesson {
-            lesson.tell(&self.settings.name);
+        if let Some(event) = event {
+            event.emit(&self.settings.name);
         }
     }
 
-    /// A request has not been made.
+    /// Gives back everything that a request took, because it was not sent.
     pub(crate) fn cancel(&self, taken: Taken, estimate: Tokens) {
         self.with_core(|core, now, wakers| core.undo(now, estimate, taken, wakers));
     }
+
+    /// The current usage of a key, after granting permits to waiters that are due.
+    pub(crate) fn usage(&self, key: u32) -> Usage {
+        let mut wakers = Wakers::default();
+        self.usage_under(&mut wakers, |_| Some(key)).unwrap_or_default()
+    }
+
+    /// As [`usage`](Self::usage), of the key that `which` finds, for a caller that holds another
+    /// lock: the caller drops the wakers after it has released that lock.
+    pub(crate) fn usage_under(
+        &self,
+        wakers: &mut Wakers,
+        which: impl FnOnce(&Keys) -> Option<u32>,
+    ) -> Option<Usage> {
+        let now = self.clock.now();
+        let mut core = self.core.lock();
+        let waiting = core.usage(now, wakers).waiting;
+        Some(core.state.usage(which(&core.state)?, now, waiting))
+    }
 }
 
-/// An engine, borrowed or shared.
+/// A reference to an engine: borrowed, or shared by an owned permit.
 #[derive(Debug)]
 pub(crate) enum Handle<'a, C> {
     Borrowed(&'a Engine<C>),
@@ -265,81 +279,4 @@ impl<C> Clone for Handle<'_, C> {
             Self::Shared(engine) => Self::Shared(Arc::clone(engine)),
         }
     }
-}
-
-/// One request that waits: the queue as it sees it, in which every ask is for its tokens.
-#[derive(Debug)]
-pub(crate) struct Request<'a, C> {
-    pub(crate) engine: Handle<'a, C>,
-    pub(crate) tokens: Tokens,
-}
-
-impl<'a, C: Clock> Request<'a, C> {
-    pub(crate) fn new(engine: Handle<'a, C>, tokens: Tokens) -> Result<Self, Error> {
-        let admitted = engine.with_core(|core, now, _| engine.admit(&core.state, now, tokens));
-        match admitted {
-            Ok(tokens) => Ok(Self { engine, tokens }),
-            Err(error) => {
-                engine.log(&error);
-                Err(error)
-            }
-        }
-    }
-}
-
-impl<C: Clock> WaitQueue for Request<'_, C> {
-    fn now(&self) -> Timestamp {
-        self.engine.clock.now()
-    }
-
-    fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
-        self.engine.clock.wake_at(deadline, waker)
-    }
-
-    fn jitter(&self) -> Duration {
-        self.engine.settings.jitter.draw()
-    }
-
-    fn join(
-        &self,
-        _: u64,
-        deadline: Timestamp,
-        waker: Option<&Waker>,
-    ) -> Result<Joined, WaitError> {
-        let tokens = self.tokens;
-        self.engine.with_core(|core, now, wakers| {
-            // Once more, under the lock that the place is taken under: who comes just after a server
-            // has said to wait too long must not wait for it.
-            if let Err(hopeless) = self.engine.admit(&core.state, now, tokens) {
-                let retry_after = hopeless.retry_after().unwrap_or_default();
-                return Err(WaitError::Timeout { retry_after });
-            }
-            core.join_held(now, tokens, deadline, waker, wakers)
-        })
-    }
-
-    fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress {
-        self.engine.with_core(|core, now, wakers| core.poll(now, ticket, waker, held, wakers))
-    }
-
-    fn due(&self, ticket: Ticket) -> Timestamp {
-        let due = self.engine.with_core(|core, now, wakers| core.due(now, ticket, wakers));
-        // When a request in flight will end, nobody can tell.
-        if due < UNKNOWN { due } else { Timestamp::MAX }
-    }
-
-    fn is_granted(&self, ticket: Ticket) -> bool {
-        self.engine.with_core(|core, now, wakers| core.is_granted(now, ticket, wakers))
-    }
-
-    fn leave(&self, ticket: Ticket) {
-        self.engine.with_core(|core, now, wakers| core.leave(now, ticket, wakers));
-    }
-
-    fn refund(&self, grant: Grant) {
-        self.engine.cancel(grant.taken, self.tokens);
-    }
-
-    /// A permit stays open until it is settled.
-    fn keep(&self, _: Grant) {}
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-/// Waits from here on are nonsense, and numbers from here on are Unix times: 31 years.
+/// 31 years in seconds. A wait of at least this is ignored, and a plain number of at least this is
+/// a Unix time.
 pub(super) const TOO_LONG: u64 = 1_000_000_000;
 
 pub(super) const SECOND: u128 = 1_000_000_000;
 pub(super) const MILLISECOND: u128 = 1_000_000;
 
-/// Units in nanoseconds. Those that others begin with come after them.
+/// Units in nanoseconds. A unit comes before all units that it starts with, so that the longest
+/// match is found first.
 const UNITS: [(&str, u128); 8] = [
     ("h", 3600 * SECOND),
     ("ms", MILLISECOND),
@@ -20,10 +22,11 @@ const UNITS: [(&str, u128); 8] = [
     ("ns", 1),
 ];
 
-/// Reads one or more numbers with a unit each, as Go's `time.Duration` prints them
+/// Parses one or more numbers with a unit each, as Go's `time.Duration` prints them
 /// (<https://pkg.go.dev/time#ParseDuration>), without a sign.
 ///
-/// Rounded up to a nanosecond. `None` if it is nothing of the kind or 10⁹ s or more.
+/// The result is rounded up to a nanosecond. `None` if the text has another form, or if the result
+/// is 10⁹ s or more.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total: u128 = 0;
@@ -38,13 +41,13 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     }
 }
 
-/// Nanoseconds as a duration; `None` from 10⁹ s on.
+/// Nanoseconds as a duration; `None` if that is 10⁹ s or more.
 pub(super) fn from_nanos(nanos: u128) -> Option<Duration> {
     let secs = u64::try_from(nanos / SECOND).ok().filter(|secs| *secs < TOO_LONG)?;
     Some(Duration::new(secs, u32::try_from(nanos % SECOND).ok()?))
 }
 
-/// A number that is not negative, in decimals.
+/// A decimal number without a sign.
 #[derive(Clone, Copy)]
 pub(super) struct Decimal<'a> {
     whole: &'a str,
@@ -52,12 +55,12 @@ pub(super) struct Decimal<'a> {
 }
 
 impl<'a> Decimal<'a> {
-    /// The number that the whole text is.
+    /// Parses a text that is just a number.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         Self::take(text).and_then(|(number, rest)| rest.is_empty().then_some(number))
     }
 
-    /// The number at the head of the text, and what follows it.
+    /// Splits the text into the number that it starts with, and the rest.
     fn take(text: &'a str) -> Option<(Self, &'a str)> {
         let (whole, rest) = take_digits(text);
         let (fraction, rest) = rest.strip_prefix('.').map_or(("", rest), take_digits);
@@ -65,15 +68,16 @@ impl<'a> Decimal<'a> {
         some.then_some((Self { whole, fraction }, rest))
     }
 
-    /// The part before the point; `None` above 64 bits.
+    /// The part before the point; `None` if it exceeds 64 bits.
     pub(super) fn whole(self) -> Option<u64> {
         if self.whole.is_empty() { Some(0) } else { self.whole.parse().ok() }
     }
 
-    /// The number times `unit`, rounded up: a wait is never too short. `None` above 64 bits
-    /// before the point.
+    /// The number times `unit`, rounded up, so that a wait is never too short. `None` if the part
+    /// before the point exceeds 64 bits.
     pub(super) fn times(self, unit: u128) -> Option<u128> {
-        // 18 digits times the nanoseconds of an hour still fit; a digit after them only rounds up.
+        // 18 digits times the nanoseconds of an hour fit into 128 bits. Further digits only round
+        // up.
         let (digits, tail) = self.fraction.split_at(self.fraction.len().min(18));
         let mut value: u128 = 0;
         let mut scale: u128 = 1;
@@ -116,7 +120,7 @@ mod tests {
             ("12µs", 12_000),
             ("12μs", 12_000),
             ("1m2ms3ns", 60_002_000_003),
-            // Never too short.
+            // Rounded up, so that a wait is never too short.
             ("0.1ns", 1),
             ("0.0000000000000000000000000000000000000001s", 1),
             ("999999999.999999999s", 999_999_999_999_999_999),

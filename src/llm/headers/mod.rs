@@ -1,57 +1,71 @@
-//! What a model API says of its limits in the headers of one response.
-//!
-//! `name.rs` knows the header names of each provider, `value.rs` (over `duration.rs` and
-//! `instant.rs`) the forms of their values, `reading.rs` puts them together.
+//! What a model API reports about its limits in the headers of one response.
 
+mod date;
 mod duration;
-mod instant;
-mod name;
-mod reading;
-mod value;
+mod header_name;
+mod header_value;
+mod merge;
 
 use std::time::{Duration, SystemTime};
 
-/// What a server said of its limits in one response's headers.
+/// What a server reported about its limits in the headers of one response.
 ///
-/// A plain value: what was not said, or not said validly, is `None`. It states no more than the
-/// headers do. In particular, the period that a limit counts over is mostly not in them:
-/// `x-ratelimit-limit-requests` is per minute at OpenAI, per day at Groq.
+/// This is a plain value: whatever was not reported, or not in a valid form, is `None`. It states
+/// no more than the headers do. In particular, most headers do not say over which period a limit
+/// counts: `x-ratelimit-limit-requests` is per minute at OpenAI, and per day at Groq.
 ///
 /// # Headers
 ///
-/// | Provider | Headers | Source |
-/// |---|---|---|
-/// | OpenAI | `x-ratelimit-{limit,remaining,reset}-{requests,tokens,project-tokens}`, resets as `6m0s` | [guide](https://platform.openai.com/docs/guides/rate-limits) |
-/// | Azure | the same, resets as plain seconds; `x-ratelimit-renewalperiod-*`; once misspelt `x-rate-limit-*`; `x-ms-retry-after-ms` | [openai-python#937](https://github.com/openai/openai-python/issues/937) |
-/// | Groq | OpenAI's | [docs](https://console.groq.com/docs/rate-limits) |
-/// | Baidu | OpenAI's, with `input-tokens` and `output-tokens` | Qianfan API reference |
-/// | Cerebras, Mistral | OpenAI's, with `-minute` or `-day` after it; Mistral writes `req` | [docs](https://inference-docs.cerebras.ai/support/rate-limits) |
-/// | OpenRouter | `x-ratelimit-{limit,remaining,reset}`, which count requests; reset in Unix milliseconds | [docs](https://openrouter.ai/docs/api-reference/limits) |
-/// | Anthropic | `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`, resets in RFC 3339 | [docs](https://docs.anthropic.com/en/api/rate-limits) |
-/// | all | `retry-after`: seconds or a date ([RFC 9110, 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)); `retry-after-ms` | |
+/// * OpenAI: `x-ratelimit-{limit,remaining,reset}-{requests,tokens,project-tokens}`, with resets as
+///   `6m0s` ([guide][openai]).
+/// * Azure: the same headers, with resets as plain seconds, and `x-ratelimit-renewalperiod-*` and
+///   `x-ms-retry-after-ms`. The prefix has also been seen misspelt as `x-rate-limit-*`
+///   ([openai-python#937][azure]).
+/// * Groq: the same headers as OpenAI ([docs][groq]).
+/// * Baidu: the same headers as OpenAI, and `input-tokens` and `output-tokens` (Qianfan API
+///   reference).
+/// * Cerebras and Mistral: the same headers as OpenAI, followed by `-minute` or `-day`. Mistral
+///   writes `req` for `requests` ([docs][cerebras]).
+/// * OpenRouter: `x-ratelimit-{limit,remaining,reset}`, which count requests, with resets in Unix
+///   milliseconds ([docs][openrouter]).
+/// * Anthropic:
+///   `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`,
+///   with resets in RFC 3339 ([docs][anthropic]). The `priority` and `fast` limits are not read,
+///   because they apply to some requests only.
+/// * All: `retry-after`, in seconds or as a date ([RFC 9110, 10.2.3][retry-after]), and
+///   `retry-after-ms`.
 ///
-/// Anthropic's `priority` and `fast` limits are not read: they hold for some requests only.
+/// [openai]: https://platform.openai.com/docs/guides/rate-limits
+/// [azure]: https://github.com/openai/openai-python/issues/937
+/// [groq]: https://console.groq.com/docs/rate-limits
+/// [cerebras]: https://inference-docs.cerebras.ai/support/rate-limits
+/// [openrouter]: https://openrouter.ai/docs/api-reference/limits
+/// [anthropic]: https://docs.anthropic.com/en/api/rate-limits
+/// [retry-after]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 ///
-/// # What is made of them
+/// # How headers are read
 ///
-/// * Names in any case, values with white space around them.
-/// * Any reset and `retry-after` may have any of the forms: a duration (`6m0s`), seconds (`11.4`),
-///   Unix time (a number from 10⁹ on is seconds, from 10¹¹ on milliseconds), RFC 3339, an HTTP date.
-/// * **The stricter wins** where several headers speak of one thing: the lower limit and remaining,
-///   the longer wait and period. So repeating a header never loosens what it said.
-/// * More remaining than the limit becomes the limit. (Anthropic rounds what remains to
+/// * Names may be in any case, and values may be surrounded by white space.
+/// * Each reset and `retry-after` may have any of these forms: a duration (`6m0s`), seconds
+///   (`11.4`), a Unix time (a number from 10⁹ on is in seconds, from 10¹¹ on in milliseconds),
+///   RFC 3339, or an HTTP date.
+/// * **The stricter value wins** if several headers report the same thing: the lower limit and
+///   remaining, the longer wait and period. So repeating a header never loosens what it said.
+/// * A remaining that exceeds the limit is lowered to the limit. (Anthropic rounds what remains to
 ///   thousands.)
-/// * A date counts from the response's own `date` header if it has one, else from `received`: so
-///   its clock and ours need not agree. A date that is over means now.
-/// * `retry-after-ms` wins over `retry-after`, because it is more precise; unless it is shorter by a
-///   second or more, which is no matter of precision: then the longer wins.
-/// * Headers without a subject (`x-ratelimit-limit`) count only where no header names the requests:
-///   a gateway on the way may mean something else by them.
+/// * A wait until a date counts from the response's own `date` header if it has one, and else from
+///   `received`. So the server's clock and the client's need not agree. A date in the past means
+///   no wait.
+/// * `retry-after-ms` wins over `retry-after`, because it is more precise. If it is shorter by a
+///   second or more, rounding cannot be the reason, and the longer one wins.
+/// * Headers that do not say what they limit (`x-ratelimit-limit`) count as limits of requests, but
+///   only if no other header names requests: they may come from a gateway and mean something else.
 /// * All other values are ignored, with a `DEBUG` event that has the header's name and the reason,
-///   never the value: what is no number or date, negative (so a remaining of −1 is "not known"),
-///   above 64 bits, a wait of 10⁹ s or more (31 years), not text, or longer than 64 bytes.
+///   but never the value: anything that is not a number or a date, a negative number (so a
+///   remaining of −1 means "not known"), a number above 64 bits, a wait of 10⁹ s (31 years) or
+///   more, a value that is not text, and a value longer than 64 bytes.
 ///
-/// The work is linear in the size of the input; no input makes it panic.
+/// Reading takes time linear in the size of the input. No input makes it panic.
 ///
 /// # Examples
 ///
@@ -74,49 +88,52 @@ use std::time::{Duration, SystemTime};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// Requests, per minute unless the provider says otherwise.
+    /// Requests; per minute unless the provider's documentation says otherwise.
     pub requests: ServerLimit,
-    /// Requests, where the header's name says per day.
+    /// Requests, from headers whose name says per day.
     pub requests_per_day: ServerLimit,
-    /// Tokens, per minute unless the provider says otherwise. Anthropic's are those of the most
-    /// restrictive limit in force.
+    /// Tokens; per minute unless the provider's documentation says otherwise. Anthropic reports the
+    /// most restrictive limit in force here.
     pub tokens: ServerLimit,
-    /// Tokens, where the header's name says per day.
+    /// Tokens, from headers whose name says per day.
     pub tokens_per_day: ServerLimit,
     /// Tokens of the prompt.
     pub input_tokens: ServerLimit,
-    /// Tokens of the answer.
+    /// Tokens of the output.
     pub output_tokens: ServerLimit,
-    /// Tokens of the project that the key belongs to (OpenAI): a limit besides `tokens`.
+    /// Tokens of the project that the key belongs to (OpenAI). This limit applies in addition to
+    /// `tokens`.
     pub project_tokens: ServerLimit,
-    /// How long to wait before the next request, from when the response was sent. Not bounded here:
-    /// a server may well say a day.
+    /// How long to wait before the next request, from when the response was sent. There is no upper
+    /// bound here: a server may well report a day.
     pub retry_after: Option<Duration>,
 }
 
-/// One limit, as far as a server told it.
+/// What a server reported about one limit.
 ///
 /// ```
 /// use tollgate::llm::ServerLimit;
-/// let nothing_said = ServerLimit::default();
-/// assert_eq!((nothing_said.limit, nothing_said.remaining), (None, None));
+/// let nothing_reported = ServerLimit::default();
+/// assert_eq!((nothing_reported.limit, nothing_reported.remaining), (None, None));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimit {
-    /// The most that passes in a period.
+    /// The most that can pass in a period.
     pub limit: Option<Bound>,
-    /// What is left now, never more than the limit; other clients of the account count too.
-    /// `None` where the limit is [unlimited](Bound::Unlimited).
+    /// What remains now, after the use of all clients of the account; never more than the limit.
+    /// `None` if the limit is [unlimited](Bound::Unlimited).
     pub remaining: Option<u64>,
-    /// How long until the limit is **full** again, from when the response was sent. It is no time
-    /// to wait for while some remains. `None` where the limit is [unlimited](Bound::Unlimited).
+    /// The time until nothing of the limit is in use any more, from when the response was sent.
+    /// This is not a wait time: requests may pass before then. `None` if the limit is
+    /// [unlimited](Bound::Unlimited).
     pub reset_after: Option<Duration>,
-    /// The period that the limit counts over, where a header says so (Azure's `renewalperiod`).
+    /// The period that the limit counts over, if a header reports it (Azure's `renewalperiod`).
     pub period: Option<Duration>,
 }
 
-/// The most that passes in a period, as a limit header says it. The lower the stricter.
+/// The most that can pass in a period, as a header reports it. A stricter bound is less than a
+/// looser one.
 ///
 /// ```
 /// use tollgate::llm::Bound;
@@ -125,18 +142,18 @@ pub struct ServerLimit {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bound {
-    /// So many.
+    /// A finite limit.
     Of(u64),
-    /// A limit header of `0` or `-1`: the server gives no number.
+    /// The header's value is `0` or `-1`: the server gives no number.
     ///
-    /// That is no reason to lift a limit that is known: Azure sends −1 while it does not know
-    /// ([openai-dotnet#838](https://github.com/openai/openai-dotnet/issues/838)), Mistral 0 for a
-    /// model that the plan does not have.
+    /// This is no reason to lift a limit that is known: Azure sends −1 while it does not know the
+    /// limit ([openai-dotnet#838](https://github.com/openai/openai-dotnet/issues/838)), and Mistral
+    /// sends 0 for a model that is not part of the plan.
     Unlimited,
 }
 
 impl Bound {
-    /// The number; `None` if there is none.
+    /// The number; `None` if unlimited.
     #[must_use]
     pub fn count(self) -> Option<u64> {
         match self {
@@ -149,8 +166,8 @@ impl Bound {
 impl ServerLimits {
     /// Reads the headers of a response that arrived at `received`.
     ///
-    /// The headers are any (name, value) pairs of strings or bytes; a `&http::HeaderMap` is taken
-    /// as it is. `received` is only looked at for dates, and then only if the response has no
+    /// The headers are (name, value) pairs of strings or bytes; a `&http::HeaderMap` can be passed
+    /// directly. `received` is used only for waits until a date, and only if the response has no
     /// `date` header.
     ///
     /// ```
@@ -172,14 +189,14 @@ impl ServerLimits {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let mut reading = reading::Reading::new(received);
+        let mut merge = merge::HeaderMerge::new(received);
         for (name, value) in headers {
-            reading.header(name.as_ref(), value.as_ref());
+            merge.add(name.as_ref(), value.as_ref());
         }
-        reading.finish()
+        merge.finish()
     }
 
-    /// Whether the headers said nothing at all.
+    /// Whether the headers reported nothing at all.
     ///
     /// ```
     /// use std::time::SystemTime;

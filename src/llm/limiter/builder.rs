@@ -1,17 +1,16 @@
-//! Options of a limiter.
+//! The options of a limiter.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limiters::verbs::Settings;
 use crate::llm::engine::account::Account;
-use crate::llm::engine::meter::Burst;
-use crate::llm::engine::rule::{Key, Keys};
-use crate::llm::engine::{Engine, OnDrop, Options};
-use crate::llm::{Limiter, Limits};
+use crate::llm::engine::keys::{Key, Keys};
+use crate::llm::engine::{Engine, Options};
+use crate::llm::{Burst, Limiter, Limits, OnDrop};
 use crate::{Clock, CounterClock, Jitter, QuotaError};
 
-/// Options of a [`Limiter`]. In all limits, 0 means unlimited, as configurations say it.
+/// Builds a [`Limiter`] with options. In all limits, 0 means unlimited.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,7 +28,7 @@ use crate::{Clock, CounterClock, Jitter, QuotaError};
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "nothing is built before `build`"]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct LimiterBuilder<C = CounterClock> {
     clock: C,
     limits: Limits,
@@ -55,7 +54,7 @@ impl<C: Clock> LimiterBuilder<C> {
         LimiterBuilder { clock, limits, settings, options }
     }
 
-    /// All limits at once; those set before are forgotten.
+    /// Sets all limits at once; limits that were set before are discarded.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -97,20 +96,21 @@ impl<C: Clock> LimiterBuilder<C> {
         self.limits(limits)
     }
 
-    /// Requests at the same time.
+    /// Concurrent requests.
     pub fn max_concurrent(self, requests: u64) -> Self {
         let limits = self.limits.max_concurrent(requests);
         self.limits(limits)
     }
 
-    /// How much of a limit may come at once; default: all of it.
+    /// How much of each limit can be used at once; default: a full period's worth.
     pub fn burst(self, burst: Burst) -> Self {
         let limits = self.limits.burst(burst);
         self.limits(limits)
     }
 
-    /// Lowers an estimate that is larger than a limit to that limit, instead of refusing it for ever:
-    /// for estimates that are guesses. What it takes more is owed when it is settled.
+    /// Lowers an estimate that is larger than a limit to that limit, instead of rejecting it with
+    /// [`Error::Never`](crate::llm::Error::Never). This suits estimates that are rough guesses.
+    /// What the request uses beyond the lowered estimate becomes debt when the permit is settled.
     ///
     /// ```
     /// use tollgate::llm::{Limiter, Tokens};
@@ -124,22 +124,22 @@ impl<C: Clock> LimiterBuilder<C> {
         self
     }
 
-    /// What becomes of a permit that is dropped without being settled; default:
-    /// [`OnDrop::Keep`].
+    /// What happens when a permit is dropped without being settled; default: [`OnDrop::Keep`].
     pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
         self.options.on_drop = on_drop;
         self
     }
 
-    /// The longest that anybody waits because a server said so; default: 120 s. Beyond it, requests
-    /// fail at once with [`Error::ServerWait`](crate::llm::Error::ServerWait).
+    /// The longest server-imposed pause that requests wait for; default: 120 s. While more than
+    /// this is left of a pause, requests fail at once with
+    /// [`Error::ServerWait`](crate::llm::Error::ServerWait), and so do the requests in the queue.
     pub fn max_server_wait(mut self, wait: Duration) -> Self {
         self.options.max_server_wait = wait;
         self
     }
 
-    /// The longest pause that one answer of a server can cause; default: 24 hours. A longer `retry-after` counts as
-    /// this, so that a mistaken or hostile one does not end the limiter for years.
+    /// The longest pause that one response can cause; default: 24 hours. A longer `retry-after` is
+    /// lowered to this, so that a mistaken or hostile value cannot stop the limiter for years.
     ///
     /// ```
     /// use std::time::Duration;
@@ -152,23 +152,23 @@ impl<C: Clock> LimiterBuilder<C> {
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn max_pause(mut self, pause: Duration) -> Self {
-        self.options.longest_pause = pause;
+        self.options.max_pause = pause;
         self
     }
 
-    /// How many may wait at once; default: no bound.
+    /// The most requests that can wait at once; default: no bound.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.options.max_waiters = max_waiters;
         self
     }
 
-    /// A random extra delay for those who wait.
+    /// A random extra delay for waiters; default: none.
     pub fn jitter(mut self, jitter: Jitter) -> Self {
         self.settings.jitter = jitter;
         self
     }
 
-    /// The name under which tracing events appear.
+    /// The name of the limiter in tracing events; default: empty.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self
@@ -178,7 +178,7 @@ impl<C: Clock> LimiterBuilder<C> {
     ///
     /// # Errors
     ///
-    /// When a limit can't be kept.
+    /// [`QuotaError`] if a limit is outside the supported range.
     pub fn build(self) -> Result<Limiter<C>, QuotaError> {
         let now = self.clock.now();
         let account = Account::new(self.limits, now)?;

@@ -1,29 +1,30 @@
 //! The limits of one API key.
+
+mod acquire;
 mod builder;
 
+pub(crate) use acquire::acquire;
 pub use builder::LimiterBuilder;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-#[cfg(feature = "tokio")]
-use crate::llm::OwnedPermit;
-use crate::llm::engine::{Engine, Handle, Request};
+use crate::llm::engine::{Engine, Handle};
 use crate::llm::headers::ServerLimits;
-use crate::llm::{Error, Limits, Permit, Reservation, Tokens, Usage};
-use crate::wait::{Acquire, QueueHandle, Timer, blocking};
-use crate::{CancelToken, Clock, CounterClock, QuotaError, Timestamp, WaitError};
+use crate::llm::{Limits, Tokens, Usage};
+use crate::{Clock, CounterClock, QuotaError};
 
-/// The limits of one API key, taken together: requests and tokens per minute and day, and requests
-/// at the same time. A request takes from all of them, or from none.
+/// The limits of one API key: requests and tokens per minute and per day, and concurrent requests.
+/// A request takes from all of them, or from none.
 ///
-/// Acquire an estimate before the request, [`settle`](Permit::settle) the permit with what the
-/// response says was used, and [`observe`](Self::observe) its headers: they teach the limiter the
-/// server's limits, and what other clients of the account use.
+/// Acquire an estimate before the request. After it, [`settle`](crate::llm::Permit::settle) the
+/// permit with the usage that the response reports, and [`observe`](Self::observe) the response's
+/// headers: they teach the limiter the server's limits, and how much other clients of the account
+/// use.
 ///
-/// **Mind the first minute.** By default a limit's burst is all of a minute's, as providers
-/// describe theirs, so up to twice the limit can pass in the first minute. For a server that counts
-/// strictly, build with [`Burst::Strict`](crate::llm::Burst::Strict).
+/// **Mind the first minute.** By default a limit's burst is a full minute's worth, as providers
+/// describe their limits, so up to twice the limit can pass in the first minute. For a server that
+/// counts strictly, build with [`Burst::Strict`](crate::llm::Burst::Strict).
 ///
 /// ```
 /// use tollgate::llm::Limiter;
@@ -40,7 +41,8 @@ pub struct Limiter<C: Clock = CounterClock> {
 }
 
 impl Limiter {
-    /// Options of a limiter. Without any, it has no limits until it [observes](Self::observe) some.
+    /// Starts building a limiter. Without options it has no limits until it
+    /// [observes](Self::observe) some.
     pub fn builder() -> LimiterBuilder {
         LimiterBuilder::new()
     }
@@ -51,194 +53,13 @@ impl<C: Clock> Limiter<C> {
         Handle::Borrowed(&self.engine)
     }
 
-    /// The clock.
+    /// The clock that the limiter reads.
     #[must_use]
     pub fn clock(&self) -> &C {
         self.engine.clock()
     }
 
-    /// Takes a request and its estimated tokens now, or says which limit refused and when all of them
-    /// will agree.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Denied`], or [`Error::Never`] for an estimate larger than a limit.
-    ///
-    /// ```
-    /// use tollgate::llm::{Error, LimitKind, Limiter};
-    /// let model = Limiter::builder().requests_per_minute(60).tokens_per_minute(600).build()?;
-    /// model.try_acquire(600)?.settle(600);
-    /// let Err(Error::Denied { limit, .. }) = model.try_acquire(10) else { panic!() };
-    /// assert_eq!(limit, LimitKind::Tokens);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[inline]
-    pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
-        let (taken, tokens) = self.engine.try_acquire(estimate.into())?;
-        Ok(Permit::new(self.borrowed(), taken, tokens))
-    }
-
-    /// Whether a request without tokens may go out now; takes it. It is over at once.
-    #[must_use]
-    pub fn allow(&self) -> bool {
-        self.try_acquire(0).map(|permit| permit.settle(0)).is_ok()
-    }
-
-    /// Blocks until a request with so many tokens may go out.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Never`], [`Error::ServerWait`], [`Error::QueueFull`] or [`Error::Closed`].
-    pub fn wait(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
-        self.wait_until(estimate.into(), Timestamp::MAX, None)
-    }
-
-    /// Blocks for at most `timeout`; what would take longer fails at once.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait), and [`Error::Timeout`].
-    pub fn wait_timeout(
-        &self,
-        estimate: impl Into<Tokens>,
-        timeout: Duration,
-    ) -> Result<Permit<'_, C>, Error> {
-        self.wait_until(estimate.into(), self.clock().now() + timeout, None)
-    }
-
-    /// Blocks until it may go out, or `cancel` is cancelled.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait), and [`Error::Cancelled`].
-    pub fn wait_cancellable(
-        &self,
-        estimate: impl Into<Tokens>,
-        cancel: &CancelToken,
-    ) -> Result<Permit<'_, C>, Error> {
-        self.wait_until(estimate.into(), Timestamp::MAX, Some(cancel))
-    }
-
-    fn wait_until(
-        &self,
-        tokens: Tokens,
-        deadline: Timestamp,
-        cancel: Option<&CancelToken>,
-    ) -> Result<Permit<'_, C>, Error> {
-        let request = Request::new(self.borrowed(), tokens)?;
-        let enqueue = |asked: crate::wait::Request<'_>| asked.join(QueueHandle::Borrowed(&request));
-        let granted = blocking::wait(enqueue, 1, deadline, cancel);
-        let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
-        Ok(Permit::new(self.borrowed(), grant.taken, request.tokens))
-    }
-
-    /// Promises a request with so many tokens for later, behind those who wait.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait).
-    pub fn reserve(&self, estimate: impl Into<Tokens>) -> Result<Reservation<'_, C>, Error> {
-        Reservation::new(&self.engine, estimate.into())
-    }
-
-    /// Waits on any runtime's `timer`.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait), and [`Error::NoTimer`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
-    pub async fn acquire_on(
-        &self,
-        estimate: impl Into<Tokens>,
-        timer: &dyn Timer,
-    ) -> Result<Permit<'_, C>, Error> {
-        acquire(self.borrowed(), estimate.into(), Timestamp::MAX, timer).await
-    }
-
-    /// Waits on tokio until a request with so many tokens may go out.
-    ///
-    /// # Errors
-    ///
-    /// As [`wait`](Self::wait), and [`Error::NoTimer`] outside of a tokio runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
-    ///
-    /// ```
-    /// # use tollgate::llm::Limiter;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let model = Limiter::builder().tokens_per_minute(200_000).build()?;
-    /// let permit = model.acquire(1_500).await?;
-    /// permit.settle(900);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "tokio")]
-    pub async fn acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
-        self.acquire_on(estimate, &crate::TokioTimer).await
-    }
-
-    /// As [`acquire`](Self::acquire), but fails at once if it would take longer than `timeout`,
-    /// counted from the call, whenever the future is polled first.
-    ///
-    /// # Errors
-    ///
-    /// As [`acquire`](Self::acquire), and [`Error::Timeout`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`acquire`](Self::acquire).
-    #[cfg(feature = "tokio")]
-    pub fn acquire_timeout(
-        &self,
-        estimate: impl Into<Tokens>,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<Permit<'_, C>, Error>> {
-        let (tokens, deadline) = (estimate.into(), self.clock().now() + timeout);
-        acquire(self.borrowed(), tokens, deadline, &crate::TokioTimer)
-    }
-
-    /// [`acquire`](Self::acquire) with a permit that borrows nothing, to be sent to another task.
-    ///
-    /// # Errors
-    ///
-    /// As [`acquire`](Self::acquire).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`acquire`](Self::acquire).
-    #[cfg(feature = "tokio")]
-    pub async fn acquire_owned(
-        &self,
-        estimate: impl Into<Tokens>,
-    ) -> Result<OwnedPermit<C>, Error> {
-        let engine = Handle::Shared(Arc::clone(&self.engine));
-        acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await
-    }
-
-    /// How long until a request with so many tokens could go out, behind those who wait.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`]; [`Error::Denied`] if it depends
-    /// on when a request in flight ends.
-    pub fn delay_for(&self, estimate: impl Into<Tokens>) -> Result<Duration, Error> {
-        let request = Request::new(self.borrowed(), estimate.into())?;
-        self.engine.with_core(|core, now, wakers| {
-            let ready = core.check(now, request.tokens, wakers)?;
-            match Error::from(core.denial(ready, request.tokens)) {
-                Error::Denied { retry_after: Some(delay), .. } => Ok(delay),
-                unknown => Err(unknown),
-            }
-        })
-    }
-
-    /// Records tokens that were used without a permit.
+    /// Charges tokens that were used without a permit.
     pub fn consume_tokens(&self, tokens: impl Into<Tokens>) {
         let tokens = tokens.into();
         self.engine.edit(|keys, now| {
@@ -248,7 +69,7 @@ impl<C: Clock> Limiter<C> {
         });
     }
 
-    /// A look at all limits. Takes nothing.
+    /// The current usage of all limits. Takes nothing.
     ///
     /// ```
     /// use tollgate::llm::{LimitKind, Limiter};
@@ -263,12 +84,14 @@ impl<C: Clock> Limiter<C> {
         self.engine.usage(0)
     }
 
-    /// Changes the limits; what was used stays used, and those who wait are re-timed. A limit that
-    /// is not among them is lifted, until the server tells it anew. A pause that a server has asked for ends.
+    /// Replaces the limits, and updates the due times of all waiters. What was used stays used.
+    ///
+    /// A kind of limit that `limits` does not set becomes unlimited, until a response teaches it
+    /// again. A pause that a server asked for ends.
     ///
     /// # Errors
     ///
-    /// When a limit can't be kept; then nothing changes.
+    /// [`QuotaError`] if a limit is outside the supported range. Nothing changes then.
     ///
     /// ```
     /// use tollgate::llm::{LimitKind, Limiter, Limits};
@@ -287,9 +110,11 @@ impl<C: Clock> Limiter<C> {
         Ok(())
     }
 
-    /// Forgets what servers have said: the limits are those that were given, and a pause ends. What was used stays used.
+    /// Discards what responses have taught: the configured limits are in force again, and a pause
+    /// ends. What was used stays used.
     ///
-    /// A way back from a mistaken header. [`set_limits`](Self::set_limits) does the same with other limits.
+    /// Use it to recover from a mistaken header. [`set_limits`](Self::set_limits) does the same and
+    /// changes the configured limits.
     ///
     /// ```
     /// use tollgate::llm::{LimitKind, Limiter};
@@ -304,7 +129,7 @@ impl<C: Clock> Limiter<C> {
         self.engine.edit(|keys, now| keys.forget_learned(0, now));
     }
 
-    /// Ends the pause that a server has asked for, and what was learned stays.
+    /// Ends a pause that a server asked for. Learned limits stay in force.
     ///
     /// ```
     /// use tollgate::llm::Limiter;
@@ -318,13 +143,19 @@ impl<C: Clock> Limiter<C> {
         self.engine.edit(|keys, _| keys.resume(0));
     }
 
-    /// Learns from the headers of a response: limits, what remains of them, and how long to wait.
+    /// Learns from the headers of a response: the limits, what remains of them, and how long to
+    /// pause.
     ///
-    /// A limit that was built in is never raised by what a server says, only lowered; one that was
-    /// not follows the server. Less remaining than is known here means that others use the account,
-    /// and counts; more does not. The last twentieth of what may come at once is kept in reserve, because
-    /// what a server tells is old when it comes. [`ServerLimits`] says which headers are read, and
-    /// what becomes of wrong ones.
+    /// * A configured limit is only ever lowered by a response, never raised above its configured
+    ///   value. A limit that was not configured follows the server.
+    /// * If the server reports less remaining than expected, other clients use the account too, and
+    ///   the difference is charged. If it reports more, that is ignored.
+    /// * Because the reported number is out of date when it arrives, some of what remains is kept
+    ///   in reserve: a twentieth of the burst. For limits in tokens per minute, up to another fifth
+    ///   is added for what requests in flight may use beyond their estimates. Limits per day have
+    ///   no reserve.
+    ///
+    /// [`ServerLimits`] lists the headers that are read, and how invalid values are handled.
     ///
     /// ```
     /// use tollgate::llm::{LimitKind, Limiter};
@@ -345,30 +176,14 @@ impl<C: Clock> Limiter<C> {
         self.observe_limits(&ServerLimits::from_headers(headers, SystemTime::now()));
     }
 
-    /// As [`observe`](Self::observe), with headers that were read already.
-    pub fn observe_limits(&self, said: &ServerLimits) {
-        self.engine.observe(0, said);
+    /// As [`observe`](Self::observe), with headers that are parsed already.
+    pub fn observe_limits(&self, reported: &ServerLimits) {
+        self.engine.observe(0, reported);
     }
 
-    /// Refuses everybody from now on, and wakes those who wait.
+    /// Closes the limiter: all further requests are rejected, and all waiters fail with
+    /// [`Error::Closed`](crate::llm::Error::Closed).
     pub fn close(&self) {
         self.engine.with_core(crate::limiters::core::Core::close);
-    }
-}
-
-/// Waits for a permit.
-pub(crate) async fn acquire<'a, C: Clock>(
-    engine: Handle<'a, C>,
-    tokens: Tokens,
-    deadline: Timestamp,
-    timer: &dyn Timer,
-) -> Result<Permit<'a, C>, Error> {
-    let request = Request::new(engine.clone(), tokens)?;
-    let tokens = request.tokens;
-    let queue = QueueHandle::Borrowed(&request);
-    let granted: Result<_, WaitError> = Acquire::in_queue(queue, 1, deadline, timer).await;
-    match granted {
-        Ok(grant) => Ok(Permit::new(engine, grant.taken, tokens)),
-        Err(error) => Err(engine.explain(error, tokens)),
     }
 }

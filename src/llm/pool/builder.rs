@@ -1,16 +1,17 @@
-//! Options of a pool.
+//! The options of a pool.
 
 use std::time::Duration;
 
 use crate::limiters::verbs::Settings;
 use crate::llm::KeyPool;
-use crate::llm::engine::rule::Keys;
-use crate::llm::engine::{Engine, OnDrop, Options};
+use crate::llm::OnDrop;
+use crate::llm::engine::keys::Keys;
+use crate::llm::engine::{Engine, Options};
 use crate::{Clock, CounterClock, Jitter};
 
-/// Options of a [`KeyPool`].
+/// Builds a [`KeyPool`] with options.
 #[derive(Clone, Debug)]
-#[must_use = "nothing is built before `build`"]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct KeyPoolBuilder<C = CounterClock> {
     clock: C,
     settings: Settings,
@@ -45,8 +46,8 @@ impl<C: Clock> KeyPoolBuilder<C> {
         self
     }
 
-    /// See [`LimiterBuilder::max_server_wait`](crate::llm::LimiterBuilder::max_server_wait): here, if all
-    /// keys that are large enough for the request rest for longer.
+    /// See [`LimiterBuilder::max_server_wait`](crate::llm::LimiterBuilder::max_server_wait). In a
+    /// pool, a request fails if every key that could serve it is paused for longer than this.
     pub fn max_server_wait(mut self, wait: Duration) -> Self {
         self.options.max_server_wait = wait;
         self
@@ -66,29 +67,29 @@ impl<C: Clock> KeyPoolBuilder<C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_pause(mut self, pause: Duration) -> Self {
-        self.options.longest_pause = pause;
+        self.options.max_pause = pause;
         self
     }
 
-    /// How many may wait at once; default: no bound.
+    /// The most requests that can wait at once; default: no bound.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.options.max_waiters = max_waiters;
         self
     }
 
-    /// A random extra delay for those who wait.
+    /// A random extra delay for waiters; default: none.
     pub fn jitter(mut self, jitter: Jitter) -> Self {
         self.settings.jitter = jitter;
         self
     }
 
-    /// The name under which tracing events appear.
+    /// The name of the pool in tracing events; default: empty.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self
     }
 
-    /// Builds the pool, without keys.
+    /// Builds an empty pool.
     #[must_use]
     pub fn build<T>(self) -> KeyPool<T, C> {
         let now = self.clock.now();

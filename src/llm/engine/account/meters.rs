@@ -1,17 +1,19 @@
-//! The limits of an account.
+//! The meters of an account.
 
-use crate::llm::engine::meter::{LimitKind, Meter};
+use super::meter::Meter;
+use crate::llm::LimitKind;
 
-/// At most one meter of each kind, without gaps.
+/// At most one meter of each kind, without gaps between them.
 ///
-/// In place, unlike in a `Vec`: between two locks, each pointer to follow is a wait.
+/// The meters are stored inline and not in a `Vec`, because following a pointer under the lock
+/// costs time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meters {
     each: [Option<Meter>; LimitKind::METERED.len()],
 }
 
 impl Meters {
-    /// Adds one, or replaces the one of its kind.
+    /// Adds a meter, or replaces the meter of the same kind.
     pub(crate) fn put(&mut self, meter: Meter) {
         let is_for_it =
             |place: &&mut Option<Meter>| place.as_ref().is_none_or(|it| it.kind == meter.kind);

@@ -1,132 +1,30 @@
-//! One limit of an account: so many requests or tokens in a period, and how many of them are used.
-
-use std::time::Duration;
+//! One limit of an account: a number of requests or tokens per period, and how much of it is used.
 
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Receipt, Scale, StrictWindow};
-use crate::llm::Tokens;
-use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
+use crate::llm::{Burst, LimitKind, Tokens};
+use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
-/// What is limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LimitKind {
-    /// Requests per minute.
-    Requests,
-    /// Tokens per minute, input and output together.
-    Tokens,
-    /// Input tokens per minute.
-    InputTokens,
-    /// Output tokens per minute.
-    OutputTokens,
-    /// Requests per day.
-    RequestsPerDay,
-    /// Tokens per day.
-    TokensPerDay,
-    /// Requests at the same time.
-    Concurrency,
-    /// No limit: the server has said to wait.
-    ServerWait,
-}
-
-impl LimitKind {
-    pub(crate) const METERED: [Self; 6] = [
-        Self::Requests,
-        Self::Tokens,
-        Self::InputTokens,
-        Self::OutputTokens,
-        Self::RequestsPerDay,
-        Self::TokensPerDay,
-    ];
-
-    /// The limit as a core's refusal names it.
-    pub(crate) fn which(self) -> WhichLimit {
-        WhichLimit::Nth(self as usize)
-    }
-
-    /// The inverse of [`which`](Self::which).
-    pub(crate) fn of(which: WhichLimit) -> Self {
-        let all = Self::METERED.into_iter().chain([Self::Concurrency]);
-        let find = |kind: &Self| kind.which() == which;
-        all.into_iter().find(find).unwrap_or(Self::ServerWait)
-    }
-
-    pub(crate) fn period(self) -> Duration {
-        const MINUTE: Duration = Duration::from_secs(60);
-        const DAY: Duration = Duration::from_secs(24 * 3_600);
-        if self.is_per_day() { DAY } else { MINUTE }
-    }
-
-    pub(crate) fn is_per_day(self) -> bool {
-        matches!(self, Self::RequestsPerDay | Self::TokensPerDay)
-    }
-
-    pub(crate) fn counts_tokens(self) -> bool {
-        !matches!(self, Self::Requests | Self::RequestsPerDay)
-    }
-
-    /// What one request with so many tokens takes.
-    #[inline]
-    pub(crate) fn cost(self, tokens: Tokens) -> u64 {
-        match self {
-            Self::Tokens | Self::TokensPerDay => tokens.total(),
-            Self::InputTokens => tokens.input,
-            Self::OutputTokens => tokens.output,
-            _ => 1,
-        }
-    }
-}
-
-impl std::fmt::Display for LimitKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Requests => "requests per minute",
-            Self::Tokens => "tokens per minute",
-            Self::InputTokens => "input tokens per minute",
-            Self::OutputTokens => "output tokens per minute",
-            Self::RequestsPerDay => "requests per day",
-            Self::TokensPerDay => "tokens per day",
-            Self::Concurrency => "requests at the same time",
-            Self::ServerWait => "the server's wait",
-        })
-    }
-}
-
-/// How much of a limit may come at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Burst {
-    /// All of a period, refilled evenly: what OpenAI and Anthropic describe. Up to twice the limit
-    /// can pass in the first period.
-    #[default]
-    Full,
-    /// This share of a period's, 0 to 100 percent, refilled evenly; at least one request or token, and with more than 100
-    /// percent nothing is built. What a request gives back when it is settled
-    /// comes on top, as far as the whole period's limit has room.
-    Percent(u8),
-    /// Never more than the limit in any window of the period, for servers that count strictly.
-    Strict,
-}
-
-/// A limit and its level.
+/// A limit, and how much of it is used.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     level: Level,
-    /// Where only a share may come at once: all of the period. What is given back late is measured by this, because the
-    /// share has been refilled long before an answer comes.
-    whole: Option<Box<(GreedyRefill, GreedyState)>>,
-    share: Share,
+    /// Only with [`Burst::Percent`]: the limit with the burst of a full period. It decides
+    /// how much of a permit can still be given back, because the smaller burst has been refilled
+    /// long before a response arrives.
+    full_period: Option<Box<(GreedyRefill, GreedyState)>>,
+    cost: CostMask,
     pub(crate) kind: LimitKind,
 }
 
-/// What a limit sees of a request, so that its cost needs no jump: requests, and masks of tokens.
+/// What one request costs under a limit, as masks, so that working out a cost needs no branch.
 #[derive(Clone, Copy, Debug)]
-struct Share {
+struct CostMask {
     requests: u64,
     input: u64,
     output: u64,
 }
 
-impl Share {
+impl CostMask {
     fn of(kind: LimitKind) -> Self {
         let mask = |one: Tokens| if kind.cost(one) == 1 { u64::MAX } else { 0 };
         if !kind.counts_tokens() {
@@ -137,18 +35,21 @@ impl Share {
 
     #[inline]
     fn cost(self, tokens: Tokens) -> u64 {
-        // Either of the two is 0.
+        // One of the two operands is 0.
         self.requests | (tokens.input & self.input).saturating_add(tokens.output & self.output)
     }
 }
 
+/// The algorithm of a limit, with its state.
 #[derive(Clone, Debug)]
 enum Level {
+    /// For [`Burst::Full`] and [`Burst::Percent`].
     Even(GreedyRefill, GreedyState, Scale),
+    /// For [`Burst::Strict`].
     Strict(StrictWindow, <StrictWindow as Algorithm>::State),
 }
 
-/// The same for either rule.
+/// Evaluates the same expression for either algorithm.
 macro_rules! on {
     ($level:expr, |$rule:ident, $state:ident| $body:expr) => {
         match $level {
@@ -159,7 +60,7 @@ macro_rules! on {
 }
 
 impl Meter {
-    /// A limit of `count` per period, of which nothing is used.
+    /// A limit of `count` per period. Nothing of it is used yet.
     pub(crate) fn new(
         kind: LimitKind,
         count: u64,
@@ -184,20 +85,20 @@ impl Meter {
                 Level::Strict(rule, state)
             }
         };
-        let whole = match burst {
+        let full_period = match burst {
             Burst::Percent(_) => {
                 let rule = GreedyRefill::try_from(quota)?;
                 Some(Box::new((rule, rule.start(now, 0))))
             }
             Burst::Full | Burst::Strict => None,
         };
-        Ok(Self { level, whole, share: Share::of(kind), kind })
+        Ok(Self { level, full_period, cost: CostMask::of(kind), kind })
     }
 
-    /// This limit's level under a new limit of the same kind: what was used stays used, and what may be given back may
-    /// still be.
+    /// Carries over to a new limit of the same kind what is used of this one. Permits that may be
+    /// given back still may.
     pub(crate) fn carry_over_to(&self, new: &mut Self, now: Timestamp) {
-        if let (Some(from), Some(to)) = (&self.whole, &mut new.whole) {
+        if let (Some(from), Some(to)) = (&self.full_period, &mut new.full_period) {
             let ((old, from), (rule, to)) = (&**from, &mut **to);
             *to = rule.carry_over(old, from, now, CarryOver::KeepUsed);
         }
@@ -215,33 +116,34 @@ impl Meter {
         }
     }
 
-    /// Starts with what requests up to number `upto` took, which are still out.
+    /// Charges `count` for the requests up to number `upto` that are in flight already.
     pub(crate) fn adopt(&mut self, now: Timestamp, count: u64, upto: u64) {
-        if let Some((rule, state)) = self.whole.as_deref_mut() {
+        if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.adopt(state, now, count, upto);
             return on!(&mut self.level, |rule, state| rule.take(state, now, count));
         }
         match &mut self.level {
             Level::Even(rule, state, _) => rule.adopt(state, now, count, upto),
-            // It can't tell when they were made: what it takes is final.
+            // A strict window would need to know when each request was sent, so this charge is
+            // final.
             Level::Strict(rule, state) => rule.take(state, now, count),
         }
     }
 
     /// The most that can be taken at once.
-    pub(crate) fn most(&self) -> u64 {
+    pub(crate) fn burst(&self) -> u64 {
         on!(&self.level, |rule, _state| rule.limit())
     }
 
-    /// The most per period.
-    pub(crate) fn count(&self) -> u64 {
+    /// The limit per period.
+    pub(crate) fn per_period(&self) -> u64 {
         on!(&self.level, |rule, _state| rule.quota().permits())
     }
 
-    /// What a request takes of this limit.
+    /// What a request costs under this limit.
     #[inline]
     pub(crate) fn cost(&self, tokens: Tokens) -> u64 {
-        self.share.cost(tokens)
+        self.cost.cost(tokens)
     }
 
     #[inline]
@@ -255,61 +157,63 @@ impl Meter {
         self.take_count(now, self.cost(tokens));
     }
 
-    /// Takes more than was estimated, but for one answer no more than comes in ten minutes, or in a day for a limit per
-    /// day: what a server says was used may be absurd, and must not end a client. Says whether it was
-    /// less than `count`.
+    /// Takes the `count` that a request used beyond its estimate, and returns whether that was
+    /// capped.
+    ///
+    /// For one request, the cap is a burst plus the refill of ten minutes, or of one day for a
+    /// limit per day: a server may report an absurd usage, which must not block a client for ever.
     pub(crate) fn overdraw(&mut self, now: Timestamp, count: u64) -> bool {
         let periods = if self.kind.is_per_day() { 1 } else { 10 };
-        let most = self.count().saturating_mul(periods).saturating_add(self.most());
+        let most = self.per_period().saturating_mul(periods).saturating_add(self.burst());
         self.take_count(now, count.min(most));
         count > most
     }
 
     #[inline]
     pub(crate) fn take_count(&mut self, now: Timestamp, count: u64) {
-        if let Some((rule, state)) = self.whole.as_deref_mut() {
+        if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.take(state, now, count);
         }
         on!(&mut self.level, |rule, state| rule.take(state, now, count));
     }
 
-    /// Takes what a request needs, which may be given back.
+    /// Takes what a request needs, in a way that lets it be given back.
     #[inline]
     pub(crate) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
         let count = self.cost(tokens);
-        if let Some((rule, state)) = self.whole.as_deref_mut() {
+        if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.hold(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.take(state, now, count));
         }
         on!(&mut self.level, |rule, state| rule.hold(state, now, count, receipt));
     }
 
-    /// So much of what was held is final.
+    /// Makes `count` of what was held final.
     #[inline]
     pub(crate) fn release(&mut self, count: u64, receipt: Receipt) {
-        if let Some((rule, state)) = self.whole.as_deref_mut() {
+        if let Some((rule, state)) = self.full_period.as_deref_mut() {
             return rule.release(state, count, receipt);
         }
         on!(&mut self.level, |rule, state| rule.release(state, count, receipt));
     }
 
-    /// Gives back so much of what was held, as far as it has not come back by itself.
+    /// Gives back `count` of what was held, as far as it has not been refilled already.
     #[inline]
     pub(crate) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
-        if let Some((rule, state)) = self.whole.as_deref_mut() {
+        if let Some((rule, state)) = self.full_period.as_deref_mut() {
             let given = rule.undo_counted(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.give_back(state, now, given));
         }
         on!(&mut self.level, |rule, state| rule.undo(state, now, count, receipt));
     }
 
-    /// In use, parts rounded up.
+    /// Permits in use; fractions are rounded up.
     pub(crate) fn used(&self, now: Timestamp) -> u64 {
         let used = on!(&self.level, |rule, state| rule.used(state, now));
         u64::try_from(used).unwrap_or(u64::MAX)
     }
 
-    /// How much is left, of 65,535 parts.
+    /// The share of the burst that is left, in 65,535ths.
     #[inline]
     pub(crate) fn headroom(&self, now: Timestamp) -> u64 {
         match &self.level {

@@ -1,4 +1,4 @@
-//! A streamed answer whose permit is settled at its end.
+//! A streamed response whose permit is settled when the stream ends.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use super::{Permit, PoolPermit, Tokens};
 use crate::Clock;
 
-/// A permit that can be settled: one key's, or a pool's.
+/// A permit that can be settled: a limiter's [`Permit`] or a pool's [`PoolPermit`].
 pub trait Settle {
     /// See [`Permit::settle`].
     fn settle(self, actual: Tokens);
@@ -28,10 +28,10 @@ impl<T, C: Clock> Settle for PoolPermit<'_, T, C> {
 }
 
 pin_project! {
-    /// A stream of chunks that settles its permit when it ends, or is dropped.
+    /// A stream of chunks that settles its permit when it ends or is dropped.
     ///
-    /// It settles with the last usage that a chunk told; if none did, the permit is dropped, and
-    /// counts as [`on_drop`](super::LimiterBuilder::on_drop) says.
+    /// It settles with the last usage that a chunk reported. If no chunk reported any, the permit
+    /// is dropped, and [`on_drop`](super::LimiterBuilder::on_drop) decides what counts as used.
     ///
     /// ```
     /// use futures_lite::{StreamExt, future, stream};
@@ -54,29 +54,29 @@ pin_project! {
     {
         #[pin]
         chunks: S,
-        account: Account<P>,
+        open: OpenPermit<P>,
         read: F,
     }
 }
 
-/// Settles when dropped.
+/// A permit that is settled with the last reported usage, at the latest when this is dropped.
 #[derive(Debug)]
-struct Account<P: Settle> {
+struct OpenPermit<P: Settle> {
     permit: Option<P>,
     spent: Option<Tokens>,
 }
 
-impl<P: Settle> Account<P> {
-    fn close(&mut self) {
+impl<P: Settle> OpenPermit<P> {
+    fn settle(&mut self) {
         if let (Some(spent), Some(permit)) = (self.spent, self.permit.take()) {
             permit.settle(spent);
         }
     }
 }
 
-impl<P: Settle> Drop for Account<P> {
+impl<P: Settle> Drop for OpenPermit<P> {
     fn drop(&mut self) {
-        self.close();
+        self.settle();
     }
 }
 
@@ -86,10 +86,10 @@ where
     P: Settle,
     F: FnMut(&S::Item) -> Option<Tokens>,
 {
-    /// The stream of `chunks` under `permit`. `read` says what a chunk tells of the usage of the whole
-    /// answer so far, if it does.
+    /// Wraps a stream of `chunks` under `permit`. `read` returns the usage of the whole response so
+    /// far, if the chunk reports it.
     pub fn new(chunks: S, permit: P, read: F) -> Self {
-        Self { chunks, account: Account { permit: Some(permit), spent: None }, read }
+        Self { chunks, open: OpenPermit { permit: Some(permit), spent: None }, read }
     }
 }
 
@@ -105,11 +105,11 @@ where
         let this = self.project();
         let chunk = std::task::ready!(this.chunks.poll_next(cx));
         if let Some(chunk) = &chunk {
-            this.account.spent = (this.read)(chunk).or(this.account.spent);
+            this.open.spent = (this.read)(chunk).or(this.open.spent);
         } else {
-            // The request is over, whoever holds the stream.
-            this.account.close();
-            this.account.permit = None;
+            // The request has ended, even if the stream is kept.
+            this.open.settle();
+            this.open.permit = None;
         }
         Poll::Ready(chunk)
     }

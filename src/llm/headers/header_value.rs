@@ -1,25 +1,25 @@
-//! The values of the headers: counts, bounds, waits.
+//! The forms of header values: counts, bounds, waits, periods, dates.
 
 use std::time::{Duration, SystemTime};
 
-use super::Bound;
 use super::duration::{self, Decimal, MILLISECOND, SECOND, TOO_LONG};
-use super::instant;
+use super::{Bound, date};
 
 /// Why a value is ignored.
-pub(super) type Why = &'static str;
+pub(super) type IgnoreReason = &'static str;
 
 /// No valid value is longer.
 const LONGEST: usize = 64;
 
-/// A Unix time from here on is in milliseconds, below in seconds: the years 1973 and 5138.
+/// A Unix time of at least this is in milliseconds (from 1973 on), a smaller one in seconds (until
+/// 5138).
 const UNIX_MILLIS: u64 = 100_000_000_000;
 
-/// The year 5138 in milliseconds.
+/// Unix times in milliseconds of at least this (the year 5138) are ignored.
 const TOO_LARGE: u64 = 100_000_000_000_000;
 
 /// The value as text, without the white space around it.
-pub(super) fn text(value: &[u8]) -> Result<&str, Why> {
+pub(super) fn text(value: &[u8]) -> Result<&str, IgnoreReason> {
     let value = value.trim_ascii();
     match value.len() {
         0 => Err("empty"),
@@ -28,8 +28,8 @@ pub(super) fn text(value: &[u8]) -> Result<&str, Why> {
     }
 }
 
-/// A whole number. The sign that `u64::from_str` takes has no place here.
-pub(super) fn count(text: &str) -> Result<u64, Why> {
+/// A whole number without a sign. (`u64::from_str` would accept a `+`.)
+pub(super) fn count(text: &str) -> Result<u64, IgnoreReason> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map_err(|_| "more than 64 bits")
     } else if text.starts_with('-') {
@@ -39,8 +39,8 @@ pub(super) fn count(text: &str) -> Result<u64, Why> {
     }
 }
 
-/// A limit: 0 and −1 mean that there is none.
-pub(super) fn bound(text: &str) -> Result<Bound, Why> {
+/// A limit. 0 and −1 mean that the server gives no number.
+pub(super) fn bound(text: &str) -> Result<Bound, IgnoreReason> {
     if text == "-1" {
         return Ok(Bound::Unlimited);
     }
@@ -50,15 +50,15 @@ pub(super) fn bound(text: &str) -> Result<Bound, Why> {
     })
 }
 
-/// When something will be.
+/// A wait, relative or absolute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
     After(Duration),
     At(SystemTime),
 }
 
-/// A wait in any of the forms: `6m0s`, seconds, Unix time, RFC 3339, HTTP date.
-pub(super) fn when(text: &str) -> Result<When, Why> {
+/// A wait in any of the forms: a duration (`6m0s`), seconds, a Unix time, RFC 3339, an HTTP date.
+pub(super) fn when(text: &str) -> Result<When, IgnoreReason> {
     if let Some(number) = Decimal::parse(text) {
         let when = match number.whole() {
             Some(..TOO_LONG) => {
@@ -71,7 +71,7 @@ pub(super) fn when(text: &str) -> Result<When, Why> {
         return when.ok_or("too large");
     }
     let when = duration::parse(text).map(When::After);
-    when.or_else(|| instant::parse(text).map(When::At)).ok_or("neither a wait nor a date")
+    when.or_else(|| date::parse(text).map(When::At)).ok_or("neither a wait nor a date")
 }
 
 fn unix(since: Duration) -> Option<When> {
@@ -79,21 +79,21 @@ fn unix(since: Duration) -> Option<When> {
 }
 
 /// A number of milliseconds.
-pub(super) fn millis(text: &str) -> Result<Duration, Why> {
+pub(super) fn millis(text: &str) -> Result<Duration, IgnoreReason> {
     let number = Decimal::parse(text).ok_or("not a number")?;
     number.times(MILLISECOND).and_then(duration::from_nanos).ok_or("too large")
 }
 
-/// A period: a duration or a number of seconds, but not none.
-pub(super) fn period(text: &str) -> Result<Duration, Why> {
+/// A period: a duration or a number of seconds, and not zero.
+pub(super) fn period(text: &str) -> Result<Duration, IgnoreReason> {
     let number = Decimal::parse(text).and_then(|number| number.times(SECOND));
     let period = number.map_or_else(|| duration::parse(text), duration::from_nanos);
     period.filter(|period| !period.is_zero()).ok_or("not a period")
 }
 
 /// An HTTP date.
-pub(super) fn date(text: &str) -> Result<SystemTime, Why> {
-    instant::http_date(text).ok_or("not an HTTP date")
+pub(super) fn date(text: &str) -> Result<SystemTime, IgnoreReason> {
+    date::http_date(text).ok_or("not an HTTP date")
 }
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
             ("11.5", after(11_500)),
             ("6m0s", after(360_000)),
             ("999999999", after(999_999_999_000)),
-            // From here on it is Unix time.
+            // From here on, numbers are Unix times.
             ("1000000000", Ok(When::At(at(1_000_000_000)))),
             ("99999999999", Ok(When::At(at(99_999_999_999)))),
             ("100000000000", Ok(When::At(at(100_000_000)))),

@@ -1,25 +1,26 @@
-//! Headers put together: of all that was said of one thing, the strictest stays.
+//! Merges the headers of a response: of several values for the same thing, the strictest is kept.
 
 use std::cmp::Ordering;
 use std::time::{Duration, SystemTime};
 
-use super::name::{self, Kind, Name, Part, Subject};
-use super::value::{self, When, Why};
+use super::header_name::{self, Kind, Name, Part, Subject};
+use super::header_value::{self as value, IgnoreReason, When};
 use super::{Bound, ServerLimit, ServerLimits};
 
-/// What the headers said so far.
-pub(super) struct Reading {
+/// What the headers have reported so far.
+pub(super) struct HeaderMerge {
     received: SystemTime,
-    /// The server's own clock; the earliest makes every wait longest.
+    /// The server's own clock. The earliest of several dates is kept, because it makes waits
+    /// longest.
     date: Option<SystemTime>,
     limits: [Parts; Kind::COUNT],
-    /// Whether any header, valid or not, names the requests.
+    /// Whether the name of any header, with a valid value or not, contains `requests`.
     requests_named: bool,
     retry_after: Wait,
     retry_after_ms: Option<Duration>,
 }
 
-/// What was said of one limit.
+/// What was reported about one limit.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Parts {
     limit: Option<Bound>,
@@ -28,14 +29,15 @@ struct Parts {
     period: Option<Duration>,
 }
 
-/// The longest wait, which is only known once the date is.
+/// The longest wait so far. Which one that is depends on the response's date, so both forms are
+/// kept until all headers are read.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Wait {
     after: Option<Duration>,
     at: Option<SystemTime>,
 }
 
-impl Reading {
+impl HeaderMerge {
     pub(super) fn new(received: SystemTime) -> Self {
         Self {
             received,
@@ -47,16 +49,18 @@ impl Reading {
         }
     }
 
-    pub(super) fn header(&mut self, name: &[u8], value: &[u8]) {
+    /// Adds one header. Headers that are not about limits are ignored.
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
         let Some(name) = Name::new(name) else { return };
-        let Some(subject) = name::subject(name.as_str()) else { return };
-        if let Err(why) = self.learn(subject, value) {
-            // The name is a known one; the value may be anything, and stays out of the log.
-            crate::events::debug!(header = name.as_str(), why, "value ignored");
+        let Some(subject) = header_name::subject(name.as_str()) else { return };
+        if let Err(why) = self.merge(subject, value) {
+            // The name is one of the known names. The value may be anything, also a secret, so it
+            // is not logged.
+            crate::events::debug!(header = name.as_str(), why, "header ignored");
         }
     }
 
-    fn learn(&mut self, subject: Subject, value: &[u8]) -> Result<(), Why> {
+    fn merge(&mut self, subject: Subject, value: &[u8]) -> Result<(), IgnoreReason> {
         if let Subject::Limit(Kind::Requests, _) = subject {
             self.requests_named = true;
         }
@@ -77,13 +81,14 @@ impl Reading {
         }
     }
 
+    /// The merged limits, once all headers were added.
     pub(super) fn finish(self) -> ServerLimits {
         let now = self.date.unwrap_or(self.received);
-        let limit = |kind: Kind| self.limits[kind as usize].settle(kind, now);
+        let limit = |kind: Kind| self.limits[kind as usize].resolve(kind, now);
         let requests = if self.requests_named {
             if self.limits[Kind::Unnamed as usize] != Parts::default() {
                 crate::events::debug!(
-                    "headers without a subject ignored: others name the requests"
+                    "headers that do not say what they limit ignored: others name requests"
                 );
             }
             Kind::Requests
@@ -98,20 +103,20 @@ impl Reading {
             input_tokens: limit(Kind::InputTokens),
             output_tokens: limit(Kind::OutputTokens),
             project_tokens: limit(Kind::ProjectTokens),
-            retry_after: finer(self.retry_after.from(now), self.retry_after_ms),
+            retry_after: more_precise(self.retry_after.from(now), self.retry_after_ms),
         }
     }
 }
 
 impl Parts {
-    /// What stands in the end, where the parts contradict each other.
-    fn settle(self, kind: Kind, now: SystemTime) -> ServerLimit {
+    /// Resolves contradictions between the parts.
+    fn resolve(self, kind: Kind, now: SystemTime) -> ServerLimit {
         let mut remaining = self.remaining;
         let mut reset_after = self.reset.from(now);
         match self.limit {
-            // Of no number nothing remains, and what is said of it is a filler: "0 of 0".
+            // Without a limit, remaining and reset are meaningless fillers, such as "0 of 0".
             Some(Bound::Unlimited) if remaining.is_some() || reset_after.is_some() => {
-                crate::events::debug!(limit = ?kind, "remaining and reset of no limit ignored");
+                crate::events::debug!(limit = ?kind, "remaining and reset ignored: no limit");
                 (remaining, reset_after) = (None, None);
             }
             Some(Bound::Of(limit)) if remaining > Some(limit) => {
@@ -125,29 +130,29 @@ impl Parts {
 }
 
 impl Wait {
-    fn extend(&mut self, when: When) -> Result<(), Why> {
+    fn extend(&mut self, when: When) -> Result<(), IgnoreReason> {
         match when {
             When::After(wait) => keep_most(&mut self.after, wait),
             When::At(at) => keep_most(&mut self.at, at),
         }
     }
 
-    /// How long from `now`; none if it is over.
+    /// The wait from `now` on; zero if it is over already.
     fn from(self, now: SystemTime) -> Option<Duration> {
         let until = self.at.map(|at| at.duration_since(now).unwrap_or_default());
         self.after.max(until)
     }
 }
 
-/// The milliseconds, unless they are shorter than rounding to seconds explains: then one of the two
-/// is wrong.
-fn finer(secs: Option<Duration>, millis: Option<Duration>) -> Option<Duration> {
+/// The wait in milliseconds, unless it is shorter than rounding to seconds can explain: then one of
+/// the two is wrong, and the longer one is used.
+fn more_precise(secs: Option<Duration>, millis: Option<Duration>) -> Option<Duration> {
     match (secs, millis) {
         (Some(secs), Some(millis)) if secs.saturating_sub(millis) >= Duration::from_secs(1) => {
             crate::events::debug!(
                 header = "retry-after-ms",
                 why = "shorter than retry-after",
-                "value ignored"
+                "header ignored"
             );
             Some(secs)
         }
@@ -155,16 +160,16 @@ fn finer(secs: Option<Duration>, millis: Option<Duration>) -> Option<Duration> {
     }
 }
 
-fn keep_least<T: Ord>(slot: &mut Option<T>, value: T) -> Result<(), Why> {
+fn keep_least<T: Ord>(slot: &mut Option<T>, value: T) -> Result<(), IgnoreReason> {
     keep(slot, value, Ordering::Less)
 }
 
-fn keep_most<T: Ord>(slot: &mut Option<T>, value: T) -> Result<(), Why> {
+fn keep_most<T: Ord>(slot: &mut Option<T>, value: T) -> Result<(), IgnoreReason> {
     keep(slot, value, Ordering::Greater)
 }
 
-/// Keeps the stricter of two; says so if they differ.
-fn keep<T: Ord>(slot: &mut Option<T>, value: T, stricter: Ordering) -> Result<(), Why> {
+/// Keeps the stricter of two values; if they differ, the error says which one is ignored.
+fn keep<T: Ord>(slot: &mut Option<T>, value: T, stricter: Ordering) -> Result<(), IgnoreReason> {
     match slot.as_ref().map(|kept| value.cmp(kept)) {
         None => {
             *slot = Some(value);
@@ -173,8 +178,8 @@ fn keep<T: Ord>(slot: &mut Option<T>, value: T, stricter: Ordering) -> Result<()
         Some(Ordering::Equal) => Ok(()),
         Some(order) if order == stricter => {
             *slot = Some(value);
-            Err("an earlier one was looser")
+            Err("a looser value came earlier")
         }
-        Some(_) => Err("an earlier one is stricter"),
+        Some(_) => Err("a stricter value came earlier"),
     }
 }

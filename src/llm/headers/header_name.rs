@@ -1,9 +1,9 @@
-//! Which header speaks of what, in the dialects of the providers.
+//! What each header is about, by its name, in the dialects of all providers.
 
-/// Longer names are nobody's.
+/// No known name is longer.
 const LONGEST: usize = 48;
 
-/// A header's name in lower case.
+/// A header's name in lower case, without an allocation.
 #[derive(Clone, Copy)]
 pub(super) struct Name {
     bytes: [u8; LONGEST],
@@ -20,13 +20,13 @@ impl Name {
         Some(Self { bytes, length: name.len() })
     }
 
-    /// Empty if it is no text.
+    /// The name as text; empty if it is not UTF-8.
     pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
 }
 
-/// What a header speaks of.
+/// What a header is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     Limit(Kind, Part),
@@ -45,7 +45,7 @@ pub(super) enum Kind {
     InputTokens,
     OutputTokens,
     ProjectTokens,
-    /// The name does not say.
+    /// The name does not say what is limited.
     Unnamed,
 }
 
@@ -53,7 +53,7 @@ impl Kind {
     pub(super) const COUNT: usize = Self::Unnamed as usize + 1;
 }
 
-/// What is said of it.
+/// What a header reports about a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Limit,
@@ -62,19 +62,19 @@ pub(super) enum Part {
     Period,
 }
 
-/// What the header of this name (in lower case) speaks of; `None` if of nothing here.
+/// What the header with this name (in lower case) is about; `None` if it is not about limits.
 pub(super) fn subject(name: &str) -> Option<Subject> {
-    // `x-rate-limit-`: seen from Azure (openai-python#937).
+    // `x-rate-limit-` was seen from Azure (openai-python#937).
     for prefix in ["x-ratelimit-", "x-rate-limit-"] {
         if let Some(rest) = name.strip_prefix(prefix) {
-            // `reset-tokens`, or `reset` alone.
+            // For example `reset-tokens`, or just `reset`.
             let (part, kind) = rest.split_once('-').map_or((rest, None), |(p, k)| (p, Some(k)));
             let kind = kind.map_or(Some(Kind::Unnamed), kind_of)?;
             return Some(Subject::Limit(kind, part_of(part)?));
         }
     }
     if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
-        // `input-tokens-reset`.
+        // For example `input-tokens-reset`.
         let (kind, part) = rest.rsplit_once('-')?;
         return Some(Subject::Limit(kind_of(kind)?, part_of(part)?));
     }
@@ -88,10 +88,10 @@ pub(super) fn subject(name: &str) -> Option<Subject> {
 
 fn kind_of(text: &str) -> Option<Kind> {
     Some(match text {
-        // `req`: Mistral.
+        // Mistral writes `req`.
         "requests" | "requests-minute" | "req-minute" => Kind::Requests,
         "requests-day" | "req-day" => Kind::RequestsPerDay,
-        // `tokens_usage_based`: sent by OpenAI since 2023, always with the same numbers.
+        // OpenAI has sent `tokens_usage_based` since 2023, always with the same numbers.
         "tokens" | "tokens-minute" | "tokens_usage_based" => Kind::Tokens,
         "tokens-day" => Kind::TokensPerDay,
         "input-tokens" => Kind::InputTokens,
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_of_nothing_here() {
+    fn other_names_are_ignored() {
         for name in [
             "",
             "-",
@@ -171,7 +171,7 @@ mod tests {
         assert!(Name::new(&[0xff; 9]).is_some_and(|name| name.as_str().is_empty()));
     }
 
-    /// A name that does not fit the buffer would never be recognised.
+    /// A name that does not fit into the buffer would never be recognised.
     #[test]
     fn the_longest_known_name_fits() {
         assert!("x-rate-limit-renewalperiod-tokens_usage_based".len() <= LONGEST);

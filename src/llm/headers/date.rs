@@ -1,22 +1,22 @@
-//! Points in time: RFC 3339 and HTTP dates.
+//! Dates: RFC 3339 and HTTP dates.
 
 use std::time::{Duration, SystemTime};
 
-/// The length of `2025-08-21T12:40:59`.
+/// The length of a date and time without a fraction, such as `2025-08-21T12:40:59`.
 const TO_THE_SECOND: usize = 19;
 
-/// Reads either.
+/// Parses a date of either form.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
     rfc_3339(text).or_else(|| http_date(text))
 }
 
-/// `Thu, 21 Aug 2025 12:40:59 GMT` and the two older forms (RFC 9110, section 5.6.7).
+/// Parses `Thu, 21 Aug 2025 12:40:59 GMT` and the two older forms (RFC 9110, section 5.6.7).
 pub(super) fn http_date(text: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(text).ok()
 }
 
-/// `2025-08-21T12:40:59Z`, with or without a fraction, in any zone (RFC 3339, section 5.6), from
-/// 1970 on.
+/// Parses `2025-08-21T12:40:59Z`, with or without a fraction, in any time zone (RFC 3339, section
+/// 5.6), from 1970 on.
 fn rfc_3339(text: &str) -> Option<SystemTime> {
     if let Some(utc) = text.strip_suffix('Z') {
         return without_zone(utc);
@@ -25,16 +25,16 @@ fn rfc_3339(text: &str) -> Option<SystemTime> {
     let time = without_zone(local)?;
     let (sign, offset) = zone.split_at_checked(1)?;
     match sign {
-        // East of Greenwich the clock is ahead.
+        // East of Greenwich, local time is ahead of UTC.
         "+" => time.checked_sub(hours_and_minutes(offset)?),
         "-" => time.checked_add(hours_and_minutes(offset)?),
         _ => None,
     }
 }
 
-/// `2025-08-21T12:40:59.25`, taken as UTC.
+/// Parses `2025-08-21T12:40:59.25` as UTC.
 fn without_zone(text: &str) -> Option<SystemTime> {
-    // humantime would take a `Z` or `+00:00` here too.
+    // `humantime` would also accept a `Z` or `+00:00` here.
     let is_fraction = |text: &str| text.len() > 1 && text[1..].bytes().all(|b| b.is_ascii_digit());
     let fraction = text.get(TO_THE_SECOND..)?;
     if !(fraction.is_empty() || fraction.starts_with('.') && is_fraction(fraction)) {
@@ -43,7 +43,7 @@ fn without_zone(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339_weak(text).ok()
 }
 
-/// `05:30`.
+/// Parses an offset such as `05:30`.
 fn hours_and_minutes(text: &str) -> Option<Duration> {
     let [h1, h2, b':', m1, m2] = *text.as_bytes() else { return None };
     let digits = [h1, h2, m1, m2].map(|byte| u64::from(byte.wrapping_sub(b'0')));

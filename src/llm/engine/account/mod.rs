@@ -1,0 +1,262 @@
+//! One account: its limits, and the requests in flight under them.
+
+mod event;
+mod learn;
+mod meter;
+mod meters;
+
+pub(crate) use event::LimitEvent;
+
+use meter::Meter;
+use meters::Meters;
+
+use crate::algorithm::Receipt;
+use crate::limiters::core::UNKNOWN;
+use crate::llm::{Burst, LimitKind, LimitUsage, Limits, Tokens, Usage};
+use crate::{QuotaError, Rejection, Timestamp};
+
+/// One account: its limits, and the requests in flight under them.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    /// All limits that are in force, configured and learned ones.
+    meters: Meters,
+    /// The configured limits.
+    limits: Limits,
+    in_flight: u64,
+    /// The sum of the estimates of all requests in flight.
+    reserved: Tokens,
+    /// The number of the newest request, as in its receipt.
+    newest: u64,
+    /// The limits in tokens per minute that the server last reported for the account and for the
+    /// project. Both apply, so the lower one is used.
+    reported_tokens: Option<u64>,
+    reported_project_tokens: Option<u64>,
+}
+
+impl Account {
+    pub(crate) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
+        let mut account = Self {
+            meters: Meters::default(),
+            limits,
+            in_flight: 0,
+            reserved: Tokens::default(),
+            newest: 0,
+            reported_tokens: None,
+            reported_project_tokens: None,
+        };
+        account.set_limits(limits, now)?;
+        Ok(account)
+    }
+
+    /// Replaces all limits, learned ones too. What was used stays used. A limit of a kind that was
+    /// not limited before starts with what is in flight.
+    pub(crate) fn set_limits(&mut self, limits: Limits, now: Timestamp) -> Result<(), QuotaError> {
+        if let Burst::Percent(percent @ 101..) = limits.burst_mode() {
+            let (option, given) = ("percent of a burst", usize::from(percent));
+            return Err(QuotaError::OutOfRange { option, given, least: 0, most: 100 });
+        }
+        let before = std::mem::replace(&mut self.limits, limits);
+        let mut meters = Meters::default();
+        for kind in LimitKind::METERED {
+            if let Some(count) = limits.get(kind) {
+                match self.renewed(kind, count, now) {
+                    Ok(meter) => meters.put(meter),
+                    Err(error) => {
+                        self.limits = before;
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        self.meters = meters;
+        (self.reported_tokens, self.reported_project_tokens) = (None, None);
+        Ok(())
+    }
+
+    /// Discards learned limits: the configured limits are in force again.
+    pub(crate) fn forget_learned(&mut self, now: Timestamp) {
+        // The same limits were accepted before, so this cannot fail.
+        let _ = self.set_limits(self.limits, now);
+    }
+
+    /// A meter of this kind for a limit of `count`, which starts with what is used already.
+    fn renewed(&self, kind: LimitKind, count: u64, now: Timestamp) -> Result<Meter, QuotaError> {
+        let mut new = Meter::new(kind, count, self.limits.burst_mode(), now)?;
+        if let Some(old) = self.meters.iter().find(|old| old.kind == kind) {
+            old.carry_over_to(&mut new, now);
+        } else {
+            let tokens = kind.cost(self.reserved);
+            let used = if kind.counts_tokens() { tokens } else { self.in_flight };
+            new.adopt(now, used, self.newest);
+        }
+        Ok(new)
+    }
+
+    /// Why a request for `tokens` can never pass, if so.
+    pub(crate) fn never(&self, tokens: Tokens) -> Option<Rejection> {
+        self.meters.iter().find_map(|meter| {
+            let (requested, burst) = (meter.cost(tokens), meter.burst());
+            let limit = meter.kind.which();
+            (requested > burst).then_some(Rejection::ExceedsBurst { requested, burst, limit })
+        })
+    }
+
+    /// Whether a limit is the configured one, and was not set or lowered by a response.
+    fn is_as_configured(&self, meter: &Meter) -> bool {
+        self.limits.get(meter.kind).is_some_and(|configured| meter.per_period() >= configured)
+    }
+
+    /// Lowers an estimate to the most that can pass at once: by all limits, or only by those that
+    /// a response has set or lowered.
+    pub(crate) fn clamped(&self, mut tokens: Tokens, by_all_limits: bool) -> Tokens {
+        for meter in
+            self.meters.iter().filter(|meter| by_all_limits || !self.is_as_configured(meter))
+        {
+            let burst = meter.burst();
+            match meter.kind {
+                LimitKind::InputTokens => tokens.input = tokens.input.min(burst),
+                LimitKind::OutputTokens => tokens.output = tokens.output.min(burst),
+                LimitKind::Tokens | LimitKind::TokensPerDay => {
+                    tokens.input = tokens.input.min(burst);
+                    tokens.output = tokens.output.min(burst - tokens.input);
+                }
+                _ => {}
+            }
+        }
+        tokens
+    }
+
+    /// Whether all limits allow the request now.
+    #[inline]
+    pub(crate) fn can_serve(&self, now: Timestamp, tokens: Tokens) -> bool {
+        !self.is_busy() && self.meters.iter().all(|meter| meter.ready_at(now, tokens) <= now)
+    }
+
+    /// When all limits allow the request; unknown if that depends on when a request in flight ends.
+    #[inline]
+    pub(crate) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
+        if self.is_busy() {
+            return UNKNOWN;
+        }
+        let ready = self.meters.iter().map(|meter| meter.ready_at(now, tokens)).max();
+        ready.unwrap_or(now)
+    }
+
+    /// Whether as many requests are in flight as may be.
+    #[inline]
+    fn is_busy(&self) -> bool {
+        self.limits.concurrency().is_some_and(|most| self.in_flight >= most)
+    }
+
+    /// The limit that a request waits for longest.
+    pub(crate) fn refused_by(&self, now: Timestamp, tokens: Tokens) -> LimitKind {
+        if self.is_busy() {
+            return LimitKind::Concurrency;
+        }
+        let slowest = self.meters.iter().max_by_key(|meter| meter.ready_at(now, tokens));
+        slowest.map_or(LimitKind::Requests, |meter| meter.kind)
+    }
+
+    /// Takes what a request needs, for good.
+    pub(crate) fn take(&mut self, now: Timestamp, tokens: Tokens) {
+        for meter in self.meters.iter_mut() {
+            meter.take(now, tokens);
+        }
+        self.start_request(tokens);
+    }
+
+    /// Takes what a request needs, in a way that lets it be given back.
+    #[inline]
+    pub(crate) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
+        for meter in self.meters.iter_mut() {
+            meter.hold(now, tokens, receipt);
+        }
+        self.newest = self.newest.max(receipt.seq);
+        self.start_request(tokens);
+    }
+
+    /// Counts a request as in flight.
+    #[inline]
+    fn start_request(&mut self, tokens: Tokens) {
+        self.in_flight += 1;
+        self.reserved.input = self.reserved.input.saturating_add(tokens.input);
+        self.reserved.output = self.reserved.output.saturating_add(tokens.output);
+    }
+
+    /// Counts a request as no longer in flight.
+    #[inline]
+    fn end_request(&mut self, estimate: Tokens) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.reserved.input = self.reserved.input.saturating_sub(estimate.input);
+        self.reserved.output = self.reserved.output.saturating_sub(estimate.output);
+    }
+
+    /// Ends a request, and gives back everything that it took.
+    pub(crate) fn cancel(&mut self, now: Timestamp, estimate: Tokens, receipt: Receipt) {
+        for meter in self.meters.iter_mut() {
+            meter.undo(now, meter.cost(estimate), receipt);
+        }
+        self.end_request(estimate);
+    }
+
+    /// Ends a request that used `actual` tokens instead of the estimate. Returns whether some limit
+    /// was charged more than estimated, and an event if that charge was capped.
+    #[inline]
+    pub(crate) fn settle(
+        &mut self,
+        now: Timestamp,
+        estimate: Tokens,
+        actual: Tokens,
+        receipt: Receipt,
+    ) -> (bool, Option<LimitEvent>) {
+        let (mut owes, mut event) = (false, None);
+        for meter in self.meters.iter_mut() {
+            let (estimated, used) = (meter.cost(estimate), meter.cost(actual));
+            if used < estimated {
+                meter.undo(now, estimated - used, receipt);
+            }
+            meter.release(estimated.min(used), receipt);
+            if used > estimated {
+                if meter.overdraw(now, used - estimated) {
+                    event = Some(LimitEvent::Overdrawn(meter.kind));
+                }
+                owes = true;
+            }
+        }
+        self.end_request(estimate);
+        (owes, event)
+    }
+
+    /// Charges tokens that were used without a permit.
+    pub(crate) fn consume(&mut self, now: Timestamp, tokens: Tokens) {
+        for meter in self.meters.iter_mut().filter(|meter| meter.kind.counts_tokens()) {
+            meter.take(now, tokens);
+        }
+    }
+
+    /// The share of the limits that is left, in 65,535ths: the smallest of all limits.
+    #[inline]
+    pub(crate) fn headroom(&self, now: Timestamp) -> u64 {
+        self.meters.iter().map(|meter| meter.headroom(now)).min().unwrap_or(u64::from(u16::MAX))
+    }
+
+    pub(crate) fn usage(&self, now: Timestamp) -> Usage {
+        let limits = self.meters.iter().map(|meter| {
+            let used = meter.used(now);
+            LimitUsage {
+                kind: meter.kind,
+                used,
+                limit: meter.burst(),
+                remaining: meter.burst().saturating_sub(used),
+                reset_after: meter.full_at(now) - now,
+            }
+        });
+        Usage {
+            limits: limits.collect(),
+            in_flight: self.in_flight,
+            max_in_flight: self.limits.get(LimitKind::Concurrency),
+            paused_for: None,
+            waiting: 0,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The registry of keys and their accounts: the state that the lock protects.
+//!
+//! Keys and accounts are numbers here; ids and secrets are known to the pool only. The numbers of
+//! removed keys are reused.
+
+mod choose;
+mod key;
+mod waiters;
+
+pub(crate) use choose::key_number;
+pub(crate) use key::Key;
+
+use std::time::Duration;
+
+use choose::CachedRefusal;
+use key::KeyStatus;
+
+use crate::Timestamp;
+use crate::llm::engine::account::{Account, LimitEvent};
+use crate::llm::{Tokens, Usage};
+use crate::wait::queue::Taken;
+
+/// The keys and their accounts. Several keys may share an account.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    accounts: Vec<Account>,
+    /// One for each account.
+    refusals: Vec<CachedRefusal>,
+    list: Vec<Key>,
+    /// The key at which the next choice begins.
+    next: usize,
+}
+
+impl Keys {
+    /// A registry of one key.
+    pub(crate) fn one(account: Account, key: Key) -> Self {
+        let refusals = vec![CachedRefusal::default()];
+        Self { accounts: vec![account], refusals, list: vec![key], next: 0 }
+    }
+
+    /// Adds an account, and returns its number. Reuses the number of an account without keys.
+    pub(crate) fn add_account(&mut self, account: Account) -> usize {
+        let used = |at: usize| self.list.iter().any(|key| key.account == at && !key.is_free());
+        let free = (0..self.accounts.len()).find(|at| !used(*at));
+        if let Some(at) = free {
+            self.accounts[at] = account;
+            self.refusals[at] = CachedRefusal::default();
+            return at;
+        }
+        self.accounts.push(account);
+        self.refusals.push(CachedRefusal::default());
+        self.accounts.len() - 1
+    }
+
+    /// Adds a key, and returns its number. Reuses the number of a key that was removed.
+    pub(crate) fn add(&mut self, key: Key) -> usize {
+        if let Some(at) = self.list.iter().position(Key::is_free) {
+            self.list[at] = key;
+            return at;
+        }
+        self.list.push(key);
+        self.list.len() - 1
+    }
+
+    pub(crate) fn get(&self, key: usize) -> Option<&Key> {
+        self.list.get(key)
+    }
+
+    pub(crate) fn account_number(&self, key: usize) -> usize {
+        self.list.get(key).map_or(usize::MAX, |key| key.account)
+    }
+
+    /// Whether the number belongs to a key that has not been removed.
+    pub(crate) fn is_known(&self, key: usize) -> bool {
+        self.list.get(key).is_some_and(|key| key.status != KeyStatus::Removed)
+    }
+
+    pub(crate) fn remove(&mut self, key: usize) {
+        if let Some(key) = self.list.get_mut(key) {
+            key.status = KeyStatus::Removed;
+        }
+    }
+
+    /// Makes a key active again, without a pause.
+    pub(crate) fn restore(&mut self, key: usize) {
+        if let Some(key) = self.list.get_mut(key) {
+            *key = Key { in_flight: key.in_flight, ..Key::new(key.account) };
+        }
+    }
+
+    /// Disables a key that the server does not accept.
+    pub(crate) fn disable(&mut self, key: u32) {
+        if let Some(key) = self.list.get_mut(key as usize) {
+            if key.is_active() {
+                key.status = KeyStatus::Disabled;
+            }
+        }
+    }
+
+    /// The active keys and their numbers.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (usize, &Key)> {
+        self.list.iter().enumerate().filter(|(_, key)| key.is_active())
+    }
+
+    /// The account of a key, to be read.
+    pub(crate) fn account(&self, key: &Key) -> Option<&Account> {
+        self.accounts.get(key.account)
+    }
+
+    /// The account of a key, to be changed.
+    #[inline]
+    pub(crate) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
+        let key = self.list.get(key as usize)?;
+        match &mut *self.accounts {
+            // The cached refusal is read only to choose among several accounts.
+            [account] => Some(account),
+            accounts => {
+                *self.refusals.get_mut(key.account)? = CachedRefusal::default();
+                accounts.get_mut(key.account)
+            }
+        }
+    }
+
+    /// Ends a request of a key that used `actual` tokens instead of the estimate. Returns whether
+    /// some limit was charged more than estimated, and an event to emit, if any.
+    #[inline]
+    pub(crate) fn settle(
+        &mut self,
+        taken: Taken,
+        now: Timestamp,
+        estimate: Tokens,
+        actual: Tokens,
+        succeeded: bool,
+    ) -> (bool, Option<LimitEvent>) {
+        let account = self.account_of(taken.by);
+        let settled = account.map(|it| it.settle(now, estimate, actual, taken.receipt));
+        self.end_request(taken.by, succeeded);
+        settled.unwrap_or_default()
+    }
+
+    /// Ends a request of a key: it is no longer in flight.
+    #[inline]
+    pub(crate) fn end_request(&mut self, key: u32, succeeded: bool) {
+        if let Some(key) = self.list.get_mut(key as usize) {
+            key.in_flight = key.in_flight.saturating_sub(1);
+        }
+        if succeeded {
+            self.succeeded(key);
+        }
+    }
+
+    /// Records that a request of a key succeeded: the count of consecutive 429s starts over.
+    #[inline]
+    pub(crate) fn succeeded(&mut self, key: u32) {
+        if let Some(key) = self.list.get_mut(key as usize) {
+            key.failures = 0;
+        }
+    }
+
+    /// Counts a 429 to a request that was sent at `sent`, and returns the number of consecutive
+    /// 429s.
+    pub(crate) fn count_refusal(&mut self, key: u32, sent: Timestamp, now: Timestamp) -> u32 {
+        let Some(key) = self.list.get_mut(key as usize) else { return 1 };
+        key.count_refusal(sent, now)
+    }
+
+    /// Pauses a key until at least `until`, and returns the end of its pause.
+    pub(crate) fn pause(&mut self, key: u32, until: Timestamp) -> Timestamp {
+        let Some(key) = self.list.get_mut(key as usize) else { return Timestamp::ZERO };
+        key.paused_until = key.paused_until.max(until);
+        key.paused_until
+    }
+
+    /// Ends the pause of a key.
+    pub(crate) fn resume(&mut self, key: u32) {
+        if let Some(key) = self.list.get_mut(key as usize) {
+            (key.paused_until, key.failures, key.refused_at) = (Timestamp::ZERO, 0, None);
+        }
+    }
+
+    /// Ends the pause of a key, and discards the learned limits of its account.
+    pub(crate) fn forget_learned(&mut self, key: u32, now: Timestamp) {
+        if let Some(account) = self.account_of(key) {
+            account.forget_learned(now);
+        }
+        self.resume(key);
+    }
+
+    /// Lowers an estimate to the most that one active key can serve at once: by all limits, or only
+    /// by those that a response has set or lowered.
+    pub(crate) fn clamped(&self, tokens: Tokens, by_all_limits: bool) -> Tokens {
+        let each = self.active().filter_map(|(_, key)| {
+            let account = self.account(key)?;
+            Some(account.clamped(tokens, by_all_limits))
+        });
+        each.max_by_key(|tokens| tokens.total()).unwrap_or(tokens)
+    }
+
+    /// Whether `tokens` exceed what any active key can ever serve.
+    pub(crate) fn none_can_serve(&self, tokens: Tokens) -> bool {
+        !self.active().any(|(_, key)| self.could_serve(key, tokens))
+    }
+
+    /// Whether `tokens` are within the limits of a key's account, however long that takes.
+    pub(crate) fn could_serve(&self, key: &Key, tokens: Tokens) -> bool {
+        self.account(key).is_some_and(|account| account.never(tokens).is_none())
+    }
+
+    /// The shortest remaining pause among the active keys that could serve `tokens`; `None` without
+    /// an active key.
+    pub(crate) fn shortest_pause(&self, now: Timestamp, tokens: Tokens) -> Option<Duration> {
+        let able = |key: &&Key| self.could_serve(key, tokens);
+        let pauses =
+            |keys: &mut dyn Iterator<Item = &Key>| keys.map(|key| key.paused_until - now).min();
+        let able = pauses(&mut self.active().map(|(_, key)| key).filter(able));
+        // If no active key could ever serve the tokens, the error to report is `Error::Never`, and
+        // no pause.
+        able.or_else(|| pauses(&mut self.active().map(|(_, key)| key)).map(|_| Duration::ZERO))
+    }
+
+    pub(crate) fn usage(&self, key: u32, now: Timestamp, waiting: usize) -> Usage {
+        let key = self.list.get(key as usize);
+        let usage = key.and_then(|key| Some(self.account(key)?.usage(now))).unwrap_or_default();
+        let paused_for = key.map(|key| key.paused_until - now).filter(|pause| !pause.is_zero());
+        Usage { paused_for, waiting, ..usage }
+    }
+}

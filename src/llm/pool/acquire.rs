@@ -1,0 +1,180 @@
+//! How a request gets a key of a pool: at once, or by waiting.
+
+#[cfg(feature = "tokio")]
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{KeyPool, PoolPermit};
+use crate::llm::engine::{Handle, QueuedRequest};
+use crate::llm::limiter::acquire;
+use crate::llm::{Error, Permit, Tokens};
+use crate::wait::{Timer, blocking};
+use crate::{CancelToken, Clock, Timestamp};
+
+impl<T, C: Clock> KeyPool<T, C> {
+    /// Takes one request and its estimated tokens from a key that can serve it now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] if no key can serve it now, with the time after which the first key can;
+    /// its limit is [`ServerWait`](crate::llm::LimitKind::ServerWait) if that key is paused.
+    /// [`Error::NoKeys`], [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`].
+    pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<PoolPermit<'_, T, C>, Error> {
+        let (taken, tokens) = self.engine.try_acquire(estimate.into())?;
+        self.permit(Permit::new(Handle::Borrowed(&self.engine), taken, tokens))
+    }
+
+    /// Blocks the thread until a key can serve the request.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeys`], [`Error::Never`], [`Error::ServerWait`], [`Error::QueueFull`] or
+    /// [`Error::Closed`].
+    pub fn wait(&self, estimate: impl Into<Tokens>) -> Result<PoolPermit<'_, T, C>, Error> {
+        self.wait_until(estimate.into(), Timestamp::MAX, None)
+    }
+
+    /// Blocks the thread for at most `timeout`. Fails at once if the wait would take longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::Timeout`].
+    pub fn wait_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        self.wait_until(estimate.into(), self.engine.clock().now() + timeout, None)
+    }
+
+    fn wait_until(
+        &self,
+        tokens: Tokens,
+        deadline: Timestamp,
+        cancel: Option<&CancelToken>,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        let engine = Handle::Borrowed(&*self.engine);
+        let request = QueuedRequest::new(engine.clone(), tokens)?;
+        let enqueue = |asked: crate::wait::Request<'_>| {
+            asked.join(crate::wait::QueueHandle::Borrowed(&request))
+        };
+        let granted = blocking::wait(enqueue, 1, deadline, cancel);
+        let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
+        self.permit(Permit::new(engine, grant.taken, request.tokens))
+    }
+
+    /// Waits until a key can serve the request, with the `timer` of any async runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::NoTimer`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing. The waiters behind it in the queue move up.
+    pub async fn acquire_on(
+        &self,
+        estimate: impl Into<Tokens>,
+        timer: &dyn Timer,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        let engine = Handle::Borrowed(&*self.engine);
+        self.permit(acquire(engine, estimate.into(), Timestamp::MAX, timer).await?)
+    }
+
+    /// Waits on tokio until a key can serve the request.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::NoTimer`] outside of a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing. The waiters behind it in the queue move up.
+    #[cfg(feature = "tokio")]
+    pub async fn acquire(
+        &self,
+        estimate: impl Into<Tokens>,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        self.acquire_on(estimate, &crate::TokioTimer).await
+    }
+
+    /// As [`acquire`](Self::acquire), but waits for at most `timeout`, and fails at once if the
+    /// wait would take longer. The timeout starts with this call, not with the first poll of the
+    /// future.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and [`Error::Timeout`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::ManualClock;
+    /// # use tollgate::llm::{Error, KeyPool, Limits};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = KeyPool::builder().clock(ManualClock::new()).build();
+    /// pool.add("main", "sk-1", Limits::new().requests_per_minute(1))?;
+    /// pool.acquire(0).await?.settle(0);
+    /// let error = pool.acquire_timeout(0, Duration::from_secs(1)).await.unwrap_err();
+    /// assert_eq!(error, Error::Timeout { retry_after: Some(Duration::from_secs(60)) });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn acquire_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<PoolPermit<'_, T, C>, Error>> {
+        let (tokens, deadline) = (estimate.into(), self.engine.clock().now() + timeout);
+        let engine = Handle::Borrowed(&*self.engine);
+        let permit = acquire(engine, tokens, deadline, &crate::TokioTimer);
+        async move { self.permit(permit.await?) }
+    }
+
+    /// As [`acquire`](Self::acquire), with a permit that borrows nothing and so can be moved to
+    /// another task.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # use tollgate::llm::{KeyPool, Limits};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = KeyPool::new();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// let permit = pool.acquire_owned(100).await?;
+    /// let task = tokio::spawn(async move { permit.settle(80) });
+    /// task.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub async fn acquire_owned(
+        &self,
+        estimate: impl Into<Tokens>,
+    ) -> Result<PoolPermit<'static, T, C>, Error> {
+        let engine = Handle::Shared(Arc::clone(&self.engine));
+        self.permit(acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await?)
+    }
+
+    /// Adds the key's record to a permit.
+    fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
+        let record = self.records.lock().get(permit.key() as usize).cloned();
+        let Some(record) = record else {
+            permit.cancel();
+            return Err(Error::NoKeys);
+        };
+        Ok(PoolPermit::new(permit, record))
+    }
+}
