@@ -55,6 +55,8 @@ mod limiters;
 pub mod llm;
 mod quota;
 mod rate_limiter;
+#[cfg(feature = "serde")]
+mod serde_forms;
 #[cfg(feature = "stream")]
 pub mod stream;
 mod sync;

@@ -1,0 +1,125 @@
+//! The limits of an account as settings, and their usage as an answer.
+
+use std::fmt;
+
+use ::serde::de::{self, Deserialize, Deserializer, Visitor};
+use ::serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use super::{limited, seconds};
+use crate::llm::{Burst, LimitKind, LimitUsage, Limits, Usage};
+
+/// The names of the limits in settings are those of the builder's methods.
+#[derive(::serde::Deserialize, ::serde::Serialize)]
+#[serde(rename = "Limits", default, deny_unknown_fields)]
+#[derive(Default)]
+struct Form {
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
+    input_tokens_per_minute: Option<u64>,
+    output_tokens_per_minute: Option<u64>,
+    requests_per_day: Option<u64>,
+    tokens_per_day: Option<u64>,
+    max_concurrent: Option<u64>,
+    burst: Burst,
+}
+
+/// In settings, an absent limit and a limit of 0 mean unlimited.
+impl<'de> Deserialize<'de> for Limits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let form = Form::deserialize(deserializer)?;
+        let of = |count: Option<u64>| count.unwrap_or(0);
+        Ok(Self::new()
+            .requests_per_minute(of(form.requests_per_minute))
+            .tokens_per_minute(of(form.tokens_per_minute))
+            .input_tokens_per_minute(of(form.input_tokens_per_minute))
+            .output_tokens_per_minute(of(form.output_tokens_per_minute))
+            .requests_per_day(of(form.requests_per_day))
+            .tokens_per_day(of(form.tokens_per_day))
+            .max_concurrent(of(form.max_concurrent))
+            .burst(form.burst))
+    }
+}
+
+impl Serialize for Limits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let form = Form {
+            requests_per_minute: self.get(LimitKind::Requests),
+            tokens_per_minute: self.get(LimitKind::Tokens),
+            input_tokens_per_minute: self.get(LimitKind::InputTokens),
+            output_tokens_per_minute: self.get(LimitKind::OutputTokens),
+            requests_per_day: self.get(LimitKind::RequestsPerDay),
+            tokens_per_day: self.get(LimitKind::TokensPerDay),
+            max_concurrent: self.get(LimitKind::Concurrency),
+            burst: self.burst_mode(),
+        };
+        form.serialize(serializer)
+    }
+}
+
+/// `"full"`, `"strict"`, or a percentage such as `"10%"`.
+impl<'de> Deserialize<'de> for Burst {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Burst;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"full\", \"strict\", or a percentage from \"0%\" to \"100%\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Burst, E> {
+                let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
+                match (text, percent) {
+                    ("full", _) => Ok(Burst::Full),
+                    ("strict", _) => Ok(Burst::Strict),
+                    (_, Some(percent @ 0..=100)) => Ok(Burst::Percent(percent)),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl Serialize for Burst {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Full => serializer.serialize_str("full"),
+            Self::Percent(percent) => serializer.collect_str(&format_args!("{percent}%")),
+            Self::Strict => serializer.serialize_str("strict"),
+        }
+    }
+}
+
+impl Serialize for LimitUsage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("LimitUsage", 5)?;
+        fields.serialize_field("kind", &self.kind)?;
+        fields.serialize_field("limit", &limited(self.limit))?;
+        fields.serialize_field("used", &self.used)?;
+        fields.serialize_field("remaining", &limited(self.remaining))?;
+        fields.serialize_field("reset_after", &seconds(self.reset_after))?;
+        fields.end()
+    }
+}
+
+/// The kind in words, as messages name it.
+impl Serialize for LimitKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Usage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Usage", 5)?;
+        fields.serialize_field("limits", &self.limits)?;
+        fields.serialize_field("in_flight", &self.in_flight)?;
+        fields.serialize_field("max_in_flight", &self.max_in_flight)?;
+        fields.serialize_field("paused_for", &self.paused_for.map(seconds))?;
+        fields.serialize_field("waiting", &self.waiting)?;
+        fields.end()
+    }
+}
