@@ -55,7 +55,7 @@ pub enum WhichLimit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// The permits are not available now, but will be later. Nothing was taken.
+    /// The permits are not available now, but may be later. Nothing was taken.
     #[error("rate limited: retry after {}", Rounded(*.retry_after))]
     Denied {
         /// The time until the same request can pass, rounded up to a nanosecond. Sleeping exactly
