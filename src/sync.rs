@@ -76,8 +76,8 @@ mod model {
         }
     }
 
-    /// A parker made of a condition variable. loom's own `unpark` is lost if the thread is blocked on
-    /// a mutex at that moment.
+    /// A parker made of a condition variable. loom's own `unpark` is lost if the thread is blocked
+    /// on a mutex at that moment.
     #[derive(Debug)]
     pub(crate) struct Parker {
         token: Mutex<bool>,
