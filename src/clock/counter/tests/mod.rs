@@ -1,4 +1,5 @@
-//! The clock on a counter and a kernel that do what a script says. Its arithmetic is the same as in use.
+//! The clock on a counter and a kernel that do what a script says. Its arithmetic is the same as in
+//! use.
 
 mod world;
 
@@ -13,7 +14,8 @@ fn an_even_counter_is_trusted_after_milliseconds_and_then_right() {
         world.warm_up();
         let before = world.kernel_readings.get();
         assert!(world.read_many(100_000, 5_000) <= STEADY);
-        // 501 ms: one reading of the kernel in each, and a few where the counter was slightly ahead of it.
+        // 501 ms: one reading of the kernel in each, and a few where the counter was slightly ahead
+        // of it.
         let readings = world.kernel_readings.get() - before;
         assert!((501..1_600).contains(&readings), "{readings}");
     });
@@ -120,7 +122,8 @@ fn a_counter_that_stands_still_while_all_sleep_is_behind_for_no_more_than_a_span
     each(|world| {
         world.warm_up();
         world.stand(10_000 * MILLI);
-        // Behind by ten seconds at worst, as the bound says, but only until the next reading of the kernel.
+        // Behind by ten seconds at worst, as the bound says, but only until the next reading of the
+        // kernel.
         world.read_many(1_000, 1_100);
         assert!(world.read_many(10_000, 1_000) <= STEADY);
     });
@@ -307,7 +310,8 @@ proptest! {
                 Event::Slew(permille) => world.kernel_speed.set(permille),
                 Event::Pause(nanos) => world.pause.set(nanos),
                 Event::NearTheEnd(ticks) => {
-                    // Any jump is a step back, as far as the bound is concerned, and no more than this.
+                    // Any jump is a step back, as far as the bound is concerned, and no more than
+                    // this.
                     world.each_history(|history| history.back = u64::MAX >> 1);
                     world.set_counters(u64::MAX - ticks);
                 }

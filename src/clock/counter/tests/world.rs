@@ -193,7 +193,8 @@ impl World {
     }
 }
 
-/// Ticks a millisecond: of the slowest counters that there are, of a common one, of time stamp counters.
+/// Ticks a millisecond: of the slowest counters that there are, of a common one, of time stamp
+/// counters.
 pub(super) const SPEEDS: [u64; 5] = [1_000, 24_000, 1_000_000, 2_600_000, 5_000_000];
 
 pub(super) fn each(test: impl Fn(World)) {
