@@ -1,21 +1,23 @@
 //! What may still be given back of grants that can be cancelled.
 //!
-//! Permits that come back by themselves must not be given back a second time. Let `used` be what is in use of
-//! a bucket, and `returnable` what cancelled grants may give back together. A grant adds to both. Refill
-//! lowers `used`; once `used` is below `returnable`, some of what could be given back has come back already, and
-//! `returnable` falls with it. That is exact: a bucket for which the cancelled grants had never been made
-//! would have been full from then on.
+//! Permits that come back by themselves must not be given back a second time. Let `used` be what is
+//! in use of a bucket, and `returnable` what cancelled grants may give back together. A grant adds
+//! to both. Refill lowers `used`; once `used` is below `returnable`, some of what could be given
+//! back has come back already, and `returnable` falls with it. That is exact: a bucket for which
+//! the cancelled grants had never been made would have been full from then on.
 //!
-//! Which of the grants has lost how much is told by *marks*: "all grants up to this one can give back at most so
-//! much". Few are kept; where that is too few, two are merged into the stricter one, so that less is given back,
-//! never more.
+//! Which of the grants has lost how much is told by *marks*: "all grants up to this one can give
+//! back at most so much". Few are kept; where that is too few, two are merged into the stricter
+//! one, so that less is given back, never more.
 
 use crate::Timestamp;
 
-/// Names one grant that may be given back, so that it gives back nothing that has come back by itself.
+/// Names one grant that may be given back, so that it gives back nothing that has come back by
+/// itself.
 ///
-/// A limiter numbers its grants upwards, and passes the receipt to [`hold`](super::Algorithm::hold), and later to
-/// [`release`](super::Algorithm::release) or [`undo`](super::Algorithm::undo).
+/// A limiter numbers its grants upwards, and passes the receipt to
+/// [`hold`](super::Algorithm::hold), and later to [`release`](super::Algorithm::release) or
+/// [`undo`](super::Algorithm::undo).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Receipt {
@@ -52,7 +54,8 @@ struct Mark {
     open: u128,
 }
 
-/// The grants of one bucket that may be given back. A unit is the smallest part in which the bucket counts.
+/// The grants of one bucket that may be given back. A unit is the smallest part in which the bucket
+/// counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holds {
     /// Grants before this one can give nothing back.
@@ -103,7 +106,8 @@ impl Holds {
         }
     }
 
-    /// Whether some grant may still be given back. Once there is none, the room is kept for the next one.
+    /// Whether some grant may still be given back. Once there is none, the room is kept for the
+    /// next one.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.unmarked > 0 || self.marked > 0
@@ -212,7 +216,8 @@ mod tests {
         units: u128,
     }
 
-    /// What the bucket would have in use if only the grants in `kept` had been made: replays the history.
+    /// What the bucket would have in use if only the grants in `kept` had been made: replays the
+    /// history.
     fn used_without(history: &[(u64, u128, u64)], cancelled: &[u64], now: u64) -> u128 {
         // (time, units, seq): a plain bucket that loses one unit each nanosecond.
         let (mut used, mut at) = (0_u128, 0_u64);
@@ -229,8 +234,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Whatever is cancelled in whatever order, the level is never below that of a bucket for which
-        /// the cancelled grants had never been made. And with no more marks than are kept, it is that level.
+        /// Whatever is cancelled in whatever order, the level is never below that of a bucket for
+        /// which the cancelled grants had never been made. And with no more marks than are kept, it
+        /// is that level.
         #[test]
         fn gives_back_what_has_not_come_back(
             steps in prop::collection::vec((0_u8..6, 0_u64..12, 0_usize..8), 1..60),

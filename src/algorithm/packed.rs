@@ -18,8 +18,8 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
     /// The state, if it does not fit.
     fn pack(rule: &A, epoch: Timestamp, state: A::State) -> Result<Self, A::State>;
 
-    /// Takes `permits` if they are there at `now`, and answers with what `answer` makes of the state
-    /// after that. `None` need not mean that they are not there: then ask the rule.
+    /// Takes `permits` if they are there at `now`, and answers with what `answer` makes of the
+    /// state after that. `None` need not mean that they are not there: then ask the rule.
     fn try_take<R>(
         &mut self,
         rule: &A,
@@ -29,8 +29,8 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
         answer: impl FnOnce(&A::State) -> R,
     ) -> Option<R>;
 
-    /// Whether [`try_take`](Self::try_take) would take `permits`. Nothing changes. As there, `false` need not
-    /// mean that they are not there.
+    /// Whether [`try_take`](Self::try_take) would take `permits`. Nothing changes. As there,
+    /// `false` need not mean that they are not there.
     fn could_take(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, permits: u64) -> bool {
         let is_there =
             |state: &A::State| permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
@@ -69,8 +69,8 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
 
 /// A state as it is.
 ///
-/// One that has become full starts anew when it is next used: a full bucket is no bucket, so it can't
-/// matter whether it was dropped in between.
+/// One that has become full starts anew when it is next used: a full bucket is no bucket, so it
+/// can't matter whether it was dropped in between.
 ///
 /// ```
 /// use tollgate::algorithm::{Algorithm, Packed, StrictWindow, Whole};
@@ -137,8 +137,8 @@ pub(crate) fn restart_if_full<A: Algorithm>(rule: &A, state: &mut A::State, now:
     }
 }
 
-/// Units from the epoch until the bucket is full, exactly; more than 2⁶⁴ of them do not fit, nor does a state
-/// of which something may still be given back.
+/// Units from the epoch until the bucket is full, exactly; more than 2⁶⁴ of them do not fit, nor
+/// does a state of which something may still be given back.
 impl Packed<GreedyRefill> for u64 {
     #[inline]
     fn pack(

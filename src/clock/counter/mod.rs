@@ -37,8 +37,8 @@ thread_local! {
 /// Here *r*, at least 1, is how many times slower the counter has become since its speed was
 /// measured, and *d* is the time for which the counter stood still or by which it was set back.
 /// Both are counted from the thread's last reading of the kernel's clock, which was less than a
-/// millisecond ago by the counter. A limiter that reads a time that is too early refuses for
-/// longer; it never lets more through.
+/// millisecond ago by the counter. A limiter whose clock
+/// is behind refuses for longer; it never lets more through.
 ///
 /// On a machine whose counter runs evenly, the error is below 16 µs, and usually far below 1 µs.
 /// The readings of two threads at the same moment differ by no more than these bounds allow.
