@@ -9,7 +9,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// Windows follow each other without gaps, from the start of the limiter or from
 /// [`aligned_to`](Self::aligned_to). Up to twice the limit can pass in a period that straddles two
 /// windows; where that matters, use [`StrictWindow`](super::StrictWindow). A window has no separate
-/// burst. The state is 128 bytes.
+/// burst. The state is 64 bytes.
 ///
 /// **The promise.** In each window, on the limiter's clock, the permits of grants that are not
 /// cancelled are at most the limit, plus what [`credit`](crate::RateLimiter::credit) gave in that

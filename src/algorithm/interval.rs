@@ -18,7 +18,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// set again after another one continues where it was replaced, so switching back and forth brings
 /// neither a refill nor a permit sooner.
 ///
-/// The state is 128 bytes.
+/// The state is 64 bytes.
 ///
 /// ```
 /// use std::time::Duration;

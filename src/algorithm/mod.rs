@@ -4,8 +4,8 @@
 //! | Rule | Admits at most, in any window of one period | Memory |
 //! |---|---|---|
 //! | [`GreedyRefill`] | burst + rate | 24 bytes |
-//! | [`IntervalRefill`] | burst + rate | 128 bytes |
-//! | [`FixedWindow`] | 2 x limit | 128 bytes |
+//! | [`IntervalRefill`] | burst + rate | 64 bytes |
+//! | [`FixedWindow`] | 2 x limit | 64 bytes |
 //! | [`SlidingWindow`] | 2 x limit; 1 x limit if the load is even | 32 bytes |
 //! | [`StrictWindow`] | limit | up to 66 x 24 bytes |
 //! | [`AllOf`] | what its strictest limit admits | the sum of its limits |

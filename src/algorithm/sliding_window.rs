@@ -33,7 +33,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// let limiter =
 ///     SlidingWindowLimiter::builder(Quota::per_minute(100)).clock(clock.clone()).build()?;
 /// assert!(limiter.allow_n(100));
-/// clock.advance(Duration::from_secs(75)); // a quarter into the next window: 75 permits still count
+/// clock.advance(Duration::from_secs(75)); // in the next window, 75 permits still count
 /// assert_eq!(limiter.usage().remaining, 25);
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
