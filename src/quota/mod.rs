@@ -32,21 +32,29 @@ use crate::QuotaError;
 /// | `7/3s`, `1/250ms`, `1/7day` | permits per several units of time | printed |
 /// | `600/min burst 100` | at most 100 permits at once | printed |
 /// | `unlimited` | no limit | printed |
-/// | `10/sec`, `10/minute`, `10/m`, `10/2 hours`, `10/d`, `10/week` | the units are `ns`, `us`, `ms`, `s`, `min`, `h`, `day`, `week`, their names in full and their plurals, and `m` (minute, never month), `d`, `w`, `sec`, `hr` | Django REST, flask-limiter |
+/// | `10/sec`, `10/minute`, `10/m`, `10/2 hours`, `10/d` | units, see below | Django REST |
+/// | `10/week` | `10/7day` | flask-limiter |
 /// | `100/1m30s`, `1/1h 30m` | a sum of units | Go durations |
-/// | `10 per minute`, `10 per 5 minutes`, `10 a minute`, `1 every 100ms` | the same as with `/` | flask-limiter, slowapi |
+/// | `10 per minute`, `10 per 5 minutes`, `10 a minute` | the same as with `/` | flask-limiter |
+/// | `1 every 100ms` | the same as with `/` | slowapi |
 /// | `every 100ms` | `1/100ms` | Go's `rate.Every` |
 /// | `10r/s`, `rate=10r/s burst=20 nodelay`, `100 requests/min` | the noun is ignored | nginx |
 /// | `10-S`, `10-M`, `10-H`, `10-D` | per second, minute, hour, day | ulule/limiter |
-/// | `50 rps`, `50qps`, `600 rpm`, `500 rph`, `9 rpd`, `90k tpm` | requests, queries or tokens per second, minute, hour, day | Kubernetes, model APIs |
+/// | `50 rps`, `50qps`, `600 rpm` | requests or queries per second, minute | Kubernetes |
+/// | `500 rph`, `9 rpd` | requests per hour, day | model APIs |
+/// | `90k tpm` | tokens per minute | model APIs |
 /// | `1_000/h`, `1k/h`, `1.5k/h`, `2M/day` | 1,000, 1,000, 1,500, two million | |
-/// | `600/min, burst 100`, `600/min; burst=100`, `600/min (burst: 100)`, `600/min with burst of 100` | the same burst | |
+/// | `600/min, burst 100`, `600/min; burst=100` | the same burst | |
+/// | `600/min (burst: 100)`, `600/min with burst of 100` | the same burst | |
 /// | `average: 100, period: 1m, burst: 50` | 100 permits a minute, 50 at once | Traefik |
 /// | `requests_per_unit: 10, unit: minute` | `10/min` | Envoy |
 /// | `max_tokens: 100, tokens_per_fill: 10, fill_interval: 1s` | `10/s burst 100` | Envoy, Istio |
 /// | `limit: 5, period: 20.seconds` | `5/20s` | rack-attack |
 /// | `windowMs: 60000, max: 100` | `100/min` | express-rate-limit |
 /// | `qps: 20, burst: 30` | `20/s burst 30` | Kubernetes |
+///
+/// The units are `ns`, `us`, `ms`, `s`, `min`, `h`, `day` and `week`, their full names and plurals,
+/// and `m` (a minute, never a month), `d`, `w`, `sec` and `hr`.
 ///
 /// If a text does not name a burst, the burst is the number of permits per period, whatever the
 /// other program would have assumed. The number that nginx calls `burst` does not include the

@@ -24,11 +24,12 @@
 //! not decreased since. This assumes nothing about the counter or the scale.
 //!
 //! *Not too early.* Let `k` be the kernel's reading at the anchor; then `R ≥ k + i`, with `i`
-//! rounded down. The counter was read just before `k`. Since then it has counted at most `gap +
-//! passed` whole ticks: `gap` up to the anchor, and `passed` from there. So less than `gap + passed
-//! + 1` ticks of time have gone by, each of at most `r × scale`, and an anchor is used only if
-//! `(gap + 1) × scale ≤ GAP`. Thus `K − k ≤ r × (GAP + i + 1) + d`. Because `i + 1 ≤ REACH` (both
-//! are whole numbers), `K − R ≤ r × (GAP + i + 1) − i + d ≤ r × (GAP + REACH) + d = r × SPAN + d`.
+//! rounded down. The counter was read just before `k`. Since then it has counted at most
+//! `gap + passed` whole ticks: `gap` up to the anchor, and `passed` from there. So less than
+//! `gap + passed + 1` ticks of time have gone by, each of at most `r × scale`, and an anchor is
+//! used only if `(gap + 1) × scale ≤ GAP`. Thus `K − k ≤ r × (GAP + i + 1) + d`. Because
+//! `i + 1 ≤ REACH` (both are whole numbers),
+//! `K − R ≤ r × (GAP + i + 1) − i + d ≤ r × (GAP + REACH) + d = r × SPAN + d`.
 //!
 //! *Steady.* While counter and kernel run evenly, the scale is measured between two anchors that
 //! are at least `SPAN / 2` apart, each of which is early by at most `GAP`. So `i` is wrong by at
