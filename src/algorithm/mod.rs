@@ -54,21 +54,24 @@ pub(crate) fn is_ours<A: 'static>() -> bool {
 
 /// A rule that decides when permits are available. Every limiter accepts any rule, also your own.
 ///
+/// To write a rule, choose what it remembers ([`State`](Self::State)), set
+/// `type Packed = Whole<Self::State>`, and write the eight required methods. The defaults of the
+/// other methods suit most rules.
+///
 /// # How a limiter uses a rule
 ///
 /// 1. [`start`](Self::start) makes the first state.
-/// 2. For each request, [`ready_at`](Self::ready_at) decides, and changes nothing. If its answer is
-///    `now`, the request passes: [`take`](Self::take) charges it at once.
-///    [`try_take`](Self::try_take) does both steps; its default is right for every rule.
-/// 3. If the answer is a later time, the request is refused or waits. A waiter's permits are taken
-///    as of the time when it was due, also if it is served later
-///    (see [`catches_up`](Self::catches_up)).
-/// 4. A grant that may be cancelled is taken by [`hold`](Self::hold) instead of `take`. Later each
-///    of its permits is either made final by [`release`](Self::release) or cancelled by
-///    [`undo`](Self::undo).
-/// 5. [`used`](Self::used) and [`full_at`](Self::full_at) answer questions about a state, and
-///    [`give_back`](Self::give_back) and [`carry_over`](Self::carry_over) change it at the caller's
-///    request.
+/// 2. For each request, [`ready_at`](Self::ready_at) decides and changes nothing. If it answers
+///    `now`, the request passes, and [`take`](Self::take) charges it.
+///    ([`try_take`](Self::try_take) is both steps in one call.)
+/// 3. If `ready_at` answers a later time, the request is refused or waits. When a waiter is served,
+///    `take` or `hold` charges it; [`catches_up`](Self::catches_up) says as of which time.
+/// 4. A grant that may be cancelled is charged by [`hold`](Self::hold) instead of `take`. Later,
+///    [`release`](Self::release) makes its permits final, or [`undo`](Self::undo) cancels them.
+/// 5. [`used`](Self::used) and [`full_at`](Self::full_at) report on a state.
+///    [`give_back`](Self::give_back) returns permits to it. When the quota changes,
+///    [`with_quota`](Self::with_quota) makes the new rule, and
+///    [`carry_over`](Self::carry_over) the new state.
 ///
 /// # What a rule must guarantee
 ///
@@ -76,11 +79,11 @@ pub(crate) fn is_ours<A: 'static>() -> bool {
 ///   is debt.
 /// * A method with `&State` sees the state as of `now`, with everything refilled until then, and
 ///   changes nothing. A method with `&mut State` and `now` changes the state as of `now`.
-/// * `take` always charges. After it, `ready_at` must answer so that the promise of the rule holds.
-/// * If nobody else takes permits, the answer of `ready_at` stays true: at that time, `ready_at`
-///   for the same permits answers "now".
-/// * From `full_at` on, `used` is 0. Such a state may be replaced with a new one at any time: a
-///   keyed limiter drops the states of idle keys.
+/// * `take` always charges, and later answers of `ready_at` take that charge into account.
+/// * If nobody else takes permits, the answer of `ready_at` stays true: asked again at that time
+///   for the same permits, it answers "now".
+/// * If nobody takes permits, `used` is 0 from `full_at` on. Such a state may be replaced with a
+///   new one at any time: a keyed limiter drops the states of idle keys.
 /// * No method panics. Where a number does not fit, saturate in the direction that admits less.
 ///
 /// # What a rule can rely on
@@ -108,7 +111,7 @@ pub(crate) fn is_ours<A: 'static>() -> bool {
 ///     fn start(&self, _: Timestamp, used: u128) -> u128 { used }
 ///     fn used(&self, state: &u128, _: Timestamp) -> u128 { *state }
 ///     fn ready_at(&self, state: &u128, now: Timestamp, permits: u64) -> Timestamp {
-///         let fits = *state + u128::from(permits) <= u128::from(self.limit());
+///         let fits = state.saturating_add(permits.into()) <= self.limit().into();
 ///         if fits { now } else { Timestamp::MAX }
 ///     }
 ///     fn take(&self, state: &mut u128, _: Timestamp, permits: u64) {

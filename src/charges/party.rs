@@ -45,8 +45,11 @@ pub struct Decision<'a> {
 pub enum Slot {
     /// Everything that the lock protects.
     Whole,
+    /// The key at this index of the table of keys with the usual quota.
     Plain(usize),
+    /// The key at this index of the table of keys with a tier.
     Tiered(usize),
+    /// The key at this index of the table of all other keys.
     Special(usize),
     /// Nothing yet: the key is not known.
     Nowhere,
@@ -57,9 +60,11 @@ pub enum Slot {
 #[allow(missing_debug_implementations, reason = "the key may be a secret")]
 pub struct Shown<'a> {
     pub slot: Slot,
+    /// The hash of the key.
     pub hash: u64,
     /// The key, if the limiter does not know it yet.
     pub key: Option<&'a State>,
+    /// The tier that the charge is made under, if any.
     pub tier: Option<&'a State>,
     /// The terms of the key, if its state is not packed.
     pub own: Option<&'a State>,
