@@ -1,4 +1,4 @@
-//! What a limiter answers: plain values.
+//! The answers of a limiter, as plain values.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Quota;
 use crate::wait::queue::Taken;
 
-/// Permits that were granted, and what is left.
+/// The permits that were granted, and how many are left.
 ///
 /// ```
 /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -18,21 +18,21 @@ use crate::wait::queue::Taken;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Grant {
-    /// How many were taken.
+    /// The number of permits taken.
     pub permits: u64,
-    /// How many could be taken right after; [`u64::MAX`] if unlimited.
+    /// The number of permits that are still available; [`u64::MAX`] if unlimited.
     pub remaining: u64,
-    /// The most permits that can be taken at once: the burst; [`u64::MAX`] if unlimited.
+    /// The most permits that can be taken at once (the burst); [`u64::MAX`] if unlimited.
     pub limit: u64,
-    /// The time from then until nothing is used any more (the bucket is full).
+    /// The time from the grant until no permit is in use any more (the bucket is full).
     pub reset_after: Duration,
-    /// Where the permits came from, and the receipt for giving them back.
+    /// The bucket that the permits came from, and the receipt for giving them back.
     pub(crate) taken: Taken,
 }
 
 impl Grant {
-    /// A grant of `permits` by a limiter that is unlimited otherwise: for a limiter of your own, such as a fake in a
-    /// test. Set the other fields as it likes.
+    /// A grant of `permits` by an unlimited limiter, for a limiter of your own, such as a fake in a
+    /// test. Change the other fields as needed.
     ///
     /// ```
     /// let mut grant = tollgate::Grant::new(1);
@@ -51,7 +51,7 @@ impl Grant {
     }
 }
 
-/// As a log shows it: `1 granted, 4 of 5 left`.
+/// Displays the grant for a log: `1 granted, 4 of 5 left`.
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} granted, ", self.permits)?;
@@ -59,7 +59,7 @@ impl fmt::Display for Grant {
     }
 }
 
-/// What is left of a limit.
+/// Writes how many permits of a limit are left.
 fn left(f: &mut fmt::Formatter<'_>, remaining: u64, limit: u64) -> fmt::Result {
     match limit {
         u64::MAX => f.write_str("unlimited"),
@@ -67,7 +67,7 @@ fn left(f: &mut fmt::Formatter<'_>, remaining: u64, limit: u64) -> fmt::Result {
     }
 }
 
-/// A look at a limiter, which takes nothing.
+/// The present state of a limiter. Asking for it takes no permits.
 ///
 /// ```
 /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -81,30 +81,32 @@ fn left(f: &mut fmt::Formatter<'_>, remaining: u64, limit: u64) -> fmt::Result {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Usage {
-    /// The quota: with its permits and period, `RateLimit-Policy` or `X-RateLimit-Limit` can be told of the same moment.
-    /// Of several limits, the one with the smallest burst.
+    /// The quota. For a limiter of several limits: the quota with the smallest burst.
+    ///
+    /// It belongs to the same moment as the other fields, so that headers such as
+    /// `RateLimit-Policy` or `X-RateLimit-Limit` agree with the remaining permits.
     pub quota: Quota,
-    /// The most permits that can be taken at once: the burst; [`u64::MAX`] if unlimited.
+    /// The most permits that can be taken at once (the burst); [`u64::MAX`] if unlimited.
     pub limit: u64,
-    /// Permits of the limit in use, parts rounded up. More than `limit` means debt.
+    /// Permits in use; fractions are rounded up. More than `limit` means debt.
     pub used: u64,
-    /// Permits that could be taken now.
+    /// Permits available now.
     pub remaining: u64,
-    /// The time until nothing is used any more (the bucket is full).
+    /// The time until no permit is in use any more (the bucket is full).
     pub reset_after: Duration,
-    /// Permits granted or consumed since the limiter was built, modulo 2⁶⁴; 0 where no counters are
-    /// kept.
+    /// Permits granted or consumed since the limiter was built, modulo 2⁶⁴; 0 if the limiter keeps
+    /// no counters.
     pub allowed: u64,
-    /// Permits refused since the limiter was built, up to 2⁶⁴ − 1; 0 where no counters are kept. Counts
-    /// permits, not requests, and those too that could never have passed.
+    /// Permits refused since the limiter was built, at most 2⁶⁴ − 1; 0 if the limiter keeps no
+    /// counters. Counts permits, not requests, and includes requests larger than the burst.
     pub denied: u64,
-    /// How many wait or hold a reservation that is not due yet.
+    /// The number of waiters, including reservations that are not due yet.
     pub waiting: usize,
 }
 
 impl Usage {
-    /// The usage of a limiter of `quota` of which nothing is used: for a limiter of your own. Set the other fields as
-    /// it likes.
+    /// The usage of a limiter with the quota `quota` whose permits are all available, for a limiter
+    /// of your own. Change the other fields as needed.
     ///
     /// ```
     /// use tollgate::{Quota, Usage};
@@ -126,7 +128,7 @@ impl Usage {
     }
 }
 
-/// As a log shows it: `6 of 10 left, 2 waiting`.
+/// Displays the usage for a log: `6 of 10 left, 2 waiting`.
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         left(f, self.remaining, self.limit)?;
@@ -137,15 +139,23 @@ impl fmt::Display for Usage {
     }
 }
 
-/// How [`set_quota_with`](crate::RateLimiter::set_quota_with) carries the old level over.
+/// How [`set_quota_with`](crate::RateLimiter::set_quota_with) converts the level under the old
+/// quota to the new quota.
 ///
-/// The default keeps the used share: 40 of 100 left becomes 80 of 200, or 8 of 20. With it, with
-/// [`Keep`](Self::Keep) and with [`KeepUsed`](Self::KeepUsed), switching back and forth at one moment never grants extra
-/// permits; the other two can. Time under a quota that refills sooner refills the share sooner, also for a token bucket
-/// that goes back to the slower quota then: let nobody choose freely between a large quota for an hour and a small one
-/// for a minute. (Windows and interval refills remember the last eight quotas, so that there even this gains
-/// nothing.) Permits that were granted before can't be given back any more by a
-/// [`cancel`](crate::Reservation::cancel), except with [`KeepUsed`](Self::KeepUsed) and where the quota is the same as before.
+/// The default keeps the used share: 40 of 100 permits left become 80 of 200, or 8 of 20.
+///
+/// With `Proportional`, [`Keep`](Self::Keep) and [`KeepUsed`](Self::KeepUsed), switching back and
+/// forth at one moment never grants extra permits; with [`AddDifference`](Self::AddDifference) and
+/// [`Full`](Self::Full) it can.
+///
+/// Time that passes under a faster quota counts in full, also for a token bucket that then returns
+/// to its slower quota. So do not let clients choose freely between, say, a large quota per hour
+/// and a small quota per minute. (Windows and interval refills remember the last eight quotas, so
+/// there even such a choice gains nothing.)
+///
+/// A grant that was made before the change can't be cancelled with
+/// [`cancel`](crate::Reservation::cancel) any more: its permits stay taken. The exceptions are
+/// [`KeepUsed`](Self::KeepUsed), and a new quota that is the same as before.
 ///
 /// ```
 /// use tollgate::{CarryOver, Quota, RateLimiter, TokenBucket};
@@ -159,17 +169,20 @@ impl fmt::Display for Usage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CarryOver {
-    /// The same share of the new burst: 40 of 100 becomes 80 of 200.
+    /// The same share of the burst is left: 40 of 100 becomes 80 of 200.
     #[default]
     Proportional,
-    /// The same number, capped at the new burst: 40 of 100 becomes 40 of 200.
+    /// The same number of permits is left, at most the new burst: 40 of 100 becomes 40 of 200.
     Keep,
-    /// The same number plus what the burst grew by: 40 of 100 becomes 140 of 200. Capped like
-    /// `Keep` when it shrinks.
+    /// The same number of permits is left, plus what the burst grew by: 40 of 100 becomes 140 of
+    /// 200. If the burst shrinks, this is the same as `Keep`.
     AddDifference,
-    /// The number of permits in use stays: 60 of 100 used becomes 60 of 200 used, or 60 of 20, which is debt. What
-    /// a provider does that lowers a limit within a window: 3 of 10 used, lowered to 5, leaves 2.
+    /// The same number of permits is in use: 60 used of 100 becomes 60 used of 200, or 60 used of
+    /// 20, which is debt.
+    ///
+    /// This is what a provider does that lowers a limit within a window: with 3 of 10 permits used,
+    /// lowering the limit to 5 leaves 2.
     KeepUsed,
-    /// All of the new burst.
+    /// The whole new burst is available.
     Full,
 }

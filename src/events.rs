@@ -1,9 +1,9 @@
-//! What the limiters tell a subscriber of `tracing`; nothing without that feature.
+//! The `tracing` events of the limiters. Without the feature `tracing`, they compile to nothing.
 
 #[cfg(feature = "tracing")]
 pub(crate) use tracing::{debug, info, warn};
 
-/// Whether anybody may listen to events of level debug. It costs one relaxed load.
+/// Whether any subscriber may be interested in events of level debug. Costs one relaxed load.
 #[inline]
 pub(crate) fn is_debug_heard() -> bool {
     #[cfg(feature = "tracing")]
@@ -12,7 +12,7 @@ pub(crate) fn is_debug_heard() -> bool {
     return false;
 }
 
-/// An event that nobody hears.
+/// An event without the feature `tracing`: it expands to nothing.
 #[cfg(not(feature = "tracing"))]
 macro_rules! unheard {
     ($($field:tt)*) => {};

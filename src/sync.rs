@@ -1,19 +1,20 @@
-//! The one place that names synchronisation primitives: real ones, or loom's under
-//! `--cfg tollgate_loom` (our own flag, because dependencies react to `cfg(loom)`).
+//! All synchronisation primitives of the crate are imported here: real ones, or those of loom under
+//! `--cfg tollgate_loom`. (That flag is our own, because dependencies react to `cfg(loom)`.)
 
 #[cfg(tollgate_loom)]
 pub(crate) use model::*;
 #[cfg(not(tollgate_loom))]
 pub(crate) use real::*;
 
-/// A number that no other limiter of this process has, for the order in which several are locked: the same
-/// for all threads, and in each run of a model.
+/// A number that no other limiter of this process has. It gives the order in which several limiters
+/// are locked. In a loom model it is the same in each run.
 pub(crate) fn next_number() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
-/// A value on a cache line of its own: what threads write side by side, or beside what all of them read, must not share one.
+/// A value on a cache line of its own, so that writes to it do not slow down threads that use its
+/// neighbours.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct CacheLine<T>(pub(crate) T);
@@ -26,18 +27,18 @@ mod real {
     pub(crate) use std::thread_local;
     use std::time::Duration;
 
-    /// A place for one thread to sleep: an [`unpark`](Self::unpark) at any time ends the present
-    /// or the next sleep.
+    /// Lets one thread sleep until it is woken. An [`unpark`](Self::unpark) at any time ends the
+    /// present sleep, or else the next one.
     #[derive(Debug)]
     pub(crate) struct Parker(Thread);
 
     impl Parker {
-        /// For the calling thread.
+        /// A parker for the calling thread.
         pub(crate) fn new() -> Self {
             Self(thread::current())
         }
 
-        /// Sleeps for at most `limit`. Only the thread that made it may call this.
+        /// Sleeps for at most `limit`. Only the thread that called `new` may call this.
         pub(crate) fn park(&self, limit: Option<Duration>) {
             debug_assert_eq!(self.0.id(), thread::current().id());
             match limit {
@@ -60,7 +61,7 @@ mod model {
     use std::sync::PoisonError;
     use std::time::Duration;
 
-    /// loom's mutex with `parking_lot`'s face.
+    /// loom's mutex with the interface of `parking_lot`.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
@@ -70,13 +71,13 @@ mod model {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            // A panic inside a model ends it; there is no poison to see.
+            // A panic ends the model, so nothing sees a poisoned mutex.
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 
-    /// The same out of a condition variable: loom's own `unpark` is lost on a thread that is blocked
-    /// on a mutex just then.
+    /// A parker made of a condition variable. loom's own `unpark` is lost if the thread is blocked
+    /// on a mutex at that moment.
     #[derive(Debug)]
     pub(crate) struct Parker {
         token: Mutex<bool>,
@@ -89,7 +90,7 @@ mod model {
         }
 
         pub(crate) fn park(&self, limit: Option<Duration>) {
-            // loom knows no time; its models use a clock that wakes.
+            // loom has no time, so models use a clock that wakes its waiters.
             assert!(limit.is_none(), "a model must use a clock that wakes");
             let mut token = self.token.lock();
             while !std::mem::take(&mut *token) {

@@ -1,13 +1,13 @@
-//! A point on a limiter's time line.
+//! Points in time, as limiters use them.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A point in time: nanoseconds since the origin of the [`Clock`](crate::Clock) that made it.
 ///
-/// Arithmetic saturates at both ends (0 and about 584 years), so no clock value can overflow.
-/// Time stamps of different clocks must not be compared. To make one out of another unit, add to the
-/// origin: `Timestamp::ZERO + Duration::from_secs(5)`.
+/// Arithmetic saturates at both ends (0 and about 584 years), so it can't overflow. Time stamps of
+/// different clocks must not be compared. To make a time stamp from another unit, add a duration to
+/// the origin: `Timestamp::ZERO + Duration::from_secs(5)`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,13 +21,13 @@ use std::time::Duration;
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The clock's origin.
+    /// The origin of the clock.
     pub const ZERO: Self = Self(0);
 
-    /// The end of time: 2⁶⁴ − 1 ns after the origin. As an answer it means "never".
+    /// The last time stamp: 2⁶⁴ − 1 ns after the origin. As an answer, it means "never".
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The point `nanos` nanoseconds after the origin.
+    /// The time `nanos` nanoseconds after the origin.
     ///
     /// ```
     /// # use tollgate::Timestamp;
@@ -49,7 +49,7 @@ impl Timestamp {
         self.0
     }
 
-    /// A point from a wide count of nanoseconds; what lies beyond the end of time becomes [`MAX`](Self::MAX).
+    /// The time `nanos` nanoseconds after the origin, or [`MAX`](Self::MAX) if it does not fit.
     pub(crate) fn from_wide(nanos: u128) -> Self {
         Self(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
@@ -66,7 +66,7 @@ impl Add<Duration> for Timestamp {
 impl Sub for Timestamp {
     type Output = Duration;
 
-    /// The time from `earlier` to `self`; zero if `earlier` is later.
+    /// The time from `earlier` to `self`; zero if `earlier` is after `self`.
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -1,12 +1,13 @@
-//! Several limits taken all-or-nothing as one.
+//! Several limits as one rule: permits are taken from all limits or from none.
 
 use super::{Algorithm, Receipt, Whole};
 use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
 
-/// Several named limits of one kind: permits are taken from all of them, or from none.
+/// Several named limits with the same kind of rule: permits are taken from all of them or from
+/// none.
 ///
-/// What is left is the least any limit has left, and a wait is as long as the longest. The rule
-/// behind [`Composite`](crate::Composite).
+/// The remaining permits are those of the limit with the fewest, and a wait is as long as that of
+/// the slowest limit. This is the rule of a [`Composite`](crate::Composite).
 ///
 /// ```
 /// use tollgate::algorithm::{Algorithm, AllOf, GreedyRefill};
@@ -26,11 +27,11 @@ pub struct AllOf<A> {
 }
 
 impl<A: Algorithm> AllOf<A> {
-    /// One rule out of several named ones.
+    /// Makes one rule of several named limits.
     ///
     /// # Errors
     ///
-    /// When there are none, or two of one name.
+    /// When there are no limits, or two have the same name.
     ///
     /// ```
     /// use tollgate::QuotaError;
@@ -53,7 +54,8 @@ impl<A: Algorithm> AllOf<A> {
         if twice { Err(QuotaError::DuplicateName) } else { Ok(Self { limits }) }
     }
 
-    /// The name of the limit at `index`, as a [`Rejection`](crate::Rejection) gives it.
+    /// The name of the limit at `index`, which is the index in
+    /// [`WhichLimit::Nth`](crate::WhichLimit::Nth).
     ///
     /// ```
     /// use tollgate::Quota;
@@ -67,7 +69,7 @@ impl<A: Algorithm> AllOf<A> {
         self.limits.get(index).map(|(name, _)| name.as_str())
     }
 
-    /// Each limit by itself: name, rule and state.
+    /// Each limit with its name, its rule and its state.
     ///
     /// ```
     /// use tollgate::algorithm::{Algorithm, AllOf, GreedyRefill};
@@ -87,7 +89,7 @@ impl<A: Algorithm> AllOf<A> {
         self.limits.iter().zip(state).map(|((name, rule), state)| (name.as_str(), rule, state))
     }
 
-    /// The rule at `index`, and its state.
+    /// The rule of the limit at `index`, and its state.
     pub(crate) fn one<'a>(
         &'a self,
         state: &'a mut [A::State],
@@ -96,7 +98,7 @@ impl<A: Algorithm> AllOf<A> {
         Some((&self.limits.get(index)?.1, state.get_mut(index)?))
     }
 
-    /// The place of the limit of this name.
+    /// The index of the limit with this name.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.limits.iter().position(|(other, _)| other == name)
     }
@@ -105,7 +107,7 @@ impl<A: Algorithm> AllOf<A> {
         self.limits.iter().map(|(_, rule)| rule)
     }
 
-    /// The latest answer of all, and the first limit that gave it.
+    /// The latest of the answers, and the index of the first limit that gave it.
     fn latest(&self, answer: impl Fn(usize, &A) -> Timestamp) -> (Timestamp, usize) {
         let mut latest = (Timestamp::ZERO, 0);
         for (index, rule) in self.rules().enumerate() {
@@ -132,7 +134,8 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
         quotas.min_by_key(Quota::burst_size).unwrap_or(Quota::unlimited())
     }
 
-    /// Fails unless there is just one limit: one quota can't say which is meant.
+    /// Fails unless there is exactly one limit, because one quota does not say which limit it is
+    /// for.
     fn with_quota(&self, quota: Quota) -> Result<Self, QuotaError> {
         match &*self.limits {
             [(name, rule)] => Self::new([(name.as_str(), rule.with_quota(quota)?)]),
@@ -144,8 +147,8 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
         self.rules().map(Algorithm::limit).min().unwrap_or(u64::MAX)
     }
 
-    /// Each limit is left with as many permits as the one with the smallest burst (or owes as many);
-    /// `used = 0` is full for all of them.
+    /// With `used = 0`, all limits are full. Otherwise each limit has as many permits left, or as
+    /// much debt, as the limit with the smallest burst.
     fn start(&self, now: Timestamp, used: u128) -> Box<[A::State]> {
         let limit = self.limit();
         self.rules()
@@ -163,7 +166,7 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
     }
 
     fn ready_at(&self, state: &Box<[A::State]>, now: Timestamp, permits: u64) -> Timestamp {
-        // A state that came from fewer limits admits nothing.
+        // If the state has fewer limits than the rule, it admits nothing.
         let ready = |i: usize, rule: &A| {
             state.get(i).map_or(Timestamp::MAX, |state| rule.ready_at(state, now, permits))
         };
@@ -200,7 +203,7 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
         }
     }
 
-    /// As many as leave the least that any limit has left.
+    /// The used permits of the limit with the fewest permits left, relative to the smallest burst.
     fn used(&self, state: &Box<[A::State]>, now: Timestamp) -> u128 {
         let limit = u128::from(self.limit());
         self.rules()
@@ -220,7 +223,7 @@ impl<A: Algorithm> Algorithm for AllOf<A> {
         self.latest(full).0.max(now)
     }
 
-    /// Each limit carries over to the one of its name; one without such starts full.
+    /// Each limit continues the limit with the same name. A limit with a new name starts full.
     fn carry_over(
         &self,
         previous: &Self,

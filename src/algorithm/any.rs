@@ -1,6 +1,7 @@
-//! Any rule behind one type, for limits whose rule is chosen when they are built.
+//! Rules of any type behind one type, for limits whose rule is chosen when the limiter is built.
 //!
-//! A token bucket, which is the usual choice, is kept as it is. Other rules are trait objects, and so are their states.
+//! A token bucket, the usual choice, is stored as it is. Other rules and their states are trait
+//! objects.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -43,7 +44,7 @@ impl Clone for AnyState {
     }
 }
 
-/// A state as an object.
+/// A state as a trait object.
 pub(crate) trait ObjectState: Any + Debug + Send + Sync {
     fn boxed_clone(&self) -> Box<dyn ObjectState>;
     fn as_any(&self) -> &dyn Any;
@@ -64,8 +65,8 @@ impl<S: Any + Clone + Debug + Send + Sync> ObjectState for S {
     }
 }
 
-/// The methods of [`Algorithm`] as an object has them. A state that belongs to a rule of another type, which no limiter
-/// makes, counts as used up for ever.
+/// The methods of [`Algorithm`] in a form that allows trait objects. No limiter passes a state of
+/// another type of rule; such a state would count as used up for ever.
 pub(crate) trait ObjectRule: Any + Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn is_cumulative(&self) -> bool;
@@ -205,8 +206,8 @@ impl AnyState {
     }
 }
 
-/// Asks the rule with a state of its kind: directly for a token bucket, else as an object.
-macro_rules! ask {
+/// Calls a method of the rule with its state: directly for a token bucket, else on a trait object.
+macro_rules! call {
     ($self:ident, $state:ident.$object:ident, $method:ident($($argument:expr),*)) => {
         match ($self, $state) {
             (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
@@ -269,42 +270,43 @@ impl Algorithm for AnyRule {
     }
 
     fn restart(&self, state: &mut AnyState, now: Timestamp) {
-        ask!(self, state.object_mut, restart(now));
+        call!(self, state.object_mut, restart(now));
     }
 
     fn ready_at(&self, state: &AnyState, now: Timestamp, permits: u64) -> Timestamp {
-        ask!(self, state.object, ready_at(now, permits))
+        call!(self, state.object, ready_at(now, permits))
     }
 
     fn take(&self, state: &mut AnyState, now: Timestamp, permits: u64) {
-        ask!(self, state.object_mut, take(now, permits));
+        call!(self, state.object_mut, take(now, permits));
     }
 
     fn hold(&self, state: &mut AnyState, now: Timestamp, permits: u64, receipt: Receipt) {
-        ask!(self, state.object_mut, hold(now, permits, receipt));
+        call!(self, state.object_mut, hold(now, permits, receipt));
     }
 
     fn release(&self, state: &mut AnyState, permits: u64, receipt: Receipt) {
-        ask!(self, state.object_mut, release(permits, receipt));
+        call!(self, state.object_mut, release(permits, receipt));
     }
 
     fn undo(&self, state: &mut AnyState, now: Timestamp, permits: u64, receipt: Receipt) {
-        ask!(self, state.object_mut, undo(now, permits, receipt));
+        call!(self, state.object_mut, undo(now, permits, receipt));
     }
 
     fn give_back(&self, state: &mut AnyState, now: Timestamp, permits: u64) {
-        ask!(self, state.object_mut, give_back(now, permits));
+        call!(self, state.object_mut, give_back(now, permits));
     }
 
     fn used(&self, state: &AnyState, now: Timestamp) -> u128 {
-        ask!(self, state.object, used(now))
+        call!(self, state.object, used(now))
     }
 
     fn full_at(&self, state: &AnyState, now: Timestamp) -> Timestamp {
-        ask!(self, state.object, full_at(now))
+        call!(self, state.object, full_at(now))
     }
 
-    /// As the rules themselves do it if both are of one type; else whole permits are carried over.
+    /// If both rules have the same type, the rule itself carries the state over. Otherwise a whole
+    /// number of permits is carried over.
     fn carry_over(
         &self,
         previous: &Self,
@@ -337,6 +339,6 @@ impl Algorithm for AnyRule {
     }
 
     fn refused_by(&self, state: &AnyState, now: Timestamp, permits: u64) -> WhichLimit {
-        ask!(self, state.object, refused_by(now, permits))
+        call!(self, state.object, refused_by(now, permits))
     }
 }

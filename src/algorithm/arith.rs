@@ -10,7 +10,8 @@ pub(super) const fn gcd(mut a: u64, mut b: u64) -> u64 {
     a
 }
 
-/// `ceil(a * b / c)`, exact in 256 bits; saturates, also for `c = 0`.
+/// `ceil(a * b / c)`, with an exact product of 256 bits. Saturates at `u128::MAX`, also for
+/// `c = 0`.
 pub(super) fn mul_div_ceil(a: u128, b: u128, c: u128) -> u128 {
     if let Some(product) = a.checked_mul(b) {
         return if c == 0 { u128::MAX } else { product.div_ceil(c) };
@@ -19,7 +20,7 @@ pub(super) fn mul_div_ceil(a: u128, b: u128, c: u128) -> u128 {
     if high >= c {
         return u128::MAX;
     }
-    // Long division, one bit at a time: only `set_quota` on enormous quotas comes here.
+    // Long division, one bit at a time. Only `set_quota` with enormous quotas gets here.
     let (mut quotient, mut rest) = (0_u128, high);
     for bit in (0..128).rev() {
         let carry = rest >> 127;
@@ -32,7 +33,7 @@ pub(super) fn mul_div_ceil(a: u128, b: u128, c: u128) -> u128 {
     quotient.saturating_add(u128::from(rest != 0))
 }
 
-/// `floor(a * b / c)`, or one less where the product does not fit.
+/// `floor(a * b / c)`. Where the product does not fit into 128 bits, the result may be one less.
 pub(super) fn mul_div_floor(a: u128, b: u128, c: u128) -> u128 {
     match a.checked_mul(b) {
         Some(product) => product.checked_div(c).unwrap_or(0),
@@ -40,7 +41,7 @@ pub(super) fn mul_div_floor(a: u128, b: u128, c: u128) -> u128 {
     }
 }
 
-/// The 256-bit product as (high, low), by the schoolbook.
+/// The 256-bit product as (high, low), by schoolbook multiplication.
 fn widening_mul(a: u128, b: u128) -> (u128, u128) {
     const LOW: u128 = u64::MAX as u128;
     let (a1, a0, b1, b0) = (a >> 64, a & LOW, b >> 64, b & LOW);
@@ -50,10 +51,11 @@ fn widening_mul(a: u128, b: u128) -> (u128, u128) {
     (a1 * b1 + middle_high + (cross >> 64), (cross << 64) | ((a0 * b0) & LOW))
 }
 
-/// What is used of `new` after `used` of `old`, all in one unit, rounded up.
+/// How much of a limit of `new` is used after a limit of `old`, of which `used` was used, was
+/// replaced. All are in the same unit; the result is rounded up.
 ///
-/// In terms of what is *left*, `Keep` is `min(left, new)` and `AddDifference` adds the growth; in
-/// terms of what is used both are differences, and debt needs no case of its own.
+/// In terms of what is *left*, `Keep` is `min(left, new)`, and `AddDifference` adds what the limit
+/// grew by. In terms of what is *used*, both are differences, and debt needs no special case.
 pub(super) fn carry_over(used: u128, old: u128, new: u128, how: CarryOver) -> u128 {
     match how {
         CarryOver::Full => 0,

@@ -1,19 +1,21 @@
-//! Fixed window: a counter that starts anew each period.
+//! Fixed window: a counter that starts again at 0 in each period.
 
 use super::interval::IntervalState;
 use super::{Algorithm, IntervalRefill, Receipt, Whole};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
-/// A counter per period: at most `permits` in each, and all of them may come at once.
+/// A counter for each period: at most `permits` in each period, and all of them may come at once.
 ///
-/// Windows lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to). Up to
-/// twice the limit can pass around the border of two windows; where that matters, use
-/// [`StrictWindow`](super::StrictWindow). A window has no burst of its own. The state is 128 bytes.
+/// Windows follow each other without gaps, from the start of the limiter or from
+/// [`aligned_to`](Self::aligned_to). Up to twice the limit can pass in a period that straddles two
+/// windows; where that matters, use [`StrictWindow`](super::StrictWindow). A window has no separate
+/// burst. The state is 64 bytes.
 ///
-/// **The promise.** In each window, on the clock of the limiter, the permits of grants that are not cancelled are at
-/// most the limit, plus what [`credit`](crate::RateLimiter::credit) gave in that window, plus the limit once more for
-/// each [`reset`](crate::RateLimiter::reset) in it. A cancelled grant gives permits back to its own window only.
-/// When a quota of another period is set, the time since the window began counts as time, not as a share.
+/// **The promise.** In each window, on the limiter's clock, the permits of grants that are not
+/// cancelled are at most the limit, plus what [`credit`](crate::RateLimiter::credit) gave in that
+/// window, plus the limit once more for each [`reset`](crate::RateLimiter::reset) in it. A
+/// cancelled grant gives permits back to its own window only. When a quota with another period is
+/// set, the time since the window began counts as a duration, not as a share of the period.
 ///
 /// The arithmetic is that of an [`IntervalRefill`] whose burst is one refill.
 ///
@@ -28,8 +30,10 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 pub struct FixedWindow(IntervalRefill);
 
 impl FixedWindow {
-    /// The same rule with a window that ends at `border`, such as on the full hour. The first window
-    /// lasts until then, however far it is; if it has passed, the grid it began goes on.
+    /// The same rule with a window that ends at `border`, such as on the full hour.
+    ///
+    /// The first window lasts until `border`, however far away that is. If `border` is in the past,
+    /// all windows end a whole number of periods after it.
     ///
     /// ```
     /// use tollgate::algorithm::{Algorithm, FixedWindow};
@@ -47,7 +51,7 @@ impl FixedWindow {
     }
 }
 
-/// A window's quota: one whose burst is its permits.
+/// Accepts a quota for a window: its burst must be equal to its permits.
 pub(super) fn without_burst(quota: Quota) -> Result<Quota, QuotaError> {
     quota.validate()?;
     if quota.burst_size() == quota.permits() {

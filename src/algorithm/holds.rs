@@ -1,27 +1,30 @@
-//! What may still be given back of grants that can be cancelled.
+//! How much the grants that can be cancelled may still give back.
 //!
-//! Permits that come back by themselves must not be given back a second time. Let `used` be what is in use of
-//! a bucket, and `returnable` what cancelled grants may give back together. A grant adds to both. Refill
-//! lowers `used`; once `used` is below `returnable`, some of what could be given back has come back already, and
-//! `returnable` falls with it. That is exact: a bucket for which the cancelled grants had never been made
-//! would have been full from then on.
+//! Permits that refill has already brought back must not be given back a second time. Let `used` be
+//! the units of a bucket that are in use, and `returnable` the units that cancelled grants may give
+//! back together. A grant adds to both. Refill lowers `used`. Once `used` is below `returnable`,
+//! some of the returnable units have already been refilled, and `returnable` falls with `used`.
+//! That is exact: a bucket in which the cancelled grants had never been made would have been full
+//! from then on.
 //!
-//! Which of the grants has lost how much is told by *marks*: "all grants up to this one can give back at most so
-//! much". Few are kept; where that is too few, two are merged into the stricter one, so that less is given back,
-//! never more.
+//! *Marks* say which grants have lost how much. A mark says: all grants up to this one can together
+//! give back at most so many units. Only a few marks are kept. When there are more, two are merged
+//! into a stricter one, so that less is given back, never more.
 
 use crate::Timestamp;
 
-/// Names one grant that may be given back, so that it gives back nothing that has come back by itself.
+/// Names a grant that may be cancelled, so that it gives back nothing that has already been
+/// refilled.
 ///
-/// A limiter numbers its grants upwards, and passes the receipt to [`hold`](super::Algorithm::hold), and later to
-/// [`release`](super::Algorithm::release) or [`undo`](super::Algorithm::undo).
+/// A limiter numbers its grants in ascending order. It passes the receipt to
+/// [`hold`](super::Algorithm::hold), and later to [`release`](super::Algorithm::release) or
+/// [`undo`](super::Algorithm::undo).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// The number of the grant: later grants have higher ones.
+    /// The number of the grant. Later grants have higher numbers.
     pub seq: u64,
-    /// When the permits were taken.
+    /// The time at which the permits were taken.
     pub at: Timestamp,
 }
 
@@ -40,7 +43,7 @@ impl Receipt {
     }
 }
 
-/// How many marks are kept.
+/// The number of marks that are kept.
 const MARKS: usize = 4;
 
 /// All grants up to number `upto` together can give back at most `units`.
@@ -48,31 +51,33 @@ const MARKS: usize = 4;
 struct Mark {
     upto: u64,
     units: u128,
-    /// Units of the grants after the mark before this one that are neither released nor given back.
+    /// Units that are neither released nor given back, of the grants after the previous mark and up
+    /// to this one.
     open: u128,
 }
 
-/// The grants of one bucket that may be given back. A unit is the smallest part in which the bucket counts.
+/// The grants of one bucket that may be cancelled. A unit is the smallest amount that the bucket
+/// counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Holds {
-    /// Grants before this one can give nothing back.
+    /// The number of the first grant that can give something back.
     first: u64,
-    /// The newest grant.
+    /// The number of the newest grant.
     last: u64,
-    /// Oldest first; the first `marked` are in use.
+    /// The marks, oldest first; the first `marked` are in use.
     marks: [Mark; MARKS],
     marked: usize,
-    /// Units of the grants after the last mark that are neither released nor given back.
+    /// Units that are neither released nor given back, of the grants after the last mark.
     unmarked: u128,
 }
 
 impl Holds {
-    /// No grants yet; `seq` is the first.
+    /// No grants yet. The first grant will have the number `seq`.
     fn new(seq: u64) -> Self {
         Self { first: seq, last: seq, marks: Default::default(), marked: 0, unmarked: 0 }
     }
 
-    /// Adds a grant to those of a bucket.
+    /// Adds a grant of `units`.
     #[inline]
     pub(crate) fn add(holds: &mut Option<Box<Self>>, seq: u64, units: u128) {
         let holds = holds.get_or_insert_with(|| Box::new(Self::new(seq)));
@@ -83,7 +88,7 @@ impl Holds {
         holds.unmarked = holds.unmarked.saturating_add(units);
     }
 
-    /// Adds grants up to number `upto` that were made before the bucket was there.
+    /// Adds grants up to number `upto` that were made before the bucket existed.
     #[cfg(feature = "llm")]
     pub(crate) fn adopt(holds: &mut Option<Box<Self>>, upto: u64, units: u128) {
         Self::add(holds, upto, units);
@@ -92,7 +97,7 @@ impl Holds {
         }
     }
 
-    /// Refill has left `used` units in use.
+    /// Records that refill has left `used` units in use.
     pub(crate) fn refilled(holds: &mut Option<Box<Self>>, used: u128) {
         if let Some(open) = holds.as_mut().filter(|open| open.is_open()) {
             if used == 0 {
@@ -103,13 +108,13 @@ impl Holds {
         }
     }
 
-    /// Whether some grant may still be given back. Once there is none, the room is kept for the next one.
+    /// Whether some grant may still be cancelled. The allocation is kept for later grants.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.unmarked > 0 || self.marked > 0
     }
 
-    /// A grant is final: nothing of these units will be given back.
+    /// Makes `units` of a grant final: they will not be given back.
     #[inline]
     pub(crate) fn release(holds: &mut Option<Box<Self>>, seq: u64, units: u128) {
         if let Some(open) = holds.as_mut().filter(|open| open.is_open() && open.first <= seq) {
@@ -117,7 +122,7 @@ impl Holds {
         }
     }
 
-    /// A grant is cancelled: says how many of these units it gives back.
+    /// Cancels `units` of a grant. Returns how many of them are given back.
     pub(crate) fn undo(holds: &mut Option<Box<Self>>, seq: u64, units: u128) -> u128 {
         let Some(open) = holds.as_mut().filter(|open| open.is_open() && open.first <= seq) else {
             return 0;
@@ -137,7 +142,7 @@ impl Holds {
         given
     }
 
-    /// The same grants in units of another size; `resize` must not round up.
+    /// Converts all amounts to units of another size. `resize` must not round up.
     pub(crate) fn resized(mut self: Box<Self>, resize: impl Fn(u128) -> u128) -> Box<Self> {
         for mark in &mut self.marks {
             (mark.units, mark.open) = (resize(mark.units), resize(mark.open));
@@ -146,12 +151,13 @@ impl Holds {
         self
     }
 
-    /// The mark that bounds a grant, unless it came after all marks.
+    /// The index of the mark that bounds the grant; `None` if the grant came after all marks.
     fn mark_of(&self, seq: u64) -> Option<usize> {
         self.marks[..self.marked].iter().position(|mark| seq <= mark.upto)
     }
 
-    /// So many units of a grant are no longer open. A mark without open grants is of no use.
+    /// Records that `units` of a grant are no longer open. Removes the mark if no grant under it is
+    /// open.
     fn close(&mut self, seq: u64, units: u128) {
         let Some(at) = self.mark_of(seq) else {
             self.unmarked = self.unmarked.saturating_sub(units);
@@ -161,7 +167,7 @@ impl Holds {
         if self.marks[at].open > 0 {
             return;
         }
-        // It still bounds the grants before it.
+        // The removed mark still bounds the grants under the marks before it.
         if at > 0 {
             self.marks[at - 1].units = self.marks[at - 1].units.min(self.marks[at].units);
         }
@@ -171,22 +177,23 @@ impl Holds {
         self.marked -= 1;
     }
 
+    /// Lowers the units that can be given back to `used`, by a new mark if necessary.
     fn fall_to(&mut self, used: u128) {
         let marks = &self.marks[..self.marked];
         let open = marks.iter().fold(0_u128, |sum, mark| sum.saturating_add(mark.open));
-        // The last mark bounds the grants up to it, all together.
+        // The last mark bounds the sum of all grants up to it.
         let marked = marks.last().map_or(0, |last| last.units.min(open));
         if marked.saturating_add(self.unmarked) <= used {
             return;
         }
         let mut mark = Mark { upto: self.last, units: used, open: self.unmarked };
-        // Older marks that allow as much or more are implied by the new one.
+        // The new mark makes older marks that allow as much or more unnecessary.
         while self.marked > 0 && self.marks[self.marked - 1].units >= used {
             self.marked -= 1;
             mark.open = mark.open.saturating_add(self.marks[self.marked].open);
         }
         if self.marked == MARKS {
-            // The two oldest marks become one: that of the later, with what the earlier allows.
+            // Merge the two oldest marks: the later position, and the smaller allowance.
             let [first, second, ..] = self.marks;
             let units = first.units.min(second.units);
             let open = first.open.saturating_add(second.open);
@@ -205,16 +212,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A grant of the exact account: its number, what it took, and what it may still give back.
+    /// An open grant of the model: its number, and the units that it took.
     #[derive(Clone, Debug)]
     struct Grant {
         seq: u64,
         units: u128,
     }
 
-    /// What the bucket would have in use if only the grants in `kept` had been made: replays the history.
+    /// The units in use if the cancelled grants had never been made. Replays the history, whose
+    /// entries are (time, units, number), on a plain bucket that refills one unit per nanosecond.
     fn used_without(history: &[(u64, u128, u64)], cancelled: &[u64], now: u64) -> u128 {
-        // (time, units, seq): a plain bucket that loses one unit each nanosecond.
         let (mut used, mut at) = (0_u128, 0_u64);
         for (time, units, seq) in history {
             used = used.saturating_sub((time - at).into());
@@ -229,8 +236,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Whatever is cancelled in whatever order, the level is never below that of a bucket for which
-        /// the cancelled grants had never been made. And with no more marks than are kept, it is that level.
+        /// Whichever grants are cancelled in whichever order, the units in use are never fewer than
+        /// in a bucket in which the cancelled grants had never been made. While all marks can be
+        /// kept, the two are equal.
         #[test]
         fn gives_back_what_has_not_come_back(
             steps in prop::collection::vec((0_u8..6, 0_u64..12, 0_usize..8), 1..60),
@@ -299,7 +307,8 @@ mod tests {
         Holds::add(&mut holds, 0, 10);
         Holds::refilled(&mut holds, 0);
         Holds::add(&mut holds, 1, 10);
-        assert_eq!(Holds::undo(&mut holds, 0, 10), 0, "it was before the bucket was full");
+        let given = Holds::undo(&mut holds, 0, 10);
+        assert_eq!(given, 0, "the grant was made before the bucket was full");
         assert_eq!(Holds::undo(&mut holds, 1, 10), 10);
     }
 }

@@ -1,4 +1,4 @@
-//! Token bucket with interval refill: all permits of a period arrive at its end.
+//! Token bucket with interval refill: all permits of a period arrive at the end of the period.
 
 use super::holds::Holds;
 use super::{Algorithm, Receipt, Whole, arith};
@@ -6,18 +6,19 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A token bucket whose permits arrive all at once, at the end of each period.
 ///
-/// Periods lie end to end from the limiter's start, or from [`aligned_to`](Self::aligned_to), and keep that grid for
-/// ever.
+/// Periods follow each other without gaps, from the start of the limiter or from
+/// [`aligned_to`](Self::aligned_to), and never shift.
 ///
-/// **The promise.** In any window of length `w`, on the clock of the limiter, the permits of grants that are not
-/// cancelled are at most `burst + permits * (floor(w / period) + 1)`, plus what
+/// **The promise.** In any window of length `w`, on the limiter's clock, the permits of grants that
+/// are not cancelled are at most `burst + permits * (floor(w / period) + 1)`, plus what
 /// [`credit`](crate::RateLimiter::credit) gave in that window, plus one burst for each
-/// [`reset`](crate::RateLimiter::reset) in it. A cancelled grant gives back at most what no refill has brought since.
-/// When a quota of another period is set, the time since the last refill counts at most as time and at most as
-/// a share of the period. A quota that comes back right after another one goes on where it was replaced, so that
-/// switching back and forth brings neither a refill nor a permit sooner.
+/// [`reset`](crate::RateLimiter::reset) in it. A cancelled grant gives back at most the part that
+/// no refill has brought back since. When a quota with another period is set, the time since the
+/// last refill counts as a duration or as a share of the period, whichever is less. A quota that is
+/// set again after another one continues where it was replaced, so switching back and forth brings
+/// neither a refill nor a permit sooner.
 ///
-/// The state is 128 bytes.
+/// The state is 64 bytes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,33 +42,34 @@ pub struct IntervalRefill {
     first_refill: Option<Timestamp>,
 }
 
-/// What an [`IntervalRefill`] remembers: what is used, and when the next refill comes.
+/// The state of an [`IntervalRefill`]: the permits in use, and the time of the next refill.
 ///
-/// A copy knows nothing of grants that may be given back: receipts are good for the original alone.
+/// A clone has no grants that may be cancelled: receipts are valid for the original state alone.
 #[derive(Debug)]
 pub struct IntervalState {
     used: u128,
     next_refill: u64,
-    before: Vec<Left>,
+    replaced: Vec<Replaced>,
     holds: Option<Box<Holds>>,
 }
 
-/// So many quotas of before are remembered: whoever changes between more in turns can gain refills.
+/// The number of earlier quotas that are remembered. Switching between more quotas in turn can gain
+/// refills.
 const REMEMBERED: usize = 8;
 
-/// A quota that was replaced, as it was then: it goes on from there if it comes back.
+/// A replaced quota and its level at that time. If the quota is set again, it continues from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Left {
+struct Replaced {
     quota: Quota,
     used: u128,
-    /// Time that was missing to its refill.
+    /// The time, in ns, that was left until its next refill.
     missing: u64,
 }
 
 impl Clone for IntervalState {
     fn clone(&self) -> Self {
         let Self { used, next_refill, .. } = *self;
-        Self { used, next_refill, before: self.before.clone(), holds: None }
+        Self { used, next_refill, replaced: self.replaced.clone(), holds: None }
     }
 }
 
@@ -80,8 +82,11 @@ impl PartialEq for IntervalState {
 impl Eq for IntervalState {}
 
 impl IntervalRefill {
-    /// The same rule with refills at `first_refill` and every period from there, such as on the full
-    /// minute. No refill comes before it; if it has passed, the grid it began goes on.
+    /// The same rule with refills at `first_refill` and every period after it, such as on the full
+    /// minute.
+    ///
+    /// No refill comes before `first_refill`. If it is in the past, refills come a whole number of
+    /// periods after it.
     ///
     /// ```
     /// use tollgate::algorithm::{Algorithm, IntervalRefill};
@@ -99,10 +104,10 @@ impl IntervalRefill {
         self
     }
 
-    /// Permits that are fair to start with at `now` when the first refill is less than a period
-    /// away: `burst - permits`, plus the share of one refill for the time until it comes.
+    /// A fair number of initial permits at `now` if the first refill is less than a period away:
+    /// `burst - permits`, plus the share of one refill for the time until it comes.
     ///
-    /// The rule is bucket4j's `refillIntervallyAlignedWithAdaptiveInitialTokens`.
+    /// This is the rule of bucket4j's `refillIntervallyAlignedWithAdaptiveInitialTokens`.
     ///
     /// ```
     /// use tollgate::algorithm::IntervalRefill;
@@ -123,7 +128,7 @@ impl IntervalRefill {
         u64::try_from(initial).unwrap_or(u64::MAX).min(burst)
     }
 
-    /// What is used and when the next refill comes, with all refills until `now`.
+    /// The permits in use and the time of the next refill, after all refills until `now`.
     #[inline]
     fn refilled(&self, state: &IntervalState, now: Timestamp) -> (u128, u64) {
         let now = now.as_nanos();
@@ -144,11 +149,12 @@ impl IntervalRefill {
         }
     }
 
-    /// How long the next refill is away when this rule replaces `previous`, whose refill is `missing` nanoseconds
-    /// away.
+    /// The time until the next refill, in ns, when this rule replaces `previous`, whose next refill
+    /// is `missing` ns away.
     ///
-    /// The time that has passed counts for the new period at most as time, and at most as a share of the old one: else
-    /// whoever switches to a short period and back would get the refills of a long one in the time of a short one.
+    /// The time that has passed counts for the new period as a duration or as a share of the old
+    /// period, whichever is less. Otherwise switching to a short period and back would bring the
+    /// refills of a long period in the time of a short one.
     fn missing_after(&self, previous: &Self, missing: u64) -> u64 {
         let share = arith::mul_div_ceil(missing.into(), self.period.into(), previous.period.into());
         let share = u64::try_from(share).unwrap_or(u64::MAX);
@@ -156,7 +162,7 @@ impl IntervalRefill {
         share.max(self.period.saturating_sub(passed)).max(1)
     }
 
-    /// When `refills` more refills have come: 0 is `now`.
+    /// The time at which `refills` more refills have come. For 0, this is `now`.
     fn after_refills(&self, next_refill: u64, now: Timestamp, refills: u128) -> Timestamp {
         match refills.checked_sub(1) {
             None => now,
@@ -195,7 +201,7 @@ impl Algorithm for IntervalRefill {
             None => self.period,
         };
         let next_refill = now.saturating_add(until);
-        IntervalState { used, next_refill, before: Vec::new(), holds: None }
+        IntervalState { used, next_refill, replaced: Vec::new(), holds: None }
     }
 
     #[inline]
@@ -263,22 +269,22 @@ impl Algorithm for IntervalRefill {
         let mut used = arith::carry_over(before, previous.limit().into(), self.limit().into(), how);
         let missing = next_refill.saturating_sub(now.as_nanos());
         let mut until = self.missing_after(previous, missing);
-        if let Some(left) = state.before.iter().find(|left| left.quota == self.quota) {
-            // Back to a quota of before: what had come to it meanwhile is nothing.
-            until = left.missing;
+        if let Some(old) = state.replaced.iter().find(|old| old.quota == self.quota) {
+            // The quota is set again: the time since it was replaced does not count for it.
+            until = old.missing;
             if how != CarryOver::Full {
-                used = used.max(left.used);
+                used = used.max(old.used);
             }
         }
         let mut new = self.start(now, used);
         if self.first_refill.is_none() {
             new.next_refill = now.as_nanos().saturating_add(until);
         }
-        new.before.clone_from(&state.before);
+        new.replaced.clone_from(&state.replaced);
         if self.quota != previous.quota {
-            new.before.retain(|left| left.quota != previous.quota && left.quota != self.quota);
-            new.before.truncate(REMEMBERED - 1);
-            new.before.insert(0, Left { quota: previous.quota, used: before, missing });
+            new.replaced.retain(|old| old.quota != previous.quota && old.quota != self.quota);
+            new.replaced.truncate(REMEMBERED - 1);
+            new.replaced.insert(0, Replaced { quota: previous.quota, used: before, missing });
         }
         if how == CarryOver::KeepUsed || self.quota == previous.quota {
             new.holds.clone_from(&state.holds);

@@ -1,14 +1,14 @@
-//! The decision, and nothing else: pure functions of (state, now, permits). No clock, no lock, no
-//! float, no I/O.
+//! The rules that decide when a request may pass: pure functions of a state, a time and a number of
+//! permits, without a clock, a lock, a float or I/O.
 //!
-//! | rule | admits in any window of one period, at most | memory |
+//! | Rule | Admits at most, in any window of one period | Memory |
 //! |---|---|---|
 //! | [`GreedyRefill`] | burst + rate | 24 bytes |
-//! | [`IntervalRefill`] | burst + rate | 128 bytes |
-//! | [`FixedWindow`] | 2 x limit | 128 bytes |
-//! | [`SlidingWindow`] | 2 x limit, at an even load 1 x | 32 bytes |
+//! | [`IntervalRefill`] | burst + rate | 64 bytes |
+//! | [`FixedWindow`] | 2 x limit | 64 bytes |
+//! | [`SlidingWindow`] | 2 x limit; 1 x limit if the load is even | 32 bytes |
 //! | [`StrictWindow`] | limit | up to 66 x 24 bytes |
-//! | [`AllOf`] | what its strictest limit does | the sum |
+//! | [`AllOf`] | what its strictest limit admits | the sum of its limits |
 
 mod all_of;
 mod any;
@@ -39,10 +39,10 @@ use std::fmt::Debug;
 
 use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
 
-/// In a state of which nothing may be given back: the number of the first grant that may.
+/// The value of "number of the first grant that may be cancelled" if no grant may be cancelled.
 const NO_RECEIPTS: u64 = u64::MAX;
 
-/// Whether the rule is one of ours, which never panic.
+/// Whether the rule is one of this crate, whose methods never panic.
 pub(crate) fn is_ours<A: 'static>() -> bool {
     let it = TypeId::of::<A>();
     it == TypeId::of::<GreedyRefill>()
@@ -52,16 +52,48 @@ pub(crate) fn is_ours<A: 'static>() -> bool {
         || it == TypeId::of::<StrictWindow>()
 }
 
-/// A rule for when permits are there. Every limiter accepts any rule; write your own by
-/// implementing this.
+/// A rule that decides when permits are available. Every limiter accepts any rule, also your own.
 ///
-/// There is one decision, [`ready_at`](Self::ready_at); a request passes if the answer is `now`.
-/// Everything a limiter offers follows from it. Usage is counted in permits *used*, from 0 (full)
-/// over the limit (empty) to beyond it (debt).
+/// To write a rule, choose what it remembers ([`State`](Self::State)), set
+/// `type Packed = Whole<Self::State>`, and write the eight required methods. The defaults of the
+/// other methods suit most rules.
 ///
-/// Containers call with a `now` that never decreases, and never with more permits than
-/// [`limit`](Self::limit) except where a method says so. No method may panic: saturate, in the
-/// direction that admits less.
+/// # How a limiter uses a rule
+///
+/// 1. [`start`](Self::start) makes the first state.
+/// 2. For each request, [`ready_at`](Self::ready_at) decides and changes nothing. If it answers
+///    `now`, the request passes, and [`take`](Self::take) charges it.
+///    ([`try_take`](Self::try_take) is both steps in one call.)
+/// 3. If `ready_at` answers a later time, the request is refused or waits. When a waiter is served,
+///    `take` or `hold` charges it; [`catches_up`](Self::catches_up) says as of which time.
+/// 4. A grant that may be cancelled is charged by [`hold`](Self::hold) instead of `take`. Later,
+///    [`release`](Self::release) makes its permits final, or [`undo`](Self::undo) cancels them.
+/// 5. [`used`](Self::used) and [`full_at`](Self::full_at) report on a state.
+///    [`give_back`](Self::give_back) returns permits to it. When the quota changes,
+///    [`with_quota`](Self::with_quota) makes the new rule, and
+///    [`carry_over`](Self::carry_over) the new state.
+///
+/// # What a rule must guarantee
+///
+/// * Usage is counted in permits *used*: 0 means full, [`limit`](Self::limit) means empty, and more
+///   is debt.
+/// * A method with `&State` sees the state as of `now`, with everything refilled until then, and
+///   changes nothing. A method with `&mut State` and `now` changes the state as of `now`.
+/// * `take` always charges, and later answers of `ready_at` take that charge into account.
+/// * If nobody else takes permits, the answer of `ready_at` stays true: asked again at that time
+///   for the same permits, it answers "now".
+/// * If nobody takes permits, `used` is 0 from `full_at` on. Such a state may be replaced with a
+///   new one at any time: a keyed limiter drops the states of idle keys.
+/// * No method panics. Where a number does not fit, saturate in the direction that admits less.
+///
+/// # What a rule can rely on
+///
+/// The changes of one state have a `now` that never decreases. A question may be about a later time
+/// than the next change. Permits are at most [`limit`](Self::limit), except in
+/// [`ready_at`](Self::ready_at), [`take`](Self::take), [`give_back`](Self::give_back) and
+/// [`refused_by`](Self::refused_by).
+///
+/// # Example
 ///
 /// ```
 /// use tollgate::algorithm::{Algorithm, Whole};
@@ -79,7 +111,7 @@ pub(crate) fn is_ours<A: 'static>() -> bool {
 ///     fn start(&self, _: Timestamp, used: u128) -> u128 { used }
 ///     fn used(&self, state: &u128, _: Timestamp) -> u128 { *state }
 ///     fn ready_at(&self, state: &u128, now: Timestamp, permits: u64) -> Timestamp {
-///         let fits = *state + u128::from(permits) <= u128::from(self.limit());
+///         let fits = state.saturating_add(permits.into()) <= self.limit().into();
 ///         if fits { now } else { Timestamp::MAX }
 ///     }
 ///     fn take(&self, state: &mut u128, _: Timestamp, permits: u64) {
@@ -98,59 +130,64 @@ pub(crate) fn is_ours<A: 'static>() -> bool {
 /// assert!(!limiter.allow());
 /// ```
 pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
-    /// What the rule remembers between two decisions.
+    /// What the rule stores between two decisions.
     type State: Clone + Debug + Send + Sync + 'static;
 
-    /// How a [keyed limiter](crate::Keyed) keeps a state: [`Whole`] as it is, or [`Packed`] into less.
+    /// How a [keyed limiter](crate::Keyed) stores a state. [`Whole`], which stores the state as it
+    /// is, is right for every rule. See [`Packed`] for smaller forms.
     type Packed: Packed<Self>;
 
-    /// Whether the wait for `a + b` permits ends when a wait for `a` and then one for `b` would:
-    /// true for steady refill without loss. It lets a limiter quote the wait behind a queue at
-    /// once instead of going through it; `false` is always right.
+    /// Whether the wait for `a + b` permits is as long as a wait for `a` permits followed by a wait
+    /// for `b`. This is true of steady refill without loss.
+    ///
+    /// If it is true, a limiter computes the wait behind a queue from the sum of the permits,
+    /// instead of going through the queue. `false` is right for every rule.
     fn is_cumulative(&self) -> bool {
         false
     }
 
-    /// Whether a waiter who is noticed a little late may be served as of the time when it was due. It keeps the
-    /// full rate in spite of late timers. A rule that promises something of the times at which permits are really
-    /// used says `false`.
+    /// Whether a waiter that is served a little late counts as served when it was due.
+    ///
+    /// If so, late timers do not lower the rate. A rule that promises something about the times at
+    /// which permits are really used returns `false`.
     fn catches_up(&self) -> bool {
         true
     }
 
-    /// The quota that is kept.
+    /// The quota that the rule enforces.
     fn quota(&self) -> Quota;
 
     /// The same rule for another quota.
     ///
     /// # Errors
     ///
-    /// When the rule can't keep that quota.
+    /// When the rule can't enforce that quota.
     fn with_quota(&self, quota: Quota) -> Result<Self, QuotaError>;
 
-    /// The most permits that can be taken at once; [`u64::MAX`] if there is no limit.
+    /// The largest request that can ever pass; [`u64::MAX`] if there is no limit.
     fn limit(&self) -> u64 {
         self.quota().burst_size()
     }
 
-    /// A state with `used` permits in use at `now`: 0 is full, more than the limit is debt.
+    /// A new state with `used` permits in use at `now`: 0 means full, more than the limit means
+    /// debt.
     fn start(&self, now: Timestamp, used: u128) -> Self::State;
 
-    /// Makes a state that is full at `now` the one that [`start`](Self::start) would give. Where the
-    /// state has no phase of its own, there is nothing to do.
+    /// Turns a state that is full at `now` into the one that [`start`](Self::start) would make. A
+    /// rule whose full states all behave alike, whenever they were started, can do nothing here.
     fn restart(&self, state: &mut Self::State, now: Timestamp) {
         *state = self.start(now, 0);
     }
 
     /// **The decision**: the earliest time, not before `now`, at which `permits` can be taken if
-    /// nobody else takes any. `now` itself means they can be taken now; [`Timestamp::MAX`] means
-    /// never. Rounded up to a nanosecond.
+    /// nobody else takes any, rounded up to a nanosecond. `now` itself means that they can be taken
+    /// now; [`Timestamp::MAX`] means never.
     ///
-    /// Also asked for more permits than the limit, to place debts: then the answer is when that
-    /// many will have come, or never.
+    /// `permits` may be 0 (when is a debt paid?) or more than the limit. For more than the limit,
+    /// the answer is when that many permits will have arrived, or never.
     fn ready_at(&self, state: &Self::State, now: Timestamp, permits: u64) -> Timestamp;
 
-    /// Takes `permits` if they are there at `now`, and says whether they were.
+    /// Takes `permits` if they are available at `now`. Returns whether it took them.
     ///
     /// ```
     /// use tollgate::algorithm::{Algorithm, GreedyRefill};
@@ -171,40 +208,42 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
         ready
     }
 
-    /// Takes `permits` at `now`, whether there or not: what is not there is owed.
+    /// Takes `permits` at `now`, even if fewer are available: the shortfall becomes debt.
     fn take(&self, state: &mut Self::State, now: Timestamp, permits: u64);
 
-    /// As [`take`](Self::take), for a grant that may be cancelled later: `receipt` names it. Its number is
-    /// higher than that of any grant before it.
+    /// Does the same as [`take`](Self::take), for a grant that may be cancelled later. `receipt`
+    /// names the grant; its number is higher than the numbers of all earlier grants.
     ///
-    /// A rule of your own that keeps the default for this and for [`undo`](Self::undo) gives nothing back when a
-    /// reservation or a granted wait is cancelled. That is safe: it never admits too much.
+    /// With the default of this method and of [`undo`](Self::undo), a reservation or a granted wait
+    /// that is cancelled gives nothing back. That is safe: it never admits too much.
     fn hold(&self, state: &mut Self::State, now: Timestamp, permits: u64, receipt: Receipt) {
         let _ = receipt;
         self.take(state, now, permits);
     }
 
-    /// `permits` of a held grant are final: they will not be given back.
+    /// Makes `permits` of a held grant final: they will not be cancelled.
     fn release(&self, state: &mut Self::State, permits: u64, receipt: Receipt) {
         let _ = (state, permits, receipt);
     }
 
-    /// `permits` of a held grant are cancelled: gives back at most what has not come back by itself since.
+    /// Cancels `permits` of a held grant. It gives back at most what has not been refilled since
+    /// the grant.
     fn undo(&self, state: &mut Self::State, now: Timestamp, permits: u64, receipt: Receipt) {
         let _ = (state, now, permits, receipt);
     }
 
-    /// Gives `permits` back at `now` because the caller says so; never beyond full.
+    /// Gives `permits` back at `now` because the caller asked for it. What exceeds a full state is
+    /// discarded.
     fn give_back(&self, state: &mut Self::State, now: Timestamp, permits: u64);
 
-    /// Permits in use at `now`, parts rounded up.
+    /// Permits in use at `now`. Fractions are rounded up.
     fn used(&self, state: &Self::State, now: Timestamp) -> u128;
 
-    /// The earliest time, not before `now`, at which nothing is used any more.
+    /// The earliest time, not before `now`, at which no permit is in use if nobody takes any.
     fn full_at(&self, state: &Self::State, now: Timestamp) -> Timestamp;
 
-    /// The state after `previous`, with its `state`, was replaced by this rule at `now`. The
-    /// default carries whole permits over.
+    /// The state of this rule after it has replaced the rule `previous` with the state `state` at
+    /// `now`. The default carries over a whole number of permits.
     fn carry_over(
         &self,
         previous: &Self,
@@ -216,7 +255,7 @@ pub trait Algorithm: Clone + Debug + Send + Sync + 'static {
         self.start(now, arith::carry_over(used, previous.limit().into(), self.limit().into(), how))
     }
 
-    /// Which of several limits is the one that makes `permits` wait longest.
+    /// For a rule of several limits: which of them makes `permits` wait longest.
     fn refused_by(&self, state: &Self::State, now: Timestamp, permits: u64) -> WhichLimit {
         let _ = (state, now, permits);
         WhichLimit::Only

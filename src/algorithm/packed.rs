@@ -1,25 +1,26 @@
-//! States as a map of many keeps them: as small as they can be.
+//! The form in which a map of many keys stores states: as small as possible.
 
 use super::{Algorithm, GreedyRefill, GreedyState};
 use crate::Timestamp;
 
-/// A state as a [keyed limiter](crate::Keyed) keeps it, one for each key.
+/// The form in which a [keyed limiter](crate::Keyed) stores the state of each key.
 ///
-/// A rule of your own says `type Packed = Whole<Self::State>`; there is no other reason to touch
-/// this. Implement it if millions of keys shall take less.
+/// Most rules use `type Packed = Whole<Self::State>`. Implement this trait only to use less memory
+/// per key.
 ///
-/// `epoch` is a time that all states of a shard are kept relative to. It does not change while a
-/// state is packed, and is not later than any decision.
+/// States can be stored relative to `epoch`, a time that all states of a shard share. It does not
+/// change while a state is packed, and it is never after the time of a decision.
 pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
-    /// Packs a state, or hands it back if it does not fit.
+    /// Packs a state.
     ///
     /// # Errors
     ///
-    /// The state, if it does not fit.
+    /// Returns the state if it does not fit.
     fn pack(rule: &A, epoch: Timestamp, state: A::State) -> Result<Self, A::State>;
 
-    /// Takes `permits` if they are there at `now`, and answers with what `answer` makes of the state
-    /// after that. `None` need not mean that they are not there: then ask the rule.
+    /// Takes `permits` if they are available at `now`, and returns what `answer` computes from the
+    /// new state. `None` means that nothing was taken: because too few permits are available, or
+    /// because the packed state can't decide. Then the caller unpacks the state and asks the rule.
     fn try_take<R>(
         &mut self,
         rule: &A,
@@ -29,19 +30,19 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
         answer: impl FnOnce(&A::State) -> R,
     ) -> Option<R>;
 
-    /// Whether [`try_take`](Self::try_take) would take `permits`. Nothing changes. As there, `false` need not
-    /// mean that they are not there.
+    /// Whether [`try_take`](Self::try_take) would take `permits`. Changes nothing. As with
+    /// `try_take`, `false` can also mean that the packed state can't decide.
     fn could_take(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, permits: u64) -> bool {
-        let is_there =
+        let is_available =
             |state: &A::State| permits <= rule.limit() && rule.ready_at(state, now, permits) <= now;
-        // A look would have a full state begin anew.
+        // `peek` would restart a full state, which is a change.
         if self.is_full(rule, epoch, now) {
-            return is_there(&rule.start(now, 0));
+            return is_available(&rule.start(now, 0));
         }
-        self.peek(rule, epoch, now, is_there)
+        self.peek(rule, epoch, now, is_available)
     }
 
-    /// Answers with what `look` makes of the state at `now`.
+    /// Returns what `look` computes from the state at `now`.
     fn peek<R>(
         &mut self,
         rule: &A,
@@ -50,27 +51,29 @@ pub trait Packed<A: Algorithm>: Sized + Send + Sync + 'static {
         look: impl FnOnce(&A::State) -> R,
     ) -> R;
 
-    /// Puts the state into `state`. What this holds then must not be used, but for
-    /// [`settle`](Self::settle).
+    /// Moves the state into `state`. Until [`settle`](Self::settle) brings it back, nothing else
+    /// may be called on the packed state.
     fn lend(&mut self, rule: &A, epoch: Timestamp, now: Timestamp, state: &mut A::State);
 
-    /// Takes a lent state back; `false`, and nothing changes, if it does not fit any more.
+    /// Takes a lent state back. Returns `false`, and changes nothing, if the state does not fit any
+    /// more.
     fn settle(&mut self, rule: &A, epoch: Timestamp, state: &mut A::State) -> bool;
 
-    /// Whether nothing is used at `now`: as good as no state at all.
+    /// Whether no permit is in use at `now`. Such a state can be dropped.
     fn is_full(&self, rule: &A, epoch: Timestamp, now: Timestamp) -> bool;
 
-    /// When `epoch` will be too long ago: then all states are packed anew.
+    /// The time at which `epoch` is too long ago. From then on, all states are packed again with a
+    /// new epoch.
     fn good_until(rule: &A, epoch: Timestamp) -> Timestamp {
         let _ = (rule, epoch);
         Timestamp::MAX
     }
 }
 
-/// A state as it is.
+/// A state that is stored as it is.
 ///
-/// One that has become full starts anew when it is next used: a full bucket is no bucket, so it can't
-/// matter whether it was dropped in between.
+/// When a state that has become full is used again, it is restarted. So it makes no difference
+/// whether it was dropped in between.
 ///
 /// ```
 /// use tollgate::algorithm::{Algorithm, Packed, StrictWindow, Whole};
@@ -129,7 +132,7 @@ where
     }
 }
 
-/// A full state begins anew: whether it was dropped meanwhile must not be seen.
+/// Restarts a state that is full, so that it makes no difference whether it was dropped in between.
 #[inline]
 pub(crate) fn restart_if_full<A: Algorithm>(rule: &A, state: &mut A::State, now: Timestamp) {
     if rule.full_at(state, now) <= now {
@@ -137,8 +140,8 @@ pub(crate) fn restart_if_full<A: Algorithm>(rule: &A, state: &mut A::State, now:
     }
 }
 
-/// Units from the epoch until the bucket is full, exactly; more than 2⁶⁴ of them do not fit, nor does a state
-/// of which something may still be given back.
+/// The time from the epoch until the bucket is full, in units. It is exact. A state does not fit if
+/// this is 2⁶⁴ units or more, or if some grant may still be cancelled.
 impl Packed<GreedyRefill> for u64 {
     #[inline]
     fn pack(
@@ -209,7 +212,8 @@ impl Packed<GreedyRefill> for u64 {
         unpacked(*self, rule, epoch).full_at() <= rule.at(now)
     }
 
-    /// Half of what fits is left to what is used.
+    /// The time since the epoch may use half of the range; the other half is left for permits in
+    /// use.
     fn good_until(rule: &GreedyRefill, epoch: Timestamp) -> Timestamp {
         epoch + std::time::Duration::from_nanos((1 << 63) / rule.speed())
     }

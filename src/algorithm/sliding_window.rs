@@ -1,23 +1,26 @@
-//! Sliding window of two counters.
+//! Sliding window with two counters.
 
 use super::fixed_window::without_burst;
 use super::{Algorithm, NO_RECEIPTS, Receipt, Whole, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
-/// Two counters, this window's and the last one's, the latter weighed by how much of it still lies
-/// within one period: smooth at window borders, in 24 bytes.
+/// A counter for this window and one for the last window. The last window's counter is weighted
+/// with the share of that window that still lies within one period, so there is no jump between
+/// windows.
 ///
-/// It assumes that the last window's permits were spread evenly over it. Where they were not, up to
-/// twice the limit can pass within one period; where that matters, use
-/// [`StrictWindow`](super::StrictWindow). A window has no burst of its own.
+/// The rule assumes that the permits of the last window were spread evenly over it. Where they were
+/// not, up to twice the limit can pass within one period; where that matters, use
+/// [`StrictWindow`](super::StrictWindow). A window has no separate burst. The state is 32 bytes.
 ///
-/// **The promise.** At each decision, on the clock of the limiter, the permits of this window and the weighed permits of
-/// the last one, of grants that are not cancelled, are at most the limit; so in any window of one period at most twice
-/// the limit passes. What [`credit`](crate::RateLimiter::credit) gave comes on top, and a
-/// [`reset`](crate::RateLimiter::reset) begins anew. A cancelled grant is taken out of the window that it was counted in,
-/// and of none once that has passed. Who waits and is served late counts when it is served. A new quota of the same
-/// period keeps the windows as they are; one of another period keeps the part of the window that has passed, as time or
-/// as a share, whichever is less.
+/// **The promise.** At each decision, on the limiter's clock, the permits of this window plus the
+/// weighted permits of the last window, of grants that are not cancelled, are at most the limit. So
+/// in any window of one period at most twice the limit passes. What
+/// [`credit`](crate::RateLimiter::credit) gave comes on top, and a
+/// [`reset`](crate::RateLimiter::reset) sets both counters to 0. A cancelled grant is subtracted
+/// from the window that it was counted in, as long as that window still counts. A waiter that is
+/// served late counts when it is served. A new quota with the same period keeps the windows as they
+/// are. A new quota with another period keeps the part of the window that has passed, as a duration
+/// or as a share of the period, whichever is less.
 ///
 /// Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains"
 /// (<https://blog.cloudflare.com/counting-things-a-lot-of-different-things/>).
@@ -30,7 +33,7 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// let limiter =
 ///     SlidingWindowLimiter::builder(Quota::per_minute(100)).clock(clock.clone()).build()?;
 /// assert!(limiter.allow_n(100));
-/// clock.advance(Duration::from_secs(75)); // a quarter into the next window: 75 still count
+/// clock.advance(Duration::from_secs(75)); // in the next window, 75 permits still count
 /// assert_eq!(limiter.usage().remaining, 25);
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
@@ -40,18 +43,18 @@ pub struct SlidingWindow {
     period: u64,
 }
 
-/// What a [`SlidingWindow`] remembers.
+/// The state of a [`SlidingWindow`]: the start of the window and two counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingState {
     window: Timestamp,
     current: u64,
     previous: u64,
-    /// Grants from this number on can be given back.
+    /// Grants from this number on can be cancelled.
     first: u64,
 }
 
 impl SlidingWindow {
-    /// The state seen from the window that `now` lies in.
+    /// The state with the window that contains `now` as the current one.
     #[inline]
     fn rolled(&self, state: SlidingState, now: Timestamp) -> SlidingState {
         let elapsed = now.as_nanos().saturating_sub(state.window.as_nanos());
@@ -68,7 +71,8 @@ impl SlidingWindow {
         }
     }
 
-    /// How far into the window at most `room` of `count` permits of the window before still count.
+    /// The time into a window, in ns, from which on at most `room` of the `count` permits of the
+    /// window before still count.
     fn faded_to(&self, count: u64, room: u64) -> u64 {
         if count <= room {
             return 0;
@@ -115,7 +119,8 @@ impl Algorithm for SlidingWindow {
         }
         let Some(room) = self.limit().checked_sub(permits) else { return Timestamp::MAX };
         let state = self.rolled(*state, now);
-        // In this window the last one fades; in the next, this one does; after that all is free.
+        // During this window, the counter of the last window fades. During the next one, the
+        // counter of this window does. After that, nothing counts any more.
         let (window, faded) = match room.checked_sub(state.current) {
             Some(room) => (0, self.faded_to(state.previous, room)),
             None => (1, self.faded_to(state.current, room)),
@@ -124,8 +129,8 @@ impl Algorithm for SlidingWindow {
         Timestamp::from_wide(start + u128::from(faded)).max(now)
     }
 
-    /// Each counter is carried over with its window, else whoever sets a quota more often than once in a period
-    /// would keep them from fading for ever.
+    /// Each counter is carried over together with its window. Otherwise, setting a quota more than
+    /// once per period would keep the counters from fading for ever.
     fn carry_over(
         &self,
         previous: &Self,
@@ -146,7 +151,7 @@ impl Algorithm for SlidingWindow {
                 (state.current, state.previous) = (narrow(current), narrow(both - current));
             }
             CarryOver::Keep | CarryOver::AddDifference if new < old => {
-                // The older counter first: what stays counts longest.
+                // The older counter is lowered first, because what remains then counts longest.
                 let elapsed = now.as_nanos().saturating_sub(state.window.as_nanos());
                 let (left, period) =
                     (u128::from(previous.period - elapsed), u128::from(previous.period));
@@ -164,7 +169,7 @@ impl Algorithm for SlidingWindow {
         }
         let elapsed = now.as_nanos().saturating_sub(state.window.as_nanos());
         let share = u128::from(elapsed) * u128::from(self.period) / u128::from(previous.period);
-        // A long period must not pass in the time of a short one.
+        // A long period must not pass in the time of a short period.
         let window = now.as_nanos().saturating_sub(narrow(share).min(elapsed));
         let same = self.quota == previous.quota;
         let stays = same || how == CarryOver::KeepUsed && self.period == previous.period;
@@ -199,7 +204,8 @@ impl Algorithm for SlidingWindow {
 
     fn give_back(&self, state: &mut SlidingState, now: Timestamp, permits: u64) {
         *state = self.rolled(*state, now);
-        // It can't be told whose permits these are, so that nobody can give them back once more.
+        // These permits may belong to any grant, so no grant may be cancelled and give them back
+        // again.
         state.first = NO_RECEIPTS;
         let rest = permits.saturating_sub(state.current);
         state.current = state.current.saturating_sub(permits);

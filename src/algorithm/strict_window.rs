@@ -1,9 +1,9 @@
-//! Strict sliding window: never more than the limit in any window of the period.
+//! Strict sliding window: never more than the limit in any window of one period.
 //!
-//! A log of grants would be exact but unbounded. Here grants that fall within 1/64 of a period
-//! share one entry, and the entry counts until its *last* grant is a period old. So nothing stops
-//! counting too early, at most 66 entries are alive, and a grant counts at most 1/64 of a period
-//! too long.
+//! A log of all grants would be exact, but its size would have no bound. Here, grants that fall
+//! within 1/64 of a period share one entry, and an entry counts until its *last* grant is a period
+//! old. So no grant stops counting too early, a grant counts at most 1/64 of a period too long, and
+//! at most 66 entries count at any time.
 
 use std::collections::VecDeque;
 
@@ -11,21 +11,23 @@ use super::fixed_window::without_burst;
 use super::{Algorithm, NO_RECEIPTS, Receipt, Whole, arith};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
-/// Entries per period.
+/// The number of parts into which a period is divided.
 const RESOLUTION: u64 = 64;
 
 /// Never more than `permits` in *any* window of one period, in bounded memory.
 ///
-/// What a provider that counts strictly wants: it admits no second burst while the first one still
-/// counts. At full load it admits at least 64/65 of the limit (98.4 %), and all of it where grants
-/// are further apart than 1/64 of the period. So a permit may come back up to 1/64 of a period later than it would in
-/// an exact log. A window has no burst of its own. The state is up to 66 entries of 24 bytes.
+/// Use it for a provider that counts strictly: it admits no second burst while the first one still
+/// counts. At full load it admits at least 64/65 of the limit (98.4 %), and all of it if grants are
+/// further apart than 1/64 of the period. A permit may come back up to 1/64 of a period later than
+/// it would with an exact log. A window has no separate burst. The state is up to 66 entries of 24
+/// bytes.
 ///
-/// **The promise.** In any window of one period, on the clock of the limiter, the permits of grants that are not
-/// cancelled are at most the limit, plus what [`credit`](crate::RateLimiter::credit) gave, plus the limit once more for
-/// each [`reset`](crate::RateLimiter::reset) in it. Who waits and is served late counts when it is served, so the promise
-/// holds for the times at which permits are really granted. A cancelled grant stops counting, as long as it counts.
-/// With a new quota each grant keeps its age, as time or as a share of the period, whichever is less.
+/// **The promise.** In any window of one period, on the limiter's clock, the permits of grants that
+/// are not cancelled are at most the limit, plus what [`credit`](crate::RateLimiter::credit) gave,
+/// plus the limit once more for each [`reset`](crate::RateLimiter::reset) in that window. A waiter
+/// that is served late counts when it is served, so the promise holds for the times at which
+/// permits are really granted. A cancelled grant stops counting. When a new quota is set, each
+/// grant keeps its age, as a duration or as a share of the period, whichever is less.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,7 +36,7 @@ const RESOLUTION: u64 = 64;
 /// let clock = ManualClock::new();
 /// let limiter = StrictLimiter::builder(Quota::per_minute(100)).clock(clock.clone()).build()?;
 /// assert!(limiter.allow_n(100));
-/// clock.advance(Duration::from_nanos(59_999_999_999)); // a token bucket would have 99 again
+/// clock.advance(Duration::from_nanos(59_999_999_999)); // a token bucket would have 99 permits now
 /// assert!(!limiter.allow());
 /// clock.advance(Duration::from_nanos(1));
 /// assert!(limiter.allow_n(100));
@@ -46,12 +48,12 @@ pub struct StrictWindow {
     period: u64,
 }
 
-/// What a [`StrictWindow`] remembers: its grants, oldest first.
+/// The state of a [`StrictWindow`]: its grants, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrictState {
     entries: VecDeque<Entry>,
     total: u128,
-    /// Grants from this number on can be given back.
+    /// Grants from this number on can be cancelled.
     first: u64,
 }
 
@@ -61,9 +63,12 @@ impl Default for StrictState {
     }
 }
 
+/// Grants that fall within 1/64 of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
+    /// The time of the first grant, in ns.
     opened: u64,
+    /// The time of the last grant, in ns.
     last: u64,
     permits: u64,
 }
@@ -75,7 +80,7 @@ impl StrictWindow {
         state.entries.iter().skip_while(move |entry| entry.expired(period, now))
     }
 
-    /// When the entries that count at `now` are down to `wanted` permits.
+    /// The time at which at most `wanted` permits of the entries still count.
     fn down_to(&self, state: &StrictState, now: Timestamp, wanted: u128) -> Timestamp {
         let mut rest = self.used(state, now);
         let mut at = now;
@@ -89,7 +94,8 @@ impl StrictWindow {
         at
     }
 
-    /// Adds to the newest entry, or to a new one once that is as wide as the resolution.
+    /// Adds to the newest entry, or to a new one if the newest began 1/64 of a period ago or
+    /// earlier.
     fn add(&self, state: &mut StrictState, now: u64, permits: u64) {
         let width = self.period.div_ceil(RESOLUTION);
         let newest = state.entries.back_mut();
@@ -103,7 +109,7 @@ impl StrictWindow {
         }
     }
 
-    /// Makes one entry of those that lie within the resolution, so that their number stays bounded.
+    /// Merges entries that began within 1/64 of a period, so that their number stays bounded.
     fn merge(&self, entries: &mut VecDeque<Entry>) {
         let width = self.period.div_ceil(RESOLUTION);
         let mut merged: VecDeque<Entry> = VecDeque::with_capacity(entries.len());
@@ -194,9 +200,9 @@ impl Algorithm for StrictWindow {
         }
     }
 
-    /// Grants keep their age, else whoever sets a quota more often than once in a period would keep them from ageing
-    /// for ever. A long period must not pass in the time of a short one: of age as time and as a share of the period,
-    /// the lesser counts.
+    /// Grants keep their age. Otherwise, setting a quota more than once per period would keep them
+    /// from expiring for ever. A long period must not pass in the time of a short one, so the age
+    /// counts as a duration or as a share of the period, whichever is less.
     fn carry_over(
         &self,
         previous: &Self,
@@ -226,7 +232,8 @@ impl Algorithm for StrictWindow {
             _ if self.quota.is_unlimited() => return self.start(now, 0),
             CarryOver::Full => return self.start(now, 0),
             CarryOver::Proportional => {
-                // Sums are scaled, from the newest grant on, so that only one rounding counts.
+                // Running sums are scaled, beginning with the newest grant, so that the total is
+                // rounded only once.
                 let (mut sum, mut scaled) = (0, 0);
                 for entry in state.entries.iter_mut().rev() {
                     sum += u128::from(entry.permits);
@@ -256,7 +263,7 @@ impl Algorithm for StrictWindow {
             return;
         }
         let at = receipt.at.as_nanos();
-        // It went into the last entry that was opened by then.
+        // The grant was counted in the last entry that was opened at or before `at`.
         let index = state.entries.partition_point(|entry| entry.opened <= at);
         let entry = index.checked_sub(1).and_then(|index| state.entries.get_mut(index));
         if let Some(entry) = entry.filter(|entry| at <= entry.last) {
@@ -268,9 +275,11 @@ impl Algorithm for StrictWindow {
 
     fn give_back(&self, state: &mut StrictState, now: Timestamp, permits: u64) {
         self.expire(state, now);
-        // It can't be told whose permits these are, so that nobody can give them back once more.
+        // These permits may belong to any grant, so no grant may be cancelled and give them back
+        // again.
         state.first = NO_RECEIPTS;
-        // The oldest first: what stays counts longest, so this never admits too much.
+        // The oldest entries are lowered first. What remains then counts longest, so this never
+        // admits too much.
         let mut rest = permits;
         while let Some(entry) = state.entries.front_mut().filter(|_| rest > 0) {
             let given = rest.min(entry.permits);
@@ -282,7 +291,7 @@ impl Algorithm for StrictWindow {
             }
         }
         if state.entries.is_empty() {
-            // Nothing is used, so nothing that was granted before can be given back.
+            // Nothing is in use, so no earlier grant can give anything back.
             state.first = NO_RECEIPTS;
         }
     }

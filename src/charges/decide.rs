@@ -1,4 +1,4 @@
-//! The decision: all locks, a look at all, then all or nothing.
+//! The decision: take all locks, look at all limits, then take from all of them or from none.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -7,24 +7,26 @@ use super::party::{Decision, Party};
 use crate::Timestamp;
 use crate::wait::queue::Wakers;
 
-/// How often a decision begins anew because a key's terms have changed, or its place has gone, between
-/// the moment that it was looked up and the decision.
+/// The maximum number of attempts of a decision. It starts again if the terms or the place of a key
+/// have changed between the lookup and the decision.
 const TRIES: usize = 16;
 
-/// The decision.
+/// Decides `charges`. Returns whether the permits were taken.
 pub(super) fn decide<C: Party>(charges: &[C]) -> bool {
     let Some(first) = charges.first() else { return true };
     let now = first.now();
     decide_quickly(charges, now) || decide_slowly(charges, now)
 }
 
-/// The most charges that are decided in the quick way.
+/// The most charges that the fast path can decide.
 const QUICK: usize = 8;
 
-/// The common case: each charge has a lock of its own, is known, and is there. `false` changes nothing.
+/// The fast path, for the common case: each charge has a lock of its own, its key is known, and its
+/// permits are available. If this returns `false`, nothing has changed.
 ///
-/// Each takes its permits when all others have been found to be there, and frees its lock. By then no
-/// lock is still to be taken, so nobody can see one limit before the decision and another one after it.
+/// Each charge takes its permits once all others are found to be available, and then releases its
+/// lock. By then no lock is still to be taken, so no other caller can see one limit before the
+/// decision and another limit after it.
 #[inline]
 fn decide_quickly<C: Party>(charges: &[C], now: Timestamp) -> bool {
     if charges.len() > QUICK {
@@ -46,15 +48,16 @@ fn decide_quickly<C: Party>(charges: &[C], now: Timestamp) -> bool {
     quickly_from(charges, &order[..charges.len()], now)
 }
 
+/// Decides the charges in `order`, from the first one on, each while the locks before it are held.
 fn quickly_from<C: Party>(charges: &[C], order: &[(u64, usize)], now: Timestamp) -> bool {
     let Some(((_, number), rest)) = order.split_first() else { return true };
     charges[*number].decide_quickly(now, &mut || quickly_from(charges, rest, now))
 }
 
-/// Any case.
+/// The slow path, for all cases.
 #[cold]
 fn decide_slowly<C: Party>(charges: &[C], now: Timestamp) -> bool {
-    // Dropped, and so woken, when nothing is locked any more.
+    // They are dropped, which wakes them, when no lock is held any more.
     let mut wakers = Wakers::default();
     let mut refused_early = false;
     for charge in charges {
@@ -76,7 +79,7 @@ fn decide_slowly<C: Party>(charges: &[C], now: Timestamp) -> bool {
     taken
 }
 
-/// Locks all, and decides unless something has to be found out first.
+/// Takes all locks, and decides. Returns `None` if something must be resolved first without locks.
 fn decide_once<C: Party>(
     charges: &[C],
     refused_early: bool,
@@ -92,8 +95,8 @@ fn decide_once<C: Party>(
     taken
 }
 
-/// With all locks held: looks at all, then takes all or none. `None` if something has to be found out
-/// first.
+/// With all locks held, looks at all charges, then takes all or none. Returns `None` if something
+/// must be resolved first without locks.
 fn judge<C: Party>(
     charges: &[C],
     units: &[Unit],
@@ -108,7 +111,7 @@ fn judge<C: Party>(
         }
     });
     if !found && !decision.last_try {
-        // Of charges of one key, the first finds out for all.
+        // If several charges are of one key, the first one resolves it for all of them.
         each(units, |at, first, _| {
             before(charges, units, first, at);
         });
@@ -135,8 +138,10 @@ fn judge<C: Party>(
     Some(true)
 }
 
-/// Takes all. First what runs more than arithmetic: should foreign code panic there, what was taken is given
-/// back as if it had not been, and nothing has been taken of the rest.
+/// Takes all charges.
+///
+/// Charges that run foreign code come first. If that code panics, what was taken is restored as if
+/// it had never been taken, and nothing has been taken for the other charges yet.
 fn take<C: Party>(charges: &[C], units: &[Unit], held: &mut dyn Held, decision: &mut Decision<'_>) {
     let is_simple = |unit: Unit| of(charges, unit).is_simple(unit.lock);
     if !units.iter().all(|unit| is_simple(*unit)) {
@@ -167,7 +172,7 @@ fn take<C: Party>(charges: &[C], units: &[Unit], held: &mut dyn Held, decision: 
     });
 }
 
-/// The permits that earlier charges ask for of the same key or limiter.
+/// The permits that earlier charges request from the same key or limiter.
 fn before<C: Party>(charges: &[C], units: &[Unit], first: usize, at: usize) -> u64 {
     let (charge, lock) = (of(charges, units[at]), units[at].lock);
     let mut permits = 0_u64;

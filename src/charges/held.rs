@@ -1,8 +1,8 @@
-//! The locks of a decision: their order, and what they protect while all are held.
+//! The locks of a decision: their order, and access to what they protect while all are held.
 
 use super::party::{self, Party, Place};
 
-/// One lock of one charge.
+/// One lock of one charge. The derived order is the order in which locks are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Unit {
     pub(super) place: Place,
@@ -10,12 +10,12 @@ pub(super) struct Unit {
     pub(super) lock: u8,
 }
 
-/// What is locked so far.
+/// The locks that are held so far.
 pub(super) trait Held {
-    /// What the lock of the unit at `first` protects.
+    /// What the lock of the unit at index `first` protects.
     fn get(&mut self, first: usize) -> Option<&mut party::State>;
 
-    /// The same for two locks.
+    /// The same for two different locks.
     fn pair(
         &mut self,
         one: usize,
@@ -23,6 +23,7 @@ pub(super) trait Held {
     ) -> (Option<&mut party::State>, Option<&mut party::State>);
 }
 
+/// No lock is held.
 pub(super) struct Nothing;
 
 impl Held for Nothing {
@@ -39,7 +40,7 @@ impl Held for Nothing {
     }
 }
 
-/// A lock more than `before`.
+/// One more held lock than `before`.
 struct Link<'a> {
     first: usize,
     state: &'a mut party::State,
@@ -66,10 +67,10 @@ impl Held for Link<'_> {
     }
 }
 
-/// So many locks are sorted without an allocation.
+/// The most locks that are sorted without an allocation.
 pub(super) const FEW: usize = 16;
 
-/// The locks of all charges, in the order of all locks.
+/// The locks of all charges, in the order in which they are taken.
 pub(super) fn sorted<'a, C: Party>(
     charges: &[C],
     few: &'a mut [Unit; FEW],
@@ -96,7 +97,7 @@ pub(super) fn sorted<'a, C: Party>(
     units
 }
 
-/// Locks what is left from the unit at `first` on, each lock once, and runs `then`.
+/// Takes the locks of the units from index `first` on, each lock once, and runs `then`.
 pub(super) fn hold_from<C: Party>(
     charges: &[C],
     units: &[Unit],
@@ -112,16 +113,17 @@ pub(super) fn hold_from<C: Party>(
     });
 }
 
-/// How many units from the first on share its lock.
+/// The number of units, from the first one on, that share the lock of the first.
 fn shared_by(units: &[Unit]) -> usize {
     units.iter().take_while(|unit| unit.place == units[0].place).count()
 }
 
+/// The charge that a unit belongs to.
 pub(super) fn of<C>(charges: &[C], unit: Unit) -> &C {
     &charges[unit.charge as usize]
 }
 
-/// Runs `act` on each unit, with its index and that of the first one that shares its lock.
+/// Runs `act` on each unit, with its index and the index of the first unit that shares its lock.
 pub(super) fn each(units: &[Unit], mut act: impl FnMut(usize, usize, Unit)) {
     let mut first = 0;
     for (at, unit) in units.iter().enumerate() {
@@ -132,7 +134,8 @@ pub(super) fn each(units: &[Unit], mut act: impl FnMut(usize, usize, Unit)) {
     }
 }
 
-/// What a unit's lock protects, and what its charge's last lock does if that is another one.
+/// What the lock of a unit protects, and what the last lock of its charge protects if that is
+/// another lock.
 pub(super) fn states<'a>(
     units: &[Unit],
     held: &'a mut dyn Held,

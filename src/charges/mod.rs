@@ -1,11 +1,13 @@
-//! Several limits in one decision: all that are charged grant, or nothing is taken from any.
+//! Several limits in one decision: either all limits that are charged grant, or nothing is taken
+//! from any of them.
 //!
-//! A [`Charge`] is one limit's part in it: which limiter, which key, how many permits. The decision locks
-//! what the charges are about in one order, the same for all threads; looks at all; then takes from all,
-//! or from none. While it looks, nothing changes. So whoever else asks sees the limits as they were
-//! before the decision or as they are after it, and a limit that would have granted stays as it was.
+//! A [`Charge`] is the part of one limit in the decision: which limiter, which key, how many
+//! permits. The decision takes all locks that the charges need, in one order that is the same for
+//! all threads; it looks at all limits; then it takes from all of them or from none. Nothing
+//! changes while it looks. So other callers see the limits either as they were before the decision
+//! or as they are after it, and a limit that would have granted stays as it was.
 //!
-//! Locks are held by the frames of a recursion (`held.rs`), so a panic frees them on its way.
+//! The locks are held by the frames of a recursion (`held.rs`), so a panic releases them.
 
 mod decide;
 mod held;
@@ -17,21 +19,25 @@ use crate::{Grant, Rejection, Usage};
 use decide::decide;
 use party::Party;
 
-/// Takes what all of `charges` ask for, or nothing from any of them; whether it was taken. What each limit
-/// said is then in its [`answer`](Charge::answer).
+/// Takes the permits of all `charges`, or takes nothing from any of them. Returns whether they were
+/// taken. The [`answer`](Charge::answer) of each charge then says what its limit decided.
 ///
-/// * In one step: nobody ever sees a permit taken and given back. A decision that is refused leaves each
-///   limit that would have granted exactly as it was, and of the others only what a refusal alone would
-///   leave: its count, and a [tier](crate::keyed::Tier).
-/// * Every limit that refuses is reported, each with its own wait. Their longest is the time to come
-///   back.
-/// * Two charges of one limit, or of one key of one limiter, count as their sum; of one key, the quota is
-///   that of the first such charge.
-/// * A keyed limiter's limit [for everybody](crate::keyed::KeyedBuilder::global) is charged with its keys.
-/// * The clock is read once, that of the first charge. Limiters that are decided together should share a
-///   clock; each takes an earlier time than it has seen as the latest that it has seen.
-/// * No allocation for up to sixteen limits whose keys are known; a limit for everybody counts as one more.
-/// * Without any charge, nothing is refused.
+/// * The decision is one step: no other caller ever sees a permit taken and given back. If it is
+///   refused, each limit that would have granted stays exactly as it was. A limit that refused
+///   keeps only what a refusal by this limit alone would change: its count, and the
+///   [tier](crate::keyed::Tier) of its key.
+/// * Every limit that refuses is reported, each with its own wait. The longest of them is the time
+///   after which to try again.
+/// * Two charges of the same limit, or of the same key of a limiter, count as their sum. If they
+///   are of the same key, the quota is that of the first of them.
+/// * The [global limit](crate::keyed::KeyedBuilder::global) of a keyed limiter is charged together
+///   with its keys.
+/// * The clock is read once: the clock of the first charge. Limiters that are decided together
+///   should share a clock. A limiter treats a time before the latest one that it has seen as that
+///   latest time.
+/// * There is no allocation for up to sixteen limits whose keys are known. A global limit counts as
+///   one limit more.
+/// * Without any charge, the answer is `true`.
 ///
 /// ```
 /// use tollgate::{Answer, KeyedLimiter, Quota, TokenBucket, take_all};
@@ -50,12 +56,12 @@ use party::Party;
 /// }
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-#[must_use = "whether the permits were taken"]
+#[must_use = "the result says whether the permits were taken"]
 pub fn take_all(charges: &mut [&mut dyn Charge]) -> bool {
     decide(charges)
 }
 
-/// As [`take_all`], for charges of one type: no list of references has to be made of them.
+/// Does the same as [`take_all`] for charges of one type, without a list of references.
 ///
 /// ```
 /// use tollgate::{KeyedLimiter, Quota, take_each};
@@ -64,18 +70,19 @@ pub fn take_all(charges: &mut [&mut dyn Charge]) -> bool {
 /// assert!(take_each(&mut both));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
-#[must_use = "whether the permits were taken"]
+#[must_use = "the result says whether the permits were taken"]
 pub fn take_each<C: Charge>(charges: &mut [C]) -> bool {
     decide(charges)
 }
 
-/// One limit's part in a decision over several: see [`take_all`].
+/// The part of one limit in a decision over several limits: see [`take_all`].
 ///
-/// [`Keyed::charge`](crate::Keyed::charge) makes one for a key, [`Limiter::charge`](crate::Limiter::charge)
-/// one for a limiter without keys. The same charge can be decided again, for another request of the same
-/// key. Nobody else can implement this: what a decision does under several locks is not foreign code's.
+/// [`Keyed::charge`](crate::Keyed::charge) makes a charge for a key, and
+/// [`Limiter::charge`](crate::Limiter::charge) for a limiter without keys. The same charge can be
+/// decided again, for another request of the same key. This trait can't be implemented outside this
+/// crate, because a decision holds several locks while it calls it.
 pub trait Charge: Party {
-    /// What the limit said in the last decision that this charge was part of.
+    /// The answer of the limit in the last decision of this charge.
     fn answer(&self) -> Answer;
 }
 
@@ -91,12 +98,13 @@ impl fmt::Debug for dyn Charge + '_ {
     }
 }
 
-/// What one limit said in a decision over several.
+/// The answer of one limit in a decision over several limits.
 ///
 /// ```
 /// use tollgate::{Answer, KeyedLimiter, Quota, take_all};
 /// let (few, many) = (Quota::per_hour(1), Quota::per_hour(9));
-/// let (per_user, per_address) = (KeyedLimiter::<String>::new(few)?, KeyedLimiter::<u32>::new(many)?);
+/// let per_user = KeyedLimiter::<String>::new(few)?;
+/// let per_address = KeyedLimiter::<u32>::new(many)?;
 /// let mut by_user = per_user.charge("alice").cost(2);
 /// let mut by_address = per_address.charge(&7);
 /// assert!(!take_all(&mut [&mut by_user, &mut by_address]));
@@ -107,14 +115,15 @@ impl fmt::Debug for dyn Charge + '_ {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
-    /// The charge was in no decision yet.
+    /// The charge has not been decided yet.
     #[default]
     Undecided,
     /// All limits granted, and the permits were taken.
     Taken(Grant),
     /// This limit refused.
     Refused(Rejection),
-    /// This limit would have granted, but another one refused: this is how it stands. Nothing was taken.
+    /// This limit would have granted, but another limit refused. Nothing was taken. The usage is
+    /// the present one.
     Untouched(Usage),
 }
 
@@ -137,8 +146,9 @@ impl Answer {
         }
     }
 
-    /// How many more permits could be had: after the grant, or by one who asks this limit alone. `None` if
-    /// it is not known, because the charge is undecided or was refused for good.
+    /// The number of permits available from this limit: after the grant, or for a caller that asks
+    /// this limit alone. `None` if it is not known, because the charge is undecided or because no
+    /// wait would help.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         match self {

@@ -1,111 +1,121 @@
-//! What a decision asks of a charge.
+//! The interface through which a decision uses a charge.
 //!
-//! It is public only in name, so that nobody else can implement [`Charge`](super::Charge).
+//! It is public but can't be named from outside, so [`Charge`](super::Charge) can't be implemented
+//! outside this crate.
 
 use std::any::Any;
 
 use crate::wait::queue::Wakers;
 use crate::{Rejection, Timestamp};
 
-/// What a lock protects, whatever it is.
+/// What a lock protects. Each kind of charge knows the type.
 pub(crate) type State = dyn Any;
 
-/// Where a lock is in the order of all locks: by kind, then by number.
+/// The position of a lock in the order of all locks: by kind, then by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub kind: u8,
     pub number: u64,
 }
 
-/// Under which kind of lock others are taken: those of a lower kind come first.
+/// The kinds of locks. Locks of a lower kind are taken first.
 pub(crate) const SHARD: u8 = 0;
 pub(crate) const OVERFLOW: u8 = 1;
 pub(crate) const LIMITER: u8 = 2;
 
-/// In the place of a quick decision: behind all locks without it.
+/// A bit of [`Party::quick`] that puts a lock after all locks without this bit.
 pub(crate) const BEHIND: u64 = 1 << (u64::BITS - 1);
 
 /// The most locks that one charge takes.
 pub(crate) const LOCKS: u8 = 3;
 
-/// What is the same for all charges of a decision.
+/// The part of a decision that all its charges share.
 #[derive(Debug)]
 pub struct Decision<'a> {
     pub now: Timestamp,
-    /// Whether it can't begin anew.
+    /// Whether this is the last attempt, which must not start again.
     pub last_try: bool,
-    /// Woken when no lock is held any more.
+    /// The wakers to be woken when no lock is held any more.
     pub(crate) wakers: &'a mut Wakers,
 }
 
-/// Where a charge's permits come from, behind a lock that several charges may share.
+/// Where the permits of a charge come from, among what a lock protects. Several charges may share
+/// the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
-    /// All that is behind the lock.
+    /// Everything that the lock protects.
     Whole,
+    /// The key at this index of the table of keys with the usual quota.
     Plain(usize),
+    /// The key at this index of the table of keys with a tier.
     Tiered(usize),
+    /// The key at this index of the table of all other keys.
     Special(usize),
-    /// A key that is not known.
+    /// Nothing yet: the key is not known.
     Nowhere,
 }
 
-/// What a charge shows to another one behind the same lock.
+/// What a charge tells another charge that uses the same lock.
 #[derive(Clone, Copy)]
-#[allow(missing_debug_implementations, reason = "it may be a secret")]
+#[allow(missing_debug_implementations, reason = "the key may be a secret")]
 pub struct Shown<'a> {
     pub slot: Slot,
+    /// The hash of the key.
     pub hash: u64,
-    /// The key, if it is not known.
+    /// The key, if the limiter does not know it yet.
     pub key: Option<&'a State>,
+    /// The tier that the charge is made under, if any.
     pub tier: Option<&'a State>,
-    /// The terms of a key that is not packed.
+    /// The terms of the key, if its state is not packed.
     pub own: Option<&'a State>,
-    /// Why there was no room for the key, if so.
+    /// The reason why there was no room for the key, if there was none.
     pub no_room: Option<Rejection>,
-    /// What is asked for.
+    /// The number of permits requested.
     pub permits: u64,
 }
 
-/// A charge as the decision sees it; its locks are numbered.
+/// A charge as the decision sees it. Its locks are numbered from 0 to [`LOCKS`] - 1.
 pub trait Party {
+    /// The current time by the clock of the limiter.
     fn now(&self) -> Timestamp;
 
-    /// The place of its only lock, if it may be decided in a quick way: where each charge has a lock of its
-    /// own, is known, and is there. 0 if not.
+    /// The position of its only lock, if the fast path may decide it: if each charge has a lock of
+    /// its own, its key is known, and its permits are available. Otherwise 0.
     fn quick(&self, now: Timestamp) -> u64;
 
-    /// With that lock held: if the permits are there, and `rest` decides for all others and says so, takes
-    /// them. Else nothing changes.
+    /// Takes that lock. If the permits are available and `rest`, which decides all other charges,
+    /// returns `true`, takes the permits. Otherwise changes nothing. Returns whether the permits
+    /// were taken.
     fn decide_quickly(&self, now: Timestamp, rest: &mut dyn FnMut() -> bool) -> bool;
 
-    /// Forgets the last decision; `true` refuses without any lock.
+    /// Forgets the last decision. `true` means that the charge is refused without any lock.
     fn begin(&self, now: Timestamp) -> bool;
 
-    /// The place of a lock, if this one is needed.
+    /// The position of a lock, if the charge needs this lock.
     fn place(&self, lock: u8) -> Option<Place>;
 
     /// Runs `then` while the lock is held.
     fn hold(&self, lock: u8, then: &mut dyn FnMut(&mut State));
 
-    /// Finds what the charge is about; `false` if the decision must begin anew, after
+    /// Finds the state of the charge. Returns `false` if the decision must start again after
     /// [`resolve`](Self::resolve).
     fn find(&self, lock: u8, state: &mut State, decision: &Decision<'_>) -> bool;
 
     /// Whether there is nothing left to [`resolve`](Self::resolve).
     fn is_found(&self) -> bool;
 
-    /// Runs what had to wait until no lock is held.
+    /// Runs what must not run while a lock is held.
     fn resolve(&self, now: Timestamp);
 
-    /// Shows the charge to another one behind the same lock.
+    /// Describes the charge to another charge that uses the same lock.
     fn show(&self, lock: u8, to: &mut dyn FnMut(Shown<'_>));
 
-    /// Whether an earlier charge behind the same lock is about the same; then it goes by the same quota.
+    /// Whether an earlier charge that uses the same lock is of the same key or limiter. If so, this
+    /// charge uses the quota of the earlier one.
     fn meets(&self, lock: u8, earlier: Shown<'_>) -> bool;
 
-    /// Whether `before` and the charge's own permits could be taken. Nothing is. `second` is what the
-    /// charge's last lock protects.
+    /// Whether the permits `before` of earlier charges and the permits of this charge are available
+    /// together. Takes nothing. `second` is what the last lock of the charge protects.
     fn look(
         &self,
         lock: u8,
@@ -115,16 +125,16 @@ pub trait Party {
         decision: &mut Decision<'_>,
     ) -> bool;
 
-    /// Keeps what is behind the lock as it is, for [`restore`](Self::restore).
+    /// Saves what the lock protects, for [`restore`](Self::restore).
     fn save(&self, lock: u8, state: &mut State);
 
-    /// Puts back what was kept, if anything was.
+    /// Puts back what was saved, if anything was.
     fn restore(&self, lock: u8, state: &mut State);
 
-    /// Finds again what others may have moved.
+    /// Finds the state of the charge again, which other charges may have moved.
     fn find_again(&self, lock: u8, state: &mut State);
 
-    /// Whether nothing but numbers changes when the permits are taken, and no foreign code runs.
+    /// Whether taking the permits only changes numbers and runs no foreign code.
     fn is_simple(&self, lock: u8) -> bool;
 
     /// Takes the permits.
@@ -136,7 +146,9 @@ pub trait Party {
         decision: &mut Decision<'_>,
     );
 
-    /// Counts a refusal and says why, or says how things stand; for as many permits as were looked for.
+    /// Records the answer of a decision that is refused: a refusal with its reason, which is
+    /// counted, or the present usage. Uses the number of permits that [`look`](Self::look) was
+    /// asked for.
     fn refuse(
         &self,
         lock: u8,
@@ -145,7 +157,7 @@ pub trait Party {
         decision: &mut Decision<'_>,
     );
 
-    /// Runs what is left to do when no lock is held any more.
+    /// Runs what remains to be done when no lock is held any more.
     fn finish(&self);
 }
 
@@ -174,7 +186,13 @@ forward! {
     resolve(now: Timestamp);
     show(lock: u8, to: &mut dyn FnMut(Shown<'_>));
     meets(lock: u8, earlier: Shown<'_>) -> bool;
-    look(lock: u8, state: &mut State, second: Option<&mut State>, before: u64, decision: &mut Decision<'_>) -> bool;
+    look(
+        lock: u8,
+        state: &mut State,
+        second: Option<&mut State>,
+        before: u64,
+        decision: &mut Decision<'_>
+    ) -> bool;
     save(lock: u8, state: &mut State);
     restore(lock: u8, state: &mut State);
     find_again(lock: u8, state: &mut State);

@@ -10,10 +10,11 @@ use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::wait::queue::Wakers;
 
-/// A clock that moves only when told to; clones share one time.
+/// A clock that moves only when [`advance`](Self::advance) or [`set`](Self::set) is called. Clones
+/// share one time.
 ///
-/// Use it to test your own code without sleeping. Waits, blocking and async, end when
-/// [`advance`](Self::advance) reaches the time they are due.
+/// Use it to test your own code without sleeping. Blocking and async waits end when
+/// [`advance`](Self::advance) reaches the time at which they are due.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,7 +40,7 @@ struct Shared {
 }
 
 impl ManualClock {
-    /// A clock that stands at [`Timestamp::ZERO`].
+    /// A clock that starts at [`Timestamp::ZERO`].
     ///
     /// ```
     /// # use tollgate::{Clock, ManualClock, Timestamp};
@@ -50,7 +51,7 @@ impl ManualClock {
         Self::default()
     }
 
-    /// Moves the clock forward by `duration` and wakes those who waited for what it passed.
+    /// Moves the clock forward by `duration`, and wakes the waiters whose deadline it has reached.
     ///
     /// ```
     /// # use std::time::Duration; use tollgate::{Clock, ManualClock, Timestamp};
@@ -62,7 +63,7 @@ impl ManualClock {
         self.move_to(|now| now + duration);
     }
 
-    /// Moves the clock to `now`, which may lie in the past (to test a clock that steps back).
+    /// Sets the clock to `now`, which may be in its past (to test a clock that steps back).
     ///
     /// ```
     /// # use tollgate::{Clock, ManualClock, Timestamp};
@@ -76,7 +77,7 @@ impl ManualClock {
 
     fn move_to(&self, time: impl FnOnce(Timestamp) -> Timestamp) {
         let due: Wakers = {
-            // Under the lock, so that no step of a concurrent move is lost.
+            // Under the lock, so that two concurrent calls of `advance` add up.
             let mut sleepers = self.shared.sleepers.lock();
             let now = time(self.now());
             self.shared.now.store(now.as_nanos(), Ordering::SeqCst);
@@ -85,13 +86,12 @@ impl ManualClock {
             *sleepers = later;
             due.into_iter().map(|(_, waker)| waker).collect()
         };
-        // Woken when dropped, each of them even if one panics.
+        // Dropping the wakers wakes all of them, even if one of them panics.
         drop(due);
     }
 
-    /// How many wake-ups are still to come. Those of waits that were cancelled
-    /// meanwhile count too: to know that somebody waits, look at
-    /// [`Usage::waiting`](crate::Usage::waiting).
+    /// The number of wake-ups that are still scheduled. It includes those of cancelled waits. To
+    /// check that somebody is waiting, use [`Usage::waiting`](crate::Usage::waiting).
     ///
     /// ```
     /// # use tollgate::ManualClock;
@@ -109,15 +109,18 @@ impl Clock for ManualClock {
     }
 
     fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
-        // Cloned before the lock and, if not kept, dropped after it: both are foreign code.
+        // The clone is made before the lock is taken and, if not kept, dropped after it is
+        // released, because both run foreign code.
         let mut kept = Some(waker.clone());
-        // Under the lock, so that a concurrent `set` either sees the sleeper or is seen here.
+        // The time is read under the lock, so a concurrent `set` either finds the new sleeper or
+        // has already changed the time that is read here.
         let mut sleepers = self.shared.sleepers.lock();
         if self.now() >= deadline {
             drop(sleepers);
             waker.wake_by_ref();
         } else {
-            // One waker may sleep for several times: a task can wait in several places at once.
+            // One waker may be registered for several deadlines, because a task can wait in several
+            // places at once.
             let known =
                 |(at, other): &(Timestamp, Waker)| *at == deadline && other.will_wake(waker);
             if !sleepers.iter().any(known) {

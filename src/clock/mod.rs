@@ -1,4 +1,4 @@
-//! Where limiters read the time.
+//! The clocks that limiters read the time from.
 
 mod counter;
 mod manual;
@@ -17,10 +17,10 @@ pub use monotonic::MonotonicClock;
 
 use crate::Timestamp;
 
-/// A source of time. Read once per decision.
+/// A source of time. A limiter reads it once for each decision.
 ///
-/// A clock may step back: limiters treat an earlier reading as the latest one seen, so time is
-/// never paid for twice. Clones must read the same time line.
+/// A clock may step back: a limiter treats an earlier reading as the latest one that it has seen,
+/// so no time is counted twice. All clones of a clock must read the same time line.
 ///
 /// ```
 /// use tollgate::{Clock, Quota, RateLimiter, Timestamp, TokenBucket};
@@ -39,22 +39,22 @@ use crate::Timestamp;
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 
-    /// For clocks that do not run with real time: arranges for `waker` to be woken once the clock
-    /// reaches `deadline` (or at once if it has), and returns `true`. Waking too early or twice
-    /// does no harm.
+    /// Arranges for `waker` to be woken once the clock reaches `deadline`, or at once if it already
+    /// has, and returns `true`. For clocks that do not run with real time. Waking too early or more
+    /// than once is harmless.
     ///
     /// The default returns `false`: the clock runs with real time, so the waiting thread or the
-    /// runtime's timer sleeps instead.
+    /// timer of the runtime sleeps instead.
     fn wake_at(&self, deadline: Timestamp, waker: &Waker) -> bool {
         let _ = (deadline, waker);
         false
     }
 }
 
-/// A clock behind a pointer is a clock.
+/// Implements [`Clock`] for a pointer to a clock.
 macro_rules! forward {
     ($($pointer:ty),*) => {$(
         impl<C: Clock + ?Sized> Clock for $pointer {

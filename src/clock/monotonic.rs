@@ -1,19 +1,21 @@
-//! The kernel's clock.
+//! The kernel's monotonic clock.
 
 use super::Clock;
 use crate::Timestamp;
 
-/// The kernel's monotonic clock, the one behind [`std::time::Instant`]: never steps back, the same
-/// on every core.
+/// The kernel's monotonic clock, as used by [`std::time::Instant`]: it never steps back, and it is
+/// the same on all cores.
 ///
-/// The default clock, [`CounterClock`](crate::CounterClock), follows this one at less than half its price. Choose this one
-/// where a limiter must not be ahead of the kernel's time by a microsecond, on whatever hardware.
+/// The default clock, [`CounterClock`](crate::CounterClock), follows this clock at less than half
+/// the cost. Use this one if a limiter must never be ahead of the kernel's time, not even by a
+/// microsecond.
 ///
-/// On Linux and Android it does not count the time while the machine is suspended: a laptop that was
-/// closed for an hour, or a virtual machine that was paused, resumes with the level it had before, and
-/// those who wait go on waiting for the rest of their time. A limiter therefore never lets more
-/// through after a suspend than it would have without one; it may let through less than a server that
-/// kept counting would allow.
+/// # Suspend
+///
+/// **On Linux and Android, the time for which the machine is suspended does not count.** After a
+/// suspend, limiters have the level they had before it, and waiters wait for the rest of their
+/// time. So a suspend never lets more requests through; a server whose clock kept running might
+/// allow more. On other systems, the clock does what [`std::time::Instant`] does there.
 ///
 /// ```
 /// use tollgate::{Clock, MonotonicClock};
@@ -24,7 +26,7 @@ use crate::Timestamp;
 pub struct MonotonicClock(());
 
 impl MonotonicClock {
-    /// The clock. Its origin is unspecified, but the same for all clocks of this type.
+    /// Makes a clock. The origin is unspecified, but the same for all clocks of this type.
     ///
     /// ```
     /// # use tollgate::MonotonicClock;
@@ -49,7 +51,7 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// Since the kernel's own origin.
+/// Nanoseconds since the origin of the kernel's clock.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 #[allow(clippy::cast_sign_loss, reason = "this clock counts up from boot")]
@@ -60,7 +62,7 @@ pub(super) fn nanos() -> u64 {
     whole(now.tv_sec as u64, now.tv_nsec as u64)
 }
 
-/// Since the first reading of the process.
+/// Nanoseconds since the first reading in this process.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[inline]
 pub(super) fn nanos() -> u64 {
@@ -75,7 +77,7 @@ pub(super) fn nanos() -> u64 {
     whole(elapsed.as_secs(), elapsed.subsec_nanos().into())
 }
 
-/// Seconds and nanoseconds as nanoseconds; 64 bits of them last 584 years.
+/// Seconds and nanoseconds as nanoseconds. 64 bits are enough for 584 years.
 #[inline]
 const fn whole(secs: u64, subsec: u64) -> u64 {
     secs.wrapping_mul(1_000_000_000).wrapping_add(subsec)

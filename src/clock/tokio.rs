@@ -1,15 +1,16 @@
-//! tokio's clock, for tests under paused time.
+//! The clock of tokio, for tests under paused time.
 
 use ::tokio::time::Instant;
 
 use super::Clock;
 use crate::Timestamp;
 
-/// tokio's clock: the kernel's monotonic clock, or the paused one in a test with `start_paused`.
+/// The clock of tokio: the kernel's monotonic clock, or the paused clock of a test with
+/// `start_paused`.
 ///
-/// With it, async waits in such a test take exactly the time they should and no real time at all.
-/// **Under `start_paused`, build the limiter with this clock**: with another one, tokio's time races
-/// ahead of the limiter's, and timeouts fire falsely.
+/// With this clock, async waits in such a test take exactly the time they should, and no real time.
+/// **Under `start_paused`, build the limiter with this clock.** With any other clock, tokio's time
+/// runs ahead of the limiter's time, and timeouts fire too early.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,7 +32,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// A clock that starts now. Make it inside the runtime whose time it shall follow.
+    /// A clock whose origin is now. Call this inside the runtime whose time it should follow.
     ///
     /// ```
     /// # use tollgate::{Clock, TokioClock, Timestamp};

@@ -1,4 +1,4 @@
-//! How much is allowed: a rate and a burst.
+//! Quotas: how much is allowed, as a rate and a burst.
 
 mod text;
 
@@ -8,38 +8,44 @@ pub use text::ParseQuotaError;
 
 use crate::QuotaError;
 
-/// A limit: so many permits per period, and at most `burst` of them at once.
+/// A limit: a number of permits per period, and the most permits that can be taken at once (the
+/// burst).
 ///
-/// A plain value: constructors accept anything, and the limiter that is built from it checks it
-/// (see [`QuotaError`]). Unless [`burst`](Self::burst) says otherwise, the burst is one period's
-/// permits.
+/// A quota is a plain value. Its constructors accept any numbers; they are checked when a limiter
+/// is built from it (see [`QuotaError`]). Unless [`burst`](Self::burst) sets it, the burst is the
+/// number of permits per period.
 ///
 /// **Mind the first period.** A token bucket starts full and refills while it is being emptied, so
-/// "N per minute, burst N" lets up to 2N through in the first minute. Where the other side counts
+/// "N per minute, burst N" lets up to 2N through in the first minute. If the other side counts
 /// strictly, use a [`StrictLimiter`](crate::StrictLimiter) or a smaller burst.
 ///
 /// # As text
 ///
-/// A quota parses from and prints as text. It is printed as in the first rows of this table; the
-/// other rows are what people write for other programs, and parse too. Capitals make no difference
-/// (but `1M` is a million, and `1m` permits are refused as unclear), and white space may stand
-/// around each part.
+/// A quota parses from text and prints as text. The rows marked "printed" show how it is printed;
+/// the other rows show spellings of other programs, which parse too. Upper and lower case make no
+/// difference, except that `1M` is a million, and `1m` permits are refused as unclear. White space
+/// is allowed around each part.
 ///
 /// | Text | Meaning | Known from |
 /// |---|---|---|
 /// | `50/s`, `600/min`, `500/h`, `1/day` | that many permits per period | printed |
-/// | `7/3s`, `1/250ms`, `1/7day` | per that many of a unit | printed |
-/// | `600/min burst 100` | with at most 100 permits at once | printed |
+/// | `7/3s`, `1/250ms`, `1/7day` | permits per several units of time | printed |
+/// | `600/min burst 100` | at most 100 permits at once | printed |
 /// | `unlimited` | no limit | printed |
-/// | `10/sec`, `10/minute`, `10/m`, `10/2 hours`, `10/d`, `10/week` | the units are `ns`, `us`, `ms`, `s`, `min`, `h`, `day`, `week`, their names in full and their plurals, and `m` (minute, never month), `d`, `w`, `sec`, `hr` | Django REST, flask-limiter |
+/// | `10/sec`, `10/minute`, `10/m`, `10/2 hours`, `10/d` | units, see below | Django REST |
+/// | `10/week` | `10/7day` | flask-limiter |
 /// | `100/1m30s`, `1/1h 30m` | a sum of units | Go durations |
-/// | `10 per minute`, `10 per 5 minutes`, `10 a minute`, `1 every 100ms` | the same as with `/` | flask-limiter, slowapi |
+/// | `10 per minute`, `10 per 5 minutes`, `10 a minute` | the same as with `/` | flask-limiter |
+/// | `1 every 100ms` | the same as with `/` | slowapi |
 /// | `every 100ms` | `1/100ms` | Go's `rate.Every` |
-/// | `10r/s`, `rate=10r/s burst=20 nodelay`, `100 requests/min` | the noun means nothing | nginx |
+/// | `10r/s`, `rate=10r/s burst=20 nodelay`, `100 requests/min` | the noun is ignored | nginx |
 /// | `10-S`, `10-M`, `10-H`, `10-D` | per second, minute, hour, day | ulule/limiter |
-/// | `50 rps`, `50qps`, `600 rpm`, `500 rph`, `9 rpd`, `90k tpm` | requests, queries or tokens per second, minute, hour, day | Kubernetes, model APIs |
+/// | `50 rps`, `50qps`, `600 rpm` | requests or queries per second, minute | Kubernetes |
+/// | `500 rph`, `9 rpd` | requests per hour, day | model APIs |
+/// | `90k tpm` | tokens per minute | model APIs |
 /// | `1_000/h`, `1k/h`, `1.5k/h`, `2M/day` | 1,000, 1,000, 1,500, two million | |
-/// | `600/min, burst 100`, `600/min; burst=100`, `600/min (burst: 100)`, `600/min with burst of 100` | the same burst | |
+/// | `600/min, burst 100`, `600/min; burst=100` | the same burst | |
+/// | `600/min (burst: 100)`, `600/min with burst of 100` | the same burst | |
 /// | `average: 100, period: 1m, burst: 50` | 100 permits a minute, 50 at once | Traefik |
 /// | `requests_per_unit: 10, unit: minute` | `10/min` | Envoy |
 /// | `max_tokens: 100, tokens_per_fill: 10, fill_interval: 1s` | `10/s burst 100` | Envoy, Istio |
@@ -47,13 +53,18 @@ use crate::QuotaError;
 /// | `windowMs: 60000, max: 100` | `100/min` | express-rate-limit |
 /// | `qps: 20, burst: 30` | `20/s burst 30` | Kubernetes |
 ///
-/// The burst that a text does not name is one period's permits, whatever the other program would
-/// have assumed. The number that nginx calls `burst` does not count the request that is let through
-/// at once: `burst=20 nodelay` there admits 21 at once, and 20 here.
+/// The units are `ns`, `us`, `ms`, `s`, `min`, `h`, `day` and `week`, their full names and plurals,
+/// and `m` (a minute, never a month), `d`, `w`, `sec` and `hr`.
 ///
-/// Refused, with a message that holds the right spelling: fractions of a permit (`0.5/s`: write
-/// `1/2s`), commas between digits (`1,000/h`), months and years (they differ in length), and lists
-/// of limits (`100/day;10/minute`: join two limiters in a [`Composite`](crate::Composite)).
+/// If a text does not name a burst, the burst is the number of permits per period, whatever the
+/// other program would have assumed. The number that nginx calls `burst` does not include the
+/// request that is let through at once: `burst=20 nodelay` admits 21 requests at once in nginx, and
+/// 20 here.
+///
+/// The following are refused, with a message that shows the right spelling: fractions of a permit
+/// (`0.5/s`: write `1/2s`), commas between digits (`1,000/h`), months and years (they differ in
+/// length), and lists of limits (`100/day;10/minute`: combine two limiters in a
+/// [`Composite`](crate::Composite)).
 ///
 /// ```
 /// use tollgate::Quota;
@@ -135,7 +146,7 @@ impl Quota {
         Self::per(permits, Duration::from_secs(DAY))
     }
 
-    /// One permit every `interval`, with a burst of 1: evenly spaced.
+    /// One permit every `interval` with a burst of 1, so that permits are evenly spaced.
     ///
     /// ```
     /// # use tollgate::Quota; use std::time::Duration;
@@ -146,7 +157,7 @@ impl Quota {
         Self::per(1, interval)
     }
 
-    /// No limit at all: everything is admitted, nothing is ever owed.
+    /// No limit: every request is admitted, and there is never a debt.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -165,7 +176,7 @@ impl Quota {
 
     /// The same rate with at most `burst` permits at once. A burst of 1 spaces permits evenly.
     ///
-    /// Without effect on [`unlimited`](Self::unlimited).
+    /// This has no effect on an [`unlimited`](Self::unlimited) quota.
     ///
     /// ```
     /// # use tollgate::Quota;
@@ -190,7 +201,7 @@ impl Quota {
         self.permits
     }
 
-    /// The time in which [`permits`](Self::permits) permits come.
+    /// The time in which [`permits`](Self::permits) permits arrive.
     ///
     /// ```
     /// # use tollgate::Quota; use std::time::Duration;
@@ -212,7 +223,7 @@ impl Quota {
         self.burst
     }
 
-    /// Whether this is [`unlimited`](Self::unlimited).
+    /// Whether the quota is [`unlimited`](Self::unlimited).
     ///
     /// ```
     /// # use tollgate::Quota;
@@ -223,8 +234,8 @@ impl Quota {
         self.unlimited
     }
 
-    /// The time between two permits at this rate, rounded up to a nanosecond; zero if unlimited,
-    /// [`Duration::MAX`] for a zero rate.
+    /// The time between two permits at this rate, rounded up to a nanosecond. It is zero if the
+    /// quota is unlimited, and [`Duration::MAX`] if the rate is zero.
     ///
     /// ```
     /// # use tollgate::Quota; use std::time::Duration;
@@ -243,11 +254,11 @@ impl Quota {
         Duration::new(u64::try_from(secs).unwrap_or(u64::MAX), u32::try_from(subsec).unwrap_or(0))
     }
 
-    /// Checks what every limiter needs. Windows, atomic and leased buckets ask for more.
+    /// Checks what every limiter requires. Windows, atomic and leased buckets require more.
     ///
     /// # Errors
     ///
-    /// Says which part is zero, or that the period is longer than 2⁶⁴ − 1 ns (584 years).
+    /// If a part is zero, or the period is longer than 2⁶⁴ − 1 ns (584 years).
     ///
     /// ```
     /// use tollgate::{Quota, QuotaError};
@@ -257,7 +268,7 @@ impl Quota {
         self.period_nanos().map(|_| ())
     }
 
-    /// The checked period in nanoseconds.
+    /// The period in nanoseconds, once the quota is found to be valid.
     pub(crate) fn period_nanos(&self) -> Result<u64, QuotaError> {
         if self.permits == 0 {
             return Err(QuotaError::ZeroRate);

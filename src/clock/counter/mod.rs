@@ -1,4 +1,4 @@
-//! The default clock: the CPU's counter, kept right by the kernel's clock.
+//! The default clock: the CPU's counter, corrected by the kernel's clock.
 
 mod anchor;
 mod source;
@@ -11,55 +11,67 @@ use super::{Clock, monotonic};
 use crate::Timestamp;
 
 thread_local! {
-    /// Without a destructor, so that it can be read until the thread has ended.
+    /// It has no destructor, so it can be read until the thread has ended.
     static ANCHOR: Anchor = const { Anchor::new() };
 }
 
-/// The default clock: as fast as the CPU's time stamp counter, and kept right by the kernel's clock.
+/// The default clock: as fast as the CPU's time stamp counter, and corrected by the kernel's clock.
 ///
-/// Each thread reads the kernel's clock ([`MonotonicClock`](crate::MonotonicClock)) about once in a millisecond. In
-/// between it reads the counter of the CPU, and adds what that has counted since. How fast the counter runs is measured
-/// on the way: nothing is calibrated at the start, nothing runs in the background, and no thread waits for another. In
-/// its first milliseconds, and when it reads the clock more seldom than once in a millisecond, a thread reads the kernel's
-/// clock.
+/// Each thread reads the kernel's clock ([`MonotonicClock`](crate::MonotonicClock)) about once per
+/// millisecond. In between, it reads the counter of the CPU and adds what the counter has counted
+/// since. The speed of the counter is measured along the way: there is no calibration at the start,
+/// no background thread, and no thread waits for another. In its first milliseconds, and when it
+/// reads the clock less often than once per millisecond, a thread reads the kernel's clock.
 ///
 /// # How wrong it can be
 ///
-/// Let *K* be what the kernel's clock says at the moment of a reading *R*. Whatever the counter does,
+/// Let *K* be the reading of the kernel's clock at the moment of a reading *R* of this clock.
+/// Whatever the counter does,
 ///
 /// > *R* ≤ *K* + 1 ms.
 ///
-/// So no permit comes more than a millisecond too early. In the other direction
+/// So no permit is available more than a millisecond too early. In the other direction,
 ///
 /// > *R* ≥ *K* − (*r* × 1 ms + *d*).
 ///
-/// Here *r*, at least 1, is how many times slower the counter has become since its speed was measured, and *d* is the
-/// time for which it has stood still, or by which it was set back. Both count from the thread's last reading of
-/// the kernel's clock before, which was less than a millisecond of the counter's own time ago. A limiter that
-/// reads too early a time refuses for longer; it does not let more through.
+/// Here *r*, at least 1, is how many times slower the counter has become since its speed was
+/// measured, and *d* is the time for which the counter stood still or by which it was set back.
+/// Both are counted from the thread's last reading of the kernel's clock, which was less than a
+/// millisecond ago by the counter. A limiter whose clock
+/// is behind refuses for longer; it never lets more through.
 ///
-/// On a machine whose counter runs evenly, the error is below 16 µs, and as a rule far below 1 µs. What two
-/// threads read at the same instant differs by no more than these bounds allow.
+/// On a machine whose counter runs evenly, the error is below 16 µs, and usually far below 1 µs.
+/// The readings of two threads at the same moment differ by no more than these bounds allow.
 ///
-/// Within a thread the clock never goes backwards. A counter that stands still, or is behind where it was at the last
-/// reading, is noticed at the next, which is then the kernel's. (That it has stood still and then gone on can't be
-/// noticed; that is *d*, and it is over with the next reading of the kernel's clock.) So is one that has jumped ahead by a millisecond or more: by a suspend of
-/// the machine, or because the thread has moved to a core, or the virtual machine to another host, whose counter says
-/// something else. A speed is used only when it was measured twice in a row.
+/// Within a thread, the clock never goes backwards. A thread detects the following at its next
+/// reading, and reads the kernel's clock instead:
 ///
-/// While the machine is suspended, this clock does what the kernel's does:
-/// [`MonotonicClock`](crate::MonotonicClock) says what that is.
+/// * The counter stands still, or is behind its value at the last reading. (If it stood still and
+///   then went on, this can't be detected. That time is *d*, and the next reading of the kernel's
+///   clock corrects it.)
+/// * The counter has jumped ahead by a millisecond or more: because the machine was suspended, or
+///   because the thread has moved to a core, or the virtual machine to a host, with another
+///   counter.
 ///
-/// # Where
+/// A speed is used only after two measurements in a row agree on it.
 ///
-/// On x86-64 and aarch64 under Linux, Android, macOS, iOS and Windows. On x86-64 the CPU, or the virtual machine, must
-/// also say that the counter is invariant. Everywhere else, and under Miri, this is the kernel's clock by
-/// another name.
+/// # Suspend
 ///
-/// Some counters tick slowly, such as those of 24 MHz on some aarch64 machines. A second reading within the same tick
-/// is one of the kernel's clock.
+/// **On Linux and Android, the time for which the machine is suspended does not count**, just as
+/// with [`MonotonicClock`](crate::MonotonicClock). On other systems, this clock also does what that
+/// one does.
 ///
-/// Its time stamps may be compared with those of `MonotonicClock`: both count from the same origin.
+/// # Platforms
+///
+/// The counter is used on x86-64 and aarch64 under Linux, Android, macOS, iOS and Windows. On
+/// x86-64, the CPU or the virtual machine must also report that the counter is invariant.
+/// Everywhere else, and under Miri, this clock reads the kernel's clock.
+///
+/// Some counters tick slowly: at 24 MHz on some aarch64 machines, for example. The second reading
+/// within the same tick reads the kernel's clock.
+///
+/// Time stamps of this clock may be compared with those of `MonotonicClock`, because both have the
+/// same origin.
 ///
 /// ```
 /// use tollgate::{Clock, CounterClock};
@@ -70,7 +82,7 @@ thread_local! {
 pub struct CounterClock(());
 
 impl CounterClock {
-    /// The clock. Its origin is unspecified, but the same for all clocks of this type.
+    /// Makes a clock. The origin is unspecified, but the same for all clocks of this type.
     ///
     /// ```
     /// # use tollgate::CounterClock;
@@ -99,10 +111,11 @@ impl Clock for CounterClock {
     }
 }
 
-/// The slow way, for all reasons: one call beside the fast way. What a caller had to keep around several of
-/// them would cost it more than the reading does.
+/// The slow path: reads the kernel's clock, for whatever reason. There is only this one call
+/// besides the fast path, because the registers that a caller saves around several calls would cost
+/// more than a reading of the counter.
 ///
-/// Where no counter is steady, no anchor is made, and the counter is never read.
+/// On a machine without a steady counter, no anchor is made and the counter is never read.
 #[cold]
 #[inline(never)]
 fn ask() -> u64 {

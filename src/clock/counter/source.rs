@@ -1,8 +1,8 @@
-//! The counter in hardware, where there is one that can be read for the price of an instruction.
+//! The hardware counter, on platforms where one instruction reads it.
 
 pub(super) use imp::{is_steady, read};
 
-/// The time stamp counter.
+/// The time stamp counter of x86-64.
 #[cfg(all(
     target_arch = "x86_64",
     any(target_os = "linux", target_os = "android", target_vendor = "apple", windows),
@@ -17,12 +17,13 @@ mod imp {
         reason = "the only unsafe call of this crate; its comment says why it is sound"
     )]
     pub(crate) fn read() -> u64 {
-        // SAFETY: every x86-64 CPU has this instruction. It takes no argument and touches no memory.
+        // SAFETY: every x86-64 CPU has this instruction. It has no operands and touches no memory.
         unsafe { std::arch::x86_64::_rdtsc() }
     }
 
-    /// Whether the CPU says that it ticks evenly, asleep or awake. One that stops while the CPU sleeps would let a thread
-    /// that waits sleep again and again.
+    /// Whether the CPU reports that the counter ticks evenly, also while the CPU sleeps. With a
+    /// counter that stops while the CPU sleeps, a waiting thread would wake too early by the clock
+    /// and sleep again and again.
     pub(crate) fn is_steady() -> bool {
         static STEADY: OnceLock<bool> = OnceLock::new();
         *STEADY.get_or_init(|| {
@@ -32,7 +33,8 @@ mod imp {
     }
 }
 
-/// The generic timer's virtual count, which by the architecture ticks evenly on all cores, asleep or awake.
+/// The virtual count of the generic timer of aarch64. The architecture guarantees that it ticks
+/// evenly on all cores, also while they sleep.
 #[cfg(all(
     target_arch = "aarch64",
     any(target_os = "linux", target_os = "android", target_vendor = "apple", windows),
@@ -51,7 +53,7 @@ mod imp {
     }
 }
 
-/// None. Nor in models and interpreters, which have no such instruction.
+/// Other platforms have no counter. Models and interpreters can't execute such an instruction.
 #[cfg(not(all(
     any(target_arch = "x86_64", target_arch = "aarch64"),
     any(target_os = "linux", target_os = "android", target_vendor = "apple", windows),

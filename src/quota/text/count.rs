@@ -1,6 +1,6 @@
 //! Numbers of permits: `600`, `1_000`, `1k`, `10r`, `100 requests`.
 
-/// What may follow a number of permits without a meaning of its own.
+/// Nouns that may follow a number of permits and are ignored.
 const NOUNS: [&str; 27] = [
     "r",
     "req",
@@ -31,29 +31,29 @@ const NOUNS: [&str; 27] = [
     "attempts",
 ];
 
-/// A number that is written in decimal: `digits` / 10^`places`.
+/// A decimal number: `digits` / 10^`places`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
     digits: u128,
     places: u32,
 }
 
-/// Why a text is no number of permits.
+/// Why a text is not a number of permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadCount {
     Missing,
     TooLarge,
-    /// A number, but not a whole one.
+    /// A number, but not a whole number.
     Fraction(Decimal),
-    /// Commas between its digits, which could also separate two limits.
+    /// A number with commas, which could also separate two limits.
     Commas,
-    /// An `m` behind the number: a million or a thousandth?
+    /// A number with the suffix `m`, which could mean a million or a thousandth.
     Million,
     NotANumber,
 }
 
 impl BadCount {
-    /// The message for `text`, without an advice on the rate.
+    /// The message for `text`, without the rate that the user should write.
     pub(super) fn message(self, text: &str) -> String {
         match self {
             Self::Missing => "the number of permits is missing: write it, such as `10/s`".into(),
@@ -71,8 +71,9 @@ impl BadCount {
 }
 
 impl Decimal {
-    /// Reads `12`, `1_000` and `0.25`: at least one digit in front of the point and behind it, and
-    /// underscores between digits only. `None` too, if it has more digits than can be kept.
+    /// Reads `12`, `1_000` and `0.25`. There must be a digit before and after the point, and
+    /// underscores only between digits. Returns `None` for anything else, and for a number with too
+    /// many digits.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (whole, fraction) = match text.split_once('.') {
             Some((whole, fraction)) => (whole, Some(fraction)),
@@ -89,7 +90,7 @@ impl Decimal {
         }
     }
 
-    /// This number times `factor` as a fraction in lowest terms, if it can be kept.
+    /// This number times `factor`, as a fraction in lowest terms. `None` if it does not fit.
     pub(super) fn times(self, factor: u128) -> Option<(u128, u128)> {
         let (above, below) = (self.digits.checked_mul(factor)?, 10_u128.pow(self.places));
         let divisor = greatest_common_divisor(above, below);
@@ -140,7 +141,7 @@ fn starts_with_letter(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(u8::is_ascii_alphabetic)
 }
 
-/// `value` with the digits of `text` behind it.
+/// `value` with the digits of `text` appended.
 fn push_digits(value: u128, text: &str) -> Option<u128> {
     if text.is_empty() || text.starts_with('_') || text.ends_with('_') || text.contains("__") {
         return None;

@@ -4,8 +4,8 @@ use crate::QuotaError;
 
 /// Why a text is not a [`Quota`](crate::Quota).
 ///
-/// Each message says what to write instead; where the text is a rate in another spelling, the
-/// message holds the spelling that is read.
+/// Each message says what to write instead. If the text is a rate in an unsupported spelling, the
+/// message shows the supported one.
 ///
 /// ```
 /// use tollgate::{ParseQuotaError, Quota};
@@ -22,40 +22,40 @@ pub enum ParseQuotaError {
         "expected `<permits>/<period>`, such as `600/min burst 100` or `1/100ms`, or `unlimited`"
     )]
     Form,
-    /// The text holds several limits.
+    /// The text contains several limits.
     #[error(
-        "`{text}` holds several limits, but a quota is one limit: read each one on its own and \
-         join their limiters in a `Composite`"
+        "`{text}` contains several limits, but a quota is one limit: parse each limit separately \
+         and combine them in a `Composite`"
     )]
     Several {
         /// The whole text.
         text: String,
     },
-    /// The permits are missing, are no whole number, or do not fit 64 bits.
+    /// The number of permits is missing, is not a whole number, or does not fit into 64 bits.
     #[error("{message}")]
     Permits {
-        /// What stands there.
+        /// The text of this part.
         text: String,
         /// What is wrong with it, and what to write instead.
         message: String,
     },
-    /// The period is missing, has an unknown unit or a count that can't be used.
+    /// The period is missing, or its unit or its number can't be read.
     #[error("{message}")]
     Period {
-        /// What stands there.
+        /// The text of this part.
         text: String,
         /// What is wrong with it, and what to write instead.
         message: String,
     },
-    /// What follows the period is not `burst <permits>`.
+    /// The text after the period is not `burst <permits>`.
     #[error("{message}")]
     Burst {
-        /// What stands there.
+        /// The text of this part.
         text: String,
         /// What is wrong with it, and what to write instead.
         message: String,
     },
-    /// Well formed, but no limiter can be built from it.
+    /// The text is well formed, but no limiter can be built from the quota.
     #[error(transparent)]
     Invalid(#[from] QuotaError),
 }

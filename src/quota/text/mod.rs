@@ -17,10 +17,10 @@ pub use error::ParseQuotaError;
 
 use super::Quota;
 
-/// Words between the permits and the period.
+/// Words that separate the permits from the period.
 const SEPARATORS: [&str; 5] = ["per", "every", "each", "a", "an"];
 
-/// Rates in one word, as in `600 rpm`, and the periods that they mean.
+/// Words for a whole rate, as in `600 rpm`, and the periods that they mean.
 const RATES: [(&str, &str); 12] = [
     ("rps", "s"),
     ("qps", "s"),
@@ -44,7 +44,8 @@ impl FromStr for Quota {
     ///
     /// # Errors
     ///
-    /// Says which part can't be read and what to write instead.
+    /// If the text is not a quota. The message says which part can't be read, and what to write
+    /// instead.
     ///
     /// ```
     /// use tollgate::Quota;
@@ -64,11 +65,11 @@ impl FromStr for Quota {
     }
 }
 
-/// The parts of a quota's text, each still as it was written.
+/// The parts of the text of a quota, each as it was written.
 struct Parts<'a> {
     permits: &'a str,
     period: Cow<'a, str>,
-    /// What follows the word `burst`.
+    /// The text after the word `burst`.
     burst: Option<&'a str>,
 }
 
@@ -76,7 +77,8 @@ impl Parts<'_> {
     fn quota(&self) -> Result<Quota, ParseQuotaError> {
         let permits = count::parse(self.permits);
         let period = period::parse(&self.period);
-        // A fraction is the only mistake whose message needs the period.
+        // The message for a fraction needs the period, so a mistake in the period is reported
+        // first.
         if let (Err(BadCount::Fraction(_)), Err(message)) = (permits, &period) {
             return Err(bad_period(&self.period, message.clone()));
         }
@@ -97,7 +99,7 @@ impl Parts<'_> {
         Ok(quota)
     }
 
-    /// The same rate as a fraction of permits, in whole permits: `0.5/s` is `1/2s`.
+    /// A rate with a fraction of a permit, as a rate with whole permits: `0.5/s` is `1/2s`.
     fn whole_rate(&self, bad: BadCount, period: Option<&Duration>) -> Option<Quota> {
         let BadCount::Fraction(decimal) = bad else { return None };
         let factor = match self.permits.trim_start_matches(|c: char| !c.is_ascii_alphabetic()) {
@@ -131,7 +133,7 @@ fn split_rate(rate: &str) -> Option<(&str, &str)> {
     let word = find_word(rate, |word| is_one_of(word, &SEPARATORS));
     if let Some((start, end)) = [slash, word].into_iter().flatten().min() {
         let (permits, separator) = (&rate[..start], &rate[start..end]);
-        // `every 100ms` has no number, because it means one.
+        // `every 100ms` has no number of permits and means one.
         let one = separator.eq_ignore_ascii_case("every") && permits.is_empty();
         let permits = if one { "1" } else { permits };
         return Some((permits, rate[end..].trim()));
@@ -141,12 +143,12 @@ fn split_rate(rate: &str) -> Option<(&str, &str)> {
             return Some((permits, period));
         }
     }
-    // `10-M`, with one letter for the unit.
+    // The form `10-M`, with one letter for the unit.
     let (permits, letter) = rate.split_once('-')?;
     (is_one_of(letter, &["s", "m", "h", "d"]) && !permits.is_empty()).then_some((permits, letter))
 }
 
-/// Whether `text`, which stands behind a rate, holds one more: a number of permits and a period.
+/// Whether `text`, which follows a rate, contains another rate: a number of permits and a period.
 fn holds_a_rate(text: &str) -> bool {
     split_rate(text).is_some_and(|(before, _)| {
         let before = before.trim_end();
@@ -156,7 +158,7 @@ fn holds_a_rate(text: &str) -> bool {
     })
 }
 
-/// What stands before the word `burst`, and what follows it.
+/// The text before the word `burst`, and the text after it.
 fn split_burst(text: &str) -> (&str, Option<&str>) {
     let lower = text.to_ascii_lowercase();
     let found = lower.match_indices("burst").find(|&(at, word)| {
@@ -171,7 +173,7 @@ fn split_burst(text: &str) -> (&str, Option<&str>) {
     (rate, Some(&text[at + word.len()..]))
 }
 
-/// The size in what follows the word `burst`.
+/// The size of the burst, from the text after the word `burst`.
 fn burst_size(text: &str) -> Result<u64, ParseQuotaError> {
     let number = text.trim().trim_end_matches([')', ';']);
     let number = without_end(number, " nodelay").unwrap_or(number);
@@ -193,20 +195,20 @@ fn bad_period(text: &str, message: String) -> ParseQuotaError {
     ParseQuotaError::Period { text: text.trim().to_owned(), message }
 }
 
-/// What follows `key=` or `key:` at the start of `text`.
+/// The text after `key=` or `key:` at the start of `text`.
 fn without_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let start = text.get(..key.len()).filter(|start| start.eq_ignore_ascii_case(key))?;
     let rest = text[start.len()..].trim_start();
     rest.strip_prefix(['=', ':']).map(str::trim)
 }
 
-/// What stands before `end` at the end of `text`.
+/// `text` without `end` at its end; `None` if it ends differently.
 fn without_end<'a>(text: &'a str, end: &str) -> Option<&'a str> {
     let at = text.len().checked_sub(end.len())?;
     text.get(at..).filter(|found| found.eq_ignore_ascii_case(end)).map(|_| &text[..at])
 }
 
-/// Where the first word that is `wanted` starts and ends.
+/// The start and the end of the first word that is `wanted`.
 fn find_word(text: &str, wanted: impl Fn(&str) -> bool) -> Option<(usize, usize)> {
     let mut start = 0;
     for piece in text.split_inclusive(char::is_whitespace) {

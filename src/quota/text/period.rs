@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::count::Decimal;
 
-/// Units from the longest: what is printed, nanoseconds, other spellings that parse.
+/// The units, longest first: the printed name, the nanoseconds, and other spellings that parse.
 pub(super) const UNITS: [(&str, u128, &[&str]); 7] = [
     ("day", DAY, &["d", "days"]),
     ("h", 3_600_000_000_000, &["hr", "hrs", "hour", "hours"]),
@@ -17,10 +17,10 @@ pub(super) const UNITS: [(&str, u128, &[&str]); 7] = [
 
 const DAY: u128 = 86_400_000_000_000;
 
-/// Read, but printed as days.
+/// Names of the week. Weeks are parsed, but printed as days.
 const WEEKS: [&str; 3] = ["w", "week", "weeks"];
 
-/// Reads a period; the error is a message that says what to write.
+/// Reads a period. The error is a message that says what to write instead.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let (mut rest, mut sum) = (text, 0_u128);
     while !rest.is_empty() {
         let (part, after) = part(rest);
-        // A unit without a count means one of it, but only if it stands alone.
+        // A unit without a number means one unit, but only if it is the whole text.
         let nanos = match part.number {
             "" if part.unit.len() < text.len() => None,
             number => nanos(number, part.unit, text)?,
@@ -45,25 +45,25 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::new(seconds, below))
 }
 
-/// The unit printed for `period` nanoseconds, and how many of it the period has.
+/// How `period` nanoseconds are printed: a number and the name of its unit.
 pub(super) fn printed(period: u128) -> (u128, &'static str) {
     let (name, nanos, _) =
         UNITS.iter().find(|unit| period != 0 && period % unit.1 == 0).unwrap_or(&UNITS[6]);
     (period / nanos, name)
 }
 
-/// A count and its unit.
+/// A number and its unit.
 struct Part<'a> {
     number: &'a str,
     unit: &'a str,
 }
 
-/// The first count and unit of `text`, and what follows them.
+/// The first number and unit of `text`, and the text after them.
 fn part(text: &str) -> (Part<'_>, &str) {
     let digits =
         text.bytes().take_while(|byte| byte.is_ascii_digit() || b"._".contains(byte)).count();
     let (number, rest) = text.split_at(digits);
-    // `20.seconds` is how Ruby writes it.
+    // Ruby writes `20.seconds`.
     let number = number.strip_suffix('.').unwrap_or(number);
     let rest = rest.trim_start();
     let end = rest.find(|c: char| c.is_ascii_digit() || c.is_whitespace()).unwrap_or(rest.len());
@@ -71,7 +71,7 @@ fn part(text: &str) -> (Part<'_>, &str) {
     (Part { number, unit }, rest.trim_start())
 }
 
-/// The nanoseconds of a count and a unit, `None` for what is no period, or a message.
+/// The nanoseconds of a number and a unit. `None` if they are not a period; the error is a message.
 fn nanos(number: &str, unit: &str, text: &str) -> Result<Option<u128>, String> {
     let Some(unit) = unit_nanos(unit) else { return Ok(None) };
     if number.is_empty() {
@@ -114,10 +114,10 @@ fn unknown(text: &str, unit: &str) -> String {
         "y" | "yr" | "year" | "years" => {
             "years differ in length: write the period in days, such as `365day`".into()
         }
-        "" => format!("the period `{text}` has no unit: write s, min, h or day behind the number"),
+        "" => format!("the period `{text}` has no unit: write s, min, h or day after the number"),
         _ => format!(
-            "`{text}` is not a period: write s, min, h, day, week, ms, us or ns, with a count \
-             before it if it is not 1"
+            "`{text}` is not a period: write s, min, h, day, week, ms, us or ns, with a number \
+             before it unless it is 1"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! A quota as a string in any serde format.
+//! Serializes a quota as a string.
 
 use std::fmt;
 

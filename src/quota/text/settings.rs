@@ -1,8 +1,8 @@
-//! Quotas as the settings of other programs: `average: 100, period: 1m, burst: 50`.
+//! Quotas in the form of settings of other programs: `average: 100, period: 1m, burst: 50`.
 
 use super::{ParseQuotaError, Parts};
 
-/// What a setting says, and the keys that say it, without `_`, `-` and capitals.
+/// Each kind of setting with its keys, in lower case and without `_` and `-`.
 const KEYS: [(Setting, &[&str]); 5] = [
     (
         Setting::Permits,
@@ -23,7 +23,7 @@ enum Setting {
     Burst,
 }
 
-/// The parts of a text that starts with the key of a setting; `None` for any other text.
+/// The parts of a text that starts with the key of a setting. `None` for any other text.
 pub(super) fn parts(text: &str) -> Result<Option<Parts<'_>>, ParseQuotaError> {
     let inner = text.trim_matches(['{', '}']).trim();
     if pair(inner).and_then(|(key, _)| setting(key)).is_none() {
@@ -57,16 +57,16 @@ pub(super) fn parts(text: &str) -> Result<Option<Parts<'_>>, ParseQuotaError> {
     }))
 }
 
-/// The key of the first `key: value` or `key=value`, and what follows the key.
+/// The key of the first `key: value` or `key=value`, and the text after the sign.
 fn pair(text: &str) -> Option<(&str, &str)> {
     let (key, rest) = text.split_once([':', '='])?;
     Some((unquoted(key), rest.trim_start()))
 }
 
-/// A value, and the `key: value` behind it.
+/// The first value, and the rest of the text, which starts with the next key.
 fn value(text: &str) -> (&str, &str) {
     let end = match text.find([':', '=']) {
-        // The last word before the sign is the next key.
+        // The last word before the next sign is the next key.
         Some(sign) => text[..sign].trim_end().rfind(char::is_whitespace).unwrap_or(0),
         None => text.len(),
     };

@@ -1,4 +1,5 @@
-//! The clock on a counter and a kernel that do what a script says. Its arithmetic is the same as in use.
+//! Tests of the clock with a counter and a kernel's clock that follow a script. The arithmetic is
+//! the same as in production.
 
 mod world;
 
@@ -13,14 +14,15 @@ fn an_even_counter_is_trusted_after_milliseconds_and_then_right() {
         world.warm_up();
         let before = world.kernel_readings.get();
         assert!(world.read_many(100_000, 5_000) <= STEADY);
-        // 501 ms: one reading of the kernel in each, and a few where the counter was slightly ahead of it.
+        // Within 501 ms, the kernel's clock is read once per millisecond, and a few times more
+        // where the counter was slightly ahead of it.
         let readings = world.kernel_readings.get() - before;
         assert!((501..1_600).contains(&readings), "{readings}");
     });
 }
 
 #[test]
-fn who_reads_seldom_reads_the_kernel() {
+fn a_thread_that_reads_seldom_reads_the_kernel() {
     each(|world| {
         for _ in 0..1_000 {
             assert_eq!(world.read_many(1, 1_100_000), 0);
@@ -35,9 +37,9 @@ fn a_counter_that_becomes_half_as_fast_or_half_as_fast_again() {
         let speed = world.speed.get();
         for (percent, worst) in [(50, SPAN + STEADY), (100, SPAN), (150, SPAN), (100, SPAN)] {
             world.speed.set(speed * percent / 100);
-            // From the start of a span on, it is wrong by at most that span.
+            // The error within the first millisecond is at most that millisecond.
             assert!(world.read_many(10_000, 500) <= worst, "{percent} %");
-            // It is measured anew, so the error does not last.
+            // The speed is then measured again, so the error does not last.
             assert!(world.read_many(10_000, 500) <= STEADY, "{percent} %");
         }
     });
@@ -65,7 +67,7 @@ fn a_counter_that_stands_still_is_noticed_at_the_second_reading_of_the_same_coun
         world.read_many(1, 50_000);
         world.speed.set(0);
         world.read(0);
-        // Whatever the time between them.
+        // The time between two readings does not matter.
         for every in [1, 1_000, 3_000_000, 3_600_000_000_000] {
             assert_eq!(world.read_many(1_000, every), 0);
         }
@@ -84,7 +86,7 @@ fn steps_back_are_the_kernels_reading() {
             let (answer, _) = world.read(0);
             world.step(step);
             let (next, now) = world.read(0);
-            // The tick before may be seen again, but not one that was seen before that.
+            // After a step back by one tick, the last reading may be repeated, but no earlier one.
             assert!(next >= now || step == -1, "{step}: {answer}, {next}, {now}");
         }
     });
@@ -116,11 +118,12 @@ fn a_suspend_that_the_counter_counts_is_not_time() {
 }
 
 #[test]
-fn a_counter_that_stands_still_while_all_sleep_is_behind_for_no_more_than_a_span_of_it() {
+fn a_counter_that_stood_still_is_behind_for_at_most_a_millisecond_of_its_time() {
     each(|world| {
         world.warm_up();
         world.stand(10_000 * MILLI);
-        // Behind by ten seconds at worst, as the bound says, but only until the next reading of the kernel.
+        // The clock is behind by ten seconds at worst, as the bound allows, but only until the next
+        // reading of the kernel's clock.
         world.read_many(1_000, 1_100);
         assert!(world.read_many(10_000, 1_000) <= STEADY);
     });
@@ -153,7 +156,7 @@ fn a_kernel_clock_that_stands_still_is_left_behind_by_a_span_at_most() {
     each(|world| {
         world.warm_up();
         world.kernel_speed.set(0);
-        // The readings check it.
+        // `read` checks the bound.
         world.read_many(100_000, 1_000);
         world.kernel_speed.set(1_000);
         world.read_many(10_000, 1_000);
@@ -210,7 +213,7 @@ fn a_thread_that_moves_between_cores_whose_counters_differ() {
         for apart in [1, speed / 100, speed / 2, 3 * speed, 1_000_000 * speed] {
             let apart = i64::try_from(apart).expect("small");
             for round in 0..1_000 {
-                // The readings check it.
+                // `read` checks the bound.
                 world.read_many(30, 1_700);
                 world.step(if round % 2 == 0 { apart } else { -apart });
             }
@@ -221,12 +224,12 @@ fn a_thread_that_moves_between_cores_whose_counters_differ() {
 #[test]
 fn the_end_of_time_is_not_passed() {
     each(|world| {
-        // So that an anchor falls into the last millisecond.
+        // This makes an anchor in the last millisecond of time.
         world.kernel.set(u64::MAX - 7_500_000);
         world.warm_up();
         let speed = world.speed.get();
         while world.kernel.get() < u64::MAX - 10_000 {
-            // The counter runs ahead of the kernel, to the end and beyond.
+            // The counter runs ahead of the kernel's clock, to the end of time and beyond.
             let behind = u64::MAX - world.kernel.get();
             world.speed.set(if behind > 300_000 { speed } else { 2 * speed });
             world.read_many(1, 1_000);
@@ -238,7 +241,7 @@ fn the_end_of_time_is_not_passed() {
 fn a_tick_that_is_seen_twice_is_the_kernels_reading_and_no_reason_for_distrust() {
     each(|world| {
         world.warm_up();
-        // A new anchor, well past it, and twice the same.
+        // A new anchor, some readings after it, and then the same tick twice.
         world.read_many(2_000, 1_000);
         world.read_many(10, 100);
         let before = world.kernel_readings.get();
@@ -251,7 +254,7 @@ fn a_tick_that_is_seen_twice_is_the_kernels_reading_and_no_reason_for_distrust()
     });
 }
 
-/// What may happen to a machine.
+/// Something that may happen to a machine.
 #[derive(Clone, Debug)]
 enum Event {
     Read { thread: usize, times: u64, every: u64 },
@@ -270,7 +273,7 @@ fn events() -> impl Strategy<Value = Event> {
     prop_oneof![
         8 => (0..2_usize, 1..400_u64, spans())
             .prop_map(|(thread, times, every)| Event::Read { thread, times, every }),
-        // 50 % either way, standing still, and for once anything.
+        // Up to 50 % slower or faster, a stop, or any speed.
         2 => prop_oneof![50..=150_u64, Just(0), 1..1_000_u64].prop_map(Event::Speed),
         2 => ticks.prop_map(Event::Step),
         1 => spans().prop_map(Event::Stand),
@@ -307,7 +310,7 @@ proptest! {
                 Event::Slew(permille) => world.kernel_speed.set(permille),
                 Event::Pause(nanos) => world.pause.set(nanos),
                 Event::NearTheEnd(ticks) => {
-                    // Any jump is a step back, as far as the bound is concerned, and no more than this.
+                    // For the bound, any jump counts as a step back by at most this.
                     world.each_history(|history| history.back = u64::MAX >> 1);
                     world.set_counters(u64::MAX - ticks);
                 }

@@ -1,36 +1,36 @@
-//! A machine that does what it is told, and checks each reading of its clock.
+//! A simulated machine that checks each reading of its clock.
 
 use std::cell::{Cell, RefCell};
 
 use super::super::anchor::{Anchor, SPAN};
 
 pub(super) const MILLI: u64 = 1_000_000;
-/// The error while counter and kernel run evenly.
+/// The largest error, in ns, while counter and kernel's clock run evenly.
 pub(super) const STEADY: u64 = 16_000;
-/// How long a reading of each takes.
+/// The duration, in ns, of a reading of the counter and of the kernel's clock.
 const COUNTER_TAKES: u64 = 10;
 const KERNEL_TAKES: u64 = 25;
 
-/// What the counter did since some moment, as far as the bound depends on it.
+/// What the counter has done since some moment, as far as the bound depends on it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct History {
-    /// The longest tick, in ns of the kernel's time.
+    /// The longest duration of a tick, in ns of the kernel's clock.
     pub(super) tick: f64,
-    /// For how long it stood still, in ns of the kernel's time.
+    /// The time for which it stood still, in ns of the kernel's clock.
     pub(super) stood: u64,
-    /// By how many ticks it was set back.
+    /// The number of ticks by which it was set back.
     pub(super) back: u64,
 }
 
-/// A machine with one core for each thread.
+/// A machine with one core per thread.
 pub(super) struct World {
     pub(super) kernel: Cell<u64>,
-    /// The kernel's speed, in parts of a thousand.
+    /// The speed of the kernel's clock, in thousandths of the right speed.
     pub(super) kernel_speed: Cell<u64>,
     pub(super) kernel_rest: Cell<u64>,
-    /// The counter's speed in ticks a millisecond.
+    /// The speed of the counter, in ticks per millisecond.
     pub(super) speed: Cell<u64>,
-    /// What of the next tick has passed, in millionths.
+    /// The part of the next tick that has passed, in millionths.
     pub(super) rest: Cell<u64>,
     /// A pause before the counter is read again after the next reading of the kernel's clock.
     pub(super) pause: Cell<u64>,
@@ -38,7 +38,7 @@ pub(super) struct World {
     pub(super) threads: [Thread; 2],
 }
 
-/// A thread, and the counter of the core that it runs on.
+/// A thread, with the counter of the core that it runs on.
 #[derive(Default)]
 pub(super) struct Thread {
     pub(super) count: Cell<u64>,
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// Time goes by.
+    /// Lets time pass.
     pub(super) fn pass(&self, nanos: u64) {
         let kernel = nanos * self.kernel_speed.get() + self.kernel_rest.get();
         self.kernel.set(self.kernel.get() + kernel / 1_000);
@@ -102,7 +102,7 @@ impl World {
         });
     }
 
-    /// How long a tick takes now, in the kernel's ns; 0 if there are none.
+    /// The present duration of a tick, in ns of the kernel's clock; 0 if the counter stands still.
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     pub(super) fn tick(&self) -> f64 {
         match self.speed.get() {
@@ -111,14 +111,15 @@ impl World {
         }
     }
 
-    /// Time goes by for the counters, but not for the kernel, as in some suspended machines.
+    /// Lets time pass for the counters but not for the kernel's clock, as on some suspended
+    /// machines.
     pub(super) fn suspend(&self, nanos: u64) {
         let speed = self.kernel_speed.replace(0);
         self.pass(nanos);
         self.kernel_speed.set(speed);
     }
 
-    /// Time goes by, but the counters stand still.
+    /// Lets time pass while the counters stand still.
     pub(super) fn stand(&self, nanos: u64) {
         let speed = self.speed.replace(0);
         self.pass(nanos);
@@ -133,8 +134,8 @@ impl World {
         self.each_history(|history| history.back = history.back.saturating_add(back));
     }
 
-    /// Reads the clock as `CounterClock` does, and checks all that is promised. Returns the
-    /// answer and the kernel's time at that moment.
+    /// Reads the clock as `CounterClock` does, and checks everything that its documentation
+    /// promises. Returns the answer, and the kernel's time at that moment.
     #[expect(clippy::cast_precision_loss, reason = "a bound needs not be exact to 2^-53")]
     pub(super) fn read(&self, index: usize) -> (u64, u64) {
         let thread = &self.threads[index];
@@ -167,7 +168,7 @@ impl World {
         if asked.get().is_some() {
             assert!(answer >= now, "behind the kernel that was asked");
         } else {
-            // A tick more, because one may have been under way when the machine changed.
+            // One tick more, because a tick may have been in progress when the machine changed.
             let slower = (history.tick / anchor.tick()).max(1.0);
             let lost = history.stood as f64 + (history.back + 1) as f64 * history.tick;
             let bound = slower * SPAN as f64 + lost + 1.0;
@@ -177,7 +178,7 @@ impl World {
         (answer, now)
     }
 
-    /// Reads every `every` ns, so many times; returns the largest error.
+    /// Reads the clock `times` times, each time after `every` ns. Returns the largest error.
     pub(super) fn read_many(&self, times: u64, every: u64) -> u64 {
         let errors = (0..times).map(|_| {
             self.pass(every);
@@ -187,13 +188,13 @@ impl World {
         errors.max().unwrap_or(0)
     }
 
-    /// Until the counter is trusted.
+    /// Reads the clock until the counter is trusted.
     pub(super) fn warm_up(&self) {
         self.read_many(5_000, 1_000);
     }
 }
 
-/// Ticks a millisecond: of the slowest counters that there are, of a common one, of time stamp counters.
+/// Speeds in ticks per millisecond: of the slowest counters, a common one, and time stamp counters.
 pub(super) const SPEEDS: [u64; 5] = [1_000, 24_000, 1_000_000, 2_600_000, 5_000_000];
 
 pub(super) fn each(test: impl Fn(World)) {
