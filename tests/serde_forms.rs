@@ -79,3 +79,18 @@ fn answers_show_seconds_and_leave_out_what_is_unlimited() {
     });
     assert_eq!(usage, expected);
 }
+
+#[test]
+fn a_quota_is_text_or_parts() {
+    let quota = |settings| from_value::<Quota>(settings);
+    let parts = json!({ "permits": 600, "period": "1min", "burst": 100 });
+    assert_eq!(quota(parts).unwrap(), quota(json!("600/min burst 100")).unwrap());
+    let parts = json!({ "permits": 7, "period": "3s" });
+    assert_eq!(quota(parts).unwrap(), "7/3s".parse().unwrap());
+    let error = |settings| quota(settings).unwrap_err().to_string();
+    assert!(error(json!({ "permits": 7 })).contains("`period`"));
+    assert!(error(json!({ "permits": 7, "per": "1s" })).contains("`period`"));
+    assert!(error(json!({ "permits": 7, "period": "fortnight" })).contains("fortnight"));
+    assert!(error(json!({ "permits": 7, "period": "1s burst 9", "burst": 9 })).contains("burst"));
+    assert!(error(json!(7)).contains("600/min burst 100"));
+}

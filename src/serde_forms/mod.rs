@@ -1,11 +1,12 @@
 //! How values look in serde's formats: settings as people write them, answers as a status page shows
 //! them.
 //!
-//! A quota is in `quota/text/serde.rs`, next to the text that it is read from.
+//! Numbers that stand for "unlimited" are absent, and durations are seconds.
 
 mod answers;
 #[cfg(feature = "llm")]
 mod llm;
+mod quota;
 mod terms;
 
 use std::time::Duration;

@@ -3,8 +3,6 @@
 mod count;
 mod error;
 mod period;
-#[cfg(feature = "serde")]
-mod serde;
 mod settings;
 
 use std::borrow::Cow;
