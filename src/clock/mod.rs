@@ -5,6 +5,8 @@ mod manual;
 mod monotonic;
 #[cfg(feature = "tokio")]
 mod tokio;
+#[cfg(feature = "llm")]
+pub(crate) mod wall;
 
 use std::sync::Arc;
 use std::task::Waker;

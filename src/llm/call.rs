@@ -1,11 +1,10 @@
 //! A complete request in one call: acquire a permit, send, learn from the response, settle, and
 //! retry after a 429.
 
-use std::time::SystemTime;
-
 use super::headers::ServerLimits;
 use super::{Error, KeyPool, Limiter, Permit, PoolKey, PoolPermit, Tokens};
 use crate::Clock;
+use crate::clock::wall;
 use crate::wait::Timer;
 
 /// What a limiter needs to know about a response.
@@ -36,7 +35,7 @@ impl Reply {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        self.reported = ServerLimits::from_headers(headers, SystemTime::now());
+        self.reported = ServerLimits::from_headers(headers, wall::now());
         self
     }
 

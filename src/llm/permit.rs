@@ -1,10 +1,9 @@
 //! A permit: permission to send one request.
 
-use std::time::SystemTime;
-
 use super::Tokens;
 use super::engine::Handle;
 use super::headers::ServerLimits;
+use crate::clock::wall;
 use crate::wait::queue::Taken;
 use crate::{Clock, CounterClock};
 
@@ -86,7 +85,7 @@ impl<'a, C: Clock> Permit<'a, C> {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        self.observe_limits(&ServerLimits::from_headers(headers, SystemTime::now()));
+        self.observe_limits(&ServerLimits::from_headers(headers, wall::now()));
     }
 
     /// As [`observe`](Self::observe), with headers that are parsed already.
@@ -104,7 +103,7 @@ impl<'a, C: Clock> Permit<'a, C> {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        self.limited_by(&ServerLimits::from_headers(headers, SystemTime::now()));
+        self.limited_by(&ServerLimits::from_headers(headers, wall::now()));
     }
 
     pub(crate) fn limited_by(mut self, reported: &ServerLimits) {

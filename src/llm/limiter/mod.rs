@@ -7,8 +7,8 @@ pub(crate) use acquire::acquire;
 pub use builder::LimiterBuilder;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use crate::clock::wall;
 use crate::llm::engine::{Engine, Handle};
 use crate::llm::headers::ServerLimits;
 use crate::llm::{Limits, Tokens, Usage};
@@ -173,7 +173,7 @@ impl<C: Clock> Limiter<C> {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        self.observe_limits(&ServerLimits::from_headers(headers, SystemTime::now()));
+        self.observe_limits(&ServerLimits::from_headers(headers, wall::now()));
     }
 
     /// As [`observe`](Self::observe), with headers that are parsed already.
