@@ -63,7 +63,7 @@ mod sync;
 mod time;
 pub mod wait;
 
-pub use answer::{CarryOver, Grant, Usage};
+pub use answer::{Grant, Usage};
 pub use charges::{Answer, Charge, take_all, take_each};
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
@@ -73,7 +73,7 @@ pub use error::{ConsumeError, QuotaError, Rejection, WaitError, WhichLimit};
 pub use keyed::Keyed;
 pub use limiters::Composite;
 pub use limiters::{AtomicTokenBucket, LeasedTokenBucket, Limiter, LimiterBuilder, LimiterCharge};
-pub use quota::{ParseQuotaError, Quota};
+pub use quota::{CarryOver, ParseQuotaError, Quota};
 pub use rate_limiter::RateLimiter;
 #[cfg(feature = "stream")]
 pub use stream::{RateLimitSinkExt, RateLimitStreamExt};

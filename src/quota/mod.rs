@@ -1,9 +1,11 @@
 //! Quotas: how much is allowed, as a rate and a burst.
 
+mod carry_over;
 mod text;
 
 use std::time::Duration;
 
+pub use carry_over::CarryOver;
 pub use text::ParseQuotaError;
 
 use crate::QuotaError;
