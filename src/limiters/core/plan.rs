@@ -1,23 +1,24 @@
 //! When each who waits will be served, as far as can be told now.
 //!
-//! Who comes later never puts off who came before: not with one bucket, and not with several, of each of which
-//! those who can use it are served in order. So one walk through the queue in its order tells all, with the time from
-//! which each bucket is free of those before (the *turns*).
+//! Who comes later never puts off who came before: not with one bucket, and not with several, of
+//! each of which those who can use it are served in order. So one walk through the queue in its
+//! order tells all, with the time from which each bucket is free of those before (the *turns*).
 
-use super::waiting::alarm;
+use super::due::alarm;
 use super::{Core, Rule};
 use crate::Timestamp;
 use crate::wait::queue::Ticket;
 
 /// The state once all who wait are served, and from when each bucket is free then.
 #[derive(Debug)]
-pub(super) struct Booked<A: Rule> {
+pub(super) struct Tail<A: Rule> {
     state: A::State,
     turns: A::Turns,
 }
 
-impl<A: Rule> Booked<A> {
-    /// When `ask` of the `nth` waiter can be had after that, at `from` at the earliest, and from which bucket.
+impl<A: Rule> Tail<A> {
+    /// When `ask` of the `nth` waiter can be had after that, at `from` at the earliest, and from
+    /// which bucket.
     fn ready(&self, rule: &A, from: Timestamp, ask: A::Ask, nth: u64) -> (Timestamp, u32) {
         rule.ready_behind(&self.state, &self.turns, from, ask, nth)
     }
@@ -29,26 +30,24 @@ impl<A: Rule> Booked<A> {
 }
 
 impl<A: Rule> Core<A> {
-    /// Goes through the queue as time will: tells when each is due, when it should look, and whether that is in
-    /// time.
-    pub(super) fn plan(
-        &self,
-        mut tell: impl FnMut(Ticket, Timestamp, Timestamp, bool),
-    ) -> Booked<A> {
-        let mut booked = Booked { state: self.state.clone(), turns: A::Turns::default() };
-        // Nobody is served as of an earlier time; who can pass the first in line is served when that is noticed.
+    /// Goes through the queue as time will: tells when each is due, when it should look, and
+    /// whether that is in time.
+    pub(super) fn plan(&self, mut tell: impl FnMut(Ticket, Timestamp, Timestamp, bool)) -> Tail<A> {
+        let mut tail = Tail { state: self.state.clone(), turns: A::Turns::default() };
+        // Nobody is served as of an earlier time; who can pass the first in line is served when
+        // that is noticed.
         let from = if A::OPEN_ENDED { self.latest } else { self.rest.served_until };
         for (ticket, waiter) in self.rest.queue.iter() {
-            let (due, by) = booked.ready(&self.rest.rule, from, waiter.ask, ticket.number());
+            let (due, by) = tail.ready(&self.rest.rule, from, waiter.ask, ticket.number());
             // Who can never be served must not hold up those behind it, whatever its deadline.
             let never = A::OPEN_ENDED && due == Timestamp::MAX;
             let in_time = !never && !self.is_too_late(due, waiter.deadline);
             if in_time {
-                booked.take(&self.rest.rule, due, by, waiter.ask);
+                tail.take(&self.rest.rule, due, by, waiter.ask);
             }
             tell(ticket, due, alarm::<A>(due, waiter.deadline), in_time);
         }
-        booked
+        tail
     }
 
     /// When `ask` can be had behind all who wait.
@@ -59,23 +58,24 @@ impl<A: Rule> Core<A> {
         if let Some(ready) = self.behind_all(A::permits(ask)) {
             return ready;
         }
-        if self.rest.booked.is_none() {
+        if self.rest.tail.is_none() {
             // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
-            self.rest.booked = Some(self.plan(|_, _, _, _| ()));
+            self.rest.tail = Some(self.plan(|_, _, _, _| ()));
         }
-        let booked = self.rest.booked.as_ref();
-        booked.map_or(Timestamp::MAX, |it| it.ready(&self.rest.rule, self.latest, ask, 0).0)
+        let tail = self.rest.tail.as_ref();
+        tail.map_or(Timestamp::MAX, |it| it.ready(&self.rest.rule, self.latest, ask, 0).0)
     }
 
     /// One more waits behind all others, and is due at `ready`.
-    pub(super) fn book(&mut self, ticket: Ticket, ready: Timestamp, ask: A::Ask) {
-        if let Some(booked) = &mut self.rest.booked {
-            let (_, by) = booked.ready(&self.rest.rule, self.latest, ask, ticket.number());
-            booked.take(&self.rest.rule, ready, by, ask);
+    pub(super) fn extend_tail(&mut self, ticket: Ticket, ready: Timestamp, ask: A::Ask) {
+        if let Some(tail) = &mut self.rest.tail {
+            let (_, by) = tail.ready(&self.rest.rule, self.latest, ask, ticket.number());
+            tail.take(&self.rest.rule, ready, by, ask);
         }
     }
 
-    /// When `permits` can be had behind all who wait, if that can be told without going through the queue.
+    /// When `permits` can be had behind all who wait, if that can be told without going through the
+    /// queue.
     pub(super) fn behind_all(&self, permits: u64) -> Option<Timestamp> {
         if !self.rest.rule.is_cumulative()
             || !self.is_lossless(self.rest.queue.widest().max(permits))
@@ -87,8 +87,8 @@ impl<A: Rule> Core<A> {
         Some(rule.ready_at(&self.state, since, A::ask(total)).max(self.latest))
     }
 
-    /// Whether a wait for `permits` wastes nothing. One for all of the burst ends up to a nanosecond
-    /// after the bucket was full, unless permits come at whole nanoseconds.
+    /// Whether a wait for `permits` wastes nothing. One for all of the burst ends up to a
+    /// nanosecond after the bucket was full, unless permits come at whole nanoseconds.
     fn is_lossless(&self, permits: u64) -> bool {
         let quota = self.rest.rule.quota();
         let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());

@@ -13,8 +13,8 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     type State: Clone + Debug + Send + Sync + 'static;
     type Ask: Copy + Debug + Send + Sync + 'static;
 
-    /// Whether [`UNKNOWN`](super::UNKNOWN) is an answer, and [`Timestamp::MAX`] is said only of what can
-    /// never be; else both are times like others.
+    /// Whether [`UNKNOWN`](super::UNKNOWN) is an answer, and [`Timestamp::MAX`] is said only of
+    /// what can never be; else both are times like others.
     const OPEN_ENDED: bool;
 
     /// The permits of an ask, for counts and sums.
@@ -52,8 +52,9 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         receipt: Receipt,
     ) -> u32;
 
-    /// The buckets that could ever serve `ask`. Who waits has a claim to all of them; who can use others need not
-    /// wait for that. Asked only of rules that are [open-ended](Self::OPEN_ENDED), as what follows.
+    /// The buckets that could ever serve `ask`. Who waits has a claim to all of them; who can use
+    /// others need not wait for that. Asked only of rules that are [open-ended](Self::OPEN_ENDED),
+    /// as what follows.
     fn able(&self, state: &Self::State, ask: Self::Ask) -> Buckets;
 
     /// As [`try_hold`](Self::try_hold), from a bucket to which nobody has a claim.
@@ -79,8 +80,8 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// From when each bucket is free of all who wait before.
     type Turns: Clone + Debug + Default + Send + Sync + 'static;
 
-    /// When a bucket can first serve `ask` behind those before, at `from` at the earliest, and which. This must be the
-    /// one that will serve it in fact, or what is planned goes wrong.
+    /// When a bucket can first serve `ask` behind those before, at `from` at the earliest, and
+    /// which. This must be the one that will serve it in fact, or what is planned goes wrong.
     fn ready_behind(
         &self,
         state: &Self::State,
@@ -90,7 +91,8 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         nth: u64,
     ) -> (Timestamp, u32);
 
-    /// Takes `ask` from that bucket then. Until then, all that could serve it are not free for those behind.
+    /// Takes `ask` from that bucket then. Until then, all that could serve it are not free for
+    /// those behind.
     fn take_behind(
         &self,
         state: &mut Self::State,

@@ -1,12 +1,13 @@
 //! Permits of waiters whose turn it is here, but who still wait for a second limit.
 //!
-//! They are set aside: in use from now on, whenever now is, until the second limit serves their waiter or
-//! the waiter leaves. Were they taken once and for all, they would be refilled during the second wait, and
-//! then the waiter and others could use more at one instant than the burst.
+//! They are set aside: in use from now on, whenever now is, until the second limit serves their
+//! waiter or the waiter leaves. Were they taken once and for all, they would be refilled during the
+//! second wait, and then the waiter and others could use more at one instant than the burst.
 //!
-//! Before anything is asked of the state, [`refresh`](Core::refresh_set_aside) gives back what was set aside
-//! before and sets it aside anew, at the present time. Whoever the second limit has served meanwhile has
-//! used its permits, whether it has noticed or not: nobody depends on another one to look.
+//! Before anything is asked of the state, [`refresh`](Core::refresh_set_aside) gives back what was
+//! set aside before and sets it aside anew, at the present time. Whoever the second limit has
+//! served meanwhile has used its permits, whether it has noticed or not: nobody depends on another
+//! one to look.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -33,8 +34,8 @@ pub(crate) struct SetAside {
     /// Of all who wait, together.
     permits: u64,
     receipt: Receipt,
-    /// Whether the rule gives back all that was just held. One that does not is left alone: its permits
-    /// stay taken.
+    /// Whether the rule gives back all that was just held. One that does not is left alone: its
+    /// permits stay taken.
     is_exact: bool,
 }
 
@@ -86,7 +87,7 @@ impl<A: Algorithm> Core<A> {
         if !self.rest.queue.is_empty() {
             // Nobody behind can be served as of an earlier time, with these in use.
             self.rest.served_until = self.latest;
-            self.rest.booked = None;
+            self.rest.tail = None;
             self.rest.shifted = true;
         }
     }
@@ -120,8 +121,9 @@ impl<A: Algorithm> Core<A> {
         self.sooner(0, wakers);
     }
 
-    /// Gives back what is set aside for waiters whom this limiter will not serve any more: it is shut, or what they ask
-    /// for has become too much. Returns their tickets at the second limit, and why.
+    /// Gives back what is set aside for waiters whom this limiter will not serve any more: it is
+    /// shut, or what they ask for has become too much. Returns their tickets at the second limit,
+    /// and why.
     fn end_hopeless_set_aside(&mut self) -> Vec<(Ticket, WaitError)> {
         let Some(mut aside) = self.rest.set_aside.take() else { return Vec::new() };
         let mut ended = Vec::new();
@@ -144,8 +146,8 @@ impl<A: Algorithm> Core<A> {
         ended
     }
 
-    /// Does something to the state that no receipt outlives, such as another quota: what is set aside is taken out
-    /// before that, and set aside anew after it.
+    /// Does something to the state that no receipt outlives, such as another quota: what is set
+    /// aside is taken out before that, and set aside anew after it.
     pub(crate) fn without_set_aside<R>(&mut self, act: impl FnOnce(&mut Self) -> R) -> R {
         let aside = self.rest.set_aside.take();
         if let Some(aside) = &aside {

@@ -1,7 +1,9 @@
-//! Who waits for which buckets: one line for each set of buckets that could serve the same requests.
+//! Who waits for which buckets: one line for each set of buckets that could serve the same
+//! requests.
 //!
-//! Those of one line have a claim to the same buckets, so only the first in each line can be the next whom a bucket
-//! serves. There are few lines, however many wait: what is asked of them costs as much as there are lines.
+//! Those of one line have a claim to the same buckets, so only the first in each line can be the
+//! next whom a bucket serves. There are few lines, however many wait: what is asked of them costs
+//! as much as there are lines.
 //!
 //! Who has left stays in its line until it would be the first in it: nobody need be searched for.
 
@@ -61,7 +63,7 @@ struct Line {
 
 /// All lines.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct Groups {
     /// By the first in each.
     each: BTreeMap<Ticket, Line>,
     /// So many tickets are in all lines.
@@ -70,7 +72,7 @@ pub(super) struct Lines {
     pub(super) next: Timestamp,
 }
 
-impl Default for Lines {
+impl Default for Groups {
     fn default() -> Self {
         Self { each: BTreeMap::new(), len: 0, next: Timestamp::MAX }
     }
@@ -79,7 +81,7 @@ impl Default for Lines {
 /// So many who have left may stay in the lines.
 const LEFT: usize = 64;
 
-impl Lines {
+impl Groups {
     /// Whether all wait for the same buckets.
     pub(super) fn are_one(&self) -> bool {
         self.each.len() <= 1
