@@ -9,7 +9,7 @@ use super::{Core, Rule};
 use crate::Timestamp;
 use crate::wait::queue::Ticket;
 
-/// The state once all who wait are served, and from when each bucket is free then.
+/// The state once all waiters are served, and from when each bucket is free then.
 #[derive(Debug)]
 pub(super) struct Tail<A: Rule> {
     state: A::State,
@@ -23,7 +23,7 @@ impl<A: Rule> Tail<A> {
         rule.ready_behind(&self.state, &self.turns, from, ask, nth)
     }
 
-    /// One more is served at `at`.
+    /// Serves one more request at `at`.
     pub(super) fn take(&mut self, rule: &A, at: Timestamp, by: u32, ask: A::Ask) {
         rule.take_behind(&mut self.state, &mut self.turns, at, by, ask);
     }
@@ -39,7 +39,8 @@ impl<A: Rule> Core<A> {
         let from = if A::OPEN_ENDED { self.latest } else { self.rest.served_until };
         for (ticket, waiter) in self.rest.queue.iter() {
             let (due, by) = tail.ready(&self.rest.rule, from, waiter.ask, ticket.number());
-            // Who can never be served must not hold up those behind it, whatever its deadline.
+            // A waiter that can never be served must not delay those behind it, whatever its
+            // deadline.
             let never = A::OPEN_ENDED && due == Timestamp::MAX;
             let in_time = !never && !self.is_too_late(due, waiter.deadline);
             if in_time {
@@ -50,7 +51,7 @@ impl<A: Rule> Core<A> {
         tail
     }
 
-    /// When `ask` can be had behind all who wait.
+    /// When `ask` can be served behind all waiters.
     pub(super) fn ready_behind_queue(&mut self, ask: A::Ask) -> Timestamp {
         if self.rest.queue.is_empty() {
             return self.rest.rule.ready_at(&self.state, self.latest, ask);
@@ -59,14 +60,15 @@ impl<A: Rule> Core<A> {
             return ready;
         }
         if self.rest.tail.is_none() {
-            // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
+            // No waiter needs to be woken for this: due times can only have moved to earlier times,
+            // which `settle` has told.
             self.rest.tail = Some(self.plan(|_, _, _, _| ()));
         }
         let tail = self.rest.tail.as_ref();
         tail.map_or(Timestamp::MAX, |it| it.ready(&self.rest.rule, self.latest, ask, 0).0)
     }
 
-    /// One more waits behind all others, and is due at `ready`.
+    /// Adds a waiter behind all others, which is due at `ready`.
     pub(super) fn extend_tail(&mut self, ticket: Ticket, ready: Timestamp, ask: A::Ask) {
         if let Some(tail) = &mut self.rest.tail {
             let (_, by) = tail.ready(&self.rest.rule, self.latest, ask, ticket.number());

@@ -1,4 +1,4 @@
-//! What a core needs of a rule.
+//! The interface between a core and its rule.
 
 use std::fmt::Debug;
 
@@ -7,8 +7,8 @@ use crate::algorithm::{Algorithm, Receipt};
 use crate::wait::queue::Taken;
 use crate::{Quota, Rejection, Timestamp, WhichLimit};
 
-/// A rule as the core sees it: an [`Algorithm`], but what is asked for may be more than a number of
-/// permits, and one of several buckets may be what serves it.
+/// A rule as the core sees it. It is more general than an [`Algorithm`]: a request may be more than
+/// a number of permits, and one of several buckets serves it.
 pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     type State: Clone + Debug + Send + Sync + 'static;
     type Ask: Copy + Debug + Send + Sync + 'static;
@@ -17,20 +17,22 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// what can never be; else both are times like others.
     const OPEN_ENDED: bool;
 
-    /// The permits of an ask, for counts and sums.
+    /// The number of permits of a request, for counters and sums.
     fn permits(ask: Self::Ask) -> u64;
 
-    /// That many permits.
+    /// A request for `permits`.
     fn ask(permits: u64) -> Self::Ask;
 
-    /// Why `ask` can never pass, if so.
+    /// Why `ask` can never pass, if it cannot.
     fn never(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> Option<Rejection>;
 
+    /// When `ask` can be taken if no other request takes anything.
     fn ready_at(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> Timestamp;
 
-    /// Takes it if it is there, and says from which bucket.
+    /// Takes `ask` if it is available, and returns from which bucket.
     fn try_take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> Option<u32>;
 
+    /// Takes `ask`, even if it is not available, and returns from which bucket.
     fn take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> u32;
 
     /// As [`try_take`](Self::try_take), for a grant that may be given back.
@@ -57,7 +59,7 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// as what follows.
     fn able(&self, state: &Self::State, ask: Self::Ask) -> Buckets;
 
-    /// As [`try_hold`](Self::try_hold), from a bucket to which nobody has a claim.
+    /// As [`try_hold`](Self::try_hold), from a bucket that is not in `claims`.
     fn try_hold_beside(
         &self,
         state: &mut Self::State,
@@ -68,7 +70,7 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         claims: &Buckets,
     ) -> Option<u32>;
 
-    /// When a bucket to which nobody has a claim can serve `ask`; never, if there is none.
+    /// When a bucket that is not in `claims` can serve `ask`; never, if there is none.
     fn ready_beside(
         &self,
         state: &Self::State,
@@ -77,7 +79,7 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         claims: &Buckets,
     ) -> Timestamp;
 
-    /// From when each bucket is free of all who wait before.
+    /// The times from which each bucket is free of the waiters before.
     type Turns: Clone + Debug + Default + Send + Sync + 'static;
 
     /// When a bucket can first serve `ask` behind those before, at `from` at the earliest, and
@@ -102,23 +104,27 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         ask: Self::Ask,
     );
 
-    /// A grant is final.
+    /// Makes a grant final.
     fn release(&self, state: &mut Self::State, ask: Self::Ask, taken: Taken);
 
-    /// Gives a grant back, as far as it has not come back by itself.
+    /// Gives a grant back, except for what was refilled since.
     fn undo(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask, taken: Taken);
 
+    /// Which limit refuses `ask`.
     fn refused_by(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> WhichLimit;
 
+    /// The permits in use.
     fn used(&self, state: &Self::State, now: Timestamp) -> u128;
 
+    /// The most permits that can be taken at once.
     fn limit(&self) -> u64;
 
+    /// When no permit will be in use any more.
     fn full_at(&self, state: &Self::State, now: Timestamp) -> Timestamp;
 
     fn quota(&self) -> Quota;
 
-    /// See [`Algorithm::is_cumulative`]; only for asks that are numbers of permits.
+    /// See [`Algorithm::is_cumulative`]. Only for rules whose requests are numbers of permits.
     fn is_cumulative(&self) -> bool;
 
     /// See [`Algorithm::catches_up`].

@@ -16,7 +16,7 @@ use crate::algorithm::{Algorithm, Receipt};
 use crate::wait::queue::{Taken, Ticket, Wakers};
 use crate::{Timestamp, WaitError};
 
-/// Where a waiter stands at the second limit.
+/// The progress of a waiter at the second limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Waits,
@@ -24,14 +24,14 @@ enum Standing {
     Ended,
 }
 
-/// What is set aside in a core.
+/// The permits that are set aside in a core.
 #[derive(Debug)]
 pub(crate) struct SetAside {
-    /// By their tickets at the second limit: so many permits each.
+    /// The permits of each waiter, by its ticket at the second limit.
     waiting: BTreeMap<Ticket, u64>,
-    /// Those whom the second limit has served, until they notice.
+    /// The waiters that the second limit has served, until they notice.
     served: HashMap<Ticket, (u64, Taken)>,
-    /// Of all who wait, together.
+    /// The sum over [`waiting`](Self::waiting).
     permits: u64,
     receipt: Receipt,
     /// Whether the rule gives back all that was just held. One that does not is left alone: its
@@ -40,7 +40,7 @@ pub(crate) struct SetAside {
 }
 
 impl<A: Algorithm> Core<A> {
-    /// Sets a grant aside for one who waits with `ticket` at the second limit.
+    /// Sets a grant aside for a waiter that has `ticket` at the second limit.
     pub(crate) fn set_aside(&mut self, ticket: Ticket, permits: u64, taken: Taken) {
         let mut aside = self.rest.set_aside.take().unwrap_or_else(|| {
             Box::new(SetAside {
@@ -53,11 +53,11 @@ impl<A: Algorithm> Core<A> {
         });
         if aside.is_exact {
             self.rest.rule.undo(&mut self.state, self.latest, permits, taken.receipt);
-            self.thaw(&aside);
+            self.give_back_waiting(&aside);
         }
         aside.waiting.insert(ticket, permits);
         aside.permits = aside.permits.saturating_add(permits);
-        self.freeze(aside);
+        self.hold_waiting(aside);
     }
 
     /// Whether anything is set aside.
@@ -65,12 +65,13 @@ impl<A: Algorithm> Core<A> {
         self.rest.set_aside.is_some()
     }
 
-    /// What is set aside is in use now; `stands` says where a waiter stands at the second limit.
+    /// Sets everything aside anew at `now`. `stands` returns the progress of a waiter at the second
+    /// limit.
     fn refresh_set_aside(&mut self, now: Timestamp, mut stands: impl FnMut(Ticket) -> Standing) {
         let Some(mut aside) = self.rest.set_aside.take() else { return };
         self.see(now);
-        self.thaw(&aside);
-        // They are served in order.
+        self.give_back_waiting(&aside);
+        // The second limit serves them in order.
         while let Some(first) = aside.waiting.first_entry() {
             let standing = stands(*first.key());
             if standing == Standing::Waits {
@@ -83,16 +84,16 @@ impl<A: Algorithm> Core<A> {
                 aside.served.insert(ticket, (permits, taken));
             }
         }
-        self.freeze(aside);
+        self.hold_waiting(aside);
         if !self.rest.queue.is_empty() {
-            // Nobody behind can be served as of an earlier time, with these in use.
+            // While these permits are in use, no waiter can be served as of an earlier time.
             self.rest.served_until = self.latest;
             self.rest.tail = None;
             self.rest.shifted = true;
         }
     }
 
-    /// [Refreshes](Self::refresh_set_aside) what is set aside for those who wait at `second`.
+    /// [Sets aside anew](Self::refresh_set_aside) the permits of the waiters at `second`.
     pub(crate) fn refresh_beside<B: Algorithm>(
         &mut self,
         second: &mut Core<B>,
@@ -103,7 +104,8 @@ impl<A: Algorithm> Core<A> {
         self.refresh_set_aside(now, |ticket| second.standing(ticket));
     }
 
-    /// The same, and ends the waits at `second` that this limiter will not serve any more.
+    /// As [`refresh_beside`](Self::refresh_beside), and ends the waits at `second` of requests that
+    /// this limiter refuses now.
     pub(crate) fn end_hopeless_beside<B: Algorithm>(
         &mut self,
         second: &mut Core<B>,
@@ -137,12 +139,12 @@ impl<A: Algorithm> Core<A> {
             self.rest.set_aside = Some(aside);
             return ended;
         }
-        self.thaw(&aside);
+        self.give_back_waiting(&aside);
         for (ticket, _) in &ended {
             let permits = aside.waiting.remove(ticket).unwrap_or(0);
             aside.permits = aside.permits.saturating_sub(permits);
         }
-        self.freeze(aside);
+        self.hold_waiting(aside);
         ended
     }
 
@@ -151,25 +153,25 @@ impl<A: Algorithm> Core<A> {
     pub(crate) fn without_set_aside<R>(&mut self, act: impl FnOnce(&mut Self) -> R) -> R {
         let aside = self.rest.set_aside.take();
         if let Some(aside) = &aside {
-            self.thaw(aside);
+            self.give_back_waiting(aside);
         }
         let result = act(self);
         if let Some(aside) = aside {
-            self.freeze(aside);
+            self.hold_waiting(aside);
         }
         result
     }
 
-    /// Takes what was set aside for `ticket` out, for its waiter to use or to give back.
+    /// Removes what was set aside for `ticket`, for its waiter to use or to give back.
     pub(crate) fn take_set_aside(&mut self, ticket: Ticket) -> Option<Taken> {
         let mut aside = self.rest.set_aside.take()?;
         let taken = if let Some((_, taken)) = aside.served.remove(&ticket) {
             Some(taken)
         } else if let Some(permits) = aside.waiting.remove(&ticket) {
-            self.thaw(&aside);
+            self.give_back_waiting(&aside);
             aside.permits = aside.permits.saturating_sub(permits);
             let taken = self.hold_now(permits, aside.is_exact);
-            self.freeze(aside);
+            self.hold_waiting(aside);
             return Some(taken);
         } else {
             None
@@ -180,7 +182,7 @@ impl<A: Algorithm> Core<A> {
         taken
     }
 
-    /// Where the waiter of `ticket` stands in this core.
+    /// The progress of the waiter of `ticket` in this core.
     fn standing(&self, ticket: Ticket) -> Standing {
         let queue = &self.rest.queue;
         if queue.get(ticket).is_some() || queue.missed(ticket).is_some() {
@@ -192,6 +194,7 @@ impl<A: Algorithm> Core<A> {
         }
     }
 
+    /// Takes `permits` at the present time; if the rule is not exact, they are taken already.
     fn hold_now(&mut self, permits: u64, is_exact: bool) -> Taken {
         let receipt = self.next_receipt(self.latest);
         if is_exact {
@@ -200,13 +203,15 @@ impl<A: Algorithm> Core<A> {
         Taken { receipt, ..Taken::default() }
     }
 
-    fn thaw(&mut self, aside: &SetAside) {
+    /// Gives back what is set aside for all waiters.
+    fn give_back_waiting(&mut self, aside: &SetAside) {
         if aside.is_exact && aside.permits > 0 {
             self.rest.rule.undo(&mut self.state, self.latest, aside.permits, aside.receipt);
         }
     }
 
-    fn freeze(&mut self, mut aside: Box<SetAside>) {
+    /// Sets aside the permits of all waiters at the present time.
+    fn hold_waiting(&mut self, mut aside: Box<SetAside>) {
         if aside.permits > 0 {
             aside.receipt = self.hold_now(aside.permits, aside.is_exact).receipt;
         }

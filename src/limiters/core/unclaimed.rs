@@ -1,23 +1,21 @@
-//! Those who can be served by what those before them can't use.
+//! Requests that are served from buckets that no earlier waiter can use.
 //!
 //! Where a request can be served by one of several buckets, first come, first served holds for each
-//! bucket: who waits has a claim to all that could ever serve it, and whoever comes later may use
-//! the others. Rules with one bucket have no others, so that there is nothing to do.
+//! bucket: a waiter has a claim to all buckets that could ever serve it, and later requests may use
+//! all other buckets. For a rule with one bucket, there is nothing to do here.
 //!
-//! Nobody but the first in a line (see [`lines`](super::lines)) can be the next whom a bucket
-//! serves, and each of them is told when that will be. So after every change, somebody looks when
-//! the next can be served; this is why whoever lets somebody leave must call
-//! [`serve_unclaimed`](Core::serve_unclaimed), sooner or later under the same lock.
+//! Only the first waiter of a group (see [`groups`](super::groups)) can be the next that a bucket
+//! serves, and each of these waiters knows when that will be. So after every change, some waiter
+//! looks when the next one can be served. For this, whoever removes a waiter must call
+//! [`serve_unclaimed`](Core::serve_unclaimed) before the lock is released.
 
-use super::due::alarm;
 use super::groups::{Buckets, Groups};
 use super::{Core, Rule};
 use crate::Timestamp;
 use crate::wait::queue::{Taken, Ticket, Wakers};
 
 impl<A: Rule> Core<A> {
-    /// Takes `ask` from a bucket to which nobody who waits has a claim; else when that will be
-    /// possible.
+    /// Takes `ask` from a bucket that no waiter claims. Also returns when that is possible.
     pub(super) fn take_unclaimed(&mut self, ask: A::Ask) -> (Option<Taken>, Timestamp) {
         if !A::OPEN_ENDED || self.rest.queue.is_empty() {
             return (None, Timestamp::MAX);
@@ -29,7 +27,7 @@ impl<A: Rule> Core<A> {
         let taken = self.hold_unclaimed(ask, self.rest.next_receipt, &claims);
         match taken {
             Some(taken) => {
-                // Nobody who waits could have used it, but who comes later might.
+                // No waiter could have used these permits, but a later request could.
                 if let Some(tail) = &mut self.rest.tail {
                     tail.take(&self.rest.rule, self.latest, taken.by, ask);
                 }
@@ -39,7 +37,7 @@ impl<A: Rule> Core<A> {
         }
     }
 
-    /// Takes `ask` for the `nth` waiter from a bucket without a claim.
+    /// Takes `ask` for the `nth` waiter from a bucket that is not in `claims`.
     fn hold_unclaimed(&mut self, ask: A::Ask, nth: u64, claims: &Buckets) -> Option<Taken> {
         let (now, receipt) = (self.latest, self.next_receipt(self.latest));
         let by = self.rest.rule.try_hold_beside(&mut self.state, now, ask, nth, receipt, claims)?;
@@ -47,8 +45,8 @@ impl<A: Rule> Core<A> {
         Some(Taken { by, receipt, by_all: None })
     }
 
-    /// Puts the newest waiter into its line; `ready` is when it can be served beside those before
-    /// it.
+    /// Adds the newest waiter to its group. `ready` is when it can be served from buckets that no
+    /// earlier waiter claims.
     pub(super) fn join_group(&mut self, ticket: Ticket, ask: A::Ask, ready: Timestamp) {
         if !A::OPEN_ENDED {
             return;
@@ -57,12 +55,12 @@ impl<A: Rule> Core<A> {
         rest.queue.set_unclaimed_at(ticket, ready);
         rest.groups.next = rest.groups.next.min(ready);
         rest.groups.push(ticket, rest.rule.able(state, ask));
-        if rest.groups.are_outdated(rest.queue.len()) {
-            rest.groups.tidy(|ticket| rest.queue.get(ticket).is_some());
+        if rest.groups.has_many_departed(rest.queue.len()) {
+            rest.groups.remove_departed(|ticket| rest.queue.get(ticket).is_some());
         }
     }
 
-    /// What the buckets can ever serve may have changed: finds out anew who waits for which.
+    /// Groups all waiters anew, after the buckets that could ever serve them may have changed.
     pub(super) fn regroup(&mut self) {
         if !A::OPEN_ENDED {
             return;
@@ -75,8 +73,9 @@ impl<A: Rule> Core<A> {
         }
     }
 
-    /// Serves those who need not wait for the first of all, and tells the first in each line when
-    /// they need not. Who can't be served in time must not hold up those behind.
+    /// Serves waiters from buckets that no earlier waiter claims, and tells the first waiter of
+    /// each group when it can be served like this. A waiter that cannot be served in time must not
+    /// delay those behind it.
     pub(super) fn serve_unclaimed(&mut self, wakers: &mut Wakers) {
         if !A::OPEN_ENDED {
             return;
@@ -84,13 +83,14 @@ impl<A: Rule> Core<A> {
         self.rest.groups.next = Timestamp::MAX;
         let Some((head, _)) = self.rest.queue.head() else { return };
         self.rest.queue.set_unclaimed_at(head, Timestamp::MAX);
-        // Mostly all can use all, and nobody can pass the first.
-        if self.rest.groups.are_one() {
+        // In the usual case all waiters can use all buckets, and none can be served before the
+        // first.
+        if self.rest.groups.is_single() {
             return;
         }
-        let mut lines = std::mem::take(&mut self.rest.groups);
+        let mut groups = std::mem::take(&mut self.rest.groups);
         let (mut claims, mut last) = (Buckets::default(), None);
-        while let Some((first, buckets)) = lines.after(last) {
+        while let Some((first, buckets)) = groups.next_after(last) {
             let waits = if first == head {
                 Some(Timestamp::MAX)
             } else {
@@ -98,16 +98,17 @@ impl<A: Rule> Core<A> {
             };
             if let Some(until) = waits {
                 claims.add(buckets);
-                (lines.next, last) = (lines.next.min(until), Some(first));
+                (groups.next, last) = (groups.next.min(until), Some(first));
             } else {
-                lines.left(first, |ticket| self.rest.queue.get(ticket).is_some());
+                groups.first_departed(first, |ticket| self.rest.queue.get(ticket).is_some());
             }
         }
-        self.rest.groups = lines;
+        self.rest.groups = groups;
     }
 
-    /// Serves the first in the line for these buckets from those that nobody claims who came
-    /// before. Else it waits on, until the time that is returned.
+    /// Serves the `first` waiter of the group for `buckets` from a bucket that is not in `claims`,
+    /// or ends its wait. If it has to wait on, returns the time at which it can be served like
+    /// this.
     fn serve_group(
         &mut self,
         first: Ticket,
@@ -126,7 +127,7 @@ impl<A: Rule> Core<A> {
             return None;
         }
         let ready = self.rest.rule.ready_beside(&self.state, self.latest, ask, claims);
-        // Where others have a claim, it may yet be served sooner than this.
+        // If another waiter has a claim to one of its buckets, it may still be served sooner.
         let is_certain = !claims.meets(buckets) || deadline < self.latest;
         if is_certain && self.is_too_late(ready, deadline) {
             self.give_up_on(first, ready, wakers);
