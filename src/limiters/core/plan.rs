@@ -1,8 +1,9 @@
-//! When each who waits will be served, as far as can be told now.
+//! When each waiter will be served, as far as this is known now.
 //!
-//! Who comes later never puts off who came before: not with one bucket, and not with several, of
-//! each of which those who can use it are served in order. So one walk through the queue in its
-//! order tells all, with the time from which each bucket is free of those before (the *turns*).
+//! A later waiter never delays an earlier one: not with one bucket, and not with several buckets,
+//! each of which serves the waiters that can use it in order. So one walk through the queue gives
+//! all due times. The *turns* are the times from which each bucket is free of the waiters seen so
+//! far.
 
 use super::due::alarm;
 use super::{Core, Rule};
@@ -17,8 +18,8 @@ pub(super) struct Tail<A: Rule> {
 }
 
 impl<A: Rule> Tail<A> {
-    /// When `ask` of the `nth` waiter can be had after that, at `from` at the earliest, and from
-    /// which bucket.
+    /// When `ask` of the `nth` waiter can be served after that, not before `from`, and from which
+    /// bucket.
     fn ready(&self, rule: &A, from: Timestamp, ask: A::Ask, nth: u64) -> (Timestamp, u32) {
         rule.ready_behind(&self.state, &self.turns, from, ask, nth)
     }
@@ -30,12 +31,12 @@ impl<A: Rule> Tail<A> {
 }
 
 impl<A: Rule> Core<A> {
-    /// Goes through the queue as time will: tells when each is due, when it should look, and
-    /// whether that is in time.
+    /// Walks through the queue in order. Calls `tell` for each waiter with the time at which it is
+    /// due, the time at which it should look, and whether it is due in time.
     pub(super) fn plan(&self, mut tell: impl FnMut(Ticket, Timestamp, Timestamp, bool)) -> Tail<A> {
         let mut tail = Tail { state: self.state.clone(), turns: A::Turns::default() };
-        // Nobody is served as of an earlier time; who can pass the first in line is served when
-        // that is noticed.
+        // No waiter is served as of an earlier time. A waiter that can be served before the first
+        // one is served when this is noticed.
         let from = if A::OPEN_ENDED { self.latest } else { self.rest.served_until };
         for (ticket, waiter) in self.rest.queue.iter() {
             let (due, by) = tail.ready(&self.rest.rule, from, waiter.ask, ticket.number());
@@ -76,7 +77,7 @@ impl<A: Rule> Core<A> {
         }
     }
 
-    /// When `permits` can be had behind all who wait, if that can be told without going through the
+    /// When `permits` can be taken behind all waiters, if this is known without a walk through the
     /// queue.
     pub(super) fn behind_all(&self, permits: u64) -> Option<Timestamp> {
         if !self.rest.rule.is_cumulative()
@@ -89,8 +90,9 @@ impl<A: Rule> Core<A> {
         Some(rule.ready_at(&self.state, since, A::ask(total)).max(self.latest))
     }
 
-    /// Whether a wait for `permits` wastes nothing. One for all of the burst ends up to a
-    /// nanosecond after the bucket was full, unless permits come at whole nanoseconds.
+    /// Whether no refill is lost while a waiter waits for `permits`. A wait for the whole burst
+    /// ends up to a nanosecond after the bucket was full, unless permits arrive at whole
+    /// nanoseconds.
     fn is_lossless(&self, permits: u64) -> bool {
         let quota = self.rest.rule.quota();
         let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());

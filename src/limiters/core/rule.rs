@@ -13,8 +13,8 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     type State: Clone + Debug + Send + Sync + 'static;
     type Ask: Copy + Debug + Send + Sync + 'static;
 
-    /// Whether [`UNKNOWN`](super::UNKNOWN) is an answer, and [`Timestamp::MAX`] is said only of
-    /// what can never be; else both are times like others.
+    /// Whether the rule may answer [`UNKNOWN`](super::UNKNOWN), and answers [`Timestamp::MAX`] only
+    /// for requests that can never pass. For all other rules both are ordinary times.
     const OPEN_ENDED: bool;
 
     /// The number of permits of a request, for counters and sums.
@@ -32,6 +32,7 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// Takes `ask` if it is available, and returns from which bucket.
     fn try_take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> Option<u32>;
 
+    /// Takes `ask`, even if it is not available, and returns from which bucket.
     /// Takes `ask`, even if it is not available, and returns from which bucket.
     fn take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> u32;
 
@@ -54,9 +55,10 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         receipt: Receipt,
     ) -> u32;
 
-    /// The buckets that could ever serve `ask`. Who waits has a claim to all of them; who can use
-    /// others need not wait for that. Asked only of rules that are [open-ended](Self::OPEN_ENDED),
-    /// as what follows.
+    /// The buckets that could ever serve `ask`. A waiter has a claim to all of these, and later
+    /// requests may use all other buckets. This method, [`try_hold_beside`](Self::try_hold_beside)
+    /// and [`ready_beside`](Self::ready_beside) are called only for rules that are
+    /// [open-ended](Self::OPEN_ENDED).
     fn able(&self, state: &Self::State, ask: Self::Ask) -> Buckets;
 
     /// As [`try_hold`](Self::try_hold), from a bucket that is not in `claims`.
@@ -82,8 +84,9 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// The times from which each bucket is free of the waiters before.
     type Turns: Clone + Debug + Default + Send + Sync + 'static;
 
-    /// When a bucket can first serve `ask` behind those before, at `from` at the earliest, and
-    /// which. This must be the one that will serve it in fact, or what is planned goes wrong.
+    /// When a bucket can first serve `ask` behind the waiters before it, not before `from`, and
+    /// which bucket. It must be the bucket that will in fact serve the request, or the plan is
+    /// wrong.
     fn ready_behind(
         &self,
         state: &Self::State,
@@ -93,8 +96,8 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         nth: u64,
     ) -> (Timestamp, u32);
 
-    /// Takes `ask` from that bucket then. Until then, all that could serve it are not free for
-    /// those behind.
+    /// Takes `ask` from bucket `by` at `at`. Until then, all buckets that could serve `ask` are not
+    /// free for the waiters behind it.
     fn take_behind(
         &self,
         state: &mut Self::State,

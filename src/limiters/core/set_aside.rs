@@ -1,13 +1,14 @@
-//! Permits of waiters whose turn it is here, but who still wait for a second limit.
+//! Permits of waiters that this limiter has served, but that still wait for a second limit.
 //!
-//! They are set aside: in use from now on, whenever now is, until the second limit serves their
-//! waiter or the waiter leaves. Were they taken once and for all, they would be refilled during the
-//! second wait, and then the waiter and others could use more at one instant than the burst.
+//! These permits are set aside: they count as in use at the present moment, whenever that is, until
+//! the second limit serves the waiter or the waiter leaves. If they were simply taken, they would
+//! be refilled during the second wait, and then the waiter and other requests could together use
+//! more than the burst at one instant.
 //!
-//! Before anything is asked of the state, [`refresh`](Core::refresh_set_aside) gives back what was
-//! set aside before and sets it aside anew, at the present time. Whoever the second limit has
-//! served meanwhile has used its permits, whether it has noticed or not: nobody depends on another
-//! one to look.
+//! Before the state is read, [`refresh_set_aside`](Core::refresh_set_aside) gives back what was set
+//! aside before, and sets it aside anew at the present time. A waiter that the second limit has
+//! served meanwhile has used its permits, whether it has noticed this or not, so no request depends
+//! on another waiter being polled.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -34,8 +35,8 @@ pub(crate) struct SetAside {
     /// The sum over [`waiting`](Self::waiting).
     permits: u64,
     receipt: Receipt,
-    /// Whether the rule gives back all that was just held. One that does not is left alone: its
-    /// permits stay taken.
+    /// Whether the rule gives back all that was just held. If it does not, the permits are not set
+    /// aside, but stay taken.
     is_exact: bool,
 }
 
@@ -123,9 +124,8 @@ impl<A: Algorithm> Core<A> {
         self.sooner(0, wakers);
     }
 
-    /// Gives back what is set aside for waiters whom this limiter will not serve any more: it is
-    /// shut, or what they ask for has become too much. Returns their tickets at the second limit,
-    /// and why.
+    /// Gives back what is set aside for requests that this limiter refuses now, because it is shut
+    /// or they ask for more than its new burst. Returns their tickets at the second limit, and why.
     fn end_hopeless_set_aside(&mut self) -> Vec<(Ticket, WaitError)> {
         let Some(mut aside) = self.rest.set_aside.take() else { return Vec::new() };
         let mut ended = Vec::new();
@@ -148,8 +148,8 @@ impl<A: Algorithm> Core<A> {
         ended
     }
 
-    /// Does something to the state that no receipt outlives, such as another quota: what is set
-    /// aside is taken out before that, and set aside anew after it.
+    /// Changes the state in a way that makes receipts invalid, such as another quota: gives back
+    /// what is set aside before the change, and sets it aside anew after it.
     pub(crate) fn without_set_aside<R>(&mut self, act: impl FnOnce(&mut Self) -> R) -> R {
         let aside = self.rest.set_aside.take();
         if let Some(aside) = &aside {
@@ -195,6 +195,7 @@ impl<A: Algorithm> Core<A> {
     }
 
     /// Takes `permits` at the present time; if the rule is not exact, they are taken already.
+    /// Takes `permits` at the present time; if the rule is not exact, they are taken already.
     fn hold_now(&mut self, permits: u64, is_exact: bool) -> Taken {
         let receipt = self.next_receipt(self.latest);
         if is_exact {
@@ -204,12 +205,14 @@ impl<A: Algorithm> Core<A> {
     }
 
     /// Gives back what is set aside for all waiters.
+    /// Gives back what is set aside for all waiters.
     fn give_back_waiting(&mut self, aside: &SetAside) {
         if aside.is_exact && aside.permits > 0 {
             self.rest.rule.undo(&mut self.state, self.latest, aside.permits, aside.receipt);
         }
     }
 
+    /// Sets aside the permits of all waiters at the present time.
     /// Sets aside the permits of all waiters at the present time.
     fn hold_waiting(&mut self, mut aside: Box<SetAside>) {
         if aside.permits > 0 {

@@ -9,6 +9,7 @@
 //! looks when the next one can be served. For this, whoever removes a waiter must call
 //! [`serve_unclaimed`](Core::serve_unclaimed) before the lock is released.
 
+use super::due::alarm;
 use super::groups::{Buckets, Groups};
 use super::{Core, Rule};
 use crate::Timestamp;
