@@ -33,7 +33,6 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     fn try_take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> Option<u32>;
 
     /// Takes `ask`, even if it is not available, and returns from which bucket.
-    /// Takes `ask`, even if it is not available, and returns from which bucket.
     fn take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> u32;
 
     /// As [`try_take`](Self::try_take), for a grant that may be given back.

@@ -195,7 +195,6 @@ impl<A: Algorithm> Core<A> {
     }
 
     /// Takes `permits` at the present time; if the rule is not exact, they are taken already.
-    /// Takes `permits` at the present time; if the rule is not exact, they are taken already.
     fn hold_now(&mut self, permits: u64, is_exact: bool) -> Taken {
         let receipt = self.next_receipt(self.latest);
         if is_exact {
@@ -205,14 +204,12 @@ impl<A: Algorithm> Core<A> {
     }
 
     /// Gives back what is set aside for all waiters.
-    /// Gives back what is set aside for all waiters.
     fn give_back_waiting(&mut self, aside: &SetAside) {
         if aside.is_exact && aside.permits > 0 {
             self.rest.rule.undo(&mut self.state, self.latest, aside.permits, aside.receipt);
         }
     }
 
-    /// Sets aside the permits of all waiters at the present time.
     /// Sets aside the permits of all waiters at the present time.
     fn hold_waiting(&mut self, mut aside: Box<SetAside>) {
         if aside.permits > 0 {
