@@ -101,7 +101,8 @@ impl<C: Clock> Composite<C> {
     /// use tollgate::{CarryOver, Composite, Quota, RateLimiter};
     /// let limiter = Composite::of([("a", Quota::per_hour(10)), ("b", Quota::per_hour(99))])?;
     /// limiter.allow_n(4);
-    /// limiter.set_limits([("a", Quota::per_hour(10)), ("c", Quota::per_hour(9))], CarryOver::Keep)?;
+    /// let new = [("a", Quota::per_hour(10)), ("c", Quota::per_hour(9))];
+    /// limiter.set_limits(new, CarryOver::Keep)?;
     /// let each = limiter.usage_each().into_iter().map(|(name, usage)| (name, usage.used));
     /// assert_eq!(each.collect::<Vec<_>>(), [("a".to_owned(), 4), ("c".to_owned(), 0)]);
     /// # Ok::<(), tollgate::QuotaError>(())

@@ -151,7 +151,8 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn log_quota(&self, quota: Quota, how: CarryOver) {
-        crate::events::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
+        let limiter = &self.settings().name;
+        crate::events::info!(limiter, %quota, carry_over = ?how, "quota changed");
     }
 
     fn log_reset(&self) {
