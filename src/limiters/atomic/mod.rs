@@ -38,7 +38,7 @@ use word::{BUSY, Scale};
 ///
 /// While nobody waits, `allow` and `try_acquire` take no lock: they read the clock once and swap
 /// the word. All other methods take a mutex for a short time, and `allow` waits for it meanwhile.
-/// Whilesomebody waits, while the limiter is closed, for requests of more than the burst, and
+/// While somebody waits, while the limiter is closed, for requests of more than the burst, and
 /// rarely to move the time base of the word, `allow` takes the mutex too. So this limiter is *not*
 /// lock-free in general.
 ///
