@@ -179,7 +179,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
     }
 
     /// Changes the quota; `how` says what becomes of the old level. Waiters keep their places, and
-    /// their due times are computed anew. The wait for more than the new burst ends with
+    /// their due times are computed anew. A wait for more than the new burst ends with
     /// [`WaitError::ExceedsBurst`], and a wait that can no longer meet its deadline ends with
     /// [`WaitError::Timeout`].
     ///
