@@ -187,8 +187,8 @@ fn warn_of_clock() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         crate::events::warn!(
-            "timers end long before the same time has passed on the limiter's clock, so a wait polls \
-             again and again; if tokio's time is paused, build the limiter with `TokioClock`"
+            "timers end long before the same time has passed on the limiter's clock, so a wait \
+             polls again and again; if tokio's time is paused, build the limiter with `TokioClock`"
         );
     });
 }

@@ -68,9 +68,10 @@ impl<'a> Reservation<'a> {
         self.permits
     }
 
-    /// How long until the permits are available; zero if they are. `None` if they never will be,
-    /// because the limiter was closed or its burst was lowered. [`wait`](Self::wait) then fails at
-    /// once.
+    /// How long until the permits are available; zero if they are. `None` if they never will be:
+    /// after the limiter was closed, or after a change that made the burst too small or the deadline
+    /// of [`reserve_within`](crate::RateLimiter::reserve_within) impossible. Then
+    /// [`wait`](Self::wait) fails at once.
     ///
     /// ```
     /// # use std::time::Duration; use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -93,7 +94,8 @@ impl<'a> Reservation<'a> {
     ///
     /// # Errors
     ///
-    /// When the limiter is closed meanwhile, or a new quota has a smaller burst than the permits.
+    /// When the limiter is closed meanwhile, or a change makes the reservation impossible, as for
+    /// [`delay`](Self::delay).
     ///
     /// ```
     /// # use tollgate::{Quota, RateLimiter, TokenBucket};

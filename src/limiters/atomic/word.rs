@@ -6,9 +6,9 @@
 //! | 1..9 | generation: the number of the [`Scale`] of these ticks, modulo 256 |
 //! | 0 | busy: the state is checked out, and the mutex has to decide |
 //!
-//! A tick is 2^shift exact units of [`GreedyRefill`]. For rates whose reduced fraction `permits /
-//! period` has a numerator below 2^22, which is nearly all rates, `shift` is 0 and the word is
-//! exact.
+//! A tick is 2^shift exact units of [`GreedyRefill`]. For rates whose reduced fraction
+//! `permits / period` has a numerator below 2^22, which is nearly all rates, `shift` is 0 and the
+//! word is exact.
 //!
 //! Otherwise the word is rounded so that it never admits more than the quota:
 //!

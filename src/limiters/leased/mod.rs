@@ -16,8 +16,8 @@
 //!   bucket once this is noticed.
 //! * Let `L` be the permits left in slots without a mark. Let `E` (exposed) be the permits that
 //!   were given to the bucket from marked slots and could still be spent again, and `S <= E` the
-//!   part of `E` that was spent again and is not charged yet. The ledger keeps an upper bound of `L
-//!   + E`, which is at most `8 * batch`.
+//!   part of `E` that was spent again and is not charged yet. The ledger keeps an upper bound of
+//!   `L + E`, which is at most `8 * batch`.
 //! * Let `Φ = level + L - S`. Each used permit lowers Φ by one, whether it comes from the bucket,
 //!   from a slot or from a marked slot. Four operations leave Φ as it is or lower it: calling back,
 //!   charging, drawing, and emptying a slot whose owner has ended or makes the call itself. Only
