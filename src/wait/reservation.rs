@@ -69,8 +69,8 @@ impl<'a> Reservation<'a> {
     }
 
     /// How long until the permits are available; zero if they are. `None` if they never will be:
-    /// after the limiter was closed, or after a change that made the burst too small or the deadline
-    /// of [`reserve_within`](crate::RateLimiter::reserve_within) impossible. Then
+    /// after the limiter was closed, or after a change that made the burst too small or the
+    /// deadline of [`reserve_within`](crate::RateLimiter::reserve_within) impossible. Then
     /// [`wait`](Self::wait) fails at once.
     ///
     /// ```
