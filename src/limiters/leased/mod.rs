@@ -60,7 +60,7 @@ use crate::{
 /// # Leases
 ///
 /// Only [`allow`](RateLimiter::allow), and `allow_n` for at most a batch, take permits from the
-/// lease of the calling thread. All other methods lock the shared bucket.
+/// lease of the calling thread. All other methods use the shared bucket.
 ///
 /// * Each limiter has slots for the leases of 16 threads. A thread that uses only other limiters
 ///   takes no slot of this one.
@@ -68,7 +68,7 @@ use crate::{
 ///   and each further draw is at most twice the one before, up to a batch. So a thread that asks
 ///   rarely holds no permits, and a thread that is refused gives back the permits that it holds.
 /// * All leases together hold at most 8 batches. A draw takes at most half of what is left of that.
-/// * While 16 other threads hold permits, a thread without a slot locks the shared bucket for each
+/// * While 16 other threads hold permits, a thread without a slot uses the shared bucket for each
 ///   request, as with a `TokenBucket`. The slot of a thread that has ended is free again. A living
 ///   thread that stops asking in the middle of a lease keeps its slot, but not its permits.
 ///

@@ -24,8 +24,8 @@ use crate::{CarryOver, Clock, CounterClock, Quota, QuotaError, Timestamp};
 ///
 /// Repeated refusals do not take the mutex. After a refusal, the limiter publishes the time before
 /// which no request can pass. A request before that time is refused after one clock reading and a
-/// few loads, with the same answer that the mutex would give. (Only a `try_acquire` for neither 1
-/// permit nor as many as were refused last takes the mutex for its answer.)
+/// few loads, with the same answer that it would get under the mutex. (A `try_acquire` still takes
+/// the mutex unless it is for 1 permit, or for as many permits as were refused last.)
 ///
 /// # Size
 ///
@@ -150,7 +150,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         &self.clock
     }
 
-    /// The rule, its state, and the time at which they were read. They tell more than
+    /// The rule, its state, and the time at which they were read. They contain more details than
     /// [`usage`](crate::RateLimiter::usage), and another limiter can start from the state
     /// ([`LimiterBuilder::state`]).
     ///
