@@ -27,8 +27,8 @@ use crate::{QuotaError, Timestamp};
 const TICK_BITS: u32 = 55;
 /// A full bucket takes at most this many bits, which leaves the rest to the time since the epoch.
 const CAPACITY_BITS: u32 = 53;
-/// The number of ticks per nanosecond has at most this many bits, so that the epoch is moved rarely:
-/// then 2^54 ticks last at least 4 s.
+/// The number of ticks per nanosecond has at most this many bits, so that the epoch is moved
+/// rarely: then 2^54 ticks last at least 4 s.
 const SPEED_BITS: u32 = 22;
 /// For a cost of at least this many ticks, an error of two ticks is less than a millionth.
 const PRECISE: u128 = 1 << 21;
@@ -159,8 +159,8 @@ impl Scale {
         Timestamp::from_wide(nanos.saturating_sub(now.as_nanos().into()))
     }
 
-    /// The time from `now` until `permits` can be taken, which cannot be taken now; `at` is `now` in
-    /// ticks.
+    /// The time from `now` until `permits` can be taken, which cannot be taken now; `at` is `now`
+    /// in ticks.
     #[inline]
     pub(crate) fn wait(&self, ticks: u64, at: u64, permits: u64, now: Timestamp) -> Timestamp {
         let since = if self.shift == 0 { at } else { at.saturating_add(1) };
