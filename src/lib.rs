@@ -1,6 +1,7 @@
-//! Rate limiting: exact, fair, fast.
+//! Rate limiting with exact arithmetic, in which callers who wait are served first come, first
+//! served.
 //!
-//! Ask before the work, or wait until it is your turn:
+//! Ask the limiter before the work, or wait for your turn:
 //!
 //! ```
 //! use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -10,37 +11,53 @@
 //! if limiter.allow() {
 //!     // handle the request
 //! }
-//! limiter.wait()?; // blocks the thread until permitted, first come, first served
+//! limiter.wait()?; // blocks the thread until a permit is available
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! * [`TokenBucket`]: the limiter to start with. [`AtomicTokenBucket`] is its lock-free twin,
-//!   [`LeasedTokenBucket`] the one for limits that many threads hammer on.
-//! * [`RateLimiter`]: what all of them can do, object safe.
-//! * [`Quota`]: how much, as a value or as text such as `"600/min burst 100"`.
-//! * [`FixedWindowLimiter`], [`SlidingWindowLimiter`], [`StrictLimiter`],
-//!   [`IntervalTokenBucket`]: the same with other [rules](algorithm), and [`Composite`] for several
-//!   limits at once.
-//! * [`KeyedLimiter`]: one bucket for each user, address or tenant, in bounded memory.
-//! * [`take_all`]: several limiters in one decision, all or nothing.
-//! * [`ManualClock`]: to test your own code without sleeping.
+//! Limiters count *permits*. (The word *token* is kept for the tokens of language models.) A
+//! [`Quota`] says how many permits a limiter grants, as a value or as text such as
+//! `"600/min burst 100"`. [`RateLimiter`] has the methods of every limiter, and is object safe.
 //!
-//! A *permit* is the unit inside a bucket.
+//! # Which limiter do I want?
+//!
+//! * One limit for the program or for one resource: [`TokenBucket`]. Start with this one.
+//! * One limit for each user, address or tenant: [`KeyedLimiter`], in bounded memory.
+//! * At most N permits in *every* window of one period: [`StrictLimiter`].
+//! * Several limits for one request: [`Composite`], or [`take_all`] if the limits differ in cost.
+//! * One limiter that many threads use all the time: [`AtomicTokenBucket`], or
+//!   [`LeasedTokenBucket`] if the burst is large.
+//!
+//! An [`AtomicTokenBucket`] decides `allow` without a lock as long as nobody waits. While somebody
+//! waits, and in most other methods, it takes a lock like a [`TokenBucket`].
+//!
+//! [`IntervalTokenBucket`], [`FixedWindowLimiter`] and [`SlidingWindowLimiter`] follow other
+//! [rules](algorithm), and you can write your own rule. A [`ManualClock`] lets you test your code
+//! without sleeping.
+//!
+//! # What this crate does not do
+//!
+//! * It does not share a limit between processes or hosts, and does not store limits on disk.
+//! * It does not limit how many operations run at the same time. Use a semaphore for that. (The
+//!   limiters of the feature `llm` can limit concurrent requests.)
+//! * It does not retry requests, and has no priorities: waiters are served in order of arrival.
+//! * It starts no thread and no task. A waiter is woken by its own timer or by another call.
+//! * It does not synchronise your data: see [memory ordering](RateLimiter#memory-ordering).
 //!
 //! # Features
 //!
-//! Each feature only adds; `tracing` alone is on by default.
+//! Each feature only adds items or behaviour. Only `tracing` is on by default.
 //!
-//! * `tracing`: events for a subscriber, such as refusals, at one relaxed load while nobody listens.
-//! * `tokio`: `acquire(n).await`, `TokioClock` for tests under paused time.
+//! * `tracing`: events for a subscriber, such as refusals; without a subscriber, one relaxed load.
+//! * `tokio`: `acquire(n).await`, and `TokioClock` for tests under paused time.
 //! * `stream`: `rate_limited(&limiter)` for streams and sinks.
-//! * `serde`: `Quota` as a string.
+//! * `serde`: a `Quota` is serialized as a string.
 //! * `llm`: the limits of model APIs, read from response headers.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(feature = "tracing"),
-    allow(unused_variables, reason = "some values are there for events alone")
+    allow(unused_variables, reason = "some values are used only by events")
 )]
 
 pub mod algorithm;
@@ -83,7 +100,8 @@ pub use wait::TokioTimer;
 #[doc(inline)]
 pub use wait::{CancelToken, Jitter, Reservation, Sleep, Timer};
 
-/// A token bucket with greedy refill: permits flow in evenly. Start with this one.
+/// A token bucket with greedy refill: permits become available evenly over time. Start with this
+/// limiter.
 ///
 /// ```
 /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -93,7 +111,9 @@ pub use wait::{CancelToken, Jitter, Reservation, Sleep, Timer};
 /// ```
 pub type TokenBucket<C = CounterClock> = Limiter<algorithm::GreedyRefill, C>;
 
-/// A token bucket for each key. A struct for production and tests alike may hold a
+/// A token bucket for each key.
+///
+/// A struct that is used both in production and in tests can hold a
 /// `KeyedLimiter<String, Arc<dyn Clock>>`.
 ///
 /// ```
@@ -107,7 +127,7 @@ pub type TokenBucket<C = CounterClock> = Limiter<algorithm::GreedyRefill, C>;
 pub type KeyedLimiter<K, C = CounterClock, S = keyed::RandomState> =
     Keyed<K, algorithm::GreedyRefill, C, S>;
 
-/// A token bucket with interval refill: all permits of a period arrive at its end.
+/// A token bucket with interval refill: all permits of a period become available at its end.
 ///
 /// ```
 /// use std::time::Duration;
@@ -120,17 +140,18 @@ pub type KeyedLimiter<K, C = CounterClock, S = keyed::RandomState> =
 /// ```
 pub type IntervalTokenBucket<C = CounterClock> = Limiter<algorithm::IntervalRefill, C>;
 
-/// A counter per period. Up to twice the limit can pass around a border.
+/// Fixed windows: one counter for each period. Up to twice the limit can pass in one period that
+/// straddles two windows.
 ///
 /// ```
 /// use tollgate::{FixedWindowLimiter, Quota, QuotaError};
-/// // A window has no burst of its own.
+/// // Window limiters have no burst: the burst of a window is its limit.
 /// let error = FixedWindowLimiter::new(Quota::per_minute(10).burst(5)).unwrap_err();
 /// assert_eq!(error, QuotaError::BurstUnsupported);
 /// ```
 pub type FixedWindowLimiter<C = CounterClock> = Limiter<algorithm::FixedWindow, C>;
 
-/// A sliding window of two counters: smooth, and about right.
+/// A sliding window that is estimated from two counters: smooth, but not exact.
 ///
 /// ```
 /// use tollgate::{Quota, RateLimiter, SlidingWindowLimiter};
@@ -140,7 +161,7 @@ pub type FixedWindowLimiter<C = CounterClock> = Limiter<algorithm::FixedWindow, 
 /// ```
 pub type SlidingWindowLimiter<C = CounterClock> = Limiter<algorithm::SlidingWindow, C>;
 
-/// Never more than the limit in any window of the period.
+/// A strict sliding window: never more than the limit in any window of one period.
 ///
 /// ```
 /// use std::time::Duration;
@@ -149,22 +170,22 @@ pub type SlidingWindowLimiter<C = CounterClock> = Limiter<algorithm::SlidingWind
 /// let limiter = StrictLimiter::builder(Quota::per_minute(10)).clock(clock.clone()).build()?;
 /// limiter.drain();
 /// clock.advance(Duration::from_secs(59));
-/// assert!(!limiter.allow()); // a token bucket would have nine again
+/// assert!(!limiter.allow()); // a token bucket would have refilled nine permits
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 pub type StrictLimiter<C = CounterClock> = Limiter<algorithm::StrictWindow, C>;
 
-/// The README's snippets, compiled as doctests.
+/// The code examples of the README, compiled as doctests.
 #[cfg(all(doctest, feature = "tokio", feature = "llm"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The snippets of the comparison and of its migration tables.
+/// The code examples of the comparison with other crates, and of its migration tables.
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../COMPARE.md")]
 struct Compare;
 
-/// The snippets of the page on testing.
+/// The code examples of the page on testing.
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../docs/testing.md")]
 struct Testing;

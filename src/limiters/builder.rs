@@ -1,4 +1,4 @@
-//! Options of a limiter.
+//! The options of a limiter.
 
 use crate::algorithm::{Algorithm, GreedyRefill};
 use crate::limiters::atomic::AtomicTokenBucket;
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::{Clock, CounterClock, Jitter, QuotaError, Timestamp};
 
-/// Collects the options of a limiter; ends in [`build`](Self::build), or for token buckets in
-/// [`build_atomic`](Self::build_atomic) or [`build_leased`](Self::build_leased).
+/// Collects the options of a limiter. [`build`](Self::build) builds it; for a token bucket, there
+/// are also [`build_atomic`](Self::build_atomic) and [`build_leased`](Self::build_leased).
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::{Clock, CounterClock, Jitter, QuotaError, Timestamp};
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Debug)]
-#[must_use = "nothing is built before `build`"]
+#[must_use = "the limiter is built by `build`"]
 pub struct LimiterBuilder<A: Algorithm, C: Clock = CounterClock> {
     rule: Result<A, QuotaError>,
     clock: C,
@@ -37,7 +37,7 @@ pub struct LimiterBuilder<A: Algorithm, C: Clock = CounterClock> {
     settings: Settings,
 }
 
-/// What a limiter starts with.
+/// The state that a limiter starts with.
 #[derive(Debug)]
 enum Start<S> {
     Full,
@@ -59,7 +59,7 @@ impl<A: Algorithm> LimiterBuilder<A> {
 }
 
 impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
-    /// The clock to read; default: [`CounterClock`].
+    /// The clock that the limiter reads. Default: [`CounterClock`].
     ///
     /// ```
     /// use tollgate::{ManualClock, Quota, TokenBucket};
@@ -70,7 +70,8 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         LimiterBuilder { rule, clock, start, max_waiters, catch_up, settings }
     }
 
-    /// Permits to start with; default: all of the burst. More than the burst is an error.
+    /// How many permits are available at first. Default: the whole burst. More than the burst is an
+    /// error.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -83,7 +84,7 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         self
     }
 
-    /// The state to start from, as [`Limiter::snapshot`] gave it, on the same clock.
+    /// The state to start from, as returned by [`Limiter::snapshot`] on the same clock.
     ///
     /// ```
     /// use tollgate::{ManualClock, Quota, RateLimiter, TokenBucket};
@@ -100,8 +101,9 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         self
     }
 
-    /// How many may wait or hold a reservation at once; beyond it a wait fails at once with
-    /// [`WaitError::QueueFull`](crate::WaitError::QueueFull). Default: no bound. 0 forbids waiting.
+    /// How many waiters and reservations the queue may hold. If it is full, a wait fails at once
+    /// with [`WaitError::QueueFull`](crate::WaitError::QueueFull). Default: no bound. 0 forbids
+    /// waiting.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket, WaitError};
@@ -115,24 +117,29 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         self
     }
 
-    /// How late a waiter may be noticed and still be served as of the time when it was due.
+    /// How late a waiter may be noticed and still be served as of the time at which it was due.
+    /// Default: the time in which the burst refills, and at least 10 ms.
     ///
-    /// Timers are late, and a process may be held up. A waiter who is noticed a little late loses nothing, so that the
-    /// full rate is kept. After a longer stall the permits of the time before are lost, so that not everybody
-    /// who is overdue acts at once: at one instant waiters get at most what the burst holds, or what comes within
-    /// `catch_up`, whichever is more. A waiter that does not look when its turn comes holds nobody up: those behind
-    /// it are served in time, and its own permits are spent. Once it looks, it gets permits that were spent so, as long as
-    /// there are any: at most a burst is kept for all such waiters. After that, it is the next to be served. The default is the time in which the burst refills, at least 10 ms. With zero,
-    /// permits count from the moment at which they are really granted. Windows that promise something of the times of
-    /// use ([`StrictLimiter`](crate::StrictLimiter), [`SlidingWindowLimiter`](crate::SlidingWindowLimiter)) always do so.
+    /// Timers are late, and a process may be held up. If a waiter is noticed less late than this,
+    /// no permits are lost, so the full rate is kept. After a longer stall, the permits of the time
+    /// before are lost, so that overdue waiters do not all act at once: at one instant, waiters get
+    /// at most the burst, or as many permits as are refilled within `catch_up`, whichever is more.
     ///
-    /// A [`Reservation`](crate::Reservation) is due when it was promised to be, noticed or not.
+    /// A waiter that is not polled when it is due delays no other waiter: those behind it are
+    /// served in time, and its own permits are spent. When it is polled later, it gets permits that
+    /// were spent in this way, of which at most a burst is kept for all such waiters. If not enough
+    /// are left, it is the next to be served.
+    ///
+    /// With zero, permits count from the moment at which they are granted. So they always do for
+    /// rules that promise something about that moment ([`StrictLimiter`](crate::StrictLimiter),
+    /// [`SlidingWindowLimiter`](crate::SlidingWindowLimiter)). A
+    /// [`Reservation`](crate::Reservation) is always due at its time, however late this is noticed.
     ///
     /// ```
     /// use std::time::Duration;
     /// use tollgate::{Quota, TokenBucket};
     /// let quota = Quota::per_second(1_000).burst(1);
-    /// // After a stall, 50 permits at one instant are fine.
+    /// // After a stall, waiters may get 50 permits at one instant.
     /// let limiter = TokenBucket::builder(quota).catch_up(Duration::from_millis(50)).build()?;
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
@@ -141,7 +148,7 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         self
     }
 
-    /// A random extra delay for those who wait; default: none.
+    /// A random extra delay for waiters. Default: none.
     ///
     /// See [`Jitter`].
     pub fn jitter(mut self, jitter: Jitter) -> Self {
@@ -149,7 +156,7 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         self
     }
 
-    /// The name under which this limiter's tracing events appear, in their field `limiter`.
+    /// The name of the limiter in its tracing events, in their field `limiter`.
     ///
     /// ```
     /// use tollgate::{Quota, TokenBucket};
@@ -165,7 +172,7 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
     ///
     /// # Errors
     ///
-    /// When the quota can't be kept, or the initial fill is more than the burst.
+    /// When the limiter cannot keep the quota, or the initial permits are more than the burst.
     ///
     /// ```
     /// use tollgate::{Quota, QuotaError, TokenBucket};
@@ -204,11 +211,11 @@ fn start<A: Algorithm>(
 }
 
 impl<C: Clock> LimiterBuilder<GreedyRefill, C> {
-    /// Builds the lock-free twin.
+    /// Builds an [`AtomicTokenBucket`].
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and [`QuotaError::TooWide`] if one 64-bit word can't keep the
+    /// As [`build`](Self::build), and [`QuotaError::TooWide`] if one 64-bit word cannot keep the
     /// quota to within a millionth.
     ///
     /// ```
@@ -223,13 +230,14 @@ impl<C: Clock> LimiterBuilder<GreedyRefill, C> {
         AtomicTokenBucket::from_parts(clock, core, settings)
     }
 
-    /// Builds a bucket from which each thread draws up to `batch` permits at a time (at least 1).
-    /// `16 * batch` permits of the burst are held back; see [`LeasedTokenBucket`].
+    /// Builds a [`LeasedTokenBucket`], from which each thread draws up to `batch` permits at a time
+    /// (at least 1). The usable burst is smaller than the burst of the quota by `16 * batch`
+    /// permits.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and [`QuotaError::BurstBelowLeases`] if the burst is too small
-    /// for what the leases hold back.
+    /// As [`build`](Self::build), and [`QuotaError::BurstBelowLeases`] if the burst is not above
+    /// `16 * batch`.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};

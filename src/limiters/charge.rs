@@ -1,4 +1,4 @@
-//! A limiter's part in a decision over several limits.
+//! The charge of a limiter in a decision over several limits.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,10 +11,11 @@ use crate::limiters::verbs::Gate;
 use crate::wait::queue::Wakers;
 use crate::{Answer, Charge, Clock, CounterClock, Grant, RateLimiter, Rejection, Timestamp};
 
-/// The number of its only lock.
+/// The number of the limiter's lock within its charge.
 pub(crate) const LOCK: u8 = LOCKS - 1;
 
-/// A number of permits of one limiter, for a decision over several: the answer of [`Limiter::charge`].
+/// A number of permits of one limiter, for a decision over several limiters. Made by
+/// [`Limiter::charge`].
 ///
 /// ```
 /// use tollgate::{Answer, Quota, TokenBucket, take_all};
@@ -31,19 +32,20 @@ pub(crate) const LOCK: u8 = LOCKS - 1;
 pub struct LimiterCharge<'a, A: Algorithm, C: Clock = CounterClock> {
     limiter: &'a Limiter<A, C>,
     permits: u64,
-    /// With those of earlier charges of the same limiter.
+    /// The permits of this charge and of earlier charges of the same limiter.
     all: Cell<u64>,
     answer: Cell<Answer>,
-    /// The state before, while foreign code runs.
+    /// The state before the decision, while foreign code runs.
     before: Cell<Option<A::State>>,
-    /// It was refused beside the lock.
+    /// Whether it was refused without the lock.
     is_early: Cell<bool>,
 }
 
 impl<A: Algorithm, C: Clock> Limiter<A, C> {
-    /// This limiter's part in a decision over several; see [`take_all`](crate::take_all). In it, waiters,
-    /// a close, and [`catch_up`](crate::LimiterBuilder::catch_up) count as in
-    /// [`try_acquire`](RateLimiter::try_acquire). By itself, the charge does nothing.
+    /// A charge of `permits`, for a decision over several limiters: see
+    /// [`take_all`](crate::take_all). The decision treats waiters, a closed limiter and
+    /// [`catch_up`](crate::LimiterBuilder::catch_up) as [`try_acquire`](RateLimiter::try_acquire)
+    /// does. By itself, the charge does nothing.
     ///
     /// ```
     /// use tollgate::{KeyedLimiter, Quota, TokenBucket, take_all};
@@ -59,13 +61,13 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
 }
 
 impl<A: Algorithm, C: Clock> LimiterCharge<'_, A, C> {
-    /// What the limiter said in the last decision.
+    /// The answer of the limiter in the last decision.
     pub fn answer(&self) -> Answer {
         self.answer.get()
     }
 
     /// Decides this charge alone: [`RateLimiter::allow_n`].
-    #[must_use = "whether the permits were taken"]
+    #[must_use = "the answer says whether the permits were taken"]
     pub fn allow(&self) -> bool {
         RateLimiter::allow_n(self.limiter, self.permits)
     }
@@ -95,12 +97,12 @@ impl<A: Algorithm, C: Clock> Charge for LimiterCharge<'_, A, C> {
 }
 
 impl<A: Algorithm, C: Clock> Limiter<A, C> {
-    /// Where its lock is in the order of all locks.
+    /// The place of the limiter's lock in the order of all locks.
     pub(crate) fn place(&self) -> Place {
         Place { kind: LIMITER, number: self.number() }
     }
 
-    /// Whether so many permits could be taken now; the core must be its own.
+    /// Whether `permits` could be taken from `core` now. The core must be that of this limiter.
     pub(crate) fn look_at(
         core: &mut Core<A>,
         now: Timestamp,
@@ -110,13 +112,13 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
         core.check(now, permits, wakers).is_ok_and(|ready| ready <= core.latest())
     }
 
-    /// Takes permits that are there.
+    /// Takes permits that are available.
     pub(crate) fn take_from(&self, core: &mut Core<A>, permits: u64) -> Grant {
         self.publish(None);
         core.take_checked(permits)
     }
 
-    /// Refuses `own` permits because `all` are not there, and publishes until when.
+    /// Refuses `own` permits because `all` are not available, and publishes the refusal.
     pub(crate) fn refuse_from(
         &self,
         core: &mut Core<A>,
@@ -135,7 +137,7 @@ impl<A: Algorithm, C: Clock> Limiter<A, C> {
     }
 }
 
-/// The core of a limiter by rule `A`, if that is what a lock protects.
+/// The core of a limiter by rule `A`, if this is what the lock protects.
 pub(crate) fn core_of<A: Algorithm>(state: &mut State) -> Option<&mut Core<A>> {
     state.downcast_mut()
 }
@@ -215,7 +217,7 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
         let served = core.is_open_and_idle();
         let passes = Limiter::<A, C>::look_at(core, decision.now, permits, decision.wakers);
         if !served {
-            // Some of those who wait may have been served.
+            // Some waiters may have been served.
             self.limiter.publish(None);
         }
         if !passes {
@@ -230,7 +232,7 @@ impl<A: Algorithm, C: Clock> Party for LimiterCharge<'_, A, C> {
 
     fn restore(&self, _: u8, state: &mut State) {
         if let (Some(before), Some(core)) = (self.before.take(), core_of::<A>(state)) {
-            // One that panicked has counted nothing.
+            // A `take` that panicked has counted nothing.
             let counted = matches!(self.answer.get(), Answer::Taken(_));
             core.restore(before, if counted { self.permits } else { 0 });
             self.answer.set(Answer::Undecided);

@@ -1,4 +1,4 @@
-//! Several limits as one.
+//! Several limits in one limiter.
 
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use crate::{
     WhichLimit,
 };
 
-/// Several limits, taken all-or-nothing as one, under one lock: 10 a second *and* 500 an hour.
+/// Several limits in one limiter, such as 10 per second *and* 500 per hour. A request takes its
+/// permits from all limits or from none, under one lock.
 ///
-/// A refusal says by its place in the list which limit refused, and the wait it quotes is the one
-/// after which all agree. What is left is the least any has left.
+/// A refusal says which limit refused, by its place in the list. The time to wait is the time until
+/// all limits grant the request, and the remaining permits are the fewest that any limit has left.
 ///
-/// One limit alone is charged by [`consume_of`](Limiter::consume_of) and given back to by
-/// [`credit_of`](Limiter::credit_of). Limits with different costs for the same request are limiters of their own in one
-/// decision: [`take_all`](crate::take_all).
+/// [`consume_of`](Limiter::consume_of) and [`credit_of`](Limiter::credit_of) change one limit
+/// alone. If the same request has different costs for different limits, use one limiter for each
+/// and decide over them with [`take_all`](crate::take_all).
 ///
 /// Build it from named quotas with [`Composite::of`], with options from [`Composite::builder_of`],
 /// or from other rules with [`Limiter::from_algorithm`] and [`AllOf`].
@@ -40,8 +41,8 @@ impl Composite {
     ///
     /// # Errors
     ///
-    /// [`QuotaError::Limit`] when one of the quotas can't be kept, with its name; an error too when
-    /// there are none, or two have one name.
+    /// [`QuotaError::Limit`] with the name of a quota that cannot be kept, [`QuotaError::NoLimits`]
+    /// for an empty list, and [`QuotaError::DuplicateName`] if two limits have the same name.
     ///
     /// ```
     /// use tollgate::{Composite, Quota, QuotaError};
@@ -56,7 +57,7 @@ impl Composite {
         Self::builder_of(limits).build()
     }
 
-    /// A composite with options.
+    /// As [`of`](Self::of), with options.
     ///
     /// ```
     /// use tollgate::{Composite, ManualClock, Quota};
@@ -89,18 +90,19 @@ fn rules<N: Into<String>>(
 }
 
 impl<C: Clock> Composite<C> {
-    /// Replaces the limits. Each carries over to the one of its name; those without such start
-    /// full. Those who wait are re-timed.
+    /// Replaces the limits. The used permits of a limit carry over to the new limit of the same
+    /// name; limits with a new name start full. The due times of all waiters are computed anew.
     ///
     /// # Errors
     ///
-    /// As [`of`](Composite::of); then nothing changes.
+    /// As [`of`](Composite::of). Then nothing changes.
     ///
     /// ```
     /// use tollgate::{CarryOver, Composite, Quota, RateLimiter};
     /// let limiter = Composite::of([("a", Quota::per_hour(10)), ("b", Quota::per_hour(99))])?;
     /// limiter.allow_n(4);
-    /// limiter.set_limits([("a", Quota::per_hour(10)), ("c", Quota::per_hour(9))], CarryOver::Keep)?;
+    /// let new = [("a", Quota::per_hour(10)), ("c", Quota::per_hour(9))];
+    /// limiter.set_limits(new, CarryOver::Keep)?;
     /// let each = limiter.usage_each().into_iter().map(|(name, usage)| (name, usage.used));
     /// assert_eq!(each.collect::<Vec<_>>(), [("a".to_owned(), 4), ("c".to_owned(), 0)]);
     /// # Ok::<(), tollgate::QuotaError>(())
@@ -116,7 +118,7 @@ impl<C: Clock> Composite<C> {
 }
 
 impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
-    /// The name of a limit, as a [`Rejection`](crate::Rejection) gives it.
+    /// The name of the limit that a [`Rejection`](crate::Rejection) names by its place.
     ///
     /// ```
     /// use tollgate::{Composite, Quota, WhichLimit};
@@ -134,7 +136,7 @@ impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
         self.with_core(|core, _, _| core.rest.rule.name(index).map(str::to_owned))
     }
 
-    /// A look at each limit by itself, by name. Counters are kept for the whole only.
+    /// The name and the usage of each limit. Counters are kept only for the whole limiter.
     ///
     /// ```
     /// use tollgate::{Composite, Quota, RateLimiter};
@@ -150,13 +152,13 @@ impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
         each.map(|(name, rule, state)| (name.to_owned(), usage_of(rule, state, now))).collect()
     }
 
-    /// As [`consume`](crate::RateLimiter::consume), of the limit of this name alone: usage that only one of the limits
-    /// counts, such as the rest of a request's weight.
+    /// As [`consume`](crate::RateLimiter::consume), but only from the limit with this name. For
+    /// usage that only one limit counts, such as the rest of a request's weight.
     ///
     /// # Errors
     ///
-    /// [`ConsumeError::UnknownLimit`] if no limit has that name, and as [`consume`](crate::RateLimiter::consume); then
-    /// nothing is recorded.
+    /// [`ConsumeError::UnknownLimit`] if no limit has that name, and as
+    /// [`consume`](crate::RateLimiter::consume). Then nothing is recorded.
     ///
     /// ```
     /// use tollgate::{Composite, Quota, RateLimiter};
@@ -180,7 +182,8 @@ impl<A: Algorithm, C: Clock> Limiter<AllOf<A>, C> {
         })
     }
 
-    /// As [`credit`](crate::RateLimiter::credit), to the limit of this name alone; whether there is one.
+    /// As [`credit`](crate::RateLimiter::credit), but only to the limit with this name. Returns
+    /// whether there is one.
     ///
     /// ```
     /// use tollgate::{Composite, Quota, RateLimiter};

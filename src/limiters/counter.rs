@@ -1,13 +1,14 @@
-//! A counter that many threads can raise without touching each other's cache lines.
+//! A counter that many threads can add to without writing to the same cache line.
 
 use crate::limiters::thread_slot;
 use crate::sync::CacheLine;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-/// Threads beyond these share one cell. Under loom all but the first, so that scenes of few threads get there.
+/// How many threads have a cell of their own; all others share one cell. Under loom it is one
+/// thread, so that models with few threads use the shared cell.
 const OWN_CELLS: usize = if cfg!(tollgate_loom) { 1 } else { 7 };
 
-/// An exact sum of per-thread cells.
+/// An exact counter: the sum of one cell per thread.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     cells: [Cell; OWN_CELLS],
@@ -20,12 +21,12 @@ impl Counter {
     #[inline]
     pub(crate) fn add(&self, n: u64) {
         if let Some(CacheLine(own)) = self.cells.get(thread_slot::current()) {
-            // This thread alone writes the cell: no read-modify-write is needed.
+            // Only this thread writes the cell, so no read-modify-write operation is needed.
             own.store(own.load(Ordering::Relaxed).saturating_add(n), Ordering::Relaxed);
             return;
         }
         let more = |count: u64| Some(count.saturating_add(n));
-        // It never fails: `more` always has an answer.
+        // This never fails, because `more` always returns a value.
         let _ = self.shared.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
@@ -55,7 +56,7 @@ mod tests {
         let counter = Counter::default();
         let barrier = std::sync::Barrier::new(OWN_CELLS + 9);
         std::thread::scope(|scope| {
-            // Holds all cells of threads' own, so that one more thread adds to the shared one.
+            // These threads own all cells, so that one more thread adds to the shared cell.
             for _ in 0..OWN_CELLS + 8 {
                 scope.spawn(|| {
                     counter.add(1);

@@ -1,12 +1,13 @@
-//! The containers: cells that hold a rule's state and a clock.
+//! The limiters. Each holds the state of a rule, and a clock.
 //!
-//! | cell | state lives in |
+//! | limiter | where the state is |
 //! |---|---|
-//! | [`Limiter`] | a mutex, with counters; hot denials don't take it |
-//! | [`AtomicTokenBucket`] | one 64-bit word |
-//! | [`LeasedTokenBucket`] | a `Limiter`, drawn from in batches by each thread |
+//! | [`Limiter`] | behind a mutex, with counters; repeated refusals do not take the mutex |
+//! | [`AtomicTokenBucket`] | in one 64-bit word; behind a mutex while somebody waits |
+//! | [`LeasedTokenBucket`] | in a `Limiter`, from which each thread draws permits in batches |
 //!
-//! All verbs are written once, in [`gate`] over [`core`]; a cell says how to get at the state.
+//! Most methods are written once: [`verbs`] has them, and calls [`core`]. A limiter says how to
+//! reach its core.
 
 pub(crate) mod atomic;
 mod builder;

@@ -1,45 +1,49 @@
-//! The last refusal, published for those who ask again too early: they are refused without the lock, with the answer
-//! that the lock would give.
+//! The last refusal, published for requests that are made too early. They are refused without the
+//! lock, with the answer that they would get under the lock.
 //!
-//! What is published are points in time, which do not change while nobody takes or gives anything. Whoever changes the
-//! state under the lock withdraws the publication before the lock is free.
+//! The published values are points in time, which do not change as long as no permits are taken or
+//! given back. Whoever changes the state under the lock withdraws the published refusal before the
+//! lock is released.
 //!
-//! A sequence lock: readers try again under the limiter's lock if the number has changed meanwhile, or is odd. Writers
-//! hold the limiter's lock, so there is one at a time.
+//! The published values form a sequence lock. If the number has changed while they were read, or is
+//! odd, the reader takes the limiter's lock instead. Writers hold the limiter's lock, so there is
+//! only one at a time.
 
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use crate::{Rejection, Timestamp, WhichLimit};
 
-/// What a refusal says, as points in time.
+/// A refusal, as points in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// Nobody gets a permit before this time.
+    /// No request gets a permit before this time.
     pub(crate) until: Timestamp,
-    /// When the decision was made: earlier readings of the clock count as this one.
+    /// When the decision was made. An earlier reading of the clock counts as this time.
     pub(crate) latest: Timestamp,
-    /// The request that was refused.
+    /// How many permits were refused.
     pub(crate) permits: u64,
-    /// When so many permits can be taken, and which limit makes them wait.
+    /// When that many permits can be taken, and which limit refused them.
     pub(crate) ready: Timestamp,
     pub(crate) limit: WhichLimit,
     /// The same for one permit.
     pub(crate) one_ready: Timestamp,
     pub(crate) one_limit: WhichLimit,
-    /// When nothing is used any more.
+    /// When no permit will be in use any more.
     pub(crate) full_at: Timestamp,
     pub(crate) burst: u64,
 }
 
-/// A published refusal; on cache lines of its own.
+/// A published refusal, on cache lines that hold nothing else.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct Published {
-    /// Nobody gets a permit before this time; 0 while that is not known. Written under the lock.
+    /// No request gets a permit before this time; 0 while this is not known. Written under the
+    /// lock.
     ///
-    /// Relaxed is enough: it is a lower bound that held when it was stored, and any verb that makes
-    /// permits come sooner clears it before it returns, so whoever knows of that verb sees it.
+    /// Relaxed ordering is enough. The value is a lower bound that held when it was stored. A
+    /// method that makes permits available sooner clears it before it returns, so every call that
+    /// happens after that method sees the cleared value.
     until: AtomicU64,
-    /// Even while the rest belongs together.
+    /// Odd while the values below are being written, and different after each change of them.
     number: AtomicU64,
     latest: AtomicU64,
     permits: AtomicU64,
@@ -52,13 +56,14 @@ pub(crate) struct Published {
 }
 
 impl Published {
-    /// Whether `now` is too early for anybody.
+    /// Whether no request can pass at `now`.
     #[inline]
     pub(crate) fn is_too_early(&self, now: Timestamp) -> bool {
         now.as_nanos() < self.until.load(Ordering::Relaxed)
     }
 
-    /// Withdraws what was published. Written only when it must change, to leave the line with the readers.
+    /// Withdraws the published refusal. It writes only if there is one, so that the cache line
+    /// stays with the readers.
     #[inline]
     pub(crate) fn withdraw(&self) {
         if self.until.load(Ordering::Relaxed) != 0 {
@@ -66,12 +71,13 @@ impl Published {
         }
     }
 
-    /// Publishes a refusal; for use under the lock.
+    /// Publishes a refusal, or withdraws the published one. To be called under the lock.
     pub(crate) fn publish(&self, refusal: Option<Refusal>) {
         let Some(refusal) = refusal else { return self.withdraw() };
         let number = self.number.load(Ordering::Relaxed);
         self.number.store(number.wrapping_add(1), Ordering::Relaxed);
-        // Whoever reads one of the stores below, and then looks at the number, sees that it is odd or another.
+        // A reader that sees one of the stores below, and then reads the number again, sees a
+        // number that is odd or has changed.
         fence(Ordering::Release);
         self.latest.store(refusal.latest.as_nanos(), Ordering::Relaxed);
         self.permits.store(refusal.permits, Ordering::Relaxed);
@@ -85,7 +91,7 @@ impl Published {
         self.number.store(number.wrapping_add(2), Ordering::Release);
     }
 
-    /// The answer for so many permits, if it is the published one.
+    /// The answer to a request for `permits`, if it is published.
     #[inline]
     pub(crate) fn answer(&self, now: Timestamp, permits: u64) -> Option<Rejection> {
         let number = self.number.load(Ordering::Acquire);
@@ -104,14 +110,14 @@ impl Published {
         if !whole || !same || now >= until {
             return None;
         }
-        // Before that time not one permit is there, or all are for those who wait.
+        // Before `until`, no permit is available, or all are for waiters.
         let (retry_after, reset_after) = (ready - now, full_at - now);
         let limit = limit_of(limit);
         Some(Rejection::Denied { retry_after, available: 0, reset_after, burst, limit })
     }
 }
 
-/// A limit as a number: its place and two, which leaves 0 and 1 for the others.
+/// A limit as a number: 0, 1, or the place of the limit plus 2.
 fn code_of(limit: WhichLimit) -> usize {
     match limit {
         WhichLimit::Only => 0,
@@ -120,6 +126,7 @@ fn code_of(limit: WhichLimit) -> usize {
     }
 }
 
+/// The limit of a [code](code_of).
 fn limit_of(code: usize) -> WhichLimit {
     match code {
         0 => WhichLimit::Only,

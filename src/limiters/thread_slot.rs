@@ -1,8 +1,8 @@
-//! A small number for each living thread, so that per-thread cells can live in a plain array.
+//! A small number for each living thread, so that cells of one thread each can be in a plain array.
 //!
-//! Numbers are dense and given again after their thread has ended; the hand-over goes through a
-//! mutex, so the new owner sees all that the old one wrote. A cell that belongs to one number can
-//! therefore be written without read-modify-write operations.
+//! Numbers are dense, and are reused after their thread has ended. A number passes from one thread
+//! to another through a mutex, so the new owner sees everything that the old owner wrote. So a cell
+//! that belongs to one number can be written without read-modify-write operations.
 
 /// The calling thread's number; [`usize::MAX`] while the thread is being torn down.
 #[cfg(not(tollgate_loom))]
@@ -23,16 +23,16 @@ mod real {
 
     pub(crate) const NONE: usize = usize::MAX;
 
-    /// Numbers given back, the smallest first, and how many were ever given.
+    /// The free numbers, of which the smallest is used first, and how many numbers exist.
     static FREE: Mutex<(BinaryHeap<Reverse<usize>>, usize)> = Mutex::new((BinaryHeap::new(), 0));
 
     thread_local! {
-        /// Without a destructor, so that reading it is one load.
+        /// It has no destructor, so that reading it is one load.
         pub(crate) static SLOT: Cell<usize> = const { Cell::new(NONE) };
         static OWNER: Owner = const { Owner };
     }
 
-    /// Gives the number back when the thread ends.
+    /// Frees the number when the thread ends.
     struct Owner;
 
     impl Drop for Owner {
@@ -46,7 +46,7 @@ mod real {
 
     #[cold]
     pub(crate) fn claim() -> usize {
-        // Fails in destructors that run after ours; such a thread has no number any more.
+        // This fails in destructors that run after that of `OWNER`. The thread has no number then.
         if OWNER.try_with(|_| ()).is_err() {
             return NONE;
         }
@@ -114,7 +114,7 @@ mod tests {
         let mut slots: Vec<usize> = (0..1_000)
             .map(|_| {
                 let short = std::thread::spawn(|| {
-                    // Some systems drop these in the order of their first use, others in the reverse of it.
+                    // Some systems drop these in the order of their first use, others in reverse.
                     BEFORE.with(|_| ());
                     let slot = current();
                     AFTER.with(|_| ());
@@ -125,7 +125,7 @@ mod tests {
             .collect();
         slots.sort_unstable();
         slots.dedup();
-        // No more than there are threads at a time, of other tests too.
+        // At most as many as there are threads at a time, including those of other tests.
         assert!(slots.len() < 300, "1,000 threads, one at a time, had {} numbers", slots.len());
     }
 }

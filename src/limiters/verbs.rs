@@ -1,4 +1,4 @@
-//! The verbs, written once: how a cell lends its core is all that differs.
+//! The methods of all limiters, written once. Limiters differ only in how they lend their core.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -12,25 +12,26 @@ use crate::{
     WaitError,
 };
 
-/// What a limiter was built with, beside its rule and clock.
+/// The options of a limiter other than its rule and clock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) jitter: Jitter,
 }
 
-/// What a verb needs of a cell that may not be there yet.
+/// What a method needs of a limiter that may not exist yet, such as that of one key of many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// A place for it, because the verb may change it.
+    /// The limiter itself, because the method may change it. It is created if need be.
     Place,
-    /// A look, as it would be.
+    /// The limiter as it would be if it were created now, because the method only reads it.
     Look,
-    /// Nothing, if it is not there: the verb gives back, or asks after a wait.
+    /// The limiter if it exists. The method gives permits back or asks about a wait, and has no
+    /// effect on a new limiter.
     Known,
 }
 
-/// A cell that lends its core to one caller at a time.
+/// A limiter that lends its core to one caller at a time.
 pub(crate) trait Gate: Send + Sync {
     type Rule: Algorithm;
     type Clock: Clock;
@@ -39,14 +40,14 @@ pub(crate) trait Gate: Send + Sync {
 
     fn settings(&self) -> &Settings;
 
-    /// Lends the core, and says what time it is. What `act` puts into the wakers is woken after the
-    /// core is back.
+    /// Lends the core to `act`, with the present time. The wakers that `act` collects are called
+    /// after the core is given back.
     fn with_core<R>(
         &self,
         act: impl FnOnce(&mut Core<Self::Rule>, Timestamp, &mut Wakers) -> R,
     ) -> R;
 
-    /// As [`with_core`](Self::with_core), for a verb that needs just so much.
+    /// As [`with_core`](Self::with_core), for a method that needs no more than `need`.
     fn with_core_for<R>(
         &self,
         need: Need,
@@ -56,12 +57,12 @@ pub(crate) trait Gate: Send + Sync {
         self.with_core(act)
     }
 
-    /// Called before a quota is replaced: the new rule as this cell keeps it, if it can.
+    /// Called before a rule is replaced. Returns the new rule as this limiter keeps it, if it can.
     fn adapt(&self, rule: Self::Rule) -> Result<Self::Rule, QuotaError> {
         Ok(rule)
     }
 
-    /// The hot path of this cell.
+    /// The hot path of this limiter.
     fn allow_n(&self, permits: u64) -> bool;
 
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection>;
@@ -75,7 +76,7 @@ pub(crate) trait Gate: Send + Sync {
         request.join(QueueHandle::Borrowed(self))
     }
 
-    /// `try_acquire` the long way.
+    /// Decides a `try_acquire` in full, in the core.
     fn acquire_now(&self, permits: u64) -> Result<Grant, Rejection> {
         let answer = self.with_core(|core, now, wakers| core.try_acquire(now, permits, wakers));
         if let Err(rejection) = &answer {
@@ -106,6 +107,7 @@ pub(crate) trait Gate: Send + Sync {
         self.with_core(|core, now, wakers| core.take_up_to(now, permits, wakers))
     }
 
+    /// The usage as the core knows it.
     fn look(&self) -> Usage {
         self.with_core_for(Need::Look, Core::usage)
     }
@@ -114,7 +116,7 @@ pub(crate) trait Gate: Send + Sync {
         self.replace_rule(how, |rule| rule.with_quota(quota))
     }
 
-    /// Replaces the rule by what `new` makes of it, under one lock.
+    /// Replaces the rule by the one that `new` makes of it, under one lock.
     fn replace_rule(
         &self,
         how: CarryOver,
@@ -149,7 +151,8 @@ pub(crate) trait Gate: Send + Sync {
     }
 
     fn log_quota(&self, quota: Quota, how: CarryOver) {
-        crate::events::info!(limiter = self.settings().name, %quota, carry_over = ?how, "quota changed");
+        let limiter = &self.settings().name;
+        crate::events::info!(limiter, %quota, carry_over = ?how, "quota changed");
     }
 
     fn log_reset(&self) {
@@ -160,10 +163,10 @@ pub(crate) trait Gate: Send + Sync {
         crate::events::info!(limiter = self.settings().name, "closed");
     }
 
-    /// Logs a refusal of the hot path, whose reason was not worked out.
+    /// Logs a refusal of the hot path, for which no [`Rejection`] was computed.
     #[inline]
     fn log_refusal(&self, permits: u64) {
-        // The event itself is kept out of line: its code is larger than the decision's.
+        // The event is in a function that is not inlined: its code is larger than the decision's.
         if crate::events::is_debug_heard() {
             log_refusal(&self.settings().name, permits);
         }

@@ -1,6 +1,6 @@
-//! Limiters that hand every verb on: references, boxes, arcs, and the cells to their gate.
+//! Limiters that forward every method: pointers to the limiter they point to, and the limiters of
+//! this crate to their [`Gate`](crate::limiters::verbs::Gate).
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::{
     WaitError,
 };
 
-/// Implements methods by handing each to the one of the same name in `$via`, on what `$inner` makes of `self`.
+/// Implements methods. Each one calls the method of the same name in the trait `$via`, on the value
+/// that `$inner` makes of `self`.
 macro_rules! forward_methods {
     ($via:ident, |$this:ident| $inner:expr; $(
         $(#[$attribute:meta])*
@@ -29,7 +30,8 @@ macro_rules! forward_methods {
 }
 pub(crate) use forward_methods;
 
-/// Implements [`RateLimiter`] for a cell by handing each method to the one of the same name in `Gate`.
+/// Implements [`RateLimiter`] for a limiter. Each method calls the method of the same name in
+/// `Gate`.
 macro_rules! forward_to_gate {
     ([$($generics:tt)*] $type:ty) => {
         impl<$($generics)*> $crate::RateLimiter for $type {
@@ -38,7 +40,8 @@ macro_rules! forward_to_gate {
                 fn allow_n(&self, permits: u64) -> bool;
                 fn try_acquire(&self, permits: u64) -> Result<$crate::Grant, $crate::Rejection>;
                 fn delay_for(&self, permits: u64) -> Result<std::time::Duration, $crate::Rejection>;
-                fn consume(&self, permits: u64) -> Result<std::time::Duration, $crate::ConsumeError>;
+                fn consume(&self, permits: u64)
+                    -> Result<std::time::Duration, $crate::ConsumeError>;
                 fn credit(&self, permits: u64);
                 fn try_acquire_up_to(&self, permits: u64) -> u64;
                 fn usage(&self) -> $crate::Usage;
@@ -65,8 +68,8 @@ macro_rules! forward_to_gate {
 }
 pub(crate) use forward_to_gate;
 
-/// Implements [`RateLimiter`] for a pointer: every method goes to the limiter, also one that has a default, which the
-/// limiter may have written itself.
+/// Implements [`RateLimiter`] for a pointer. Every method is forwarded, also those with a default,
+/// because the limiter may have its own version of them.
 macro_rules! forward_pointer {
     ($type:ty) => {
         impl<L: RateLimiter + ?Sized> RateLimiter for $type {
@@ -141,14 +144,3 @@ macro_rules! forward_pointer {
 forward_pointer!(&L);
 forward_pointer!(Box<L>);
 forward_pointer!(Arc<L>);
-
-/// Shows the quota and the usage of now, so that a type that holds an `Arc<dyn RateLimiter>` can derive
-/// `Debug`. It asks the limiter for both: do not print a limiter from inside its own clock.
-impl fmt::Debug for dyn RateLimiter + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiter")
-            .field("quota", &self.quota())
-            .field("usage", &self.usage())
-            .finish()
-    }
-}

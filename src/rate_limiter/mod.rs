@@ -1,11 +1,17 @@
-//! The face of every limiter.
+//! The trait of every limiter.
 
+#[cfg(not(feature = "tokio"))]
+mod feature_hint;
 mod forward;
+mod object;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(not(feature = "tokio"))]
+use feature_hint::NeedsFeatureTokio;
 pub(crate) use forward::{forward_methods, forward_to_gate};
+use object::AsRateLimiter;
 
 use crate::wait::{Acquire, AcquireOwned, Enqueued, Request, Reservation, Timer, blocking};
 use crate::{
@@ -13,21 +19,21 @@ use crate::{
     Timestamp, Usage, WaitError,
 };
 
-/// What every limiter can do. `Arc<dyn RateLimiter>`, `Box<dyn RateLimiter>` and `&dyn RateLimiter` work, and are
-/// limiters themselves.
+/// The methods of every limiter. `Arc<dyn RateLimiter>`, `Box<dyn RateLimiter>` and
+/// `&dyn RateLimiter` are limiters too.
 ///
 /// | you want to | call |
 /// |---|---|
-/// | drop what is too much | [`allow`](Self::allow) |
+/// | drop requests beyond the limit | [`allow`](Self::allow) |
 /// | answer "come back in 3 s" | [`try_acquire`](Self::try_acquire) |
 /// | slow a thread down | [`wait`](Self::wait) |
 /// | slow a task down | `acquire(n).await` (feature `tokio`), [`acquire_on`](Self::acquire_on) |
-/// | know now when you may act | [`reserve`](Self::reserve) |
-/// | record what is already spent | [`consume`](Self::consume) |
-/// | look | [`usage`](Self::usage), [`delay_for`](Self::delay_for) |
+/// | learn now when you may act | [`reserve`](Self::reserve) |
+/// | record permits that are already spent | [`consume`](Self::consume) |
+/// | inspect the limiter | [`usage`](Self::usage), [`delay_for`](Self::delay_for) |
 ///
-/// Most callers should wait, with a deadline. Those who wait are served first come, first served,
-/// and nothing overtakes them: while somebody waits, `allow` is `false`.
+/// Most callers should wait, with a deadline. Waiters are served first come, first served, and no
+/// request overtakes them: while somebody waits, `allow` returns `false`.
 ///
 /// A request for 0 permits passes, unless the limiter is closed, in debt, or somebody waits.
 ///
@@ -41,82 +47,26 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// # Memory ordering
+///
+/// A limiter orders only its own state. If one call happens before another one, because the same
+/// thread makes both or the threads synchronise by other means, then the later call sees the effect
+/// of the earlier call. Nothing else is guaranteed: a grant does not make the writes of other
+/// threads visible. To pass data from one thread to another, use a lock, a channel or an atomic,
+/// even if the present implementation of a limiter uses a lock itself.
+///
+/// # Cost
+///
+#[doc = include_str!("cost.md")]
+///
 /// # A limiter of your own
 ///
-/// Only [`try_acquire`](Self::try_acquire) must be written. All other methods have a default.
-///
-/// **A fake for a test** says what it likes. Callers who wait ask it again after each
-/// [`retry_after`](Rejection::Denied::retry_after), and at most once a millisecond.
-///
-/// ```
-/// use std::time::Duration;
-/// use tollgate::{Grant, RateLimiter, Rejection};
-///
-/// /// Refuses everything.
-/// struct Exhausted;
-///
-/// impl RateLimiter for Exhausted {
-///     fn try_acquire(&self, _: u64) -> Result<Grant, Rejection> {
-///         Err(Rejection::denied(Duration::from_secs(30)))
-///     }
-/// }
-///
-/// fn handle(limiter: &dyn RateLimiter) -> u16 {
-///     if limiter.allow() { 200 } else { 429 }
-/// }
-/// assert_eq!(handle(&Exhausted), 429);
-/// assert!(Exhausted.wait_timeout(1, Duration::from_secs(1)).is_err());
-/// ```
-///
-/// **A wrapper** names the limiter that it wraps in [`inner`](Self::inner). All methods that it does not write go
-/// there, with as many permits as [`price`](Self::price) says. This one makes every request five times as expensive,
-/// and counts what is asked for:
-///
-/// ```
-/// use std::sync::Arc;
-/// use std::sync::atomic::{AtomicU64, Ordering};
-/// use tollgate::wait::{Enqueued, Request};
-/// use tollgate::{Grant, Quota, RateLimiter, Rejection, TokenBucket, WaitError};
-///
-/// struct Priced {
-///     limiter: TokenBucket,
-///     requests: AtomicU64,
-/// }
-///
-/// impl RateLimiter for Priced {
-///     fn inner(&self) -> Option<&dyn RateLimiter> {
-///         Some(&self.limiter)
-///     }
-///     fn price(&self, permits: u64) -> u64 {
-///         permits.saturating_mul(5)
-///     }
-///     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection> {
-///         self.requests.fetch_add(1, Ordering::Relaxed);
-///         self.limiter.try_acquire(self.price(permits))
-///     }
-///     fn enqueue(&self, request: Request<'_>) -> Result<Enqueued<'_>, WaitError> {
-///         self.requests.fetch_add(1, Ordering::Relaxed);
-///         let permits = self.price(request.permits());
-///         self.limiter.enqueue(request.with_permits(permits))
-///     }
-/// }
-///
-/// let limiter = TokenBucket::new(Quota::per_hour(100))?;
-/// let priced = Arc::new(Priced { limiter, requests: AtomicU64::new(0) });
-/// let shared: Arc<dyn RateLimiter> = priced.clone();
-/// assert!(shared.allow()); // takes 5
-/// shared.wait_n(2)?; // 10
-/// shared.reserve(3)?; // 15
-/// shared.consume(4)?; // 20
-/// assert_eq!(shared.usage().used, 50);
-/// assert_eq!(priced.requests.load(Ordering::Relaxed), 3);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+#[doc = include_str!("own_limiter.md")]
 #[diagnostic::on_unimplemented(
     note = "one key of a keyed limiter is a `RateLimiter`: `for_key(&key)` or `for_key_owned(key)`"
 )]
 pub trait RateLimiter: AsRateLimiter + Send + Sync {
-    /// Takes `permits` now, or says when or why not. Nothing is taken in part.
+    /// Takes all `permits` now, or none of them and says why, and when they can be taken.
     ///
     /// # Errors
     ///
@@ -132,11 +82,11 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
     /// ```
     fn try_acquire(&self, permits: u64) -> Result<Grant, Rejection>;
 
-    /// How long until `permits` could be had, behind those who already wait. Takes nothing.
+    /// How long a request for `permits` that joined the queue now would wait. Takes nothing.
     ///
     /// # Errors
     ///
-    /// [`Rejection::ExceedsBurst`] or [`Rejection::Closed`]: no wait would help.
+    /// [`Rejection::ExceedsBurst`] or [`Rejection::Closed`] if no wait would help.
     ///
     /// ```
     /// use std::time::Duration;
@@ -151,12 +101,13 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.inner().map_or(Ok(Duration::ZERO), |inner| inner.delay_for(self.price(permits)))
     }
 
-    /// Records usage that already happened, whether the permits were there or not; says how long
-    /// until the debt is paid. Works on a closed limiter too.
+    /// Records permits that are already spent, even if fewer are available: the shortfall becomes
+    /// debt. Returns how long it takes until the debt is repaid. Works on a closed limiter too.
     ///
     /// # Errors
     ///
-    /// [`ConsumeError::DebtTooLarge`] when it could not be repaid within 584 years; then nothing is recorded.
+    /// [`ConsumeError::DebtTooLarge`] if the debt could not be repaid within 584 years. Then
+    /// nothing is recorded.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -170,7 +121,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.inner().map_or(Ok(Duration::ZERO), |inner| inner.consume(self.price(permits)))
     }
 
-    /// Gives permits back, or grants extra ones. The level never exceeds the burst; the rest is lost.
+    /// Gives permits back, or adds extra permits. Permits beyond the burst are discarded.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -186,8 +137,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         }
     }
 
-    /// Takes as many permits as there are, up to `permits`, and says how many: 0 if none, if
-    /// somebody waits, or if the limiter is closed.
+    /// Takes as many permits as are available, up to `permits`, and returns how many it took: 0 if
+    /// none are available, if somebody waits, or if the limiter is closed.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -200,23 +151,23 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
     fn try_acquire_up_to(&self, permits: u64) -> u64 {
         let mut most = permits;
         while most > 0 {
-            let there = self.usage().remaining;
+            let available = self.usage().remaining;
             let (mut least, mut beyond) = (0, most);
-            // The most permits whose price is there.
+            // The largest number of permits whose price is available.
             while least < beyond {
                 let middle = beyond - (beyond - least) / 2;
-                if self.price(middle) <= there { least = middle } else { beyond = middle - 1 }
+                if self.price(middle) <= available { least = middle } else { beyond = middle - 1 }
             }
             if least == 0 || self.allow_n(least) {
                 return least;
             }
-            // Somebody was quicker, or the limiter refuses for another reason.
+            // Another caller took permits meanwhile, or the limiter refuses for another reason.
             most = least / 2;
         }
         0
     }
 
-    /// A look at the limiter at this moment. Takes nothing.
+    /// The state of the limiter at this moment. Takes nothing.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -227,14 +178,14 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.inner().map_or_else(|| Usage::new(Quota::unlimited()), RateLimiter::usage)
     }
 
-    /// Changes the quota; `how` says what becomes of the old level. Those who wait keep their
-    /// place and are re-timed; who wants more than the new burst ends with
-    /// [`WaitError::ExceedsBurst`], and who can't be served by its deadline any more with
+    /// Changes the quota; `how` says what becomes of the old level. Waiters keep their places, and
+    /// their due times are computed anew. A wait for more than the new burst ends with
+    /// [`WaitError::ExceedsBurst`], and a wait that can no longer meet its deadline ends with
     /// [`WaitError::Timeout`].
     ///
     /// # Errors
     ///
-    /// When the quota can't be kept; then nothing changes.
+    /// When the limiter cannot keep the quota. Then nothing changes.
     ///
     /// ```
     /// use tollgate::{CarryOver, Quota, RateLimiter, TokenBucket};
@@ -248,7 +199,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.inner().map_or(Err(QuotaError::Unsupported), |inner| inner.set_quota_with(quota, how))
     }
 
-    /// Makes all permits there again and forgets debts. Counters go on.
+    /// Refills the limiter and cancels its debt. Counters keep running.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -264,8 +215,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         }
     }
 
-    /// Refuses everybody from now on, and wakes those who wait with [`WaitError::Closed`]. There
-    /// is no way back.
+    /// Refuses all requests from now on, and ends all waits with [`WaitError::Closed`]. This cannot
+    /// be undone.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket, WaitError};
@@ -291,7 +242,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.inner().is_some_and(RateLimiter::is_closed)
     }
 
-    /// The quota that is kept now; of several, the one with the smallest burst.
+    /// The current quota. For a limiter of several limits: that of the limit with the smallest
+    /// burst.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -303,30 +255,33 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.usage().quota
     }
 
-    /// The limiter that this one wraps, if any: whatever a wrapper does not decide by itself goes there. The default is
-    /// `None`.
+    /// The limiter that this one wraps, if there is one. Every method that a wrapper does not write
+    /// calls the inner limiter. The default is `None`.
     ///
-    /// Without one, the defaults of the other methods do as little as they can: usages are those of an unlimited
-    /// limiter, nothing is recorded, and a new quota is refused.
+    /// Without an inner limiter, the default methods do as little as they can: `usage` is that of
+    /// an unlimited limiter, nothing is recorded, and a new quota is refused.
     fn inner(&self) -> Option<&dyn RateLimiter> {
         None
     }
 
-    /// How many permits of the [inner](Self::inner) limiter `permits` permits of this one cost. The default is as many.
+    /// How many permits of the [inner](Self::inner) limiter a request for `permits` permits of this
+    /// limiter costs. The default is `permits`.
     ///
-    /// [`consume`](Self::consume), [`credit`](Self::credit), [`delay_for`](Self::delay_for) and
-    /// [`enqueue`](Self::enqueue), and with it every wait and reservation, go by it. Your
-    /// [`try_acquire`](Self::try_acquire) has to ask it itself. Grants and usages are the inner limiter's, in its
-    /// permits.
+    /// The default methods that pass a number of permits to the inner limiter apply the price:
+    /// [`consume`](Self::consume), [`credit`](Self::credit), [`delay_for`](Self::delay_for), and
+    /// [`enqueue`](Self::enqueue), which includes every wait and reservation. Your
+    /// [`try_acquire`](Self::try_acquire) must apply it itself. Grants and usages come from the
+    /// inner limiter and count its permits.
     fn price(&self, permits: u64) -> u64 {
         permits
     }
 
-    /// Takes the permits of a request whose caller is ready to wait, or a place in the queue: what every `wait`,
-    /// `acquire` and `reserve` comes down to. To be written, or called, by wrappers only.
+    /// Takes the permits of a request whose caller is ready to wait, or else a place in the queue.
+    /// Every `wait`, `acquire` and `reserve` calls this method. Only wrappers need to write it or
+    /// to call it.
     ///
-    /// The default asks the [inner](Self::inner) limiter, if there is one. Without one, the caller asks
-    /// [`try_acquire`](Self::try_acquire) again and again, and nobody's turn is kept.
+    /// The default asks the [inner](Self::inner) limiter, if there is one. Without one, the waiter
+    /// calls [`try_acquire`](Self::try_acquire) again and again, and waiters have no order.
     ///
     /// # Errors
     ///
@@ -343,7 +298,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         }
     }
 
-    /// Whether one permit was there; takes it.
+    /// Takes one permit if it is available, and returns whether it did.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -358,7 +313,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.allow_n(1)
     }
 
-    /// Whether `permits` permits were there; takes all of them or none.
+    /// Takes `permits` permits if all of them are available, and returns whether it did.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -373,7 +328,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.try_acquire(permits).is_ok()
     }
 
-    /// Takes all permits there are, and says how many that was. (Not a way to shut down: see
+    /// Takes all available permits, and returns how many it took. (To shut a limiter down, use
     /// [`close`](Self::close).)
     ///
     /// ```
@@ -387,8 +342,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.try_acquire_up_to(u64::MAX)
     }
 
-    /// Changes the quota and keeps the used share: 40 of 100 left become 80 of 200. For an upgrade
-    /// that shall be felt at once, see [`CarryOver::AddDifference`].
+    /// Changes the quota and keeps the used share: 40 of 100 permits left become 80 of 200. For an
+    /// upgrade that should take effect immediately, see [`CarryOver::AddDifference`].
     ///
     /// # Errors
     ///
@@ -419,8 +374,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.inner().map_or_else(|| CounterClock::new().now(), RateLimiter::now)
     }
 
-    /// Blocks until a permit is there, and takes it. In an async task, use an `acquire`: this blocks
-    /// the thread.
+    /// Blocks the current thread until a permit is available, and takes it. In async code, use
+    /// `acquire`.
     ///
     /// # Errors
     ///
@@ -437,11 +392,11 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.wait_n(1)
     }
 
-    /// Blocks until `permits` are there, and takes them.
+    /// Blocks until `permits` are available, and takes them.
     ///
     /// # Errors
     ///
-    /// As [`wait`](Self::wait), and [`WaitError::ExceedsBurst`] at once if they never will be.
+    /// As [`wait`](Self::wait), and [`WaitError::ExceedsBurst`] at once for more than the burst.
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -454,7 +409,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         blocking::wait(|request| self.enqueue(request), permits, Timestamp::MAX, None)
     }
 
-    /// Blocks for at most `timeout`. A wait that would take longer fails **at once**.
+    /// Blocks until `permits` are available, but for at most `timeout`. A wait that would take
+    /// longer fails **at once**.
     ///
     /// # Errors
     ///
@@ -465,14 +421,15 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
     /// use tollgate::{Quota, RateLimiter, TokenBucket};
     /// let limiter = TokenBucket::new(Quota::per_hour(1))?;
     /// assert!(limiter.wait_timeout(1, Duration::ZERO).is_ok());
-    /// assert!(limiter.wait_timeout(1, Duration::from_secs(60)).is_err()); // does not take a minute
+    /// assert!(limiter.wait_timeout(1, Duration::from_secs(60)).is_err()); // fails at once
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     fn wait_timeout(&self, permits: u64, timeout: Duration) -> Result<Grant, WaitError> {
         self.wait_deadline(permits, self.now() + timeout)
     }
 
-    /// Blocks until `deadline` on the limiter's clock. A wait that would take longer fails at once.
+    /// Blocks until `permits` are available, but no longer than until `deadline` on the limiter's
+    /// clock. A wait that would take longer fails at once.
     ///
     /// # Errors
     ///
@@ -491,7 +448,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         blocking::wait(|request| self.enqueue(request), permits, deadline, None)
     }
 
-    /// Blocks until `permits` are there or `cancel` is cancelled.
+    /// Blocks until `permits` are available or `cancel` is cancelled.
     ///
     /// # Errors
     ///
@@ -507,7 +464,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         blocking::wait(|request| self.enqueue(request), permits, Timestamp::MAX, Some(cancel))
     }
 
-    /// Blocks until `permits` are there or `cancel` is cancelled, and for at most `timeout`.
+    /// Blocks until `permits` are available or `cancel` is cancelled, but for at most `timeout`.
     ///
     /// # Errors
     ///
@@ -529,7 +486,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         blocking::wait(|request| self.enqueue(request), permits, self.now() + timeout, Some(cancel))
     }
 
-    /// Promises `permits` for later, behind those who wait.
+    /// Reserves `permits` for a later time. The reservation is queued behind earlier waiters.
     ///
     /// # Errors
     ///
@@ -549,11 +506,11 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         Ok(Reservation::new(permits, self.enqueue(request)?))
     }
 
-    /// Promises `permits` if they can be had within `max_delay`.
+    /// Reserves `permits` if they will be available within `max_delay`.
     ///
     /// # Errors
     ///
-    /// As [`reserve`](Self::reserve), and [`WaitError::Timeout`]; then nothing is reserved.
+    /// As [`reserve`](Self::reserve), and [`WaitError::Timeout`]. Then nothing is reserved.
     ///
     /// ```
     /// use std::time::Duration;
@@ -572,7 +529,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         Ok(Reservation::new(permits, self.enqueue(request)?))
     }
 
-    /// Waits for `permits` in a future, on any runtime's `timer`.
+    /// A future that waits for `permits`, woken by the `timer` of any runtime.
     ///
     /// # Errors
     ///
@@ -580,14 +537,14 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    /// A future that is dropped takes nothing and gives up its place in the queue.
     ///
     /// See [`Timer`] for an example.
     fn acquire_on<'a>(&'a self, permits: u64, timer: &'a dyn Timer) -> Acquire<'a> {
         Acquire::of(self.as_rate_limiter(), permits, Timestamp::MAX, timer)
     }
 
-    /// As [`acquire_on`](Self::acquire_on), but fails at once if it would take longer than
+    /// As [`acquire_on`](Self::acquire_on), but fails at once if the wait would take longer than
     /// `timeout`, counted from this call.
     ///
     /// # Errors
@@ -606,8 +563,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         Acquire::of(self.as_rate_limiter(), permits, self.now() + timeout, timer)
     }
 
-    /// Waits for `permits` on tokio. Under paused time, build the limiter with
-    /// [`TokioClock`](crate::TokioClock).
+    /// A future that waits for `permits`, woken by tokio's timer. If tokio's time is paused, as in
+    /// tests, build the limiter with [`TokioClock`](crate::TokioClock).
     ///
     /// # Errors
     ///
@@ -615,7 +572,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes nothing and gives its place in the queue to those behind it.
+    /// A future that is dropped takes nothing and gives up its place in the queue.
     ///
     /// ```
     /// # use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -632,8 +589,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.acquire_on(permits, &crate::TokioTimer)
     }
 
-    /// As [`acquire`](Self::acquire), but fails **at once** if it would take longer than `timeout`,
-    /// counted from this call.
+    /// As [`acquire`](Self::acquire), but fails **at once** if the wait would take longer than
+    /// `timeout`, counted from this call.
     ///
     /// # Errors
     ///
@@ -658,7 +615,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.acquire_timeout_on(permits, timeout, &crate::TokioTimer)
     }
 
-    // Without the feature, rustc would suggest `try_acquire` for an unknown `acquire`.
+    // Without this method, rustc would suggest `try_acquire` instead of naming the feature.
     #[cfg(not(feature = "tokio"))]
     #[doc(hidden)]
     fn acquire(&self, _permits: u64) -> std::future::Pending<Result<Grant, WaitError>>
@@ -681,7 +638,7 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         std::future::pending()
     }
 
-    /// [`acquire_on`](Self::acquire_on) in a future that borrows nothing.
+    /// As [`acquire_on`](Self::acquire_on), for a future that borrows nothing.
     ///
     /// # Errors
     ///
@@ -697,9 +654,8 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         AcquireOwned::new(self, permits, timer)
     }
 
-    /// [`acquire`](Self::acquire) in a future that borrows nothing, to be spawned or stored. An
-    /// `Arc<dyn RateLimiter>` can be moved into a block:
-    /// `async move { limiter.acquire(1).await }`.
+    /// As [`acquire`](Self::acquire), for a future that borrows nothing and can be spawned or
+    /// stored. For an `Arc<dyn RateLimiter>`, write `async move { limiter.acquire(1).await }`.
     ///
     /// # Errors
     ///
@@ -727,34 +683,3 @@ pub trait RateLimiter: AsRateLimiter + Send + Sync {
         self.acquire_owned_on(permits, Arc::new(crate::TokioTimer))
     }
 }
-
-/// A limiter as a trait object, whether its type is known or is one already. Implemented for every limiter.
-#[doc(hidden)]
-pub trait AsRateLimiter {
-    fn as_rate_limiter(&self) -> &dyn RateLimiter;
-}
-
-impl<L: RateLimiter> AsRateLimiter for L {
-    fn as_rate_limiter(&self) -> &dyn RateLimiter {
-        self
-    }
-}
-
-/// No type implements this trait: it makes rustc name the feature that a call needs.
-///
-/// ```compile_fail,E0277
-/// # use tollgate::{Quota, RateLimiter, TokenBucket};
-/// # async fn run() {
-/// let limiter = TokenBucket::new(Quota::per_second(1)).unwrap();
-/// limiter.acquire(1).await.unwrap(); // error: `acquire().await` needs the feature `tokio`
-/// # }
-/// ```
-#[cfg(not(feature = "tokio"))]
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`acquire().await` needs the feature `tokio` of tollgate",
-    label = "turn the feature `tokio` on to await permits",
-    note = "in Cargo.toml: `tollgate = {{ version = \"..\", features = [\"tokio\"] }}`",
-    note = "on another runtime, bring its timer: `acquire_on(permits, &timer)`"
-)]
-pub trait NeedsFeatureTokio {}

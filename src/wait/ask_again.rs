@@ -1,4 +1,5 @@
-//! Waiting for a limiter that has no queue, such as a fake in a test: it is asked again and again.
+//! Waiting for a limiter without a queue, such as a fake in a test: the waiter asks it again and
+//! again.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -7,15 +8,15 @@ use super::{Joined, Progress, Ticket, WaitQueue};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::{Grant, RateLimiter, Rejection, Timestamp, WaitError};
 
-/// A limiter that refuses without a time to wait is asked again after this long.
+/// The shortest time between two requests of the same waiter.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The queue of one who waits alone.
+/// A queue that holds one waiter.
 pub(super) struct AskAgain<'a> {
     limiter: &'a dyn RateLimiter,
     permits: u64,
     deadline: Timestamp,
-    /// When the limiter is asked next, in nanoseconds.
+    /// When the waiter may ask again, in nanoseconds on the limiter's clock.
     next: AtomicU64,
 }
 
@@ -73,12 +74,12 @@ impl WaitQueue for AskAgain<'_> {
         Timestamp::from_nanos(self.next.load(Ordering::Relaxed)).max(self.limiter.now())
     }
 
-    /// Only the limiter's answer tells.
+    /// Only an answer of the limiter can tell.
     fn is_granted(&self, _: Ticket) -> bool {
         false
     }
 
-    /// Nothing was taken.
+    /// There is nothing to give back, because nothing was taken.
     fn leave(&self, _: Ticket) {}
 
     fn refund(&self, grant: Grant) {

@@ -1,4 +1,4 @@
-//! A thread that waits: it parks until it is due.
+//! Blocking waits: the thread parks until it is due.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -21,12 +21,12 @@ impl Wake for Unpark {
 }
 
 thread_local! {
-    /// This thread's, made once.
+    /// The parker of this thread, made once.
     static THREAD: Arc<Unpark> = Arc::new(Unpark(Parker::new()));
 }
 
-/// Blocks until `permits` are granted, `deadline` can't be met any more, or `cancel` is cancelled; `enqueue` asks for
-/// them.
+/// Blocks until `permits` are granted, `deadline` can no longer be met, or `cancel` is cancelled.
+/// `enqueue` passes the request to the limiter.
 pub(crate) fn wait<'a>(
     enqueue: impl FnOnce(Request<'_>) -> Result<Enqueued<'a>, WaitError>,
     permits: u64,
@@ -44,14 +44,14 @@ pub(crate) fn wait<'a>(
     }
 }
 
-/// Blocks on a place in the queue.
+/// Blocks until the wait in `place` has ended.
 pub(crate) fn park_until_done(place: Place<'_>) -> Result<Grant, WaitError> {
     let thread = this_thread();
     park(&thread, &Waker::from(Arc::clone(&thread)), place, None)
 }
 
 fn this_thread() -> Arc<Unpark> {
-    // A thread that waits while it is torn down has none any more.
+    // A thread that is being torn down has lost its thread-local values.
     THREAD.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Unpark(Parker::new())))
 }
 

@@ -1,4 +1,4 @@
-//! Ending blocking waits from another thread.
+//! Ends blocking waits from another thread.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::task::Waker;
 use super::queue::Wakers;
 use crate::sync::Mutex;
 
-/// Ends blocking waits from elsewhere, for example on shutdown. Clones are the same token.
+/// Ends blocking waits from another thread, for example on shutdown. All clones are the same token.
 ///
-/// A cancelled wait takes nothing, and its place in the queue is used by those behind it.
+/// A cancelled wait takes no permits and gives up its place in the queue.
 ///
 /// ```
 /// use tollgate::{CancelToken, Quota, RateLimiter, TokenBucket, WaitError};
@@ -36,7 +36,7 @@ struct Shared {
     wakers: BTreeMap<u64, Waker>,
 }
 
-/// Forgets a waker when its wait has ended.
+/// Removes the waker of a wait from the token when it is dropped.
 pub(super) struct Registration<'a> {
     token: &'a CancelToken,
     id: u64,
@@ -54,7 +54,7 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Ends all waits on this token, now and in future. There is no way back.
+    /// Ends all present and future waits with this token. This cannot be undone.
     ///
     /// ```
     /// # use tollgate::CancelToken;
@@ -68,7 +68,7 @@ impl CancelToken {
             shared.cancelled = true;
             std::mem::take(&mut shared.wakers)
         };
-        // Woken when dropped, each of them even if one panics.
+        // The drop calls all wakers, even if one of them panics.
         drop(wakers.into_values().collect::<Wakers>());
     }
 
@@ -83,8 +83,9 @@ impl CancelToken {
         self.shared.lock().cancelled
     }
 
+    /// Calls `waker` when the token is cancelled, until the registration is dropped.
     pub(super) fn register(&self, waker: &Waker) -> Registration<'_> {
-        // Cloned before the lock and, if not kept, dropped after it: both are foreign code.
+        // A waker's clone and drop are foreign code, so both happen without the lock.
         let mut waker = Some(waker.clone());
         let mut shared = self.shared.lock();
         let id = shared.next;
@@ -100,7 +101,7 @@ impl CancelToken {
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         let waker = self.token.shared.lock().wakers.remove(&self.id);
-        // Its drop is foreign code: the lock is released by now.
+        // The drop of a waker is foreign code, and the lock is released by now.
         drop(waker);
     }
 }

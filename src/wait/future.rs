@@ -1,4 +1,4 @@
-//! A future that waits: a timer wakes it when it is due.
+//! Async waits: a timer wakes the future when it is due.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,33 +8,34 @@ use std::task::{Context, Poll};
 use super::{Enqueued, Joining, Place, Progress, Request, Sleep, Timer};
 use crate::{Grant, RateLimiter, Timestamp, WaitError};
 
-/// The future of [`acquire_on`](RateLimiter::acquire_on) and of all that is like it: waits for permits. It takes its
-/// place in the queue when it is first polled.
+/// A future that waits for permits, returned by [`acquire_on`](RateLimiter::acquire_on) and similar
+/// methods. It joins the queue when it is first polled.
 ///
 /// # Cancel safety
 ///
-/// Dropping it at any point takes nothing: a place is given up to those behind, a grant that was
-/// not fetched yet is given back.
+/// A future that is dropped takes no permits: it gives up its place in the queue, or gives back a
+/// grant that it has not returned yet.
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire<'a> {
     state: State<'a>,
     timer: &'a dyn Timer,
     sleep: Option<Alarm>,
-    /// How often on end the timer has ended long before the limiter's clock was there.
+    /// How many sleeps in a row have ended long before the time that was asked for, by the
+    /// limiter's clock.
     early: u32,
 }
 
-/// A sleep, until when it is to last, and when it began.
+/// A sleep, with its planned end and its start.
 struct Alarm {
     until: Timestamp,
     since: Timestamp,
     sleep: Sleep,
 }
 
-/// How often one poll looks again after a timer that ended early; then the task yields.
-const LOOKS: u32 = 4;
+/// How often one poll looks at the queue if sleeps end early. After that, the task yields.
+const LOOKS_PER_POLL: u32 = 4;
 
-/// So many timers on end that were far too early tell of a clock that does not run with the timer.
+/// If this many sleeps in a row end far too early, the clock does not run with the timer.
 const SUSPICIOUS: u32 = 8;
 
 enum State<'a> {
@@ -43,7 +44,7 @@ enum State<'a> {
     Done,
 }
 
-/// Who is asked for the permits.
+/// The limiter or queue that is asked for the permits.
 enum Asked<'a> {
     Limiter(&'a dyn RateLimiter),
     #[cfg(feature = "llm")]
@@ -91,7 +92,7 @@ impl<'a> Acquire<'a> {
     }
 }
 
-// Nothing in it is pinned: the sleep is boxed.
+// No field is pinned: the sleep is in a box.
 impl Unpin for Acquire<'_> {}
 
 impl fmt::Debug for Acquire<'_> {
@@ -109,7 +110,8 @@ impl Future for Acquire<'_> {
     type Output = Result<Grant, WaitError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Before anything is taken: what was granted must not wait for another turn.
+        // tokio's budget is checked before permits are taken, because a grant must not be kept
+        // until the next poll.
         #[cfg(feature = "tokio")]
         let budget = std::task::ready!(tokio::task::coop::poll_proceed(cx));
         let outcome = self.advance(cx);
@@ -134,9 +136,9 @@ impl Acquire<'_> {
                 }
             }
         }
-        for _ in 0..LOOKS {
+        for _ in 0..LOOKS_PER_POLL {
             let State::Waiting(place) = &mut self.state else {
-                // Polled after its end: nothing more will come.
+                // The future is polled after its end.
                 return Poll::Pending;
             };
             let due = match place.step(cx.waker()) {
@@ -161,7 +163,7 @@ impl Acquire<'_> {
             if let Some(alarm) = &mut self.sleep {
                 match alarm.sleep.as_mut().poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    // The timer is done; whether the clock agrees, the next round tells.
+                    // The sleep has ended. The next round finds out whether the clock agrees.
                     Poll::Ready(()) => {
                         let (slept, asked) = (queue.now() - alarm.since, due - alarm.since);
                         self.early = if slept < asked / 2 { self.early + 1 } else { 0 };
@@ -173,26 +175,27 @@ impl Acquire<'_> {
                 warn_of_clock();
             }
         }
-        // A timer that ends early again and again must not keep the thread from other tasks.
+        // Sleeps that end early again and again must not keep the thread from other tasks.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 }
 
-/// Says once that a timer and a clock do not run together.
+/// Warns, once, that a timer and a clock do not run together.
 #[cold]
 fn warn_of_clock() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         crate::events::warn!(
-            "timers end long before the limiter's clock is there, so a wait looks again and again: is \
-             tokio's time paused? Then build the limiter with `TokioClock`"
+            "timers end long before the same time has passed on the limiter's clock, so a wait \
+             polls again and again; if tokio's time is paused, build the limiter with `TokioClock`"
         );
     });
 }
 
-/// The future of [`acquire_owned_on`](RateLimiter::acquire_owned_on), which borrows nothing: an [`Acquire`] and what it
-/// borrows from, in one box.
+/// A future that waits for permits and borrows nothing, returned by
+/// [`acquire_owned_on`](RateLimiter::acquire_owned_on). It is an [`Acquire`] together with the
+/// limiter and the timer, in one box.
 ///
 /// # Cancel safety
 ///

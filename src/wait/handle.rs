@@ -1,15 +1,15 @@
-//! A queue that a wait borrows, or keeps for itself.
+//! A queue that a wait borrows or owns.
 
 use std::fmt;
 use std::ops::Deref;
 
 use super::WaitQueue;
 
-/// The queue that somebody waits in.
+/// The queue of a wait.
 pub(crate) enum QueueHandle<'a> {
-    /// It belongs to the limiter.
+    /// The queue belongs to the limiter.
     Borrowed(&'a dyn WaitQueue),
-    /// It was made for this wait alone, as for one key of many.
+    /// The queue was made for this wait alone, as for one key of a keyed limiter.
     Owned(Box<dyn WaitQueue + 'a>),
 }
 

@@ -1,13 +1,13 @@
-//! A random extra delay.
+//! A random extra delay for waiters.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// A random extra delay for those who had to wait, so that many processes that wait for one
+/// A random extra delay for requests that had to wait, so that many processes that wait for one
 /// service do not act at the same instant.
 ///
-/// The permits are taken when they are due; only the waiter is let go later, by an evenly
-/// distributed time below the bound, and never past its deadline.
+/// The permits are taken when the waiter is due, and the wait ends later by an evenly distributed
+/// time below the bound, but never after its deadline.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Jitter {
 }
 
 impl Jitter {
-    /// A delay from zero to just below `bound`; zero for a zero bound.
+    /// A delay from zero to just below `bound`. A zero bound means no delay.
     ///
     /// ```
     /// # use std::time::Duration; use tollgate::Jitter;
@@ -35,11 +35,12 @@ impl Jitter {
         Self { bound }
     }
 
+    /// A random delay.
     pub(crate) fn draw(self) -> Duration {
         if self.bound.is_zero() {
             return Duration::ZERO;
         }
-        // std seeds each `RandomState` differently: enough for a spread, and no dependency.
+        // std seeds each `RandomState` differently. This is random enough, and needs no dependency.
         let random = RandomState::new().build_hasher().finish();
         let bound = u64::try_from(self.bound.as_nanos()).unwrap_or(u64::MAX);
         let nanos = (u128::from(random) * u128::from(bound)) >> 64;

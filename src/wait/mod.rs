@@ -1,8 +1,8 @@
-//! Waiting, written once for every limiter, blocking and async.
+//! Waiting for permits, blocking and async, for every limiter.
 //!
-//! A waiter takes a place in the limiter's first-in-first-out queue, learns when it is due, sleeps
-//! until then, and fetches its permits. Who sleeps how is all that differs: a thread parks, a future
-//! asks a [`Timer`] to wake it, and a clock that does not run with real time wakes either.
+//! A waiter takes a place in the first-in, first-out queue of the limiter, learns when it is due,
+//! sleeps until then, and fetches its permits. Only the sleep differs: a thread parks, and a future
+//! is woken by a [`Timer`]. A clock that does not run with real time wakes both kinds itself.
 
 mod ask_again;
 pub(crate) mod blocking;
@@ -32,27 +32,28 @@ pub use timer::{Sleep, Timer};
 
 use crate::{Grant, Timestamp, WaitError};
 
-/// What became of a request to wait.
+/// The answer of a queue to a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Joined {
-    /// The permits were there.
+    /// The permits were available.
     Granted(Grant),
-    /// A place in the queue, and when it is due.
+    /// A place in the queue, and when the waiter should look.
     Queued(Ticket, Timestamp),
 }
 
-/// Where a wait stands.
+/// The progress of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Progress {
-    /// It has ended.
+    /// The wait has ended.
     Done(Result<Grant, WaitError>),
-    /// Ask again at this time.
+    /// The waiter should look again at this time.
     Until(Timestamp),
 }
 
-/// The queue of a limiter, as those who wait see it.
+/// The queue of a limiter, as its waiters see it.
 ///
-/// Every limiter of this crate has one; for a limiter of your own, [`Request`] makes one up.
+/// Every limiter of this crate has a queue. For a limiter without one, [`Request`] makes a queue
+/// for each wait.
 pub(crate) trait WaitQueue: Send + Sync {
     /// The time on the limiter's clock.
     fn now(&self) -> Timestamp;
@@ -63,11 +64,12 @@ pub(crate) trait WaitQueue: Send + Sync {
     /// A random extra delay for a waiter; zero unless the limiter was built with a [`Jitter`].
     fn jitter(&self) -> Duration;
 
-    /// Takes `permits` or a place in the queue; `waker` is as for [`poll`](Self::poll).
+    /// Takes `permits` or a place in the queue. `waker` is used as in [`poll`](Self::poll).
     ///
     /// # Errors
     ///
-    /// When the permits can't be had by `deadline`, the queue is full, or the limiter closed.
+    /// When the permits will not be available by `deadline`, the queue is full, or the limiter is
+    /// closed.
     fn join(
         &self,
         permits: u64,
@@ -75,43 +77,46 @@ pub(crate) trait WaitQueue: Send + Sync {
         waker: Option<&Waker>,
     ) -> Result<Joined, WaitError>;
 
-    /// Where a wait stands; `waker` is called when that changes for the better. A grant is final, unless it is `held`:
-    /// then it is to be [kept](Self::keep) or [given back](Self::refund).
+    /// The progress of a wait. `waker` is called when it can be served earlier. A grant is final,
+    /// unless it is `held`: then it must be [kept](Self::keep) or [given back](Self::refund).
     fn poll(&self, ticket: Ticket, waker: Option<&Waker>, held: bool) -> Progress;
 
-    /// When `ticket` will be served; now, if it was, and [`Timestamp::MAX`] if it never will be.
+    /// When `ticket` will be served: a time that is not in the future if it was served, and
+    /// [`Timestamp::MAX`] if it never will be.
     fn due(&self, ticket: Ticket) -> Timestamp;
 
-    /// Whether `ticket` was served and has not been told by [`poll`](Self::poll) yet.
+    /// Whether `ticket` was served, and [`poll`](Self::poll) has not returned its grant yet.
     fn is_granted(&self, ticket: Ticket) -> bool;
 
-    /// Gives up a place, or gives back what was granted on it and not fetched.
+    /// Gives up a place, or gives back its grant if `poll` has not returned it yet.
     fn leave(&self, ticket: Ticket);
 
-    /// Gives back a grant that is held, as far as its permits have not come back by themselves.
+    /// Gives back a held grant, except for permits that were refilled since.
     fn refund(&self, grant: Grant);
 
-    /// A grant that was held is final.
+    /// Makes a held grant final.
     fn keep(&self, grant: Grant);
 }
 
-/// A place in the queue, given up when dropped.
+/// A place in the queue, which is given up when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     queue: QueueHandle<'a>,
     ticket: Ticket,
     deadline: Timestamp,
     jitter: Duration,
+    /// Until when the jitter delays a grant.
     hold_until: Option<Timestamp>,
-    /// A grant that came too suddenly to be held back in the queue.
+    /// A grant that was fetched and is delayed by the jitter.
     held_back: Option<Grant>,
-    /// What the first step answers, if the queue knows whom to wake.
+    /// The answer of the first step, if the queue has the waker already.
     first_due: Option<Timestamp>,
     done: bool,
 }
 
 impl<'a> Place<'a> {
-    /// A place that was taken in `queue` with `ticket`, and is due then; it `is_promise` if its holder sleeps by itself.
+    /// The place of `ticket` in `queue`, whose waiter should look at `due`. For a reservation,
+    /// whose holder sleeps by itself, `is_promise` is `true`.
     pub(crate) fn new(
         queue: QueueHandle<'a>,
         ticket: Ticket,
@@ -131,7 +136,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Where the wait stands.
+    /// Looks at the queue, and returns the progress of the wait.
     pub(crate) fn step(&mut self, waker: &Waker) -> Progress {
         if let Some(due) = self.first_due.take() {
             return Progress::Until(due);
@@ -144,7 +149,8 @@ impl<'a> Place<'a> {
             self.queue.keep(grant);
             return Progress::Done(Ok(grant));
         }
-        // Granted, but held back a little: others must not all act at the same instant.
+        // The wait has a grant, but its end is delayed, so that many waiters do not act at one
+        // instant.
         if !self.jitter.is_zero() && self.queue.is_granted(self.ticket) {
             if let Some(until) = self.hold_back() {
                 return Progress::Until(until);
@@ -163,7 +169,7 @@ impl<'a> Place<'a> {
         progress
     }
 
-    /// Until when a grant is held back from now on, if it still is.
+    /// Until when a grant is delayed by the jitter, if it still is.
     fn hold_back(&mut self) -> Option<Timestamp> {
         let now = self.queue.now();
         let until = *self.hold_until.get_or_insert((now + self.jitter).min(self.deadline));
@@ -174,13 +180,13 @@ impl<'a> Place<'a> {
         &*self.queue
     }
 
-    /// How long until it is due; `None` if it never will be.
+    /// How long until the place is due; `None` if it never will be.
     pub(crate) fn delay(&self) -> Option<Duration> {
         let due = self.queue.due(self.ticket);
         (due < Timestamp::MAX).then(|| due - self.queue.now())
     }
 
-    /// Keeps what was granted, if anything was; else gives the place up.
+    /// Keeps the grant if there is one, and otherwise gives up the place.
     pub(crate) fn settle(mut self) {
         if self.queue.is_granted(self.ticket) {
             self.done = matches!(self.queue.poll(self.ticket, None, false), Progress::Done(_));

@@ -1,4 +1,4 @@
-//! What a limiter is asked for by those who may wait, and what it answers.
+//! A request that may wait, and the answer of the limiter.
 
 use std::fmt;
 use std::task::Waker;
@@ -7,10 +7,11 @@ use super::ask_again::AskAgain;
 use super::{Joined, Place, QueueHandle};
 use crate::{Grant, RateLimiter, Timestamp, WaitError};
 
-/// A request for permits by a caller who is ready to wait for them: what every `wait`, `acquire` and `reserve`
-/// hands to [`RateLimiter::enqueue`].
+/// A request for permits by a caller that is ready to wait for them. Every `wait`, `acquire` and
+/// `reserve` passes one to [`RateLimiter::enqueue`].
 ///
-/// A limiter of your own that wraps another one hands the request on, if need be with another number of permits.
+/// A limiter of your own that wraps another limiter passes the request on, if need be with another
+/// number of permits.
 ///
 /// ```
 /// use tollgate::wait::{Enqueued, Request};
@@ -38,8 +39,8 @@ use crate::{Grant, RateLimiter, Timestamp, WaitError};
 pub struct Request<'r> {
     permits: u64,
     deadline: Timestamp,
-    /// Who is called when the place in the queue becomes due earlier. `None` for a reservation, whose holder sleeps
-    /// by itself.
+    /// Called when the place in the queue becomes due earlier. `None` for a reservation, whose
+    /// holder sleeps by itself.
     waker: Option<&'r Waker>,
 }
 
@@ -48,7 +49,7 @@ impl<'r> Request<'r> {
         Self { permits, deadline, waker }
     }
 
-    /// How many permits are asked for.
+    /// How many permits the request is for.
     #[must_use]
     pub fn permits(&self) -> u64 {
         self.permits
@@ -60,7 +61,8 @@ impl<'r> Request<'r> {
         Self { permits, ..self }
     }
 
-    /// The latest time on the limiter's clock at which the permits are of use; [`Timestamp::MAX`] without a limit.
+    /// The latest time on the limiter's clock at which the permits are of use; [`Timestamp::MAX`]
+    /// if there is no deadline.
     #[must_use]
     pub fn deadline(&self) -> Timestamp {
         self.deadline
@@ -77,18 +79,20 @@ impl<'r> Request<'r> {
         }))
     }
 
-    /// Waits for `limiter`, which has no queue, by asking it again and again.
+    /// Waits for `limiter`, which has no queue: the waiter asks it again and again.
     pub(crate) fn ask_again(self, limiter: &dyn RateLimiter) -> Result<Enqueued<'_>, WaitError> {
         let queue = AskAgain::new(limiter, self.permits, self.deadline);
         self.join(QueueHandle::Owned(Box::new(queue)))
     }
 }
 
-/// The answer of [`RateLimiter::enqueue`]: the permits, or a place in a queue. Dropped, it gives either back.
-#[must_use = "dropped, it gives its permits or its place back"]
+/// The answer of [`RateLimiter::enqueue`]: the permits, or a place in a queue.
+///
+/// If it is dropped, a place in a queue is given up, but permits that were granted stay taken.
+#[must_use = "if it is dropped, its place in the queue is given up"]
 pub struct Enqueued<'a>(Joining<'a>);
 
-/// What is within it.
+/// The content of an [`Enqueued`].
 #[derive(Debug)]
 pub(crate) enum Joining<'a> {
     Granted(QueueHandle<'a>, Grant),
@@ -96,12 +100,12 @@ pub(crate) enum Joining<'a> {
 }
 
 impl<'a> Enqueued<'a> {
-    /// Takes it apart, for one who waits or holds a reservation.
+    /// The content, for a waiter or a reservation.
     pub(crate) fn into_joining(self) -> Joining<'a> {
         self.0
     }
 
-    /// The grant, if the permits were there at once.
+    /// The grant, if the permits were available at once.
     #[must_use]
     pub fn granted(&self) -> Option<&Grant> {
         match &self.0 {

@@ -1,19 +1,21 @@
-//! A promise of permits for later.
+//! Permits that are reserved for a later time.
 
 use std::time::Duration;
 
 use super::{Acquire, Enqueued, Joining, Place, QueueHandle, Timer, blocking};
 use crate::{Grant, WaitError};
 
-/// Permits that were promised for a certain time: a place in the queue that you hold yourself.
+/// Permits that are reserved for a certain time: a place in the queue whose holder sleeps by
+/// itself.
 ///
-/// It is served in order with those who wait, and moves up like them when somebody before it
-/// leaves. Sleep for [`delay`](Self::delay) and act, or let [`wait`](Self::wait) do the sleeping.
-/// After a [`set_quota`](crate::RateLimiter::set_quota) the delay may be longer than it was: ask
+/// A reservation is served in order with the waiters, and moves up like them when an earlier waiter
+/// leaves. Sleep for [`delay`](Self::delay) and act, or let [`wait`](Self::wait) sleep. After a
+/// [`set_quota`](crate::RateLimiter::set_quota) the delay may be longer than before: call `delay`
 /// again before you act.
 ///
-/// Dropped **before** it is due, it gives its place up: nobody can have acted on it yet. Dropped
-/// **after**, its permits count as used; [`cancel`](Self::cancel) gives them back.
+/// A reservation that is dropped **before** it is due gives up its place, because its holder cannot
+/// have acted yet. If it is dropped **after** it is due, its permits count as used;
+/// [`cancel`](Self::cancel) gives them back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,17 +32,17 @@ use crate::{Grant, WaitError};
 /// assert_eq!(second.delay(), Some(Duration::from_millis(100)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a reservation that is dropped before it is due gives its permits up"]
+#[must_use = "a reservation that is dropped before it is due gives up its permits"]
 pub struct Reservation<'a> {
     permits: u64,
     state: State<'a>,
 }
 
 enum State<'a> {
-    /// The permits were there when they were asked for.
+    /// The permits were available at once.
     Granted(QueueHandle<'a>, Grant),
     Queued(Place<'a>),
-    /// Waited for, cancelled, or dropped.
+    /// The reservation was waited for, cancelled or dropped.
     Ended,
 }
 
@@ -53,7 +55,7 @@ impl<'a> Reservation<'a> {
         Self { permits, state }
     }
 
-    /// How many permits are promised.
+    /// How many permits are reserved.
     ///
     /// ```
     /// # use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -66,8 +68,10 @@ impl<'a> Reservation<'a> {
         self.permits
     }
 
-    /// How long until the permits are there; zero if they are. `None` if they never will be: after the limiter was
-    /// closed, or after a change that puts them out of reach. [`wait`](Self::wait) then fails at once.
+    /// How long until the permits are available; zero if they are. `None` if they never will be:
+    /// after the limiter was closed, or after a change that made the burst too small or the
+    /// deadline of [`reserve_within`](crate::RateLimiter::reserve_within) impossible. Then
+    /// [`wait`](Self::wait) fails at once.
     ///
     /// ```
     /// # use std::time::Duration; use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -86,11 +90,12 @@ impl<'a> Reservation<'a> {
         }
     }
 
-    /// Blocks until the permits are there, and takes them.
+    /// Blocks until the permits are available, and takes them.
     ///
     /// # Errors
     ///
-    /// When the limiter is closed meanwhile, or a new quota puts the permits out of reach.
+    /// When the limiter is closed meanwhile, or a change makes the reservation impossible, as for
+    /// [`delay`](Self::delay).
     ///
     /// ```
     /// # use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -108,7 +113,7 @@ impl<'a> Reservation<'a> {
         }
     }
 
-    /// Waits for the permits on `timer`, and takes them.
+    /// Waits until the permits are available, woken by `timer`, and takes them.
     ///
     /// # Errors
     ///
@@ -116,7 +121,7 @@ impl<'a> Reservation<'a> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the permits up.
+    /// If the future is dropped, the permits are given up.
     ///
     /// ```
     /// # use tollgate::{Quota, RateLimiter, Sleep, Timer, TokenBucket}; use std::time::Duration;
@@ -139,8 +144,9 @@ impl<'a> Reservation<'a> {
         }
     }
 
-    /// Gives the permits back, due or not: those behind move up. What has been refilled since the permits were
-    /// granted is not given back a second time, nor what a [`reset`](crate::RateLimiter::reset) has brought.
+    /// Gives the permits back, whether they are due or not, and the waiters behind move up. Permits
+    /// that were refilled since the grant, or by a [`reset`](crate::RateLimiter::reset), are not
+    /// given back a second time.
     ///
     /// ```
     /// # use tollgate::{Quota, RateLimiter, TokenBucket};
@@ -151,14 +157,15 @@ impl<'a> Reservation<'a> {
     /// ```
     pub fn cancel(mut self) {
         match self.end() {
-            // As many as it took: what a request costs may have changed.
+            // As many permits as were taken. The price of a request may have changed since.
             State::Granted(queue, grant) => queue.refund(grant),
-            // Its drop leaves the queue, or gives back what was granted.
+            // The drop of the place leaves the queue, or gives back the grant.
             State::Queued(place) => drop(place),
             State::Ended => {}
         }
     }
 
+    /// Ends the reservation, and returns the state before.
     fn end(&mut self) -> State<'a> {
         std::mem::replace(&mut self.state, State::Ended)
     }
@@ -174,7 +181,7 @@ impl Drop for Reservation<'_> {
     }
 }
 
-/// A grant that was held and will be used.
+/// Makes a held grant final.
 fn kept(queue: &QueueHandle<'_>, grant: Grant) -> Grant {
     queue.keep(grant);
     grant

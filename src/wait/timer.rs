@@ -1,4 +1,4 @@
-//! How futures sleep: the one thing a runtime must bring.
+//! Timers: the only thing that a runtime must provide.
 
 #[cfg(feature = "tokio")]
 use std::panic::AssertUnwindSafe;
@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A future that ends when its time has come. See [`Timer`] for an example.
+/// A future that ends after a certain time. See [`Timer`] for an example.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A runtime's timer, so that `acquire_on` runs on any of them.
+/// The timer of a runtime, so that `acquire_on` works on any runtime.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,17 +35,23 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Timer: Send + Sync {
-    /// A future that ends after `duration`, or `None` if there is no such runtime here. It may end
-    /// late, or early: whoever waits looks at the clock again.
+    /// A future that ends after `duration`, or `None` if the caller is not inside the runtime. The
+    /// future may end late or early, because a waiter always reads the limiter's clock again.
     fn sleep(&self, duration: Duration) -> Option<Sleep>;
 }
 
 /// tokio's timer.
 ///
-/// Outside of a runtime there is none, and a wait ends with [`WaitError::NoTimer`](crate::WaitError::NoTimer). So it
-/// does in a runtime that was built without `enable_time`, and after its runtime was shut down. tokio tells these two
-/// by a panic only. The panic is caught, but the program's panic hook runs, so that a message may be printed, and
-/// a program that is built with `panic = "abort"` ends there.
+/// A wait ends with [`WaitError::NoTimer`](crate::WaitError::NoTimer) outside of a tokio runtime,
+/// in a runtime that was built without `enable_time`, and after the runtime was shut down.
+///
+/// # Panics
+///
+/// In the last two cases tokio panics. `TokioTimer` catches the panic, but the panic hook of the
+/// program runs before that, and may print a message. A panic cannot be caught in a program that is
+/// built with `panic = "abort"`: there, these two cases **abort the process**. Such a program
+/// should build its runtime with `enable_time` (or `enable_all`), and end its waits before it shuts
+/// the runtime down.
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,13 +66,15 @@ pub struct TokioTimer;
 impl Timer for TokioTimer {
     fn sleep(&self, duration: Duration) -> Option<Sleep> {
         tokio::runtime::Handle::try_current().ok()?;
-        // A runtime built without `enable_time` panics here, and can't be told otherwise.
+        // A runtime that was built without `enable_time` panics here. There is no other way to find
+        // out.
         let sleep = std::panic::catch_unwind(|| tokio::time::sleep(duration)).ok()?;
         Some(Box::pin(TokioSleep(Box::pin(sleep))))
     }
 }
 
-/// A sleep that ends early when its runtime is shut down: then the next one says that there is no timer.
+/// A sleep that ends early if its runtime is shut down. The next sleep then finds that there is no
+/// timer.
 #[cfg(feature = "tokio")]
 struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
 
@@ -76,7 +84,7 @@ impl Future for TokioSleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = AssertUnwindSafe(&mut self.0);
-        // It panics once its runtime is gone; nothing of it is used after that.
+        // The sleep panics once its runtime is shut down. It is not used after that.
         let poll = AssertUnwindSafe(|| {
             let AssertUnwindSafe(sleep) = sleep;
             sleep.as_mut().poll(cx)

@@ -2,47 +2,52 @@
 //!
 //! | bits | meaning |
 //! |---|---|
-//! | 9..64 | `ticks`: when the bucket will be full, since the scale's epoch |
-//! | 1..9 | generation: which [`Scale`] the ticks are in, modulo 256 |
-//! | 0 | busy: the state is checked out, ask for the lock |
+//! | 9..64 | `ticks`: when the bucket will be full, in ticks since the epoch of the scale |
+//! | 1..9 | generation: the number of the [`Scale`] of these ticks, modulo 256 |
+//! | 0 | busy: the state is checked out, and the mutex has to decide |
 //!
-//! A tick is 2^shift of the exact units of [`GreedyRefill`]: for rates whose reduced
-//! `permits / period` has a numerator below 2^22, which is all but exotic ones, `shift` is 0 and
-//! the word is exact.
+//! A tick is 2^shift exact units of [`GreedyRefill`]. For rates whose reduced fraction
+//! `permits / period` has a numerator below 2^22, which is nearly all rates, `shift` is 0 and the
+//! word is exact.
 //!
-//! Otherwise it is rounded so that it never admits more than the quota: time is rounded up where it
-//! is stored, so `ticks` is never too early; a permit costs a tick more than its cost rounded up, by
-//! less than a millionth; and one tick is added to the capacity, so that a full bucket still has its
-//! whole burst. In a window of `w` ticks N permits pass only if
-//! `N * cost <= burst * cost + w + 1`. Since `cost` is at least one more than the exact cost `c`,
-//! that is within `burst + w / c` for `w >= c`, and for a shorter window it is `N <= burst`.
+//! Otherwise the word is rounded so that it never admits more than the quota:
+//!
+//! * Times are rounded up when they are stored, so `ticks` is never too early.
+//! * The cost of a permit is rounded up and one tick is added. That is an error of less than a
+//!   millionth.
+//! * One tick is added to the capacity, so that a full bucket still has its whole burst.
+//!
+//! In a window of `w` ticks, N permits pass only if `N * cost <= burst * cost + w + 1`. Since
+//! `cost` is at least one more than the exact cost `c`, N is at most `burst + w / c` for `w >= c`,
+//! and at most `burst` for a shorter window.
 
 use crate::algorithm::{Algorithm, GreedyRefill};
 use crate::{QuotaError, Timestamp};
 
 const TICK_BITS: u32 = 55;
-/// A burst takes up at most this many bits, which leaves the rest to the time since the epoch.
+/// A full bucket takes at most this many bits, which leaves the rest to the time since the epoch.
 const CAPACITY_BITS: u32 = 53;
-/// Ticks per nanosecond below which the epoch need not be moved all the time: 2^54 ticks last 4 s.
+/// The number of ticks per nanosecond has at most this many bits, so that the epoch is moved
+/// rarely: then 2^54 ticks last at least 4 s.
 const SPEED_BITS: u32 = 22;
-/// A cost of at least this many ticks may be two ticks too high: less than a millionth.
+/// For a cost of at least this many ticks, an error of two ticks is less than a millionth.
 const PRECISE: u128 = 1 << 21;
 
 pub(crate) const BUSY: u64 = 1;
 const GENERATION: u64 = 0x1FE;
 
-/// How a quota's time line is laid on the word.
+/// How the times and permits of a quota are converted to ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scale {
-    /// Units per nanosecond.
+    /// Exact units per nanosecond.
     pub(crate) speed: u64,
-    /// Bits from units to ticks.
+    /// A tick is 2^shift exact units.
     pub(crate) shift: u32,
-    /// The time that tick 0 stands for, in nanoseconds.
+    /// The time of tick 0, in nanoseconds.
     pub(crate) epoch: u64,
-    /// Nanoseconds after the epoch when it must be moved.
+    /// How many nanoseconds after the epoch a new epoch is needed.
     pub(crate) range: u64,
-    /// Ticks of a permit.
+    /// Ticks per permit.
     pub(crate) cost: u64,
     /// Ticks of a full bucket.
     pub(crate) capacity: u64,
@@ -52,7 +57,7 @@ impl Scale {
     /// A scale for `rule` whose ticks count from `epoch`.
     pub(crate) fn new(rule: &GreedyRefill, epoch: Timestamp) -> Result<Self, QuotaError> {
         let (speed, unit_cost, burst) = (rule.speed(), u128::from(rule.cost()), rule.limit());
-        // Exact in units, or a tick more than rounded up.
+        // The exact cost in units, or the rounded cost and one tick.
         let in_ticks = |shift: u32| match shift {
             0 => unit_cost,
             _ => unit_cost.div_ceil(1 << shift) + 1,
@@ -77,20 +82,21 @@ impl Scale {
             epoch: epoch.as_nanos(),
             range: u64::try_from(range).unwrap_or(u64::MAX),
             cost: ticks(cost)?,
-            // An unlimited rule has no cost, so its burst must not count.
+            // The cost of an unlimited rule is 0, so its capacity is 0 too.
             capacity: ticks(cost.saturating_mul(burst.into()))? + u64::from(shift != 0),
         })
     }
 
-    /// The rule as the word keeps it: what is charged beside the word is charged in whole ticks, too. Else a mixture of
-    /// both could come to a little more than the burst.
+    /// The rule with its cost in whole ticks, for permits that are taken from the core. If the core
+    /// used the exact cost, the word and the core together could admit slightly more than the
+    /// burst.
     pub(crate) fn rule_in_ticks(rule: GreedyRefill) -> Result<GreedyRefill, QuotaError> {
         let scale = Self::new(&rule, Timestamp::ZERO)?;
         let cost = u64::try_from(u128::from(scale.cost) << scale.shift);
         Ok(rule.with_cost(cost.map_err(|_| QuotaError::TooWide)?))
     }
 
-    /// `now` in ticks, rounded down; `None` once the epoch must be moved.
+    /// `now` in ticks, rounded down; `None` if a new epoch is needed.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "within the range, ticks have 54 bits")]
     pub(crate) fn ticks_at(&self, now: Timestamp) -> Option<u64> {
@@ -102,15 +108,17 @@ impl Scale {
         Some(if self.speed == 1 && self.shift == 0 {
             since
         } else if self.shift == 0 {
-            // Within the range, hence no overflow; in a torn read, no matter.
+            // Within the range, this does not overflow. After a torn read, the value does not
+            // matter.
             since.wrapping_mul(self.speed)
         } else {
             ((u128::from(since) * u128::from(self.speed)) >> self.shift) as u64
         })
     }
 
-    /// A state in exact units as ticks, rounded up; `None` if it lies too far ahead. A bucket that is full becomes full at
-    /// `latest`, so that an older reading of the clock is not taken for a time at which it was full.
+    /// A state in exact units as ticks, rounded up; `None` if it is too far in the future. A bucket
+    /// that is full is stored as one that becomes full at `latest`. Otherwise it would count as
+    /// full at an older reading of the clock, too.
     pub(crate) fn ticks_of(&self, full_at: u128, latest: Timestamp) -> Option<u64> {
         let epoch = u128::from(self.epoch) * u128::from(self.speed);
         let full_at = full_at.max(u128::from(latest.as_nanos()) * u128::from(self.speed));
@@ -118,40 +126,41 @@ impl Scale {
         u64::try_from(ticks).ok().filter(|ticks| *ticks < 1 << TICK_BITS)
     }
 
-    /// Ticks as a state in exact units; saturates, for the end of time at a rate beyond measure.
+    /// Ticks as a state in exact units. Saturates, for extreme rates near the end of time.
     pub(crate) fn state_of(&self, ticks: u64) -> u128 {
         let epoch = u128::from(self.epoch) * u128::from(self.speed);
         if self.cost == 0 {
-            // Unlimited: the ticks are no debt, just the newest time seen.
+            // For an unlimited quota, the ticks are the newest time seen, and not used permits.
             return epoch;
         }
         epoch.saturating_add(u128::from(ticks) << self.shift)
     }
 
-    /// The ticks after `permits` were taken at `at`, if they are there.
+    /// The ticks after `permits` were taken at `at`, if they are available.
     #[inline]
     pub(crate) fn take(&self, ticks: u64, at: u64, permits: u64) -> Option<u64> {
-        // Wrapping where only a torn read can: then the compare and swap fails.
+        // These operations wrap only after a torn read, and then the compare-and-swap fails.
         let cost = if permits == 1 { self.cost } else { permits.saturating_mul(self.cost) };
         let since = if self.shift == 0 { at } else { at.wrapping_add(1) };
         let after = ticks.max(since).saturating_add(cost);
         (after.wrapping_sub(at) <= self.capacity).then_some(after)
     }
 
-    /// The most permits at once; all there are if there is no limit.
+    /// The most permits that can be taken at once; [`u64::MAX`] if unlimited.
     #[inline]
     pub(crate) fn burst(&self) -> u64 {
         self.capacity.checked_div(self.cost).unwrap_or(u64::MAX)
     }
 
-    /// How long after `now` the bucket is full.
+    /// How long after `now` the bucket will be full.
     #[inline]
     pub(crate) fn reset(&self, full_at: u64, now: Timestamp) -> Timestamp {
         let nanos = self.nanos_of(full_at) + u128::from(self.epoch);
         Timestamp::from_wide(nanos.saturating_sub(now.as_nanos().into()))
     }
 
-    /// How long after `now` so many `permits` can be taken that can't be taken at `at`, which is `now` in ticks.
+    /// The time from `now` until `permits` can be taken, which cannot be taken now; `at` is `now`
+    /// in ticks.
     #[inline]
     pub(crate) fn wait(&self, ticks: u64, at: u64, permits: u64, now: Timestamp) -> Timestamp {
         let since = if self.shift == 0 { at } else { at.saturating_add(1) };
@@ -161,12 +170,12 @@ impl Scale {
         Timestamp::from_wide(nanos.saturating_sub(now.as_nanos().into()))
     }
 
-    /// How many permits are left after `used` ticks were used.
+    /// How many permits are left if `used` ticks are in use.
     #[inline]
     pub(crate) fn left(&self, used: u64) -> u64 {
         match self.capacity.saturating_sub(used) {
             _ if self.cost == 0 => u64::MAX,
-            // The usual answer to one who is refused, without a division.
+            // The usual answer to a refused request, without a division.
             left if left < self.cost => 0,
             left => left / self.cost,
         }
@@ -182,25 +191,26 @@ impl Scale {
         let units = ticks << self.shift;
         match (self.speed, u64::try_from(units)) {
             (0 | 1, _) => units,
-            // Most fit the machine's own division.
+            // Nearly all values fit the 64-bit division of the machine.
             (speed, Ok(units)) => units.div_ceil(speed).into(),
             (speed, Err(_)) => units.div_ceil(speed.into()),
         }
     }
 }
 
+/// The ticks of a word.
 #[inline]
 pub(crate) fn ticks(word: u64) -> u64 {
     word >> 9
 }
 
-/// The word with other ticks, of the same generation.
+/// The word with other ticks and the same generation, not busy.
 #[inline]
 pub(crate) fn with_ticks(word: u64, ticks: u64) -> u64 {
     (ticks << 9) | (word & GENERATION)
 }
 
-/// The generation after that of `word`, and nothing else.
+/// A word with the generation after that of `word`, 0 ticks, not busy.
 pub(crate) fn next_generation(word: u64) -> u64 {
     word.wrapping_add(2) & GENERATION
 }

@@ -1,57 +1,58 @@
-//! When each who waits will be served, as far as can be told now.
+//! When each waiter will be served, as far as this is known now.
 //!
-//! Who comes later never puts off who came before: not with one bucket, and not with several, of each of which
-//! those who can use it are served in order. So one walk through the queue in its order tells all, with the time from
-//! which each bucket is free of those before (the *turns*).
+//! A later waiter never delays an earlier one: not with one bucket, and not with several buckets,
+//! each of which serves the waiters that can use it in order. So one walk through the queue gives
+//! all due times. The *turns* are the times from which each bucket is free of the waiters seen so
+//! far.
 
-use super::waiting::alarm;
+use super::due::alarm;
 use super::{Core, Rule};
 use crate::Timestamp;
 use crate::wait::queue::Ticket;
 
-/// The state once all who wait are served, and from when each bucket is free then.
+/// The state once all waiters are served, and from when each bucket is free then.
 #[derive(Debug)]
-pub(super) struct Booked<A: Rule> {
+pub(super) struct Tail<A: Rule> {
     state: A::State,
     turns: A::Turns,
 }
 
-impl<A: Rule> Booked<A> {
-    /// When `ask` of the `nth` waiter can be had after that, at `from` at the earliest, and from which bucket.
+impl<A: Rule> Tail<A> {
+    /// When `ask` of the `nth` waiter can be served after that, not before `from`, and from which
+    /// bucket.
     fn ready(&self, rule: &A, from: Timestamp, ask: A::Ask, nth: u64) -> (Timestamp, u32) {
         rule.ready_behind(&self.state, &self.turns, from, ask, nth)
     }
 
-    /// One more is served at `at`.
+    /// Serves one more request at `at`.
     pub(super) fn take(&mut self, rule: &A, at: Timestamp, by: u32, ask: A::Ask) {
         rule.take_behind(&mut self.state, &mut self.turns, at, by, ask);
     }
 }
 
 impl<A: Rule> Core<A> {
-    /// Goes through the queue as time will: tells when each is due, when it should look, and whether that is in
-    /// time.
-    pub(super) fn plan(
-        &self,
-        mut tell: impl FnMut(Ticket, Timestamp, Timestamp, bool),
-    ) -> Booked<A> {
-        let mut booked = Booked { state: self.state.clone(), turns: A::Turns::default() };
-        // Nobody is served as of an earlier time; who can pass the first in line is served when that is noticed.
+    /// Walks through the queue in order. Calls `tell` for each waiter with the time at which it is
+    /// due, the time at which it should look, and whether it is due in time.
+    pub(super) fn plan(&self, mut tell: impl FnMut(Ticket, Timestamp, Timestamp, bool)) -> Tail<A> {
+        let mut tail = Tail { state: self.state.clone(), turns: A::Turns::default() };
+        // No waiter is served as of an earlier time. A waiter that can be served before the first
+        // one is served when this is noticed.
         let from = if A::OPEN_ENDED { self.latest } else { self.rest.served_until };
         for (ticket, waiter) in self.rest.queue.iter() {
-            let (due, by) = booked.ready(&self.rest.rule, from, waiter.ask, ticket.number());
-            // Who can never be served must not hold up those behind it, whatever its deadline.
+            let (due, by) = tail.ready(&self.rest.rule, from, waiter.ask, ticket.number());
+            // A waiter that can never be served must not delay those behind it, whatever its
+            // deadline.
             let never = A::OPEN_ENDED && due == Timestamp::MAX;
             let in_time = !never && !self.is_too_late(due, waiter.deadline);
             if in_time {
-                booked.take(&self.rest.rule, due, by, waiter.ask);
+                tail.take(&self.rest.rule, due, by, waiter.ask);
             }
             tell(ticket, due, alarm::<A>(due, waiter.deadline), in_time);
         }
-        booked
+        tail
     }
 
-    /// When `ask` can be had behind all who wait.
+    /// When `ask` can be served behind all waiters.
     pub(super) fn ready_behind_queue(&mut self, ask: A::Ask) -> Timestamp {
         if self.rest.queue.is_empty() {
             return self.rest.rule.ready_at(&self.state, self.latest, ask);
@@ -59,23 +60,25 @@ impl<A: Rule> Core<A> {
         if let Some(ready) = self.behind_all(A::permits(ask)) {
             return ready;
         }
-        if self.rest.booked.is_none() {
-            // Nobody needs to be woken for this: due times only move up here, and `settle` tells.
-            self.rest.booked = Some(self.plan(|_, _, _, _| ()));
+        if self.rest.tail.is_none() {
+            // No waiter needs to be woken for this: due times can only have moved to earlier times,
+            // which `settle` has told.
+            self.rest.tail = Some(self.plan(|_, _, _, _| ()));
         }
-        let booked = self.rest.booked.as_ref();
-        booked.map_or(Timestamp::MAX, |it| it.ready(&self.rest.rule, self.latest, ask, 0).0)
+        let tail = self.rest.tail.as_ref();
+        tail.map_or(Timestamp::MAX, |it| it.ready(&self.rest.rule, self.latest, ask, 0).0)
     }
 
-    /// One more waits behind all others, and is due at `ready`.
-    pub(super) fn book(&mut self, ticket: Ticket, ready: Timestamp, ask: A::Ask) {
-        if let Some(booked) = &mut self.rest.booked {
-            let (_, by) = booked.ready(&self.rest.rule, self.latest, ask, ticket.number());
-            booked.take(&self.rest.rule, ready, by, ask);
+    /// Adds a waiter behind all others, which is due at `ready`.
+    pub(super) fn extend_tail(&mut self, ticket: Ticket, ready: Timestamp, ask: A::Ask) {
+        if let Some(tail) = &mut self.rest.tail {
+            let (_, by) = tail.ready(&self.rest.rule, self.latest, ask, ticket.number());
+            tail.take(&self.rest.rule, ready, by, ask);
         }
     }
 
-    /// When `permits` can be had behind all who wait, if that can be told without going through the queue.
+    /// When `permits` can be taken behind all waiters, if this is known without a walk through the
+    /// queue.
     pub(super) fn behind_all(&self, permits: u64) -> Option<Timestamp> {
         if !self.rest.rule.is_cumulative()
             || !self.is_lossless(self.rest.queue.widest().max(permits))
@@ -87,8 +90,9 @@ impl<A: Rule> Core<A> {
         Some(rule.ready_at(&self.state, since, A::ask(total)).max(self.latest))
     }
 
-    /// Whether a wait for `permits` wastes nothing. One for all of the burst ends up to a nanosecond
-    /// after the bucket was full, unless permits come at whole nanoseconds.
+    /// Whether no refill is lost while a waiter waits for `permits`. A wait for the whole burst
+    /// ends up to a nanosecond after the bucket was full, unless permits arrive at whole
+    /// nanoseconds.
     fn is_lossless(&self, permits: u64) -> bool {
         let quota = self.rest.rule.quota();
         let (rate, period) = (u128::from(quota.permits()), quota.period().as_nanos());

@@ -1,4 +1,4 @@
-//! What a core needs of a rule.
+//! The interface between a core and its rule.
 
 use std::fmt::Debug;
 
@@ -7,30 +7,32 @@ use crate::algorithm::{Algorithm, Receipt};
 use crate::wait::queue::Taken;
 use crate::{Quota, Rejection, Timestamp, WhichLimit};
 
-/// A rule as the core sees it: an [`Algorithm`], but what is asked for may be more than a number of
-/// permits, and one of several buckets may be what serves it.
+/// A rule as the core sees it. It is more general than an [`Algorithm`]: a request may be more than
+/// a number of permits, and one of several buckets serves it.
 pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     type State: Clone + Debug + Send + Sync + 'static;
     type Ask: Copy + Debug + Send + Sync + 'static;
 
-    /// Whether [`UNKNOWN`](super::UNKNOWN) is an answer, and [`Timestamp::MAX`] is said only of what can
-    /// never be; else both are times like others.
+    /// Whether the rule may answer [`UNKNOWN`](super::UNKNOWN), and answers [`Timestamp::MAX`] only
+    /// for requests that can never pass. For all other rules both are ordinary times.
     const OPEN_ENDED: bool;
 
-    /// The permits of an ask, for counts and sums.
+    /// The number of permits of a request, for counters and sums.
     fn permits(ask: Self::Ask) -> u64;
 
-    /// That many permits.
+    /// A request for `permits`.
     fn ask(permits: u64) -> Self::Ask;
 
-    /// Why `ask` can never pass, if so.
+    /// Why `ask` can never pass, if it cannot.
     fn never(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> Option<Rejection>;
 
+    /// When `ask` can be taken if no other request takes anything.
     fn ready_at(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> Timestamp;
 
-    /// Takes it if it is there, and says from which bucket.
+    /// Takes `ask` if it is available, and returns from which bucket.
     fn try_take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> Option<u32>;
 
+    /// Takes `ask`, even if it is not available, and returns from which bucket.
     fn take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> u32;
 
     /// As [`try_take`](Self::try_take), for a grant that may be given back.
@@ -52,11 +54,13 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         receipt: Receipt,
     ) -> u32;
 
-    /// The buckets that could ever serve `ask`. Who waits has a claim to all of them; who can use others need not
-    /// wait for that. Asked only of rules that are [open-ended](Self::OPEN_ENDED), as what follows.
+    /// The buckets that could ever serve `ask`. A waiter has a claim to all of these, and later
+    /// requests may use all other buckets. This method, [`try_hold_beside`](Self::try_hold_beside)
+    /// and [`ready_beside`](Self::ready_beside) are called only for rules that are
+    /// [open-ended](Self::OPEN_ENDED).
     fn able(&self, state: &Self::State, ask: Self::Ask) -> Buckets;
 
-    /// As [`try_hold`](Self::try_hold), from a bucket to which nobody has a claim.
+    /// As [`try_hold`](Self::try_hold), from a bucket that is not in `claims`.
     fn try_hold_beside(
         &self,
         state: &mut Self::State,
@@ -67,7 +71,7 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         claims: &Buckets,
     ) -> Option<u32>;
 
-    /// When a bucket to which nobody has a claim can serve `ask`; never, if there is none.
+    /// When a bucket that is not in `claims` can serve `ask`; never, if there is none.
     fn ready_beside(
         &self,
         state: &Self::State,
@@ -76,11 +80,12 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         claims: &Buckets,
     ) -> Timestamp;
 
-    /// From when each bucket is free of all who wait before.
+    /// The times from which each bucket is free of the waiters before.
     type Turns: Clone + Debug + Default + Send + Sync + 'static;
 
-    /// When a bucket can first serve `ask` behind those before, at `from` at the earliest, and which. This must be the
-    /// one that will serve it in fact, or what is planned goes wrong.
+    /// When a bucket can first serve `ask` behind the waiters before it, not before `from`, and
+    /// which bucket. It must be the bucket that will in fact serve the request, or the plan is
+    /// wrong.
     fn ready_behind(
         &self,
         state: &Self::State,
@@ -90,7 +95,8 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         nth: u64,
     ) -> (Timestamp, u32);
 
-    /// Takes `ask` from that bucket then. Until then, all that could serve it are not free for those behind.
+    /// Takes `ask` from bucket `by` at `at`. Until then, all buckets that could serve `ask` are not
+    /// free for the waiters behind it.
     fn take_behind(
         &self,
         state: &mut Self::State,
@@ -100,23 +106,27 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
         ask: Self::Ask,
     );
 
-    /// A grant is final.
+    /// Makes a grant final.
     fn release(&self, state: &mut Self::State, ask: Self::Ask, taken: Taken);
 
-    /// Gives a grant back, as far as it has not come back by itself.
+    /// Gives a grant back, except for what was refilled since.
     fn undo(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask, taken: Taken);
 
+    /// Which limit refuses `ask`.
     fn refused_by(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> WhichLimit;
 
+    /// The permits in use.
     fn used(&self, state: &Self::State, now: Timestamp) -> u128;
 
+    /// The most permits that can be taken at once.
     fn limit(&self) -> u64;
 
+    /// When no permit will be in use any more.
     fn full_at(&self, state: &Self::State, now: Timestamp) -> Timestamp;
 
     fn quota(&self) -> Quota;
 
-    /// See [`Algorithm::is_cumulative`]; only for asks that are numbers of permits.
+    /// See [`Algorithm::is_cumulative`]. Only for rules whose requests are numbers of permits.
     fn is_cumulative(&self) -> bool;
 
     /// See [`Algorithm::catches_up`].

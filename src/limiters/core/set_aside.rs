@@ -1,12 +1,14 @@
-//! Permits of waiters whose turn it is here, but who still wait for a second limit.
+//! Permits of waiters that this limiter has served, but that still wait for a second limit.
 //!
-//! They are set aside: in use from now on, whenever now is, until the second limit serves their waiter or
-//! the waiter leaves. Were they taken once and for all, they would be refilled during the second wait, and
-//! then the waiter and others could use more at one instant than the burst.
+//! These permits are set aside: they count as in use at the present moment, whenever that is, until
+//! the second limit serves the waiter or the waiter leaves. If they were simply taken, they would
+//! be refilled during the second wait, and then the waiter and other requests could together use
+//! more than the burst at one instant.
 //!
-//! Before anything is asked of the state, [`refresh`](Core::refresh_set_aside) gives back what was set aside
-//! before and sets it aside anew, at the present time. Whoever the second limit has served meanwhile has
-//! used its permits, whether it has noticed or not: nobody depends on another one to look.
+//! Before the state is read, [`refresh_set_aside`](Core::refresh_set_aside) gives back what was set
+//! aside before, and sets it aside anew at the present time. A waiter that the second limit has
+//! served meanwhile has used its permits, whether it has noticed this or not, so no request depends
+//! on another waiter being polled.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +17,7 @@ use crate::algorithm::{Algorithm, Receipt};
 use crate::wait::queue::{Taken, Ticket, Wakers};
 use crate::{Timestamp, WaitError};
 
-/// Where a waiter stands at the second limit.
+/// The progress of a waiter at the second limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Waits,
@@ -23,23 +25,23 @@ enum Standing {
     Ended,
 }
 
-/// What is set aside in a core.
+/// The permits that are set aside in a core.
 #[derive(Debug)]
 pub(crate) struct SetAside {
-    /// By their tickets at the second limit: so many permits each.
+    /// The permits of each waiter, by its ticket at the second limit.
     waiting: BTreeMap<Ticket, u64>,
-    /// Those whom the second limit has served, until they notice.
+    /// The waiters that the second limit has served, until they notice.
     served: HashMap<Ticket, (u64, Taken)>,
-    /// Of all who wait, together.
+    /// The sum over [`waiting`](Self::waiting).
     permits: u64,
     receipt: Receipt,
-    /// Whether the rule gives back all that was just held. One that does not is left alone: its permits
-    /// stay taken.
+    /// Whether the rule gives back all that was just held. If it does not, the permits are not set
+    /// aside, but stay taken.
     is_exact: bool,
 }
 
 impl<A: Algorithm> Core<A> {
-    /// Sets a grant aside for one who waits with `ticket` at the second limit.
+    /// Sets a grant aside for a waiter that has `ticket` at the second limit.
     pub(crate) fn set_aside(&mut self, ticket: Ticket, permits: u64, taken: Taken) {
         let mut aside = self.rest.set_aside.take().unwrap_or_else(|| {
             Box::new(SetAside {
@@ -52,11 +54,11 @@ impl<A: Algorithm> Core<A> {
         });
         if aside.is_exact {
             self.rest.rule.undo(&mut self.state, self.latest, permits, taken.receipt);
-            self.thaw(&aside);
+            self.give_back_waiting(&aside);
         }
         aside.waiting.insert(ticket, permits);
         aside.permits = aside.permits.saturating_add(permits);
-        self.freeze(aside);
+        self.hold_waiting(aside);
     }
 
     /// Whether anything is set aside.
@@ -64,12 +66,13 @@ impl<A: Algorithm> Core<A> {
         self.rest.set_aside.is_some()
     }
 
-    /// What is set aside is in use now; `stands` says where a waiter stands at the second limit.
+    /// Sets everything aside anew at `now`. `stands` returns the progress of a waiter at the second
+    /// limit.
     fn refresh_set_aside(&mut self, now: Timestamp, mut stands: impl FnMut(Ticket) -> Standing) {
         let Some(mut aside) = self.rest.set_aside.take() else { return };
         self.see(now);
-        self.thaw(&aside);
-        // They are served in order.
+        self.give_back_waiting(&aside);
+        // The second limit serves them in order.
         while let Some(first) = aside.waiting.first_entry() {
             let standing = stands(*first.key());
             if standing == Standing::Waits {
@@ -82,16 +85,16 @@ impl<A: Algorithm> Core<A> {
                 aside.served.insert(ticket, (permits, taken));
             }
         }
-        self.freeze(aside);
+        self.hold_waiting(aside);
         if !self.rest.queue.is_empty() {
-            // Nobody behind can be served as of an earlier time, with these in use.
+            // While these permits are in use, no waiter can be served as of an earlier time.
             self.rest.served_until = self.latest;
-            self.rest.booked = None;
+            self.rest.tail = None;
             self.rest.shifted = true;
         }
     }
 
-    /// [Refreshes](Self::refresh_set_aside) what is set aside for those who wait at `second`.
+    /// [Sets aside anew](Self::refresh_set_aside) the permits of the waiters at `second`.
     pub(crate) fn refresh_beside<B: Algorithm>(
         &mut self,
         second: &mut Core<B>,
@@ -102,7 +105,8 @@ impl<A: Algorithm> Core<A> {
         self.refresh_set_aside(now, |ticket| second.standing(ticket));
     }
 
-    /// The same, and ends the waits at `second` that this limiter will not serve any more.
+    /// As [`refresh_beside`](Self::refresh_beside), and ends the waits at `second` of requests that
+    /// this limiter refuses now.
     pub(crate) fn end_hopeless_beside<B: Algorithm>(
         &mut self,
         second: &mut Core<B>,
@@ -120,8 +124,8 @@ impl<A: Algorithm> Core<A> {
         self.sooner(0, wakers);
     }
 
-    /// Gives back what is set aside for waiters whom this limiter will not serve any more: it is shut, or what they ask
-    /// for has become too much. Returns their tickets at the second limit, and why.
+    /// Gives back what is set aside for requests that this limiter refuses now, because it is shut
+    /// or they ask for more than its new burst. Returns their tickets at the second limit, and why.
     fn end_hopeless_set_aside(&mut self) -> Vec<(Ticket, WaitError)> {
         let Some(mut aside) = self.rest.set_aside.take() else { return Vec::new() };
         let mut ended = Vec::new();
@@ -135,39 +139,39 @@ impl<A: Algorithm> Core<A> {
             self.rest.set_aside = Some(aside);
             return ended;
         }
-        self.thaw(&aside);
+        self.give_back_waiting(&aside);
         for (ticket, _) in &ended {
             let permits = aside.waiting.remove(ticket).unwrap_or(0);
             aside.permits = aside.permits.saturating_sub(permits);
         }
-        self.freeze(aside);
+        self.hold_waiting(aside);
         ended
     }
 
-    /// Does something to the state that no receipt outlives, such as another quota: what is set aside is taken out
-    /// before that, and set aside anew after it.
+    /// Changes the state in a way that makes receipts invalid, such as another quota: gives back
+    /// what is set aside before the change, and sets it aside anew after it.
     pub(crate) fn without_set_aside<R>(&mut self, act: impl FnOnce(&mut Self) -> R) -> R {
         let aside = self.rest.set_aside.take();
         if let Some(aside) = &aside {
-            self.thaw(aside);
+            self.give_back_waiting(aside);
         }
         let result = act(self);
         if let Some(aside) = aside {
-            self.freeze(aside);
+            self.hold_waiting(aside);
         }
         result
     }
 
-    /// Takes what was set aside for `ticket` out, for its waiter to use or to give back.
+    /// Removes what was set aside for `ticket`, for its waiter to use or to give back.
     pub(crate) fn take_set_aside(&mut self, ticket: Ticket) -> Option<Taken> {
         let mut aside = self.rest.set_aside.take()?;
         let taken = if let Some((_, taken)) = aside.served.remove(&ticket) {
             Some(taken)
         } else if let Some(permits) = aside.waiting.remove(&ticket) {
-            self.thaw(&aside);
+            self.give_back_waiting(&aside);
             aside.permits = aside.permits.saturating_sub(permits);
             let taken = self.hold_now(permits, aside.is_exact);
-            self.freeze(aside);
+            self.hold_waiting(aside);
             return Some(taken);
         } else {
             None
@@ -178,7 +182,7 @@ impl<A: Algorithm> Core<A> {
         taken
     }
 
-    /// Where the waiter of `ticket` stands in this core.
+    /// The progress of the waiter of `ticket` in this core.
     fn standing(&self, ticket: Ticket) -> Standing {
         let queue = &self.rest.queue;
         if queue.get(ticket).is_some() || queue.missed(ticket).is_some() {
@@ -190,6 +194,7 @@ impl<A: Algorithm> Core<A> {
         }
     }
 
+    /// Takes `permits` at the present time; if the rule is not exact, they are taken already.
     fn hold_now(&mut self, permits: u64, is_exact: bool) -> Taken {
         let receipt = self.next_receipt(self.latest);
         if is_exact {
@@ -198,13 +203,15 @@ impl<A: Algorithm> Core<A> {
         Taken { receipt, ..Taken::default() }
     }
 
-    fn thaw(&mut self, aside: &SetAside) {
+    /// Gives back what is set aside for all waiters.
+    fn give_back_waiting(&mut self, aside: &SetAside) {
         if aside.is_exact && aside.permits > 0 {
             self.rest.rule.undo(&mut self.state, self.latest, aside.permits, aside.receipt);
         }
     }
 
-    fn freeze(&mut self, mut aside: Box<SetAside>) {
+    /// Sets aside the permits of all waiters at the present time.
+    fn hold_waiting(&mut self, mut aside: Box<SetAside>) {
         if aside.permits > 0 {
             aside.receipt = self.hold_now(aside.permits, aside.is_exact).receipt;
         }

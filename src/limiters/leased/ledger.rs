@@ -1,34 +1,35 @@
-//! Who holds how much of a bucket: what is done under the ledger's lock. The proof of the bound is in the
-//! [parent module](super).
+//! The ledger of a leased bucket: which thread holds how many permits. Everything here happens
+//! under the ledger's lock. The proof of the bound is in the [parent module](super).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::slots::{BATCHES, Leases, NEVER, SLOTS, YOUNG, home_of, is_soon};
+use super::slots::{BATCHES, LEASE_TIME, Leases, NEVER, SLOTS, home_of, is_soon};
 use super::thread::{self, Holder, Life};
 use crate::Timestamp;
 use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
 
-/// What the ledger knows of all slots.
+/// What is known of all slots.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// The sum of `most` over the slots that were not called back, and over those that were.
-    /// Together at most [`BATCHES`] batches.
+    /// The sum of `most` over the slots that were not called back. Together with `exposed`, at most
+    /// [`BATCHES`] batches.
     leased: u64,
+    /// The sum of `most` over the slots that were called back.
     exposed: u64,
-    /// Permits that were drawn and went back unused, modulo 2⁶⁴.
+    /// Permits that were drawn and given back unused, modulo 2⁶⁴.
     returned: u64,
-    /// When all slots were last looked at.
+    /// When all slots were last read.
     looked_at: Timestamp,
     records: [Record; SLOTS],
 }
 
-/// What the ledger knows of one slot.
+/// What is known of one slot.
 #[derive(Debug, Default)]
 struct Record {
-    /// The most that can still be spent from the slot. At 0, the owner can't spend without drawing
-    /// first, so the slot can be given to another thread.
+    /// The most permits that can still be spent from the slot. If it is 0, the owner must draw
+    /// before it can spend, so the slot can be given to another thread.
     most: u64,
     /// Whether the lease was called back and its owner may not know it yet.
     called_back: bool,
@@ -38,60 +39,60 @@ struct Record {
     owner: Option<Arc<Life>>,
 }
 
-/// The ledger, locked. What has to be settled with the bucket adds up here, and must be paid before
-/// the ledger is unlocked.
+/// The locked ledger. It adds up what has to be settled with the bucket before the ledger is
+/// unlocked.
 #[must_use]
-pub(super) struct Books<'a> {
+pub(super) struct LockedLedger<'a> {
     leases: &'a Leases,
     ledger: MutexGuard<'a, Ledger>,
-    /// Permits that go back to the bucket.
+    /// Permits to be given back to the bucket.
     unspent: u64,
-    /// Permits that were spent although they had gone back.
+    /// Permits that were spent although they had been given back.
     overspent: u64,
 }
 
-impl<'a> Books<'a> {
+impl<'a> LockedLedger<'a> {
     pub(super) fn new(leases: &'a Leases, ledger: MutexGuard<'a, Ledger>) -> Self {
         Self { leases, ledger, unspent: 0, overspent: 0 }
     }
 
-    /// What goes back to the bucket and what the bucket is charged, since the last call.
+    /// The permits to give back to the bucket and the permits to charge to it, since the last call.
     pub(super) fn settle(&mut self) -> (u64, u64) {
         let unspent = std::mem::take(&mut self.unspent);
         self.count_returned(unspent);
         (unspent, std::mem::take(&mut self.overspent))
     }
 
-    /// Counts permits that were drawn and went back unused.
+    /// Counts permits that were drawn and given back unused.
     pub(super) fn count_returned(&mut self, permits: u64) {
         self.ledger.returned = self.ledger.returned.wrapping_add(permits);
     }
 
-    /// The slot of the calling thread, which is given one if there is one, and how much is left in
-    /// it. If its lease was called back, that is nothing.
-    pub(super) fn own(&mut self, now: Timestamp) -> Option<(usize, u64)> {
+    /// The slot of the calling thread and the permits left in it, which are 0 if the lease was
+    /// called back. A thread without a slot is given a free one, if there is one.
+    pub(super) fn own_slot(&mut self, now: Timestamp) -> Option<(usize, u64)> {
         let Some(index) = self.leases.slot_of(thread::token()) else {
-            // Not registered in a thread that is being torn down.
+            // A thread that is being torn down cannot be registered.
             let holder = thread::register()?;
             return self.claim(holder, now).map(|index| (index, 0));
         };
         self.look_at(index);
         if self.ledger.records[index].called_back {
-            // From here on the owner knows, and spends no more of it.
+            // The owner makes this call, so from now on it does not spend from the lease.
             self.clear(index);
         }
         Some((index, self.ledger.records[index].most))
     }
 
-    /// Gives a slot that nobody can spend from to `holder`.
+    /// Gives `holder` a slot from which no thread can spend.
     fn claim(&mut self, holder: Holder, now: Timestamp) -> Option<usize> {
         let home = home_of(holder.token);
         let mut index = self.vacant(home);
-        if index.is_none() && self.look(now) {
+        if index.is_none() && self.look_if_due(now) {
             index = self.vacant(home);
         }
         let Some(index) = index else {
-            let until = self.ledger.looked_at + YOUNG;
+            let until = self.ledger.looked_at + LEASE_TIME;
             self.leases.full_until.store(until.as_nanos(), Ordering::Relaxed);
             return None;
         };
@@ -101,7 +102,8 @@ impl<'a> Books<'a> {
         Some(index)
     }
 
-    /// A slot that can be given away: one without an owner, or that of the owner who drew longest ago.
+    /// A slot that can be given away: one without an owner, or the one whose owner drew longest
+    /// ago.
     fn vacant(&self, home: usize) -> Option<usize> {
         let order = |index: &usize| {
             let record = &self.ledger.records[*index];
@@ -110,20 +112,21 @@ impl<'a> Books<'a> {
         (0..SLOTS).filter(|index| self.ledger.records[*index].most == 0).min_by_key(order)
     }
 
-    /// How many permits the owner of slot `index` should have when it draws now.
+    /// How many permits the owner of slot `index` should have after it has drawn now.
     ///
-    /// A lease is to last about a millisecond: a thread that asks rarely holds none. It at most
-    /// doubles each time, and takes no more than half of what others leave, so that many
-    /// threads that stopped asking while they held permits do not keep all others from leasing.
+    /// A lease should last about a millisecond, so a thread that asks rarely holds no permits. A
+    /// lease at most doubles with each draw, and takes at most half of what the other leases leave.
+    /// So many threads that stop asking while they hold permits do not keep all other threads from
+    /// leasing.
     pub(super) fn size(&mut self, index: usize, now: Timestamp) -> u64 {
         let record = &self.ledger.records[index];
         let lasting = match nanos(now - record.drawn_at) {
             0 => u64::MAX,
-            took => record.size.saturating_mul(nanos(YOUNG)) / took,
+            took => record.size.saturating_mul(nanos(LEASE_TIME)) / took,
         };
         let size = lasting.min(record.size.saturating_mul(2)).clamp(1, self.leases.batch);
         if self.room(index) < size {
-            self.look(now);
+            self.look_if_due(now);
         }
         size.min(self.room(index))
     }
@@ -135,31 +138,31 @@ impl<'a> Books<'a> {
         (BATCHES * self.leases.batch).saturating_sub(others) / 2
     }
 
-    /// Says that permits are about to be leased, so that they can be called back.
+    /// Announces that permits are about to be leased, so that they can be called back.
     pub(super) fn announce(&self, now: Timestamp) {
-        let old = self.leases.next_call.load(Ordering::Relaxed);
-        let at = old.min((now + YOUNG).as_nanos()).min(NEVER - 1);
-        self.leases.next_call.store(at, Ordering::Relaxed);
+        let old = self.leases.call_back_at.load(Ordering::Relaxed);
+        let at = old.min((now + LEASE_TIME).as_nanos()).min(NEVER - 1);
+        self.leases.call_back_at.store(at, Ordering::Relaxed);
     }
 
-    /// Leaves `left` permits in the calling thread's own slot `index`, after `spent` were taken from
-    /// what it drew.
-    pub(super) fn leave(&mut self, index: usize, left: u64, spent: u64, now: Timestamp) {
+    /// Leaves `left` permits in the slot `index` of the calling thread, which has drawn them and
+    /// has taken `spent` permits.
+    pub(super) fn keep_lease(&mut self, index: usize, left: u64, spent: u64, now: Timestamp) {
         self.leases.slots[index].left.store(left, Ordering::Release);
         self.set_most(index, left);
         let record = &mut self.ledger.records[index];
         (record.size, record.drawn_at) = (left.saturating_add(spent), now);
-        self.forget_call();
+        self.clear_call_back();
     }
 
-    /// Takes all that is `left` out of the calling thread's own slot `index`: it was refused.
-    pub(super) fn give_up(&mut self, index: usize, left: u64) {
+    /// Gives back the `left` permits of the slot `index` of the calling thread, which was refused.
+    pub(super) fn end_lease(&mut self, index: usize, left: u64) {
         self.clear(index);
         self.unspent += left;
-        self.forget_call();
+        self.clear_call_back();
     }
 
-    /// Calls all leases back, but for that in slot `except`.
+    /// Calls all leases back except for the lease in slot `except`.
     pub(super) fn call_back(&mut self, except: Option<usize>) {
         let own = self.leases.slot_of(thread::token());
         for index in (0..SLOTS).filter(|index| Some(*index) != except) {
@@ -178,19 +181,19 @@ impl<'a> Books<'a> {
                 self.set_most(index, most);
             }
         }
-        self.forget_call();
+        self.clear_call_back();
     }
 
-    /// While nothing is leased, nothing can be called back.
-    fn forget_call(&self) {
+    /// Notes that there is nothing to call back, if no permit is leased.
+    fn clear_call_back(&self) {
         if self.ledger.leased == 0 {
-            self.leases.next_call.store(NEVER, Ordering::Relaxed);
+            self.leases.call_back_at.store(NEVER, Ordering::Relaxed);
         }
     }
 
-    /// Looks at all slots, unless that was done less than a moment ago.
-    fn look(&mut self, now: Timestamp) -> bool {
-        let due = !is_soon(self.ledger.looked_at + YOUNG, now);
+    /// Reads all slots, unless they were read less than [`LEASE_TIME`] ago. Returns whether it did.
+    fn look_if_due(&mut self, now: Timestamp) -> bool {
+        let due = !is_soon(self.ledger.looked_at + LEASE_TIME, now);
         if due {
             self.ledger.looked_at = now;
             self.look_at_all();
@@ -198,18 +201,19 @@ impl<'a> Books<'a> {
         due
     }
 
-    /// Brings the ledger up to date with what owners have spent, and whether they have ended.
+    /// Reads all slots: what their owners have spent, and whether their owners have ended.
     pub(super) fn look_at_all(&mut self) {
         (0..SLOTS).for_each(|index| self.look_at(index));
     }
 
+    /// Reads one slot.
     fn look_at(&mut self, index: usize) {
         let record = &self.ledger.records[index];
         if record.most == 0 {
             return;
         }
         let called_back = record.called_back;
-        // The end first: after it, nothing is spent any more.
+        // Read before `left`: once the owner has ended, nothing is spent any more.
         let has_ended = record.owner.as_ref().is_some_and(|owner| owner.has_ended());
         let slot = &self.leases.slots[index];
         let left = slot.left.load(Ordering::Acquire);
@@ -224,7 +228,7 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// Empties a slot whose owner has ended, or is the calling thread.
+    /// Empties a slot whose owner has ended or is the calling thread.
     fn clear(&mut self, index: usize) {
         self.set_most(index, 0);
         self.ledger.records[index].called_back = false;
@@ -233,6 +237,7 @@ impl<'a> Books<'a> {
         slot.called_back.store(0, Ordering::Relaxed);
     }
 
+    /// Sets `most` of a slot, and keeps the sums right.
     fn set_most(&mut self, index: usize, most: u64) {
         let ledger = &mut *self.ledger;
         let record = &mut ledger.records[index];
@@ -241,12 +246,12 @@ impl<'a> Books<'a> {
         record.most = most;
     }
 
-    /// Permits that are leased and could be called back, as of the last look.
+    /// Permits that are leased and could be called back, as of the last reading of the slots.
     pub(super) fn leased(&self) -> u64 {
         self.ledger.leased
     }
 
-    /// Permits that were drawn and went back unused, modulo 2⁶⁴.
+    /// Permits that were drawn and given back unused, modulo 2⁶⁴.
     pub(super) fn returned(&self) -> u64 {
         self.ledger.returned
     }

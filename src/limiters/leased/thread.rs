@@ -1,35 +1,35 @@
-//! Which thread asks, and whether a thread that held a lease has ended.
+//! The identity of a thread, and whether a thread with a lease has ended.
 
 use std::sync::Arc;
 
 use crate::sync::atomic::{AtomicBool, Ordering};
 
-/// Stands for no thread: what [`token`] says before a thread's first draw, and while the thread is
-/// being torn down.
+/// The token of no thread. [`token`] returns it before the first draw of a thread, and while the
+/// thread is being torn down.
 pub(super) const NO_TOKEN: u64 = u64::MAX;
 
 /// A thread that may hold leases.
 #[derive(Clone, Debug)]
 pub(super) struct Holder {
-    /// A number that no other thread of this process has, ever had, or will have.
+    /// A number that no other thread of this process has, had or will have.
     pub(super) token: u64,
     pub(super) life: Arc<Life>,
 }
 
-/// Outlives the thread, to tell that it has ended.
+/// Outlives the thread, to show that it has ended.
 #[derive(Debug, Default)]
 pub(super) struct Life {
     ended: AtomicBool,
 }
 
 impl Life {
-    /// Whether the thread has ended. Whoever is told so also sees all that the thread wrote.
+    /// Whether the thread has ended. If so, the caller also sees everything that the thread wrote.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 }
 
-/// The value that tells of a thread's end: it is dropped then.
+/// A thread-local value that is dropped when its thread ends.
 struct Registered(Holder);
 
 impl Registered {
@@ -56,23 +56,23 @@ mod real {
 
     use super::{Holder, NO_TOKEN, Registered};
 
-    /// A thousand million new threads a second would need 584 years to use them up.
+    /// A billion new threads per second would use up these numbers in 584 years.
     static NEXT: AtomicU64 = AtomicU64::new(1);
 
     thread_local! {
-        /// Without a destructor, so that reading it is one load.
+        /// It has no destructor, so that reading it is one load.
         pub(super) static TOKEN: Cell<u64> = const { Cell::new(NO_TOKEN) };
         static REGISTERED: Registered = Registered::new(NEXT.fetch_add(1, Ordering::Relaxed));
     }
 
-    /// The calling thread's token, if it has one already.
+    /// The token of the calling thread, or [`NO_TOKEN`].
     #[inline]
     pub(in super::super) fn token() -> u64 {
         TOKEN.get()
     }
 
-    /// The calling thread as a holder of leases; `None` while it is being torn down, because
-    /// nobody would be told of its end.
+    /// The calling thread as a holder of leases; `None` while it is being torn down, because its
+    /// end would not be noticed.
     pub(in super::super) fn register() -> Option<Holder> {
         let holder = REGISTERED.try_with(|Registered(holder)| holder.clone()).ok()?;
         TOKEN.set(holder.token);
@@ -83,7 +83,7 @@ mod real {
 #[cfg(tollgate_loom)]
 pub(super) use model::{register, token};
 
-/// The same for loom, which forgets all threads after each run of a scene.
+/// The same for loom, which starts with new threads in each run of a model.
 #[cfg(tollgate_loom)]
 mod model {
     use loom::sync::atomic::{AtomicU64, Ordering};
@@ -151,14 +151,14 @@ mod tests {
     fn a_thread_that_is_torn_down_has_no_token() {
         let (tell, told) = channel();
         let thread = thread::spawn(move || {
-            // Values are dropped in the reverse order of their first use on some systems, and in
-            // the order of it on others: of two, one is dropped after the registration.
+            // Some systems drop these in the order of their first use, others in reverse. So on
+            // some systems this value is dropped after the registration.
             LATE.with(|late| *late.borrow_mut() = Some(Late(tell)));
             register().expect("the thread lives");
         });
         thread.join().expect("no panic");
         let (token, registered) = told.recv().expect("told");
-        // Alive still, or neither token nor registration.
+        // Either the thread was still registered, or it has neither a token nor a registration.
         assert_eq!(token == NO_TOKEN, !registered, "{token}");
     }
 }

@@ -1,5 +1,5 @@
-//! The verbs of a leased bucket. All but `allow` ask the shared bucket, once leases were called back if
-//! that is needed.
+//! The methods of a leased bucket. All but `allow` use the shared bucket, after they have called
+//! leases back if that is needed.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -52,13 +52,13 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
     }
 
     fn usage(&self) -> Usage {
-        // Most refusals are counted beside the core.
+        // Most refusals are not counted in the core.
         let denied = RateLimiter::usage(&self.bucket).denied;
         let now = self.clock().now();
-        self.with_ledger(now, |books, wakers| {
-            books.look_at_all();
-            self.pay(books, now, wakers);
-            let (leased, returned) = (books.leased(), books.returned());
+        self.with_ledger(now, |ledger, wakers| {
+            ledger.look_at_all();
+            self.pay(ledger, now, wakers);
+            let (leased, returned) = (ledger.leased(), ledger.returned());
             self.bucket.lend(wakers, |core, wakers| {
                 let usage = core.usage(now, wakers);
                 let used = usage.used.saturating_sub(leased);
@@ -77,7 +77,7 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
     }
 
     fn set_quota_with(&self, quota: Quota, how: CarryOver) -> Result<(), QuotaError> {
-        // A batch came from a `u32`.
+        // The batch was a `u32` when the limiter was built.
         let batch = u32::try_from(self.leases.batch()).unwrap_or(u32::MAX);
         let inner = Self::inner_quota(quota, batch)?;
         self.without_leases(|core, now, wakers| {
@@ -118,7 +118,8 @@ impl<C: Clock> RateLimiter for LeasedTokenBucket<C> {
     }
 }
 
-/// The bucket's queue. Who has to wait calls leases back first; while anybody waits, none are drawn.
+/// The queue of the shared bucket. A request that has to wait calls leases back first. While
+/// somebody waits, no thread draws permits.
 impl<C: Clock> WaitQueue for LeasedTokenBucket<C> {
     fn now(&self) -> Timestamp {
         WaitQueue::now(&self.bucket)
@@ -141,7 +142,7 @@ impl<C: Clock> WaitQueue for LeasedTokenBucket<C> {
         self.make_room(permits);
         let joined = WaitQueue::join(&self.bucket, permits, deadline, waker)?;
         if let Joined::Queued(..) = joined {
-            // Somebody may have drawn in between. From now on nobody does.
+            // A thread may have drawn permits in between. From now on, none does.
             self.call_back_all(self.clock().now());
         }
         Ok(joined)
