@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::Quota;
-use crate::wait::queue::Taken;
+use crate::algorithm::Receipt;
 
 /// The permits that were granted, and how many are left.
 ///
@@ -136,5 +136,22 @@ impl fmt::Display for Usage {
             0 => Ok(()),
             waiting => write!(f, ", {waiting} waiting"),
         }
+    }
+}
+
+/// Where permits were taken from, and the receipt for giving them back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Taken {
+    /// Which of several buckets served the request.
+    pub(crate) by: u32,
+    pub(crate) receipt: Receipt,
+    /// The receipt of the global limit, if it was charged too.
+    pub(crate) by_all: Option<Receipt>,
+}
+
+impl Taken {
+    /// A grant that will not be given back.
+    pub(crate) fn finally(by: u32) -> Self {
+        Self { by, ..Self::default() }
     }
 }

@@ -79,6 +79,7 @@ pub mod stream;
 mod sync;
 mod time;
 pub mod wait;
+mod wakers;
 
 pub use answer::{Grant, Usage};
 pub use charges::{Answer, Charge, take_all, take_each};

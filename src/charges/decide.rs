@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use super::held::{FEW, Held, Nothing, Unit, each, hold_from, of, sorted, states};
 use super::party::{Decision, Party};
 use crate::Timestamp;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 
 /// The maximum number of attempts of a decision. It starts again if the terms or the place of a key
 /// have changed between the lookup and the decision.

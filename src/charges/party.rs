@@ -5,7 +5,7 @@
 
 use std::any::Any;
 
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{Rejection, Timestamp};
 
 /// What a lock protects. Each kind of charge knows the type.

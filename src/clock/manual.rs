@@ -8,7 +8,7 @@ use super::Clock;
 use crate::Timestamp;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 
 /// A clock that moves only when [`advance`](Self::advance) or [`set`](Self::set) is called. Clones
 /// share one time.

@@ -9,7 +9,7 @@ use crate::keyed::shard::change_key::Change;
 use crate::keyed::shard::guard::ShardGuard;
 use crate::keyed::shard::{At, Hold, Kept};
 use crate::keyed::terms::{KeyTerms, Terms};
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{CarryOver, Clock, Quota, QuotaError};
 
 impl<K, A, C, S> Keyed<K, A, C, S>

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use crate::algorithm::Algorithm;
+use crate::answer::Taken;
 use crate::limiters::core::Core;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::wait::queue::Taken;
 use crate::{Rejection, Timestamp};
 
 /// What happens to a new key when a keyed limiter already holds

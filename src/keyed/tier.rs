@@ -12,7 +12,7 @@ use super::shard::{At, Call, Shard, SpecialState};
 use super::terms::{KeyTerms, SharedTerms, Terms};
 use crate::algorithm::Algorithm;
 use crate::keyed::shard::change_key::{Change, Sync};
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{CarryOver, Quota, QuotaError};
 
 /// A quota chosen per request, such as that of the plan a user pays for. It is made once by

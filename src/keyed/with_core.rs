@@ -12,7 +12,7 @@ use crate::keyed::tier::Under;
 use crate::limiters::core::Core;
 use crate::limiters::verbs::Need;
 use crate::sync::Mutex;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{Clock, Rejection, Timestamp};
 
 impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {

@@ -8,7 +8,7 @@ use crate::charges::party::{BEHIND, Decision, LIMITER, LOCKS, Party, Place, Show
 use crate::limiters::core::{Core, LAST};
 use crate::limiters::limiter::Limiter;
 use crate::limiters::verbs::Gate;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{Answer, Charge, Clock, CounterClock, Grant, RateLimiter, Rejection, Timestamp};
 
 /// The number of the limiter's lock within its charge.

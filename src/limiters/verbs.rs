@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::algorithm::Algorithm;
 use crate::limiters::core::Core;
-use crate::wait::queue::{Ticket, Wakers};
+use crate::wait::queue::Ticket;
 use crate::wait::{Enqueued, Jitter, Joined, Progress, QueueHandle, Request, WaitQueue};
+use crate::wakers::Wakers;
 use crate::{
     CarryOver, Clock, ConsumeError, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
     WaitError,

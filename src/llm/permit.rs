@@ -3,8 +3,8 @@
 use super::Tokens;
 use super::engine::Handle;
 use super::headers::ServerLimits;
+use crate::answer::Taken;
 use crate::clock::wall;
-use crate::wait::queue::Taken;
 use crate::{Clock, CounterClock};
 
 /// Permission to send one request with an estimated number of tokens.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::queue::Wakers;
 use crate::sync::Mutex;
+use crate::wakers::Wakers;
 
 /// Ends blocking waits from another thread, for example on shutdown. All clones are the same token.
 ///

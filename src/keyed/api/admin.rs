@@ -9,7 +9,7 @@ use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::Shard;
 use crate::keyed::shard::offenders::Offender;
 use crate::limiters::verbs::Gate;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{Clock, RateLimiter, Usage};
 
 /// Totals of a keyed limiter, returned by [`Keyed::totals`].

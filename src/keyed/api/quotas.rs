@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use crate::algorithm::Algorithm;
 use crate::keyed::Keyed;
 use crate::keyed::key::{Key, KeyRef};
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{CarryOver, Clock, Quota, QuotaError};
 
 impl<K, A, C, S> Keyed<K, A, C, S>

@@ -13,7 +13,7 @@ use crate::keyed::shard::{At, Call, Shard};
 use crate::keyed::terms::KeyTerms;
 use crate::limiters::charge::core_of;
 use crate::limiters::core::{Core, grant_of};
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{Answer, Clock, Rejection, Timestamp};
 
 impl<'a, K, Q, A, C, S> KeyCharge<'a, K, Q, A, C, S>

@@ -1,6 +1,6 @@
 //! Grants and errors of a decision by a key's limit and the global limit.
 
-use crate::wait::queue::Taken;
+use crate::answer::Taken;
 use crate::{Grant, Rejection, WaitError, WhichLimit};
 
 /// Combines a grant by a key and one by the global limit; each figure is that of the tighter limit.

@@ -10,7 +10,7 @@ use crate::keyed::max_keys::is_from_overflow;
 use crate::keyed::terms::Terms;
 use crate::limiters::core::Core;
 use crate::limiters::verbs::{Gate, Need, Settings};
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{Clock, Grant, Rejection, Timestamp, Usage};
 
 /// The bucket of one key, without the global limit.

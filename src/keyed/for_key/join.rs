@@ -17,8 +17,8 @@ use crate::keyed::max_keys::is_from_overflow;
 use crate::keyed::{Global, Keyed};
 use crate::limiters::core::Core;
 use crate::limiters::verbs::Gate;
-use crate::wait::queue::Wakers;
 use crate::wait::{Joined, WaitQueue};
+use crate::wakers::Wakers;
 use crate::{Clock, Grant, RateLimiter, Rejection, Timestamp, WaitError};
 
 impl<L, Q, K, A, C, S> ForKey<L, Q>

@@ -9,7 +9,7 @@ use crate::keyed::shard::change_key::Sync;
 use crate::keyed::shard::{Basis, Call, Hold, Kept, Plain, Shard, Special, SpecialState, Tiered};
 use crate::keyed::terms::KeyTerms;
 use crate::limiters::core::usage_of;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{CarryOver, Timestamp, Usage};
 
 impl<K: Key, A: Algorithm> Shard<K, A> {

@@ -8,7 +8,7 @@ use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::{At, Call, Hold, Kept, Shard, Special, SpecialState};
 use crate::keyed::terms::KeyTerms;
 use crate::limiters::core::Core;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{CarryOver, Rejection, Timestamp};
 
 /// What applies to a key after a change.

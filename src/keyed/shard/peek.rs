@@ -6,7 +6,7 @@ use crate::keyed::shard::{At, Shard, SpecialState};
 use crate::keyed::terms::KeyTerms;
 use crate::keyed::tier::Under;
 use crate::limiters::core::{Core, refusal_of, usage_of};
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{CarryOver, Rejection, Timestamp, Usage};
 
 /// Whether `permits` permits are available.

@@ -14,7 +14,7 @@ use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::{At, Call, Kept, Shard, Special, SpecialState};
 use crate::keyed::terms::{KeyTerms, Terms};
 use crate::limiters::core::Core;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 
 #[allow(clippy::unnecessary_box_returns, reason = "a core is kept and handed on in its box")]
 impl<K: Key, A: Algorithm> Shard<K, A> {

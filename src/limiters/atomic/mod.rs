@@ -21,12 +21,13 @@ mod shared_scale;
 mod word;
 
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState};
+use crate::answer::Taken;
 use crate::limiters::core::Core;
 use crate::limiters::verbs::{Gate, Settings};
 use crate::rate_limiter::forward_to_gate;
 use crate::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::sync::{CacheLine, Mutex};
-use crate::wait::queue::{Taken, Wakers};
+use crate::wakers::Wakers;
 use crate::{
     CarryOver, Clock, CounterClock, Grant, Quota, QuotaError, Rejection, Timestamp, Usage,
     WhichLimit,

@@ -2,7 +2,8 @@
 
 use super::{Core, Rule};
 use crate::algorithm::Algorithm;
-use crate::wait::queue::{Taken, Wakers};
+use crate::answer::Taken;
+use crate::wakers::Wakers;
 use crate::{Grant, Rejection, Timestamp, Usage};
 
 impl<A: Rule> Core<A> {

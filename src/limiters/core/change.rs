@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{Core, Rule};
 use crate::algorithm::Algorithm;
-use crate::wait::queue::{Taken, Ticket, Wakers};
+use crate::answer::Taken;
+use crate::wait::queue::Ticket;
+use crate::wakers::Wakers;
 use crate::{CarryOver, ConsumeError, Rejection, Timestamp};
 
 /// What an [`edit`](Core::edit) has done to the state.

@@ -1,8 +1,9 @@
 //! Decisions about requests that do not wait.
 
 use super::{Core, Rule};
+use crate::answer::Taken;
 use crate::limiters::refusal::Refusal;
-use crate::wait::queue::{Taken, Wakers};
+use crate::wakers::Wakers;
 use crate::{Grant, Rejection, Timestamp};
 
 impl<A: Rule> Core<A> {

@@ -8,7 +8,8 @@
 //! quarter of the queue's length.
 
 use super::{Core, Rest, Rule, UNKNOWN};
-use crate::wait::queue::{Ticket, Waiter, Wakers, moved};
+use crate::wait::queue::{Ticket, Waiter, moved};
+use crate::wakers::Wakers;
 use crate::{Timestamp, WaitError};
 
 /// This many of the first waiters are told when permits are given back.

@@ -4,8 +4,10 @@ use std::task::Waker;
 
 use super::due::{alarm, is_unknown};
 use super::{Core, Rule};
+use crate::answer::Taken;
 use crate::wait::Joined;
-use crate::wait::queue::{Taken, Wakers, moved};
+use crate::wait::queue::moved;
+use crate::wakers::Wakers;
 use crate::{Timestamp, WaitError};
 
 /// A walk through a queue of at most this length costs next to nothing.

@@ -35,7 +35,8 @@ use plan::Tail;
 pub(crate) use rule::Rule;
 
 use crate::algorithm::Receipt;
-use crate::wait::queue::{Queue, Wakers};
+use crate::wait::queue::Queue;
+use crate::wakers::Wakers;
 use crate::{Rejection, Timestamp};
 
 /// The latest time that a limiter uses; [`Timestamp::MAX`], which means "never", is later.

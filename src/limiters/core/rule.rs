@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::Buckets;
 use crate::algorithm::{Algorithm, Receipt};
-use crate::wait::queue::Taken;
+use crate::answer::Taken;
 use crate::{Quota, Rejection, Timestamp, WhichLimit};
 
 /// A rule as the core sees it. It is more general than an [`Algorithm`]: a request may be more than

@@ -4,7 +4,9 @@ use super::due::{alarm, drift, is_unknown};
 use super::lateness::Lateness;
 use super::{Core, Rule};
 use crate::Timestamp;
-use crate::wait::queue::{Taken, Ticket, Wakers, moved};
+use crate::answer::Taken;
+use crate::wait::queue::{Ticket, moved};
+use crate::wakers::Wakers;
 
 impl<A: Rule> Core<A> {
     /// Serves all waiters that are due, in order, and tells the next waiter when it will be due.

@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Core, Rule};
 use crate::algorithm::{Algorithm, Receipt};
-use crate::wait::queue::{Taken, Ticket, Wakers};
+use crate::answer::Taken;
+use crate::wait::queue::Ticket;
+use crate::wakers::Wakers;
 use crate::{Timestamp, WaitError};
 
 /// The progress of a waiter at the second limit.

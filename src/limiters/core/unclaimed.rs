@@ -13,7 +13,9 @@ use super::due::alarm;
 use super::groups::{Buckets, Groups};
 use super::{Core, Rule};
 use crate::Timestamp;
-use crate::wait::queue::{Taken, Ticket, Wakers};
+use crate::answer::Taken;
+use crate::wait::queue::Ticket;
+use crate::wakers::Wakers;
 
 impl<A: Rule> Core<A> {
     /// Takes `ask` from a bucket that no waiter claims. Also returns when that is possible.

@@ -6,7 +6,8 @@ use super::due::{NOTIFIED, alarm};
 use super::lateness::Lateness;
 use super::{Core, Rule};
 use crate::wait::Progress;
-use crate::wait::queue::{Outcome, Ticket, Wakers, moved};
+use crate::wait::queue::{Outcome, Ticket, moved};
+use crate::wakers::Wakers;
 use crate::{Grant, Timestamp, WaitError};
 
 impl<A: Rule> Core<A> {

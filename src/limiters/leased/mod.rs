@@ -43,7 +43,7 @@ use self::slots::{BATCHES, Leases};
 use super::core::Core;
 use crate::algorithm::GreedyRefill;
 use crate::limiters::limiter::Limiter;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{
     Clock, CounterClock, Quota, QuotaError, RateLimiter, Rejection, Timestamp, TokenBucket,
 };

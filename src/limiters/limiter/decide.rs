@@ -4,10 +4,11 @@ use std::any::Any;
 
 use super::Limiter;
 use crate::algorithm::Algorithm;
+use crate::answer::Taken;
 use crate::limiters::core::Core;
 use crate::limiters::refusal::Refusal;
 use crate::limiters::verbs::{Gate, Settings};
-use crate::wait::queue::{Taken, Wakers};
+use crate::wakers::Wakers;
 use crate::{Clock, Grant, Rejection, Timestamp, Usage};
 
 impl<A: Algorithm, C: Clock> Limiter<A, C> {

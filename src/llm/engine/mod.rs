@@ -16,11 +16,12 @@ use account::LimitEvent;
 use keys::Keys;
 use rule::KeyRule;
 
+use crate::answer::Taken;
 use crate::limiters::core::{Core, Edited};
 use crate::limiters::verbs::Settings;
 use crate::llm::{Error, OnDrop, Tokens, Usage};
 use crate::sync::Mutex;
-use crate::wait::queue::{Taken, Wakers};
+use crate::wakers::Wakers;
 use crate::{Clock, Timestamp, WaitError};
 
 /// The shared part of a limiter or a pool.

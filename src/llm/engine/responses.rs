@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::answer::Taken;
 use crate::limiters::core::Edited;
 use crate::llm::Tokens;
 use crate::llm::engine::Engine;
 use crate::llm::headers::ServerLimits;
-use crate::wait::queue::Taken;
 use crate::{Clock, Jitter, Timestamp};
 
 /// The pause after the first 429 whose response does not ask for one; it doubles with each further

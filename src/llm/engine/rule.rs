@@ -5,9 +5,9 @@
 
 use super::keys::{Keys, key_number};
 use crate::algorithm::Receipt;
+use crate::answer::Taken;
 use crate::limiters::core::{Buckets, Rule, UNKNOWN};
 use crate::llm::{LimitKind, Tokens};
-use crate::wait::queue::Taken;
 use crate::{Quota, Rejection, Timestamp, WhichLimit};
 
 /// The rule. It has no fields: limits can be learned from responses, so they are part of the state

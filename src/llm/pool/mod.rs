@@ -19,7 +19,7 @@ use crate::llm::engine::account::Account;
 use crate::llm::engine::keys::{Key, Keys};
 use crate::llm::{Limits, Usage};
 use crate::sync::Mutex;
-use crate::wait::queue::Wakers;
+use crate::wakers::Wakers;
 use crate::{Clock, CounterClock, QuotaError, Timestamp};
 
 /// A pool of API keys, each with its own limits. Each request is given the key that can serve it

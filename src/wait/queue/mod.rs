@@ -1,14 +1,14 @@
 //! The queue of a limiter: a plain data structure under the limiter's lock.
 
 mod waiter;
-mod wakers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::task::Waker;
 
-pub(crate) use waiter::{Outcome, Taken, Ticket, Waiter, moved};
-pub(crate) use wakers::Wakers;
+pub(crate) use waiter::{Outcome, Ticket, Waiter, moved};
 
+use crate::answer::Taken;
+use crate::wakers::Wakers;
 use crate::{Timestamp, WaitError};
 
 /// How many places behind one that is given up are searched for a waiter that can be woken.

@@ -3,8 +3,8 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use super::Wakers;
-use crate::algorithm::Receipt;
+use crate::answer::Taken;
+use crate::wakers::Wakers;
 use crate::{Timestamp, WaitError};
 
 /// A place in the queue. Tickets count up, so their order is the order of arrival.
@@ -22,23 +22,6 @@ impl Ticket {
     /// The ticket after this one.
     pub(crate) fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
-    }
-}
-
-/// Where permits were taken from, and the receipt for giving them back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Taken {
-    /// Which of several buckets served the request.
-    pub(crate) by: u32,
-    pub(crate) receipt: Receipt,
-    /// The receipt of the global limit, if it was charged too.
-    pub(crate) by_all: Option<Receipt>,
-}
-
-impl Taken {
-    /// A grant that will not be given back.
-    pub(crate) fn finally(by: u32) -> Self {
-        Self { by, ..Self::default() }
     }
 }
 

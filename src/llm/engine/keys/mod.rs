@@ -16,9 +16,9 @@ use choose::CachedRefusal;
 use key::KeyStatus;
 
 use crate::Timestamp;
+use crate::answer::Taken;
 use crate::llm::engine::account::{Account, LimitEvent};
 use crate::llm::{Tokens, Usage};
-use crate::wait::queue::Taken;
 
 /// The keys and their accounts. Several keys may share an account.
 #[derive(Clone, Debug, Default)]

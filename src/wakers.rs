@@ -16,11 +16,11 @@ pub(crate) struct Wakers {
 }
 
 impl Wakers {
-    pub(super) fn push(&mut self, waker: Option<Waker>) {
+    pub(crate) fn push(&mut self, waker: Option<Waker>) {
         self.wake.extend(waker);
     }
 
-    pub(super) fn discard(&mut self, waker: Option<Waker>) {
+    pub(crate) fn discard(&mut self, waker: Option<Waker>) {
         if let Some(waker) = waker {
             self.more_spent.extend(self.spent.replace(waker));
         }
