@@ -1,6 +1,6 @@
-//! A day of requests at 150 % of the limits, in no time: 429s and quota used by this crate, by a pair of
-//! token buckets, and by sending and backing off.
-//! `[HOURS=24] [SEED=1] cargo bench --features llm --bench llm_simulation [-- SCENE]`
+//! A day of requests at 150 % of the limits, in no time: 429s and quota used by this crate, by a
+//! pair of token buckets, and by sending and backing off. `[HOURS=24] [SEED=1] cargo bench
+//! --features llm --bench llm_simulation [-- SCENE]`
 #![allow(clippy::unwrap_used, missing_docs, reason = "a program that prints a table")]
 
 #[path = "../tests/llm_simulation/scenes.rs"]

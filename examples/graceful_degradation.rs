@@ -1,8 +1,9 @@
 //! Three answers instead of two: the full one while there are permits, a cheaper one when they get
 //! short, and only then "come back later".
 //!
-//! Two limiters in a row do it: one for the expensive work, one for what the server can take at all.
-//! A simulated minute of traffic passes in no time, because the limiters run on a `ManualClock`.
+//! Two limiters in a row do it: one for the expensive work, one for what the server can take at
+//! all. A simulated minute of traffic passes in no time, because the limiters run on a
+//! `ManualClock`.
 //!
 //! `cargo run --release --example graceful_degradation`
 

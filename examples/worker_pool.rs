@@ -1,4 +1,5 @@
-//! Threads that share one limiter: each waits for its turn, none starves, and all go home when told.
+//! Threads that share one limiter: each waits for its turn, none starves, and all go home when
+//! told.
 //!
 //! `cargo run --release --example worker_pool` (two seconds, real time)
 

@@ -75,7 +75,8 @@ fn an_empty_bucket_stays_empty_when_its_quota_changes_to_a_rounded_rate() {
     }
 }
 
-/// A permit comes a little later than after each nanosecond. The word must not be rounded so that it comes with one.
+/// A permit comes a little later than after each nanosecond. The word must not be rounded so that
+/// it comes with one.
 #[test]
 fn slow_verbs_at_a_rounded_rate_are_not_a_nanosecond_early() {
     let quota = Quota::per(999_999_937, Duration::from_secs(1)).burst(7);

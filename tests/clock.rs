@@ -1,5 +1,5 @@
-//! The default clock on the real machine: what holds there whatever the machine does. What holds of its arithmetic is
-//! tested beside it.
+//! The default clock on the real machine: what holds there whatever the machine does. What holds of
+//! its arithmetic is tested beside it.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -99,7 +99,8 @@ fn is_the_default_and_the_kernels_is_there_by_choice() {
     is_chosen(&builder.build().expect("a quota"));
 }
 
-/// Behind each kind of pointer, to a clock of any type: the time passes, and whoever waits is woken.
+/// Behind each kind of pointer, to a clock of any type: the time passes, and whoever waits is
+/// woken.
 #[test]
 fn a_clock_behind_a_pointer_is_a_clock() {
     fn wakes<C: Clock>(behind: C, clock: &ManualClock) {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules at the root, lowest layer first. Modules of one layer do not know each other, but for
-/// those of [`TOGETHER`].
+/// The modules at the root, lowest layer first. Modules of one layer do not know each other, but
+/// for those of [`TOGETHER`].
 const LAYERS: &[&[&str]] = &[
     &["time", "error", "events", "sync", "wakers"],
     &["quota"],

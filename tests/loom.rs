@@ -190,8 +190,8 @@ fn refusals_of_threads_that_share_a_counter_are_all_counted() {
         let limiter = builder(Quota::per_hour(1), &ManualClock::new()).build().unwrap();
         let limiter = Arc::new(limiter);
         assert!(limiter.allow());
-        // The first is counted under the lock; it publishes that nothing comes for an hour. The next is counted
-        // beside the lock, in a cell of this thread's own.
+        // The first is counted under the lock; it publishes that nothing comes for an hour. The
+        // next is counted beside the lock, in a cell of this thread's own.
         assert!(!limiter.allow() && !limiter.allow());
         let other = beside(&limiter, |limiter, _| limiter.allow());
         let third = beside(&limiter, |limiter, _| limiter.allow());
@@ -249,8 +249,8 @@ fn atomic_word_against_checked_out_state() {
     });
 }
 
-/// A bucket with leases of up to `batch` permits, of which `most` are to be had at one instant. Under
-/// loom, two threads have room for a lease, and six batches are held back.
+/// A bucket with leases of up to `batch` permits, of which `most` are to be had at one instant.
+/// Under loom, two threads have room for a lease, and six batches are held back.
 fn leased(most: u64, batch: u32) -> Arc<LeasedTokenBucket<ManualClock>> {
     let quota = Quota::per_hour(6 * u64::from(batch) + most);
     Arc::new(builder(quota, &ManualClock::new()).build_leased(batch).unwrap())
@@ -327,8 +327,8 @@ fn two_call_a_lease_back_and_one_gets_it() {
     });
 }
 
-/// A slot changes hands while its old owner asks again: the old owner must not spend what the new one
-/// has drawn. Nobody calls leases back here, so nothing can be spent twice.
+/// A slot changes hands while its old owner asks again: the old owner must not spend what the new
+/// one has drawn. Nobody calls leases back here, so nothing can be spent twice.
 #[test]
 fn a_slot_belongs_to_one_thread() {
     model(|| {

@@ -275,8 +275,8 @@ fn who_waits_for_both_limits_is_served_whichever_moves_first() {
     });
 }
 
-/// A debt ends a wait, which leaves the line. Until it does, the place that was its own may have become another's:
-/// a key without waiters is kept without a line, so places are numbered anew.
+/// A debt ends a wait, which leaves the line. Until it does, the place that was its own may have
+/// become another's: a key without waiters is kept without a line, so places are numbered anew.
 fn who_leaves_the_line_leaves_its_own_place(is_timeout: fn(&OnManual) -> bool) {
     model(move || {
         let limiter = builder(Quota::per_second(1), &ManualClock::new());
@@ -401,7 +401,8 @@ fn whoever_sees_one_limit_after_a_decision_sees_the_other_so_too() {
         let taking = beside_both((&one, &other), |one, other| {
             take_all(&mut [&mut one.charge(&7), &mut other.charge(&7)])
         });
-        // Whichever of them is locked first, once one is seen as it is after the decision, the other is.
+        // Whichever of them is locked first, once one is seen as it is after the decision, the
+        // other is.
         if one.usage(&7).used == 2 {
             assert_eq!(other.usage(&7).used, 2);
         } else if other.usage(&7).used == 2 {
@@ -420,7 +421,8 @@ fn a_decision_does_not_overtake_who_waits_and_loses_nobody() {
         assert!(one.allow(&7));
         let waiting = beside(&one, |one| one.wait(&7).unwrap().permits);
         clock.advance(SECOND);
-        // Either who waits was first, and the second's permit is for it, or it has another second to wait.
+        // Either who waits was first, and the second's permit is for it, or it has another second
+        // to wait.
         let taken = take_all(&mut [&mut other.charge(&7), &mut one.charge(&7)]);
         if taken {
             clock.advance(SECOND);
@@ -431,8 +433,8 @@ fn a_decision_does_not_overtake_who_waits_and_loses_nobody() {
     });
 }
 
-/// The key's permits are set aside while its waiter waits for everybody's limit, which serves it beside
-/// somebody who asks for the same key.
+/// The key's permits are set aside while its waiter waits for everybody's limit, which serves it
+/// beside somebody who asks for the same key.
 #[test]
 fn who_is_served_by_everybodys_limit_has_used_its_keys_permits() {
     model(|| {

@@ -1,5 +1,5 @@
-//! Every interleaving of small scenes with at most three preemptions with LLM limits and pools of keys, by loom:
-//! `RUSTFLAGS="--cfg tollgate_loom" cargo test --features llm --test loom_llm`.
+//! Every interleaving of small scenes with at most three preemptions with LLM limits and pools of
+//! keys, by loom: `RUSTFLAGS="--cfg tollgate_loom" cargo test --features llm --test loom_llm`.
 //!
 //! Time stands still or is moved by the scene's own threads, so a wait that nobody ends is found
 //! as a deadlock.

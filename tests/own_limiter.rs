@@ -1,4 +1,5 @@
-//! Limiters of a user's own: a fake, and a wrapper that reprices and counts, by every method and through every pointer.
+//! Limiters of a user's own: a fake, and a wrapper that reprices and counts, by every method and
+//! through every pointer.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::pin::pin;

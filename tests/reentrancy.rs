@@ -194,8 +194,8 @@ fn whoever_is_woken_by_a_leased_bucket_may_draw_from_it() {
 #[test]
 fn a_subscriber_may_draw_from_the_leased_bucket_it_hears() {
     without_deadlock(|| {
-        // While another test first comes by the place of an event, a subscriber may miss that event:
-        // then once more.
+        // While another test first comes by the place of an event, a subscriber may miss that
+        // event: then once more.
         let heard = (0..100).any(|_| {
             let limiter = TokenBucket::builder(Quota::per_hour(17)).build_leased(1);
             let limiter: Arc<dyn RateLimiter> = Arc::new(limiter.unwrap());

@@ -144,8 +144,8 @@ fn leases_admit_no_more() {
     assert_eq!(usage.allowed, count.granted);
 }
 
-/// A thousand threads that come, ask for a while and end, beside eight that hold a part of a lease and
-/// do nothing: no more passes than the quota allows, and nearly all of it can be used.
+/// A thousand threads that come, ask for a while and end, beside eight that hold a part of a lease
+/// and do nothing: no more passes than the quota allows, and nearly all of it can be used.
 #[test]
 fn threads_that_end_or_idle_keep_nothing() {
     const BATCH: u64 = 16;

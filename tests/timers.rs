@@ -1,4 +1,5 @@
-//! Timers that end early, runtimes that are gone, wakers that panic, and tasks beside one that waits.
+//! Timers that end early, runtimes that are gone, wakers that panic, and tasks beside one that
+//! waits.
 #![cfg(feature = "tokio")]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

@@ -1,5 +1,5 @@
-//! Scenarios from the tests of x/time/rate, bucket4j and redis-cell, run through a [`Limiter`]'s own
-//! verbs on a [`ManualClock`].
+//! Scenarios from the tests of x/time/rate, bucket4j and redis-cell, run through a [`Limiter`]'s
+//! own verbs on a [`ManualClock`].
 //!
 //! Where this crate answers otherwise on purpose is said in `support/deviations.rs`, with the
 //! reason and the answer it gives instead.

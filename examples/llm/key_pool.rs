@@ -1,5 +1,5 @@
-//! Five API keys of unequal limits behind one pool: 2,000 chat requests of mixed size, each with the
-//! key that can serve it first. On the way one key is revoked, and another is told to wait.
+//! Five API keys of unequal limits behind one pool: 2,000 chat requests of mixed size, each with
+//! the key that can serve it first. On the way one key is revoked, and another is told to wait.
 //!
 //! `cargo run --release -p tollgate-llm-examples --example key_pool` (about 15 seconds, real time)
 //!

@@ -1,7 +1,8 @@
 //! A client of a model API that keeps to limits which it learns as it goes: 2,000 chat requests of
 //! mixed size, no 429, and little of the quota left unused.
 //!
-//! `cargo run --release -p tollgate-llm-examples --example llm_client` (about 20 seconds, real time)
+//! `cargo run --release -p tollgate-llm-examples --example llm_client` (about 20 seconds, real
+//! time)
 //!
 //! The API is a small server of this example's own, on loopback: see [`provider`] for what it
 //! enforces. Its limits are enforced by the second, so the client's burst is 1 % of a minute.

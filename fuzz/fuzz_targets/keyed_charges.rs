@@ -1,4 +1,5 @@
-//! Random decisions over several limits, with tiers and terms: each limit must answer what the model answers.
+//! Random decisions over several limits, with tiers and terms: each limit must answer what the
+//! model answers.
 #![no_main]
 
 #[path = "../../tests/support/charges.rs"]

@@ -24,7 +24,8 @@ use std::hash::{BuildHasher, Hasher};
 pub struct RandomState(ahash::RandomState);
 
 impl Default for RandomState {
-    /// A state with a seed of its own, which comes from the random keys of [`std::hash::RandomState`].
+    /// A state with a seed of its own, which comes from the random keys of
+    /// [`std::hash::RandomState`].
     fn default() -> Self {
         let random = std::hash::RandomState::new();
         let seed = |number: u64| random.hash_one(number);

@@ -1,5 +1,5 @@
-//! How values look in serde's formats: settings as people write them, answers as a status page shows
-//! them.
+//! How values look in serde's formats: settings as people write them, answers as a status page
+//! shows them.
 //!
 //! Numbers that stand for "unlimited" are absent, and durations are seconds.
 

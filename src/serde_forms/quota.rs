@@ -1,4 +1,5 @@
-//! A quota as text, `"600/min burst 100"`, or in parts, `{ permits = 600, period = "1min", burst = 100 }`.
+//! A quota as text, `"600/min burst 100"`, or in parts, `{ permits = 600, period = "1min", burst =
+//! 100 }`.
 
 use std::fmt;
 

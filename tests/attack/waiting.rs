@@ -184,7 +184,8 @@ fn poll_called(waits: &mut [(Wait<'_>, Arc<Calls>)]) -> Vec<bool> {
 
 #[test]
 fn a_leaver_is_noticed_also_if_those_right_behind_it_are_never_polled() {
-    // Behind the leaver: a future that is not polled any more, or more reservations than are looked at.
+    // Behind the leaver: a future that is not polled any more, or more reservations than are looked
+    // at.
     for reservations in [0_u64, 1, 16, 40] {
         let clock = clock();
         let limiter = bucket(Quota::per_second(1).burst(100), &clock);

@@ -295,7 +295,8 @@ fn who_leaves_the_line_for_all_gives_its_key_its_own_permits_back_and_no_others(
     }
 }
 
-/// The bucket of those who find no room has no waiters of its own, and must look at the clock all the same.
+/// The bucket of those who find no room has no waiters of its own, and must look at the clock all
+/// the same.
 #[test]
 fn what_is_set_aside_in_the_shared_bucket_is_in_use_whenever_now_is() {
     let clock = ManualClock::new();

@@ -74,8 +74,8 @@ impl Buckets {
         self.is_active(key, now) && !self.keys[key].uncounted
     }
 
-    /// A key whose terms are not set by hand any more takes a place, once nobody waits for it; it is
-    /// forgotten if there is none.
+    /// A key whose terms are not set by hand any more takes a place, once nobody waits for it; it
+    /// is forgotten if there is none.
     pub(crate) fn place(&mut self, key: usize, now: u64) {
         let bucket = &mut self.keys[key];
         if bucket.is_set_by_hand() {
@@ -90,8 +90,8 @@ impl Buckets {
         }
     }
 
-    /// How many keys may be held beyond the bound: those whose terms are set by hand, and those that
-    /// were when somebody began to wait for them.
+    /// How many keys may be held beyond the bound: those whose terms are set by hand, and those
+    /// that were when somebody began to wait for them.
     pub(crate) fn places_free_of_bound(&self) -> usize {
         self.keys.iter().filter(|bucket| bucket.uncounted).count()
     }

@@ -237,7 +237,8 @@ fn an_answer_is_that_of_its_decision_whenever_it_is_asked_for() {
     assert_eq!(charge.answer().remaining(), Some(2));
 }
 
-/// Eight threads charge two keys and everybody, in orders of their own, while others ask each alone.
+/// Eight threads charge two keys and everybody, in orders of their own, while others ask each
+/// alone.
 #[test]
 fn every_permit_is_counted_on_real_threads() {
     const ROUNDS: u64 = 4_000;

@@ -1,5 +1,5 @@
-//! Foreign code (a key's `Hash`, a rule and its `Clone`) that panics: the state of keys and the counts
-//! stay as they were.
+//! Foreign code (a key's `Hash`, a rule and its `Clone`) that panics: the state of keys and the
+//! counts stay as they were.
 
 use std::cell::Cell;
 use std::hash::Hash;

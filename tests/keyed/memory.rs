@@ -116,7 +116,8 @@ fn a_sweep_frees_what_idle_keys_took() {
     assert_eq!(before + freed, 0, "bytes are left of {before}");
 }
 
-/// What a key's bucket takes is relative to a time that has to follow the clock, at fast rates every few seconds.
+/// What a key's bucket takes is relative to a time that has to follow the clock, at fast rates
+/// every few seconds.
 #[test]
 fn a_key_takes_no_more_after_an_hour_at_a_fast_rate() {
     const KEYS: u64 = 5_000;

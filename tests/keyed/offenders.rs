@@ -85,7 +85,8 @@ impl Timer for Never {
 #[test]
 fn a_wait_that_the_limit_for_everybody_ends_counts_once_as_a_refusal_of_its_key() {
     const SECOND: Duration = Duration::from_secs(1);
-    // In the line for everybody when others use its limit up; or still in its key's line, and then too late.
+    // In the line for everybody when others use its limit up; or still in its key's line, and then
+    // too late.
     for in_everybodys_line in [true, false] {
         let clock = ManualClock::new();
         let builder =

@@ -1,5 +1,5 @@
-//! A key under a limit for everybody never has more than its own limit says, and both together never more
-//! than everybody's: whatever ends waits, and however long they take.
+//! A key under a limit for everybody never has more than its own limit says, and both together
+//! never more than everybody's: whatever ends waits, and however long they take.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -84,8 +84,8 @@ impl<A: Algorithm> Scene for OnManual<A> {
     }
 }
 
-/// Has as many wait for everybody's limit as the key's burst allows, and ends their waits in some way
-/// after a minute: what the key then has at one instant.
+/// Has as many wait for everybody's limit as the key's burst allows, and ends their waits in some
+/// way after a minute: what the key then has at one instant.
 fn after_a_minute(
     scene: &dyn Scene,
     clock: &ManualClock,
@@ -240,7 +240,8 @@ const KEYS: u64 = 3;
 const GREEDY: u64 = 2;
 const STEP: Duration = Duration::from_millis(20);
 
-/// Eight threads ask, wait with and without patience, and give up; the clock goes on when all are done.
+/// Eight threads ask, wait with and without patience, and give up; the clock goes on when all are
+/// done.
 fn run(each: Quota, all: Quota, seed: u64, jolts: bool) -> (Vec<(u64, u64)>, Duration) {
     const ROUNDS: u64 = 200;
     let clock = ManualClock::new();
@@ -308,8 +309,8 @@ fn wait_for<'a>(limiter: &'a OnManual, key: &'a u64, patience: Duration) -> Wait
     })
 }
 
-/// No window of whole rounds has more than burst and refill. Waiters are noticed up to a round late, so
-/// what comes in one more round is allowed for.
+/// No window of whole rounds has more than burst and refill. Waiters are noticed up to a round
+/// late, so what comes in one more round is allowed for.
 fn check_windows(rounds: &[u64], quota: Quota, step: Duration, what: &str) {
     let per_step = quota.permits() as f64 * step.as_secs_f64() / quota.period().as_secs_f64();
     let burst = quota.burst_size() as f64;

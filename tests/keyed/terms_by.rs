@@ -20,8 +20,8 @@ fn builder() -> Builder {
     builder.hasher(Hasher::default()).shards(1)
 }
 
-/// Has the function held up while it gives an old answer, runs `newer` meanwhile, and says what limit
-/// the key has in the end.
+/// Has the function held up while it gives an old answer, runs `newer` meanwhile, and says what
+/// limit the key has in the end.
 fn held_up(older: impl FnOnce(&OnManual) + Send + 'static, newer: impl FnOnce(&OnManual)) -> u64 {
     let plan = Arc::new(AtomicU64::new(10));
     let hold_up = Arc::new(AtomicBool::new(false));

@@ -1,4 +1,5 @@
-//! Quotas that requests bring along: whoever changes tiers gains nothing, and every verb knows of them.
+//! Quotas that requests bring along: whoever changes tiers gains nothing, and every verb knows of
+//! them.
 
 use std::time::Duration;
 

@@ -163,7 +163,8 @@ fn what_a_strict_limit_has_forgotten_is_not_given_back() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whoever an idle, open key could serve now is never refused because of those who wait for other keys.
+    /// Whoever an idle, open key could serve now is never refused because of those who wait for
+    /// other keys.
     #[test]
     fn no_waiter_for_another_key_is_in_the_way(
         keys in prop::collection::vec((1_u64..100, 0_u64..100), 1..5),

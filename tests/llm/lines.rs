@@ -13,7 +13,8 @@ fn timed(pool: &Pool, tokens: u64, timeout: Duration) -> WaitingForKey<'_> {
     Task::new(pool.acquire_timeout(tokens, timeout))
 }
 
-/// A key without a limit of tokens, which is busy with the permit, and one of 100 tokens a minute that is used up.
+/// A key without a limit of tokens, which is busy with the permit, and one of 100 tokens a minute
+/// that is used up.
 fn busy_and_drained(pool: &Pool) -> PoolPermit<'_, &'static str, ManualClock> {
     pool.add("large", "", Limits::new().max_concurrent(1)).unwrap();
     pool.add("small", "", tpm(100)).unwrap();
@@ -119,8 +120,8 @@ fn any_number_of_large_requests_leaves_the_small_key_to_others() {
     assert_eq!(pool.usage("large").unwrap().waiting, 498);
 }
 
-/// A large key that is free in a minute, a small one that gives a token a second, and a request that waits for the
-/// large one.
+/// A large key that is free in a minute, a small one that gives a token a second, and a request
+/// that waits for the large one.
 fn large_before_small(pool: &Pool) -> (WaitingForKey<'_>, WaitingForKey<'_>) {
     pool.add("large", "", tpm(600)).unwrap();
     pool.add("small", "", tpm(60)).unwrap();
@@ -169,8 +170,8 @@ fn a_timed_wait_is_not_ended_by_a_look_in_between() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whoever stands before it or comes later, whoever looks in between: a request is served at the very time that it
-    /// was told, and so with a timeout of just that.
+    /// Whoever stands before it or comes later, whoever looks in between: a request is served at
+    /// the very time that it was told, and so with a timeout of just that.
     #[test]
     fn what_a_refusal_says_is_when_the_request_would_be_served(
         // Tokens per second, so that all is due at whole seconds.

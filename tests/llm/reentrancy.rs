@@ -1,5 +1,6 @@
-//! Foreign code that looks at the pool or limiter that calls it: wakers, secrets and listeners. Each test runs in a
-//! thread of its own, so that a lock that is taken twice fails the test instead of holding it up for ever.
+//! Foreign code that looks at the pool or limiter that calls it: wakers, secrets and listeners.
+//! Each test runs in a thread of its own, so that a lock that is taken twice fails the test instead
+//! of holding it up for ever.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock, Weak};

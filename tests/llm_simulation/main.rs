@@ -1,4 +1,5 @@
-//! A quarter of an hour of traffic at 150 % of the limits; `benches/llm_simulation.rs` does a whole day.
+//! A quarter of an hour of traffic at 150 % of the limits; `benches/llm_simulation.rs` does a whole
+//! day.
 #![cfg(feature = "llm")]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 

@@ -1,7 +1,8 @@
 //! What LLM limits tell: events and errors, and never a secret.
 //!
-//! A test binary of its own, with one test at a time: `tracing` keeps for the whole process which events somebody
-//! listens to, and an event that another test meets first at the same moment may be lost.
+//! A test binary of its own, with one test at a time: `tracing` keeps for the whole process which
+//! events somebody listens to, and an event that another test meets first at the same moment may be
+//! lost.
 #![cfg(all(feature = "llm", feature = "tracing"))]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 

@@ -26,8 +26,8 @@ pub(crate) fn rate(quota: Quota) -> BigRational {
     BigRational::new(quota.permits().into(), quota.period().as_nanos().into())
 }
 
-/// For all windows that begin and end with a use: calls `check` with both times, what was used in the window, and what
-/// credits and resets at any time in it allow on top.
+/// For all windows that begin and end with a use: calls `check` with both times, what was used in
+/// the window, and what credits and resets at any time in it allow on top.
 fn windows(log: &Log, burst: u64, mut check: impl FnMut(u64, u64, BigRational, BigRational)) {
     let sum = |within: &[(u64, What)]| {
         let extra = within.iter().map(|(_, what)| match what {
@@ -82,8 +82,9 @@ pub(crate) fn any_period(quota: Quota, limit: u64, log: &Log) {
     });
 }
 
-/// What no two neighbouring windows of a sliding window may come to: the last one counts by the share of it that still
-/// lies within a period. Checked at each use; for scripts without credit and reset.
+/// What no two neighbouring windows of a sliding window may come to: the last one counts by the
+/// share of it that still lies within a period. Checked at each use; for scripts without credit and
+/// reset.
 pub(crate) fn weighed(quota: Quota, origin: u64, log: &Log) {
     let period = u64::try_from(quota.period().as_nanos()).unwrap();
     for (i, (now, _)) in log.iter().enumerate() {

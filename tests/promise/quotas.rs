@@ -73,7 +73,8 @@ fn a_lowered_strict_window_counts_what_was_used() {
     assert_eq!(limiter.drain(), 2);
 }
 
-/// Of ten used in the last window a part has faded when the quota is lowered; what is left stays left.
+/// Of ten used in the last window a part has faded when the quota is lowered; what is left stays
+/// left.
 #[test]
 fn a_lowered_sliding_window_keeps_what_is_left() {
     for (elapsed, more) in [(30, 0), (30, 3), (45, 4), (59, 8), (0, 0)] {
@@ -108,7 +109,8 @@ fn a_grant_can_be_cancelled_after_a_change_that_keeps_what_is_used() {
     }
 }
 
-/// 1,000 an hour and 10 a minute in turns, once a minute: an hour brings at most 1,000 and 600, and what was there.
+/// 1,000 an hour and 10 a minute in turns, once a minute: an hour brings at most 1,000 and 600, and
+/// what was there.
 #[test]
 fn windows_switched_to_and_fro_bring_no_refill_sooner() {
     let (hour, minute) = (Quota::per_hour(1_000), Quota::per_minute(10));

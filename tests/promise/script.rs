@@ -32,8 +32,8 @@ enum May {
     /// Credits, debts and resets too.
     All,
     Ask,
-    /// Reservations only where they are granted at once: one that waits for two limits counts at each from
-    /// when that one is due, which is said where such a limit is built.
+    /// Reservations only where they are granted at once: one that waits for two limits counts at
+    /// each from when that one is due, which is said where such a limit is built.
     AskAtOnce,
 }
 
@@ -60,7 +60,8 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// Moves the clock; what was promised for the time in between is used when it was due, whoever looks.
+    /// Moves the clock; what was promised for the time in between is used when it was due, whoever
+    /// looks.
     fn advance(&mut self, nanos: u64) {
         let now = self.clock.now().as_nanos().saturating_add(nanos);
         self.clock.set(Timestamp::from_nanos(now));

@@ -86,7 +86,8 @@ proptest! {
                 }
             }
             acted += act(&mut waiting) + limiter.drain();
-            // Who has missed its turn because somebody behind it looked first gets one burst more, all together.
+            // Who has missed its turn because somebody behind it looked first gets one burst more,
+            // all together.
             let most = if first.is_empty() { most } else { most + burst };
             prop_assert!(acted <= most, "{acted} acted at one instant, {most} may");
             total += acted;
@@ -217,7 +218,8 @@ fn act_one(waits: &mut Vec<Wait<'_>>, at: usize) -> u64 {
     acted
 }
 
-/// Who has missed its turn is refused like everybody else by a limiter that is closed meanwhile, or too small.
+/// Who has missed its turn is refused like everybody else by a limiter that is closed meanwhile, or
+/// too small.
 #[test]
 fn who_has_missed_its_turn_is_told_of_what_has_happened_since() {
     let quota = Quota::per_second(10).burst(5);
@@ -254,7 +256,8 @@ fn who_has_missed_its_turn_is_told_of_what_has_happened_since() {
     assert!(matches!(shrunk, (Some(Err(tollgate::WaitError::ExceedsBurst { .. })), 0)));
 }
 
-/// One that has missed its turn holds nothing: if it leaves, nothing comes back, and nobody waits for it.
+/// One that has missed its turn holds nothing: if it leaves, nothing comes back, and nobody waits
+/// for it.
 #[test]
 fn who_has_missed_its_turn_leaves_without_a_trace() {
     let clock = clock();

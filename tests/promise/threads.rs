@@ -1,4 +1,5 @@
-//! Real threads on the real clock: reservations that are cancelled late, waits that time out, and all windows checked.
+//! Real threads on the real clock: reservations that are cancelled late, waits that time out, and
+//! all windows checked.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -57,8 +58,8 @@ fn hammer(limiter: &Arc<dyn RateLimiter>) -> Vec<Use> {
     uses.into_inner().unwrap()
 }
 
-/// For all windows: what was surely total within them is at most `most` of their length. A wait that is noticed late
-/// counts as of the time when it was due, up to `lag` before.
+/// For all windows: what was surely total within them is at most `most` of their length. A wait
+/// that is noticed late counts as of the time when it was due, up to `lag` before.
 fn check(name: &str, mut uses: Vec<Use>, lag: u64, most: impl Fn(u64) -> f64) {
     assert!(!uses.is_empty(), "{name}: nothing was admitted");
     uses.sort_unstable();

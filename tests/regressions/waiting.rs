@@ -99,7 +99,8 @@ fn bug_19_who_is_held_or_forgotten_stalls_nobody() {
             early
         });
         assert!(!early, "{name}");
-        // Its turn was two seconds ago. Where a limit holds for the times at which permits are used, it has the next turn.
+        // Its turn was two seconds ago. Where a limit holds for the times at which permits are
+        // used, it has the next turn.
         if ["strict window", "sliding window"].contains(&name) {
             assert!(poll_once(&mut held).is_pending(), "{name}");
             clock.advance(SECOND * 2);

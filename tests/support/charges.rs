@@ -1,4 +1,5 @@
-//! Random scripts of decisions over several limits, with tiers, against a model bucket for each key.
+//! Random scripts of decisions over several limits, with tiers, against a model bucket for each
+//! key.
 //!
 //! The fuzz target uses this file too.
 
@@ -21,7 +22,8 @@ type Hasher = BuildHasherDefault<DefaultHasher>;
 type Limiter = Keyed<u64, GreedyRefill, ManualClock, Hasher>;
 
 const KEYS: usize = 4;
-/// The limiters by key: one with a bound, one whose keys have terms, one with a limit for everybody.
+/// The limiters by key: one with a bound, one whose keys have terms, one with a limit for
+/// everybody.
 const BOUNDED: usize = 0;
 const WITH_TERMS: usize = 1;
 const WITH_GLOBAL: usize = 2;
@@ -326,8 +328,8 @@ impl Run<'_> {
             asked.push(self.asked(side, key, a >> 2, b >> 2));
         }
         let answers = self.decide(&asked);
-        // Which of several new keys finds the last place depends on which of them is still held though it is
-        // full, and only on that.
+        // Which of several new keys finds the last place depends on which of them is still held
+        // though it is full, and only on that.
         let without_room =
             |at: usize| matches!(answers[at], Answer::Refused(Rejection::TooManyKeys { .. }));
         let keys = |by: &dyn Fn(usize) -> bool| {
@@ -550,8 +552,8 @@ impl Run<'_> {
     }
 }
 
-/// Whether there is room for the key of the charge at `i`: a key that is active has it, and of others each
-/// takes a place.
+/// Whether there is room for the key of the charge at `i`: a key that is active has it, and of
+/// others each takes a place.
 fn fits(side: &mut Side<'_>, asked: &[Asked], i: usize, tier: Option<Quota>, now: u64) -> bool {
     let it = asked[i];
     if side.max_keys > KEYS || side.is_active(it.key, now) {

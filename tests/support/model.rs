@@ -65,7 +65,8 @@ enum What {
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     level: Level,
-    /// The level where `past` begins, and what has changed it since: what was granted before can't be given back.
+    /// The level where `past` begins, and what has changed it since: what was granted before can't
+    /// be given back.
     base: Level,
     past: Vec<Event>,
     latest: u64,

@@ -10,8 +10,9 @@
 //!
 //! The ratios come from [races](race), not from criterion's means, because a machine drifts between
 //! two means. What is timed is a loop around the call. One thread's figure is its CPU time by
-//! operations; several threads start together, and the figure is wall time by the operations of all. A slice in which not all of them could run at a
-//! time is repeated up to three times; how parallel the slices were in the end is printed.
+//! operations; several threads start together, and the figure is wall time by the operations of
+//! all. A slice in which not all of them could run at a time is repeated up to three times; how
+//! parallel the slices were in the end is printed.
 
 #[path = "support/contestants.rs"]
 mod contestants;

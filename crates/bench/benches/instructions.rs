@@ -1,4 +1,5 @@
-//! Instructions per decision, counted under valgrind: the same on a noisy machine as on a quiet one.
+//! Instructions per decision, counted under valgrind: the same on a noisy machine as on a quiet
+//! one.
 //!
 //! Run it by `scripts/instructions`, which installs what it needs. Each figure is for a thousand
 //! decisions in a loop: 45,000 instructions are 45 each, of which the loop takes a few.

@@ -1,9 +1,9 @@
-//! What keys cost beside time: memory, pauses, and what an attacker can make of either. And what a decision
-//! over several limits takes.
+//! What keys cost beside time: memory, pauses, and what an attacker can make of either. And what a
+//! decision over several limits takes.
 //!
 //! * `cargo bench -p tollgate-bench --bench keyed`: all tables.
-//! * `cargo bench -p tollgate-bench --bench keyed -- PATTERN`: those in whose name it is: `memory`, `idle`, `pause`,
-//!   `attack`, `charges`.
+//! * `cargo bench -p tollgate-bench --bench keyed -- PATTERN`: those in whose name it is: `memory`,
+//!   `idle`, `pause`, `attack`, `charges`.
 //! * `cargo bench -p tollgate-bench --bench keyed -- --test`: everything once, small, no figures.
 //!
 //! | scene | what is measured |

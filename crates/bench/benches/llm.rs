@@ -6,8 +6,8 @@
 //!
 //! What is measured against what: a request with its tokens, taken from both limits and settled,
 //! against two calls that together decide the same, but know no settling: two token buckets, two of
-//! governor's. All have the same rates and bursts, which are never used up, and read the same clock:
-//! `mono` is the kernel's, `tsc` the CPU's counter. The ratios come from [races](race).
+//! governor's. All have the same rates and bursts, which are never used up, and read the same
+//! clock: `mono` is the kernel's, `tsc` the CPU's counter. The ratios come from [races](race).
 
 #[path = "support/llm_keys.rs"]
 mod llm_keys;

@@ -30,8 +30,8 @@ impl Prompt {
     ///
     /// Lognormal, in words: prompts around a median of 1,020 (sigma 0.8), answers around one of 129
     /// (sigma 1.0). The medians are those of conversations with a large provider (Patel et al.:
-    /// "Splitwise: Efficient generative LLM inference using phase splitting", ISCA 2024); the sigmas
-    /// are ours.
+    /// "Splitwise: Efficient generative LLM inference using phase splitting", ISCA 2024); the
+    /// sigmas are ours.
     pub(crate) fn mixed(count: usize) -> Vec<Self> {
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
         let mut each = || Self {

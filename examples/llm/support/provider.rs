@@ -41,7 +41,8 @@ struct Chat {
     key: String,
     prompt: u32,
     max_tokens: u32,
-    /// How long the answer would be if `max_tokens` did not end it. A real model decides that itself.
+    /// How long the answer would be if `max_tokens` did not end it. A real model decides that
+    /// itself.
     length: u32,
     stream: bool,
 }

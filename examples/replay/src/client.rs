@@ -19,7 +19,8 @@ pub struct Addresses {
 pub enum Forwarded {
     /// The one at this place, from 0: the first is the one that the client's side wrote.
     FromStart(usize),
-    /// The one at this place from the end, from 0: the last is the one that the nearest proxy wrote.
+    /// The one at this place from the end, from 0: the last is the one that the nearest proxy
+    /// wrote.
     FromEnd(usize),
 }
 

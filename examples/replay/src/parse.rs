@@ -145,7 +145,8 @@ pub fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
 
 /// In which field of `head` (from 1) the client stands, as far as one line can tell.
 ///
-/// `host - user`, `address ...`, `vhost address - user`, `address:443 address - user`, `prefix of a log collector address - user`.
+/// `host - user`, `address ...`, `vhost address - user`, `address:443 address - user`, `prefix of a
+/// log collector address - user`.
 pub fn client_place(head: &[u8]) -> Option<usize> {
     let fields: Vec<_> = fields(head).take(12).collect();
     let server_first = |host, second| client::is_server(host) && client::is_address(second);

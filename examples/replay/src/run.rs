@@ -1,8 +1,8 @@
 //! The replay itself: each client's bucket, at the log's own time.
 //!
-//! A manual clock follows the log, and a keyed limiter on that clock decides as it would have decided
-//! then. It forgets clients who were quiet for long; what the report says about each of them is
-//! counted here.
+//! A manual clock follows the log, and a keyed limiter on that clock decides as it would have
+//! decided then. It forgets clients who were quiet for long; what the report says about each of
+//! them is counted here.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

@@ -49,8 +49,8 @@ pub fn parse(text: &[u8]) -> Option<u64> {
 }
 
 /// Seconds since 1970 of a time in any of the forms that servers write: that of [`parse`], the same
-/// with a fraction or without a zone (`HAProxy`), ISO 8601, or a number of seconds, milliseconds, microseconds or
-/// nanoseconds since 1970, told apart by its size. A time without a zone is UTC.
+/// with a fraction or without a zone (`HAProxy`), ISO 8601, or a number of seconds, milliseconds,
+/// microseconds or nanoseconds since 1970, told apart by its size. A time without a zone is UTC.
 pub fn parse_any(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();
     match text {

@@ -31,8 +31,9 @@ pub(super) fn cost(kind: LimitKind, tokens: Tokens) -> u64 {
     }
 }
 
-/// What is used of a limit, and all that has made it so: a request that ends lower than estimated counts as if it had
-/// taken that from the beginning, so that nothing that has been refilled is given back once more.
+/// What is used of a limit, and all that has made it so: a request that ends lower than estimated
+/// counts as if it had taken that from the beginning, so that nothing that has been refilled is
+/// given back once more.
 #[derive(Clone, Debug, Default)]
 struct Meter {
     rate: u64,

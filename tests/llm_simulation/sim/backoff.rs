@@ -1,5 +1,5 @@
-//! No limiter at all: workers that send, and after a 429 wait a random time of up to 1 s, 2 s, 4 s and
-//! so on, up to a minute.
+//! No limiter at all: workers that send, and after a 429 wait a random time of up to 1 s, 2 s, 4 s
+//! and so on, up to a minute.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

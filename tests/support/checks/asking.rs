@@ -72,8 +72,8 @@ pub(crate) fn a_refusal_says_what_is_there(make: Make) {
     assert_eq!((reset_after, burst), (usage.reset_after, usage.limit));
 }
 
-/// A refusal that is repeated may be answered from the last one: it must say what a look would say, whatever
-/// has happened in between.
+/// A refusal that is repeated may be answered from the last one: it must say what a look would say,
+/// whatever has happened in between.
 pub(crate) fn a_repeated_refusal_says_what_a_look_does(make: Make) {
     let s = make(Options::default());
     s.drain();

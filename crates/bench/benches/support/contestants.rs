@@ -1,8 +1,9 @@
 //! Who takes part: our limiters, the peers, and the floors that none can go below.
 //!
 //! Like is compared with like: every limiter gets the same rate and burst, and the name says which
-//! clock it reads. `mono` is the kernel's monotonic clock, `tsc` each crate's default clock, which goes by the
-//! CPU's time stamp counter, and `manual` one that stands still, so that what is left is the decision.
+//! clock it reads. `mono` is the kernel's monotonic clock, `tsc` each crate's default clock, which
+//! goes by the CPU's time stamp counter, and `manual` one that stands still, so that what is left
+//! is the decision.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;

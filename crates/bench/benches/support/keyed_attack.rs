@@ -1,7 +1,7 @@
 //! Ten million made-up keys against a limiter that may hold a hundred thousand.
 //!
-//! The flood comes in slices, and between them known keys are asked for: what is served, and at what
-//! price, is seen while it lasts. Beside it, what governor allocates for as many keys.
+//! The flood comes in slices, and between them known keys are asked for: what is served, and at
+//! what price, is seen while it lasts. Beside it, what governor allocates for as many keys.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! Several limits in one decision, against as many decisions one after another.
 //!
-//! Known keys, plenty of permits, one thread. Both take turns for a few hundred microseconds each, so that
-//! whatever else the machine does meets both; a figure is the median of all turns, in the thread's own CPU
-//! time.
+//! Known keys, plenty of permits, one thread. Both take turns for a few hundred microseconds each,
+//! so that whatever else the machine does meets both; a figure is the median of all turns, in the
+//! thread's own CPU time.
 
 use std::hint::black_box;
 

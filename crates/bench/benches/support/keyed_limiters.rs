@@ -1,7 +1,7 @@
 //! Limiters by key, ours and the peers', behind one face.
 //!
-//! All get the same rate and burst. It is a slow rate with a large burst: at a fast one every bucket
-//! would be full again before its key comes back, and ours would rightly have dropped it.
+//! All get the same rate and burst. It is a slow rate with a large burst: at a fast one every
+//! bucket would be full again before its key comes back, and ours would rightly have dropped it.
 
 use std::hash::BuildHasher;
 use std::hint::black_box;

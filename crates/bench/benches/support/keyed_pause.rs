@@ -1,13 +1,13 @@
 //! The slowest single call of millions with fresh keys.
 //!
-//! Each call is timed with one reading of a clock: the difference to the one before. Two clocks take
-//! turns. The wall's also counts when another process had the core; the thread's own CPU time does
-//! not, but a reading takes a system call, which is in every figure. Ours and governor take turns in
-//! one process, each with a new limiter; a figure is the median of the rounds'.
+//! Each call is timed with one reading of a clock: the difference to the one before. Two clocks
+//! take turns. The wall's also counts when another process had the core; the thread's own CPU time
+//! does not, but a reading takes a system call, which is in every figure. Ours and governor take
+//! turns in one process, each with a new limiter; a figure is the median of the rounds'.
 //!
-//! Where many `String`s went idle, most of the slowest call may be the allocator's: glibc keeps small
-//! freed pieces apart, and merges all of them when a large piece, such as a table, comes or goes.
-//! With `GLIBC_TUNABLES=glibc.malloc.mxfast=0` it does not, which tells the two apart.
+//! Where many `String`s went idle, most of the slowest call may be the allocator's: glibc keeps
+//! small freed pieces apart, and merges all of them when a large piece, such as a table, comes or
+//! goes. With `GLIBC_TUNABLES=glibc.malloc.mxfast=0` it does not, which tells the two apart.
 
 use std::time::{Duration, Instant};
 
