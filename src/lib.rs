@@ -51,7 +51,7 @@
 //! * `tracing`: events for a subscriber, such as refusals; without a subscriber, one relaxed load.
 //! * `tokio`: `acquire(n).await`, and `TokioClock` for tests under paused time.
 //! * `stream`: `rate_limited(&limiter)` for streams and sinks.
-//! * `serde`: a `Quota` is serialized as a string.
+//! * `serde`: quotas, terms and limits as settings, usages as answers.
 //! * `llm`: the limits of model APIs, read from response headers.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -94,9 +94,11 @@ pub use limiters::{AtomicTokenBucket, LeasedTokenBucket, Limiter, LimiterBuilder
 pub use quota::{CarryOver, ParseQuotaError, Quota};
 pub use rate_limiter::RateLimiter;
 #[cfg(feature = "stream")]
+#[doc(inline)]
 pub use stream::{RateLimitSinkExt, RateLimitStreamExt};
 pub use time::Timestamp;
 #[cfg(feature = "tokio")]
+#[doc(inline)]
 pub use wait::TokioTimer;
 #[doc(inline)]
 pub use wait::{CancelToken, Jitter, Reservation, Sleep, Timer};
