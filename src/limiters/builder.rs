@@ -1,10 +1,7 @@
 //! The options of a limiter.
 
-use crate::algorithm::{Algorithm, GreedyRefill};
-use crate::limiters::atomic::AtomicTokenBucket;
+use crate::algorithm::Algorithm;
 use crate::limiters::core::Core;
-use crate::limiters::leased::LeasedTokenBucket;
-use crate::limiters::limiter::Limiter;
 use crate::limiters::verbs::Settings;
 use std::time::Duration;
 
@@ -168,23 +165,13 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         self
     }
 
-    /// Builds the limiter.
-    ///
-    /// # Errors
-    ///
-    /// When the limiter cannot keep the quota, or the initial permits are more than the burst.
-    ///
-    /// ```
-    /// use tollgate::{Quota, QuotaError, TokenBucket};
-    /// let built = TokenBucket::builder(Quota::per_second(1)).initial(2).build();
-    /// assert_eq!(built.unwrap_err(), QuotaError::InitialExceedsBurst { burst: 1 });
-    /// ```
-    pub fn build(self) -> Result<Limiter<A, C>, QuotaError> {
-        let (clock, core, settings) = self.into_parts()?;
-        Ok(Limiter::from_parts(clock, core, settings))
+    /// The same options with another rule.
+    pub(crate) fn map_rule(self, new: impl FnOnce(A) -> Result<A, QuotaError>) -> Self {
+        Self { rule: self.rule.and_then(new), ..self }
     }
 
-    fn into_parts(self) -> Result<(C, Core<A>, Settings), QuotaError> {
+    /// What a limiter of any kind is made of.
+    pub(crate) fn into_parts(self) -> Result<(C, Core<A>, Settings), QuotaError> {
         let rule = self.rule?;
         let now = self.clock.now();
         let state = start(&rule, now, self.start)?;
@@ -207,48 +194,5 @@ fn start<A: Algorithm>(
             Some(used) => Ok(rule.start(now, used.into())),
             None => Err(QuotaError::InitialExceedsBurst { burst }),
         },
-    }
-}
-
-impl<C: Clock> LimiterBuilder<GreedyRefill, C> {
-    /// Builds an [`AtomicTokenBucket`].
-    ///
-    /// # Errors
-    ///
-    /// As [`build`](Self::build), and [`QuotaError::TooWide`] if one 64-bit word cannot keep the
-    /// quota to within a millionth.
-    ///
-    /// ```
-    /// use tollgate::{ManualClock, Quota, RateLimiter, TokenBucket};
-    /// let clock = ManualClock::new();
-    /// let limiter = TokenBucket::builder(Quota::per_second(9)).clock(clock).build_atomic()?;
-    /// assert!(limiter.allow_n(9));
-    /// # Ok::<(), tollgate::QuotaError>(())
-    /// ```
-    pub fn build_atomic(self) -> Result<AtomicTokenBucket<C>, QuotaError> {
-        let (clock, core, settings) = self.into_parts()?;
-        AtomicTokenBucket::from_parts(clock, core, settings)
-    }
-
-    /// Builds a [`LeasedTokenBucket`], from which each thread draws up to `batch` permits at a time
-    /// (at least 1). The usable burst is smaller than the burst of the quota by `16 * batch`
-    /// permits.
-    ///
-    /// # Errors
-    ///
-    /// As [`build`](Self::build), and [`QuotaError::BurstBelowLeases`] if the burst is not above
-    /// `16 * batch`.
-    ///
-    /// ```
-    /// use tollgate::{Quota, RateLimiter, TokenBucket};
-    /// let limiter = TokenBucket::builder(Quota::per_second(1_000_000)).build_leased(64)?;
-    /// assert!(limiter.allow());
-    /// # Ok::<(), tollgate::QuotaError>(())
-    /// ```
-    pub fn build_leased(self, batch: u32) -> Result<LeasedTokenBucket<C>, QuotaError> {
-        let quota = self.rule?.quota();
-        let inner = LeasedTokenBucket::<C>::inner_quota(quota, batch)?;
-        let builder = Self { rule: GreedyRefill::try_from(inner), ..self };
-        Ok(LeasedTokenBucket::from_parts(builder.build()?, batch))
     }
 }

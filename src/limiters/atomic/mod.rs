@@ -22,6 +22,7 @@ mod word;
 
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState};
 use crate::answer::Taken;
+use crate::limiters::builder::LimiterBuilder;
 use crate::limiters::core::Core;
 use crate::limiters::verbs::{Gate, Settings};
 use crate::rate_limiter::forward_to_gate;
@@ -117,6 +118,27 @@ impl AtomicTokenBucket {
     /// ```
     pub fn new(quota: Quota) -> Result<Self, QuotaError> {
         crate::TokenBucket::builder(quota).build_atomic()
+    }
+}
+
+impl<C: Clock> LimiterBuilder<GreedyRefill, C> {
+    /// Builds an [`AtomicTokenBucket`].
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and [`QuotaError::TooWide`] if one 64-bit word cannot keep the
+    /// quota to within a millionth.
+    ///
+    /// ```
+    /// use tollgate::{ManualClock, Quota, RateLimiter, TokenBucket};
+    /// let clock = ManualClock::new();
+    /// let limiter = TokenBucket::builder(Quota::per_second(9)).clock(clock).build_atomic()?;
+    /// assert!(limiter.allow_n(9));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn build_atomic(self) -> Result<AtomicTokenBucket<C>, QuotaError> {
+        let (clock, core, settings) = self.into_parts()?;
+        AtomicTokenBucket::from_parts(clock, core, settings)
     }
 }
 

@@ -31,6 +31,7 @@
 //! ([`consume`](RateLimiter::consume) records permits that are spent already. It only lowers the
 //! level, so later requests get less.)
 
+mod build;
 mod ledger;
 mod slots;
 mod thread;

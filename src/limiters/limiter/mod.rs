@@ -126,6 +126,24 @@ impl<A: Algorithm> Limiter<A> {
     }
 }
 
+impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
+    /// Builds the limiter.
+    ///
+    /// # Errors
+    ///
+    /// When the limiter cannot keep the quota, or the initial permits are more than the burst.
+    ///
+    /// ```
+    /// use tollgate::{Quota, QuotaError, TokenBucket};
+    /// let built = TokenBucket::builder(Quota::per_second(1)).initial(2).build();
+    /// assert_eq!(built.unwrap_err(), QuotaError::InitialExceedsBurst { burst: 1 });
+    /// ```
+    pub fn build(self) -> Result<Limiter<A, C>, QuotaError> {
+        let (clock, core, settings) = self.into_parts()?;
+        Ok(Limiter::from_parts(clock, core, settings))
+    }
+}
+
 impl<A: Algorithm, C: Clock> Limiter<A, C> {
     pub(crate) fn from_parts(clock: C, core: Core<A>, settings: Settings) -> Self {
         Self {
