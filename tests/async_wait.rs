@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance};
 use tollgate::{
-    AtomicTokenBucket, CarryOver, Jitter, Quota, RateLimiter, TokenBucket, TokioClock, WaitError,
+    AtomicTokenBucket, CancelToken, CarryOver, Jitter, Quota, RateLimiter, TokenBucket, TokioClock,
+    WaitError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -274,4 +275,29 @@ fn a_runtime_without_a_timer_is_an_error_too() {
         limiter.acquire(1).await.unwrap();
         assert_eq!(limiter.acquire(1).await, Err(WaitError::NoTimer));
     });
+}
+
+/// A task that races the token against its wait stops when the token is cancelled, and gives up its place.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_token_ends_a_task_that_listens_to_it() {
+    let limiter =
+        TokenBucket::builder(Quota::per_hour(1)).clock(TokioClock::new()).build().unwrap();
+    limiter.drain();
+    let shutdown = CancelToken::new();
+    let wait = async {
+        tokio::select! {
+            () = shutdown.cancelled() => false,
+            granted = limiter.acquire(1) => granted.is_ok(),
+        }
+    };
+    let cancel = async {
+        tokio::task::yield_now().await;
+        assert_eq!(limiter.usage().waiting, 1);
+        shutdown.cancel();
+    };
+    let (granted, ()) = tokio::join!(wait, cancel);
+    assert!(!granted);
+    assert_eq!(limiter.usage().waiting, 0);
+    // Who listens afterwards is told at once.
+    shutdown.cancelled().await;
 }

@@ -17,6 +17,8 @@ use std::fmt;
 
 use crate::{Grant, Rejection, Usage};
 use decide::decide;
+use std::time::Duration;
+
 use party::Party;
 
 /// Takes the permits of all `charges`, or takes nothing from any of them. Returns whether they were
@@ -26,8 +28,9 @@ use party::Party;
 ///   refused, each limit that would have granted stays exactly as it was. A limit that refused
 ///   keeps only what a refusal by this limit alone would change: its count, and the
 ///   [tier](crate::keyed::Tier) of its key.
-/// * Every limit that refuses is reported, each with its own wait. The longest of them is the time
-///   after which to try again.
+/// * Every limit that refuses is reported, each with its own wait. To answer with one of them, take
+///   the [stricter](Rejection::stricter) of each two: a refusal that no wait would help, or else
+///   the one with the longest wait.
 /// * Two charges of the same limit, or of the same key of a limiter, count as their sum. If they
 ///   are of the same key, the quota is that of the first of them.
 /// * The [global limit](crate::keyed::KeyedBuilder::global) of a keyed limiter is charged together
@@ -155,6 +158,30 @@ impl Answer {
             Self::Taken(grant) => Some(grant.remaining),
             Self::Untouched(usage) => Some(usage.remaining),
             Self::Refused(Rejection::Denied { available, .. }) => Some(*available),
+            Self::Refused(_) | Self::Undecided => None,
+        }
+    }
+
+    /// The most permits that this limit grants at once: its burst. `None` if it is not known.
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        match self {
+            Self::Taken(grant) => Some(grant.limit),
+            Self::Untouched(usage) => Some(usage.limit),
+            Self::Refused(
+                Rejection::Denied { burst, .. } | Rejection::ExceedsBurst { burst, .. },
+            ) => Some(*burst),
+            Self::Refused(_) | Self::Undecided => None,
+        }
+    }
+
+    /// The time until nothing of this limit is in use any more. `None` if it is not known.
+    #[must_use]
+    pub fn reset_after(&self) -> Option<Duration> {
+        match self {
+            Self::Taken(grant) => Some(grant.reset_after),
+            Self::Untouched(usage) => Some(usage.reset_after),
+            Self::Refused(Rejection::Denied { reset_after, .. }) => Some(*reset_after),
             Self::Refused(_) | Self::Undecided => None,
         }
     }

@@ -182,6 +182,26 @@ impl Rejection {
         Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 
+    /// Of two rejections of one request by two limits, the one to answer with: one that no wait would
+    /// help, or else the one with the longer wait.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::Rejection;
+    /// let second = Rejection::denied(Duration::from_secs(1));
+    /// let minute = Rejection::denied(Duration::from_secs(60));
+    /// assert_eq!(second.stricter(minute), minute);
+    /// assert_eq!(minute.stricter(Rejection::Closed), Rejection::Closed);
+    /// ```
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        match (self.retry_after(), other.retry_after()) {
+            (Some(_), None) => other,
+            (Some(wait), Some(longer)) if longer > wait => other,
+            _ => self,
+        }
+    }
+
     /// The time until the same request can pass. `None` if no wait would help, or if the time is
     /// not known.
     ///

@@ -70,7 +70,29 @@ type Global<C> = Limiter<AnyRule, Arc<C>>;
 /// * [`for_key`](Self::for_key) returns one key as a [`RateLimiter`].
 ///
 /// A key can be any type that hashes: strings, numbers, tuples, `IpAddr`. For IPv6, use the /64
-/// prefix as the key: a client usually controls all 2⁶⁴ addresses of its prefix. For several limits
+/// prefix as the key: a client usually controls all 2⁶⁴ addresses of its prefix.
+///
+/// ```
+/// use std::net::{IpAddr, Ipv6Addr};
+/// use tollgate::{KeyedLimiter, Quota};
+///
+/// /// One key for all addresses of a client.
+/// fn client(address: IpAddr) -> IpAddr {
+///     match address.to_canonical() {
+///         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+///         v4 => v4,
+///     }
+/// }
+///
+/// let per_client = KeyedLimiter::<IpAddr>::new(Quota::per_hour(1))?;
+/// assert!(per_client.allow(&client("2001:db8::1".parse()?)));
+/// assert!(!per_client.allow(&client("2001:db8::ffff:2".parse()?))); // the same /64
+/// assert!(per_client.allow(&client("::ffff:192.0.2.1".parse()?)));
+/// assert!(!per_client.allow(&client("192.0.2.1".parse()?))); // the same address
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// For several limits
 /// per key, pass an [`AllOf`](crate::algorithm::AllOf) to
 /// [`builder_from_algorithm`](Self::builder_from_algorithm); per-key quotas are then unavailable.
 ///

@@ -10,7 +10,7 @@ use super::Keyed;
 use super::key::{Key, KeyRef};
 use super::shard::{At, Call, Shard, SpecialState};
 use super::terms::{KeyTerms, SharedTerms, Terms};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, GreedyRefill};
 use crate::keyed::shard::change_key::{Change, Sync};
 use crate::wakers::Wakers;
 use crate::{CarryOver, Quota, QuotaError};
@@ -49,7 +49,7 @@ use crate::{CarryOver, Quota, QuotaError};
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Debug)]
-pub struct Tier<A>(pub(crate) Arc<SharedTerms<A>>);
+pub struct Tier<A = GreedyRefill>(pub(crate) Arc<SharedTerms<A>>);
 
 impl<A> Clone for Tier<A> {
     fn clone(&self) -> Self {

@@ -1,5 +1,7 @@
 //! Streams and sinks at the pace of a limiter: each item takes one permit, or as many as it costs.
 
+#[cfg(not(feature = "tokio"))]
+mod feature_hint;
 mod paced_sink;
 mod paced_stream;
 mod permits;

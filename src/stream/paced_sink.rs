@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use futures_sink::Sink;
 use pin_project_lite::pin_project;
 
+#[cfg(not(feature = "tokio"))]
+use super::feature_hint::NeedsFeatureTokio;
 use super::permits::{Part, poll_permits};
 use crate::wait::Timer;
 use crate::{RateLimiter, WaitError};
@@ -54,6 +56,16 @@ pub trait RateLimitSinkExt<Item>: Sink<Item> + Sized {
         limiter: &'a dyn RateLimiter,
         timer: &'a dyn Timer,
     ) -> RateLimitedSink<'a, Self>;
+
+    // Without the feature, rustc would suggest `rate_limited_on`.
+    #[cfg(not(feature = "tokio"))]
+    #[doc(hidden)]
+    fn rate_limited(self, _limiter: &dyn RateLimiter) -> RateLimitedSink<'_, Self>
+    where
+        Self: NeedsFeatureTokio,
+    {
+        self.adapter()
+    }
 }
 
 impl<Item, S: Sink<Item>> RateLimitSinkExt<Item> for S {

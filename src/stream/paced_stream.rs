@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
+#[cfg(not(feature = "tokio"))]
+use super::feature_hint::NeedsFeatureTokio;
 use super::permits::{Part, poll_permits};
 use crate::wait::Timer;
 use crate::{RateLimiter, WaitError};
@@ -105,6 +107,30 @@ pub trait RateLimitStreamExt: Stream + Sized {
         timer: &'a dyn Timer,
         permits: impl FnMut(&Self::Item) -> u64 + Send + 'a,
     ) -> RateLimitedStream<'a, Self>;
+
+    // Without the feature, rustc would suggest `rate_limited_on`.
+    #[cfg(not(feature = "tokio"))]
+    #[doc(hidden)]
+    fn rate_limited(self, _limiter: &dyn RateLimiter) -> RateLimitedStream<'_, Self>
+    where
+        Self: NeedsFeatureTokio,
+    {
+        self.adapter()
+    }
+
+    // Without the feature, rustc would suggest `rate_limited_on`.
+    #[cfg(not(feature = "tokio"))]
+    #[doc(hidden)]
+    fn rate_limited_by<'a>(
+        self,
+        _limiter: &'a dyn RateLimiter,
+        _permits: impl FnMut(&Self::Item) -> u64 + Send + 'a,
+    ) -> RateLimitedStream<'a, Self>
+    where
+        Self: NeedsFeatureTokio,
+    {
+        self.adapter()
+    }
 }
 
 impl<S: Stream> RateLimitStreamExt for S {

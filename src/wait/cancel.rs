@@ -1,15 +1,18 @@
-//! Ends blocking waits from another thread.
+//! Ends waits from elsewhere. What becomes of the place in the queue is in `limiters/core/waiting.rs`.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use crate::sync::Mutex;
 use crate::wakers::Wakers;
 
-/// Ends blocking waits from another thread, for example on shutdown. All clones are the same token.
+/// Ends waits from elsewhere, for example on shutdown. All clones are the same token.
 ///
-/// A cancelled wait takes no permits and gives up its place in the queue.
+/// A cancelled wait takes no permits and gives up its place in the queue. Blocking waits take the
+/// token; a task races [`cancelled`](Self::cancelled) against its wait.
 ///
 /// ```
 /// use tollgate::{CancelToken, Quota, RateLimiter, TokenBucket, WaitError};
@@ -83,6 +86,32 @@ impl CancelToken {
         self.shared.lock().cancelled
     }
 
+    /// A future that ends when the token is cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the token.
+    ///
+    /// ```
+    /// use futures_lite::future;
+    /// use tollgate::CancelToken;
+    ///
+    /// let shutdown = CancelToken::new();
+    /// future::block_on(async {
+    ///     let work = async { "done" }; // for example `limiter.acquire(1)`
+    ///     let stopped = async {
+    ///         shutdown.cancelled().await;
+    ///         "stopped"
+    ///     };
+    ///     assert_eq!(future::or(work, stopped).await, "done");
+    ///     shutdown.cancel();
+    ///     shutdown.cancelled().await;
+    /// });
+    /// ```
+    pub fn cancelled(&self) -> Cancelled<'_> {
+        Cancelled { token: self, registration: None }
+    }
+
     /// Calls `waker` when the token is cancelled, until the registration is dropped.
     pub(super) fn register(&self, waker: &Waker) -> Registration<'_> {
         // A waker's clone and drop are foreign code, so both happen without the lock.
@@ -95,6 +124,29 @@ impl CancelToken {
         }
         drop(shared);
         Registration { token: self, id }
+    }
+}
+
+/// The future of [`CancelToken::cancelled`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Cancelled<'a> {
+    token: &'a CancelToken,
+    registration: Option<Registration<'a>>,
+}
+
+impl fmt::Debug for Cancelled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancelled").field("token", self.token).finish_non_exhaustive()
+    }
+}
+
+impl Future for Cancelled<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Registered before the look: a cancellation in between calls the new waker.
+        self.registration = Some(self.token.register(cx.waker()));
+        if self.token.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

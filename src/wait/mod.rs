@@ -18,7 +18,7 @@ mod timer;
 use std::task::Waker;
 use std::time::Duration;
 
-pub use cancel::CancelToken;
+pub use cancel::{CancelToken, Cancelled};
 pub use future::{Acquire, AcquireOwned};
 pub(crate) use handle::QueueHandle;
 pub use jitter::Jitter;
