@@ -199,3 +199,29 @@ fn a_limiter_behind_a_trait_object_can_be_printed() {
     let shown = format!("{limiter:?}");
     assert!(shown.contains("remaining: 9"), "{shown}");
 }
+
+/// A reading of the clock from before the word's time base is refused, also where a full refill takes
+/// centuries and the word's range ends beyond the end of time.
+#[test]
+fn a_time_before_the_base_of_the_word_is_no_time_far_ahead() {
+    for quota in [
+        Quota::per_day(1).burst(200_000),
+        Quota::per(1, Duration::from_secs(365 * 86_400)).burst(400),
+        Quota::per_second(1_000_000_000).burst(5),
+        Quota::per_second(7).burst(70),
+    ] {
+        let clock = ManualClock::new();
+        clock.set(Timestamp::from_nanos(1 << 50));
+        let limiter = TokenBucket::builder(quota).clock(clock.clone()).build_atomic().unwrap();
+        let burst = limiter.drain();
+        assert_eq!(burst, quota.burst_size());
+        for back in [1, 1_000, 1 << 30] {
+            clock.set(Timestamp::from_nanos((1 << 50) - back));
+            assert!(!limiter.allow_n(burst) && !limiter.allow(), "{quota}, {back} ns back");
+        }
+        clock.set(Timestamp::from_nanos(1 << 50));
+        let wait = limiter.delay_for(1).unwrap();
+        // Rounded, if at all, by less than a millionth.
+        assert!(wait <= quota.period() + quota.period() / 1_000_000, "{quota}: {wait:?}");
+    }
+}

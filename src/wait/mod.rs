@@ -149,13 +149,8 @@ impl<'a> Place<'a> {
             self.queue.keep(grant);
             return Progress::Done(Ok(grant));
         }
-        // The wait has a grant, but its end is delayed, so that many waiters do not act at one
-        // instant.
-        if !self.jitter.is_zero() && self.queue.is_granted(self.ticket) {
-            if let Some(until) = self.hold_back() {
-                return Progress::Until(until);
-            }
-        }
+        // With jitter, the end of a wait that has its grant is delayed, so that many waiters do not
+        // act at one instant.
         let held = !self.jitter.is_zero();
         let progress = self.queue.poll(self.ticket, Some(waker), held);
         if let (true, Progress::Done(Ok(grant))) = (held, progress) {

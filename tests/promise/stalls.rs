@@ -274,3 +274,98 @@ fn who_has_missed_its_turn_leaves_without_a_trace() {
     assert!(limiter.allow());
     assert_eq!(limiter.usage().allowed, 3);
 }
+
+/// Polls a wait once.
+fn poll_wait(wait: &mut Wait<'_>) -> Option<Result<u64, tollgate::WaitError>> {
+    match wait.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        std::task::Poll::Ready(outcome) => Some(outcome.map(|grant| grant.permits)),
+        std::task::Poll::Pending => None,
+    }
+}
+
+/// Waiters that never look delay none, whatever the limiter's options.
+#[test]
+fn waiters_that_never_look_delay_none_with_jitter_or_without_catching_up() {
+    type Options = fn(
+        tollgate::LimiterBuilder<tollgate::algorithm::GreedyRefill, Plain>,
+    ) -> tollgate::LimiterBuilder<tollgate::algorithm::GreedyRefill, Plain>;
+    let options: [Options; 3] = [
+        |builder| builder,
+        |builder| builder.catch_up(Duration::ZERO),
+        |builder| builder.jitter(tollgate::Jitter::up_to(Duration::from_nanos(2))),
+    ];
+    for (number, options) in options.into_iter().enumerate() {
+        let clock = clock();
+        let builder = TokenBucket::builder(Quota::per_second(10).burst(1)).clock(clock.clone());
+        let limiter = options(builder).build().unwrap();
+        limiter.drain();
+        let mut waiting = waits(&limiter, 50);
+        let mut last = waiting.pop().unwrap();
+        waiting.into_iter().for_each(std::mem::forget);
+        clock.0.advance(Duration::from_secs(5));
+        // A jitter of at most 2 ns may hold the grant back for so long.
+        let first = poll_wait(&mut last);
+        clock.0.advance(Duration::from_nanos(2));
+        assert!(first.or_else(|| poll_wait(&mut last)) == Some(Ok(1)), "options {number}");
+    }
+}
+
+/// The permits that were spent for a waiter are of no use to it after its deadline.
+#[test]
+fn a_missed_turn_is_not_made_up_for_after_the_deadline() {
+    let clock = clock();
+    let limiter = TokenBucket::builder(Quota::per_second(10).burst(1)).clock(clock.clone()).build();
+    let limiter = limiter.unwrap();
+    limiter.drain();
+    let deadline = Duration::from_millis(250);
+    let mut first: Wait<'_> = Box::pin(limiter.acquire_timeout_on(1, deadline, &Never));
+    assert_eq!(poll_wait(&mut first), None);
+    let mut behind = waits(&limiter, 2);
+    clock.0.advance(Duration::from_millis(300));
+    assert_eq!(act_one(&mut behind, 1), 1);
+    clock.0.advance(Duration::from_secs(5));
+    assert!(matches!(poll_wait(&mut first), Some(Err(tollgate::WaitError::Timeout { .. }))));
+}
+
+/// What was spent for waiters that have left is forgotten: it makes up for no later one.
+#[test]
+fn what_was_spent_for_waiters_that_left_is_forgotten() {
+    let clock = clock();
+    let limiter = TokenBucket::builder(Quota::per_second(10).burst(5)).clock(clock.clone()).build();
+    let limiter = limiter.unwrap();
+    limiter.drain();
+    let mut early = waits(&limiter, 20);
+    clock.0.advance(Duration::from_secs(2));
+    assert_eq!(act_one(&mut early, 19), 1);
+    drop(early);
+    clock.0.advance(Duration::from_secs(86_400));
+    limiter.drain();
+    let mut late = waits(&limiter, 20);
+    clock.0.advance(Duration::from_secs(2));
+    let acted = act_one(&mut late, 19) + act(&mut late);
+    assert_eq!(acted, 5 + 5, "a burst in time, and a burst of those that missed their turns");
+    assert_eq!(act(&mut late), 0);
+}
+
+/// A waiter of a key and of the global limit is charged once at its key, also if it missed its turn there.
+#[test]
+fn a_missed_turn_is_charged_once_below_a_global_limit() {
+    let clock = clock();
+    let builder = tollgate::KeyedLimiter::<u8, _>::builder(Quota::per_second(10).burst(2));
+    let keyed = builder.global(Quota::per_hour(8).burst(8)).clock(clock.clone()).build().unwrap();
+    assert!(keyed.allow_n(&1, 2));
+    let limiter = keyed.for_key(&1);
+    let mut waiting = waits(&limiter, 6);
+    clock.0.advance(Duration::from_millis(600));
+    assert_eq!(act_one(&mut waiting, 5), 1);
+    for _ in 0..3 {
+        act(&mut waiting);
+        assert!(keyed.usage(&1).used <= 2, "{} of 2 in use", keyed.usage(&1).used);
+    }
+    clock.0.advance(Duration::from_secs(7_200));
+    while !waiting.is_empty() {
+        clock.0.advance(Duration::from_secs(600));
+        act(&mut waiting);
+        assert!(keyed.usage(&1).used <= 2);
+    }
+}

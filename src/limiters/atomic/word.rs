@@ -100,8 +100,8 @@ impl Scale {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "within the range, ticks have 54 bits")]
     pub(crate) fn ticks_at(&self, now: Timestamp) -> Option<u64> {
-        // A time before the epoch wraps to one beyond the range.
-        let since = now.as_nanos().wrapping_sub(self.epoch);
+        // A time before the epoch is for the lock to judge.
+        let since = now.as_nanos().checked_sub(self.epoch)?;
         if since >= self.range {
             return None;
         }

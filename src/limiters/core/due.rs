@@ -169,7 +169,7 @@ impl<A: Rule> Core<A> {
         let Rest { queue, rule, .. } = &*self.rest;
         match (queue.get(ticket), queue.missed(ticket)) {
             (Some(waiter), _) => waiter.due,
-            (None, Some(ask)) => rule.ready_at(&self.state, self.latest, ask),
+            (None, Some((ask, _))) => rule.ready_at(&self.state, self.latest, ask),
             (None, None) if queue.is_granted(ticket) => Timestamp::ZERO,
             (None, None) => Timestamp::MAX,
         }

@@ -22,20 +22,18 @@ impl<A: Rule> Core<A> {
         wakers: &mut Wakers,
     ) -> Progress {
         self.see(now);
-        self.resume_missed(ticket, wakers);
+        self.resume_missed(ticket, held, wakers);
         // A waiter that looks in time is served in time: an earlier waiter that has not looked may
         // never look.
         let in_time = self.rest.queue.get(ticket).is_some_and(|waiter| {
             let late = self.latest - self.expected(waiter);
-            // A rule that does not catch up still serves a waiter that looks exactly when it is
-            // due.
-            late + Lateness::ROUNDED < self.rest.lateness.bearable
-                || (late.is_zero() && !self.rest.rule.catches_up())
+            // Even if no lateness is bearable, a waiter that looks exactly when it is due is in time.
+            late + Lateness::ROUNDED < self.rest.lateness.bearable || late.is_zero()
         });
         self.serve_all(!in_time, wakers);
         if self.rest.queue.missed(ticket).is_some() {
             // It was overdue for longer than expected.
-            self.resume_missed(ticket, wakers);
+            self.resume_missed(ticket, held, wakers);
             self.serve(wakers);
         }
         if let Some(outcome) = self.fetch(ticket, held) {
@@ -70,20 +68,23 @@ impl<A: Rule> Core<A> {
 
     /// Serves a waiter that has missed its turn and looks now. It gets permits that were spent for
     /// waiters that missed their turns, if enough are left. Otherwise it gets its place back, and
-    /// is served as of now.
-    fn resume_missed(&mut self, ticket: Ticket, wakers: &mut Wakers) {
-        let Some(ask) = self.rest.queue.missed(ticket) else { return };
+    /// is served as of now. So does a grant that is `held`: those permits could not be given back.
+    fn resume_missed(&mut self, ticket: Ticket, held: bool, wakers: &mut Wakers) {
+        let Some((ask, deadline)) = self.rest.queue.missed(ticket) else { return };
         self.serve(wakers);
         let never = self.rest.rule.never(&self.state, self.latest, ask);
         let (refusal, permits) = (self.rest.shut.or(never), A::permits(ask));
-        if refusal.is_none() && permits <= self.rest.missed {
+        let may_have_spent = !held && refusal.is_none() && self.latest <= deadline;
+        if may_have_spent && permits <= self.rest.missed {
             self.rest.missed -= permits;
             self.allowed = self.allowed.wrapping_add(permits);
             self.rest.queue.make_up(ticket);
+            self.forget_spent();
             return;
         }
         let due = moved(self.rest.rule.ready_at(&self.state, self.latest, ask), -self.rest.drift);
         self.rest.queue.put_back(ticket, permits, due);
+        self.forget_spent();
         if let Some(refusal) = refusal {
             self.rest.queue.finish(ticket, refusal.into(), wakers);
             return;
@@ -93,6 +94,13 @@ impl<A: Rule> Core<A> {
         self.rest.changes += 1;
         self.forget_tail();
         self.update_flag();
+    }
+
+    /// The permits that were spent for waiters that missed their turns are for these waiters alone.
+    fn forget_spent(&mut self) {
+        if !self.rest.queue.has_missed() {
+            self.rest.missed = 0;
+        }
     }
 
     /// Returns, once, how a wait has ended. From then on its permits are final, unless they are
@@ -130,6 +138,7 @@ impl<A: Rule> Core<A> {
     pub(crate) fn leave(&mut self, now: Timestamp, ticket: Ticket, wakers: &mut Wakers) {
         self.settle(now, wakers);
         if let Some((ask, outcome)) = self.rest.queue.fetch(ticket) {
+            self.forget_spent();
             if let Outcome::Served(taken) = outcome {
                 self.undo(now, ask, taken, wakers);
             }
@@ -148,6 +157,7 @@ impl<A: Rule> Core<A> {
             self.after_departure(ticket, permits, wakers);
         } else {
             self.rest.queue.fail_missed(ticket, error);
+            self.forget_spent();
         }
     }
 

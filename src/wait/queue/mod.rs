@@ -23,6 +23,8 @@ const KEPT_CAPACITY: usize = 64;
 pub(crate) struct Queue<Q> {
     waiting: BTreeMap<Ticket, Waiter<Q>>,
     outcomes: HashMap<Ticket, (Q, Outcome)>,
+    /// How many of the outcomes are missed turns.
+    missed: usize,
     next: u64,
     /// The sum of the permits of all waiters.
     permits: u128,
@@ -37,6 +39,7 @@ impl<Q> Default for Queue<Q> {
         Self {
             waiting: BTreeMap::new(),
             outcomes: HashMap::new(),
+            missed: 0,
             next: 0,
             permits: 0,
             widest: 0,
@@ -155,6 +158,7 @@ impl<Q: Copy> Queue<Q> {
             wakers.push(waiter.waker);
             let missed = Outcome::Missed { deadline: waiter.deadline };
             self.outcomes.insert(ticket, (waiter.ask, missed));
+            self.missed += 1;
         }
     }
 
@@ -162,6 +166,7 @@ impl<Q: Copy> Queue<Q> {
     pub(crate) fn make_up(&mut self, ticket: Ticket) {
         if let Some((_, outcome @ Outcome::Missed { .. })) = self.outcomes.get_mut(&ticket) {
             *outcome = Outcome::Served(Taken::default());
+            self.missed -= 1;
         }
     }
 
@@ -226,6 +231,7 @@ impl<Q: Copy> Queue<Q> {
     /// Returns, once, the outcome of a wait that has ended, and what it asked for.
     pub(crate) fn fetch(&mut self, ticket: Ticket) -> Option<(Q, Outcome)> {
         let outcome = self.outcomes.remove(&ticket)?;
+        self.missed -= usize::from(matches!(outcome.1, Outcome::Missed { .. }));
         if self.outcomes.is_empty() && self.outcomes.capacity() > KEPT_CAPACITY {
             self.outcomes = HashMap::new();
         }
@@ -241,15 +247,21 @@ impl<Q: Copy> Queue<Q> {
     pub(crate) fn fail_missed(&mut self, ticket: Ticket, error: WaitError) {
         if let Some((_, outcome @ Outcome::Missed { .. })) = self.outcomes.get_mut(&ticket) {
             *outcome = Outcome::Failed(error);
+            self.missed -= 1;
         }
     }
 
-    /// What the waiter asks for, if it has missed its turn.
-    pub(crate) fn missed(&self, ticket: Ticket) -> Option<Q> {
+    /// What the waiter asks for and by when, if it has missed its turn.
+    pub(crate) fn missed(&self, ticket: Ticket) -> Option<(Q, Timestamp)> {
         match self.outcomes.get(&ticket) {
-            Some((ask, Outcome::Missed { .. })) => Some(*ask),
+            Some((ask, Outcome::Missed { deadline })) => Some((*ask, *deadline)),
             _ => None,
         }
+    }
+
+    /// Whether a waiter has missed its turn and has not looked since.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.missed > 0
     }
 
     /// Sets the waker to call when something changes for `ticket`.
