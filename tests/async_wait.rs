@@ -277,7 +277,8 @@ fn a_runtime_without_a_timer_is_an_error_too() {
     });
 }
 
-/// A task that races the token against its wait stops when the token is cancelled, and gives up its place.
+/// A task that races the token against its wait stops when the token is cancelled, and gives up its
+/// place.
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_token_ends_a_task_that_listens_to_it() {
     let limiter =

@@ -200,8 +200,8 @@ fn a_limiter_behind_a_trait_object_can_be_printed() {
     assert!(shown.contains("remaining: 9"), "{shown}");
 }
 
-/// A reading of the clock from before the word's time base is refused, also where a full refill takes
-/// centuries and the word's range ends beyond the end of time.
+/// A reading of the clock from before the word's time base is refused, also where a full refill
+/// takes centuries and the word's range ends beyond the end of time.
 #[test]
 fn a_time_before_the_base_of_the_word_is_no_time_far_ahead() {
     for quota in [

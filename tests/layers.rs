@@ -75,14 +75,20 @@ fn names() -> HashMap<String, String> {
     names
 }
 
-/// What follows each `crate::` in code, outside of comments and unit tests.
-fn imports(text: &str) -> Vec<String> {
+/// What follows each `crate::` in code, outside of comments and unit tests, in a file so many
+/// modules deep.
+fn imports(text: &str, depth: usize) -> Vec<String> {
     let code = text.split("\nmod tests {").next().unwrap_or_default();
     let code: String = code
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .flat_map(|line| [line, "\n"])
         .collect();
+    // Imports that this test would not follow.
+    let to_root = "super::".repeat(depth);
+    for import in [to_root.as_str(), "crate::*", "crate::{error::{"] {
+        assert!(!code.contains(import), "write `{import}` as `crate::module::...`");
+    }
     let mut found = Vec::new();
     for path in code.split("crate::").skip(1) {
         let list = path.strip_prefix('{').and_then(|list| list.split_once('}'));
@@ -109,7 +115,9 @@ fn each_layer_knows_only_those_below_it() {
         if module == "lib" {
             continue;
         }
-        for name in imports(&read(&file)) {
+        // How many modules deep the file is; `mod.rs` is its folder.
+        let depth = inside.components().count() - usize::from(inside.ends_with("mod.rs"));
+        for name in imports(&read(&file), depth) {
             let other = names.get(&name).map_or(name.as_str(), String::as_str);
             let together = TOGETHER.contains(&module) && TOGETHER.contains(&other);
             let is_below = other == module || together || layer(other) < layer(module);

@@ -182,8 +182,8 @@ impl Rejection {
         Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 
-    /// Of two rejections of one request by two limits, the one to answer with: one that no wait would
-    /// help, or else the one with the longer wait.
+    /// Of two rejections of one request by two limits, the one to answer with: one that no wait
+    /// would help, or else the one with the longer wait.
     ///
     /// ```
     /// use std::time::Duration;

@@ -122,12 +122,19 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
     /// before are lost, so that overdue waiters do not all act at once: at one instant, waiters get
     /// at most the burst, or as many permits as are refilled within `catch_up`, whichever is more.
     ///
-    /// A waiter that is not polled when it is due delays no other waiter: those behind it are
-    /// served in time, and its own permits are spent. When it is polled later, it gets permits that
-    /// were spent in this way, of which at most a burst is kept for all such waiters. If not enough
-    /// are left, it is the next to be served.
+    /// A waiter that is not polled when it is due has missed its turn once a waiter behind it looks
+    /// in time: the waiter behind it is served in time, and the permits of the one that missed its
+    /// turn are spent. When it is polled later, it gets permits that were spent in this way: at
+    /// most a burst, for all such waiters together, on top of the bound above. If not enough are
+    /// left, it is the next to be served. Such waiters are in the queue again, even beyond
+    /// [`max_waiters`](Self::max_waiters).
     ///
-    /// With zero, permits count from the moment at which they are granted. So they always do for
+    /// Two things are beyond this bound. Any other call, such as `allow` or `usage`, cannot tell a
+    /// waiter that is never polled from a stall: it serves overdue waiters as after a stall, so a
+    /// waiter that is never polled then delays those behind it. And a waiter that such a call has
+    /// served in time acts when it is polled, however late that is.
+    ///
+    /// With zero, permits count from the moment at which they are granted. This is always so for
     /// rules that promise something about that moment ([`StrictLimiter`](crate::StrictLimiter),
     /// [`SlidingWindowLimiter`](crate::SlidingWindowLimiter)). A
     /// [`Reservation`](crate::Reservation) is always due at its time, however late this is noticed.

@@ -69,7 +69,8 @@ impl<'de> Deserialize<'de> for Burst {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Burst, E> {
-                let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
+                let percent = text.strip_suffix('%').filter(|number| !number.starts_with('+'));
+                let percent = percent.and_then(|number| number.parse().ok());
                 match (text, percent) {
                     ("full", _) => Ok(Burst::Full),
                     ("strict", _) => Ok(Burst::Strict),

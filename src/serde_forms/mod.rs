@@ -1,7 +1,7 @@
 //! How values look in serde's formats: settings as people write them, answers as a status page
 //! shows them.
 //!
-//! Numbers that stand for "unlimited" are absent, and durations are seconds.
+//! Numbers that stand for "unlimited" are nothing (`null` in JSON), and durations are seconds.
 
 mod answers;
 #[cfg(feature = "llm")]

@@ -1,4 +1,5 @@
-//! Ends waits from elsewhere. What becomes of the place in the queue is in `limiters/core/waiting.rs`.
+//! Ends waits from elsewhere. What becomes of the place in the queue is in
+//! `limiters/core/waiting.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -347,7 +347,8 @@ fn what_was_spent_for_waiters_that_left_is_forgotten() {
     assert_eq!(act(&mut late), 0);
 }
 
-/// A waiter of a key and of the global limit is charged once at its key, also if it missed its turn there.
+/// A waiter of a key and of the global limit is charged once at its key, also if it missed its turn
+/// there.
 #[test]
 fn a_missed_turn_is_charged_once_below_a_global_limit() {
     let clock = clock();

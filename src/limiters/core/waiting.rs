@@ -27,7 +27,8 @@ impl<A: Rule> Core<A> {
         // never look.
         let in_time = self.rest.queue.get(ticket).is_some_and(|waiter| {
             let late = self.latest - self.expected(waiter);
-            // Even if no lateness is bearable, a waiter that looks exactly when it is due is in time.
+            // Even if no lateness is bearable, a waiter that looks exactly when it is due is in
+            // time.
             late + Lateness::ROUNDED < self.rest.lateness.bearable || late.is_zero()
         });
         self.serve_all(!in_time, wakers);
