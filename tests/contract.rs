@@ -132,3 +132,40 @@ fn tokio_futures_can_be_sent() {
     owned::<tollgate::TokioTimer>();
     owned::<tollgate::TokioClock>();
 }
+
+#[test]
+fn an_answer_has_what_headers_need_whatever_it_is() {
+    use std::time::Duration;
+    use tollgate::{Answer, ManualClock, Quota, Rejection, TokenBucket, take_all};
+
+    let clock = ManualClock::new();
+    let bucket = |quota| TokenBucket::builder(quota).clock(clock.clone()).build().unwrap();
+    let (wide, narrow) = (bucket(Quota::per_second(10)), bucket(Quota::per_second(2)));
+    let parts = |answer: Answer| (answer.limit(), answer.remaining(), answer.reset_after());
+    let millis = |millis| Some(Duration::from_millis(millis));
+
+    let (mut one, mut other) = (wide.charge(2), narrow.charge(2));
+    assert_eq!(parts(one.answer()), (None, None, None));
+    assert!(take_all(&mut [&mut one, &mut other]));
+    assert_eq!(parts(one.answer()), (Some(10), Some(8), millis(200)));
+    assert_eq!(parts(other.answer()), (Some(2), Some(0), millis(1_000)));
+
+    let (mut one, mut other) = (wide.charge(3), narrow.charge(1));
+    assert!(!take_all(&mut [&mut one, &mut other]));
+    assert_eq!(parts(one.answer()), (Some(10), Some(8), millis(200)));
+    assert_eq!(parts(other.answer()), (Some(2), Some(0), millis(1_000)));
+
+    let (mut one, mut other) = (wide.charge(3), narrow.charge(3));
+    assert!(!take_all(&mut [&mut one, &mut other]));
+    assert_eq!(parts(other.answer()), (Some(2), None, None));
+    let refused = |millis| Rejection::denied(Duration::from_millis(millis));
+    let never = other.answer().rejection().unwrap();
+    assert_eq!(never.http_status(), 413);
+    // Of several refusals, the one that no wait would help, or else the longest wait.
+    assert_eq!(
+        [refused(5), never, refused(9)].into_iter().reduce(Rejection::stricter),
+        Some(never)
+    );
+    assert_eq!(refused(5).stricter(refused(9)), refused(9));
+    assert_eq!(refused(9).stricter(refused(5)), refused(9));
+}

@@ -19,6 +19,7 @@ mod charges;
 mod corners;
 mod decisions;
 mod foreign;
+mod global_rules;
 mod held;
 #[allow(dead_code, reason = "shared with tests that use all of it")]
 #[path = "../support/level.rs"]
