@@ -1,5 +1,7 @@
 //! What the types promise, whatever they do: threads, trait objects, errors.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
+
 use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::sync::Arc;
