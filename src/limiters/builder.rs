@@ -81,7 +81,8 @@ impl<A: Algorithm, C: Clock> LimiterBuilder<A, C> {
         self
     }
 
-    /// The state to start from, as returned by [`Limiter::snapshot`] on the same clock.
+    /// The state to start from, as returned by
+    /// [`Limiter::snapshot`](crate::Limiter::snapshot) on the same clock.
     ///
     /// ```
     /// use tollgate::{ManualClock, Quota, RateLimiter, TokenBucket};
