@@ -18,9 +18,9 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// [`credit`](crate::RateLimiter::credit) gave comes on top, and a
 /// [`reset`](crate::RateLimiter::reset) sets both counters to 0. A cancelled grant is subtracted
 /// from the window that it was counted in, as long as that window still counts. A waiter that is
-/// served late counts when it is served. A new quota with the same period keeps the windows as they
-/// are. A new quota with another period keeps the part of the window that has passed, as a duration
-/// or as a share of the period, whichever is less.
+/// served late counts when it is served, not when its task acts on the grant. A new quota with the
+/// same period keeps the windows as they are. A new quota with another period keeps the part of the
+/// window that has passed, as a duration or as a share of the period, whichever is less.
 ///
 /// Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains"
 /// (<https://blog.cloudflare.com/counting-things-a-lot-of-different-things/>).

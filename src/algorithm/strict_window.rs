@@ -26,8 +26,10 @@ const RESOLUTION: u64 = 64;
 /// are not cancelled are at most the limit, plus what [`credit`](crate::RateLimiter::credit) gave,
 /// plus the limit once more for each [`reset`](crate::RateLimiter::reset) in that window. A waiter
 /// that is served late counts when it is served, so the promise holds for the times at which
-/// permits are really granted. A cancelled grant stops counting. When a new quota is set, each
-/// grant keeps its age, as a duration or as a share of the period, whichever is less.
+/// permits are really granted. (A waiter that another call has served acts on its grant when its
+/// task runs again, which the limiter cannot see.) A cancelled grant stops counting. When a new
+/// quota is set, each grant keeps its age, as a duration or as a share of the period, whichever is
+/// less.
 ///
 /// ```
 /// use std::time::Duration;
