@@ -35,18 +35,7 @@ where
     pub(crate) fn terms(&self) -> Terms {
         self.limiter.with_core(Need::Look, self.hash, &*self.key, |_, _, terms, _| terms)
     }
-}
 
-impl<L, Q, K, A, C, S> KeyBucket<L, Q>
-where
-    L: Deref<Target = Keyed<K, A, C, S>> + Send + Sync,
-    Q: Deref + Send + Sync,
-    Q::Target: KeyRef<K>,
-    K: Key,
-    A: Algorithm,
-    C: Clock,
-    S: BuildHasher + Send + Sync + 'static,
-{
     /// Returns a revocable grant to the bucket that it came from: the key's own, or the overflow
     /// bucket if there was no slot for the key.
     pub(crate) fn give_back(&self, grant: Grant) {

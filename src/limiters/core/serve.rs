@@ -51,7 +51,7 @@ impl<A: Rule> Core<A> {
             let is_off = A::OPEN_ENDED
                 && (is_unknown::<A>(planned) || due != moved(planned, self.rest.drift));
             self.rest.changes += usize::from(is_off);
-            if !stalled && !is_promise && self.is_missed(due) {
+            if !stalled && !is_promise && !A::OPEN_ENDED && self.is_long_overdue(due) {
                 self.skip(ticket, ask, due, wakers);
             } else {
                 self.grant_waiter(ticket, ask, due, wakers);
@@ -68,10 +68,11 @@ impl<A: Rule> Core<A> {
         }
     }
 
-    /// Whether a waiter that was due at `due` is noticed too late to be served as of that time.
-    fn is_missed(&self, due: Timestamp) -> bool {
+    /// Whether a waiter that was due at `due` is noticed too late to be served as of that time. A
+    /// waiter that looks exactly when it is due never is, even if no lateness is bearable.
+    pub(super) fn is_long_overdue(&self, due: Timestamp) -> bool {
         let late = self.latest - due;
-        !A::OPEN_ENDED && !late.is_zero() && late + Lateness::ROUNDED >= self.rest.lateness.bearable
+        !late.is_zero() && late + Lateness::ROUNDED >= self.rest.lateness.bearable
     }
 
     /// Spends the permits of a waiter that has missed its turn, so that the waiters behind it are

@@ -3,7 +3,6 @@
 use std::task::Waker;
 
 use super::due::{NOTIFIED, alarm};
-use super::lateness::Lateness;
 use super::{Core, Rule};
 use crate::wait::Progress;
 use crate::wait::queue::{Outcome, Ticket, moved};
@@ -25,12 +24,8 @@ impl<A: Rule> Core<A> {
         self.resume_missed(ticket, held, wakers);
         // A waiter that looks in time is served in time: an earlier waiter that has not looked may
         // never look.
-        let in_time = self.rest.queue.get(ticket).is_some_and(|waiter| {
-            let late = self.latest - self.expected(waiter);
-            // Even if no lateness is bearable, a waiter that looks exactly when it is due is in
-            // time.
-            late + Lateness::ROUNDED < self.rest.lateness.bearable || late.is_zero()
-        });
+        let waiter = self.rest.queue.get(ticket);
+        let in_time = waiter.is_some_and(|waiter| !self.is_long_overdue(self.expected(waiter)));
         self.serve_all(!in_time, wakers);
         if self.rest.queue.missed(ticket).is_some() {
             // It was overdue for longer than expected.
