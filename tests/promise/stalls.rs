@@ -230,21 +230,15 @@ fn who_has_missed_its_turn_is_told_of_what_has_happened_since() {
         limiter.drain();
         let mut made_up: Wait<'_> = Box::pin(limiter.acquire_on(5, &Never));
         let mut first: Wait<'_> = Box::pin(limiter.acquire_on(5, &Never));
-        let poll =
-            |wait: &mut Wait<'_>| match wait.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-            {
-                std::task::Poll::Ready(outcome) => Some(outcome.map(|grant| grant.permits)),
-                std::task::Poll::Pending => None,
-            };
-        assert_eq!((poll(&mut made_up), poll(&mut first)), (None, None));
+        assert_eq!((poll_wait(&mut made_up), poll_wait(&mut first)), (None, None));
         let mut last = waits(&limiter, 1);
         clock.0.advance(Duration::from_millis(1_100));
         assert_eq!(act(&mut last), 1);
         // One burst is made up for; it goes to the first who asks for it.
-        assert_eq!(poll(&mut made_up), Some(Ok(5)));
+        assert_eq!(poll_wait(&mut made_up), Some(Ok(5)));
         assert_eq!(limiter.usage().allowed, 5 + 5 + 1);
         change(&limiter);
-        (poll(&mut first), limiter.usage().waiting)
+        (poll_wait(&mut first), limiter.usage().waiting)
     };
     assert_eq!(missed(|_| ()), (None, 1));
     assert_eq!(missed(RateLimiter::reset), (Some(Ok(5)), 0));
