@@ -1,0 +1,7 @@
+//! Rate limits for HTTP services: a policy file, and tower layers that enforce it.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod address;
+pub mod policy;
+pub mod respond;
