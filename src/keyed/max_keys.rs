@@ -44,7 +44,7 @@ pub(crate) fn is_from_overflow(taken: &Taken) -> bool {
 /// Counts the occupied slots of all shards.
 #[derive(Debug)]
 pub(crate) struct KeyLimit<A: Algorithm> {
-    max_keys: usize,
+    max_keys: AtomicUsize,
     taken: AtomicUsize,
     /// The shard to search for idle keys next.
     search: AtomicUsize,
@@ -66,7 +66,7 @@ impl<A: Algorithm> KeyLimit<A> {
             }
         };
         Self {
-            max_keys,
+            max_keys: AtomicUsize::new(max_keys),
             taken: AtomicUsize::new(0),
             search: AtomicUsize::new(0),
             quiet_until: AtomicU64::new(0),
@@ -75,12 +75,23 @@ impl<A: Algorithm> KeyLimit<A> {
     }
 
     pub(crate) fn rejection(&self) -> Rejection {
-        Rejection::TooManyKeys { max_keys: self.max_keys }
+        Rejection::TooManyKeys { max_keys: self.max_keys() }
+    }
+
+    /// The number of slots.
+    pub(crate) fn max_keys(&self) -> usize {
+        self.max_keys.load(Ordering::Relaxed)
+    }
+
+    /// Changes the number of slots. Keys that hold a slot keep it.
+    pub(crate) fn set_max_keys(&self, max_keys: usize) {
+        self.max_keys.store(max_keys, Ordering::Relaxed);
     }
 
     /// Reserves a slot for a key, if one is free.
     pub(crate) fn reserve(&self) -> Option<ReservedSlot<'_, A>> {
-        let more = |taken| (taken < self.max_keys).then_some(taken + 1);
+        let max_keys = self.max_keys();
+        let more = |taken| (taken < max_keys).then_some(taken + 1);
         // Relaxed is enough: no memory is published through this count, and the keys are protected
         // by the locks of their shards.
         let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
@@ -89,7 +100,7 @@ impl<A: Algorithm> KeyLimit<A> {
 
     /// Whether a slot is free.
     pub(crate) fn has_room(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) < self.max_keys
+        self.taken.load(Ordering::Relaxed) < self.max_keys()
     }
 
     /// The next shard to search, out of `shards`; `None` if each has been searched a moment ago.

@@ -125,3 +125,21 @@ fn the_shared_bucket_counts_in_the_totals_and_lets_nobody_wait() {
     let usage = limiter.usage(&77);
     assert_eq!((usage.used, usage.remaining), (2, 0), "a look shows what a request would meet");
 }
+
+#[test]
+fn the_bound_can_be_moved_while_keys_are_held() {
+    let clock = ManualClock::new();
+    let limiter = crowded(WhenFull::Deny, &clock);
+    assert!(limiter.set_max_keys(3) && limiter.allow(&3) && !limiter.allow(&4));
+    // Lowered: those that are held stay, and there is no room for a new key before two have gone.
+    assert!(limiter.set_max_keys(2));
+    assert!(limiter.allow(&3) && limiter.len() == 3);
+    clock.advance(SECOND);
+    assert!(limiter.allow_n(&1, 2) && limiter.allow(&2) && limiter.allow(&3));
+    assert_eq!(limiter.try_acquire(&4, 1), Err(Rejection::TooManyKeys { max_keys: 2 }));
+    clock.advance(2 * SECOND);
+    assert!(limiter.allow(&4));
+    assert!(!limiter.set_max_keys(0), "a limiter without room for any key is a mistake");
+    let free = KeyedLimiter::<u64>::new(Quota::per_second(1)).unwrap();
+    assert!(!free.set_max_keys(5), "there is no bound to move");
+}

@@ -3,5 +3,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod address;
+pub mod engine;
 pub mod policy;
 pub mod respond;
+
+pub use engine::Facts;

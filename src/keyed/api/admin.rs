@@ -225,6 +225,27 @@ where
         })
     }
 
+    /// Changes the [maximum number of keys](crate::keyed::KeyedBuilder::max_keys); returns whether
+    /// it did. It does not if `max_keys` is 0, or if the limiter was built without a maximum.
+    ///
+    /// If more keys are held, all of them stay until their buckets are full, and there is no slot
+    /// for a new key before their number has fallen below the new maximum.
+    ///
+    /// ```
+    /// use tollgate::{KeyedLimiter, Quota};
+    /// let limiter = KeyedLimiter::<u64>::builder(Quota::per_hour(5)).max_keys(1).build()?;
+    /// assert!(limiter.allow(&1) && !limiter.allow(&2));
+    /// assert!(limiter.set_max_keys(2));
+    /// assert!(limiter.allow(&2));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    #[must_use = "a limiter that was built without a maximum can't be given one"]
+    pub fn set_max_keys(&self, max_keys: usize) -> bool {
+        let Some(bound) = self.key_limit.as_ref().filter(|_| max_keys > 0) else { return false };
+        bound.set_max_keys(max_keys);
+        true
+    }
+
     /// Closes the limiter: all requests are rejected from now on, and waiters end with
     /// [`WaitError::Closed`](crate::WaitError::Closed). This cannot be undone.
     ///

@@ -1,0 +1,90 @@
+//! What would be decided about a request, and why.
+
+use std::fmt;
+
+use super::decision::{Decision, LimitReport, Outcome};
+
+/// What would be decided about a request: made by
+/// [`HttpLimiter::explain`](crate::HttpLimiter::explain). `Display` prints it as a table.
+pub struct Explanation(Decision);
+
+impl Explanation {
+    pub(crate) fn new(decision: Decision) -> Self {
+        Self(decision)
+    }
+
+    /// What would be decided.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.0.outcome()
+    }
+
+    /// The status of the refusal; `None` if the request would go on.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.status()
+    }
+
+    /// The route that matches.
+    #[must_use]
+    pub fn route(&self) -> Option<&str> {
+        self.0.route()
+    }
+
+    /// The caller's tier.
+    #[must_use]
+    pub fn tier(&self) -> Option<&str> {
+        self.0.tier()
+    }
+
+    /// The limits of the request, those with unlimited quotas too.
+    pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitReport<'_>> {
+        self.0.limits()
+    }
+}
+
+impl fmt::Debug for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Explanation").field(&self.0).finish()
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "route:   {}", self.route().unwrap_or("none"))?;
+        writeln!(f, "tier:    {}", self.tier().unwrap_or("none"))?;
+        match self.status() {
+            None => writeln!(f, "answer:  the request goes on ({:?})", self.outcome())?,
+            Some(status) => writeln!(f, "answer:  {status} ({:?})", self.outcome())?,
+        }
+        if self.limits().len() == 0 {
+            return Ok(());
+        }
+        let header = ["limit", "quota", "cost", "left", "key", ""].map(str::to_owned);
+        let rows = self.limits().map(|limit| {
+            let left = match limit.remaining() {
+                u64::MAX => "all".to_owned(),
+                remaining => remaining.to_string(),
+            };
+            let note = match (limit.is_shadow(), limit.refuses()) {
+                (false, false) => "",
+                (false, true) => "refuses",
+                (true, false) => "shadow",
+                (true, true) => "shadow: would refuse",
+            };
+            let (name, quota) = (limit.name().to_owned(), limit.quota().to_string());
+            [name, quota, limit.cost().to_string(), left, limit.key().to_string(), note.to_owned()]
+        });
+        let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
+        for row in &rows {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let width = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! What is known of a request.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::address::Peer;
+
+/// What is known of a request: everything that a decision depends on.
+///
+/// ```
+/// use std::net::IpAddr;
+/// use tollgate_http::Facts;
+/// let address: IpAddr = "203.0.113.7".parse()?;
+/// let facts = Facts::new("GET", "/v1/items").peer(address).user("alice");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) headers: Option<&'a HeaderMap>,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) api_key: Option<&'a str>,
+    pub(crate) tier: Option<&'a str>,
+    pub(crate) template: Option<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    /// A request of `method` for `path`. The path is as the client sent it: percent-encoded. A
+    /// query is left out.
+    #[must_use]
+    pub fn new(method: &'a str, path: &'a str) -> Self {
+        Self {
+            method,
+            path: path.split(['?', '#']).next().unwrap_or_default(),
+            host: None,
+            peer: None,
+            headers: None,
+            user: None,
+            api_key: None,
+            tier: None,
+            template: None,
+        }
+    }
+
+    /// The host that the request names, if it is not in a `Host` header: that of the URI.
+    #[must_use]
+    pub fn host(mut self, host: &'a str) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    /// The other end of the connection.
+    #[must_use]
+    pub fn peer(mut self, peer: impl Into<Peer>) -> Self {
+        self.peer = Some(peer.into());
+        self
+    }
+
+    /// The headers. Only those are read that the policy names, `Host`, and those of a CORS
+    /// preflight.
+    #[must_use]
+    pub fn headers(mut self, headers: &'a HeaderMap) -> Self {
+        self.headers = Some(headers);
+        self
+    }
+
+    /// The user, whom the application has authenticated. An empty name is none.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<Arc<str>>) -> Self {
+        self.user = Some(user.into()).filter(|user| !user.is_empty());
+        self
+    }
+
+    /// The API key. It is kept only as a keyed hash. An empty key is none.
+    #[must_use]
+    pub fn api_key(mut self, key: &'a str) -> Self {
+        self.api_key = Some(key).filter(|key| !key.is_empty());
+        self
+    }
+
+    /// The tier that the application gives the caller. A tier that the policy does not know is
+    /// ignored.
+    #[must_use]
+    pub fn tier(mut self, tier: &'a str) -> Self {
+        self.tier = Some(tier);
+        self
+    }
+
+    /// The template of the path that the router has matched, such as `/items/{id}`: routes of the
+    /// policy are then compared with the template, and not with the path.
+    #[must_use]
+    pub fn template(mut self, template: &'a str) -> Self {
+        self.template = Some(template);
+        self
+    }
+
+    /// The only value of a header; `None` if it is missing, empty or given twice (rule P2).
+    pub(crate) fn header(&self, name: &http::HeaderName) -> Option<&'a [u8]> {
+        let mut values = self.headers?.get_all(name).iter();
+        let value = values.next()?.as_bytes().trim_ascii();
+        (!value.is_empty() && values.next().is_none()).then_some(value)
+    }
+}

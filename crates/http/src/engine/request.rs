@@ -1,0 +1,181 @@
+//! A request under a policy: what its keys, its route and its quotas are.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use super::compiled::{Compiled, CompiledRoute};
+use super::facts::Facts;
+use super::host;
+use super::key::{Hashed, KeyView, PartView};
+use super::path::PathSegments;
+use super::secret::Secret;
+use crate::address::{Network, NoPeer, Peer, Prefixes};
+use crate::policy::{KeyPart, Missing};
+
+/// Why a limit has no key for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoKey {
+    /// The limit is left out.
+    Skip,
+    /// The request is refused.
+    Refuse,
+    /// The address is needed, and the peer is not known.
+    NoPeer,
+}
+
+impl From<NoPeer> for NoKey {
+    fn from(_: NoPeer) -> Self {
+        Self::NoPeer
+    }
+}
+
+/// A request under a policy.
+pub(crate) struct Request<'a> {
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) policy: &'a Compiled,
+    secret: &'a Secret,
+    host: Option<Cow<'a, str>>,
+    client: OnceCell<Result<Peer, NoPeer>>,
+    api_key: OnceCell<Hashed>,
+    pub(crate) route: Option<u16>,
+}
+
+/// A request that would be read differently by another program (rule P6).
+#[derive(Debug)]
+pub(crate) struct Ambiguous;
+
+impl<'a> Request<'a> {
+    /// The request, with its route. Whether it is ambiguous is told beside it, because a blocked
+    /// subject is refused as such in any case.
+    pub(crate) fn new(
+        facts: &'a Facts<'a>,
+        policy: &'a Compiled,
+        secret: &'a Secret,
+    ) -> (Self, Result<(), Ambiguous>) {
+        let (host, one_host) = if policy.needs_host { host_of(facts) } else { (None, Ok(())) };
+        let (route, one_route) = route(policy, facts, host.as_deref());
+        let (client, api_key) = (OnceCell::new(), OnceCell::new());
+        let request = Self { facts, policy, secret, host, client, api_key, route };
+        (request, one_host.and(one_route))
+    }
+
+    /// The client's address.
+    pub(crate) fn client(&self) -> Result<Peer, NoPeer> {
+        *self.client.get_or_init(|| {
+            let rules = &self.policy.settings().client;
+            match self.facts.headers {
+                Some(headers) => rules.client(self.facts.peer, headers),
+                None => rules.client(self.facts.peer, &http::HeaderMap::new()),
+            }
+        })
+    }
+
+    pub(crate) fn route(&self) -> Option<&'a CompiledRoute> {
+        self.route.and_then(|route| self.policy.routes.get(usize::from(route)))
+    }
+
+    /// The key of a limit or of the penalty.
+    pub(crate) fn key<'b>(
+        &'b self,
+        parts: &[KeyPart],
+        missing: Option<Missing>,
+        prefixes: Prefixes,
+    ) -> Result<KeyView<'b>, NoKey> {
+        let mut key = KeyView::default();
+        for part in parts {
+            key.push(match (self.part(part, prefixes)?, missing) {
+                (Some(view), _) => view,
+                (None, Some(Missing::Address)) => self.network(prefixes)?,
+                (None, Some(Missing::Skip)) => return Err(NoKey::Skip),
+                (None, Some(Missing::Refuse)) => return Err(NoKey::Refuse),
+                (None, Some(Missing::Share) | None) => PartView::Missing,
+            });
+        }
+        Ok(key)
+    }
+
+    fn part<'b>(
+        &'b self,
+        part: &KeyPart,
+        prefixes: Prefixes,
+    ) -> Result<Option<PartView<'b>>, NoPeer> {
+        Ok(match part {
+            KeyPart::Address => Some(self.network(prefixes)?),
+            KeyPart::User => self.facts.user.as_ref().map(PartView::User),
+            KeyPart::ApiKey => self.api_key(),
+            KeyPart::Caller => match (&self.facts.user, self.api_key()) {
+                (Some(user), _) => Some(PartView::User(user)),
+                (None, Some(key)) => Some(key),
+                (None, None) => Some(self.network(prefixes)?),
+            },
+            KeyPart::Header(name) => self.facts.header(name).map(PartView::Header),
+            KeyPart::Route => Some(self.route().map_or(PartView::NoRoute, |route| PartView::Route(&route.name))),
+            KeyPart::Method => Some(PartView::Method(self.facts.method)),
+            KeyPart::Host => self.host.as_deref().map(PartView::Host),
+        })
+    }
+
+    fn network(&self, prefixes: Prefixes) -> Result<PartView<'_>, NoPeer> {
+        Ok(PartView::Address(Network::of(self.client()?, prefixes)))
+    }
+
+    fn api_key(&self) -> Option<PartView<'_>> {
+        let key = self.facts.api_key?;
+        Some(PartView::ApiKey(*self.api_key.get_or_init(|| self.secret.hash_api_key(key))))
+    }
+
+    /// Whether this is a CORS preflight (rule P10).
+    pub(crate) fn is_preflight(&self) -> bool {
+        self.facts.method == "OPTIONS"
+            && self.facts.headers.is_some_and(|headers| {
+                headers.contains_key(http::header::ORIGIN)
+                    && headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD)
+            })
+    }
+
+    pub(crate) fn user(&self) -> Option<&Arc<str>> {
+        self.facts.user.as_ref()
+    }
+}
+
+/// The host that the request names: that of its URI, else that of the only `Host` header. Two
+/// headers are a request that no server may serve (RFC 9112, section 3.2).
+fn host_of<'a>(facts: &Facts<'a>) -> (Option<Cow<'a, str>>, Result<(), Ambiguous>) {
+    if let Some(host) = facts.host {
+        return (host::normalised(host), Ok(()));
+    }
+    let Some(headers) = facts.headers else { return (None, Ok(())) };
+    let mut values = headers.get_all(http::header::HOST).iter();
+    let host = values.next().and_then(|value| value.to_str().ok());
+    match values.next() {
+        Some(_) => (None, Err(Ambiguous)),
+        None => (host.and_then(|host| host::normalised(host.trim())), Ok(())),
+    }
+}
+
+/// The first route that matches.
+fn route(
+    policy: &Compiled,
+    facts: &Facts<'_>,
+    host: Option<&str>,
+) -> (Option<u16>, Result<(), Ambiguous>) {
+    let first = |path: &PathSegments<'_>| {
+        let fits = |route: &CompiledRoute| {
+            route.accepts(facts.method, host) && route.path.matches(path)
+        };
+        policy.routes.iter().position(fits).and_then(|at| u16::try_from(at).ok())
+    };
+    if let Some(template) = facts.template {
+        return (first(&PathSegments::of_template(template)), Ok(()));
+    }
+    let path = PathSegments::of(facts.path);
+    let plain = first(&path);
+    match path.without_dots() {
+        None => (plain, Ok(())),
+        Some(resolved) => {
+            let route = first(&resolved);
+            (route, if route == plain { Ok(()) } else { Err(Ambiguous) })
+        }
+    }
+}

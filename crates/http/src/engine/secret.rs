@@ -1,0 +1,33 @@
+//! Keyed hashes: what stands for a secret in memory, in logs and on status pages.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::key::Hashed;
+
+/// The key of the hashes, random in each process.
+#[derive(Clone, Copy)]
+pub(crate) struct Secret(u64, u64);
+
+impl Secret {
+    /// A new one, from the randomness of the standard library's hash maps.
+    pub(crate) fn new() -> Self {
+        let random = || std::hash::RandomState::new().hash_one(0_u8);
+        Self(random(), random())
+    }
+
+    /// The hash of `value`. Values with the same hash are practically the same value.
+    pub(crate) fn hash_of<T: Hash + ?Sized>(&self, value: &T) -> Hashed {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        value.hash(&mut hasher);
+        Hashed(hasher.finish128().as_bytes())
+    }
+
+    /// The hash of an API key.
+    pub(crate) fn hash_api_key(&self, key: &str) -> Hashed {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        hasher.write(key.as_bytes());
+        Hashed(hasher.finish128().as_bytes())
+    }
+}

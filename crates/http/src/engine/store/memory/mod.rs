@@ -1,0 +1,108 @@
+//! Buckets in this process: one keyed limiter for each limit.
+
+mod any_limit;
+mod clock;
+mod limit;
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tollgate::Clock;
+
+use super::{Answers, Buckets, Charge, Identity, LimitSpec, Reply, Store, StoreError, Verb};
+use crate::engine::key::{Key, KeyView};
+use any_limit::{AnyLimit, take, with_limit};
+pub(crate) use clock::EngineClock;
+
+/// Buckets in the memory of this process.
+pub struct Memory {
+    clock: EngineClock,
+    /// The limiters of policies that are still in use.
+    known: Mutex<HashMap<Identity, Weak<dyn Any + Send + Sync>>>,
+}
+
+impl Memory {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::on(EngineClock::default())
+    }
+
+    /// An empty store on another clock, such as a [`ManualClock`](tollgate::ManualClock) in tests.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self::on(EngineClock::Other(clock))
+    }
+
+    fn on(clock: EngineClock) -> Self {
+        Self { clock, known: Mutex::default() }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+impl Store for Memory {
+    fn open(&self, limits: &[LimitSpec]) -> Result<Arc<dyn Buckets>, StoreError> {
+        let mut known = self.known.lock();
+        let mut opened = Vec::with_capacity(limits.len());
+        for spec in limits {
+            let before = known.get(&spec.identity).and_then(Weak::upgrade);
+            let limit = AnyLimit::open(spec, &self.clock, before);
+            opened.push(limit.map_err(|error| {
+                let limit = spec.identity.name.to_string();
+                StoreError::Quota { limit, error }
+            })?);
+        }
+        // Only now is anything changed, so a policy that fails changes nothing.
+        known.retain(|_, limiter| limiter.strong_count() > 0);
+        for (spec, limit) in limits.iter().zip(&opened) {
+            with_limit!(limit, limit => {
+                limit.adapt(spec);
+                known.insert(spec.identity.clone(), Arc::downgrade(&limit.shared()));
+            });
+        }
+        Ok(Arc::new(MemoryBuckets(opened)))
+    }
+}
+
+/// The buckets of one policy's limits.
+struct MemoryBuckets(Vec<AnyLimit>);
+
+impl Buckets for MemoryBuckets {
+    fn ask(&self, verb: Verb, charges: &[Charge<'_>], answers: &mut Answers) -> Reply {
+        answers.clear();
+        if verb == Verb::Take {
+            take(&self.0, charges, answers);
+        } else {
+            answers.extend(charges.iter().map(|charge| {
+                with_limit!(&self.0[charge.limit], limit => limit.act(verb, charge))
+            }));
+        }
+        Reply::Now
+    }
+
+    fn reset(&self, limit: usize, key: &KeyView<'_>) {
+        with_limit!(&self.0[limit], limit => limit.reset(key));
+    }
+
+    fn keys(&self, limit: usize) -> usize {
+        with_limit!(&self.0[limit], limit => limit.keys())
+    }
+
+    fn most_limited(&self, limit: usize, n: usize) -> Vec<(Key, u64)> {
+        with_limit!(&self.0[limit], limit => limit.most_limited(n))
+    }
+}
