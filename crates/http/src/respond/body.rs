@@ -1,0 +1,178 @@
+//! The body of a refusal: a problem document (RFC 9457), plain JSON or plain text.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+
+use super::{Reason, Refusal, Wait};
+use crate::policy::BodyForm;
+
+/// Where the IETF's draft on `RateLimit` registers its types of problems (section 5 of draft 11).
+const PROBLEM_TYPES: &str = "https://iana.org/assignments/http-problem-types#";
+
+impl Refusal<'_> {
+    /// The content type and the text of the body; `None` for [`BodyForm::None`].
+    ///
+    /// | Form | Members |
+    /// |---|---|
+    /// | `problem` | `type`, `title`, `status`, `detail`, and `violated-policies` if limits refused |
+    /// | `json` | `error` (a code, such as `quota-exceeded`), `status`, `message`, and where there are any `retry_after` in seconds and `limits` |
+    /// | `text` | the sentences of `detail` and `message` |
+    ///
+    /// ```
+    /// use tollgate_http::policy::BodyForm;
+    /// use tollgate_http::respond::Refusal;
+    ///
+    /// let (content_type, text) = Refusal::blocked().body(BodyForm::Text).expect("a body");
+    /// assert_eq!(content_type, "text/plain; charset=utf-8");
+    /// assert_eq!(text, "Access is blocked.\n");
+    /// ```
+    #[must_use]
+    pub fn body(&self, form: BodyForm) -> Option<(HeaderValue, Bytes)> {
+        let (content_type, text) = match form {
+            BodyForm::Problem => ("application/problem+json", self.problem()),
+            BodyForm::Json => ("application/json", self.json()),
+            BodyForm::Text => ("text/plain; charset=utf-8", self.detail() + "\n"),
+            BodyForm::None => return None,
+        };
+        Some((HeaderValue::from_static(content_type), Bytes::from(text)))
+    }
+
+    fn problem(&self) -> String {
+        let (problem_type, title) = match self.registered_title() {
+            Some(title) => (format!("{PROBLEM_TYPES}{}", self.code()), title),
+            // Nothing more than what the status says (RFC 9457, section 4.2.1).
+            None => ("about:blank".to_owned(), self.status().canonical_reason().unwrap_or("Error")),
+        };
+        let mut members = Members::new();
+        members.text("type", &problem_type);
+        members.text("title", title);
+        members.number("status", self.status().as_u16().into());
+        members.text("detail", &self.detail());
+        members.texts("violated-policies", self.violated());
+        members.end()
+    }
+
+    fn json(&self) -> String {
+        let mut members = Members::new();
+        members.text("error", self.code());
+        members.number("status", self.status().as_u16().into());
+        members.text("message", &self.detail());
+        if let Some(seconds) = self.retry_after() {
+            members.number("retry_after", seconds);
+        }
+        members.texts("limits", self.violated());
+        members.end()
+    }
+
+    /// A word for programs. The first three are those of the registered problem types.
+    fn code(&self) -> &'static str {
+        match self.reason() {
+            Reason::Limits if self.status() != StatusCode::SERVICE_UNAVAILABLE => "quota-exceeded",
+            Reason::Limits | Reason::Full => "temporary-reduced-capacity",
+            Reason::Penalty => "abnormal-usage-detected",
+            Reason::Blocked => "blocked",
+            Reason::MissingKey => "missing-key",
+            Reason::AmbiguousPath => "ambiguous-path",
+            Reason::NoPeer => "no-peer",
+        }
+    }
+
+    /// The title under which the type of this problem is registered, if it is.
+    fn registered_title(&self) -> Option<&'static str> {
+        match self.code() {
+            "quota-exceeded" => Some("Quota Exceeded"),
+            "temporary-reduced-capacity" => Some("Temporary Reduced Capacity"),
+            "abnormal-usage-detected" => Some("Abnormal Usage Detected"),
+            _ => None,
+        }
+    }
+
+    /// What happened, and what the client can do, in one or two sentences for people.
+    pub(super) fn detail(&self) -> String {
+        let what = match (self.reason(), self.wait()) {
+            (Reason::Limits, Wait::Never) => "The request costs more than a rate limit ever allows",
+            (Reason::Limits, _) => "The request exceeds a rate limit",
+            (Reason::Full, _) => "A rate limit has no room for another client at the moment",
+            (Reason::Penalty, _) => "Too many requests were sent in spite of refusals",
+            (Reason::Blocked, _) => "Access is blocked",
+            (Reason::MissingKey, _) => "The request lacks what a rate limit identifies clients by",
+            (Reason::AmbiguousPath, _) => {
+                "The segments `.` and `..` of the path are not allowed here"
+            }
+            (Reason::NoPeer, _) => {
+                "The server's rate limits do not know the peer's address \
+                 (with axum: serve with `into_make_service_with_connect_info`)"
+            }
+        };
+        let mut text = what.to_owned();
+        if !self.violated().is_empty() {
+            text.extend([" (", &self.violated().join(", "), ")"]);
+        }
+        text.push('.');
+        if let Some(seconds) = self.retry_after() {
+            let unit = if seconds == 1 { "second" } else { "seconds" };
+            text.extend([" Retry in ", itoa::Buffer::new().format(seconds), " ", unit, "."]);
+        }
+        text
+    }
+}
+
+/// A JSON object as it is written.
+struct Members(String);
+
+impl Members {
+    fn new() -> Self {
+        Self(String::with_capacity(256))
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        push_json_string(&mut self.0, name);
+        self.0.push(':');
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        push_json_string(&mut self.0, text);
+    }
+
+    fn number(&mut self, name: &str, number: u64) {
+        self.name(name);
+        self.0.push_str(itoa::Buffer::new().format(number));
+    }
+
+    /// Leaves an empty list out.
+    fn texts(&mut self, name: &str, texts: &[&str]) {
+        for (index, text) in texts.iter().enumerate() {
+            if index == 0 {
+                self.name(name);
+            }
+            self.0.push(if index == 0 { '[' } else { ',' });
+            push_json_string(&mut self.0, text);
+        }
+        if !texts.is_empty() {
+            self.0.push(']');
+        }
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// Appends a JSON string (RFC 8259, section 7).
+fn push_json_string(json: &mut String, text: &str) {
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => json.extend(['\\', c]),
+            '\0'..=' ' if c != ' ' => {
+                let hex = |digit: u32| char::from_digit(digit, 16).unwrap_or('0');
+                json.extend(['\\', 'u', '0', '0', hex(c as u32 / 16), hex(c as u32 % 16)]);
+            }
+            _ => json.push(c),
+        }
+    }
+    json.push('"');
+}
