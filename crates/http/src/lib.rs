@@ -4,7 +4,11 @@
 
 pub mod address;
 pub mod engine;
+mod events;
+pub mod layer;
 pub mod policy;
 pub mod respond;
 
-pub use engine::Facts;
+pub use engine::{BuildError, Decision, Facts, HttpLimiter, Outcome};
+pub use layer::{Caller, RateLimitHandle, RateLimitLayer};
+pub use policy::Policy;

@@ -1,20 +1,24 @@
 //! A policy in force: names have become indices, and what never changes is computed once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use http::HeaderValue;
 use tollgate::Quota;
 
 use super::store::{Buckets, Identity, LimitSpec, Store, StoreError};
 use super::subjects::{Entry, Subjects};
 use crate::address::Prefixes;
-use crate::policy::settings::Settings;
-use crate::policy::{Algorithm, HostPattern, KeyPart, Missing, Mode, PathPattern, Policy};
-use crate::respond::LimitTexts;
+use crate::policy::settings::{self, HostPattern, Settings};
+use crate::policy::{Algorithm, KeyPart, Missing, Mode, PathPattern, Policy};
+use crate::respond::{Fields, LimitTexts};
 
 /// How many keys a limit keeps if the policy does not say.
 const MAX_KEYS: usize = 1_000_000;
+
+/// For how many combinations of route and tier a field is kept.
+const MAX_FIELDS: usize = 100_000;
 
 /// A policy in force.
 pub(crate) struct Compiled {
@@ -31,6 +35,11 @@ pub(crate) struct Compiled {
     /// Whether the host of a request matters.
     pub(crate) needs_host: bool,
     pub(crate) buckets: Arc<dyn Buckets>,
+    /// Which fields responses have.
+    pub(crate) fields: Fields,
+    /// The value of `RateLimit-Policy` by route and tier, each with a place for none, made when it
+    /// is first needed.
+    pub(crate) policy_fields: Box<[OnceLock<Option<HeaderValue>>]>,
 }
 
 /// One limit.
@@ -45,8 +54,8 @@ pub(crate) struct CompiledLimit {
     pub(crate) quotas: Vec<Quota>,
     /// The index of each quota.
     known_quotas: HashMap<Quota, u32, ahash::RandomState>,
-    /// What the headers say of each quota.
-    pub(crate) texts: Box<[LimitTexts]>,
+    /// What the headers say of each quota; `None` of an unlimited one.
+    pub(crate) texts: Box<[Option<LimitTexts>]>,
 }
 
 /// One route.
@@ -187,6 +196,9 @@ impl Compiled {
                 }
             })
             .collect();
+        let combinations = (routes.len() + 1) * (tiers.len() + 1);
+        let policy_fields =
+            std::iter::repeat_with(OnceLock::new).take(combinations.min(MAX_FIELDS)).collect();
         let keys_name_host = settings.limits.iter().any(|limit| limit.key.contains(&KeyPart::Host))
             || settings.penalty.iter().any(|penalty| penalty.key.contains(&KeyPart::Host));
         Ok(Self {
@@ -201,6 +213,8 @@ impl Compiled {
             subjects,
             penalty,
             buckets,
+            fields: Fields::new(&settings.response.headers, settings.response.x_ratelimit_reset),
+            policy_fields,
         })
     }
 
@@ -230,7 +244,7 @@ impl CompiledLimit {
     }
 }
 
-fn compiled_limit(limit: &crate::policy::Limit, settings: &Settings) -> CompiledLimit {
+fn compiled_limit(limit: &settings::Limit, settings: &Settings) -> CompiledLimit {
     let prefixes = settings.client.prefixes;
     CompiledLimit {
         name: limit.name.as_str().into(),

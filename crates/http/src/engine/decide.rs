@@ -180,6 +180,7 @@ impl Decision {
             limits: SmallVec::new(),
             penalty_key: None,
             begins_penalty: false,
+            has_usual_limits: true,
         }
     }
 
@@ -213,11 +214,13 @@ fn charges<'a>(
     let limits: &[RouteLimit] = request.route().map_or(&policy.no_route, |route| &route.limits);
     let tier = decision.tier.and_then(|tier| policy.tiers.get(usize::from(tier)));
     let mut charges = Charges::new();
-    for RouteLimit { limit: index, cost, own } in limits.iter().copied() {
+    for RouteLimit { limit: index, cost, own: is_own } in limits.iter().copied() {
         let at = usize::from(index);
         let limit = &policy.limits[at];
         let tiers = || tier.and_then(|tier| tier.quotas.get(at).copied());
-        let quota = subject.quota(index).or_else(tiers).unwrap_or(0);
+        let own = subject.quota(index);
+        decision.has_usual_limits &= own.is_none();
+        let quota = own.or_else(tiers).unwrap_or(0);
         let quota_at = usize::try_from(quota).unwrap_or(0);
         let is_unlimited = limit.quotas.get(quota_at).is_none_or(tollgate::Quota::is_unlimited);
         if is_unlimited && verb == Verb::Take {
@@ -226,15 +229,18 @@ fn charges<'a>(
         let key = match request.key(&limit.key, limit.missing, limit.prefixes) {
             Ok(key) => key,
             // A limit that only tells refuses nothing.
-            Err(NoKey::Skip) => continue,
             Err(_) if limit.shadow => continue,
+            Err(NoKey::Skip) => {
+                decision.has_usual_limits = false;
+                continue;
+            }
             Err(why) => return Err(why),
         };
         decision.limits.push(LimitPart {
             limit: index,
             quota,
             cost,
-            own,
+            own: is_own,
             shadow: limit.shadow,
             answer: Answer::default(),
             key: key.to_key(),

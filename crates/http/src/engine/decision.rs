@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use smallvec::SmallVec;
 use tollgate::Quota;
 
 use super::compiled::{Compiled, CompiledLimit};
 use super::key::Key;
 use super::store::{Answer, Refused};
-use crate::policy::Policy;
-use crate::respond::LimitTexts;
+use crate::policy::{BodyForm, Policy};
+use crate::respond::{Fields, LimitTexts};
 
 /// How a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +68,8 @@ pub struct Decision {
     pub(crate) penalty_key: Option<Key>,
     /// Whether this refusal has begun a penalty.
     pub(crate) begins_penalty: bool,
+    /// Whether its limits and quotas are those of every request of its route and tier.
+    pub(crate) has_usual_limits: bool,
 }
 
 impl Decision {
@@ -146,6 +149,32 @@ impl Decision {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy.policy
+    }
+
+    /// The body that refusals have.
+    pub(crate) fn body_form(&self) -> BodyForm {
+        self.policy.settings().response.body
+    }
+
+    /// Which fields a response has.
+    pub(crate) fn fields(&self) -> &Fields {
+        &self.policy.fields
+    }
+
+    /// The value of `RateLimit-Policy`, if it is the same for all requests of this route and tier.
+    /// `make` makes it for the first of them.
+    pub(crate) fn policy_field(
+        &self,
+        make: impl FnOnce(&Fields) -> Option<HeaderValue>,
+    ) -> Option<&HeaderValue> {
+        if !self.has_usual_limits {
+            return None;
+        }
+        let tiers = self.policy.tiers.len() + 1;
+        let route = self.route.map_or(0, |route| usize::from(route) + 1);
+        let tier = self.tier.map_or(0, |tier| usize::from(tier) + 1);
+        let known = self.policy.policy_fields.get(route * tiers + tier)?;
+        known.get_or_init(|| make(&self.policy.fields)).as_ref()
     }
 
     pub(crate) fn limit(&self, part: &LimitPart) -> &CompiledLimit {
@@ -252,7 +281,7 @@ impl<'a> LimitReport<'a> {
     }
 
     pub(crate) fn texts(&self) -> Option<&'a LimitTexts> {
-        self.limit().texts.get(index(self.part.quota))
+        self.limit().texts.get(index(self.part.quota))?.as_ref()
     }
 }
 

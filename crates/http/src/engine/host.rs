@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::policy::HostPattern;
+use crate::policy::settings::HostPattern;
 
 /// A host in lower case, without port and final dot; `None` if nothing is left.
 pub(crate) fn normalised(host: &str) -> Option<Cow<'_, str>> {

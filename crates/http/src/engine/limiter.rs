@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use smallvec::SmallVec;
@@ -14,12 +15,13 @@ use tollgate::Clock;
 use super::compiled::Compiled;
 use super::decide::{Engine, Step};
 use super::decision::{Decision, LimitPart};
+use super::error::BuildError;
 use super::explain::Explanation;
 use super::facts::Facts;
-use super::key::Key;
+use super::key::{Hashed, Key};
 use super::penalty::Penalties;
 use super::secret::Secret;
-use super::store::{Answers, Charge, EngineClock, Later, Memory, Reply, Store, StoreError, Verb};
+use super::store::{Answers, Charge, EngineClock, Later, Memory, Reply, Store, Verb};
 use crate::policy::Policy;
 
 /// Decides about requests under a [`Policy`]. A clone is the same limiter.
@@ -55,6 +57,8 @@ struct Inner {
     current: ArcSwap<Compiled>,
     engine: Engine,
     store: Arc<dyn Store>,
+    /// How often handlers have changed what a request is charged.
+    handle_uses: AtomicUsize,
 }
 
 /// Collects the options of an [`HttpLimiter`].
@@ -73,7 +77,7 @@ impl HttpLimiter {
     /// # Errors
     ///
     /// If the store can't keep a limit of the policy; memory can keep all that a policy may have.
-    pub fn new(policy: &Policy) -> Result<Self, StoreError> {
+    pub fn new(policy: &Policy) -> Result<Self, BuildError> {
         Self::builder(policy).build()
     }
 
@@ -128,13 +132,60 @@ impl HttpLimiter {
         }
     }
 
+    /// Charges `permits` more to a limit of a request, or to all its enforced ones, as debt if they
+    /// are not there. Returns whether the request has the limit.
+    pub(crate) fn charge_more(&self, of: &Decision, limit: Option<&str>, permits: u64) -> bool {
+        self.change_by_handle(of, Verb::Consume, limit, permits)
+    }
+
+    /// Gives `permits` back to a limit of a request, or to all its enforced ones. Returns whether
+    /// the request has the limit.
+    pub(crate) fn give_back(&self, of: &Decision, limit: Option<&str>, permits: u64) -> bool {
+        self.change_by_handle(of, Verb::Credit, limit, permits)
+    }
+
+    fn change_by_handle(
+        &self,
+        of: &Decision,
+        verb: Verb,
+        limit: Option<&str>,
+        permits: u64,
+    ) -> bool {
+        let policy = &of.policy;
+        let is_meant = |part: &LimitPart| match limit {
+            Some(name) => *policy.limits[usize::from(part.limit)].name == *name,
+            None => !part.shadow,
+        };
+        let is_there = of.limits.iter().any(is_meant);
+        change(policy, verb, &mut of.limits.clone(), |part| is_meant(part).then_some(permits));
+        self.0.handle_uses.fetch_add(1, Ordering::Relaxed);
+        is_there
+    }
+
+    /// Counts a violation against the caller of a request; returns the block that it begins.
+    pub(crate) fn violation(&self, of: &Decision) -> Option<Duration> {
+        let rules = of.policy.penalty.as_ref()?;
+        self.0.engine.penalties.count(of.penalty_key.as_ref()?, rules)
+    }
+
+    /// How often handlers have changed what a request is charged.
+    pub(crate) fn handle_uses(&self) -> usize {
+        self.0.handle_uses.load(Ordering::Relaxed)
+    }
+
+    /// Notes what is left of the limits of a request now.
+    pub(crate) fn look_again(&self, decision: &mut Decision) {
+        let policy = Arc::clone(&decision.policy);
+        change(&policy, Verb::Look, &mut decision.limits, |part| (!part.shadow).then_some(0));
+    }
+
     /// Replaces the policy. Requests that are being decided end under the policy with which they
     /// began. Limits that are the same keep their levels (rule L3).
     ///
     /// # Errors
     ///
     /// If the store can't keep a limit. The policy in force then stays as it was.
-    pub fn reload(&self, policy: &Policy) -> Result<(), StoreError> {
+    pub fn reload(&self, policy: &Policy) -> Result<(), BuildError> {
         let compiled = Compiled::new(policy, &*self.0.store)?;
         if let Some(penalty) = &compiled.penalty {
             self.0.engine.penalties.set_after(penalty.after);
@@ -160,13 +211,20 @@ impl HttpLimiter {
 
     /// The callers that are in a penalty, and for how long.
     #[must_use]
-    pub fn penalties(&self) -> Vec<(Key, std::time::Duration)> {
+    pub fn penalties(&self) -> Vec<(Key, Duration)> {
         self.0.engine.penalties.list()
     }
 
     /// Ends the penalty of a caller, and forgets it; returns whether there was one.
     pub fn lift_penalty(&self, key: &Key) -> bool {
         self.0.engine.penalties.lift(&key.view())
+    }
+
+    /// The keyed hash that stands for an API key in this limiter: in keys, in logs and on status
+    /// pages. It differs from process to process.
+    #[must_use]
+    pub fn hash_of_api_key(&self, key: &str) -> Hashed {
+        self.0.engine.secret.hash_api_key(key)
     }
 
     /// Whether this is the same limiter.
@@ -251,7 +309,7 @@ impl HttpLimiterBuilder {
     /// # Errors
     ///
     /// If the store can't keep a limit of the policy.
-    pub fn build(self) -> Result<HttpLimiter, StoreError> {
+    pub fn build(self) -> Result<HttpLimiter, BuildError> {
         let clock = self.clock;
         let store = self.store.unwrap_or_else(|| Arc::new(Memory::on(clock.clone())));
         let compiled = Compiled::new(&self.policy, &*store)?;
@@ -264,7 +322,8 @@ impl HttpLimiterBuilder {
         if let Some(penalty) = &compiled.penalty {
             engine.penalties.set_after(penalty.after);
         }
-        Ok(HttpLimiter(Arc::new(Inner { current: ArcSwap::from_pointee(compiled), engine, store })))
+        let (current, handle_uses) = (ArcSwap::from_pointee(compiled), AtomicUsize::new(0));
+        Ok(HttpLimiter(Arc::new(Inner { current, engine, store, handle_uses })))
     }
 }
 

@@ -3,6 +3,7 @@
 mod compiled;
 mod decide;
 mod decision;
+mod error;
 mod explain;
 mod facts;
 mod host;
@@ -16,6 +17,7 @@ pub mod store;
 mod subjects;
 
 pub use decision::{Decision, LimitReport, Outcome};
+pub use error::BuildError;
 pub use explain::Explanation;
 pub use facts::Facts;
 pub use key::{Hashed, Key, KeyView, PartView};

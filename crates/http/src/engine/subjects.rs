@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use crate::address::Peer;
-use crate::policy::Who;
+use crate::policy::settings::Who;
 
 /// One entry, as indices.
 #[derive(Debug, Default)]

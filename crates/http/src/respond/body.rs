@@ -68,7 +68,7 @@ impl Refusal<'_> {
     fn code(&self) -> &'static str {
         match self.reason() {
             Reason::Limits if self.status() != StatusCode::SERVICE_UNAVAILABLE => "quota-exceeded",
-            Reason::Limits | Reason::Full => "temporary-reduced-capacity",
+            Reason::Limits | Reason::Full | Reason::Unavailable => "temporary-reduced-capacity",
             Reason::Penalty => "abnormal-usage-detected",
             Reason::Blocked => "blocked",
             Reason::MissingKey => "missing-key",
@@ -99,6 +99,7 @@ impl Refusal<'_> {
             (Reason::AmbiguousPath, _) => {
                 "The segments `.` and `..` of the path are not allowed here"
             }
+            (Reason::Unavailable, _) => "The server can't check its rate limits at the moment",
             (Reason::NoPeer, _) => {
                 "The server's rate limits do not know the peer's address \
                  (with axum: serve with `into_make_service_with_connect_info`)"

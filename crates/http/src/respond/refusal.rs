@@ -28,6 +28,8 @@ pub enum Reason {
     AmbiguousPath,
     /// The server did not say who the peer is.
     NoPeer,
+    /// The store of the limits does not answer.
+    Unavailable,
 }
 
 /// When the same request may pass.
@@ -126,6 +128,12 @@ impl<'a> Refusal<'a> {
     #[must_use]
     pub fn no_peer() -> Self {
         Self::plain(StatusCode::INTERNAL_SERVER_ERROR, Reason::NoPeer, Wait::Unknown)
+    }
+
+    /// The store of the limits does not answer, and requests are refused meanwhile: 503.
+    #[must_use]
+    pub fn unavailable(wait: Duration) -> Self {
+        Self::plain(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, Wait::After(wait))
     }
 
     fn plain(status: StatusCode, reason: Reason, wait: Wait) -> Self {

@@ -52,7 +52,7 @@ impl AnyLimit {
         with_limit!(self, limit => limit.alone(charge))
     }
 
-    fn charge<'a>(&'a self, charge: &'a Charge<'a>) -> Option<AnyCharge<'a>> {
+    fn charge<'a, 'b>(&'a self, charge: &'a Charge<'b>) -> Option<AnyCharge<'a, 'b>> {
         Some(match self {
             Self::TokenBucket(limit) => AnyCharge::TokenBucket(limit.charge(charge)?),
             Self::FixedWindow(limit) => AnyCharge::FixedWindow(limit.charge(charge)?),
@@ -63,14 +63,14 @@ impl AnyLimit {
 }
 
 /// A part of a decision by the core, by the rule of its limit.
-enum AnyCharge<'a> {
-    TokenBucket(KeyChargeBy<'a, GreedyRefill>),
-    FixedWindow(KeyChargeBy<'a, FixedWindow>),
-    SlidingWindow(KeyChargeBy<'a, SlidingWindow>),
-    Strict(KeyChargeBy<'a, StrictWindow>),
+enum AnyCharge<'a, 'b> {
+    TokenBucket(KeyChargeBy<'a, 'b, GreedyRefill>),
+    FixedWindow(KeyChargeBy<'a, 'b, FixedWindow>),
+    SlidingWindow(KeyChargeBy<'a, 'b, SlidingWindow>),
+    Strict(KeyChargeBy<'a, 'b, StrictWindow>),
 }
 
-impl AnyCharge<'_> {
+impl AnyCharge<'_, '_> {
     fn as_charge(&mut self) -> &mut dyn CoreCharge {
         match self {
             Self::TokenBucket(charge) => charge,
@@ -115,7 +115,7 @@ pub(super) fn take(limits: &[AnyLimit], charges: &[Charge<'_>], answers: &mut An
 /// Takes the permits of all charges that are not shadow charges, or of none of them.
 fn take_together(limits: &[AnyLimit], charges: &[Charge<'_>], answers: &mut Answers) -> bool {
     let enforced = charges.iter().enumerate().filter(|(_, charge)| !charge.shadow);
-    let mut asked: SmallVec<[(usize, AnyCharge<'_>); 4]> = enforced
+    let mut asked: SmallVec<[(usize, AnyCharge<'_, '_>); 4]> = enforced
         .filter_map(|(at, charge)| Some((at, limits[charge.limit].charge(charge)?)))
         .collect();
     let passes = {

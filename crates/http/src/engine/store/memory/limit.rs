@@ -27,7 +27,7 @@ pub(super) struct Limit<A: Algorithm> {
 }
 
 /// A part of a decision by the core.
-pub(super) type KeyChargeBy<'a, A> = KeyCharge<'a, Key, KeyView<'a>, A, EngineClock>;
+pub(super) type KeyChargeBy<'a, 'b, A> = KeyCharge<'a, Key, KeyView<'b>, A, EngineClock>;
 
 impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limit<A> {
     /// The limit of `spec`, with the levels of `before` if that is the same limit.
@@ -94,7 +94,10 @@ impl<A: Algorithm> Limit<A> {
     }
 
     /// The charge for the core; `None` under an unlimited quota.
-    pub(super) fn charge<'a>(&'a self, charge: &'a Charge<'a>) -> Option<KeyChargeBy<'a, A>> {
+    pub(super) fn charge<'a, 'b>(
+        &'a self,
+        charge: &'a Charge<'b>,
+    ) -> Option<KeyChargeBy<'a, 'b, A>> {
         let tier = self.tiers.get(charge.quota)?.as_ref()?;
         Some(self.keyed().charge(&charge.key).cost(charge.cost).under(tier))
     }

@@ -37,7 +37,7 @@ impl Memory {
         Self::on(EngineClock::Other(clock))
     }
 
-    fn on(clock: EngineClock) -> Self {
+    pub(crate) fn on(clock: EngineClock) -> Self {
         Self { clock, known: Mutex::default() }
     }
 }

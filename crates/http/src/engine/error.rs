@@ -1,0 +1,19 @@
+//! Why a limiter could not be built.
+
+use super::store::StoreError;
+use crate::policy::{LoadError, PolicyError};
+
+/// Why a limiter could not be built, or its policy not be replaced.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The policy has problems.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The file of the policy could not be read, or the policy in it has problems.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The store can't keep a limit of the policy.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,98 @@
+//! What a client is told: refusals, and the fields of every response.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use smallvec::SmallVec;
+
+use crate::engine::{Decision, HttpLimiter, Outcome};
+use crate::respond::{Fields, Refusal, Shown, is_shown_on};
+
+/// A response that is a refusal.
+pub(super) type Answer = Response<Option<Bytes>>;
+
+/// Whether a request is one of gRPC.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    #[cfg(feature = "grpc")]
+    return crate::respond::is_grpc(headers);
+    #[cfg(not(feature = "grpc"))]
+    {
+        let _ = headers;
+        false
+    }
+}
+
+/// The response to a request that is refused.
+pub(super) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool) -> Answer {
+    let shown = shown(decision);
+    let refusal = refusal_of(decision, &shown);
+    let mut response = Response::new(None);
+    #[cfg(feature = "grpc")]
+    if is_grpc {
+        refusal.write_grpc(response.headers_mut());
+        return response;
+    }
+    let _ = is_grpc;
+    *response.status_mut() = refusal.status();
+    refusal.write(response.headers_mut());
+    write_fields(limiter, decision, &shown, response.headers_mut());
+    if let Some((content_type, text)) = refusal.body(decision.body_form()) {
+        response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+        *response.body_mut() = Some(text);
+    }
+    response
+}
+
+/// Adds the fields to the response to a request that was allowed.
+pub(super) fn tell<R>(limiter: &HttpLimiter, decision: &Decision, response: &mut Response<R>) {
+    if !decision.limits.is_empty() && is_shown_on(response.status()) {
+        write_fields(limiter, decision, &shown(decision), response.headers_mut());
+    }
+}
+
+/// The enforced limits of a request (rule F1).
+fn shown(decision: &Decision) -> SmallVec<[Shown<'_>; 4]> {
+    let enforced = decision.limits().filter(|limit| !limit.is_shadow());
+    enforced
+        .filter_map(|limit| {
+            let answer = limit.answer();
+            Some(Shown {
+                texts: limit.texts()?,
+                remaining: answer.remaining,
+                full_after: answer.full_after,
+                next_after: answer.next_after,
+                refused: limit.refuses().then(|| limit.retry_after()),
+            })
+        })
+        .collect()
+}
+
+fn write_fields(
+    limiter: &HttpLimiter,
+    decision: &Decision,
+    shown: &[Shown<'_>],
+    headers: &mut HeaderMap,
+) {
+    let fields = decision.fields();
+    let policy = decision.policy_field(|fields: &Fields| {
+        let texts: SmallVec<[_; 4]> = shown.iter().map(|limit| limit.texts).collect();
+        fields.policy(&texts)
+    });
+    fields.write(headers, shown, policy, &limiter.engine().wall_clock);
+}
+
+fn refusal_of<'a>(decision: &'a Decision, shown: &[Shown<'a>]) -> Refusal<'a> {
+    let retry_after = decision.retry_after().unwrap_or_default();
+    match decision.outcome() {
+        Outcome::Blocked => Refusal::blocked(),
+        Outcome::Ambiguous => Refusal::ambiguous_path(),
+        Outcome::MissingKey => Refusal::missing_key(),
+        Outcome::NoPeer => Refusal::no_peer(),
+        Outcome::StoreFailed => Refusal::unavailable(retry_after),
+        Outcome::Full => Refusal::full(decision.refused_by().next().unwrap_or_default()),
+        _ if decision.is_penalty() => Refusal::penalty(retry_after),
+        _ => {
+            let status = decision.status().and_then(|status| StatusCode::from_u16(status).ok());
+            Refusal::limits(status.unwrap_or(StatusCode::TOO_MANY_REQUESTS), shown)
+        }
+    }
+}

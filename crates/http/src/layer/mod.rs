@@ -1,0 +1,176 @@
+//! The layer for servers: refuses requests above their limits, and tells clients what is left.
+
+mod answer;
+mod body;
+mod future;
+mod handle;
+mod service;
+mod who;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderName;
+use http::request::Parts;
+use tollgate::Quota;
+use tower_layer::Layer;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+pub use handle::RateLimitHandle;
+pub use service::RateLimit;
+pub use who::Caller;
+
+use crate::address::Peer;
+use crate::engine::{BuildError, HttpLimiter};
+use crate::policy::{KeyPart, Limit, Policy};
+use who::Who;
+
+/// A layer that asks an [`HttpLimiter`] about each request. A request that is refused does not
+/// reach the service, and its body is not read.
+///
+/// The layer works with any service of `http` requests: axum, hyper, tonic. All clones of it, and
+/// all services that it makes, share the limiter. If the same limiter stands twice before a
+/// service, a request is charged once.
+///
+/// # Who the caller is
+///
+/// | What | Where it is looked for, in this order |
+/// |---|---|
+/// | the peer | [`peer`](Self::peer), an extension of type [`Peer`], axum's `ConnectInfo<SocketAddr>` (feature `axum`), tonic's `TcpConnectInfo` (feature `tonic`), an extension of type `SocketAddr` |
+/// | the user | [`user`](Self::user), an extension of type [`Caller`] |
+/// | the API key | [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), an extension of type [`Caller`] |
+/// | the tier | an extension of type [`Caller`], or [`tier`](Self::tier) |
+///
+/// So a middleware that authenticates stands outside of this layer, and inserts a [`Caller`].
+///
+/// ```
+/// use tollgate::Quota;
+/// use tollgate_http::RateLimitLayer;
+///
+/// let layer = RateLimitLayer::per_ip(Quota::per_minute(60))?;
+/// # Ok::<(), tollgate_http::BuildError>(())
+/// ```
+#[derive(Clone)]
+pub struct RateLimitLayer {
+    limiter: HttpLimiter,
+    who: Arc<Who>,
+}
+
+impl RateLimitLayer {
+    /// A layer that asks `limiter`.
+    #[must_use]
+    pub fn new(limiter: HttpLimiter) -> Self {
+        Self { limiter, who: Arc::default() }
+    }
+
+    /// The simple case: each client address has this quota, and everything else is as in an empty
+    /// policy. An IPv6 address counts by its /64 network. No header is read: behind a proxy, use a
+    /// [`Policy`] that names the proxy.
+    ///
+    /// # Errors
+    ///
+    /// If the quota is invalid.
+    pub fn per_ip(quota: Quota) -> Result<Self, BuildError> {
+        let limit = Limit::new("requests", quota).key([KeyPart::Address]);
+        let policy = Policy::builder().limit(limit).always(["requests"]).build()?;
+        Ok(Self::new(HttpLimiter::new(&policy)?))
+    }
+
+    /// The limiter.
+    #[must_use]
+    pub fn limiter(&self) -> &HttpLimiter {
+        &self.limiter
+    }
+
+    /// Says who the user of a request is, such as by an extension that a middleware has inserted.
+    /// Not by what the client only claims.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// # use tollgate_http::RateLimitLayer;
+    /// use std::sync::Arc;
+    ///
+    /// #[derive(Clone)]
+    /// struct Session { user: Arc<str> }
+    ///
+    /// let layer = RateLimitLayer::per_ip(Quota::per_minute(60))?
+    ///     .user(|parts| Some(parts.extensions.get::<Session>()?.user.clone()));
+    /// # Ok::<(), tollgate_http::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn user<T: Into<Arc<str>>>(
+        self,
+        user: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|who| who.user = Some(Arc::new(move |parts| user(parts).map(Into::into))))
+    }
+
+    /// Says what the API key of a request is. The limiter keeps it only as a keyed hash.
+    #[must_use]
+    pub fn api_key(
+        self,
+        api_key: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|who| who.api_key = Some(Arc::new(api_key)))
+    }
+
+    /// The API key is the value of this header. A value that begins with `Bearer ` is the key
+    /// without that word. The application must check the key before this layer, or any client can
+    /// invent keys, each with a bucket of its own.
+    #[must_use]
+    pub fn api_key_header(self, name: HeaderName) -> Self {
+        self.api_key(move |parts| {
+            let mut values = parts.headers.get_all(&name).iter();
+            let value = values.next()?.to_str().ok()?.trim();
+            let is_bearer = value.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("bearer "));
+            let key = if is_bearer { value[7..].trim_start() } else { value };
+            values.next().is_none().then(|| key.to_owned())
+        })
+    }
+
+    /// Says in which tier the caller is. A tier that the policy does not know is ignored.
+    #[must_use]
+    pub fn tier<T: Into<Arc<str>>>(
+        self,
+        tier: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|who| who.tier = Some(Arc::new(move |parts| tier(parts).map(Into::into))))
+    }
+
+    /// Says what the other end of the connection is, for servers whose connection information this
+    /// layer does not know. A Unix socket is [`Peer::Unix`].
+    #[must_use]
+    pub fn peer(self, peer: impl Fn(&Parts) -> Option<Peer> + Send + Sync + 'static) -> Self {
+        self.with(|who| who.peer = Some(Arc::new(peer)))
+    }
+
+    /// Compares the policy's routes with the route that axum's router has matched (`MatchedPath`),
+    /// if there is one, and not with the path. So the limiter and the router can't read a path
+    /// differently. The layer must stand where a route is known: inside of `Router::route_layer` or
+    /// `Router::layer`.
+    #[cfg(feature = "axum")]
+    #[must_use]
+    pub fn by_matched_path(self) -> Self {
+        self.with(|who| who.by_matched_path = true)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Who)) -> Self {
+        change(Arc::make_mut(&mut self.who));
+        self
+    }
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimit<S>;
+
+    fn layer(&self, inner: S) -> RateLimit<S> {
+        RateLimit::new(inner, self.limiter.clone(), Arc::clone(&self.who))
+    }
+}
+
+impl fmt::Debug for RateLimitLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitLayer").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+//! The service that the layer makes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::body::ResponseBody;
+use super::future::ResponseFuture;
+use super::handle::RateLimitHandle;
+use super::who::Who;
+use crate::engine::{Deciding, Facts, HttpLimiter};
+
+/// A service behind a limiter; made by [`RateLimitLayer`](super::RateLimitLayer).
+#[derive(Clone)]
+pub struct RateLimit<S> {
+    inner: S,
+    limiter: HttpLimiter,
+    who: Arc<Who>,
+}
+
+impl<S> RateLimit<S> {
+    pub(super) fn new(inner: S, limiter: HttpLimiter, who: Arc<Who>) -> Self {
+        Self { inner, limiter, who }
+    }
+
+    /// The service behind the limiter.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn decide<B>(&self, request: Request<B>) -> (Deciding, Request<B>) {
+        let (parts, body) = request.into_parts();
+        let identity = self.who.identity(&parts);
+        let mut facts = Facts::new(parts.method.as_str(), parts.uri.path()).headers(&parts.headers);
+        facts.peer = identity.peer;
+        facts.host = parts.uri.host();
+        facts.template = self.who.template(&parts);
+        facts.tier = identity.caller.tier_name();
+        if let Some(user) = identity.caller.user_name() {
+            facts = facts.user(Arc::clone(user));
+        }
+        if let Some(key) = identity.caller.key() {
+            facts = facts.api_key(key);
+        }
+        let deciding = self.limiter.decide(&facts);
+        (deciding, Request::from_parts(parts, body))
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for RateLimit<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
+        let handle = request.extensions().get::<RateLimitHandle>();
+        if handle.is_some_and(|handle| handle.is_of(&self.limiter)) {
+            return ResponseFuture::charged(self.inner.call(request));
+        }
+        let (deciding, request) = self.decide(request);
+        match deciding.now() {
+            Ok(decision) => {
+                ResponseFuture::decided(&self.limiter, decision, request, &mut self.inner)
+            }
+            Err(deciding) => {
+                // The service that was polled ready is the one that is called.
+                let clone = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, clone);
+                ResponseFuture::deciding(self.limiter.clone(), deciding, request, ready)
+            }
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for RateLimit<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
