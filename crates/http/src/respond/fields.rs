@@ -155,10 +155,10 @@ pub fn is_shown_on(status: StatusCode) -> bool {
 
 /// The limit that is shown where there is room for one.
 fn tightest<'s, 'a>(shown: &'s [Shown<'a>]) -> Option<&'s Shown<'a>> {
-    // The greater, the tighter. `Duration::MAX` stands for "never".
+    // The greater, the tighter.
     let key = |limit: &Shown<'_>| match limit.refused {
-        Some(wait) => (true, wait.unwrap_or(Duration::MAX), 0, Duration::ZERO),
-        None => (false, Duration::ZERO, u64::MAX - limit.remaining, limit.full_after),
+        Some(wait) => (true, wait.is_none(), wait.unwrap_or_default(), 0, Duration::ZERO),
+        None => (false, false, Duration::ZERO, u64::MAX - limit.remaining, limit.full_after),
     };
     shown.iter().reduce(|best, limit| if key(limit) > key(best) { limit } else { best })
 }
