@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{Entry, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::names;
@@ -173,18 +173,14 @@ fn state(shown: &[Shown<'_>]) -> Option<HeaderValue> {
     let len: usize = told()
         .map(|limit| {
             let reset = reset_after(limit).map_or(0, |t| names::RESET.len() + numbers::len(t));
-            limit.texts.quoted.len()
-                + names::REMAINING.len()
-                + numbers::len(remaining(limit))
-                + reset
-                + names::LIST_SEPARATOR.len()
+            let number = numbers::len(remaining(limit));
+            limit.texts.remaining.len() + number + reset + names::LIST_SEPARATOR.len()
         })
         .sum();
     let mut text = Vec::with_capacity(len.checked_sub(names::LIST_SEPARATOR.len())?);
     for limit in told() {
         separate(&mut text);
-        text.extend_from_slice(limit.texts.quoted.as_bytes());
-        text.extend_from_slice(names::REMAINING.as_bytes());
+        text.extend_from_slice(limit.texts.remaining.as_bytes());
         numbers::push(&mut text, remaining(limit));
         if let Some(t) = reset_after(limit) {
             text.extend_from_slice(names::RESET.as_bytes());
@@ -239,12 +235,13 @@ fn separate(text: &mut Vec<u8>) {
     }
 }
 
-/// Adds a field unless it is there.
+/// Adds a field unless it is there. (Looking first and appending then takes half the time of an
+/// `Entry`, which carries the name with it.)
 fn add(headers: &mut HeaderMap, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
-    if let Ok(Entry::Vacant(place)) = headers.try_entry(name)
+    if !headers.contains_key(&name)
         && let Some(value) = value()
     {
         // Fails only if the map can hold no more, for which room was reserved.
-        let _ = place.try_insert(value);
+        let _ = headers.try_append(name, value);
     }
 }
