@@ -1,4 +1,4 @@
-//! The fields of a response make few allocations. (This file is apart, because its allocator counts.)
+//! The fields of a response make few allocations. (In a file of its own: its allocator counts.)
 
 #![allow(
     clippy::option_option,

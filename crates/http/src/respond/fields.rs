@@ -96,8 +96,8 @@ impl Fields {
     /// `shown` is empty. A field that is there already, because the handler has set it, stays as it
     /// is, and a response that has room for no more fields gets none.
     ///
-    /// `policy` is the value that [`policy`](Self::policy) made for the same limits; without it, the
-    /// value is made anew. `now` is only called for [`ResetForm::Epoch`].
+    /// `policy` is the value that [`policy`](Self::policy) made for the same limits; without it,
+    /// the value is made anew. `now` is only called for [`ResetForm::Epoch`].
     ///
     /// Of several limits, the fields that have room for one show the one with the longest wait if
     /// the request is refused, else the one with the least left (if several have: the one that is

@@ -29,9 +29,9 @@ const LONGEST: Duration = Duration::from_secs(315_576_000_000);
 /// `+` or `;`.
 ///
 /// gRPC-Web (`application/grpc-web`) is a different protocol, whose responses a layer outside of
-/// the rate limits has to translate. Such a layer (tonic-web's, or Envoy's filter) turns the request
-/// into `application/grpc`, so that it is one here. Without such a layer, the client gets a plain
-/// HTTP response, whose status it translates itself.
+/// the rate limits has to translate. Such a layer (tonic-web's, or Envoy's filter) turns the
+/// request into `application/grpc`, so that it is a gRPC call here. Without such a layer, the
+/// client gets a plain HTTP response, whose status it translates itself.
 ///
 /// ```
 /// # use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE}; use tollgate_http::respond::is_grpc;

@@ -72,8 +72,8 @@ fn express_x_reset(headers: &HeaderMap, now: u64) -> Option<u64> {
     Some(if reset > 1_000_000_000 { reset } else { now + reset })
 }
 
-/// `@octokit/plugin-throttling`: how many seconds it sleeps, if it finds the limit used up. It reads
-/// the field as a second since 1970, as GitHub sends it.
+/// `@octokit/plugin-throttling`: how many seconds it sleeps, if it finds the limit used up. It
+/// reads the field as a second since 1970, as GitHub sends it.
 fn octokit(headers: &HeaderMap, now_ms: i64) -> Option<i64> {
     if text(headers, "x-ratelimit-remaining") != "0" {
         return None;

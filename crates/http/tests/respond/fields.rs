@@ -136,6 +136,19 @@ fn what_can_never_pass_has_neither_t_nor_retry_after() {
 }
 
 #[test]
+fn no_wait_is_told_as_zero() {
+    let refused = [State::parsed("calls", "10/min").left(0, 0).refused(Some(Duration::ZERO))];
+    let headers = answer(&refused, &BOTH, ResetForm::Seconds, at(0));
+    assert_eq!(text(&headers, "retry-after"), "1");
+    assert_eq!(text(&headers, "ratelimit"), r#""calls";r=0;t=1"#);
+
+    let last = [State::parsed("calls", "10/min").left(0, 60_000)];
+    assert_eq!(last[0].next_after, Duration::ZERO);
+    let headers = answer(&last, &BOTH, ResetForm::Seconds, at(0));
+    assert_eq!(text(&headers, "ratelimit"), r#""calls";r=0;t=1"#);
+}
+
+#[test]
 fn a_refusal_is_never_stored() {
     let refusals = [
         Refusal::limits(StatusCode::TOO_MANY_REQUESTS, &[]),
