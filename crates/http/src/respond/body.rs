@@ -12,11 +12,10 @@ const PROBLEM_TYPES: &str = "https://iana.org/assignments/http-problem-types#";
 impl Refusal<'_> {
     /// The content type and the text of the body; `None` for [`BodyForm::None`].
     ///
-    /// | Form | Members |
-    /// |---|---|
-    /// | `problem` | `type`, `title`, `status`, `detail`, and `violated-policies` if limits refused |
-    /// | `json` | `error` (a code, such as `quota-exceeded`), `status`, `message`, and where there are any `retry_after` in seconds and `limits` |
-    /// | `text` | the sentences of `detail` and `message` |
+    /// * `problem`: `type`, `title`, `status`, `detail`, and `violated-policies` if limits refused;
+    /// * `json`: `error` (a code, such as `quota-exceeded`), `status`, `message`, `retry_after` in
+    ///   seconds if there is a wait, and `limits` if limits refused;
+    /// * `text`: the sentences that are `detail` and `message` in the other forms.
     ///
     /// ```
     /// use tollgate_http::policy::BodyForm;

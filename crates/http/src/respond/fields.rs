@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{Entry, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::names;
@@ -96,8 +96,8 @@ impl Fields {
     /// `shown` is empty. A field that is there already, because the handler has set it, stays as it
     /// is, and a response that has room for no more fields gets none.
     ///
-    /// `policy` is the value that [`policy`](Self::policy) made for the same limits; without it, the
-    /// value is made anew. `now` is only called for [`ResetForm::Epoch`].
+    /// `policy` is the value that [`policy`](Self::policy) made for the same limits; without it,
+    /// the value is made anew. `now` is only called for [`ResetForm::Epoch`].
     ///
     /// Of several limits, the fields that have room for one show the one with the longest wait if
     /// the request is refused, else the one with the least left (if several have: the one that is
@@ -155,10 +155,10 @@ pub fn is_shown_on(status: StatusCode) -> bool {
 
 /// The limit that is shown where there is room for one.
 fn tightest<'s, 'a>(shown: &'s [Shown<'a>]) -> Option<&'s Shown<'a>> {
-    // The greater, the tighter. `Duration::MAX` stands for "never".
+    // The greater, the tighter.
     let key = |limit: &Shown<'_>| match limit.refused {
-        Some(wait) => (true, wait.unwrap_or(Duration::MAX), 0, Duration::ZERO),
-        None => (false, Duration::ZERO, u64::MAX - limit.remaining, limit.full_after),
+        Some(wait) => (true, wait.is_none(), wait.unwrap_or_default(), 0, Duration::ZERO),
+        None => (false, false, Duration::ZERO, u64::MAX - limit.remaining, limit.full_after),
     };
     shown.iter().reduce(|best, limit| if key(limit) > key(best) { limit } else { best })
 }
@@ -173,18 +173,14 @@ fn state(shown: &[Shown<'_>]) -> Option<HeaderValue> {
     let len: usize = told()
         .map(|limit| {
             let reset = reset_after(limit).map_or(0, |t| names::RESET.len() + numbers::len(t));
-            limit.texts.quoted.len()
-                + names::REMAINING.len()
-                + numbers::len(remaining(limit))
-                + reset
-                + names::LIST_SEPARATOR.len()
+            let number = numbers::len(remaining(limit));
+            limit.texts.remaining.len() + number + reset + names::LIST_SEPARATOR.len()
         })
         .sum();
     let mut text = Vec::with_capacity(len.checked_sub(names::LIST_SEPARATOR.len())?);
     for limit in told() {
         separate(&mut text);
-        text.extend_from_slice(limit.texts.quoted.as_bytes());
-        text.extend_from_slice(names::REMAINING.as_bytes());
+        text.extend_from_slice(limit.texts.remaining.as_bytes());
         numbers::push(&mut text, remaining(limit));
         if let Some(t) = reset_after(limit) {
             text.extend_from_slice(names::RESET.as_bytes());
@@ -239,12 +235,13 @@ fn separate(text: &mut Vec<u8>) {
     }
 }
 
-/// Adds a field unless it is there.
+/// Adds a field unless it is there. (Looking first and appending then takes half the time of an
+/// `Entry`, which carries the name with it.)
 fn add(headers: &mut HeaderMap, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
-    if let Ok(Entry::Vacant(place)) = headers.try_entry(name)
+    if !headers.contains_key(&name)
         && let Some(value) = value()
     {
         // Fails only if the map can hold no more, for which room was reserved.
-        let _ = place.try_insert(value);
+        let _ = headers.try_append(name, value);
     }
 }

@@ -29,15 +29,17 @@ const LONGEST: Duration = Duration::from_secs(315_576_000_000);
 /// `+` or `;`.
 ///
 /// gRPC-Web (`application/grpc-web`) is a different protocol, whose responses a layer outside of
-/// the rate limits has to translate. Such a layer (tonic-web's, or Envoy's filter) turns the request
-/// into `application/grpc`, so that it is one here. Without such a layer, the client gets a plain
-/// HTTP response, whose status it translates itself.
+/// the rate limits has to translate. Such a layer (tonic-web's, or Envoy's filter) turns the
+/// request into `application/grpc`, so that it is a gRPC call here. Without such a layer, the
+/// client gets a plain HTTP response, whose status it translates itself.
 ///
 /// ```
 /// # use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE}; use tollgate_http::respond::is_grpc;
-/// let with = |content_type| HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-/// assert!(is_grpc(&with("application/grpc+proto")));
-/// assert!(!is_grpc(&with("application/grpc-web")));
+/// let mut headers = HeaderMap::new();
+/// headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto"));
+/// assert!(is_grpc(&headers));
+/// headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc-web"));
+/// assert!(!is_grpc(&headers));
 /// ```
 #[must_use]
 pub fn is_grpc(headers: &HeaderMap) -> bool {
@@ -51,12 +53,13 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 impl Refusal<'_> {
     /// Sets the fields of a gRPC response that has an HTTP status of 200 and no body.
     ///
-    /// | Field | Value |
-    /// |---|---|
-    /// | `grpc-status` | 8 (`RESOURCE_EXHAUSTED`) for 429, 14 (`UNAVAILABLE`) for 503, 7 (`PERMISSION_DENIED`) for 403, 3 (`INVALID_ARGUMENT`) for 400, 13 (`INTERNAL`) for 500 |
-    /// | `grpc-message` | the sentences of the body, percent-encoded |
-    /// | `grpc-retry-pushback-ms` | the wait in milliseconds, rounded up; -1 if no wait helps; not there if none is known |
-    /// | `grpc-status-details-bin` | a `google.rpc.Status`, with the wait as `google.rpc.RetryInfo` if there is one |
+    /// * `grpc-status`: 8 (`RESOURCE_EXHAUSTED`) for 429, 14 (`UNAVAILABLE`) for 503, 7
+    ///   (`PERMISSION_DENIED`) for 403, 3 (`INVALID_ARGUMENT`) for 400, 13 (`INTERNAL`) for 500;
+    /// * `grpc-message`: the sentences that a body would have, percent-encoded;
+    /// * `grpc-retry-pushback-ms`: the wait in milliseconds, rounded up; -1 if no wait helps; left
+    ///   out if none is known;
+    /// * `grpc-status-details-bin`: if there is a wait, a `google.rpc.Status` in Base64, with the
+    ///   wait as `google.rpc.RetryInfo`.
     ///
     /// Sources: [PROTOCOL-HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md),
     /// gRFC [A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md) (pushback), and

@@ -1,11 +1,11 @@
 //! What is told to the client: header fields, bodies, gRPC statuses.
 //!
-//! All of it is made from plain values ([`Shown`], [`Refusal`]): nothing here reads a clock or knows
-//! how a decision was made.
+//! All of it is made from plain values ([`Shown`], [`Refusal`]): nothing here reads a clock or
+//! knows how a decision was made.
 //!
 //! | Told | By | Standard |
 //! |---|---|---|
-//! | `RateLimit`, `RateLimit-Policy` | [`Fields`] | draft-ietf-httpapi-ratelimit-headers-11, or -07 |
+//! | `RateLimit`, `RateLimit-Policy` | [`Fields`] | ratelimit-headers, IETF draft 11 or 7 |
 //! | `X-RateLimit-Limit`, `-Remaining`, `-Reset` | [`Fields`] | none; as most clients read them |
 //! | `Retry-After`, `Cache-Control` | [`Refusal::write`] | RFC 9110, RFC 6585 |
 //! | the body | [`Refusal::body`] | RFC 9457 |

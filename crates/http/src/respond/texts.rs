@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use tollgate::Quota;
 
-use super::names::{QUOTA, WINDOW};
+use super::names::{QUOTA, REMAINING, WINDOW};
 use super::numbers::{self, MAX};
 
 /// The texts of a limit under a quota, built once and used by many responses.
@@ -19,10 +19,10 @@ use super::numbers::{self, MAX};
 #[derive(Clone, Debug)]
 pub struct LimitTexts {
     pub(super) name: Box<str>,
-    /// `"calls"`
-    pub(super) quoted: Box<str>,
     /// `"calls";q=20;w=120`
     pub(super) policy: Box<str>,
+    /// `"calls";r=`, which the number follows.
+    pub(super) remaining: Box<str>,
     /// `20;w=120`
     pub(super) policy_07: Box<str>,
     /// 20
@@ -50,7 +50,7 @@ impl LimitTexts {
             name: name.into(),
             policy: format!("{quoted}{QUOTA}{burst}{WINDOW}{window}").into(),
             policy_07: format!("{burst}{WINDOW}{window}").into(),
-            quoted: quoted.into(),
+            remaining: format!("{quoted}{REMAINING}").into(),
             burst,
             burst_value: numbers::shared(numbers::value(burst)),
         })
