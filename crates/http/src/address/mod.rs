@@ -1,12 +1,40 @@
 //! Who the client is: its address, from the connection's peer and at most one header.
+//!
+//! A proxy in front of a service is the peer of each connection, and says in a header whose
+//! request it forwards. Clients can write the same header, so a header is only believed as far as
+//! trusted proxies have written it: [`ClientAddress`] holds whom to trust, and
+//! [`ClientAddress::client`] reads the header from its right end, where the nearest proxy wrote.
+//! What a client writes into it can never change who the client is.
 
-use std::net::IpAddr;
+mod client;
+mod element;
+mod forwarded;
+mod network;
+mod trust;
+mod x_forwarded_for;
 
-use http::HeaderMap;
+use std::net::{IpAddr, SocketAddr};
+
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+pub use network::{Network, Prefixes};
+
 /// The other end of a connection.
+///
+/// `From` makes it from an address of std, as [`ClientAddress::client`] wants it: without port and
+/// zone, and as IPv4 where an IPv6 address only wraps an IPv4 one: mapped addresses
+/// (`::ffff:0:0/96`, RFC 4291 section 2.5.5.2), which a socket for both families shows, and those
+/// behind a translator (`64:ff9b::/96`, RFC 6052 section 2.1).
+///
+/// ```
+/// use std::net::IpAddr;
+/// use tollgate_http::address::Peer;
+///
+/// let mapped: IpAddr = "::ffff:203.0.113.7".parse()?;
+/// assert_eq!(Peer::from(mapped), Peer::Ip("203.0.113.7".parse()?));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// An address of the Internet.
@@ -15,15 +43,40 @@ pub enum Peer {
     Unix,
 }
 
+impl Peer {
+    /// The same peer, with its address as IPv4 where it wraps one.
+    fn unwrapped(self) -> Self {
+        match self {
+            Self::Ip(address) => Self::Ip(element::unwrapped(address)),
+            Self::Unix => Self::Unix,
+        }
+    }
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self::Ip(address).unwrapped()
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        address.ip().into()
+    }
+}
+
 /// Which header says the client's address.
+///
+/// Only this one is ever read: proxies set one header and pass on the others as the client wrote
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// None: the client is the peer.
     #[default]
     Peer,
-    /// `X-Forwarded-For`.
+    /// `X-Forwarded-For`: a list of addresses, to which each proxy appends the one that it serves.
     XForwardedFor,
-    /// `Forwarded` (RFC 7239).
+    /// `Forwarded` (RFC 7239): the same list, of which each element has named parameters.
     Forwarded,
     /// A header that holds one address, such as `X-Real-IP`.
     Single(HeaderName),
@@ -37,28 +90,15 @@ pub enum Trust {
     Nobody,
     /// The proxies in these networks, and Unix sockets if `unix`.
     Proxies {
-        /// The networks.
+        /// The networks. An address that is IPv4 after unwrapping (see [`Peer`]) is in an IPv4
+        /// network, or in an IPv6 network that consists of wrapped addresses only.
         networks: Vec<IpNet>,
         /// Whether peers on a Unix socket are believed.
         unix: bool,
     },
-    /// So many proxies, whatever their addresses.
+    /// So many proxies, whatever their addresses: the client is the element that the outermost of
+    /// them has written. 0 trusts nobody. The service must not be reachable past the proxies.
     Hops(u32),
-}
-
-/// How many bits of an address make a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Prefixes {
-    /// Of IPv4: 8 to 32.
-    pub ipv4: u8,
-    /// Of IPv6: 32 to 128.
-    pub ipv6: u8,
-}
-
-impl Default for Prefixes {
-    fn default() -> Self {
-        Self { ipv4: 32, ipv6: 64 }
-    }
 }
 
 /// How the client's address is found.
@@ -73,36 +113,8 @@ pub struct ClientAddress {
 }
 
 /// The connection's peer is not known.
+///
+/// That is a mistake in how the server is set up, not one of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the address of the peer is not known")]
 pub struct NoPeer;
-
-impl ClientAddress {
-    /// The client of a request (for the helper that builds `address/`: rules A1 to A9).
-    ///
-    /// # Errors
-    ///
-    /// If the peer is not known.
-    pub fn client(&self, peer: Option<Peer>, headers: &HeaderMap) -> Result<Peer, NoPeer> {
-        let _ = headers;
-        peer.ok_or(NoPeer)
-    }
-}
-
-/// The network of a client, by which it is counted (rule A10): an address cut to a prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Network {
-    /// Of an address.
-    Ip(IpNet),
-    /// All clients on Unix sockets.
-    Unix,
-}
-
-impl Network {
-    /// The network of `client`.
-    #[must_use]
-    pub fn of(client: Peer, prefixes: Prefixes) -> Self {
-        let _ = (client, prefixes);
-        Self::Unix
-    }
-}
