@@ -1,10 +1,21 @@
 //! The policy: what is limited, for whom, by how much.
 
+mod build;
+mod check;
 pub(crate) mod path;
+#[allow(clippy::module_inception, reason = "the file of the type has the name of the type")]
+mod policy;
+mod print;
+mod problem;
+mod read;
 pub(crate) mod settings;
+mod source;
+mod words;
 
-pub use path::PathPattern;
-pub use settings::{
-    Algorithm, BodyForm, Dialect, HostPattern, KeyPart, Limit, Missing, Mode, Penalty, ResetForm,
-    Response, Route, Subject, Tier, WhenFull, Who,
-};
+pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
+pub use path::{ParsePathError, PathPattern};
+pub use policy::Policy;
+pub use problem::{Code, LoadError, Place, PolicyError, Problem};
+pub use settings::{Algorithm, BodyForm, Dialect, KeyPart, Missing, Mode, ResetForm, WhenFull};
+pub(crate) use settings::{HostPattern, Who};
+pub use source::Format;

@@ -1,5 +1,6 @@
 //! What a policy says, as plain values: each setting by the word that the file has for it.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::header::HeaderName;
@@ -40,7 +41,7 @@ pub enum Mode {
 
 /// `[limits.NAME]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Limit {
+pub(crate) struct Limit {
     pub(crate) name: String,
     pub(crate) quota: Quota,
     /// Empty: one bucket for all.
@@ -118,15 +119,15 @@ pub enum WhenFull {
 
 /// `[tiers.NAME]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tier {
+pub(crate) struct Tier {
     pub(crate) name: String,
     /// Limit and quota.
     pub(crate) quotas: Vec<(String, Quota)>,
 }
 
 /// Whom an entry of `[[subjects]]` is about.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Who {
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
     /// `user`
     User(String),
     /// `api_key`: the SHA-256 of the key.
@@ -135,9 +136,20 @@ pub enum Who {
     Address(IpNet),
 }
 
+/// Does not show the hash of an API key (rule P11).
+impl fmt::Debug for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => f.debug_tuple("User").field(user).finish(),
+            Self::ApiKey(_) => f.debug_tuple("ApiKey").finish_non_exhaustive(),
+            Self::Address(network) => f.debug_tuple("Address").field(network).finish(),
+        }
+    }
+}
+
 /// `[[subjects]]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Subject {
+pub(crate) struct Subject {
     pub(crate) who: Who,
     pub(crate) tier: Option<String>,
     /// Limit and quota.
@@ -150,7 +162,7 @@ pub struct Subject {
 
 /// `[[routes]]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Route {
+pub(crate) struct Route {
     /// Default: the text of the path.
     pub(crate) name: String,
     /// Empty: all.
@@ -168,7 +180,7 @@ pub struct Route {
 
 /// Which hosts a route matches; in lower case, without port and final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostPattern {
+pub(crate) enum HostPattern {
     /// This host.
     Exact(String),
     /// `*.example.com`: every host below this one, not the host itself.
@@ -177,7 +189,7 @@ pub enum HostPattern {
 
 /// `[response]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Response {
+pub(crate) struct Response {
     pub(crate) headers: Vec<Dialect>,
     pub(crate) x_ratelimit_reset: ResetForm,
     pub(crate) body: BodyForm,
@@ -230,7 +242,7 @@ pub enum BodyForm {
 
 /// `[penalty]`
 #[derive(Clone, Debug, PartialEq)]
-pub struct Penalty {
+pub(crate) struct Penalty {
     /// A part that is missing becomes the address.
     pub(crate) key: Vec<KeyPart>,
     pub(crate) after: Quota,

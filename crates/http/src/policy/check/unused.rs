@@ -1,0 +1,54 @@
+//! Warnings about what no request can meet.
+
+use std::collections::HashSet;
+
+use super::cost;
+use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::read::Draft;
+use crate::policy::source::Node;
+
+/// Warns about limits that are not in `always` and not on a route.
+pub(super) fn limits(draft: &Draft<'_>, problems: &mut Problems) {
+    let on_routes = draft.routes.iter().flat_map(|route| &route.value.limits);
+    let used: HashSet<&String> = draft.always().iter().chain(on_routes).collect();
+    for limit in draft.limits.iter().filter(|limit| !used.contains(&limit.value.name)) {
+        problems.warn(limit.place(), Code::UnusedLimit, || {
+            format!(
+                "nobody uses the limit {}: it is not in `always` and on no route",
+                shown(&limit.value.name)
+            )
+        });
+    }
+}
+
+/// Warns about tiers that neither `default_tier` nor a subject names.
+pub(super) fn tiers(draft: &Draft<'_>, problems: &mut Problems) {
+    let of_subjects = draft.subjects.iter().filter_map(|subject| subject.value.tier.as_deref());
+    let used: HashSet<&str> = draft.default_tier().into_iter().chain(of_subjects).collect();
+    for tier in draft.tiers.iter().filter(|tier| !used.contains(tier.value.name.as_str())) {
+        problems.warn(tier.place(), Code::UnusedTier, || {
+            format!(
+                "nobody has the tier {} by this policy: it is not the default tier, and no subject \
+                 has it; only the application can give it to a request",
+                shown(&tier.value.name)
+            )
+        });
+    }
+}
+
+/// Warns about costs of limits that the route does not have.
+pub(super) fn costs(draft: &Draft<'_>, problems: &mut Problems) {
+    for route in draft.routes.iter().filter(|route| !route.value.costs.is_empty()) {
+        let limits: HashSet<&str> = cost::limits(&route.value, draft.always()).collect();
+        let costs = route.get("costs").map(Node::entries).unwrap_or_default();
+        for entry in costs.iter().filter(|entry| !limits.contains(entry.key.as_str())) {
+            problems.warn(&entry.place, Code::UnusedSetting, || {
+                format!(
+                    "this cost has no effect: the limit {} is not on the route {}",
+                    shown(&entry.key),
+                    shown(&route.value.name)
+                )
+            });
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading the settings of one table: unknown keys, wrong types, words out of a set.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use crate::policy::problem::{Code, Place, Problems, instead, shown};
+use crate::policy::source::{Node, Value};
+use crate::policy::words::Word;
+
+/// The settings of one table.
+#[derive(Clone, Copy)]
+pub(super) struct Table<'a> {
+    pub(super) node: &'a Node,
+    /// Of the table's name; what is missing in the table is reported here.
+    pub(super) place: &'a Place,
+}
+
+impl<'a> Table<'a> {
+    /// The table in `node`, whose keys must be out of `known`. `None` if it is no table.
+    pub(super) fn new(
+        node: &'a Node,
+        place: &'a Place,
+        known: &[&str],
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let table = Self::any(node, place, problems)?;
+        for entry in node.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            problems.add(&entry.place, Code::UnknownKey, || {
+                format!(
+                    "{} is not a setting here: {}",
+                    shown(&entry.key),
+                    other_programs(&entry.key, known).unwrap_or_else(|| instead(&entry.key, known))
+                )
+            });
+        }
+        Some(table)
+    }
+
+    /// The table in `node`, with any keys.
+    pub(super) fn any(node: &'a Node, place: &'a Place, problems: &mut Problems) -> Option<Self> {
+        if let Value::Table(_) = node.value {
+            return Some(Self { node, place });
+        }
+        problems.add(&node.place, Code::BadValue, || {
+            format!("found {}, where a table of settings is expected", found(&node.value))
+        });
+        None
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+        self.node.get(key)
+    }
+
+    /// The value of `key`; if it is missing, a problem.
+    pub(super) fn required(
+        &self,
+        key: &str,
+        why: &str,
+        problems: &mut Problems,
+    ) -> Option<&'a Node> {
+        let node = self.get(key);
+        if node.is_none() {
+            problems.add(self.place, Code::MissingValue, || format!("`{key}` is missing: {why}"));
+        }
+        node
+    }
+
+    /// The word at `key`, or the default.
+    pub(super) fn word<W: Word + Default>(&self, key: &str, problems: &mut Problems) -> W {
+        self.get(key).and_then(|node| word(node, key, problems)).unwrap_or_default()
+    }
+
+    pub(super) fn bool(&self, key: &str, default: bool, problems: &mut Problems) -> bool {
+        let Some(node) = self.get(key) else { return default };
+        if let Value::Bool(value) = node.value {
+            return value;
+        }
+        problems.add(&node.place, Code::BadValue, || {
+            format!("`{key}` is {}: write true or false", found(&node.value))
+        });
+        default
+    }
+
+    /// A whole number in `range` at `key`.
+    pub(super) fn number<N>(
+        &self,
+        key: &str,
+        range: std::ops::RangeInclusive<N>,
+        code: Code,
+        problems: &mut Problems,
+    ) -> Option<N>
+    where
+        N: TryFrom<i128> + PartialOrd + std::fmt::Display,
+    {
+        number(self.get(key)?, key, range, code, problems)
+    }
+}
+
+/// A setting of another program, which has another name here.
+fn other_programs(key: &str, known: &[&str]) -> Option<String> {
+    const NAMES: &[(&[&str], &str, &str)] = &[
+        (
+            &["rate", "limit", "max", "average", "requests", "rps", "qps", "requests_per_unit"],
+            "quota",
+            "`quota = \"600/min burst 100\"`",
+        ),
+        (
+            &["burst", "period", "window", "windowms", "interval", "unit", "per", "seconds"],
+            "quota",
+            "write rate, period and burst in one text, `quota = \"600/min burst 100\"`",
+        ),
+        (&["methods", "verb"], "method", "`method`, with one method or a list"),
+        (&["paths", "uri", "url", "pattern", "prefix"], "path", "`path`, with one pattern"),
+        (&["hosts", "domain", "domains"], "host", "`host`, with one host"),
+        (&["limit", "policies"], "limits", "`limits`, with a list of names"),
+        (&["ip", "cidr", "network", "addr"], "address", "`address`"),
+        (&["apikey", "api-key", "token"], "api_key", "`api_key`, with the key's SHA-256"),
+        (&["enabled", "dry_run", "dryrun", "shadow_mode"], "mode", "`mode`, with one word"),
+        (&["by", "source", "keyby", "key_by", "identifier", "limit_by"], "key", "`key`"),
+        (&["trusted_ips", "proxies", "trusted"], "trusted_proxies", "`trusted_proxies`"),
+        (&["depth", "hops", "num_trusted_hops"], "trusted_hops", "`trusted_hops`"),
+        (&["banned", "deny", "denied"], "blocked", "`blocked = true`"),
+        (&["whitelist", "allow", "allowlist", "skip"], "exempt", "`exempt = true`"),
+    ];
+    let key = key.to_ascii_lowercase();
+    let found = NAMES
+        .iter()
+        .find(|(others, ours, _)| others.contains(&key.as_str()) && known.contains(ours))?;
+    Some(format!("the name is {}", found.2))
+        .filter(|_| !found.2.starts_with("write"))
+        .or_else(|| Some(found.2.into()))
+}
+
+/// What kind of value it is, for a message. Texts are shown, so this is not for secrets.
+pub(super) fn found(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing (null)".into(),
+        Value::Bool(value) => format!("`{value}`"),
+        Value::Number { text, .. } => format!("the number {}", shown(text)),
+        Value::Text(text) => format!("the text {}", shown(text)),
+        Value::Time(text) => format!("the time {}", shown(text)),
+        Value::List(_) => "a list".into(),
+        Value::Table(_) => "a table".into(),
+    }
+}
+
+pub(super) fn text<'a>(node: &'a Node, key: &str, problems: &mut Problems) -> Option<&'a str> {
+    if let Value::Text(text) = &node.value {
+        return Some(text);
+    }
+    problems.add(&node.place, Code::BadValue, || {
+        format!("`{key}` is {}: write a text in quotes", found(&node.value))
+    });
+    None
+}
+
+pub(super) fn word<W: Word>(node: &Node, key: &str, problems: &mut Problems) -> Option<W> {
+    if let Value::Text(text) = &node.value
+        && let Some(value) = W::of(text)
+    {
+        return Some(value);
+    }
+    problems.add(&node.place, Code::BadValue, || {
+        let words: Vec<&str> = W::WORDS.iter().map(|(word, _)| *word).collect();
+        let hint = match &node.value {
+            Value::Text(text) => instead(text, &words),
+            _ => instead("", &words),
+        };
+        format!("`{key}` is {}: {hint}", found(&node.value))
+    });
+    None
+}
+
+pub(super) fn number<N>(
+    node: &Node,
+    key: &str,
+    range: std::ops::RangeInclusive<N>,
+    code: Code,
+    problems: &mut Problems,
+) -> Option<N>
+where
+    N: TryFrom<i128> + PartialOrd + std::fmt::Display,
+{
+    if let Value::Number { integer: Some(integer), .. } = node.value
+        && let Ok(number) = N::try_from(integer)
+        && range.contains(&number)
+    {
+        return Some(number);
+    }
+    problems.add(&node.place, code, || {
+        let (least, most) = range.into_inner();
+        format!("`{key}` is {}: write a whole number from {least} to {most}", found(&node.value))
+    });
+    None
+}
+
+/// The items of a list. A single value is no list.
+pub(super) fn list<'a>(
+    node: &'a Node,
+    key: &str,
+    example: &str,
+    problems: &mut Problems,
+) -> Option<&'a [Node]> {
+    if let Value::List(items) = &node.value {
+        return Some(items);
+    }
+    problems.add(&node.place, Code::BadValue, || {
+        let list = match &node.value {
+            Value::Text(text) => format!("[\"{}\"]", text.escape_debug()),
+            Value::Number { text, .. } => format!("[{text}]"),
+            _ => example.into(),
+        };
+        format!("`{key}` is {}: write a list, such as {}", found(&node.value), shown(&list))
+    });
+    None
+}
+
+/// Reports the items of a list that are there already. `what` names an item.
+pub(super) fn once<T: Eq + Hash>(
+    items: &[(T, &Node)],
+    what: impl Fn(&T) -> String,
+    problems: &mut Problems,
+) {
+    let mut seen = HashSet::new();
+    for (item, node) in items {
+        if !seen.insert(item) {
+            problems.add(&node.place, Code::DuplicateName, || {
+                format!("{} is in this list twice", what(item))
+            });
+        }
+    }
+}

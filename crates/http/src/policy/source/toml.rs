@@ -1,0 +1,81 @@
+//! TOML to a tree, through the spans of the crate `toml`.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::position::Positions;
+use super::{DEEPEST, Entry, Node, Value, duplicate, integer, too_deep};
+use crate::policy::problem::{Code, Place, Problems};
+
+pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
+    let positions = Positions::new(text);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut is_syntax = true;
+    for error in &errors {
+        // At the end of the text, no character is at fault.
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let place = positions.at(span.start);
+        if error.message().starts_with("duplicate key") {
+            let key = text.get(span).unwrap_or_default();
+            problems.add(&place, Code::DuplicateName, || duplicate(key, None));
+        } else {
+            is_syntax = false;
+            problems.add(&place, Code::Syntax, || format!("this is not TOML: {}", error.message()));
+        }
+    }
+    if !is_syntax {
+        return None;
+    }
+    let mut reader = Reader { positions, problems };
+    let value = reader.table(root.into_inner(), 0)?;
+    Some(Node { value, place: Place::Text { line: 1, column: 1 } })
+}
+
+struct Reader<'a> {
+    positions: Positions<'a>,
+    problems: &'a mut Problems,
+}
+
+impl Reader<'_> {
+    fn place(&self, span: &Range<usize>) -> Place {
+        self.positions.at(span.start)
+    }
+
+    fn table(&mut self, table: DeTable<'_>, depth: usize) -> Option<Value> {
+        // The crate sorts keys by name; the order of the file matters to whoever reads a message.
+        let mut pairs: Vec<_> = table.into_iter().collect();
+        pairs.sort_by_key(|(key, _)| key.span().start);
+        let entry = |(key, value): (Spanned<_>, _)| {
+            let place = self.place(&key.span());
+            let key = std::borrow::Cow::into_owned(key.into_inner());
+            Some(Entry { key, place, node: self.node(value, depth + 1)? })
+        };
+        Some(Value::Table(pairs.into_iter().map(entry).collect::<Option<_>>()?))
+    }
+
+    fn node(&mut self, value: Spanned<DeValue<'_>>, depth: usize) -> Option<Node> {
+        let place = self.place(&value.span());
+        if depth > DEEPEST {
+            too_deep(&place, self.problems);
+            return None;
+        }
+        let value = match value.into_inner() {
+            DeValue::String(text) => Value::Text(text.into_owned()),
+            DeValue::Integer(number) => Value::Number {
+                text: number.to_string(),
+                integer: Some(integer(number.as_str(), number.radix())),
+            },
+            DeValue::Float(number) => Value::Number { text: number.to_string(), integer: None },
+            DeValue::Boolean(value) => Value::Bool(value),
+            DeValue::Datetime(time) => Value::Time(time.to_string()),
+            DeValue::Array(items) => {
+                let items = items.into_iter().map(|item| self.node(item, depth + 1));
+                Value::List(items.collect::<Option<_>>()?)
+            }
+            DeValue::Table(table) => self.table(table, depth)?,
+        };
+        Some(Node { value, place })
+    }
+}
