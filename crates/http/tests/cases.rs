@@ -5,6 +5,11 @@
 mod address;
 #[path = "cases/config.rs"]
 mod config;
+#[path = "cases/fields.rs"]
+mod fields;
+#[cfg(feature = "grpc")]
+#[path = "cases/grpc.rs"]
+mod grpc;
 #[path = "cases/request.rs"]
 mod request;
 #[path = "cases/route.rs"]
@@ -25,8 +30,9 @@ type Policies = BTreeMap<String, String>;
 
 #[test]
 fn every_case_of_the_case_file() {
-    let path = std::env::var("TOLLGATE_CASES")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cases.json").to_owned());
+    let path = std::env::var("TOLLGATE_CASES").unwrap_or_else(|_| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cases.json").to_owned()
+    });
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let file: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
     assert_eq!(file["schema"], 1, "another schema");
@@ -57,10 +63,10 @@ fn check(case: &Value, policies: &Policies) -> Checked {
         "address" => address::check(&case["config"], input, expect),
         "config" => config::check(input, expect),
         "route" => route::check(policy()?, input, expect),
-        "fields" => Ok(()),
+        "fields" => fields::check(input, expect),
         "sequence" => sequence::check(policy()?, policies, input),
         #[cfg(feature = "grpc")]
-        "grpc" => Ok(()),
+        "grpc" => grpc::check(input, expect),
         #[cfg(not(feature = "grpc"))]
         "grpc" => Err("run the cases with the feature `grpc`".to_owned()),
         kind => Err(format!("the kind {kind} is not known")),

@@ -101,7 +101,10 @@ impl CompiledRoute {
     pub(crate) fn accepts(&self, method: &str, host: Option<&str>) -> bool {
         let is_method = |known: &str| known == method || known == "GET" && method == "HEAD";
         (self.methods.is_empty() || self.methods.iter().any(|known| is_method(known)))
-            && self.host.as_ref().is_none_or(|pattern| host.is_some_and(|host| pattern.matches(host)))
+            && self
+                .host
+                .as_ref()
+                .is_none_or(|pattern| host.is_some_and(|host| pattern.matches(host)))
     }
 }
 
@@ -270,7 +273,9 @@ struct Index {
 
 impl Index {
     fn new(settings: &Settings) -> Self {
-        fn of<'a>(names: impl Iterator<Item = &'a String>) -> HashMap<Arc<str>, u16, ahash::RandomState> {
+        fn of<'a>(
+            names: impl Iterator<Item = &'a String>,
+        ) -> HashMap<Arc<str>, u16, ahash::RandomState> {
             names.map(|name| name.as_str().into()).zip(0..=u16::MAX).collect()
         }
         Self {

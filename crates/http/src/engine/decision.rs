@@ -120,7 +120,9 @@ impl Decision {
 
     /// The names of the limits that refused the request.
     pub fn refused_by(&self) -> impl Iterator<Item = &str> {
-        self.limits().filter(|limit| !limit.is_shadow() && limit.refuses()).map(|limit| limit.name())
+        self.limits()
+            .filter(|limit| !limit.is_shadow() && limit.refuses())
+            .map(|limit| limit.name())
     }
 
     /// The names of the shadow limits that would have refused the request.

@@ -36,7 +36,9 @@ mod tests {
 
     #[test]
     fn a_host_is_compared_without_case_port_and_final_dot() {
-        for host in ["api.example.com", "API.Example.com:8080", "api.example.com.", "api.example.com.:80"] {
+        for host in
+            ["api.example.com", "API.Example.com:8080", "api.example.com.", "api.example.com.:80"]
+        {
             assert_eq!(normalised(host).as_deref(), Some("api.example.com"));
         }
         assert_eq!(normalised("[2001:DB8::1]:443").as_deref(), Some("[2001:db8::1]"));

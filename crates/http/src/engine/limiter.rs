@@ -128,7 +128,9 @@ impl HttpLimiter {
         };
         if decision.is_allowed() && !route.charge.as_deref().is_none_or(is_charged) {
             let policy = Arc::clone(&decision.policy);
-            change(&policy, Verb::Credit, &mut decision.limits, |part| part.own.then_some(part.cost));
+            change(&policy, Verb::Credit, &mut decision.limits, |part| {
+                part.own.then_some(part.cost)
+            });
         }
     }
 
@@ -246,11 +248,8 @@ fn change(
     parts: &mut SmallVec<[LimitPart; 4]>,
     cost: impl Fn(&LimitPart) -> Option<u64>,
 ) {
-    let changed: SmallVec<[(usize, u64); 4]> = parts
-        .iter()
-        .enumerate()
-        .filter_map(|(at, part)| Some((at, cost(part)?)))
-        .collect();
+    let changed: SmallVec<[(usize, u64); 4]> =
+        parts.iter().enumerate().filter_map(|(at, part)| Some((at, cost(part)?))).collect();
     let charges: SmallVec<[Charge<'_>; 4]> = changed
         .iter()
         .map(|(at, cost)| {

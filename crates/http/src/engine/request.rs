@@ -110,7 +110,9 @@ impl<'a> Request<'a> {
                 (None, None) => Some(self.network(prefixes)?),
             },
             KeyPart::Header(name) => self.facts.header(name).map(PartView::Header),
-            KeyPart::Route => Some(self.route().map_or(PartView::NoRoute, |route| PartView::Route(&route.name))),
+            KeyPart::Route => {
+                Some(self.route().map_or(PartView::NoRoute, |route| PartView::Route(&route.name)))
+            }
             KeyPart::Method => Some(PartView::Method(self.facts.method)),
             KeyPart::Host => self.host.as_deref().map(PartView::Host),
         })
@@ -161,9 +163,8 @@ fn route(
     host: Option<&str>,
 ) -> (Option<u16>, Result<(), Ambiguous>) {
     let first = |path: &PathSegments<'_>| {
-        let fits = |route: &CompiledRoute| {
-            route.accepts(facts.method, host) && route.path.matches(path)
-        };
+        let fits =
+            |route: &CompiledRoute| route.accepts(facts.method, host) && route.path.matches(path);
         policy.routes.iter().position(fits).and_then(|at| u16::try_from(at).ok())
     };
     if let Some(template) = facts.template {

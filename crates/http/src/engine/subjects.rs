@@ -55,7 +55,8 @@ impl Subjects {
                     IpNet::V4(_) => &mut self.ipv4_lengths,
                     IpNet::V6(_) => &mut self.ipv6_lengths,
                 };
-                if let Err(at) = lengths.binary_search_by(|length| network.prefix_len().cmp(length)) {
+                if let Err(at) = lengths.binary_search_by(|length| network.prefix_len().cmp(length))
+                {
                     lengths.insert(at, network.prefix_len());
                 }
                 self.networks.insert(network.trunc(), index);

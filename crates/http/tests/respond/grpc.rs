@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
-use serde_json::Value;
 use tollgate_http::respond::{Refusal, is_grpc};
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -37,29 +36,6 @@ fn status(headers: &HeaderMap) -> tonic::Status {
 
 fn retry_delay(headers: &HeaderMap) -> Option<Duration> {
     status(headers).get_details_retry_info()?.retry_delay
-}
-
-/// A case of the case file. What the response has besides fields is 200 by definition.
-pub(crate) fn check_case(id: &str, input: &Value, expect: &Value) {
-    let http_status = input["status"].as_u64().and_then(|status| u16::try_from(status).ok());
-    let http_status = http_status.expect("status");
-    let wait = input["retry_after_ms"].as_u64().map(Duration::from_millis);
-    let headers = match (http_status, wait) {
-        (403, _) if input["blocked"] == true => written(&Refusal::blocked()),
-        (403, _) => written(&Refusal::missing_key()),
-        (400, _) => written(&Refusal::ambiguous_path()),
-        (500, _) => written(&Refusal::no_peer()),
-        (_, None) if input["never"] != true => {
-            written(&Refusal::limits(StatusCode::from_u16(http_status).expect("a status"), &[]))
-        }
-        (_, wait) => by_limit(http_status, wait),
-    };
-    assert_eq!(expect["http_status"], 200, "case {id}");
-    assert_eq!(i32::from(status(&headers).code()), expect["grpc_status"], "case {id}");
-    assert_eq!(pushback(&headers), expect["pushback_ms"].as_i64(), "case {id}");
-    let retry_ms =
-        retry_delay(&headers).map(|wait| u64::try_from(wait.as_millis()).expect("small"));
-    assert_eq!(retry_ms, expect["retry_info_ms"].as_u64(), "case {id}");
 }
 
 #[test]

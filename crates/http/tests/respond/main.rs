@@ -6,7 +6,6 @@
 )]
 
 mod bodies;
-mod cases;
 mod clients;
 mod fields;
 #[cfg(feature = "grpc")]

@@ -87,9 +87,9 @@ impl Buckets for MemoryBuckets {
         if verb == Verb::Take {
             take(&self.0, charges, answers);
         } else {
-            answers.extend(charges.iter().map(|charge| {
-                with_limit!(&self.0[charge.limit], limit => limit.act(verb, charge))
-            }));
+            answers.extend(charges.iter().map(
+                |charge| with_limit!(&self.0[charge.limit], limit => limit.act(verb, charge)),
+            ));
         }
         Reply::Now
     }
