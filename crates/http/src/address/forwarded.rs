@@ -80,10 +80,7 @@ impl Iterator for Elements<'_> {
                 Ok(Said::Nothing) => {}
                 Ok(Said::Other) => return Some(Ok(None)),
                 Ok(Said::For(address)) => return Some(Ok(address)),
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(error));
-                }
+                Err(error) => return Some(Err(error)),
             }
         }
         None
@@ -228,7 +225,7 @@ impl Word {
 
     /// Whether there was nothing but blanks.
     fn is_empty(&self) -> bool {
-        self.length == 0 && !self.ended && !self.bad
+        self.length == 0 && !self.bad
     }
 
     fn is_for(&self) -> bool {

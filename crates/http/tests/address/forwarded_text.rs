@@ -10,6 +10,7 @@ use super::{check, config, forwarded};
 fn a4_an_element_of_forwarded_needs_exactly_one_for() {
     for element in [
         "proto=http",
+        "\"\"",
         ";",
         "for",
         "for;for=203.0.113.7",
@@ -97,8 +98,14 @@ fn a6_with_a_quote_left_open_the_whole_header_says_nothing() {
             (&[r#"for=203.0.113.7;x=\""#], "10.0.0.1"),
         ],
     );
-    let hops = config(Source::Forwarded, Trust::Hops(1));
-    check(&hops, &[(&["for=203.0.113.7;x=\""], "10.0.0.1"), (&["x=\", for=6.6.6.6"], "10.0.0.1")]);
+    for (hops, line) in [
+        (1, "for=203.0.113.7;x=\""),
+        (1, "x=\", for=6.6.6.6"),
+        (2, "for=203.0.113.7, for=10.0.0.2;x=\""),
+        (2, "for=203.0.113.7, \""),
+    ] {
+        check(&config(Source::Forwarded, Trust::Hops(hops)), &[(&[line], "10.0.0.1")]);
+    }
 }
 
 #[test]
