@@ -14,7 +14,7 @@ use super::element::{self, Ports};
 /// The first address from the right that is not trusted, else the last that the walk came to.
 pub(super) fn first_stranger(lines: &GetAll<'_, HeaderValue>, trust: &Trust) -> Option<IpAddr> {
     let mut client = None;
-    // Iteration from within, which is faster through lines and elements than `for`.
+    // This goes through lines and elements as nested loops would; `for` asks layer by layer.
     let _ = elements(lines).try_for_each(|element| match address(element) {
         Some(hop) => {
             client = Some(hop);

@@ -4,7 +4,7 @@ use tollgate_http::address::{Source, Trust};
 
 use super::{check, config, forwarded};
 
-// A4
+// A4: an element without exactly one `for` ends the walk.
 
 #[test]
 fn a4_an_element_of_forwarded_needs_exactly_one_for() {
@@ -38,7 +38,7 @@ fn a4_an_element_of_forwarded_needs_exactly_one_for() {
     }
 }
 
-// A6
+// A6: quoted strings, escapes, blanks and the case of names.
 
 #[test]
 fn a6_commas_and_semicolons_in_quotes_part_nothing() {
