@@ -3,5 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod address;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod policy;
 pub mod respond;
