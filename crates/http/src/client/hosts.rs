@@ -63,22 +63,26 @@ impl Hosts {
     ///
     /// A future that is dropped before its end takes nothing.
     pub(super) async fn wait(&self, host: &Arc<str>) -> Result<(), NotSent> {
-        let deadline = self.max_wait.map(|max_wait| (Instant::now(), max_wait));
-        loop {
-            let turn = match deadline {
-                None => self.limiter.acquire(&**host, 1).await,
-                Some((begin, max_wait)) => {
-                    let left = max_wait.saturating_sub(begin.elapsed());
-                    self.limiter.acquire_timeout(&**host, 1, left).await
-                }
-            };
-            turn.map_err(|error| self.not_sent(error, host))?;
-            // A pause that began after the grant, before this task ran, applies to this request
-            // too. Its permit is spent, so it queues again.
-            if !self.is_paused(host) {
-                return Ok(());
+        let begin = Instant::now();
+        let left = || self.max_wait.map(|max_wait| max_wait.saturating_sub(begin.elapsed()));
+        let turn = match left() {
+            None => self.limiter.acquire(&**host, 1).await,
+            Some(left) => self.limiter.acquire_timeout(&**host, 1, left).await,
+        };
+        turn.map_err(|error| self.not_sent(error, host))?;
+        // A pause that began after the turn had come, but before this task ran, holds this request
+        // back too, ahead of all that wait.
+        while self.is_paused(host) {
+            let place = FirstPlace::take(self, host)?;
+            let wait = place.due.saturating_duration_since(Instant::now());
+            if let (Some(left), Some(max_wait)) = (left(), self.max_wait)
+                && wait > left
+            {
+                return Err(NotSent::TooLong { host: Arc::clone(host), wait, max_wait });
             }
+            tokio::time::sleep_until(place.due).await;
         }
+        Ok(())
     }
 
     /// Whether `host` is paused now.
@@ -130,6 +134,33 @@ impl Hosts {
                 NotSent::TooManyHosts { host, max_hosts: max_keys }
             }
             other => NotSent::Other { host, error: other },
+        }
+    }
+}
+
+/// A place ahead of all that wait, at a paused host. It is given back if it is dropped too early.
+struct FirstPlace<'a> {
+    hosts: &'a Hosts,
+    host: &'a str,
+    due: Instant,
+}
+
+impl<'a> FirstPlace<'a> {
+    /// Consumes one more permit, as debt: all that wait are served one permit later, and the place
+    /// is due when the debt is repaid. So a second such place is due one permit after the first.
+    fn take(hosts: &'a Hosts, host: &'a Arc<str>) -> Result<Self, NotSent> {
+        let not_sent = |error| hosts.not_sent(error, host);
+        hosts.limiter.delay_for(&**host, 1).map_err(|why| not_sent(why.into()))?;
+        // Cannot fail: a paused host has its place in the limiter.
+        let wait = hosts.limiter.consume(&**host, 1).unwrap_or_default();
+        Ok(Self { hosts, host, due: Instant::now() + wait })
+    }
+}
+
+impl Drop for FirstPlace<'_> {
+    fn drop(&mut self) {
+        if Instant::now() < self.due {
+            self.hosts.limiter.credit(self.host, 1);
         }
     }
 }

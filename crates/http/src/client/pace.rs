@@ -44,7 +44,7 @@ impl Pace {
         // given back, because the one permit at the end of the pause does not depend on them.
         let used = u128::from(self.0.limit()).saturating_sub(1);
         let paused = self.0.start(until, used);
-        if self.0.full_at(&paused, until) > self.0.full_at(&state.bucket, until) {
+        if self.0.full_at(&paused, until) >= self.0.full_at(&state.bucket, until) {
             state.bucket = paused;
         }
     }
@@ -109,11 +109,11 @@ impl Algorithm for Pace {
         self.0.give_back(&mut state.bucket, now, permits);
     }
 
-    /// During a pause, more than the limit: nothing else is ever in debt, so this is how a pause
-    /// can be seen from outside.
+    /// More than the limit during a pause, and never otherwise: this is how a pause can be seen
+    /// from outside.
     fn used(&self, state: &PaceState, now: Timestamp) -> u128 {
-        let used = self.0.used(&state.bucket, now);
-        if now < state.resume_at { used.max(u128::from(self.limit()) + 1) } else { used }
+        let (used, limit) = (self.0.used(&state.bucket, now), u128::from(self.limit()));
+        if now < state.resume_at { used.max(limit + 1) } else { used.min(limit) }
     }
 
     fn full_at(&self, state: &PaceState, now: Timestamp) -> Timestamp {
@@ -183,6 +183,18 @@ mod tests {
         assert_eq!(rule.ready_at(&state, at(0), 1), at(10_000));
         rule.undo(&mut state, at(0), 1, receipt);
         assert_eq!(rule.ready_at(&state, at(0), 1), at(8_000));
+    }
+
+    #[test]
+    fn debt_in_a_pause_counts_from_its_end() {
+        for quota in ["1/s", "1/s burst 7"] {
+            let rule = rule(quota);
+            let mut state = rule.start(at(0), 0);
+            pause(rule, &mut state, at(0), 5_000);
+            rule.take(&mut state, at(1_000), 1);
+            let due = |permits| rule.ready_at(&state, at(1_000), permits);
+            assert_eq!((due(0), due(1)), (at(5_000), at(6_000)), "{quota}");
+        }
     }
 
     #[test]

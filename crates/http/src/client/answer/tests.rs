@@ -21,11 +21,13 @@ fn asked_at(status: u16, recorded: &str, wall_clock: SystemTime) -> Option<Durat
     pause(StatusCode::from_u16(status).expect("a status"), &headers, wall_clock)
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "what an answer asks for is optional")]
 fn secs(secs: u64) -> Option<Duration> {
     Some(Duration::from_secs(secs))
 }
 
-/// Answers of real servers, as people and projects have recorded them.
+/// Answers of real servers, as their documentation shows them or as people and projects have
+/// recorded them. Each comment says where.
 #[test]
 fn recorded_answers() {
     // GitHub, the hourly limit of an address (from GitHub's documentation). 50 minutes and 25 s.
@@ -52,8 +54,7 @@ fn recorded_answers() {
         X-RateLimit-Remaining: 57
         X-RateLimit-Reset: 1352660008";
     assert_eq!(asked(200, success), None);
-    // GitLab (a log of curl), whose reset is a point in time, and its documentation's example with
-    // nothing left.
+    // GitLab (a log of curl), whose reset is a point in time; then with nothing left.
     let gitlab = "ratelimit-observed: 1
         ratelimit-remaining: 1999
         ratelimit-reset: 1634747638
@@ -64,7 +65,7 @@ fn recorded_answers() {
     assert_eq!(asked_at(429, &gitlab.replace("1999", "0"), at), secs(38));
     let only_date = "ratelimit-remaining: 0\nratelimit-resettime: Wed, 20 Oct 2021 16:33:58 GMT";
     assert_eq!(asked_at(200, only_date, at), secs(38));
-    // Yelp (a cassette of an R client), with the daily limit used up.
+    // Yelp (recorded by a package's tests), with `4997` left replaced by 0.
     let yelp = "date: Wed, 26 Feb 2020 00:42:31 GMT
         ratelimit-dailylimit: 5000
         ratelimit-remaining: 0
@@ -87,7 +88,8 @@ fn recorded_answers() {
     assert_eq!(asked(200, "x-ratelimit-remaining: 0.0\nx-ratelimit-reset: 58"), secs(58));
     // Reddit's remaining can be a fraction of more than one.
     assert_eq!(asked(200, "x-ratelimit-remaining: 59.99\nx-ratelimit-reset: 58"), None);
-    // Gravitee (a trace of a bank's API), with its quota used up: milliseconds since 1970.
+    // Gravitee (a trace of an API behind it), with `98` left replaced by 0: the reset is in
+    // milliseconds since 1970.
     let gravitee = "date: Thu, 23 Mar 2023 15:59:57 GMT
         x-rate-limit-limit: 100
         x-rate-limit-remaining: 0
@@ -96,7 +98,7 @@ fn recorded_answers() {
     // Cloud Foundry (issue 2544 of its controller): a point in time where seconds belong.
     let cloud_foundry = "Date: Thu, 21 Oct 2021 10:00:00 GMT\nRetry-After: 1634810460";
     assert_eq!(asked(429, cloud_foundry), secs(60));
-    // crates.io answers with a date.
+    // crates.io says a date (the form in its source; the times of Belgif's guide to REST).
     let crates_io =
         "date: Thu, 05 Aug 2021 10:29:48 GMT\nretry-after: Thu, 05 Aug 2021 10:30:00 GMT";
     assert_eq!(asked(429, crates_io), secs(12));
@@ -110,7 +112,7 @@ fn recorded_answers() {
         RateLimit: \"default\";r=0;t=5";
     assert_eq!(asked(429, draft), secs(5));
     assert_eq!(asked(200, "Ratelimit: \"default\";r=50;t=30"), None);
-    // express-rate-limit with draft-7.
+    // express-rate-limit's form of draft-07, with nothing left.
     let draft_7 = "RateLimit-Policy: 300;w=60\nRateLimit: limit=300, remaining=0, reset=42";
     assert_eq!(asked(200, draft_7), secs(42));
 }
