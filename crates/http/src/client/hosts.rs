@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tollgate::keyed::Keyed;
-use tollgate::{Quota, QuotaError, TokioClock, WaitError};
+use tollgate::{Quota, QuotaError, Timer, TokioClock, TokioTimer, WaitError};
 
 use super::answer;
 use super::error::NotSent;
@@ -74,13 +74,19 @@ impl Hosts {
         // back too, ahead of all that wait.
         while self.is_paused(host) {
             let place = FirstPlace::take(self, host)?;
-            let wait = place.due.saturating_duration_since(Instant::now());
+            let wait = place.rest();
             if let (Some(left), Some(max_wait)) = (left(), self.max_wait)
                 && wait > left
             {
                 return Err(NotSent::TooLong { host: Arc::clone(host), wait, max_wait });
             }
-            tokio::time::sleep_until(place.due).await;
+            while !place.rest().is_zero() {
+                // Unlike tokio's own function, this does not panic where no timer runs.
+                match TokioTimer.sleep(place.rest()) {
+                    Some(sleep) => sleep.await,
+                    None => return Err(self.not_sent(WaitError::NoTimer, host)),
+                }
+            }
         }
         Ok(())
     }
@@ -102,8 +108,9 @@ impl Hosts {
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
         if let Some(pause) = said.or(refused.then_some(self.pause_without_time)) {
             self.pause(host, pause);
+            // Without the host: a program's own key may be a secret.
             #[cfg(feature = "tracing")]
-            tracing::debug!(host, status = status.as_u16(), ?pause, "the server asks for a pause");
+            tracing::debug!(status = status.as_u16(), ?pause, "a server asks for a pause");
         }
     }
 
@@ -138,7 +145,8 @@ impl Hosts {
     }
 }
 
-/// A place ahead of all that wait, at a paused host. It is given back if it is dropped too early.
+/// A place ahead of all that wait, at a paused host. If it is dropped before it is due, it is given
+/// back.
 struct FirstPlace<'a> {
     hosts: &'a Hosts,
     host: &'a str,
@@ -155,11 +163,16 @@ impl<'a> FirstPlace<'a> {
         let wait = hosts.limiter.consume(&**host, 1).unwrap_or_default();
         Ok(Self { hosts, host, due: Instant::now() + wait })
     }
+
+    /// The time until the place is due.
+    fn rest(&self) -> Duration {
+        self.due.saturating_duration_since(Instant::now())
+    }
 }
 
 impl Drop for FirstPlace<'_> {
     fn drop(&mut self) {
-        if Instant::now() < self.due {
+        if !self.rest().is_zero() {
             self.hosts.limiter.credit(self.host, 1);
         }
     }

@@ -67,7 +67,7 @@ impl<K, A> WaitLayer<K, A> {
     /// Holds back the requests of a key, from now on for `pause`, as if its server had asked for
     /// it. For servers that say it elsewhere than in header fields.
     ///
-    /// A pause that is running is never shortened. `key` is what the [key](super::RequestKey) of a
+    /// A pause that is running is never shortened, and more than 31 days are 31 days. `key` is what the [key](super::RequestKey) of a
     /// request is, such as [`host_key`](super::host_key) returns.
     ///
     /// ```
@@ -182,7 +182,8 @@ impl<K, A> WaitLayerBuilder<K, A> {
     }
 
     /// Says which limit a request belongs to, for other requests than `http::Request` or for other
-    /// limits than one for each host.
+    /// limits than one for each host. The key is part of [errors](super::NotSent), so it should be
+    /// no secret.
     ///
     /// ```
     /// # use tollgate::Quota;

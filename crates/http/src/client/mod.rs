@@ -61,6 +61,26 @@
 //!
 //! The example `reqwest_polite` is a complete crawler.
 //!
+//! # What asks for a pause
+//!
+//! The first of these that an answer contains counts:
+//!
+//! 1. `Retry-After` (RFC 9110, section 10.2.3): seconds, also with a fraction, or a date. Only if
+//!    the status is 429, 503 or 403 (GitHub's secondary limits): servers send it with successes
+//!    too, where it means something else.
+//! 2. `RateLimit`, as the drafts of the IETF define it from draft-07 to draft-11
+//!    (draft-ietf-httpapi-ratelimit-headers), of limits of which nothing is left. Any status.
+//! 3. `RateLimit-Remaining`, `X-RateLimit-Remaining` or `X-Rate-Limit-Remaining`, if it is less
+//!    than 1, with the `-Reset` that belongs to it: seconds, a time since 1970, or a date. Which
+//!    kind of number it is shows its size. Any status.
+//!
+//! A 429 that contains none of them, or a time that cannot be read, is a pause of [1
+//! second](WaitLayerBuilder::pause_without_time).
+//!
+//! Points in time are compared with the `Date` of the same answer, so a wrong clock of this machine
+//! does no harm. Of several values of one field, the longest time counts. More than 31 days are
+//! not believed, and what cannot be read is passed over.
+//!
 //! # What to put where
 //!
 //! * **Retries** belong outside of this layer (`tower::retry`): the layer never sends a request

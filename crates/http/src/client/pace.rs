@@ -39,13 +39,24 @@ pub(super) struct PaceState {
 impl Pace {
     fn pause(self, state: &mut PaceState, until: Timestamp) {
         state.resume_at = state.resume_at.max(until);
-        // This bucket has its first permit at `until`, and its next ones at the quota's pace. It
-        // has no memory of grants that are not used yet: if one of them is cancelled, nothing is
-        // given back, because the one permit at the end of the pause does not depend on them.
+        self.hold_back(state);
+    }
+
+    /// Lowers the bucket so that it holds at most one permit at the end of the pause, and more only
+    /// at the quota's pace.
+    fn hold_back(self, state: &mut PaceState) {
         let used = u128::from(self.0.limit()).saturating_sub(1);
-        let paused = self.0.start(until, used);
-        if self.0.full_at(&paused, until) >= self.0.full_at(&state.bucket, until) {
+        let paused = self.0.start(state.resume_at, used);
+        let full_at = |bucket| self.0.full_at(bucket, state.resume_at);
+        if full_at(&paused) >= full_at(&state.bucket) {
             state.bucket = paused;
+        }
+    }
+
+    /// Permits may have been given back to the bucket. In a pause, they do not add up.
+    fn given_back(self, state: &mut PaceState, now: Timestamp) {
+        if now < state.resume_at {
+            self.hold_back(state);
         }
     }
 }
@@ -103,10 +114,12 @@ impl Algorithm for Pace {
 
     fn undo(&self, state: &mut PaceState, now: Timestamp, permits: u64, receipt: Receipt) {
         self.0.undo(&mut state.bucket, now, permits, receipt);
+        self.given_back(state, now);
     }
 
     fn give_back(&self, state: &mut PaceState, now: Timestamp, permits: u64) {
         self.0.give_back(&mut state.bucket, now, permits);
+        self.given_back(state, now);
     }
 
     /// More than the limit during a pause, and never otherwise: this is how a pause can be seen
@@ -183,6 +196,24 @@ mod tests {
         assert_eq!(rule.ready_at(&state, at(0), 1), at(10_000));
         rule.undo(&mut state, at(0), 1, receipt);
         assert_eq!(rule.ready_at(&state, at(0), 1), at(8_000));
+    }
+
+    #[test]
+    fn what_is_given_back_in_a_pause_does_not_add_up() {
+        let rule = rule("1/120ms burst 3");
+        let mut state = rule.start(at(0), 3);
+        let receipts = [1, 2].map(|seq| Receipt::new(seq, at(240)));
+        // At 240 ms, the bucket has two permits.
+        for receipt in receipts {
+            rule.hold(&mut state, at(240), 1, receipt);
+        }
+        pause(rule, &mut state, at(240), 50);
+        rule.undo(&mut state, at(240), 1, receipts[0]);
+        rule.undo(&mut state, at(250), 1, receipts[1]);
+        rule.give_back(&mut state, at(260), 1);
+        assert_eq!(rule.ready_at(&state, at(260), 1), at(290));
+        rule.take(&mut state, at(290), 1);
+        assert_eq!(rule.ready_at(&state, at(290), 1), at(410));
     }
 
     #[test]

@@ -102,5 +102,5 @@ fn everything_can_be_shared_between_threads() {
     fn is_shared<T: Clone + Send + Sync + 'static>(_: &T) {}
     let layer: WaitLayer<ByHost> = WaitLayer::per_host(Quota::per_second(1)).expect("valid");
     is_shared(&layer);
-    is_shared(&layer.layer(service_fn(|_: ()| async { Ok::<_, std::io::Error>(()) })));
+    is_shared(&layer.layer(service_fn(|(): ()| async { Ok::<_, std::io::Error>(()) })));
 }

@@ -2,9 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::{Request, Response, StatusCode};
 use tollgate_http::client::NotSent;
+use tower::ServiceExt;
+use tower::retry::{Policy, Retry};
 
-use super::support::{Answer, Client, OK, all, around, at, builder, get, spawn, spawn_many};
+use super::support::{
+    Answer, Client, OK, all, around, at, builder, get, millis, spawn, spawn_many,
+};
 
 const WAIT_3: Answer = (429, &[("retry-after", "3")]);
 const WAIT_2: Answer = (429, &[("retry-after", "2")]);
@@ -200,8 +205,19 @@ async fn a_pause_that_begins_when_a_turn_comes_keeps_the_order() {
         assert_eq!(client.times(), expected);
         let uris: Vec<String> = client.sent().into_iter().map(|sent| sent.uri).collect();
         assert!(uris.is_sorted(), "{uris:?}");
-        assert_eq!(begin.elapsed().as_millis(), expected[3]);
+        assert_eq!(millis(begin.elapsed()), expected[3]);
     }
+}
+
+/// Two requests have their turns within the millisecond at whose end the answer comes.
+#[tokio::test(start_paused = true)]
+async fn several_requests_that_are_held_back_at_their_turns_follow_at_the_pace() {
+    let client = Client::new().script([(1, WAIT_5)]);
+    let service = around(&client, builder("2000/s burst 1"));
+    all(spawn_many(&service, 5).await).await;
+    // Due at 5001, 5001.5, 5002 and 5002.5 ms; tokio's timers round up to milliseconds.
+    assert_eq!(client.times(), [0, 5_001, 5_002, 5_002, 5_003]);
+    assert_eq!(client.sent()[1].uri, "http://a.test/1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,4 +245,35 @@ async fn a_request_that_is_held_back_at_its_turn_can_fail_or_be_dropped() {
     tasks.remove(1).abort();
     all(tasks).await;
     assert_eq!(client.times(), [0, 6_000, 7_000]);
+}
+
+/// Sends a request again as long as it is refused.
+#[derive(Clone)]
+struct UntilServed;
+
+impl<E> Policy<Request<()>, Response<()>, E> for UntilServed {
+    type Future = std::future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Request<()>,
+        outcome: &mut Result<Response<()>, E>,
+    ) -> Option<Self::Future> {
+        let is_refused = |answer: &Response<()>| answer.status() == StatusCode::TOO_MANY_REQUESTS;
+        outcome.as_ref().is_ok_and(is_refused).then(|| std::future::ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request<()>) -> Option<Request<()>> {
+        Some(request.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_outside_of_the_layer_waits_for_the_end_of_the_pause() {
+    let client = Client::new().script([(10, WAIT_5), (0, WAIT_2)]);
+    let service = Retry::new(UntilServed, around(&client, builder("10/s")));
+    let request = Request::get("http://a.test/").body(()).expect("a valid request");
+    let answer = service.oneshot(request).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(client.times(), [0, 5_010, 7_010]);
 }

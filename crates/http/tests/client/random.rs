@@ -61,7 +61,7 @@ async fn run(interval: u64, burst: u64, steps: Vec<Step>) -> Result<(), TestCase
 
     let sent = client.sent();
     prop_assert!(sent.windows(2).all(|pair| pair[0].uri < pair[1].uri), "order: {:?}", sent);
-    let times: Vec<u64> = client.times().into_iter().map(|ms| ms as u64).collect();
+    let times = client.times();
     for (n, from) in times.iter().enumerate() {
         for (count, to) in (1..).zip(&times[n..]) {
             prop_assert!(count <= burst + (to - from) / interval, "pace: {:?}", times);

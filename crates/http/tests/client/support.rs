@@ -66,14 +66,14 @@ impl Client {
     }
 
     /// When requests were sent, in milliseconds.
-    pub(super) fn times(&self) -> Vec<u128> {
-        self.sent().iter().map(|sent| sent.at.as_millis()).collect()
+    pub(super) fn times(&self) -> Vec<u64> {
+        self.sent().iter().map(|sent| millis(sent.at)).collect()
     }
 
     /// When requests to `host` were sent, in milliseconds.
-    pub(super) fn times_of(&self, host: &str) -> Vec<u128> {
+    pub(super) fn times_of(&self, host: &str) -> Vec<u64> {
         let to_host = |sent: &&Sent| sent.uri.contains(host);
-        self.sent().iter().filter(to_host).map(|sent| sent.at.as_millis()).collect()
+        self.sent().iter().filter(to_host).map(|sent| millis(sent.at)).collect()
     }
 }
 
@@ -112,6 +112,10 @@ impl Service<Request<()>> for Client {
             Ok(answer.body(()).expect("a valid answer"))
         })
     }
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).expect("not that long")
 }
 
 pub(super) fn builder(quota: &str) -> WaitLayerBuilder {

@@ -31,14 +31,11 @@ const FAMILIES: [(&str, &[&str]); 3] = [
 /// How long to send nothing more to the host of this answer; `None` if the answer does not ask for
 /// a pause. At most [`LONGEST_BELIEVED`].
 ///
-/// 1. `Retry-After` (RFC 9110, 10.2.3), if the status is 429, 503 or 403 (GitHub's secondary
-///    limits). On other answers it does not ask for a pause: servers send it with successes too.
-/// 2. `RateLimit`, of limits of which nothing is left.
-/// 3. `RateLimit-*`, `X-RateLimit-*` and `X-Rate-Limit-*`, likewise.
-///
-/// The first of these that is there counts, because its meaning is the more certain one: the drafts
-/// give precedence to `Retry-After`, and many servers mean by `X-RateLimit-Reset` when the *whole*
-/// quota is there again. A 429 also makes a limit count that does not say how much is left.
+/// `Retry-After`, `RateLimit`, and `*-Remaining` with `*-Reset`, as the [module's](super)
+/// documentation says. The first of these that is there counts, because its meaning is the more
+/// certain one: the drafts give precedence to `Retry-After`, and many servers mean by
+/// `X-RateLimit-Reset` when the *whole* quota is there again. A 429 also makes a limit count that
+/// does not say how much is left.
 ///
 /// Points in time are compared with the `Date` of the same answer, so that a wrong clock of this
 /// machine does no harm; without a `Date`, with `wall_clock`.
