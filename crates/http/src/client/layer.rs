@@ -67,8 +67,9 @@ impl<K, A> WaitLayer<K, A> {
     /// Holds back the requests of a key, from now on for `pause`, as if its server had asked for
     /// it. For servers that say it elsewhere than in header fields.
     ///
-    /// A pause that is running is never shortened, and more than 31 days are 31 days. `key` is what the [key](super::RequestKey) of a
-    /// request is, such as [`host_key`](super::host_key) returns.
+    /// A pause that is running is never shortened, and one of more than 31 days is one of 31 days.
+    /// `key` is what the [key](super::RequestKey) of a request is, such as
+    /// [`host_key`](super::host_key) returns.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -168,7 +169,8 @@ impl<K, A> WaitLayerBuilder<K, A> {
     /// The most hosts whose state is kept, at least 1. A host takes a place only while its bucket
     /// is not full or it is paused. If all places are taken, requests to further hosts fail with
     /// [`NotSent::TooManyHosts`](super::NotSent::TooManyHosts), and those of known hosts do not
-    /// notice. Default: 100 000.
+    /// notice. A host whose answer comes so late that it has lost its place, and finds all places
+    /// taken, cannot be paused. Default: 100 000.
     pub fn max_hosts(mut self, max_hosts: usize) -> Self {
         self.settings.max_hosts = max_hosts;
         self

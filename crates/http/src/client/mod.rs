@@ -97,6 +97,7 @@
 //! # Time
 //!
 //! The layer lives on tokio's clock, so tests with paused time (`start_paused`) take no real time.
+//! Build the layer inside of the test's runtime.
 
 mod answer;
 mod error;
