@@ -3,7 +3,6 @@
 //! `forwarded_text.rs`.
 
 mod allocations;
-mod cases;
 mod forwarded_text;
 mod lists;
 mod peers;
