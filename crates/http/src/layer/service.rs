@@ -34,7 +34,11 @@ impl<S> RateLimit<S> {
     }
 
     /// Decides about a request.
-    fn decide(&self, parts: &Parts, outer: Option<&RateLimitHandle>) -> (RateLimitHandle, Option<Later>) {
+    fn decide(
+        &self,
+        parts: &Parts,
+        outer: Option<&RateLimitHandle>,
+    ) -> (RateLimitHandle, Option<Later>) {
         let identity = self.who.identity(parts);
         let mut facts = Facts::new(parts.method.as_str(), parts.uri.path()).headers(&parts.headers);
         facts.peer = identity.peer;
