@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::build::PolicyBuilder;
-use super::problem::{LoadError, PolicyError, Problem, Problems};
+use super::problem::{Code, LoadError, Place, PolicyError, Problem, Problems};
 use super::settings::Settings;
 use super::source::{self, Format, Node};
 use super::{check, print, read};
@@ -58,7 +58,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// If the text has more than 1 MiB, is not TOML, or is not a policy.
+    /// If the text has more than 4 MiB, is not TOML, or is not a policy.
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
         Self::parse(Format::Toml, text, NO_NAME)
     }
@@ -67,7 +67,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// If the text has more than 1 MiB, is not YAML, has several documents, anchors, aliases or
+    /// If the text has more than 4 MiB, is not YAML, has several documents, anchors, aliases or
     /// tags, or is not a policy.
     #[cfg(feature = "yaml")]
     #[cfg_attr(docsrs, doc(cfg(feature = "yaml")))]
@@ -79,7 +79,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// If the text has more than 1 MiB, is not JSON, has comments or trailing commas, or is not a
+    /// If the text has more than 4 MiB, is not JSON, has comments or trailing commas, or is not a
     /// policy.
     #[cfg(feature = "json")]
     #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
@@ -107,7 +107,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// If the text has more than 1 MiB, is not UTF-8, is not of the format, or is not a policy.
+    /// If the text has more than 4 MiB, is not UTF-8, is not of the format, or is not a policy.
     ///
     /// ```
     /// use tollgate_http::policy::{Format, Policy};
@@ -133,9 +133,19 @@ impl Policy {
         let Some(draft) = draft.filter(|_| problems.is_empty()) else {
             return Err(problems.into_error());
         };
-        let warnings = problems.into_warnings();
         let settings = draft.into_settings();
-        let hash = hash(&print::text(&settings));
+        let printed = print::text(&settings);
+        if printed.len() > source::LONGEST {
+            let start = Place::Text { line: 1, column: 1 };
+            let place = root.map_or(&start, |root| &root.place);
+            problems.add(place, Code::BadValue, || {
+                let (length, most) = (printed.len(), source::LONGEST);
+                format!("the policy is too long: as TOML it has {length} bytes, at most {most}")
+            });
+            return Err(problems.into_error());
+        }
+        let warnings = problems.into_warnings();
+        let hash = hash(&printed);
         Ok(Self { inner: Arc::new(Inner { settings, warnings, hash }) })
     }
 

@@ -39,6 +39,12 @@ impl Fields {
         self.push(key, table);
     }
 
+    /// Sorts the settings as `keys` are sorted, so that policies look alike.
+    pub(super) fn sorted(mut self, keys: &[&str]) -> Self {
+        self.0.sort_by_key(|entry| keys.iter().position(|key| *key == entry.key));
+        self
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -18,6 +18,7 @@ pub use subject::Subject;
 
 use super::policy::{NO_NAME, Policy};
 use super::problem::{PolicyError, Problems};
+use super::read;
 use super::settings::{KeyPart, Mode};
 use super::source::{Node, Value};
 use super::words::{self, Word};
@@ -78,7 +79,7 @@ impl PolicyBuilder {
 
     /// Adds a limit.
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.limits.push(&limit.name, limit.fields);
+        self.limits.push(&limit.name, limit.fields.sorted(read::limit::LIMIT));
         self
     }
 
@@ -90,25 +91,25 @@ impl PolicyBuilder {
 
     /// Adds what holds for one user, API key or network.
     pub fn subject(mut self, subject: Subject) -> Self {
-        self.subjects.push(subject.fields);
+        self.subjects.push(subject.fields.sorted(read::subject::SUBJECT));
         self
     }
 
     /// Adds a route behind those that were added before. A request takes the first that matches.
     pub fn route(mut self, route: Route) -> Self {
-        self.routes.push(route.fields);
+        self.routes.push(route.fields.sorted(read::route::ROUTE));
         self
     }
 
     /// How a refusal is told. Default: [`Response::new`].
     pub fn response(mut self, response: Response) -> Self {
-        self.response = response.fields;
+        self.response = response.fields.sorted(read::answer::RESPONSE);
         self
     }
 
     /// What happens to those who go on in spite of refusals. Default: nothing.
     pub fn penalty(mut self, penalty: Penalty) -> Self {
-        self.penalty = penalty.fields;
+        self.penalty = penalty.fields.sorted(read::answer::PENALTY);
         self
     }
 
@@ -128,7 +129,9 @@ impl PolicyBuilder {
     pub(super) fn tree(self, problems: &mut Problems) -> Node {
         let mut root = Fields::default();
         root.set("version", 1);
-        let Value::Table(rest) = self.rest.into() else { return fields::placed(root, problems) };
+        let Value::Table(rest) = self.rest.sorted(read::POLICY).into() else {
+            return fields::placed(root, problems);
+        };
         for entry in rest {
             root.push(&entry.key, entry.node.value);
         }

@@ -6,6 +6,7 @@ use tollgate::Quota;
 
 use super::table::{Table, list, once, word};
 use super::values::{duration, key, quota};
+use crate::policy::print::duration_text;
 use crate::policy::problem::{Code, Problems, shown};
 use crate::policy::settings::{Algorithm, Dialect, KeyPart, Penalty, Response};
 use crate::policy::source::{Entry, Node};
@@ -76,7 +77,8 @@ pub(super) fn penalty(entry: &Entry, problems: &mut Problems) -> Option<Penalty>
     let (after, block) = (after?, block?);
     if let Some(max) = max.filter(|max| *max < block) {
         problems.add(table.node.place_of("max"), Code::Contradiction, || {
-            format!("`max` is {max:?}, which is shorter than `block`, {block:?}")
+            let (max, block) = (duration_text(max), duration_text(block));
+            format!("`max` is `{max}`, which is shorter than `block`, `{block}`")
         });
     }
     Some(Penalty {

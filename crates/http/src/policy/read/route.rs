@@ -2,7 +2,7 @@
 
 use super::Read;
 use super::limit::readable_name;
-use super::table::{Table, found, list, number, once, text};
+use super::table::{Table, found, list, once, text};
 use super::values::{Names, names};
 use crate::policy::path::PathPattern;
 use crate::policy::problem::{Code, Problems, instead, shown};
@@ -204,7 +204,16 @@ fn is_host_byte(byte: u8) -> bool {
 }
 
 fn cost(node: &Node, key: &str, problems: &mut Problems) -> Option<u64> {
-    number(node, key, 1..=u64::MAX, Code::BadCost, problems)
+    if let Value::Number { integer: Some(integer), .. } = node.value
+        && let Ok(cost @ 1..) = u64::try_from(integer)
+    {
+        return Some(cost);
+    }
+    problems.add(&node.place, Code::BadCost, || {
+        let found = found(&node.value);
+        format!("the cost {} is {found}: write a whole number from 1 up to 2^64 - 1", shown(key))
+    });
+    None
 }
 
 fn costs(node: &Node, limits: &Names<'_>, problems: &mut Problems) -> Vec<(String, u64)> {

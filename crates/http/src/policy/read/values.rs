@@ -37,6 +37,11 @@ fn parse_quota(text: &str, algorithm: Algorithm) -> Result<Quota, String> {
                  not pass, or `unlimited` for no limit; else {FORM}"
             ));
         }
+        Err(ParseQuotaError::Several { .. }) => {
+            return Err(format!(
+                "{shown} is several quotas: write a limit for each of them; {FORM}"
+            ));
+        }
         Err(error @ ParseQuotaError::Form) => {
             return Err(format!("{shown} is not a quota: {error}"));
         }
@@ -50,6 +55,11 @@ fn parse_quota(text: &str, algorithm: Algorithm) -> Result<Quota, String> {
     };
     match checked {
         Ok(()) => Ok(quota),
+        Err(QuotaError::BurstUnsupported) => Err(format!(
+            "{shown} is not possible with `{}`, whose limit is its burst: leave the burst out, the \
+             form is `600/min`; only `token-bucket` has quotas such as `600/min burst 100`",
+            algorithm.word()
+        )),
         Err(error) => {
             let algorithm = algorithm.word();
             Err(format!("{shown} is not possible with `{algorithm}`: {error}; {FORM}"))
@@ -251,10 +261,11 @@ fn key_part(node: &Node, problems: &mut Problems) -> Option<KeyPart> {
         known.push("header:NAME");
         let hint = match &node.value {
             Value::Text(text) => match text.to_ascii_lowercase().as_str() {
-                "ip" | "remote_addr" | "remote_address" | "client_ip" | "client-ip" | "addr" => {
-                    "write `address`".into()
-                }
-                "apikey" | "api_key" => "write `api-key`".into(),
+                "addr" | "client-ip" | "client_ip" | "ip" | "ipaddress" | "remote_addr"
+                | "remote_address" => "write `address`".into(),
+                "apikey" | "api_key" | "credential" => "write `api-key`".into(),
+                "consumer" => "write `user` or `caller`".into(),
+                "endpoint" | "path" | "service" | "uri" => "write `route`".into(),
                 "header" => "write `header:` and the name of the header".into(),
                 "global" | "none" | "" => "leave the key out, for one bucket for all".into(),
                 start if start.starts_with("header:") => {

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use super::problem::{Code, Place, Problems};
 
-/// The longest text that is read, in bytes: 1 MiB.
-pub(super) const LONGEST: usize = 1 << 20;
+/// The longest text that is read, in bytes: 4 MiB, about a hundred thousand subjects.
+pub(super) const LONGEST: usize = 4 << 20;
 
 /// How deeply tables and lists may be nested. A policy needs four levels.
 const DEEPEST: usize = 32;
