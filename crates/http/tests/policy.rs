@@ -13,6 +13,8 @@ mod formats;
 #[cfg(feature = "json")]
 #[path = "policy/generate.rs"]
 mod generate;
+#[path = "policy/path.rs"]
+mod path;
 #[path = "policy/schema.rs"]
 mod schema;
 #[path = "policy/tables.rs"]

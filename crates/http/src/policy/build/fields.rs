@@ -39,6 +39,11 @@ impl Fields {
         self.push(key, table);
     }
 
+    /// Adds all settings of `other`.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
     /// Sorts the settings as `keys` are sorted, so that policies look alike.
     pub(super) fn sorted(mut self, keys: &[&str]) -> Self {
         self.0.sort_by_key(|entry| keys.iter().position(|key| *key == entry.key));

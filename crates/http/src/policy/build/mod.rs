@@ -9,6 +9,8 @@ mod restore;
 mod route;
 mod subject;
 
+use std::fmt;
+
 pub use answer::{Penalty, Response};
 use fields::Fields;
 pub use limit::{Limit, Tier};
@@ -39,7 +41,7 @@ use crate::address::{ClientAddress, Prefixes, Source, Trust};
 /// assert_eq!(policy.to_string().parse::<Policy>()?, policy);
 /// # Ok::<(), tollgate_http::policy::PolicyError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PolicyBuilder {
     rest: Fields,
@@ -129,33 +131,30 @@ impl PolicyBuilder {
     pub(super) fn tree(self, problems: &mut Problems) -> Node {
         let mut root = Fields::default();
         root.set("version", 1);
-        let Value::Table(rest) = self.rest.sorted(read::POLICY).into() else {
-            return fields::placed(root, problems);
-        };
-        for entry in rest {
-            root.push(&entry.key, entry.node.value);
-        }
-        let tables = [
-            ("client", self.client),
-            ("limits", self.limits),
-            ("tiers", self.tiers),
-            ("response", self.response),
-            ("penalty", self.penalty),
-        ];
-        let (before, after) = tables.split_at(3);
-        let push_tables = |root: &mut Fields, tables: &[(&str, Fields)]| {
-            for (key, table) in tables.iter().filter(|(_, table)| !table.is_empty()) {
-                root.push(key, table.clone());
+        root.append(self.rest.sorted(read::POLICY));
+        let mut push = |key: &str, table: Fields| {
+            if !table.is_empty() {
+                root.push(key, table);
             }
         };
-        push_tables(&mut root, before);
-        for (key, items) in [("subjects", self.subjects), ("routes", self.routes)] {
-            if !items.is_empty() {
-                root.push(key, items.into_iter().collect::<Value>());
+        push("client", self.client);
+        push("limits", self.limits);
+        push("tiers", self.tiers);
+        push("response", self.response);
+        push("penalty", self.penalty);
+        for (key, tables) in [("subjects", self.subjects), ("routes", self.routes)] {
+            if !tables.is_empty() {
+                root.push(key, tables.into_iter().collect::<Value>());
             }
         }
-        push_tables(&mut root, after);
-        fields::placed(root, problems)
+        fields::placed(root.sorted(read::POLICY), problems)
+    }
+}
+
+/// Says nothing of the API keys of subjects, not even their hashes.
+impl fmt::Debug for PolicyBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyBuilder").finish_non_exhaustive()
     }
 }
 

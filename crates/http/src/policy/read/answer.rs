@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tollgate::Quota;
 
+use super::names::key;
+use super::quota::{duration, quota};
 use super::table::{Table, list, once, word};
-use super::values::{duration, key, quota};
 use crate::policy::print::duration_text;
 use crate::policy::problem::{Code, Problems, shown};
 use crate::policy::settings::{Algorithm, Dialect, KeyPart, Penalty, Response};

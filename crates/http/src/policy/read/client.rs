@@ -5,8 +5,8 @@ use std::str::FromStr;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+use super::network::network;
 use super::table::{Table, found, list, text};
-use super::values::network;
 use crate::address::{ClientAddress, Prefixes, Source, Trust};
 use crate::policy::problem::{Code, Problems, shown};
 use crate::policy::source::{Entry, Node, Value};

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use tollgate::Quota;
 
 use super::Read;
+use super::names::{Names, key};
+use super::quota::quota;
 use super::table::Table;
-use super::values::{Names, key, quota};
 use crate::policy::problem::{Code, Place, Problems, shown};
 use crate::policy::settings::{Algorithm, KeyPart, Limit, Missing, Mode, Tier};
 use crate::policy::source::{Entry, Node, Value};

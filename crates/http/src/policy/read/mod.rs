@@ -4,13 +4,16 @@
 pub(super) mod answer;
 pub(super) mod client;
 pub(super) mod limit;
+mod names;
+mod network;
+mod quota;
 pub(super) mod route;
 pub(super) mod subject;
 mod table;
-pub(super) mod values;
+pub(super) mod time;
 
+use names::{Names, names};
 use table::{Table, found, list, text};
-use values::{Names, names};
 
 use super::problem::{Code, Place, Problems, shown};
 use super::settings::{Limit, Penalty, Response, Route, Settings, Subject, Tier};

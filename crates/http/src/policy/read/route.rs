@@ -2,8 +2,8 @@
 
 use super::Read;
 use super::limit::readable_name;
+use super::names::{Names, names};
 use super::table::{Table, found, list, once, text};
-use super::values::{Names, names};
 use crate::policy::path::PathPattern;
 use crate::policy::problem::{Code, Problems, instead, shown};
 use crate::policy::settings::{HostPattern, Route};

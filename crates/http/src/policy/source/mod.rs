@@ -62,7 +62,13 @@ impl Format {
 
     /// The ends of file names that this build can read, for a message.
     pub(super) fn ends() -> String {
-        let ends: Vec<String> = Self::ENDS.iter().map(|(end, _)| format!(".{end}")).collect();
+        let mut ends: Vec<String> = Self::ENDS.iter().map(|(end, _)| format!(".{end}")).collect();
+        if !cfg!(feature = "yaml") {
+            ends.push(".yaml with the feature `yaml`".into());
+        }
+        if !cfg!(feature = "json") {
+            ends.push(".json with the feature `json`".into());
+        }
         ends.join(", ")
     }
 }
