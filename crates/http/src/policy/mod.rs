@@ -1,4 +1,4 @@
-//! The policy: what is limited, for whom, by how much.
+#![doc = include_str!("reference.md")]
 
 mod build;
 mod check;

@@ -118,3 +118,17 @@ fn a_text_that_is_too_long_or_not_utf8_has_a_place() {
     let error = error.expect_err("the text is not UTF-8").to_string();
     assert_eq!(error, "a.toml:2:9: the text is not UTF-8 [syntax]");
 }
+
+#[test]
+fn numbers_have_all_spellings_of_their_format() {
+    let wanted = Policy::from_toml("version = 1\nclient.ipv6_prefix = 56").expect("a policy");
+    for number in ["5_6", "0x38", "0o70", "0b111000", "+56"] {
+        let text = format!("version = 1\nclient.ipv6_prefix = {number}");
+        assert_eq!(Policy::from_toml(&text).as_ref(), Ok(&wanted), "{number}");
+    }
+    #[cfg(feature = "yaml")]
+    for number in ["56", "0x38", "0o70", "+56", "056"] {
+        let text = format!("{{version: 1, client: {{ipv6_prefix: {number}}}}}");
+        assert_eq!(Policy::from_yaml(&text).as_ref(), Ok(&wanted), "{number}");
+    }
+}

@@ -26,6 +26,7 @@ fn mistakes_of_form_are_not_valid() {
         json!({"version": 1, "mode": "on"}),
         json!({"version": 1, "always": "calls"}),
         json!({"version": 1, "client": {"trusted_hops": 0}}),
+        json!({"version": 1, "client": {"trusted_hops": 1, "trusted_proxies": ["unix"]}}),
         json!({"version": 1, "penalty": {"block": "1min"}}),
         json!({"version": 1, "response": {"headers": ["rate-limit"]}}),
         limit(json!({})),
@@ -103,6 +104,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
             "uniqueItems" => value.as_array().is_none_or(|items| {
                 items.iter().enumerate().all(|(index, item)| !items[..index].contains(item))
             }),
+            "not" => !is_valid(wanted),
             "anyOf" => wanted.as_array().is_some_and(|schemas| schemas.iter().any(is_valid)),
             "oneOf" => {
                 let schemas = wanted.as_array().expect("a list of schemas");

@@ -17,8 +17,12 @@ pub(super) struct Fields(Vec<Entry>);
 impl Fields {
     /// Sets `key`. A later value replaces an earlier one.
     pub(super) fn set(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.retain(|entry| entry.key != key);
+        self.unset(key);
         self.push(key, value);
+    }
+
+    pub(super) fn unset(&mut self, key: &str) {
+        self.0.retain(|entry| entry.key != key);
     }
 
     /// Adds `key`, even if it is there already, which is a problem of the policy then.

@@ -16,5 +16,6 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     unused::limits(draft, problems);
     unused::tiers(draft, problems);
     unused::costs(draft, problems);
+    unused::charges(draft, problems);
     redundant::limits(draft, problems);
 }

@@ -52,3 +52,19 @@ pub(super) fn costs(draft: &Draft<'_>, problems: &mut Problems) {
         }
     }
 }
+
+/// Warns about `charge` on routes without limits of their own: those of every request stay charged.
+pub(super) fn charges(draft: &Draft<'_>, problems: &mut Problems) {
+    for route in draft.routes.iter().filter(|route| route.value.charge.is_some()) {
+        let is_own = |name: &String| !route.value.always || !draft.always().contains(name);
+        if !route.value.limits.iter().any(is_own) {
+            problems.warn(route.place_of("charge"), Code::UnusedSetting, || {
+                format!(
+                    "`charge` has no effect: the route {} has no limits of its own, and those of \
+                     every request stay charged",
+                    shown(&route.value.name)
+                )
+            });
+        }
+    }
+}
