@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use super::problem::shown;
+use super::message::shown;
 
 /// The most segments of a pattern: far more than any route needs, so few that comparing all
 /// patterns with each other takes no time.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::build::PolicyBuilder;
-use super::problem::{Code, LoadError, Place, PolicyError, Problem, Problems};
+use super::code::Code;
+use super::problem::{LoadError, Place, PolicyError, Problem};
+use super::problems::Problems;
 use super::settings::Settings;
 use super::source::{self, Format, Node};
 use super::{check, print, read};
@@ -206,7 +208,11 @@ impl PartialEq for Policy {
 impl FromStr for Policy {
     type Err = PolicyError;
 
-    /// Reads a policy in TOML.
+    /// Reads a policy in TOML, as [`from_toml`](Policy::from_toml) does.
+    ///
+    /// # Errors
+    ///
+    /// If the text has more than 4 MiB, is not TOML, or is not a policy.
     fn from_str(text: &str) -> Result<Self, PolicyError> {
         Self::from_toml(text)
     }

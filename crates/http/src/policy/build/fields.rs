@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::policy::code::Code;
+use crate::policy::message::shown;
 use crate::policy::print::key_text;
-use crate::policy::problem::{Code, Place, Problems, shown};
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 use crate::policy::source::{Entry, Node, Value};
 
 /// The place of a value until the whole tree is built.

@@ -19,7 +19,8 @@ pub use route::Route;
 pub use subject::Subject;
 
 use super::policy::{NO_NAME, Policy};
-use super::problem::{PolicyError, Problems};
+use super::problem::PolicyError;
+use super::problems::Problems;
 use super::read;
 use super::settings::{KeyPart, Mode};
 use super::source::{Node, Value};

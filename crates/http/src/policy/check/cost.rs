@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use tollgate::Quota;
 
 use crate::policy::Who;
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::read::{Draft, Read};
 use crate::policy::settings::Route;
 

@@ -5,7 +5,7 @@ mod reach;
 mod redundant;
 mod unused;
 
-use super::problem::Problems;
+use super::problems::Problems;
 use super::read::Draft;
 
 /// Notes all problems and warnings between the tables.

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use tollgate::Quota;
 
 use super::cost;
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::read::Draft;
 use crate::policy::settings::{Algorithm, Limit, Mode, Route};
 
@@ -59,7 +61,9 @@ fn is_never_stricter(loose: &Limit, strict: &Limit, draft: &Draft<'_>) -> bool {
     let counts_the_same = loose.key == strict.key
         && loose.missing == strict.missing
         && loose.ipv4_prefix == strict.ipv4_prefix
-        && loose.ipv6_prefix == strict.ipv6_prefix;
+        && loose.ipv6_prefix == strict.ipv6_prefix
+        && loose.max_keys == strict.max_keys
+        && loose.when_full == strict.when_full;
     is_bucket(loose)
         && is_bucket(strict)
         && counts_the_same

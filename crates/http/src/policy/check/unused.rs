@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use super::cost;
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::read::Draft;
 use crate::policy::source::Node;
 

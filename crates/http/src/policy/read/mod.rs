@@ -15,7 +15,10 @@ pub(super) mod time;
 use names::{Names, names};
 use table::{Table, found, list, text};
 
-use super::problem::{Code, Place, Problems, shown};
+use super::code::Code;
+use super::message::shown;
+use super::problem::Place;
+use super::problems::Problems;
 use super::settings::{Limit, Penalty, Response, Route, Settings, Subject, Tier};
 use super::source::{Entry, Node, Value};
 use crate::address::ClientAddress;

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::table::{found, list, once, text};
-use crate::policy::problem::{Code, Place, Problems, instead, shown};
+use crate::policy::code::Code;
+use crate::policy::message::{instead, shown};
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 use crate::policy::settings::KeyPart;
 use crate::policy::source::{Node, Value};
 use crate::policy::words;

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::policy::problem::{Code, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
 
 /// A network: an address, or an address and the length of its prefix. IPv4 addresses that are
 /// written as IPv6 become IPv4, as those of clients do (rule A1).

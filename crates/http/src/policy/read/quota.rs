@@ -6,7 +6,9 @@ use tollgate::algorithm::{FixedWindow, GreedyRefill, SlidingWindow, StrictWindow
 use tollgate::{ParseQuotaError, Quota, QuotaError};
 
 use super::table::found;
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::settings::Algorithm;
 use crate::policy::source::{Node, Value};
 use crate::policy::words::Word;

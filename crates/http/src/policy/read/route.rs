@@ -4,8 +4,10 @@ use super::Read;
 use super::limit::readable_name;
 use super::names::{Names, names};
 use super::table::{Table, found, list, once, text};
+use crate::policy::code::Code;
+use crate::policy::message::{instead, shown};
 use crate::policy::path::PathPattern;
-use crate::policy::problem::{Code, Problems, instead, shown};
+use crate::policy::problems::Problems;
 use crate::policy::settings::{HostPattern, Route};
 use crate::policy::source::{Node, Value};
 

@@ -8,7 +8,9 @@ use super::names::Names;
 use super::network::network;
 use super::table::{Table, found, text};
 use super::time::time;
-use crate::policy::problem::{Code, Place, Problems};
+use crate::policy::code::Code;
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 use crate::policy::settings::{Subject, Who};
 use crate::policy::source::{Node, Value};
 
@@ -169,7 +171,7 @@ pub(super) fn duplicates(subjects: &[Read<'_, Subject>], problems: &mut Problems
         };
         problems.add(place, Code::DuplicateSubject, || {
             let who = match &subject.value.who {
-                Who::User(user) => format!("the user {}", crate::policy::problem::shown(user)),
+                Who::User(user) => format!("the user {}", crate::policy::message::shown(user)),
                 Who::ApiKey(_) => "this API key".into(),
                 Who::Address(network) => format!("the address `{network}`"),
             };

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::table::found;
-use crate::policy::problem::{Code, Problems};
+use crate::policy::code::Code;
+use crate::policy::problems::Problems;
 use crate::policy::source::{Node, Value};
 
 /// A point in time with its offset from UTC: RFC 3339, section 5.6.

@@ -9,7 +9,9 @@ mod yaml;
 
 use std::path::Path;
 
-use super::problem::{Code, Place, Problems};
+use super::code::Code;
+use super::problem::Place;
+use super::problems::Problems;
 
 /// The longest text that is read, in bytes: 4 MiB, about a hundred thousand subjects.
 pub(super) const LONGEST: usize = 4 << 20;
@@ -186,7 +188,7 @@ fn add_entry(
 }
 
 fn duplicate(key: &str, first: Option<&Place>) -> String {
-    let key = super::problem::shown(key);
+    let key = super::message::shown(key);
     match first {
         Some(Place::Text { line, .. }) => format!("{key} is already in line {line}"),
         _ => format!("{key} is there twice"),

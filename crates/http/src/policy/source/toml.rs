@@ -7,7 +7,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::position::Positions;
 use super::{DEEPEST, Entry, Node, Value, duplicate, integer, too_deep};
-use crate::policy::problem::{Code, Place, Problems};
+use crate::policy::code::Code;
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
     let positions = Positions::new(text);

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::{DEEPEST, Entry, Node, Value, add_entry, integer, too_deep};
-use crate::policy::problem::{Code, Place, Problems};
+use crate::policy::code::Code;
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 
 /// A table or list that is being read.
 enum Open {
