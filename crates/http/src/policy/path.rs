@@ -84,9 +84,9 @@ impl FromStr for PathPattern {
     ///
     /// # Errors
     ///
-    /// If the text does not begin with `/`; if it has more than 100 segments, a query, a segment `.` or `..`, a wildcard
-    /// that is not a whole segment in braces, a wildcard without a name, `{*name}` before the end,
-    /// or a wrong percent-encoding.
+    /// If the text does not begin with `/`; if it has more than 100 segments, a query, a segment
+    /// `.` or `..`, a wildcard that is not a whole segment in braces, a wildcard without a name,
+    /// `{*name}` before the end, or a wrong percent-encoding.
     fn from_str(text: &str) -> Result<Self, ParsePathError> {
         let error = |message: String| Err(ParsePathError { message });
         let Some(path) = text.strip_prefix('/') else {

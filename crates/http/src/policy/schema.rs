@@ -6,11 +6,12 @@
 /// Write it to a file, and name the file in the first line of the policy: `#:schema
 /// ./policy.schema.json` in TOML, `# yaml-language-server: $schema=./policy.schema.json` in YAML.
 ///
-/// The schema knows all settings and their types. What depends on several settings, such as a limit
-/// that is not there, only [`Policy`](crate::policy::Policy) finds.
+/// The schema knows all settings and their types. What depends on several settings, such as a
+/// limit that is not there, only [`Policy`](crate::policy::Policy) finds.
 ///
 /// ```
-/// assert!(tollgate_http::policy::json_schema().contains("https://json-schema.org/draft/2020-12/schema"));
+/// let schema = tollgate_http::policy::json_schema();
+/// assert!(schema.contains("https://json-schema.org/draft/2020-12/schema"));
 /// ```
 #[must_use]
 pub fn json_schema() -> &'static str {

@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_of_the_signs_of_the_formats(text in "[\\[\\]{}\"':,=#&*!|>%@?\\-.\\\\ \t\na1é_+]{0,80}") {
+    fn any_signs_of_the_formats(text in "[\\[\\]{}\"':,=#&*!|>%@?\\-.\\\\ \t\na1é_+]{0,80}") {
         for format in formats() {
             read(format, text.as_bytes())?;
         }
@@ -164,4 +164,33 @@ d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]
 ";
     let error = Policy::from_yaml(text).expect_err("no policy");
     assert_eq!(error.to_string(), "policy:1:4: anchors are not read: remove the anchor [syntax]");
+}
+
+/// Policies that make each check compare as much as it can. This test ends soon, or it would be
+/// noticed; it does not measure.
+#[test]
+fn large_policies_are_checked_in_bounded_time() {
+    let many = |count: usize, text: &dyn Fn(usize) -> String| -> String {
+        (0..count).map(text).collect::<Vec<_>>().concat()
+    };
+    let names = many(1000, &|n| format!("'l{n}',"));
+    let limits = many(1000, &|n| format!("[limits.l{n}]\nquota = '{}/s'\n", 2000 - n));
+    let tiers = many(1000, &|n| format!("[tiers.t{n}]\n"));
+    let routes = many(100, &|n| {
+        format!("[[routes]]\npath = '/{}{n}'\nlimits = [{names}]\n", "x/".repeat(90))
+    });
+    let subjects = many(5000, &|n| {
+        format!("[[subjects]]\nuser = '{n}'\nlimits = {{ l0 = '9000/s', l999 = '1/s' }}\n")
+    });
+    let text = format!("version = 1\nalways = [{names}]\n{limits}{tiers}{routes}{subjects}");
+    let policy = Policy::from_toml(&text).expect("a large policy");
+    assert_eq!(policy.warnings().len(), 200);
+    let twice = format!("version = 1\nalways = [{}]\n{limits}", "'l1',".repeat(100_000));
+    let error = Policy::from_toml(&twice).expect_err("a name many times");
+    assert_eq!(error.problems().len() + error.more(), 99_999);
+    let methods = many(10_000, &|n| format!("'M{n}',"));
+    let route = format!("[[routes]]\npath = '/a'\nmethod = [{methods}]\n");
+    let error = Policy::from_toml(&format!("version = 1\n{}", route.repeat(20)))
+        .expect_err("more methods than there are");
+    assert!(error.to_string().contains("at most 100"), "{error}");
 }

@@ -58,8 +58,8 @@ pub(crate) fn wrong(policy: &Value) -> Vec<String> {
     wrong
 }
 
-/// Checks the keywords of one schema. It panics at a keyword that it does not know, so that none is
-/// passed over in silence. Patterns and formats are for editors only.
+/// Checks the keywords of one schema. It panics at a keyword that it does not know, so that none
+/// is passed over in silence. Patterns and formats are for editors only.
 fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
     let schema = schema.as_object().expect("a schema is an object");
     for (keyword, wanted) in schema {

@@ -1,4 +1,5 @@
-//! Policies with mistakes, and policies with warnings: each problem with its place, code and texts.
+//! Policies with mistakes, and policies with warnings: each problem with its place, code and
+//! texts.
 
 use tollgate_http::policy::{Format, Policy, Problem};
 
@@ -21,7 +22,8 @@ fn each_warning_is_given_at_its_place_and_no_other_is() {
     });
 }
 
-/// Each code that an error can have is in the table, those that any format can have in each format.
+/// Each code that an error can have is in the table, those that any format can have in each
+/// format.
 #[test]
 fn the_table_has_each_code() {
     let table = table(include_str!("../data/policies/bad.txt"));

@@ -37,7 +37,7 @@ use crate::address::{ClientAddress, Prefixes, Source, Trust};
 ///     .limit(Limit::new("calls", Quota::per_minute(10)).key([KeyPart::Caller]))
 ///     .tier(Tier::new("gold").limit("calls", Quota::per_minute(300)))
 ///     .subject(Subject::user("alice").tier("gold"))
-///     .route(Route::new("/v1/exports/{id}").name("export").methods(["GET"]).limits(["calls"]).cost(5))
+///     .route(Route::new("/v1/exports/{id}").methods(["GET"]).limits(["calls"]).cost(5))
 ///     .build()?;
 /// assert_eq!(policy.to_string().parse::<Policy>()?, policy);
 /// # Ok::<(), tollgate_http::policy::PolicyError>(())

@@ -9,8 +9,8 @@ use crate::policy::problems::Problems;
 use crate::policy::read::Draft;
 use crate::policy::settings::Route;
 
-/// Reports a route whose name another route has. Routes without a name of their own are named after
-/// their path, and may share it: they differ in method or host.
+/// Reports a route whose name another route has. Routes without a name of their own are named
+/// after their path, and may share it: they differ in method or host.
 pub(super) fn names(draft: &Draft<'_>, problems: &mut Problems) {
     let mut seen: HashMap<&str, bool> = HashMap::new();
     for route in &draft.routes {

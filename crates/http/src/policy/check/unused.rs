@@ -41,7 +41,7 @@ pub(super) fn tiers(draft: &Draft<'_>, problems: &mut Problems) {
 /// Warns about costs of limits that the route does not have.
 pub(super) fn costs(draft: &Draft<'_>, problems: &mut Problems) {
     for route in draft.routes.iter().filter(|route| !route.value.costs.is_empty()) {
-        let limits: HashSet<&str> = cost::limits(&route.value, draft.always()).collect();
+        let limits: HashSet<&str> = cost::limits(&route.value, draft).collect();
         let costs = route.get("costs").map(Node::entries).unwrap_or_default();
         for entry in costs.iter().filter(|entry| !limits.contains(entry.key.as_str())) {
             problems.warn(&entry.place, Code::UnusedSetting, || {
@@ -55,10 +55,11 @@ pub(super) fn costs(draft: &Draft<'_>, problems: &mut Problems) {
     }
 }
 
-/// Warns about `charge` on routes without limits of their own: those of every request stay charged.
+/// Warns about `charge` on routes without limits of their own: those of every request stay
+/// charged.
 pub(super) fn charges(draft: &Draft<'_>, problems: &mut Problems) {
     for route in draft.routes.iter().filter(|route| route.value.charge.is_some()) {
-        let is_own = |name: &String| !route.value.always || !draft.always().contains(name);
+        let is_own = |name: &String| !route.value.always || !draft.is_always(name);
         if !route.value.limits.iter().any(is_own) {
             problems.warn(route.place_of("charge"), Code::UnusedSetting, || {
                 format!(

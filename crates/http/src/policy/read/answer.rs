@@ -36,7 +36,6 @@ fn headers(node: &Node, problems: &mut Problems) -> Option<Vec<Dialect>> {
     let items = list(node, "headers", "[\"ratelimit\"]", problems)?;
     let dialects: Vec<(Dialect, &Node)> =
         items.iter().filter_map(|item| Some((word(item, "headers", problems)?, item))).collect();
-    once(&dialects, |dialect| shown(dialect.word()), problems);
     let at = |wanted| dialects.iter().position(|(dialect, _)| *dialect == wanted);
     if let (Some(new), Some(old)) = (at(Dialect::RateLimit), at(Dialect::RateLimit07))
         && let Some((_, node)) = dialects.get(new.max(old))
@@ -47,12 +46,12 @@ fn headers(node: &Node, problems: &mut Problems) -> Option<Vec<Dialect>> {
                 .into()
         });
     }
-    Some(dialects.into_iter().map(|(dialect, _)| dialect).collect())
+    Some(once(dialects, |dialect| shown(dialect.word()), problems))
 }
 
-/// A penalty. Without `key`, it is for the caller; without `growth`, each block is twice as long as
-/// the one before; without `max`, a block is at most one hour long (or `block`, if that is longer);
-/// without `forget`, blocks are forgotten after a day.
+/// A penalty. Without `key`, it is for the caller; without `growth`, each block is twice as long
+/// as the one before; without `max`, a block is at most one hour long (or `block`, if that is
+/// longer); without `forget`, blocks are forgotten after a day.
 pub(super) fn penalty(entry: &Entry, problems: &mut Problems) -> Option<Penalty> {
     const HOUR: Duration = Duration::from_secs(3600);
     const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -12,6 +12,8 @@ pub(super) mod subject;
 mod table;
 pub(super) mod time;
 
+use std::collections::HashSet;
+
 use names::{Names, names};
 use table::{Table, found, list, text};
 
@@ -68,6 +70,7 @@ impl<T> Read<'_, T> {
 pub(super) struct Draft<'a> {
     /// Without its limits, tiers, subjects and routes.
     rest: Settings,
+    always: HashSet<String>,
     pub(super) limits: Vec<Read<'a, Limit>>,
     pub(super) tiers: Vec<Read<'a, Tier>>,
     pub(super) subjects: Vec<Read<'a, Subject>>,
@@ -78,6 +81,11 @@ impl Draft<'_> {
     /// The names of the limits of every request.
     pub(super) fn always(&self) -> &[String] {
         &self.rest.always
+    }
+
+    /// Whether this is a limit of every request.
+    pub(super) fn is_always(&self, limit: &str) -> bool {
+        self.always.contains(limit)
     }
 
     pub(super) fn default_tier(&self) -> Option<&str> {
@@ -142,7 +150,8 @@ pub(super) fn read<'a>(root: &'a Node, problems: &mut Problems) -> Option<Draft<
         penalty: entry(root, "penalty")
             .and_then(|entry| -> Option<Penalty> { answer::penalty(entry, problems) }),
     };
-    Some(Draft { rest, limits, tiers, subjects, routes })
+    let always = rest.always.iter().cloned().collect();
+    Some(Draft { rest, always, limits, tiers, subjects, routes })
 }
 
 fn entry<'a>(root: &'a Node, key: &str) -> Option<&'a Entry> {

@@ -19,13 +19,12 @@ pub(super) fn key(node: &Node, problems: &mut Problems) -> Vec<KeyPart> {
     };
     let parts: Vec<(KeyPart, &Node)> =
         nodes.iter().filter_map(|node| Some((key_part(node, problems)?, node))).collect();
-    once(&parts, |part| shown(&words::key::word(part)), problems);
     if nodes.is_empty() {
         problems.add(&node.place, Code::BadValue, || {
             "`key` is an empty list: leave the key out, for one bucket for all".into()
         });
     }
-    parts.into_iter().map(|(part, _)| part).collect()
+    once(parts, |part| shown(&words::key::word(part)), problems)
 }
 
 fn key_part(node: &Node, problems: &mut Problems) -> Option<KeyPart> {
@@ -73,8 +72,8 @@ pub(super) fn names(
             known.check(name, &item.place, problems).then_some((name, item))
         })
         .collect();
-    once(&names, |name| shown(name), problems);
-    names.into_iter().map(|(name, _)| name.to_owned()).collect()
+    let names = once(names, |name| shown(name), problems);
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The names of the limits or of the tiers.

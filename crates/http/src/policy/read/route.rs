@@ -58,6 +58,9 @@ const METHODS: &[&str] = &[
     "VERSION-CONTROL",
 ];
 
+/// The most methods of a route. Checks compare those of all routes with each other.
+const MOST_METHODS: usize = 100;
+
 /// A route. `None` if its path cannot be read, so that it causes no further problems.
 pub(super) fn route<'a>(
     node: &'a Node,
@@ -122,8 +125,13 @@ fn methods(node: &Node, problems: &mut Problems) -> Vec<String> {
     }
     let methods: Vec<(&str, &Node)> =
         nodes.iter().filter_map(|node| Some((method(node, problems)?, node))).collect();
-    once(&methods, |method| shown(method), problems);
-    methods.into_iter().map(|(method, _)| method.to_owned()).collect()
+    let methods = once(methods, |method| shown(method), problems);
+    if methods.len() > MOST_METHODS {
+        problems.add(&node.place, Code::BadMethod, || {
+            format!("`method` has {} methods: at most {MOST_METHODS} are possible", methods.len())
+        });
+    }
+    methods.into_iter().take(MOST_METHODS).map(str::to_owned).collect()
 }
 
 fn method<'a>(node: &'a Node, problems: &mut Problems) -> Option<&'a str> {

@@ -245,18 +245,22 @@ pub(super) fn list<'a>(
     None
 }
 
-/// Reports the items of a list that are there already. `what` names an item.
-pub(super) fn once<T: Eq + Hash>(
-    items: &[(T, &Node)],
+/// The items of a list, each once. Those that are there already are reported; `what` names an
+/// item.
+pub(super) fn once<T: Eq + Hash + Clone>(
+    items: Vec<(T, &Node)>,
     what: impl Fn(&T) -> String,
     problems: &mut Problems,
-) {
+) -> Vec<T> {
     let mut seen = HashSet::new();
-    for (item, node) in items {
-        if !seen.insert(item) {
+    let mut is_new = |item: &T, node: &Node| {
+        let is_new = seen.insert(item.clone());
+        if !is_new {
             problems.add(&node.place, Code::DuplicateName, || {
                 format!("{} is in this list twice", what(item))
             });
         }
-    }
+        is_new
+    };
+    items.into_iter().filter(|(item, node)| is_new(item, node)).map(|(item, _)| item).collect()
 }

@@ -1,7 +1,7 @@
 //! YAML to a tree, through the events of the crate `saphyr-parser`.
 //!
-//! Plain scalars mean what the core schema says (YAML 1.2.2, section 10.3.2), so `yes` and `on` are
-//! texts. Anchors and aliases are refused: a short text could stand for an endless tree.
+//! Plain scalars mean what the core schema says (YAML 1.2.2, section 10.3.2), so `yes` and `on`
+//! are texts. Anchors and aliases are refused: a short text could stand for an endless tree.
 
 use std::collections::HashMap;
 
