@@ -1,0 +1,186 @@
+//! Many requests at the same time: exactly so many pass as there are permits.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tollgate_http::RateLimitLayer;
+use tollgate_http_network_tests::{
+    Calls, Server, count_statuses, curl_text, left, limiter, needs, output, say,
+};
+
+/// What wrk counts: answers in 2xx, and all other answers.
+fn wrk(url: &str) -> (u64, u64) {
+    let text = output("wrk", &["-c", "8", "-t", "2", "-d", "2s", url]);
+    let number = |line: Option<&str>| -> u64 {
+        let digits = line.map(|line| line.chars().filter(char::is_ascii_digit).collect::<String>());
+        digits.map_or(0, |digits| digits.parse().expect("a number"))
+    };
+    // `  106862 requests in 2.00s, 13.5MB read` and `  Non-2xx or 3xx responses: 96862`
+    let all = text.lines().find_map(|line| line.split_once(" requests in")).map(|(n, _)| n);
+    let others =
+        text.lines().find_map(|line| line.trim().strip_prefix("Non-2xx or 3xx responses:"));
+    assert!(!text.contains("Socket errors"), "{text}");
+    let (all, others) = (number(all), number(others));
+    (all - others, others)
+}
+
+/// Asks until permits are refused; on a slow machine that may take several runs. Returns how many
+/// answers of 200 the server has given.
+fn wrk_until_refused(url: &str, calls: &Calls) -> u64 {
+    let mut passed = 0;
+    for runs in 1..=30 {
+        let (now, refused) = wrk(url);
+        passed += now;
+        if refused > 0 {
+            // At the end of a run, up to eight requests are answered that wrk does not count. In
+            // the last run, they are refusals.
+            let uncounted = calls.of(200) - passed;
+            assert!(uncounted <= 8 * (runs - 1), "{uncounted} answers are lost in {runs} runs");
+            assert!(calls.of(429) >= refused);
+            return calls.of(200);
+        }
+    }
+    panic!("wrk is too slow to use the quota");
+}
+
+#[test]
+fn exactly_the_permits_pass() {
+    if !needs("load::exactly_the_permits_pass", &["wrk"]) {
+        return;
+    }
+    // No permit comes back while the test runs.
+    let limit = limiter("always = [\"calls\"]\n[limits.calls]\nquota = \"1/day burst 10000\"");
+    let router = Router::new().route("/", get(|| async { "served" }));
+    // The handler's own count, below the layer, and that of the answers, above it.
+    let (router, handled) = count_statuses(router);
+    let (router, answered) = count_statuses(router.layer(RateLimitLayer::new(limit)));
+    let server = Server::start(router);
+    assert_eq!(wrk_until_refused(&server.url("/"), &answered), 10_000);
+    assert_eq!(handled.statuses(), [(200, 10_000)]);
+}
+
+/// A request takes a permit of each of its limits, or none: refusals leave the wide limit alone.
+#[test]
+fn of_two_limits_all_or_nothing() {
+    if !needs("load::of_two_limits_all_or_nothing", &["wrk"]) {
+        return;
+    }
+    let limit = limiter(
+        r#"
+        [limits.wide]
+        quota = "1/day burst 9000"
+        [limits.tight]
+        quota = "1/day burst 4000"
+        [[routes]]
+        name = "both"
+        path = "/both"
+        limits = ["wide", "tight"]
+        [[routes]]
+        name = "one"
+        path = "/one"
+        limits = ["wide"]
+        "#,
+    );
+    let router = Router::new().fallback(get(|| async { "served" }));
+    let (router, calls) = count_statuses(router.layer(RateLimitLayer::new(limit.clone())));
+    let server = Server::start(router);
+    assert_eq!(wrk_until_refused(&server.url("/both"), &calls), 4_000);
+    assert_eq!(left(&limit, "/both"), [5_000, 0]);
+    let before = calls.of(429);
+    let mut others = 0;
+    while calls.of(429) == before {
+        others = wrk(&server.url("/one")).1;
+    }
+    assert!(others > 0);
+    assert_eq!(calls.of(200), 9_000);
+    assert_eq!(left(&limit, "/both"), [0, 0]);
+}
+
+const CONNECTIONS: usize = 10_000;
+const PERMITS: usize = 6_000;
+
+/// The server of the test below, in a process of its own, because the limit of open files is one
+/// of the process.
+struct OtherProcess(Child);
+
+impl Drop for OtherProcess {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Raises the limit of open files as far as it goes, for this process and its children.
+fn can_open(files: u64) -> bool {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < files) {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        setrlimit(Resource::Nofile, raised).expect("anybody may raise it to its maximum");
+    }
+    limit.maximum.is_none_or(|maximum| maximum >= files)
+}
+
+/// All connections are open at the same time, and then each sends its request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_connections() {
+    let test = "load::ten_thousand_connections";
+    // Other tests run beside it.
+    if !can_open(CONNECTIONS as u64 + 1_000) {
+        assert!(std::env::var_os("CI").is_none(), "{test} needs more open files: see ulimit -Hn");
+        say(&format!("SKIPPED: {test}, because the limit of open files is too low (ulimit -Hn)"));
+        return;
+    }
+    let mut server = Command::new(env!("CARGO_BIN_EXE_limited_server"))
+        .arg(PERMITS.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the server");
+    let out = server.stdout.take().expect("its output");
+    let _server = OtherProcess(server);
+    let mut address = String::new();
+    BufReader::new(out).read_line(&mut address).expect("its address");
+    let address = address.trim().to_owned();
+
+    // Not more at once than its queue of new connections takes.
+    let connecting = Arc::new(Semaphore::new(100));
+    let mut connects = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (connecting, address) = (Arc::clone(&connecting), address.clone());
+        connects.spawn(async move {
+            let _permit = connecting.acquire().await.expect("it is never closed");
+            TcpStream::connect(address).await.expect("a connection")
+        });
+    }
+    let connections = connects.join_all().await;
+    assert_eq!(connections.len(), CONNECTIONS);
+
+    let mut requests = JoinSet::new();
+    for connection in connections {
+        requests.spawn(status(connection));
+    }
+    let statuses = requests.join_all().await;
+    let of = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((of(200), of(429)), (PERMITS, CONNECTIONS - PERMITS));
+    if needs(&format!("{test}: the count of the handler"), &["curl"]) {
+        assert_eq!(curl_text(&[&format!("http://{address}/served")]), PERMITS.to_string());
+    }
+}
+
+/// Sends one request, and reads its answer until the server closes the connection.
+async fn status(mut connection: TcpStream) -> u16 {
+    let request = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    connection.write_all(request).await.expect("it is sent");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.expect("an answer");
+    let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+    status.and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"))
+}

@@ -1,0 +1,208 @@
+//! nginx in front.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use tempfile::TempDir;
+use tollgate_http::RateLimitLayer;
+use tollgate_http::address::Peer;
+use tollgate_http_network_tests::{Program, Server, free_port, has_ipv6, limiter, needs, say};
+
+use super::{
+    FORGED, a_client_is_counted_by_its_own_address, a_direct_client_is_counted_as_the_peer, ask,
+    long_list, policy, site, start,
+};
+
+/// The headers that nginx sends on, as its users set them.
+const HEADERS: &str = "proxy_set_header Host $host;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
+
+/// Starts nginx with these `server` blocks, of which one listens on `port`.
+fn nginx(folder: &Path, port: u16, servers: &str) -> Program {
+    let dir = folder.display();
+    let config = format!(
+        "daemon off;
+        # One process, which is gone as soon as it is killed.
+        master_process off;
+        pid {dir}/pid;
+        events {{ worker_connections 256; }}
+        http {{
+            access_log off;
+            client_body_temp_path {dir}/body;
+            proxy_temp_path {dir}/proxy;
+            fastcgi_temp_path {dir}/fastcgi;
+            uwsgi_temp_path {dir}/uwsgi;
+            scgi_temp_path {dir}/scgi;
+            {servers}
+        }}"
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, config).expect("a file");
+    let file = file.to_str().expect("a path in UTF-8");
+    let program = Program::start("nginx", &["-e", "stderr", "-c", file], folder);
+    program.listening(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+/// A `server` block that sends all to `to`, with `more` settings.
+fn server(listen: &str, to: &str, more: &str) -> String {
+    format!(
+        "server {{ listen {listen}; location / {{ proxy_pass http://{to}; {HEADERS} {more} }} }}"
+    )
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn one_hop(test: &str, client: &str) -> Option<(Server, String, Program, TempDir)> {
+    if !needs(test, &["nginx", "curl"]) {
+        return None;
+    }
+    let (service, folder, port) = (start(client), folder(), free_port());
+    let block = server(&format!("127.0.0.1:{port}"), &service.address().to_string(), "");
+    let proxy = nginx(folder.path(), port, &block);
+    Some((service, format!("http://127.0.0.1:{port}/"), proxy, folder))
+}
+
+#[test]
+fn x_forwarded_for_of_nginx() {
+    let client = r#"header = "x-forwarded-for"
+        trusted_proxies = ["127.0.0.1/32"]"#;
+    let test = "nginx::x_forwarded_for_of_nginx";
+    let Some((service, url, _proxy, _folder)) = one_hop(test, client) else { return };
+    a_client_is_counted_by_its_own_address(&url, FORGED);
+    a_direct_client_is_counted_as_the_peer(&service);
+    let expected = (200, "calls address 127.0.0.5: 9".to_owned());
+    assert_eq!(ask(&url, "127.0.0.5", &[&long_list()]), expected);
+}
+
+#[test]
+fn x_real_ip_of_nginx() {
+    let client = r#"header = "x-real-ip"
+        trusted_proxies = ["127.0.0.1/32"]"#;
+    let test = "nginx::x_real_ip_of_nginx";
+    let Some((service, url, _proxy, _folder)) = one_hop(test, client) else { return };
+    a_client_is_counted_by_its_own_address(&url, FORGED);
+    a_direct_client_is_counted_as_the_peer(&service);
+}
+
+#[test]
+fn one_trusted_hop() {
+    let client = r#"header = "x-forwarded-for"
+        trusted_hops = 1"#;
+    let test = "nginx::one_trusted_hop";
+    let Some((_service, url, _proxy, _folder)) = one_hop(test, client) else { return };
+    a_client_is_counted_by_its_own_address(&url, FORGED);
+}
+
+/// The service believes nobody, so all that comes through nginx is counted as nginx.
+#[test]
+fn nginx_that_is_not_trusted_is_the_client() {
+    let client = r#"header = "x-forwarded-for"
+        trusted_proxies = ["192.0.2.0/24"]"#;
+    let test = "nginx::nginx_that_is_not_trusted_is_the_client";
+    let Some((_service, url, _proxy, _folder)) = one_hop(test, client) else { return };
+    for (address, left) in [("127.0.0.2", 9), ("127.0.0.3", 8)] {
+        let expected = (200, format!("calls address 127.0.0.1: {left}"));
+        assert_eq!(ask(&url, address, &[]), expected);
+    }
+}
+
+/// Two proxies, each with an address of its own.
+fn two_hops(test: &str, client: &str) {
+    if !needs(test, &["nginx", "curl"]) {
+        return;
+    }
+    let (service, folder) = (start(client), folder());
+    let (outer, inner) = (free_port(), free_port());
+    let blocks = [
+        server(
+            &format!("127.0.0.1:{outer}"),
+            &format!("127.0.0.1:{inner}"),
+            "proxy_bind 127.0.1.1;",
+        ),
+        server(
+            &format!("127.0.0.1:{inner}"),
+            &service.address().to_string(),
+            "proxy_bind 127.0.1.2;",
+        ),
+    ];
+    let _proxy = nginx(folder.path(), outer, &blocks.concat());
+    let url = format!("http://127.0.0.1:{outer}/");
+    a_client_is_counted_by_its_own_address(&url, FORGED);
+}
+
+#[test]
+fn two_nginx_whose_network_is_trusted() {
+    let client = r#"header = "x-forwarded-for"
+        trusted_proxies = ["127.0.1.0/24"]"#;
+    two_hops("nginx::two_nginx_whose_network_is_trusted", client);
+}
+
+#[test]
+fn two_trusted_hops() {
+    let client = r#"header = "x-forwarded-for"
+        trusted_hops = 2"#;
+    two_hops("nginx::two_trusted_hops", client);
+}
+
+fn over_unix(test: &str, client: &str) -> Option<(Server, String, Program, TempDir)> {
+    if !needs(test, &["nginx", "curl"]) {
+        return None;
+    }
+    let (folder, port) = (folder(), free_port());
+    let socket = folder.path().join("service");
+    let layer = RateLimitLayer::new(limiter(&policy(client))).peer(|_| Some(Peer::Unix));
+    let service = Server::start_on_unix(&socket, site(layer));
+    let block = server(&format!("127.0.0.1:{port}"), &format!("unix:{}", socket.display()), "");
+    let proxy = nginx(folder.path(), port, &block);
+    Some((service, format!("http://127.0.0.1:{port}/"), proxy, folder))
+}
+
+#[test]
+fn a_unix_socket_behind_nginx() {
+    let client = r#"header = "x-forwarded-for"
+        trusted_proxies = ["unix"]"#;
+    let test = "nginx::a_unix_socket_behind_nginx";
+    let Some((_service, url, _proxy, _folder)) = over_unix(test, client) else { return };
+    a_client_is_counted_by_its_own_address(&url, FORGED);
+}
+
+#[test]
+fn a_unix_socket_that_is_not_trusted() {
+    let client = r#"header = "x-forwarded-for"
+        trusted_proxies = ["127.0.0.1/32"]"#;
+    let test = "nginx::a_unix_socket_that_is_not_trusted";
+    let Some((_service, url, _proxy, _folder)) = over_unix(test, client) else { return };
+    for (address, left) in [("127.0.0.2", 9), ("127.0.0.3", 8)] {
+        assert_eq!(ask(&url, address, &[]), (200, format!("calls address unix: {left}")));
+    }
+}
+
+/// IPv6 from the client to nginx, and from nginx to the service.
+#[test]
+fn ipv6_in_front_and_behind() {
+    let test = "nginx::ipv6_in_front_and_behind";
+    if !needs(test, &["nginx", "curl"]) {
+        return;
+    }
+    if !has_ipv6() {
+        say(&format!("SKIPPED: {test}, because this machine has no ::1"));
+        return;
+    }
+    let client = r#"header = "x-forwarded-for"
+        trusted_proxies = ["::1/128"]"#;
+    let layer = RateLimitLayer::new(limiter(&policy(client)));
+    let service = Server::start_on("[::1]:0", site(layer));
+    let (folder, port) = (folder(), free_port());
+    let listen = format!("127.0.0.1:{port}; listen [::1]:{port}");
+    let _proxy = nginx(folder.path(), port, &server(&listen, &service.address().to_string(), ""));
+    // IPv4 clients of a service that is reached by IPv6.
+    a_client_is_counted_by_its_own_address(&format!("http://127.0.0.1:{port}/"), FORGED);
+    // An IPv6 client: its /64 network is its key. (As all elements are trusted, the leftmost is
+    // the client: ::1 itself, unless it forges another.)
+    let url = format!("http://[::1]:{port}/");
+    assert_eq!(ask(&url, "::1", &[]), (200, "calls address ::/64: 9".to_owned()));
+}
