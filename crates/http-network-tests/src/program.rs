@@ -1,6 +1,6 @@
 //! Programs of the system: found, started, waited for, and killed when they are dropped.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -84,12 +84,12 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts a program. What it writes goes into a file in `folder`, and is shown if the test
-    /// fails.
+    /// Starts a program, given by its name or its absolute path. What it writes goes into the file
+    /// `log` in `folder`, and is shown if the test fails.
     #[must_use]
     pub fn start(name: &str, args: &[&str], folder: &Path) -> Self {
         let file = find(name).unwrap_or_else(|| panic!("{name} is missing"));
-        let log = folder.join(format!("{name}.log"));
+        let log = folder.join("log");
         let out = File::create(&log).expect("a log file");
         let child = Command::new(file)
             .args(args)
@@ -105,15 +105,31 @@ impl Program {
     /// Waits until the program accepts connections.
     #[must_use]
     pub fn listening(mut self, address: SocketAddr) -> Self {
+        self.wait_for(|_| TcpStream::connect_timeout(&address, DEADLINE).ok());
+        self
+    }
+
+    /// Waits until the program has written a line, and returns its first one.
+    #[must_use]
+    pub fn first_line(&mut self) -> String {
+        self.wait_for(|log| {
+            let text = fs::read_to_string(log).ok()?;
+            text.split_once('\n').map(|(line, _)| line.to_owned())
+        })
+    }
+
+    fn wait_for<T>(&mut self, what: impl Fn(&Path) -> Option<T>) -> T {
         let start = Instant::now();
-        while TcpStream::connect_timeout(&address, DEADLINE).is_err() {
+        loop {
+            if let Some(found) = what(&self.log) {
+                return found;
+            }
             if let Some(status) = self.child.try_wait().expect("its status") {
                 panic!("{} has ended: {status}", self.name);
             }
-            assert!(start.elapsed() < DEADLINE, "{} does not listen on {address}", self.name);
+            assert!(start.elapsed() < DEADLINE, "{} is not ready", self.name);
             std::thread::sleep(Duration::from_millis(5));
         }
-        self
     }
 }
 
@@ -123,8 +139,34 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            say(&format!("== log of {}\n{log}", self.name));
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            eprintln!("== log of {}\n{log}", self.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_killed_when_its_test_panics() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let args = ["-c", "echo $$; exec sleep 1000"];
+        let mut pid = String::new();
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut program = Program::start("sh", &args, folder.path());
+            pid = program.first_line();
+            assert!(Path::new("/proc/self").exists() == Path::new("/proc").join(&pid).exists());
+            panic!("the test fails");
+        }));
+        assert!(panic.is_err());
+        assert!(!Path::new("/proc").join(&pid).exists(), "{pid} is alive");
+    }
+
+    #[test]
+    fn free_ports_differ() {
+        let ports: std::collections::BTreeSet<_> = (0..20).map(|_| free_port()).collect();
+        assert_eq!(ports.len(), 20);
     }
 }

@@ -8,6 +8,8 @@ use axum::Router;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::DEADLINE;
+
 /// A server that runs until it is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -79,6 +81,15 @@ impl Server {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+}
+
+impl Server {
+    /// Ends the server, and waits until none of its handlers runs any more.
+    pub fn stop(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(DEADLINE);
+        }
     }
 }
 

@@ -179,7 +179,7 @@ impl Drop for Telling {
 async fn never(State(sender): State<mpsc::UnboundedSender<&'static str>>) {
     let telling = Telling(sender);
     telling.0.send("called").expect("the test listens");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// A route that charges failures only gives the permit back when its answer is none. A client that

@@ -98,13 +98,14 @@ fn a_connection_outlives_refusals() {
     assert_eq!(curl_text(&args), "200 1\n200 0\n429 0\n429 0\n429 0\n");
 }
 
-/// curl waits as long as `Retry-After` says, and then passes.
+/// curl waits as long as `Retry-After` says, and then passes. (Without that field, it would wait for
+/// one second, and be refused again.)
 #[test]
 fn retry_after_is_long_enough() {
     if !needs("curl::retry_after_is_long_enough", &["curl"]) {
         return;
     }
-    let policy = "always = [\"calls\"]\n[limits.calls]\nquota = \"1/s\"";
+    let policy = "always = [\"calls\"]\n[limits.calls]\nquota = \"1/2s\"";
     let limit = RateLimitLayer::new(limiter(policy));
     let (router, calls) = count_statuses(Router::new().fallback(tell).layer(limit));
     let server = Server::start(router);

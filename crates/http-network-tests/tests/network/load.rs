@@ -1,7 +1,5 @@
 //! Many requests at the same time: exactly so many pass as there are permits.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,12 +11,16 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tollgate_http::RateLimitLayer;
 use tollgate_http_network_tests::{
-    Calls, Server, count_statuses, curl_text, left, limiter, needs, output, say,
+    Program, Server, count_statuses, curl_text, left, limiter, needs, output, say,
 };
+
+const CONNECTIONS_OF_WRK: u64 = 8;
 
 /// What wrk counts: answers in 2xx, and all other answers.
 fn wrk(url: &str) -> (u64, u64) {
-    let text = output("wrk", &["-c", "8", "-t", "2", "-d", "2s", url]);
+    let connections = CONNECTIONS_OF_WRK.to_string();
+    let args = ["-c", &connections, "-t", "2", "-d", "2s", "--timeout", "60s", url];
+    let text = output("wrk", &args);
     let number = |line: Option<&str>| -> u64 {
         let digits = line.map(|line| line.chars().filter(char::is_ascii_digit).collect::<String>());
         digits.map_or(0, |digits| digits.parse().expect("a number"))
@@ -32,23 +34,34 @@ fn wrk(url: &str) -> (u64, u64) {
     (all - others, others)
 }
 
-/// Asks until permits are refused; on a slow machine that may take several runs. Returns how many
-/// answers of 200 the server has given.
-fn wrk_until_refused(url: &str, calls: &Calls) -> u64 {
-    let mut passed = 0;
-    for runs in 1..=30 {
-        let (now, refused) = wrk(url);
-        passed += now;
-        if refused > 0 {
-            // At the end of a run, up to eight requests are answered that wrk does not count. In
-            // the last run, they are refusals.
-            let uncounted = calls.of(200) - passed;
-            assert!(uncounted <= 8 * (runs - 1), "{uncounted} answers are lost in {runs} runs");
-            assert!(calls.of(429) >= refused);
-            return calls.of(200);
+/// What wrk has counted in one or more runs.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    passed: u64,
+    /// How many answers wrk may not have counted: those that it did not wait for when a run ended.
+    uncounted: u64,
+}
+
+/// Asks until permits are refused; on a slow machine that may take several runs.
+fn wrk_until_refused(url: &str) -> Counted {
+    let mut counted = Counted { passed: 0, uncounted: 0 };
+    for _ in 0..30 {
+        let (passed, refused) = wrk(url);
+        counted.passed += passed;
+        if refused > 1000 {
+            // The answers that it did not wait for were refusals.
+            return counted;
         }
+        counted.uncounted += CONNECTIONS_OF_WRK;
     }
     panic!("wrk is too slow to use the quota");
+}
+
+impl Counted {
+    fn assert_is(self, expected: u64) {
+        let all = self.passed..=self.passed + self.uncounted;
+        assert!(all.contains(&expected), "{self:?} instead of {expected}");
+    }
 }
 
 #[test]
@@ -63,7 +76,11 @@ fn exactly_the_permits_pass() {
     let (router, handled) = count_statuses(router);
     let (router, answered) = count_statuses(router.layer(RateLimitLayer::new(limit)));
     let server = Server::start(router);
-    assert_eq!(wrk_until_refused(&server.url("/"), &answered), 10_000);
+    wrk_until_refused(&server.url("/")).assert_is(10_000);
+    server.stop();
+    assert_eq!(answered.of(200), 10_000);
+    assert_eq!(answered.statuses().len(), 2, "the others are refusals");
+    assert!(answered.of(429) > 1000);
     assert_eq!(handled.statuses(), [(200, 10_000)]);
 }
 
@@ -92,32 +109,17 @@ fn of_two_limits_all_or_nothing() {
     let router = Router::new().fallback(get(|| async { "served" }));
     let (router, calls) = count_statuses(router.layer(RateLimitLayer::new(limit.clone())));
     let server = Server::start(router);
-    assert_eq!(wrk_until_refused(&server.url("/both"), &calls), 4_000);
+    wrk_until_refused(&server.url("/both")).assert_is(4_000);
     assert_eq!(left(&limit, "/both"), [5_000, 0]);
-    let before = calls.of(429);
-    let mut others = 0;
-    while calls.of(429) == before {
-        others = wrk(&server.url("/one")).1;
-    }
-    assert!(others > 0);
-    assert_eq!(calls.of(200), 9_000);
+    wrk_until_refused(&server.url("/one")).assert_is(5_000);
     assert_eq!(left(&limit, "/both"), [0, 0]);
+    server.stop();
+    assert_eq!(calls.of(200), 9_000);
+    assert_eq!(calls.statuses().len(), 2, "the others are refusals");
 }
 
 const CONNECTIONS: usize = 10_000;
 const PERMITS: usize = 6_000;
-
-/// The server of the test below, in a process of its own, because the limit of open files is one
-/// of the process.
-struct OtherProcess(Child);
-
-impl Drop for OtherProcess {
-    fn drop(&mut self) {
-        // Errors mean that it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Raises the limit of open files as far as it goes, for this process and its children.
 fn can_open(files: u64) -> bool {
@@ -139,16 +141,12 @@ async fn ten_thousand_connections() {
         say(&format!("SKIPPED: {test}, because the limit of open files is too low (ulimit -Hn)"));
         return;
     }
-    let mut server = Command::new(env!("CARGO_BIN_EXE_limited_server"))
-        .arg(PERMITS.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the server");
-    let out = server.stdout.take().expect("its output");
-    let _server = OtherProcess(server);
-    let mut address = String::new();
-    BufReader::new(out).read_line(&mut address).expect("its address");
-    let address = address.trim().to_owned();
+    // The server is a process of its own, because each process has its own limit of open files.
+    let folder = tempfile::tempdir().expect("a folder");
+    let permits = PERMITS.to_string();
+    let mut server =
+        Program::start(env!("CARGO_BIN_EXE_limited_server"), &[&permits], folder.path());
+    let address = server.first_line();
 
     // Not more at once than its queue of new connections takes.
     let connecting = Arc::new(Semaphore::new(100));
@@ -171,7 +169,7 @@ async fn ten_thousand_connections() {
     let of = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
     assert_eq!((of(200), of(429)), (PERMITS, CONNECTIONS - PERMITS));
     if needs(&format!("{test}: the count of the handler"), &["curl"]) {
-        assert_eq!(curl_text(&[&format!("http://{address}/served")]), PERMITS.to_string());
+        assert_eq!(curl_text(&[&format!("http://{address}/served")]), permits);
     }
 }
 

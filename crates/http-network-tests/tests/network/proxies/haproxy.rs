@@ -112,6 +112,25 @@ fn forwarded_that_is_appended() {
     a_direct_client_is_counted_as_the_peer(&service);
 }
 
+/// A quote that a client leaves open swallows the line that is appended below it, so that the header
+/// says nothing any more: all such clients share the bucket of the proxy. A proxy that sets the
+/// header, as above, leaves them their own buckets.
+#[test]
+fn a_quote_left_open_above_an_appended_line() {
+    if !needed("haproxy::a_quote_left_open_above_an_appended_line") {
+        return;
+    }
+    let service = start(
+        r#"header = "forwarded"
+        trusted_proxies = ["127.0.0.1/32"]"#,
+    );
+    let proxy = before(&service, "http-request add-header Forwarded for=%[src]");
+    for (client, left) in [("127.0.0.2", 9), ("127.0.0.3", 8)] {
+        let expected = (200, format!("calls address 127.0.0.1: {left}"));
+        assert_eq!(ask(&proxy.url, client, &["Forwarded: for=\""]), expected);
+    }
+}
+
 #[test]
 fn a_unix_socket_behind_haproxy() {
     if !needed("haproxy::a_unix_socket_behind_haproxy") {

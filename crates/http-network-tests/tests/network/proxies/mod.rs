@@ -57,19 +57,24 @@ fn ask(url: &str, address: &str, headers: &[&str]) -> (u16, String) {
     (answer.status, answer.body)
 }
 
-/// A client gets its ten requests to the permit, whatever headers it sends, and its neighbour has
-/// ten of its own.
+/// Clients get their ten requests each.
 fn a_client_is_counted_by_its_own_address(url: &str, forged: &[&[&str]]) {
     for client in ["127.0.0.2", "127.0.0.3"] {
-        let mut headers = forged.iter().cycle();
-        for left in (0..10).rev() {
-            let sent = headers.next().expect("a cycle has no end");
-            let expected = (200, format!("calls address {client}: {left}"));
-            assert_eq!(ask(url, client, sent), expected, "{sent:?}");
-        }
-        for sent in forged {
-            assert_eq!(ask(url, client, sent).0, 429, "{sent:?}");
-        }
+        gets_ten_requests(url, client, client, forged);
+    }
+}
+
+/// The client at `address` gets its ten requests to the permit, under its own `key`, whatever
+/// headers it sends.
+fn gets_ten_requests(url: &str, address: &str, key: &str, forged: &[&[&str]]) {
+    let mut headers = forged.iter().cycle();
+    for left in (0..10).rev() {
+        let sent = headers.next().expect("a cycle has no end");
+        let expected = (200, format!("calls address {key}: {left}"));
+        assert_eq!(ask(url, address, sent), expected, "{sent:?}");
+    }
+    for sent in forged {
+        assert_eq!(ask(url, address, sent).0, 429, "{sent:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use tollgate_http_network_tests::{Program, Server, free_port, has_ipv6, limiter,
 
 use super::{
     FORGED, a_client_is_counted_by_its_own_address, a_direct_client_is_counted_as_the_peer, ask,
-    long_list, policy, site, start,
+    gets_ten_requests, long_list, policy, site, start,
 };
 
 /// The headers that nginx sends on, as its users set them.
@@ -181,10 +181,10 @@ fn a_unix_socket_that_is_not_trusted() {
     }
 }
 
-/// IPv6 from the client to nginx, and from nginx to the service.
+/// A service that nginx reaches by IPv6, and a client that reaches nginx by IPv6.
 #[test]
-fn ipv6_in_front_and_behind() {
-    let test = "nginx::ipv6_in_front_and_behind";
+fn ipv6_behind_and_in_front() {
+    let test = "nginx::ipv6_behind_and_in_front";
     if !needs(test, &["nginx", "curl"]) {
         return;
     }
@@ -192,17 +192,42 @@ fn ipv6_in_front_and_behind() {
         say(&format!("SKIPPED: {test}, because this machine has no ::1"));
         return;
     }
+    for (service, proxy) in [("[::1]:0", "::1/128"), ("127.0.0.1:0", "127.0.0.1/32")] {
+        let client = format!("header = \"x-forwarded-for\"\ntrusted_proxies = [\"{proxy}\"]");
+        let layer = RateLimitLayer::new(limiter(&policy(&client)));
+        let service = Server::start_on(service, site(layer));
+        let (folder, port) = (folder(), free_port());
+        let listen = format!("127.0.0.1:{port}; listen [::1]:{port}");
+        let block = server(&listen, &service.address().to_string(), "");
+        let _proxy = nginx(folder.path(), port, &block);
+        a_client_is_counted_by_its_own_address(&format!("http://127.0.0.1:{port}/"), FORGED);
+        if proxy == "127.0.0.1/32" {
+            // Its /64 network is its key.
+            gets_ten_requests(&format!("http://[::1]:{port}/"), "::1", "::/64", FORGED);
+        }
+    }
+}
+
+/// Subjects of the policy are told apart by the client's address, which no header changes.
+#[test]
+fn blocked_and_exempt_clients() {
     let client = r#"header = "x-forwarded-for"
-        trusted_proxies = ["::1/128"]"#;
-    let layer = RateLimitLayer::new(limiter(&policy(client)));
-    let service = Server::start_on("[::1]:0", site(layer));
-    let (folder, port) = (folder(), free_port());
-    let listen = format!("127.0.0.1:{port}; listen [::1]:{port}");
-    let _proxy = nginx(folder.path(), port, &server(&listen, &service.address().to_string(), ""));
-    // IPv4 clients of a service that is reached by IPv6.
-    a_client_is_counted_by_its_own_address(&format!("http://127.0.0.1:{port}/"), FORGED);
-    // An IPv6 client: its /64 network is its key. (As all elements are trusted, the leftmost is
-    // the client: ::1 itself, unless it forges another.)
-    let url = format!("http://[::1]:{port}/");
-    assert_eq!(ask(&url, "::1", &[]), (200, "calls address ::/64: 9".to_owned()));
+        trusted_proxies = ["127.0.0.1/32"]
+        [[subjects]]
+        address = "127.0.0.8"
+        blocked = true
+        [[subjects]]
+        address = "127.0.0.9"
+        exempt = true"#;
+    let test = "nginx::blocked_and_exempt_clients";
+    let Some((_service, url, _proxy, _folder)) = one_hop(test, client) else { return };
+    for forged in ["127.0.0.8", "127.0.0.9", "127.0.0.2", "127.0.0.1"] {
+        let forged = format!("X-Forwarded-For: {forged}");
+        assert_eq!(ask(&url, "127.0.0.8", &[&forged]).0, 403, "{forged}");
+        for _ in 0..5 {
+            assert_eq!(ask(&url, "127.0.0.9", &[&forged]), (200, String::new()), "{forged}");
+        }
+    }
+    let forged = &["X-Forwarded-For: 127.0.0.9", "X-Real-IP: 127.0.0.8"];
+    gets_ten_requests(&url, "127.0.0.2", "127.0.0.2", &[forged]);
 }
