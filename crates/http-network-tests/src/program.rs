@@ -14,7 +14,7 @@ use crate::DEADLINE;
 /// this output is not captured.
 pub fn say(text: &str) {
     // There is nobody to tell if standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Where a program is: in a folder of `PATH`, or where Debian keeps servers.
