@@ -1,6 +1,7 @@
 //! Many requests at the same time: exactly so many pass as there are permits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::routing::get;
@@ -9,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tollgate_http::RateLimitLayer;
+use tollgate_http::{HttpLimiter, Policy, RateLimitLayer};
 use tollgate_http_network_tests::{
     Program, Server, count_statuses, left, limiter, needs, output, say,
 };
@@ -115,6 +116,40 @@ fn of_two_limits_all_or_nothing() {
     assert_eq!(left(&limit, "/both"), [0, 0]);
     server.stop();
     assert_eq!(calls.of(200), 9_000);
+    assert_eq!(calls.statuses().len(), 2, "the others are refusals");
+}
+
+/// While a policy is replaced again and again, the levels of its limits stay.
+#[test]
+fn exactly_the_permits_pass_during_reloads() {
+    if !needs("load::exactly_the_permits_pass_during_reloads", &["wrk"]) {
+        return;
+    }
+    let text = "version = 1\nalways = [\"calls\"]\n[limits.calls]\nquota = \"1/day burst 10000\"";
+    let policy = Policy::from_toml(text).expect("a policy");
+    let limit = HttpLimiter::new(&policy).expect("a limiter");
+    let router = Router::new().route("/", get(|| async { "served" }));
+    let (router, calls) = count_statuses(router.layer(RateLimitLayer::new(limit.clone())));
+    let server = Server::start(router);
+    let done = AtomicBool::new(false);
+    let reloads = std::thread::scope(|scope| {
+        let reloading = scope.spawn(|| {
+            let mut reloads = 0_u64;
+            while !done.load(Ordering::Relaxed) {
+                limit.reload(&policy).expect("a reload");
+                reloads += 1;
+                // Leaves time for requests.
+                std::thread::yield_now();
+            }
+            reloads
+        });
+        wrk_until_refused(&server.url("/")).assert_is(10_000);
+        done.store(true, Ordering::Relaxed);
+        reloading.join().expect("no panic")
+    });
+    server.stop();
+    assert!(reloads > 10, "{reloads}");
+    assert_eq!(calls.of(200), 10_000);
     assert_eq!(calls.statuses().len(), 2, "the others are refusals");
 }
 

@@ -9,5 +9,6 @@ mod curl;
 mod grpc;
 mod layers;
 mod load;
+mod odd_requests;
 mod proxies;
 mod uploads;

@@ -97,6 +97,31 @@ fn one_trusted_hop() {
     a_client_is_counted_by_its_own_address(&url, FORGED);
 }
 
+/// nginx sends the requests of all clients through a few connections that it keeps.
+#[test]
+fn clients_that_share_a_connection() {
+    if !needs("nginx::clients_that_share_a_connection", &["nginx", "curl"]) {
+        return;
+    }
+    let service = start(
+        r#"header = "x-forwarded-for"
+        trusted_proxies = ["127.0.0.1/32"]"#,
+    );
+    let (folder, port) = (folder(), free_port());
+    let upstream = format!("upstream service {{ server {}; keepalive 1; }}", service.address());
+    let keep = "proxy_http_version 1.1; proxy_set_header Connection '';";
+    let block = server(&format!("127.0.0.1:{port}"), "service", keep);
+    let _proxy = nginx(folder.path(), port, &format!("{upstream} {block}"));
+    let url = format!("http://127.0.0.1:{port}/");
+    for left in (0..10).rev() {
+        for client in ["127.0.0.2", "127.0.0.3"] {
+            let expected = (200, format!("calls address {client}: {left}"));
+            assert_eq!(ask(&url, client, &["X-Forwarded-For: 127.0.0.4"]), expected);
+        }
+    }
+    assert_eq!(ask(&url, "127.0.0.2", &[]).0, 429);
+}
+
 /// The service believes nobody, so all that comes through nginx is counted as nginx.
 #[test]
 fn nginx_that_is_not_trusted_is_the_client() {
