@@ -34,9 +34,10 @@ impl<S> RateLimit<S> {
     fn decide<B>(&self, request: Request<B>) -> (Deciding, Request<B>) {
         let (parts, body) = request.into_parts();
         let identity = self.who.identity(&parts);
-        let mut facts = Facts::new(parts.method.as_str(), parts.uri.path()).headers(&parts.headers);
+        let uri = Who::uri(&parts);
+        let mut facts = Facts::new(parts.method.as_str(), uri.path()).headers(&parts.headers);
         facts.peer = identity.peer;
-        facts.host = parts.uri.host();
+        facts.host = uri.host();
         facts.template = self.who.template(&parts);
         facts.tier = identity.caller.tier_name();
         if let Some(user) = identity.caller.user_name() {

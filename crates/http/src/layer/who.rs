@@ -96,6 +96,15 @@ impl Who {
         Identity { caller, peer: peer.or_else(|| noted_peer(parts)) }
     }
 
+    /// The URI that the client has sent. A nested router of axum takes its prefix off the path.
+    pub(super) fn uri(parts: &Parts) -> &http::Uri {
+        #[cfg(feature = "axum")]
+        if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+            return original;
+        }
+        &parts.uri
+    }
+
     /// The template of the route that axum's router has matched, if it is wanted.
     pub(super) fn template<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
         if !self.by_matched_path {
