@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use axum::Router;
+use axum::routing::get;
 use tollgate_http::RateLimitLayer;
 use tollgate_http_network_tests::{DEADLINE, Server, curl, frozen_limiter, left, needs, say, tell};
 
@@ -77,6 +78,30 @@ fn odd_targets_are_counted() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{target:.40}: {answer}");
         counted += 1;
         assert_eq!(left(&limiter, "/"), [1000 - counted], "{target:.40}");
+    }
+}
+
+/// Whatever the method of a request is, the request is answered and counted.
+#[test]
+fn odd_methods_are_counted() {
+    let (router, limiter) = site(POLICY);
+    let server = Server::start(router);
+    let mut counted = 0;
+    for line in [
+        "CONNECT example.com:443",
+        "CONNECT /login",
+        "OPTIONS *",
+        "TRACE /",
+        "BREW /pot",
+        "get /",
+        "M-SEARCH *",
+        "PRI *",
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let answer = exchange(server.address(), request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{line}: {answer}");
+        counted += 1;
+        assert_eq!(left(&limiter, "/"), [1000 - counted], "{line}");
     }
 }
 
@@ -160,6 +185,24 @@ fn a_peer_that_is_mapped_to_ipv6() {
     }
 }
 
+/// A server that does not say who the peer is can't count by address; that is an error of whoever
+/// set it up, and the answer says what to do.
+#[test]
+fn a_server_that_knows_no_peer() {
+    if !needs("odd_requests::a_server_that_knows_no_peer", &["curl"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("service");
+    let (router, _) =
+        site("always = [\"calls\"]\n[limits.calls]\nquota = \"10/day\"\nkey = \"address\"");
+    let _server = Server::start_on_unix(&socket, router);
+    let socket = socket.to_str().expect("a path in UTF-8");
+    let answer = curl(&["--unix-socket", socket, "http://test/"]);
+    assert_eq!(answer.status, 500);
+    assert!(answer.body.contains("into_make_service_with_connect_info"), "{}", answer.body);
+}
+
 /// A layer within a nested router: axum takes the prefix off the path before it gets there.
 #[test]
 fn a_layer_within_a_nested_router_sees_the_whole_path() {
@@ -177,4 +220,42 @@ fn a_layer_within_a_nested_router_sees_the_whole_path() {
     let (inner, _) = site(policy);
     let server = Server::start(Router::new().nest("/api", inner));
     assert_eq!(curl(&[&server.url("/api/items")]).body, "items : 9");
+}
+
+/// With `by_matched_path`, the route is the one that axum has matched, also in a nested router. If
+/// axum has matched none, or only the prefix of a nested router, it is found by the path.
+#[test]
+fn routes_that_axum_has_matched() {
+    let test = "odd_requests::routes_that_axum_has_matched";
+    if !needs(test, &["curl"]) {
+        return;
+    }
+    let policy = r#"
+        [limits.item]
+        quota = "10/day"
+        [limits.other]
+        quota = "10/day"
+        [[routes]]
+        path = "/api/items/{id}"
+        limits = ["item"]
+        [[routes]]
+        path = "/{*rest}"
+        limits = ["other"]
+    "#;
+    let items = || Router::new().route("/items/{number}", get(tell));
+    let layer = || RateLimitLayer::new(frozen_limiter(policy)).by_matched_path();
+    let whole = Router::new().route("/api/items/{number}", get(tell));
+    for router in [
+        whole.fallback(tell).layer(layer()),
+        Router::new()
+            .nest("/api", items().layer(layer()))
+            .fallback_service(Router::new().fallback(tell).layer(layer())),
+        Router::new().nest("/api", items()).fallback(tell).layer(layer()),
+    ] {
+        let server = Server::start(router);
+        let ask = |path: &str| curl(&["--path-as-is", &server.url(path)]).body;
+        assert_eq!(ask("/api/items/7"), "item : 9");
+        assert_eq!(ask("/api/items/a%2Fb"), "item : 8");
+        assert_eq!(ask("/nothing"), "other : 9");
+    }
 }
