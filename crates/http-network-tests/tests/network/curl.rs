@@ -98,8 +98,8 @@ fn a_connection_outlives_refusals() {
     assert_eq!(curl_text(&args), "200 1\n200 0\n429 0\n429 0\n429 0\n");
 }
 
-/// curl waits as long as `Retry-After` says, and then passes. (Without that field, it would wait for
-/// one second, and be refused again.)
+/// curl waits as long as `Retry-After` says, and then passes. (Without that field, it would wait
+/// for one second, and be refused again.)
 #[test]
 fn retry_after_is_long_enough() {
     if !needs("curl::retry_after_is_long_enough", &["curl"]) {

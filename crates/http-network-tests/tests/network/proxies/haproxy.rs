@@ -112,9 +112,9 @@ fn forwarded_that_is_appended() {
     a_direct_client_is_counted_as_the_peer(&service);
 }
 
-/// A quote that a client leaves open swallows the line that is appended below it, so that the header
-/// says nothing any more: all such clients share the bucket of the proxy. A proxy that sets the
-/// header, as above, leaves them their own buckets.
+/// A quote that a client leaves open swallows the line that is appended below it, so that the
+/// header says nothing any more: all such clients share the bucket of the proxy. A proxy that sets
+/// the header, as above, leaves them their own buckets.
 #[test]
 fn a_quote_left_open_above_an_appended_line() {
     if !needed("haproxy::a_quote_left_open_above_an_appended_line") {
