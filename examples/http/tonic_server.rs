@@ -3,9 +3,10 @@
 //!
 //! `cargo run --release -p tollgate-http-examples --example tonic_server`
 //!
-//! The service is gRPC's health check, because its code is generated already. To try it with
-//! grpcurl, keep it running (`SERVE=127.0.0.1:3000`), then
-//! `grpcurl -plaintext -import-path . -proto health.proto 127.0.0.1:3000 grpc.health.v1.Health/Check`.
+//! The service is gRPC's health check, because its code is generated already. To try it with a
+//! client of yours, keep it running:
+//! `SERVE=127.0.0.1:3000 cargo run --release -p tollgate-http-examples --example tonic_server`, then
+//! `grpc_health_probe -addr=127.0.0.1:3000`.
 
 #[path = "support/serve.rs"]
 mod serve;

@@ -35,23 +35,27 @@ impl Row {
     }
 
     fn print(&self) {
-        let mut counts = String::new();
+        print!("{:<13} {:<15}", self.who, self.request);
         for status in STATUSES {
-            let count = match self.count(status) {
-                0 => ".".to_owned(),
-                count => count.to_string(),
-            };
-            counts += &format!("{count:>5}");
+            match self.count(status) {
+                0 => print!("{:>5}", "."),
+                count => print!("{count:>5}"),
+            }
         }
-        let wait =
-            self.last().field("retry-after").map(|wait| format!("{wait} s")).unwrap_or_default();
-        println!("{:<13} {:<15}{counts}{wait:>9}  {}", self.who, self.request, self.note);
+        let wait = self.last().field("retry-after").map(|wait| format!("{wait} s"));
+        println!("{:>8}  {}", wait.unwrap_or_default(), self.note);
     }
 }
 
 /// Prints the rows under a heading.
 pub(crate) fn print(rows: &[Row]) {
-    let statuses: String = STATUSES.iter().map(|status| format!("{status:>5}")).collect();
-    println!("{:<13} {:<15}{statuses}{:>9}", "who", "request", "wait");
-    rows.iter().for_each(Row::print);
+    println!("How many requests were answered with which status, and what the last was told:\n");
+    print!("{:<13} {:<15}", "who", "request");
+    for status in STATUSES {
+        print!("{status:>5}");
+    }
+    println!("{:>8}", "wait");
+    for row in rows {
+        row.print();
+    }
 }

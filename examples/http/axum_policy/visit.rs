@@ -93,7 +93,7 @@ pub(crate) async fn visit(address: SocketAddr, limiter: &HttpLimiter) -> Result<
     println!("\nThe search answered less ({few} of 9 times) to a visitor close to a limit.");
     for limit in ["calls", "searches"] {
         println!("Most refused by `{limit}`:");
-        for (key, refused) in limiter.most_limited(limit, 3) {
+        for (key, refused) in limiter.most_limited(limit, 2) {
             println!("  {key}: {refused}");
         }
     }

@@ -7,9 +7,9 @@
 //! `SERVE=127.0.0.1:3000 cargo run --release -p tollgate-http-examples --example mcp_server`; the
 //! URL is `http://127.0.0.1:3000/mcp`, and a bearer token is `key-of-fay`.
 //!
-//! What is refused is an HTTP 429 with `Retry-After`, and not a result of the tool: MCP clients
-//! know what to do with it, proxies and logs see it, and the tool's code is not reached. A model
-//! that should know its limits beforehand asks the tool `rate_limit_status`.
+//! What is refused is an HTTP 429 with `Retry-After`, and not a result of the tool: applications,
+//! proxies and logs see it as what it is, and the tool's code is not reached. A model that should
+//! know its limits beforehand calls the tool `rate_limit_status`.
 
 #[path = "../support/http_client.rs"]
 mod http_client;

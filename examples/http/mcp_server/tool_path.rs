@@ -13,9 +13,9 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 /// The longest message in bytes.
@@ -35,24 +35,29 @@ struct Params {
     name: Option<serde_json::Value>,
 }
 
-/// The path of a tool, if its name has only characters that names of tools should have.
+/// The path of a tool, if its name has only the characters, and the length, that names of tools may
+/// have.
 pub(crate) fn of(tool: &str) -> Option<String> {
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    tool.bytes().all(is_usual).then(|| format!("/mcp/tools/{tool}"))
+    (tool.len() <= 128 && tool.bytes().all(is_usual)).then(|| format!("/mcp/tools/{tool}"))
 }
 
 /// Changes the path of a request that calls a tool. The request has found its service by then.
-pub(crate) async fn set(request: Request, next: Next) -> Result<Response, StatusCode> {
+pub(crate) async fn set(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
-        return Ok(next.run(request).await);
+        return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let body = to_bytes(body, LONGEST).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
-    let message = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
-    if let Some(path) = path_of(&message) {
-        parts.uri = path.parse::<Uri>().map_err(|_| StatusCode::BAD_REQUEST)?;
+    let Ok(body) = to_bytes(body, LONGEST).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "The message is too long.").into_response();
+    };
+    let Ok(message) = serde_json::from_slice(&body) else {
+        return (StatusCode::BAD_REQUEST, "This is not one message of JSON-RPC.").into_response();
+    };
+    if let Some(path) = path_of(&message).and_then(|path| path.parse().ok()) {
+        parts.uri = path;
     }
-    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+    next.run(Request::from_parts(parts, Body::from(body))).await
 }
 
 fn path_of(message: &Message) -> Option<String> {

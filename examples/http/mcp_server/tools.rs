@@ -69,13 +69,14 @@ impl Tools {
         let path = tool_path::of(tool)?;
         let facts = Facts::new("POST", &path).user(user.name).tier(user.tier);
         let explanation = self.limiter.explain(&facts)?;
-        let limits = explanation.limits().map(|limit| {
+        let limits = explanation.limits().filter(|limit| !limit.quota().is_unlimited());
+        let limits = limits.map(|limit| {
             json!({
                 "limit": limit.name(),
                 "quota": limit.quota().to_string(),
                 "cost": limit.cost(),
                 "calls_left": limit.remaining() / limit.cost().max(1),
-                "full_in_seconds": limit.reset_after().as_secs_f64().ceil(),
+                "all_back_in": format!("{} s", limit.reset_after().as_secs()),
             })
         });
         Some(limits.collect())
