@@ -4,8 +4,7 @@
 //! `cargo run --release -p tollgate-http-examples --example tonic_server`
 //!
 //! The service is gRPC's health check, because its code is generated already. To try it with a
-//! client of yours, keep it running:
-//! `SERVE=127.0.0.1:3000 cargo run --release -p tollgate-http-examples --example tonic_server`, then
+//! client of yours, keep it running with `SERVE=127.0.0.1:3000` in the environment, then
 //! `grpc_health_probe -addr=127.0.0.1:3000`.
 
 #[path = "support/serve.rs"]

@@ -21,8 +21,9 @@ pub(crate) async fn operate(address: SocketAddr, limiter: &HttpLimiter) -> Resul
     let left = async |times| -> Result<String, AnyError> {
         let row = visitor.asks(times, "GET /items/7").await?;
         // The limits of a request are a list; that of the whole site says little here.
-        let limits = row.last().field("ratelimit").unwrap_or_default().split(", ");
-        Ok(limits.skip_while(|limit| !limit.starts_with("\"calls\"")).collect())
+        let mut limits = row.last().field("ratelimit").unwrap_or_default().split(", ");
+        let calls = limits.find(|limit| limit.starts_with("\"calls\""));
+        Ok(calls.unwrap_or_default().to_owned())
     };
     let before = left(6).await?;
     println!("  192.0.2.20 has used 6 of its 10 calls: {before}");

@@ -32,6 +32,10 @@ pub(crate) async fn visit(address: SocketAddr) -> Result<(), AnyError> {
     ask_for_status(&user("ben")?).await?;
     let unknown = call(&user("fay")?, "no_such_tool").await?;
     assert_eq!(unknown.status, 429, "inventing names of tools helps");
+    let twice =
+        r#"{ "method": "tools/call", "params": { "name": "weather", "name": "research" } }"#;
+    let twice = user("fay")?.send(Method::POST, "/mcp", twice.to_owned()).await?;
+    assert_eq!(twice.status, 400, "limiter and server may read different names");
     let nobody = call(&user("nobody")?, "weather").await?;
     assert_eq!(nobody.status, 401);
     call_with_rmcp(address).await
