@@ -4,11 +4,13 @@
 
 pub mod address;
 pub mod engine;
-mod events;
 pub mod layer;
+pub mod observe;
 pub mod policy;
+pub mod reload;
 pub mod respond;
 
 pub use engine::{BuildError, Decision, Facts, HttpLimiter, Outcome};
 pub use layer::{Caller, RateLimitHandle, RateLimitLayer};
+pub use observe::Violation;
 pub use policy::Policy;

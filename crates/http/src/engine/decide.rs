@@ -19,6 +19,7 @@ use super::request::{NoKey, Request};
 use super::secret::Secret;
 use super::store::{Answer, Answers, Charge, Later, Refused, Reply, StoreError, Verb};
 use super::subjects::Matching;
+use crate::observe::Observer;
 use crate::policy::{Missing, Mode};
 
 /// What decisions need beside a policy. It stays the same when the policy is reloaded.
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) wall_clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     /// Whether requests are refused while the store fails.
     pub(crate) fails_closed: bool,
+    /// Tells what was decided.
+    pub(crate) observer: Observer,
 }
 
 /// A decision, or the answers that it waits for.
@@ -66,11 +69,11 @@ impl Engine {
             // The address stands for a part that is missing.
             match request.key(&penalty.key, Some(Missing::Address), penalty.prefixes) {
                 Ok(key) => {
+                    decision.penalty_key = Some(key.to_key());
                     if let Some(rest) = self.penalties.rest(&key) {
                         decision.retry_after = Some(rest);
                         return Step::Done(decision.refused(Outcome::Penalty, 429));
                     }
-                    decision.penalty_key = Some(key.to_key());
                 }
                 Err(_) => return Step::Done(decision.refused(Outcome::NoPeer, 500)),
             }
@@ -103,7 +106,7 @@ impl Engine {
         let answers = match answers {
             Ok(answers) => answers,
             Err(error) => {
-                crate::events::store_failed(&error);
+                self.observer.store_failed(&error);
                 decision.limits.clear();
                 decision.outcome = Outcome::StoreFailed;
                 decision.status = self.fails_closed.then_some(503);

@@ -118,6 +118,12 @@ impl Decision {
         self.limits.iter().map(|part| LimitReport { policy: &self.policy, part })
     }
 
+    /// One of the parts, to be read.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn report<'a>(&'a self, part: &'a LimitPart) -> LimitReport<'a> {
+        LimitReport { policy: &self.policy, part }
+    }
+
     /// The names of the limits that refused the request.
     pub fn refused_by(&self) -> impl Iterator<Item = &str> {
         self.limits()

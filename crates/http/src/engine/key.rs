@@ -153,6 +153,11 @@ impl Key {
         KeyView(self.parts().iter().map(Part::view).collect())
     }
 
+    /// What the key consists of, without its values.
+    pub(crate) fn kinds(&self) -> Kinds<'_> {
+        Kinds(self)
+    }
+
     /// A keyed hash of the key: for logs, and for pages that must not show it.
     pub(crate) fn hashed(&self, secret: &super::secret::Secret) -> Hashed {
         secret.hash_of(self)
@@ -202,6 +207,29 @@ impl fmt::Display for KeyView<'_> {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view().fmt(f)
+    }
+}
+
+/// Displays what a key consists of, joined by `+`, such as `user+route`.
+pub(crate) struct Kinds<'a>(&'a Key);
+
+impl fmt::Display for Kinds<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, part) in self.0.parts().iter().enumerate() {
+            let joint = if index == 0 { "" } else { "+" };
+            let kind = match part {
+                Part::Address(_) => "address",
+                Part::User(_) => "user",
+                Part::ApiKey(_) => "api-key",
+                Part::Header(_) => "header",
+                Part::Route(_) | Part::NoRoute => "route",
+                Part::Method(_) => "method",
+                Part::Host(_) => "host",
+                Part::Missing => "missing",
+            };
+            write!(f, "{joint}{kind}")?;
+        }
+        Ok(())
     }
 }
 

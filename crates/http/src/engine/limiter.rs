@@ -21,8 +21,10 @@ use super::facts::Facts;
 use super::key::{Hashed, Key};
 use super::penalty::Penalties;
 use super::secret::Secret;
-use super::store::{Answers, Charge, EngineClock, Later, Memory, Reply, Store, Verb};
+use super::store::{Answers, Charge, EngineClock, Later, Memory, Reply, Store, StoreError, Verb};
+use crate::observe::{Observer, ObserverOptions, Started, Violation};
 use crate::policy::Policy;
+use crate::reload::Reloads;
 
 /// Decides about requests under a [`Policy`]. A clone is the same limiter.
 ///
@@ -59,7 +61,12 @@ struct Inner {
     store: Arc<dyn Store>,
     /// How often handlers have changed what a request is charged.
     handle_uses: AtomicUsize,
+    reloads: Reloads,
 }
+
+/// A limiter that ends if nobody else uses it.
+#[cfg(feature = "watch")]
+pub(crate) struct WeakLimiter(std::sync::Weak<Inner>);
 
 /// Collects the options of an [`HttpLimiter`].
 #[must_use = "nothing is built before `build`"]
@@ -69,6 +76,9 @@ pub struct HttpLimiterBuilder {
     store: Option<Arc<dyn Store>>,
     wall_clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     fails_closed: bool,
+    observer: ObserverOptions,
+    #[cfg(feature = "watch")]
+    watched: Option<crate::reload::Watched>,
 }
 
 impl HttpLimiter {
@@ -89,17 +99,24 @@ impl HttpLimiter {
             store: None,
             wall_clock: Box::new(SystemTime::now),
             fails_closed: false,
+            observer: ObserverOptions::default(),
+            #[cfg(feature = "watch")]
+            watched: None,
         }
     }
 
     /// Decides about a request, and takes its permits from all limits or from none.
     pub fn decide(&self, facts: &Facts<'_>) -> Deciding {
+        let started = self.0.engine.started();
         let policy = self.0.current.load_full();
         match self.0.engine.decide(&policy, facts, Verb::Take) {
-            Step::Done(decision) => Deciding(State::Now(Some(decision))),
+            Step::Done(decision) => {
+                self.0.engine.observe(&decision, started);
+                Deciding(State::Now(Some(decision)))
+            }
             Step::Waits(decision, later) => {
                 let (limiter, decision) = (self.clone(), Some(decision));
-                Deciding(State::Later { limiter, decision, later })
+                Deciding(State::Later { limiter, decision, later, started })
             }
         }
     }
@@ -128,6 +145,8 @@ impl HttpLimiter {
         };
         if decision.is_allowed() && !route.charge.as_deref().is_none_or(is_charged) {
             let policy = Arc::clone(&decision.policy);
+            #[cfg(feature = "metrics")]
+            policy.metrics.returned(&decision.limits);
             change(&policy, Verb::Credit, &mut decision.limits, |part| {
                 part.own.then_some(part.cost)
             });
@@ -166,8 +185,10 @@ impl HttpLimiter {
 
     /// Counts a violation against the caller of a request; returns the block that it begins.
     pub(crate) fn violation(&self, of: &Decision) -> Option<Duration> {
-        let rules = of.policy.penalty.as_ref()?;
-        self.0.engine.penalties.count(of.penalty_key.as_ref()?, rules)
+        let (key, rules) = (of.penalty_key.as_ref()?, of.policy.penalty.as_ref()?);
+        let block = self.0.engine.penalties.count(key, rules)?;
+        self.0.engine.observe_reported(of, key, block);
+        Some(block)
     }
 
     /// How often handlers have changed what a request is charged.
@@ -181,19 +202,28 @@ impl HttpLimiter {
         change(&policy, Verb::Look, &mut decision.limits, |part| (!part.shadow).then_some(0));
     }
 
-    /// Replaces the policy. Requests that are being decided end under the policy with which they
-    /// began. Limits that are the same keep their levels (rule L3).
-    ///
-    /// # Errors
-    ///
-    /// If the store can't keep a limit. The policy in force then stays as it was.
-    pub fn reload(&self, policy: &Policy) -> Result<(), BuildError> {
-        let compiled = Compiled::new(policy, &*self.0.store)?;
+    /// Replaces the policy; returns the one before.
+    pub(crate) fn replace(&self, policy: &Policy) -> Result<Arc<Compiled>, StoreError> {
+        let compiled = Arc::new(Compiled::new(policy, &*self.0.store)?);
         if let Some(penalty) = &compiled.penalty {
             self.0.engine.penalties.set_after(penalty.after);
         }
-        self.0.current.store(Arc::new(compiled));
-        Ok(())
+        Ok(self.0.current.swap(compiled))
+    }
+
+    /// The compiled policy in force.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn compiled(&self) -> Arc<Compiled> {
+        self.0.current.load_full()
+    }
+
+    pub(crate) fn reloads(&self) -> &Reloads {
+        &self.0.reloads
+    }
+
+    #[cfg(feature = "watch")]
+    pub(crate) fn downgrade(&self) -> WeakLimiter {
+        WeakLimiter(Arc::downgrade(&self.0))
     }
 
     /// The policy in force.
@@ -229,6 +259,13 @@ impl HttpLimiter {
         self.0.engine.secret.hash_api_key(key)
     }
 
+    /// The keyed hash that stands for a key in events of `tracing` and in violations. It differs
+    /// from process to process.
+    #[must_use]
+    pub fn hash_of_key(&self, key: &Key) -> Hashed {
+        key.hashed(&self.0.engine.secret)
+    }
+
     /// Whether this is the same limiter.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -236,6 +273,14 @@ impl HttpLimiter {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+}
+
+#[cfg(feature = "watch")]
+impl WeakLimiter {
+    /// The limiter, if anybody else uses it.
+    pub(crate) fn upgrade(&self) -> Option<HttpLimiter> {
+        self.0.upgrade().map(HttpLimiter)
     }
 }
 
@@ -303,26 +348,137 @@ impl HttpLimiterBuilder {
         self
     }
 
+    /// Calls `hook` with each [`Violation`]: a request that its limits refuse, one that is refused
+    /// in a penalty, and a penalty that a handler's report begins. What shadow limits would refuse
+    /// is none, and neither is a refusal for want of room.
+    ///
+    /// The hook runs on a thread of its own, one violation after another, so it may be slow. If
+    /// more violations wait than [`violation_queue`](Self::violation_queue) says, further ones are
+    /// dropped and counted. A panic of the hook is caught and counted. Both counts are in
+    /// [`HttpLimiter::violation_counts`]. The thread ends when the last clone of the limiter is
+    /// dropped and the hook has seen what waited; so the hook must not own a clone.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use tollgate_http::{Facts, HttpLimiter, Policy};
+    ///
+    /// let policy: Policy = r#"
+    ///     version = 1
+    ///     always = ["calls"]
+    ///     [limits.calls]
+    ///     quota = "1/h"
+    ///     key = "user"
+    ///     missing = "share"
+    /// "#.parse()?;
+    /// let (sender, violations) = mpsc::channel();
+    /// let limiter = HttpLimiter::builder(&policy)
+    ///     .on_violation(move |violation| drop(sender.send(violation.clone())))
+    ///     .build()?;
+    /// for _ in 0..2 {
+    ///     limiter.decide(&Facts::new("GET", "/").user("mallory")).now().expect("memory");
+    /// }
+    /// let violation = violations.recv()?;
+    /// assert_eq!(violation.limits().collect::<Vec<_>>(), ["calls"]);
+    /// assert_eq!(violation.key_kind(), "user");
+    /// assert!(violation.key().is_none(), "keys are only told if it is asked for");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_violation(mut self, hook: impl Fn(&Violation) + Send + 'static) -> Self {
+        self.observer.hook = Some(Box::new(hook));
+        self
+    }
+
+    /// How many violations may wait for the hook: at least 1. Default: 1024.
+    pub fn violation_queue(mut self, capacity: usize) -> Self {
+        self.observer.queue = capacity.max(1);
+        self
+    }
+
+    /// Whether violations have the key itself and not only its keyed hash. Default: no. Then keys
+    /// such as the names of users go wherever the hook sends them. An API key is never part of a
+    /// key in plain text.
+    pub fn violations_with_keys(mut self, with_keys: bool) -> Self {
+        self.observer.with_keys = with_keys;
+        self
+    }
+
+    /// Reads the policy anew from the file at `path` whenever the file changes, and at once on
+    /// SIGHUP. A file with problems changes nothing: they are told by an event of `tracing` and by
+    /// [`HttpLimiter::reload_status`], and a later good file is taken.
+    ///
+    /// The folder of the file is watched, so the file may be replaced by another one, as editors
+    /// do, or by a swapped link, as Kubernetes does for a `ConfigMap`. Changes are gathered for
+    /// 200 ms. A file whose content is the one that was read last is not looked at. Beside that,
+    /// the file is read every 30 seconds, in case a change is not heard of; or every 3 seconds, if
+    /// the operating system can't watch the folder.
+    ///
+    /// The file is also read once at the beginning. If its policy differs from the one with which
+    /// the limiter is built, it takes that one's place.
+    ///
+    /// This takes two threads, and on Linux one inotify instance. They end when the last clone of
+    /// the limiter is dropped, and don't keep the process alive. SIGHUP then does nothing, because
+    /// its default action, the end of the process, is not restored.
+    ///
+    /// ```no_run
+    /// use tollgate_http::{HttpLimiter, Policy};
+    ///
+    /// let policy = Policy::from_path("limits.toml")?;
+    /// let limiter = HttpLimiter::builder(&policy).watch("limits.toml").build()?;
+    /// # Ok::<(), tollgate_http::BuildError>(())
+    /// ```
+    #[cfg(feature = "watch")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
+    pub fn watch(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.watched = Some(crate::reload::Watched { path: path.into(), every: None });
+        self
+    }
+
+    /// As [`watch`](Self::watch), but the file is read once per `every`, at least a millisecond,
+    /// and its folder is not watched: for file systems whose changes the operating system does not
+    /// tell, such as network drives.
+    #[cfg(feature = "watch")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
+    pub fn watch_by_polling(
+        mut self,
+        path: impl Into<std::path::PathBuf>,
+        every: Duration,
+    ) -> Self {
+        let every = Some(every.max(Duration::from_millis(1)));
+        self.watched = Some(crate::reload::Watched { path: path.into(), every });
+        self
+    }
+
     /// Builds the limiter.
     ///
     /// # Errors
     ///
-    /// If the store can't keep a limit of the policy.
+    /// If the store can't keep a limit of the policy, or the operating system refuses a thread that
+    /// the limiter needs for [`on_violation`](Self::on_violation) or to watch a file.
     pub fn build(self) -> Result<HttpLimiter, BuildError> {
         let clock = self.clock;
         let store = self.store.unwrap_or_else(|| Arc::new(Memory::on(clock.clone())));
         let compiled = Compiled::new(&self.policy, &*store)?;
         let engine = Engine {
             secret: Secret::new(),
-            penalties: Penalties::new(clock),
+            penalties: Penalties::new(clock.clone()),
             wall_clock: self.wall_clock,
             fails_closed: self.fails_closed,
+            observer: Observer::new(self.observer, clock)?,
         };
         if let Some(penalty) = &compiled.penalty {
             engine.penalties.set_after(penalty.after);
         }
+        let reloads = Reloads::new(&self.policy, (engine.wall_clock)());
         let (current, handle_uses) = (ArcSwap::from_pointee(compiled), AtomicUsize::new(0));
-        Ok(HttpLimiter(Arc::new(Inner { current, engine, store, handle_uses })))
+        let inner = Inner { current, engine, store, handle_uses, reloads };
+        let limiter = HttpLimiter(Arc::new(inner));
+        #[cfg(feature = "metrics")]
+        limiter.measure_first_policy();
+        #[cfg(feature = "watch")]
+        if let Some(watched) = self.watched {
+            limiter.watch(watched)?;
+        }
+        Ok(limiter)
     }
 }
 
@@ -332,7 +488,7 @@ pub struct Deciding(State);
 
 enum State {
     Now(Option<Decision>),
-    Later { limiter: HttpLimiter, decision: Option<Decision>, later: Later },
+    Later { limiter: HttpLimiter, decision: Option<Decision>, later: Later, started: Started },
 }
 
 impl Deciding {
@@ -358,10 +514,14 @@ impl Future for Deciding {
                 Some(decision) => Poll::Ready(decision),
                 None => panic!("a decision was polled after it was made"),
             },
-            State::Later { limiter, decision, later } => {
+            State::Later { limiter, decision, later, started } => {
                 let answers = std::task::ready!(later.as_mut().poll(context));
                 match decision.take() {
-                    Some(decision) => Poll::Ready(limiter.engine().conclude(decision, answers)),
+                    Some(decision) => {
+                        let decision = limiter.engine().conclude(decision, answers);
+                        limiter.engine().observe(&decision, *started);
+                        Poll::Ready(decision)
+                    }
                     None => panic!("a decision was polled after it was made"),
                 }
             }

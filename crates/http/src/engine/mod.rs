@@ -1,18 +1,18 @@
 //! Decisions: from the facts of a request to an answer. Nothing in here knows of HTTP servers.
 
-mod compiled;
-mod decide;
-mod decision;
+pub(crate) mod compiled;
+pub(crate) mod decide;
+pub(crate) mod decision;
 mod error;
 mod explain;
 mod facts;
 mod host;
 mod key;
-mod limiter;
+pub(crate) mod limiter;
 mod path;
 mod penalty;
 mod request;
-mod secret;
+pub(crate) mod secret;
 pub mod store;
 mod subjects;
 

@@ -115,6 +115,7 @@ impl Penalties {
     }
 
     /// How many callers are blocked.
+    #[cfg(feature = "metrics")]
     pub(crate) fn active(&self) -> usize {
         if self.count.load(Ordering::Relaxed) == 0 {
             return 0;

@@ -15,6 +15,8 @@ mod words;
 pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
 pub use path::{ParsePathError, PathPattern};
 pub use policy::Policy;
+#[cfg(feature = "watch")]
+pub(crate) use policy::bytes_of;
 pub use problem::{Code, LoadError, Place, PolicyError, Problem};
 pub use settings::{Algorithm, BodyForm, Dialect, KeyPart, Missing, Mode, ResetForm, WhenFull};
 pub(crate) use settings::{HostPattern, Who};
