@@ -73,3 +73,29 @@ fn may_be_change(event: &notify::Result<Event>) -> bool {
         Ok(_) | Err(_) => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, Flag, ModifyKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_in_the_current_folder() {
+        assert_eq!(folder_of(Path::new("limits.toml")), Path::new("."));
+        assert_eq!(folder_of(Path::new("/etc/limits.toml")), Path::new("/etc"));
+        assert_eq!(folder_of(Path::new("/")), Path::new("/"));
+    }
+
+    #[test]
+    fn reading_the_file_is_no_change() {
+        let is_change = |kind| may_be_change(&Ok(Event::new(kind)));
+        assert!(!is_change(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!is_change(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(is_change(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(is_change(EventKind::Create(CreateKind::File)));
+        assert!(is_change(EventKind::Modify(ModifyKind::Name(RenameMode::To))));
+        assert!(may_be_change(&Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan))));
+        assert!(may_be_change(&Err(notify::Error::generic("the queue is full"))));
+    }
+}
