@@ -81,9 +81,13 @@ impl Engine {
         decision.outcome = Outcome::Allowed;
         let charges = match charges(&request, &subject, &mut decision, verb) {
             Ok(charges) => charges,
-            Err(NoKey::NoPeer) => return Step::Done(decision.refused(Outcome::NoPeer, 500)),
-            Err(NoKey::Refuse | NoKey::Skip) => {
-                return Step::Done(decision.refused(Outcome::MissingKey, 403));
+            Err(why) => {
+                // The limits before the one without a key were not asked either.
+                decision.limits.clear();
+                return Step::Done(match why {
+                    NoKey::NoPeer => decision.refused(Outcome::NoPeer, 500),
+                    NoKey::Refuse | NoKey::Skip => decision.refused(Outcome::MissingKey, 403),
+                });
             }
         };
         if charges.is_empty() {
