@@ -53,6 +53,14 @@ pub(crate) struct LimitPart {
     pub(crate) key: Key,
 }
 
+impl LimitPart {
+    /// Whether the limit gets its permits back if the answer is not charged: if it is the route's
+    /// own, and has given any. A shadow limit that would have refused has given none.
+    pub(crate) fn is_returnable(&self) -> bool {
+        self.own && self.answer.refused.is_none()
+    }
+}
+
 /// What was decided about a request: made by [`HttpLimiter::decide`](crate::HttpLimiter::decide).
 #[derive(Clone)]
 pub struct Decision {

@@ -148,7 +148,7 @@ impl HttpLimiter {
             #[cfg(feature = "metrics")]
             policy.metrics.returned(&decision.limits);
             change(&policy, Verb::Credit, &mut decision.limits, |part| {
-                part.own.then_some(part.cost)
+                part.is_returnable().then_some(part.cost)
             });
         }
     }

@@ -124,7 +124,7 @@ impl PolicyMetrics {
 
     /// Counts the charges that the limits of a request get back.
     pub(crate) fn returned(&self, parts: &SmallVec<[LimitPart; 4]>) {
-        for part in parts.iter().filter(|part| part.own) {
+        for part in parts.iter().filter(|part| part.is_returnable()) {
             if let Some(limit) = self.limits.get(usize::from(part.limit)) {
                 limit.returned.increment(1);
             }
