@@ -137,9 +137,10 @@ impl Engine {
         }
         if let (Some(key), Some(rules)) = (&decision.penalty_key, &decision.policy.penalty) {
             if let Some(block) = self.penalties.count(key, rules) {
-                decision.retry_after = Some(block);
-                decision.begins_penalty = true;
-                return decision.refused(Outcome::Refused, 429);
+                decision.retry_after = Some(block.rest);
+                decision.begins_penalty = block.begins;
+                let outcome = if block.begins { Outcome::Refused } else { Outcome::Penalty };
+                return decision.refused(outcome, 429);
             }
         }
         decision.refused(Outcome::Refused, status)

@@ -187,8 +187,10 @@ impl HttpLimiter {
     pub(crate) fn violation(&self, of: &Decision) -> Option<Duration> {
         let (key, rules) = (of.penalty_key.as_ref()?, of.policy.penalty.as_ref()?);
         let block = self.0.engine.penalties.count(key, rules)?;
-        self.0.engine.observe_reported(of, key, block);
-        Some(block)
+        if block.begins {
+            self.0.engine.observe_reported(of, key, block.rest);
+        }
+        Some(block.rest)
     }
 
     /// How often handlers have changed what a request is charged.
@@ -407,8 +409,9 @@ impl HttpLimiterBuilder {
     /// [`HttpLimiter::reload_status`], and a later good file is taken.
     ///
     /// The folder of the file is watched, so the file may be replaced by another one, as editors
-    /// do, or by a swapped link, as Kubernetes does for a `ConfigMap`. Changes are gathered for
-    /// 200 ms. A file whose content is the one that was read last is not looked at. Beside that,
+    /// do, or by a swapped link, as Kubernetes does for a `ConfigMap`. That is better than to write
+    /// into it, because half a file can be a policy too. Changes are gathered until none comes for
+    /// 200 ms, at most for two seconds. A file whose content is the one that was read last is not looked at. Beside that,
     /// the file is read every 30 seconds, in case a change is not heard of; or every 3 seconds, if
     /// the operating system can't watch the folder.
     ///

@@ -27,6 +27,14 @@ pub(crate) struct Penalties {
     known: Mutex<HashMap<Key, Penalty, ahash::RandomState>>,
 }
 
+/// The block in which a caller is after a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) rest: Duration,
+    /// Whether this refusal has begun it.
+    pub(crate) begins: bool,
+}
+
 struct Penalty {
     until: Timestamp,
     /// The number of blocks so far, this one not counted.
@@ -71,7 +79,7 @@ impl Penalties {
 
     /// Counts a refusal. If it is one too many, begins a block and returns how long it is. If
     /// another request has begun one meanwhile, returns the rest of that.
-    pub(crate) fn count(&self, key: &Key, rules: &CompiledPenalty) -> Option<Duration> {
+    pub(crate) fn count(&self, key: &Key, rules: &CompiledPenalty) -> Option<Block> {
         if self.refusals.allow(key) {
             return None;
         }
@@ -79,7 +87,7 @@ impl Penalties {
         let mut known = self.known.lock();
         let before = known.get(key);
         if let Some(running) = before.filter(|penalty| now < penalty.until) {
-            return Some(running.until - now);
+            return Some(Block { rest: running.until - now, begins: false });
         }
         let blocks_before = before
             .filter(|penalty| now < penalty.forgotten_at)
@@ -95,7 +103,7 @@ impl Penalties {
         drop(known);
         // After the block, the caller's refusals are counted from none again.
         self.refusals.reset(key);
-        Some(block)
+        Some(Block { rest: block, begins: true })
     }
 
     /// Ends a caller's block and forgets it; returns whether there was one.
@@ -153,5 +161,44 @@ fn length(rules: &CompiledPenalty, blocks_before: u32) -> Duration {
 impl fmt::Debug for Penalties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Penalties").field("known", &self.count).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tollgate::ManualClock;
+    use tollgate::keyed::ToKey;
+
+    use super::*;
+    use crate::engine::PartView;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn only_one_of_several_refusals_begins_a_block() {
+        let clock = ManualClock::new();
+        let penalties = Penalties::new(EngineClock::Other(Arc::new(clock.clone())));
+        penalties.set_after(Quota::per_hour(1));
+        let rules = CompiledPenalty {
+            key: Box::default(),
+            prefixes: crate::address::Prefixes::default(),
+            after: Quota::per_hour(1),
+            block: MINUTE,
+            growth: 1,
+            max: MINUTE,
+            forget: MINUTE,
+        };
+        let mut key = KeyView::default();
+        key.push(PartView::Method("GET"));
+        let key: Key = key.to_key();
+        let count = || penalties.count(&key, &rules);
+        assert_eq!(count(), None);
+        assert_eq!(count(), Some(Block { rest: MINUTE, begins: true }));
+        // Requests that were decided at the same time are refused a moment later.
+        clock.advance(Duration::from_secs(1));
+        let rest = MINUTE - Duration::from_secs(1);
+        assert_eq!((count(), count()), (None, Some(Block { rest, begins: false })));
     }
 }
