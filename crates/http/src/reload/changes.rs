@@ -251,7 +251,7 @@ impl fmt::Display for Changes {
         }
         write!(f, "limits: {} kept", self.kept.len())?;
         for (names, what) in
-            [(&self.new, "new"), (&self.ended, "ended"), (&self.restarted, "begin full")]
+            [(&self.new, "new"), (&self.ended, "ended"), (&self.restarted, "restarted")]
         {
             if !names.is_empty() {
                 write!(f, ", {} {what} ({})", names.len(), List(names))?;

@@ -76,7 +76,8 @@ impl HttpLimiter {
     ///
     /// # Deadlocks
     ///
-    /// Reloads wait for each other, so a store must not call this while its buckets are opened.
+    /// Reloads wait for each other, so this must not be called by the store while it opens buckets,
+    /// nor by the recorder of metrics.
     ///
     /// ```
     /// use tollgate_http::{HttpLimiter, Policy};

@@ -199,3 +199,32 @@ fn without_a_hook_nothing_is_counted() {
     }
     assert_eq!(limiter.violation_counts(), ViolationCounts::default());
 }
+
+#[test]
+fn what_a_handler_reports_is_told_if_it_begins_a_penalty() {
+    use tollgate_http::{Caller, RateLimitHandle, RateLimitLayer};
+    use tower::{Service, ServiceBuilder};
+
+    let (hook, violations) = passing_on();
+    let limiter = builder(&policy(POLICY)).0.on_violation(hook).build().unwrap();
+    let service = ServiceBuilder::new().layer(RateLimitLayer::new(limiter.clone())).service_fn(
+        async |request: http::Request<()>| {
+            let limits = request.extensions().get::<RateLimitHandle>().expect("the layer is there");
+            limits.violation();
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        },
+    );
+    let mut request = http::Request::new(());
+    request.extensions_mut().insert(Caller::user("alice"));
+    request.extensions_mut().insert(std::net::SocketAddr::from(([127, 0, 0, 1], 80)));
+    for _ in 0..2 {
+        let response = service.clone().call(request.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(response).unwrap().status(), 200);
+    }
+    let violation = violations.recv_timeout(LONG).unwrap();
+    assert!(violation.begins_penalty() && violation.is_penalty());
+    assert_eq!((violation.limits().len(), violation.route()), (0, None));
+    assert_eq!(violation.key_hash(), limiter.hash_of_key(&limiter.penalties()[0].0));
+    assert_eq!(violation.wait(), Some(Duration::from_secs(3600)));
+}

@@ -194,3 +194,79 @@ fn reloads_are_counted_and_gauges_follow_the_policy() {
 fn the_bounds_of_the_histogram_rise() {
     assert!(DECISION_SECONDS_BUCKETS.windows(2).all(|bounds| bounds[0] < bounds[1]));
 }
+
+mod later {
+    //! A store that answers later, or not at all.
+
+    use std::sync::Arc;
+
+    use tollgate_http::engine::store::{
+        Answers, Buckets, Charge, LimitSpec, Memory, Reply, Store, StoreError, Verb,
+    };
+    use tollgate_http::engine::{Key, KeyView};
+    use tollgate_http::{HttpLimiter, Outcome};
+
+    use crate::measured::{measured, with_recorder};
+    use crate::{facts, policy};
+
+    /// Memory behind a network; `true`: which is broken.
+    struct Far(Memory, bool);
+
+    struct FarBuckets(Arc<dyn Buckets>, bool);
+
+    impl Store for Far {
+        fn open(&self, limits: &[LimitSpec]) -> Result<Arc<dyn Buckets>, StoreError> {
+            Ok(Arc::new(FarBuckets(self.0.open(limits)?, self.1)))
+        }
+    }
+
+    impl Buckets for FarBuckets {
+        fn ask(&self, verb: Verb, charges: &[Charge<'_>], answers: &mut Answers) -> Reply {
+            let _ = self.0.ask(verb, charges, answers);
+            let broken = || StoreError::Unavailable("the cable is cut".into());
+            let answers = if self.1 { Err(broken()) } else { Ok(answers.clone()) };
+            Reply::Later(Box::pin(async {
+                tokio::task::yield_now().await;
+                answers
+            }))
+        }
+        fn reset(&self, limit: usize, key: &KeyView<'_>) {
+            self.0.reset(limit, key);
+        }
+        fn keys(&self, limit: usize) -> usize {
+            self.0.keys(limit)
+        }
+        fn most_limited(&self, limit: usize, n: usize) -> Vec<(Key, u64)> {
+            self.0.most_limited(limit, n)
+        }
+    }
+
+    #[test]
+    fn a_decision_is_counted_once_it_is_made() {
+        with_recorder(|snapshotter| {
+            let policy = policy("always = ['calls']\n[limits.calls]\nquota = '1/h'");
+            let far = |is_broken| {
+                let builder = HttpLimiter::builder(&policy).store(Far(Memory::new(), is_broken));
+                builder.build().unwrap()
+            };
+            let decide = |limiter: &HttpLimiter| {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(limiter.decide(&facts("/"))).outcome()
+            };
+            let limiter = far(false);
+            drop(limiter.decide(&facts("/")));
+            assert_eq!(decide(&limiter), Outcome::Refused, "the dropped one stays charged");
+            assert_eq!(decide(&far(true)), Outcome::StoreFailed);
+            let measured = measured(snapshotter);
+            let value = |name: &str| measured.get(name).copied();
+            let requests = |outcome| {
+                value(&format!("tollgate_requests_total{{outcome={outcome},route=none}}"))
+            };
+            assert_eq!((requests("allowed"), requests("refused")), (Some(0.0), Some(1.0)));
+            assert_eq!(requests("error"), Some(1.0));
+            assert_eq!(value("tollgate_decision_seconds"), Some(2.0));
+            let refused = "tollgate_decisions_total{limit=calls,result=refused}";
+            assert_eq!(value(refused), Some(1.0));
+        });
+    }
+}

@@ -47,7 +47,7 @@ fn everything_that_changes_is_told() {
     let changes = Changes::between(&policy(BEFORE), &policy(&after));
     assert_eq!(
         changes.to_string(),
-        "limits: 2 kept, 1 new (export), 1 ended (trial), 1 begin full (login); \
+        "limits: 2 kept, 1 new (export), 1 ended (trial), 1 restarted (login); \
          quota of `site`: 100/s -> 100/s burst 200; quota of `login`: 5/h -> 6/h; \
          quota of `calls` in the tier `premium`: 60/min -> 90/min; routes: 2 changed; \
          tiers: 1 added, 1 removed, 1 changed; subjects: 1 added, 1 removed"

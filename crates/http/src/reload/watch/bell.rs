@@ -38,7 +38,7 @@ impl Bell {
     }
 
     /// SIGHUP came.
-    #[cfg(unix)]
+    #[cfg(any(unix, test))]
     pub(super) fn hangup(&self) {
         self.ring(|flags| flags.hangup = true);
     }
@@ -59,8 +59,8 @@ impl Bell {
         self.wait_for(until, |flags| flags.changed || flags.hangup || flags.stop)
     }
 
-    /// Lets changes come for a while, which are then forgotten. SIGHUP and the end of the limiter
-    /// end it at once.
+    /// Lets changes come for a while, and tells whether any came; they are then forgotten. SIGHUP
+    /// and the end of the limiter end it at once.
     pub(super) fn gather(&self, time: Duration) -> Rung {
         self.wait_for(Instant::now().checked_add(time), |flags| flags.hangup || flags.stop)
     }
@@ -87,5 +87,54 @@ impl Bell {
         };
         (flags.changed, flags.hangup) = (false, false);
         rung
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than a test may take.
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn many_changes_are_one() {
+        let bell = Bell::default();
+        bell.changed();
+        bell.changed();
+        assert_eq!(bell.wait(None), Rung::Changed);
+        assert_eq!(bell.wait(Some(Instant::now())), Rung::Nothing);
+    }
+
+    #[test]
+    fn changes_are_gathered() {
+        let bell = Bell::default();
+        assert_eq!(bell.gather(Duration::ZERO), Rung::Nothing);
+        bell.changed();
+        assert_eq!(bell.gather(Duration::ZERO), Rung::Changed);
+        assert_eq!(bell.gather(Duration::ZERO), Rung::Nothing);
+    }
+
+    #[test]
+    fn a_hangup_and_the_end_do_not_wait() {
+        let bell = Bell::default();
+        bell.changed();
+        bell.hangup();
+        assert_eq!(bell.gather(LONG), Rung::Hangup);
+        bell.changed();
+        bell.stop();
+        assert_eq!(bell.gather(LONG), Rung::Stop);
+        assert_eq!(bell.wait(None), Rung::Stop);
+        assert_eq!(bell.wait(None), Rung::Stop, "the end is never forgotten");
+    }
+
+    #[test]
+    fn another_thread_is_woken() {
+        let bell = Bell::default();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| bell.wait(None));
+            bell.changed();
+            assert_eq!(waiting.join().expect("it only waits"), Rung::Changed);
+        });
     }
 }

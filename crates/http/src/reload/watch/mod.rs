@@ -20,8 +20,13 @@ use bell::{Bell, Rung};
 use file::PolicyFile;
 use folders::Folders;
 
-/// How long changes are gathered before the file is read (rule L4).
+/// How long changes are gathered before the file is read (rule L4). Whoever writes a file in steps
+/// makes further changes meanwhile, and half a file can be a policy too, so then the time begins
+/// anew.
 const GATHER: Duration = Duration::from_millis(200);
+
+/// How often that time begins anew, at most: somebody may write into the same folder all the time.
+const GATHERINGS: u32 = 10;
 
 /// How often the file is read although no change was heard of: a folder that was replaced, or a
 /// file system that tells nothing, must not stay unnoticed.
@@ -119,7 +124,7 @@ impl Watcher {
         while self.read() {
             let rung = self.bell.wait(Instant::now().checked_add(pause));
             let stop = match rung {
-                Rung::Changed => self.bell.gather(GATHER) == Rung::Stop,
+                Rung::Changed => self.gather() == Rung::Stop,
                 Rung::Hangup | Rung::Nothing => false,
                 Rung::Stop => true,
             };
@@ -130,6 +135,18 @@ impl Watcher {
             let Some(limiter) = self.limiter.upgrade() else { return };
             pause = self::pause(self.every, self.folders.as_mut(), &limiter);
         }
+    }
+
+    /// Waits until nothing changes any more.
+    fn gather(&self) -> Rung {
+        let mut rung = Rung::Changed;
+        for _ in 0..GATHERINGS {
+            if rung != Rung::Changed {
+                break;
+            }
+            rung = self.bell.gather(GATHER);
+        }
+        rung
     }
 
     /// Reads the file, and takes its policy if it is new. Returns whether to go on.
