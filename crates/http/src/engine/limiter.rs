@@ -411,9 +411,9 @@ impl HttpLimiterBuilder {
     /// The folder of the file is watched, so the file may be replaced by another one, as editors
     /// do, or by a swapped link, as Kubernetes does for a `ConfigMap`. That is better than to write
     /// into it, because half a file can be a policy too. Changes are gathered until none comes for
-    /// 200 ms, at most for two seconds. A file whose content is the one that was read last is not looked at. Beside that,
-    /// the file is read every 30 seconds, in case a change is not heard of; or every 3 seconds, if
-    /// the operating system can't watch the folder.
+    /// 200 ms, at most for two seconds. A file whose content is the one that was read last is not
+    /// looked at. Beside that, the file is read every 30 seconds, in case a change is not heard of;
+    /// or every 3 seconds, if the operating system can't watch the folder.
     ///
     /// The file is also read once at the beginning. If its policy differs from the one with which
     /// the limiter is built, it takes that one's place.

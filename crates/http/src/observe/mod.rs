@@ -10,19 +10,24 @@
 //! from the policy and the fixed words below, and never what a client can choose. The handles are
 //! made when a policy is built or loaded, so the program must install its recorder before.
 //!
-//! | Name | Labels | What it counts |
-//! |---|---|---|
-//! | `tollgate_requests_total` | `route` (`none` if no route matches), `outcome`: `allowed`, `refused`, `blocked`, `exempt`, `penalty`, `ambiguous`, `error` | requests |
-//! | `tollgate_decisions_total` | `limit`, `result`: `allowed`, `refused`, `would_refuse` | answers of each limit that was asked |
-//! | `tollgate_charge_returned_total` | `limit` | charges given back, because the route does not charge the status of the answer |
-//! | `tollgate_keys`, `tollgate_keys_max` | `limit` | gauges: the keys that the limit holds, and how many it may hold |
-//! | `tollgate_keys_full_total` | `limit` | requests for whose key there was no room (`when_full = "deny"`) |
-//! | `tollgate_decision_seconds` | | histogram: the time of a decision, in seconds |
-//! | `tollgate_penalties_active` | | gauge: the callers that are in a penalty |
-//! | `tollgate_penalties_total` | | penalties begun |
-//! | `tollgate_policy_reloads_total` | `result`: `success`, `error` | attempts to replace the policy |
-//! | `tollgate_policy_loaded_timestamp_seconds` | | gauge: when the policy in force was loaded, in seconds since 1970 |
-//! | `tollgate_policy_info` | `version`, `hash` | gauge: 1 for the policy in force, 0 for earlier ones |
+//! * `tollgate_requests_total{route, outcome}`: requests. The route is `none` if no route matches.
+//!   The outcome is `allowed`, `refused`, `blocked`, `exempt`, `penalty`, `ambiguous` or `error`.
+//! * `tollgate_decisions_total{limit, result}`: answers of each limit that was asked. The result is
+//!   `allowed`, `refused` or, for a shadow limit, `would_refuse`.
+//! * `tollgate_charge_returned_total{limit}`: charges given back, because the route does not charge
+//!   the status of the answer.
+//! * `tollgate_keys{limit}`, `tollgate_keys_max{limit}`: gauges, the keys that the limit holds and
+//!   how many it may hold.
+//! * `tollgate_keys_full_total{limit}`: requests for whose key there was no room. They are only
+//!   counted under `when_full = "deny"`, because otherwise they are not refused for that.
+//! * `tollgate_decision_seconds`: a histogram, the time of a decision in seconds.
+//! * `tollgate_penalties_active`: a gauge, the callers that are in a penalty.
+//! * `tollgate_penalties_total`: penalties begun.
+//! * `tollgate_policy_reloads_total{result}`: attempts to replace the policy, with the result
+//!   `success` or `error`. A watched file that has not changed is no attempt.
+//! * `tollgate_policy_loaded_timestamp_seconds`: a gauge, when the policy in force was loaded, in
+//!   seconds since 1970.
+//! * `tollgate_policy_info{version, hash}`: a gauge, 1 for the policy in force, 0 for earlier ones.
 //!
 //! Refusals because of a missing part of a key, and because a limit has no room for a new key, have
 //! the outcome `refused`. An unknown peer and a store that fails have the outcome `error`. Under a
@@ -108,7 +113,7 @@ impl Observer {
         #[cfg(feature = "tracing")]
         self.events.store_failed(error);
         #[cfg(not(feature = "tracing"))]
-        let _ = error;
+        let _ = (self, error);
     }
 }
 

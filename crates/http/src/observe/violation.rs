@@ -67,6 +67,7 @@ impl Violation {
 
     /// The names of the limits that refused. None during a penalty, and none if a handler reported
     /// the violation.
+    #[must_use]
     pub fn limits(&self) -> impl ExactSizeIterator<Item = &str> {
         self.limits.iter().map(|name| &**name)
     }

@@ -231,7 +231,7 @@ fn changed<T: PartialEq, N: Eq + Hash>(
     after: &[T],
     name: impl Fn(&T) -> N,
 ) -> Changed {
-    let mut old = by(before, |entry| name(entry));
+    let mut old = by(before, &name);
     let mut changed = Changed::default();
     for entry in after {
         match old.remove(&name(entry)) {

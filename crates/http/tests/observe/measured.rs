@@ -22,10 +22,10 @@ fn name_of(key: &::metrics::Key) -> String {
     let mut labels: Vec<String> =
         key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
     labels.sort();
-    match labels.is_empty() {
-        true => key.name().to_owned(),
-        false => format!("{}{{{}}}", key.name(), labels.join(",")),
+    if labels.is_empty() {
+        return key.name().to_owned();
     }
+    format!("{}{{{}}}", key.name(), labels.join(","))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "tests count to ten")]

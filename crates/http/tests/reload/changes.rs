@@ -91,14 +91,13 @@ fn long_lists_are_shortened() {
 #[test]
 fn ten_thousand_subjects_are_replaced() {
     let subjects = |from: usize, quota: u64| {
-        let mut text =
-            "always = ['calls']\n[limits.calls]\nquota = '1/h'\nkey = 'user'\nmissing = 'share'\n"
-                .to_owned();
-        for n in from..from + 10_000 {
+        let limit = "[limits.calls]\nquota = '1/h'\nkey = 'user'\nmissing = 'share'\n";
+        let entry = |n: usize| {
             let limits = format!("{{ calls = '{quota}/h' }}");
-            text += &format!("[[subjects]]\nuser = 'user-{n}'\nlimits = {limits}\n");
-        }
-        policy(&text)
+            format!("[[subjects]]\nuser = 'user-{n}'\nlimits = {limits}\n")
+        };
+        let entries: Vec<String> = (from..from + 10_000).map(entry).collect();
+        policy(&format!("always = ['calls']\n{limit}{}", entries.concat()))
     };
     let (limiter, _clock) = limiter(&subjects(0, 10));
     let user = |name: &str| {

@@ -66,8 +66,8 @@ fn another_key_algorithm_or_prefix_begins_full() {
     for changed in changed {
         let (limiter, _clock) = limiter(&calls(TEN));
         assert_eq!(remaining_after(&limiter, "alice", 6), 4);
-        let changes = limiter.reload(&calls(changed)).unwrap();
-        assert_eq!(changes.restarted().collect::<Vec<_>>(), ["calls"], "{changed}");
+        let told = limiter.reload(&calls(changed)).unwrap();
+        assert_eq!(told.restarted().collect::<Vec<_>>(), ["calls"], "{changed}");
         assert_eq!(remaining_after(&limiter, "alice", 1), 9, "{changed}");
     }
 }
@@ -78,9 +78,9 @@ fn other_settings_keep_the_levels() {
     for changed in changed {
         let (limiter, _clock) = limiter(&calls(TEN));
         assert_eq!(remaining_after(&limiter, "alice", 6), 4);
-        let changes = limiter.reload(&calls(&format!("{TEN}{changed}"))).unwrap();
-        assert_eq!(changes.kept().collect::<Vec<_>>(), ["calls"], "{changed}");
-        assert_eq!(changes.limit_settings(), 1, "{changed}");
+        let told = limiter.reload(&calls(&format!("{TEN}{changed}"))).unwrap();
+        assert_eq!(told.kept().collect::<Vec<_>>(), ["calls"], "{changed}");
+        assert_eq!(told.limit_settings(), 1, "{changed}");
         assert_eq!(remaining_after(&limiter, "alice", 1), 3, "{changed}");
     }
 }

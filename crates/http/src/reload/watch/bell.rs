@@ -68,14 +68,11 @@ impl Bell {
     fn wait_for(&self, until: Option<Instant>, is_over: impl Fn(&Flags) -> bool) -> Rung {
         let mut flags = self.rung.lock();
         while !is_over(&flags) {
-            let timed_out = match until {
-                Some(until) => self.condvar.wait_until(&mut flags, until).timed_out(),
-                None => {
-                    self.condvar.wait(&mut flags);
-                    false
-                }
+            let Some(until) = until else {
+                self.condvar.wait(&mut flags);
+                continue;
             };
-            if timed_out {
+            if self.condvar.wait_until(&mut flags, until).timed_out() {
                 break;
             }
         }
