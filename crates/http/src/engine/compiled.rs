@@ -40,6 +40,9 @@ pub(crate) struct Compiled {
     /// The value of `RateLimit-Policy` by route and tier, each with a place for none, made when it
     /// is first needed.
     pub(crate) policy_fields: Box<[OnceLock<Option<HeaderValue>>]>,
+    /// The handles of its counters and gauges.
+    #[cfg(feature = "metrics")]
+    pub(crate) metrics: crate::observe::PolicyMetrics,
 }
 
 /// One limit.
@@ -205,6 +208,8 @@ impl Compiled {
         let keys_name_host = settings.limits.iter().any(|limit| limit.key.contains(&KeyPart::Host))
             || settings.penalty.iter().any(|penalty| penalty.key.contains(&KeyPart::Host));
         Ok(Self {
+            #[cfg(feature = "metrics")]
+            metrics: crate::observe::PolicyMetrics::new(&specs, &routes, policy),
             policy: policy.clone(),
             needs_host: keys_name_host || routes.iter().any(|route| route.host.is_some()),
             limits: limits.into(),

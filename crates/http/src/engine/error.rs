@@ -16,4 +16,7 @@ pub enum BuildError {
     /// The store can't keep a limit of the policy.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The operating system refused a thread, or a handler of a signal.
+    #[error("the limiter can't get a thread or a signal handler: {0}")]
+    Thread(#[source] std::io::Error),
 }
