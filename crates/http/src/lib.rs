@@ -3,6 +3,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod address;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod engine;
 mod events;
 pub mod layer;

@@ -53,12 +53,18 @@ impl ClientAddress {
     /// assert_eq!(address.client(Some(stranger.into()), &headers)?, Peer::Ip(stranger));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn client(&self, peer: Option<Peer>, headers: &HeaderMap) -> Result<Peer, NoPeer> {
         let peer = peer.ok_or(NoPeer)?.unwrapped();
-        if matches!(self.source, Source::Peer) || !self.trust.believes(peer) {
+        if matches!(self.source, Source::Peer) {
             return Ok(peer);
         }
-        Ok(self.said_by(headers).map_or(peer, Peer::Ip))
+        Ok(self.client_behind(peer, headers))
+    }
+
+    /// The client on whose behalf `peer` asks, which is unwrapped.
+    fn client_behind(&self, peer: Peer, headers: &HeaderMap) -> Peer {
+        if self.trust.believes(peer) { self.said_by(headers).map_or(peer, Peer::Ip) } else { peer }
     }
 
     /// What the header of a trusted peer says.

@@ -17,37 +17,68 @@ pub(super) enum Ports {
 /// The forms are `203.0.113.7`, `203.0.113.7:80`, `2001:db8::1`, `[2001:db8::1]` and
 /// `[2001:db8::1]:80`. IPv6 without brackets is read whole: `2001:db8::1:80` has no port.
 pub(super) fn address(text: &[u8], ports: Ports) -> Option<IpAddr> {
-    let text = str::from_utf8(text).ok()?;
-    if let Some(bracketed) = text.strip_prefix('[') {
-        let (address, rest) = bracketed.split_once(']')?;
-        let address: Ipv6Addr = address.parse().ok()?;
-        let has_no_port = rest.is_empty();
-        return (has_no_port || is_port(rest.strip_prefix(':')?, ports))
-            .then(|| unwrapped(address.into()));
-    }
-    let Some(colon) = text.bytes().position(|byte| byte == b':') else {
-        return text.parse().ok().map(IpAddr::V4);
+    let (address, rest) = if let Some(bracketed) = text.strip_prefix(b"[") {
+        let end = bracketed.iter().position(|&byte| byte == b']')?;
+        let (address, rest) = bracketed.split_at(end);
+        (ipv6(address)?, rest.strip_prefix(b"]")?)
+    } else if let Some((address, rest)) = ipv4(text) {
+        (address.into(), rest)
+    } else {
+        (ipv6(text)?, &[][..])
     };
-    let (address, rest) = text.split_at(colon);
-    match address.parse::<Ipv4Addr>() {
-        Ok(address) => is_port(rest.strip_prefix(':')?, ports).then_some(address.into()),
-        Err(_) => text.parse::<Ipv6Addr>().ok().map(|address| unwrapped(address.into())),
+    (rest.is_empty() || is_port(rest.strip_prefix(b":")?, ports)).then_some(address)
+}
+
+/// The IPv4 address at the beginning of `text`, without leading zeros, and what follows it.
+///
+/// It is read as std reads it, whose parser takes a `str`, and only one that ends there.
+fn ipv4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let mut rest = text;
+    let mut octets = [0; 4];
+    for (place, octet) in octets.iter_mut().enumerate() {
+        if place > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        let (&first, after) = rest.split_first()?;
+        let mut value = digit(first)?;
+        rest = after;
+        while value > 0
+            && let Some((&next, after)) = rest.split_first()
+            && let Some(digit) = digit(next)
+        {
+            value = value.checked_mul(10)?.checked_add(digit)?;
+            rest = after;
+        }
+        *octet = value;
     }
+    Some((octets.into(), rest))
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    byte.checked_sub(b'0').filter(|&digit| digit < 10)
+}
+
+/// The IPv6 address that is all of `text`, unwrapped.
+fn ipv6(text: &[u8]) -> Option<IpAddr> {
+    let address: Ipv6Addr = str::from_utf8(text).ok()?.parse().ok()?;
+    Some(unwrapped(address.into()))
 }
 
 /// `node-port` of RFC 7239 section 6.
-fn is_port(text: &str, ports: Ports) -> bool {
-    if let Some(name) = text.strip_prefix('_') {
-        let is_in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        return ports == Ports::NumbersAndNames && !name.is_empty() && name.bytes().all(is_in_name);
+fn is_port(text: &[u8], ports: Ports) -> bool {
+    if let Some(name) = text.strip_prefix(b"_") {
+        let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        return ports == Ports::NumbersAndNames && !name.is_empty() && name.iter().all(is_in_name);
     }
-    // `parse` takes a plus sign, and zeros without end before the number.
-    (1..=5).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_digit())
-        && text.parse::<u16>().is_ok()
+    if !(1..=5).contains(&text.len()) {
+        return false;
+    }
+    let add = |number: u32, &byte: &u8| Some(number * 10 + u32::from(digit(byte)?));
+    text.iter().try_fold(0, add).is_some_and(|number| number <= 65535)
 }
 
 /// The address, as IPv4 if it only wraps an IPv4 address.
+#[inline]
 pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -58,9 +89,12 @@ pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
 /// The IPv4 address in a mapped one (RFC 4291 section 2.5.5.2) or a translated one (RFC 6052
 /// section 2.1).
 pub(super) fn wrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [prefix @ .., high, low] = address.segments();
-    if prefix == [0, 0, 0, 0, 0, 0xffff] || prefix == [0x64, 0xff9b, 0, 0, 0, 0] {
-        return Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
+    const MAPPED: u128 = 0xffff;
+    const TRANSLATED: u128 = 0x0064_ff9b << 64;
+    let prefix = address.to_bits() >> 32;
+    if prefix == MAPPED || prefix == TRANSLATED {
+        let [.., a, b, c, d] = address.octets();
+        return Some(Ipv4Addr::new(a, b, c, d));
     }
     None
 }
@@ -121,6 +155,16 @@ mod tests {
             "0xcb.0.113.7",
             "3405803783",
             "203.0.113.256",
+            "203.0.113.1000",
+            "203.0.113.00",
+            "00.0.113.7",
+            "203..113.7",
+            ".0.113.7",
+            "203.0.113.",
+            "203.0.113.7.",
+            "203.0.113.7a",
+            "203.0.113.:",
+            "203.0.113.7/",
             " 203.0.113.7",
             "203.0.113.7 ",
             "203.0.113.7/32",
@@ -128,6 +172,8 @@ mod tests {
             "203.0.113.7:65536",
             "203.0.113.7:99999",
             "203.0.113.7:000080",
+            "203.0.113.7:99999999999999999999",
+            "203.0.113.7:65616",
             "203.0.113.7:+80",
             "203.0.113.7:-1",
             "203.0.113.7:http",

@@ -25,9 +25,9 @@ pub(super) fn first_stranger(lines: &GetAll<'_, HeaderValue>, trust: &Trust) -> 
     let mut client = None;
     for element in elements(lines) {
         client = match element.ok()? {
-            // The walk passes over this one, if it comes to something on the left of it.
+            // A trusted hop: the walk goes on to what was found on its left, if anything.
             Some(address) if trust.covers(address) => client.or(Some(address)),
-            // The walk ends: here, or at what comes next.
+            // A stranger, or no address: the walk never comes to what is on its left.
             said => said,
         };
     }
@@ -80,10 +80,7 @@ impl Iterator for Elements<'_> {
                 Ok(Said::Nothing) => {}
                 Ok(Said::Other) => return Some(Ok(None)),
                 Ok(Said::For(address)) => return Some(Ok(address)),
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(error));
-                }
+                Err(error) => return Some(Err(error)),
             }
         }
         None
@@ -228,7 +225,7 @@ impl Word {
 
     /// Whether there was nothing but blanks.
     fn is_empty(&self) -> bool {
-        self.length == 0 && !self.ended && !self.bad
+        self.length == 0 && !self.bad
     }
 
     fn is_for(&self) -> bool {

@@ -45,10 +45,11 @@ pub enum Peer {
 
 impl Peer {
     /// The same peer, with its address as IPv4 where it wraps one.
+    #[inline]
     fn unwrapped(self) -> Self {
         match self {
-            Self::Ip(address) => Self::Ip(element::unwrapped(address)),
-            Self::Unix => Self::Unix,
+            Self::Ip(address @ IpAddr::V6(_)) => Self::Ip(element::unwrapped(address)),
+            Self::Ip(IpAddr::V4(_)) | Self::Unix => self,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! lines are one list in order (RFC 9110 section 5.3). Quotes mean nothing in it.
 
 use std::net::IpAddr;
+use std::ops::ControlFlow::{Break, Continue};
 
 use http::header::{GetAll, HeaderValue};
 
@@ -13,13 +14,14 @@ use super::element::{self, Ports};
 /// The first address from the right that is not trusted, else the last that the walk came to.
 pub(super) fn first_stranger(lines: &GetAll<'_, HeaderValue>, trust: &Trust) -> Option<IpAddr> {
     let mut client = None;
-    for element in elements(lines) {
-        let Some(address) = address(element) else { break };
-        client = Some(address);
-        if !trust.covers(address) {
-            break;
+    // This goes through lines and elements as nested loops would; `for` asks layer by layer.
+    let _ = elements(lines).try_for_each(|element| match address(element) {
+        Some(hop) => {
+            client = Some(hop);
+            if trust.covers(hop) { Continue(()) } else { Break(()) }
         }
-    }
+        None => Break(()),
+    });
     client
 }
 

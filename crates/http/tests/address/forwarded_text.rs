@@ -4,12 +4,13 @@ use tollgate_http::address::{Source, Trust};
 
 use super::{check, config, forwarded};
 
-// A4
+// A4: an element without exactly one `for` ends the walk.
 
 #[test]
 fn a4_an_element_of_forwarded_needs_exactly_one_for() {
     for element in [
         "proto=http",
+        "\"\"",
         ";",
         "for",
         "for;for=203.0.113.7",
@@ -37,7 +38,7 @@ fn a4_an_element_of_forwarded_needs_exactly_one_for() {
     }
 }
 
-// A6
+// A6: quoted strings, escapes, blanks and the case of names.
 
 #[test]
 fn a6_commas_and_semicolons_in_quotes_part_nothing() {
@@ -97,8 +98,14 @@ fn a6_with_a_quote_left_open_the_whole_header_says_nothing() {
             (&[r#"for=203.0.113.7;x=\""#], "10.0.0.1"),
         ],
     );
-    let hops = config(Source::Forwarded, Trust::Hops(1));
-    check(&hops, &[(&["for=203.0.113.7;x=\""], "10.0.0.1"), (&["x=\", for=6.6.6.6"], "10.0.0.1")]);
+    for (hops, line) in [
+        (1, "for=203.0.113.7;x=\""),
+        (1, "x=\", for=6.6.6.6"),
+        (2, "for=203.0.113.7, for=10.0.0.2;x=\""),
+        (2, "for=203.0.113.7, \""),
+    ] {
+        check(&config(Source::Forwarded, Trust::Hops(hops)), &[(&[line], "10.0.0.1")]);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tollgate_http::address::{Source, Trust};
 
 use super::{check, client, config, forwarded, real_ip, single, x_forwarded_for};
 
-// A3
+// A3: from the right, the first that is not trusted; all lines are one list.
 
 #[test]
 fn a3_the_first_from_the_right_that_is_not_trusted_is_the_client() {
@@ -68,7 +68,7 @@ fn a3_an_absent_or_empty_header_leaves_the_peer() {
     }
 }
 
-// A4
+// A4: what is no address ends the walk.
 
 #[test]
 fn a4_what_is_no_address_ends_the_walk() {
@@ -120,6 +120,7 @@ fn a4_what_is_no_address_ends_the_walk() {
         "2\"03.0.113.7\"",
         "\"203.0\".113.7",
         "\"\"203.0.113.7",
+        "\"\"\"203.0.113.7\"",
         "'203.0.113.7'",
         "\"203.0.113.7, 6.6.6.6\"",
     ] {
@@ -163,7 +164,7 @@ fn a4_empty_elements_are_skipped() {
     );
 }
 
-// A5
+// A5: ports are dropped, and wrapped addresses are unwrapped.
 
 #[test]
 fn a5_ports_are_dropped_and_wrapped_elements_unwrapped() {
@@ -206,7 +207,7 @@ fn a5_ports_are_dropped_and_wrapped_elements_unwrapped() {
     check(&real_ip(), &[(&["203.0.113.7:_p"], "10.0.0.1")]);
 }
 
-// A7
+// A7: headers that hold one address.
 
 #[test]
 fn a7_a_single_address_header_is_one_line_with_one_address() {
@@ -231,7 +232,7 @@ fn a7_a_single_address_header_is_one_line_with_one_address() {
     assert_eq!(client(&hops, "unix", &["203.0.113.7"]), "203.0.113.7");
 }
 
-// A8
+// A8: a number of hops instead of networks.
 
 #[test]
 fn a8_hops_count_elements_from_the_right() {

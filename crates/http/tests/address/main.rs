@@ -1,7 +1,8 @@
-//! Who the client of a request is, by the rules A1 to A10 of the crate's specification.
+//! Who the client of a request is. The rules have numbers, A1 to A10, and each has its tests:
+//! those about peers and keys in `peers.rs`, those about headers in `lists.rs` and
+//! `forwarded_text.rs`.
 
 mod allocations;
-mod cases;
 mod forwarded_text;
 mod lists;
 mod peers;

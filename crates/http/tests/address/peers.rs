@@ -10,7 +10,7 @@ use super::{
     NO_LINES, client, config, forwarded, headers, peer, proxies, real_ip, x_forwarded_for,
 };
 
-// A1
+// A1: a wrapped IPv4 address is IPv4, and a request without a peer is an error.
 
 #[test]
 fn a1_wrapped_peers_are_ipv4_peers() {
@@ -72,7 +72,7 @@ fn a1_without_a_peer_there_is_no_client() {
     }
 }
 
-// A2
+// A2: a header counts only if it is the configured one and comes from a trusted peer.
 
 #[test]
 fn a2_headers_of_a_stranger_are_not_read() {
@@ -107,7 +107,7 @@ fn a2_only_the_configured_header_is_read() {
     assert_eq!(none.client(Some(peer("10.0.0.1")), &headers), Ok(peer("10.0.0.1")));
 }
 
-// A9
+// A9: Unix sockets are peers, too.
 
 #[test]
 fn a9_unix_sockets_are_trusted_if_listed() {
@@ -121,7 +121,7 @@ fn a9_unix_sockets_are_trusted_if_listed() {
     assert_eq!(client(&only, "unix", &["for=203.0.113.7, for=10.0.0.2"]), "10.0.0.2");
 }
 
-// A10
+// A10: clients are counted by network.
 
 #[test]
 fn a10_a_key_is_the_address_cut_to_its_family_prefix() {

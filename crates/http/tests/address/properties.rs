@@ -270,7 +270,8 @@ proptest! {
                 let whole = text.parse::<IpAddr>().map(IpNet::from);
                 let read = text.parse::<IpNet>().or(whole).expect("a network or an address");
                 prop_assert_eq!(read, network);
-                prop_assert_eq!(Network::of(Peer::Ip(network.network()), prefixes), Network::Ip(network));
+                let first = Peer::Ip(network.network());
+                prop_assert_eq!(Network::of(first, prefixes), Network::Ip(network));
             }
         }
     }
