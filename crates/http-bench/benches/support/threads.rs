@@ -14,7 +14,7 @@ use crate::work::Contestant;
 
 const ROUNDS: usize = 51;
 /// Operations of one thread's turn.
-const OPERATIONS: u64 = 4_000;
+const OPERATIONS: u32 = 4_000;
 const THREADS: usize = 2;
 /// The share of the time for which both threads must have run together.
 const ENOUGH: f64 = 1.7;
@@ -36,10 +36,11 @@ pub(crate) fn print(size: Size) {
 fn measure(size: Size, count: u32, contestants: &[Contestant]) {
     let (one, two) = (Pool::new(1), Pool::new(THREADS));
     let mut rounds: Vec<Vec<Round>> = contestants.iter().map(|_| Vec::new()).collect();
+    let times = u64::from(size.of(OPERATIONS));
     for _ in 0..size.rounds(ROUNDS) {
         for (contestant, rounds) in contestants.iter().zip(&mut rounds) {
-            let alone = one.time(contestant.name, &contestant.work, OPERATIONS).took;
-            let Timing { took, parallel } = together(&two, contestant);
+            let alone = one.time(contestant.name, &contestant.work, times).took;
+            let Timing { took, parallel } = together(&two, contestant, times);
             rounds.push(Round { alone, took, parallel });
         }
     }
@@ -75,13 +76,13 @@ struct Round {
 }
 
 /// The turn of two threads that met the most, of up to four.
-fn together(pool: &Pool, contestant: &Contestant) -> Timing {
-    let mut best = pool.time(contestant.name, &contestant.work, OPERATIONS);
+fn together(pool: &Pool, contestant: &Contestant, times: u64) -> Timing {
+    let mut best = pool.time(contestant.name, &contestant.work, times);
     for _ in 0..3 {
         if best.parallel >= ENOUGH {
             break;
         }
-        let next = pool.time(contestant.name, &contestant.work, OPERATIONS);
+        let next = pool.time(contestant.name, &contestant.work, times);
         if next.parallel > best.parallel {
             best = next;
         }
@@ -89,7 +90,6 @@ fn together(pool: &Pool, contestant: &Contestant) -> Timing {
     best
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a few thousand")]
 fn nanos(took: Duration) -> f64 {
-    took.as_secs_f64() * 1e9 / OPERATIONS as f64
+    took.as_secs_f64() * 1e9 / f64::from(OPERATIONS)
 }
