@@ -20,6 +20,8 @@ mod driver;
 mod figures;
 #[path = "support/flood.rs"]
 mod flood;
+#[path = "support/full.rs"]
+mod full;
 #[path = "support/layers.rs"]
 mod layers;
 #[path = "support/pace.rs"]
@@ -43,6 +45,8 @@ mod routes;
 mod single;
 #[path = "support/size.rs"]
 mod size;
+#[path = "support/spread.rs"]
+mod spread;
 #[path = "support/table.rs"]
 mod table;
 #[path = "support/threads.rs"]

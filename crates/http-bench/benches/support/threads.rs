@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::Size;
 use crate::driver::contestant;
-use crate::figures::Spread;
 use crate::layers::{axum_governor, ours, tower_governor, tower_governor_telling};
 use crate::pace::Pace;
 use crate::pool::{Pool, Timing};
 use crate::requests::{Crowd, NoOp};
+use crate::spread::Spread;
 use crate::table::{Table, Target};
 use crate::work::Contestant;
 
