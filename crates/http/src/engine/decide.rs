@@ -2,22 +2,22 @@
 //!
 //! [`Engine::decide`] finds everything that is known without asking a limit: the route, the tier,
 //! whether the request is blocked, exempt or in a penalty, and its charges. The store then answers
-//! the charges. [`Engine::conclude`] makes the decision from the answers, and counts a refusal
-//! against its caller.
+//! the charges, at once or later. `settle` makes the decision from the answers, and counts a refusal
+//! against its caller. A decision is filled in where it stays, because it is large.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use smallvec::SmallVec;
-use tollgate::keyed::ToKey;
+use tollgate::Quota;
 
 use super::compiled::{Compiled, RouteLimit};
-use super::decision::{Decision, LimitPart, Outcome};
+use super::decision::{Decision, Outcome};
 use super::facts::Facts;
 use super::penalty::Penalties;
 use super::request::{NoKey, Request};
 use super::secret::Secret;
-use super::store::{Answer, Answers, Charge, Later, Refused, Reply, StoreError, Verb};
+use super::store::{Answer, Charge, Later, Reply, StoreError, Verb, Verdict};
 use super::subjects::Matching;
 use crate::policy::{Missing, Mode};
 
@@ -31,111 +31,118 @@ pub(crate) struct Engine {
     pub(crate) fails_closed: bool,
 }
 
-/// A decision, or the answers that it waits for.
-pub(crate) enum Step {
-    /// The decision is made.
-    Done(Decision),
-    /// [`Engine::conclude`] makes the decision once the answers are there.
-    Waits(Decision, Later),
-}
-
 impl Engine {
     /// Decides about a request. `verb` is [`Verb::Take`], or [`Verb::Look`] to tell and not to take.
-    pub(crate) fn decide(&self, policy: &Arc<Compiled>, facts: &Facts<'_>, verb: Verb) -> Step {
-        let (request, one_reading) = Request::new(facts, policy, &self.secret);
-        let mut decision = Decision::new(policy, request.route);
+    /// `decision` is a new one under `policy`. If the store answers later, returns its answers, for
+    /// [`conclude`](Self::conclude).
+    pub(crate) fn decide(
+        &self,
+        decision: &mut Decision,
+        facts: &Facts<'_>,
+        verb: Verb,
+    ) -> Option<Later> {
+        let policy = Arc::clone(&decision.policy);
         if policy.settings().mode == Mode::Off {
-            return Step::Done(decision);
+            return None;
         }
+        let (request, one_reading) = Request::new(facts, &policy, &self.secret);
+        decision.route = request.route;
         let client = request.client();
         if policy.subjects.needs_address() && client.is_err() {
-            return Step::Done(decision.refused(Outcome::NoPeer, 500));
+            return decision.refuse(Outcome::NoPeer, 500);
         }
         let subject = policy.subjects.matching(request.user(), facts.api_key, client.ok());
         if subject.is_blocked(&self.wall_clock) {
-            return Step::Done(decision.refused(Outcome::Blocked, 403));
+            return decision.refuse(Outcome::Blocked, 403);
         }
         if one_reading.is_err() {
-            return Step::Done(decision.refused(Outcome::Ambiguous, 400));
+            return decision.refuse(Outcome::Ambiguous, 400);
         }
         if request.is_preflight() || subject.is_exempt() {
-            return Step::Done(decision);
+            return None;
         }
-        decision.tier = tier(policy, facts, &subject);
+        decision.tier = tier(&policy, facts, &subject);
         if let Some(penalty) = policy.penalty.as_ref().filter(|_| verb == Verb::Take) {
             // The address stands for a part that is missing.
             match request.key(&penalty.key, Some(Missing::Address), penalty.prefixes) {
                 Ok(key) => {
                     if let Some(rest) = self.penalties.rest(&key) {
                         decision.retry_after = Some(rest);
-                        return Step::Done(decision.refused(Outcome::Penalty, 429));
+                        return decision.refuse(Outcome::Penalty, 429);
                     }
-                    decision.penalty_key = Some(key.to_key());
+                    decision.penalty_key = Some(key);
                 }
-                Err(_) => return Step::Done(decision.refused(Outcome::NoPeer, 500)),
+                Err(_) => return decision.refuse(Outcome::NoPeer, 500),
             }
         }
         decision.outcome = Outcome::Allowed;
-        let charges = match charges(&request, &subject, &mut decision, verb) {
-            Ok(charges) => charges,
-            Err(NoKey::NoPeer) => return Step::Done(decision.refused(Outcome::NoPeer, 500)),
-            Err(NoKey::Refuse | NoKey::Skip) => {
-                return Step::Done(decision.refused(Outcome::MissingKey, 403));
-            }
-        };
-        if charges.is_empty() {
-            return Step::Done(decision);
+        match decision.charge(&request, &subject, verb) {
+            Ok(()) if decision.charges.is_empty() => return None,
+            Ok(()) => {}
+            Err(NoKey::NoPeer) => return decision.refuse(Outcome::NoPeer, 500),
+            Err(NoKey::Refuse | NoKey::Skip) => return decision.refuse(Outcome::MissingKey, 403),
         }
-        let mut answers = Answers::new();
-        match policy.buckets.ask(verb, &charges, &mut answers) {
-            Reply::Now => Step::Done(self.conclude(decision, Ok(answers))),
-            Reply::Failed(error) => Step::Done(self.conclude(decision, Err(error))),
-            Reply::Later(later) => Step::Waits(decision, later),
+        match policy.buckets.ask(verb, &mut decision.charges) {
+            Reply::Now => self.settle(decision),
+            Reply::Failed(error) => self.fail(decision, &error),
+            Reply::Later(later) => return Some(later),
         }
+        None
     }
 
     /// Makes the decision from the answers of the store.
     pub(crate) fn conclude(
         &self,
-        mut decision: Decision,
-        answers: Result<Answers, StoreError>,
-    ) -> Decision {
-        let answers = match answers {
-            Ok(answers) => answers,
-            Err(error) => {
-                crate::events::store_failed(&error);
-                decision.limits.clear();
-                decision.outcome = Outcome::StoreFailed;
-                decision.status = self.fails_closed.then_some(503);
-                decision.retry_after = self.fails_closed.then_some(SECOND);
-                return decision;
+        decision: &mut Decision,
+        answers: Result<Vec<Answer>, StoreError>,
+    ) {
+        match answers {
+            Ok(answers) => {
+                for (charge, answer) in decision.charges.iter_mut().zip(answers) {
+                    charge.answer = answer;
+                }
+                self.settle(decision);
             }
-        };
-        for (part, answer) in decision.limits.iter_mut().zip(answers) {
-            part.answer = answer;
+            Err(error) => self.fail(decision, &error),
         }
+    }
+
+    /// The store has failed.
+    #[cold]
+    fn fail(&self, decision: &mut Decision, error: &StoreError) {
+        crate::events::store_failed(error);
+        decision.charges.clear();
+        decision.outcome = Outcome::StoreFailed;
+        if self.fails_closed {
+            decision.retry_after = Some(SECOND);
+            decision.refuse(Outcome::StoreFailed, 503);
+        }
+    }
+
+    /// Makes the decision from the answers of the limits.
+    fn settle(&self, decision: &mut Decision) {
         // The longest wait, and the status of the limit that has it.
         let mut longest: Option<(Wait, u16)> = None;
-        for part in decision.limits.iter().filter(|part| !part.shadow) {
-            let Some(refused) = part.answer.refused else { continue };
-            let wait = Wait::of(refused);
+        for charge in decision.charges.iter().filter(|charge| !charge.shadow) {
+            let Some(wait) = Wait::of(&charge.answer) else { continue };
             if longest.is_none_or(|(longer, _)| longer < wait) {
-                longest = Some((wait, decision.limit(part).status));
+                longest = Some((wait, decision.limit(charge).status));
             }
         }
-        let Some((wait, status)) = longest else { return decision };
+        let Some((wait, status)) = longest else { return };
         decision.retry_after = wait.retry_after();
         if wait == Wait::Full {
-            return decision.refused(Outcome::Full, 503);
+            decision.refuse(Outcome::Full, 503);
+            return;
         }
+        decision.refuse(Outcome::Refused, status);
         if let (Some(key), Some(rules)) = (&decision.penalty_key, &decision.policy.penalty) {
             if let Some(block) = self.penalties.count(key, rules) {
                 decision.retry_after = Some(block);
+                decision.status = Some(429);
                 decision.begins_penalty = true;
-                return decision.refused(Outcome::Refused, 429);
             }
         }
-        decision.refused(Outcome::Refused, status)
     }
 }
 
@@ -151,11 +158,13 @@ enum Wait {
 }
 
 impl Wait {
-    fn of(refused: Refused) -> Self {
-        match refused {
-            Refused::For(wait) => Self::For(wait),
-            Refused::Full => Self::Full,
-            Refused::Never => Self::Never,
+    /// The wait of a limit that has refused.
+    fn of(answer: &Answer) -> Option<Self> {
+        match answer.verdict {
+            Verdict::Granted => None,
+            Verdict::Refused => Some(Self::For(answer.wait)),
+            Verdict::Full => Some(Self::Full),
+            Verdict::Never => Some(Self::Never),
         }
     }
 
@@ -169,29 +178,69 @@ impl Wait {
 }
 
 impl Decision {
-    fn new(policy: &Arc<Compiled>, route: Option<u16>) -> Self {
+    /// A decision that nothing is known of yet.
+    pub(crate) fn new(policy: Arc<Compiled>) -> Self {
         Self {
-            policy: Arc::clone(policy),
+            policy,
             outcome: Outcome::Exempt,
-            route,
+            route: None,
             tier: None,
             retry_after: None,
             status: None,
-            limits: SmallVec::new(),
+            charges: SmallVec::new(),
             penalty_key: None,
             begins_penalty: false,
             has_usual_limits: true,
         }
     }
 
-    /// The refusal of the request. A policy in the mode `shadow` lets it go on.
-    fn refused(mut self, outcome: Outcome, status: u16) -> Self {
+    /// Refuses the request, unless the policy only tells. No answers of a store are waited for.
+    fn refuse(&mut self, outcome: Outcome, status: u16) -> Option<Later> {
         self.outcome = outcome;
-        self.status = (self.policy.settings().mode != Mode::Shadow).then_some(status);
-        if self.status.is_none() {
+        if self.policy.settings().mode == Mode::Shadow {
             self.retry_after = None;
+        } else {
+            self.status = Some(status);
         }
-        self
+        None
+    }
+
+    /// Notes the charges of a request (rules P4 and P5).
+    fn charge(
+        &mut self,
+        request: &Request<'_>,
+        subject: &Matching<'_>,
+        verb: Verb,
+    ) -> Result<(), NoKey> {
+        let policy = request.policy;
+        let limits: &[RouteLimit] = request.route().map_or(&policy.no_route, |route| &route.limits);
+        let tier = self.tier.and_then(|tier| policy.tiers.get(usize::from(tier)));
+        for RouteLimit { limit: index, cost, own } in limits.iter().copied() {
+            let at = usize::from(index);
+            let limit = &policy.limits[at];
+            let subjects = subject.quota(index);
+            self.has_usual_limits &= subjects.is_none();
+            let tiers = || tier.and_then(|tier| tier.quotas.get(at).copied());
+            let quota = subjects.or_else(tiers).unwrap_or(0);
+            let quota = usize::try_from(quota).unwrap_or(0);
+            let is_unlimited = limit.quotas.get(quota).is_none_or(Quota::is_unlimited);
+            if is_unlimited && verb == Verb::Take {
+                continue;
+            }
+            let key = match request.key(&limit.key, limit.missing, limit.prefixes) {
+                Ok(key) => key,
+                // A limit that only tells refuses nothing.
+                Err(_) if limit.shadow => continue,
+                Err(NoKey::Skip) => {
+                    self.has_usual_limits = false;
+                    continue;
+                }
+                Err(why) => return Err(why),
+            };
+            let (shadow, answer) = (limit.shadow, Answer::UNLIMITED);
+            self.charges.push(Charge { limit: at, key, quota, cost, shadow, own, answer });
+        }
+        Ok(())
     }
 }
 
@@ -199,53 +248,4 @@ impl Decision {
 fn tier(policy: &Compiled, facts: &Facts<'_>, subject: &Matching<'_>) -> Option<u16> {
     let applications = || facts.tier.and_then(|name| policy.tier(name));
     subject.tier().or_else(applications).or(policy.default_tier)
-}
-
-type Charges<'a> = SmallVec<[Charge<'a>; 4]>;
-
-/// The charges of a request, which are also noted in its decision (rules P4 and P5).
-fn charges<'a>(
-    request: &'a Request<'_>,
-    subject: &Matching<'_>,
-    decision: &mut Decision,
-    verb: Verb,
-) -> Result<Charges<'a>, NoKey> {
-    let policy = request.policy;
-    let limits: &[RouteLimit] = request.route().map_or(&policy.no_route, |route| &route.limits);
-    let tier = decision.tier.and_then(|tier| policy.tiers.get(usize::from(tier)));
-    let mut charges = Charges::new();
-    for RouteLimit { limit: index, cost, own: is_own } in limits.iter().copied() {
-        let at = usize::from(index);
-        let limit = &policy.limits[at];
-        let tiers = || tier.and_then(|tier| tier.quotas.get(at).copied());
-        let own = subject.quota(index);
-        decision.has_usual_limits &= own.is_none();
-        let quota = own.or_else(tiers).unwrap_or(0);
-        let quota_at = usize::try_from(quota).unwrap_or(0);
-        let is_unlimited = limit.quotas.get(quota_at).is_none_or(tollgate::Quota::is_unlimited);
-        if is_unlimited && verb == Verb::Take {
-            continue;
-        }
-        let key = match request.key(&limit.key, limit.missing, limit.prefixes) {
-            Ok(key) => key,
-            // A limit that only tells refuses nothing.
-            Err(_) if limit.shadow => continue,
-            Err(NoKey::Skip) => {
-                decision.has_usual_limits = false;
-                continue;
-            }
-            Err(why) => return Err(why),
-        };
-        decision.limits.push(LimitPart {
-            limit: index,
-            quota,
-            cost,
-            own: is_own,
-            shadow: limit.shadow,
-            answer: Answer::default(),
-            key: key.to_key(),
-        });
-        charges.push(Charge { limit: at, key, quota: quota_at, cost, shadow: limit.shadow });
-    }
-    Ok(charges)
 }

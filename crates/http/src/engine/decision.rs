@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use tollgate::Quota;
 
 use super::compiled::{Compiled, CompiledLimit};
-use super::key::Key;
-use super::store::{Answer, Refused};
+use super::key::KeyParts;
+use super::store::{Answer, Charge, Verdict};
 use crate::policy::{BodyForm, Policy};
 use crate::respond::{Fields, LimitTexts};
 
@@ -40,19 +40,6 @@ pub enum Outcome {
     StoreFailed,
 }
 
-/// One limit's part in a decision.
-#[derive(Clone, Debug)]
-pub(crate) struct LimitPart {
-    pub(crate) limit: u16,
-    pub(crate) quota: u32,
-    pub(crate) cost: u64,
-    /// Whether the limit is the route's own.
-    pub(crate) own: bool,
-    pub(crate) shadow: bool,
-    pub(crate) answer: Answer,
-    pub(crate) key: Key,
-}
-
 /// What was decided about a request: made by [`HttpLimiter::decide`](crate::HttpLimiter::decide).
 #[derive(Clone)]
 pub struct Decision {
@@ -63,9 +50,9 @@ pub struct Decision {
     pub(crate) retry_after: Option<Duration>,
     /// `None` if the request goes on.
     pub(crate) status: Option<u16>,
-    pub(crate) limits: SmallVec<[LimitPart; 4]>,
+    pub(crate) charges: SmallVec<[Charge; 4]>,
     /// Whose refusals are counted, if the policy has penalties.
-    pub(crate) penalty_key: Option<Key>,
+    pub(crate) penalty_key: Option<KeyParts>,
     /// Whether this refusal has begun a penalty.
     pub(crate) begins_penalty: bool,
     /// Whether its limits and quotas are those of every request of its route and tier.
@@ -115,7 +102,7 @@ impl Decision {
     /// What each limit of the request has answered, shadow limits too, in the policy's order.
     /// Unlimited quotas are left out. Empty if no limit was asked.
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitReport<'_>> {
-        self.limits.iter().map(|part| LimitReport { policy: &self.policy, part })
+        self.charges.iter().map(|charge| LimitReport { policy: &self.policy, charge })
     }
 
     /// The names of the limits that refused the request.
@@ -153,6 +140,12 @@ impl Decision {
         &self.policy.policy
     }
 
+    /// Whether the request's route gives permits back for some statuses.
+    pub(crate) fn may_give_back(&self) -> bool {
+        let route = self.route.and_then(|route| self.policy.routes.get(usize::from(route)));
+        route.is_some_and(|route| route.charge.is_some())
+    }
+
     /// The body that refusals have.
     pub(crate) fn body_form(&self) -> BodyForm {
         self.policy.settings().response.body
@@ -179,8 +172,8 @@ impl Decision {
         known.get_or_init(|| make(&self.policy.fields)).as_ref()
     }
 
-    pub(crate) fn limit(&self, part: &LimitPart) -> &CompiledLimit {
-        &self.policy.limits[usize::from(part.limit)]
+    pub(crate) fn limit(&self, charge: &Charge) -> &CompiledLimit {
+        &self.policy.limits[charge.limit]
     }
 }
 
@@ -200,16 +193,16 @@ impl fmt::Debug for Decision {
 #[derive(Clone, Copy)]
 pub struct LimitReport<'a> {
     policy: &'a Compiled,
-    part: &'a LimitPart,
+    charge: &'a Charge,
 }
 
 impl<'a> LimitReport<'a> {
     fn limit(&self) -> &'a CompiledLimit {
-        &self.policy.limits[usize::from(self.part.limit)]
+        &self.policy.limits[self.charge.limit]
     }
 
     pub(crate) fn answer(&self) -> &'a Answer {
-        &self.part.answer
+        &self.charge.answer
     }
 
     /// The limit's name.
@@ -222,53 +215,53 @@ impl<'a> LimitReport<'a> {
     #[must_use]
     pub fn quota(&self) -> Quota {
         let quotas = &self.limit().quotas;
-        quotas.get(index(self.part.quota)).copied().unwrap_or(Quota::unlimited())
+        quotas.get(self.charge.quota).copied().unwrap_or(Quota::unlimited())
     }
 
     /// How many permits the request costs.
     #[must_use]
     pub fn cost(&self) -> u64 {
-        self.part.cost
+        self.charge.cost
     }
 
     /// Whether the limit only tells what it would refuse.
     #[must_use]
     pub fn is_shadow(&self) -> bool {
-        self.part.shadow
+        self.charge.shadow
     }
 
     /// Whether the limit has refused, or would have.
     #[must_use]
     pub fn refuses(&self) -> bool {
-        self.part.answer.refused.is_some()
+        self.charge.answer.refuses()
     }
 
     /// Whole permits left; [`u64::MAX`] under an unlimited quota.
     #[must_use]
     pub fn remaining(&self) -> u64 {
-        self.part.answer.remaining
+        self.charge.answer.remaining
     }
 
     /// The time until the limit's bucket is full.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
-        self.part.answer.full_after
+        self.charge.answer.full_after
     }
 
     /// The limit's own wait. `None` if it has not refused, or if no wait helps.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.part.answer.refused? {
-            Refused::For(wait) => Some(wait),
-            Refused::Full => Some(Duration::from_secs(1)),
-            Refused::Never => None,
+        match self.charge.answer.verdict {
+            Verdict::Refused => Some(self.charge.answer.wait),
+            Verdict::Full => Some(Duration::from_secs(1)),
+            Verdict::Granted | Verdict::Never => None,
         }
     }
 
     /// The key of the bucket.
     #[must_use]
-    pub fn key(&self) -> &'a Key {
-        &self.part.key
+    pub fn key(&self) -> &'a KeyParts {
+        &self.charge.key
     }
 
     /// The share of the burst that is in use, from 0 to 1.
@@ -283,7 +276,7 @@ impl<'a> LimitReport<'a> {
     }
 
     pub(crate) fn texts(&self) -> Option<&'a LimitTexts> {
-        self.limit().texts.get(index(self.part.quota))?.as_ref()
+        self.limit().texts.get(self.charge.quota)?.as_ref()
     }
 }
 
@@ -297,8 +290,4 @@ impl fmt::Debug for LimitReport<'_> {
             .field("answer", self.answer())
             .finish_non_exhaustive()
     }
-}
-
-fn index(quota: u32) -> usize {
-    usize::try_from(quota).unwrap_or(0)
 }

@@ -1,8 +1,8 @@
 //! Keys: who or what a bucket belongs to.
 //!
-//! A key is a tuple of parts and never a joined text, so no value that a client chooses can look
-//! like another key. It is looked up by a [`KeyView`], which borrows from the request; the owned
-//! [`Key`] is made once, when the key is first seen. A user's name is shared and not copied.
+//! A key is a list of parts and never a joined text, so no value that a client chooses can look
+//! like another key. A request has its [`KeyParts`], which are made without an allocation for the
+//! usual keys: names are shared and not copied. A bucket has a [`Key`], which is smaller.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -23,143 +23,111 @@ impl fmt::Display for Hashed {
     }
 }
 
-/// One part of the key of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// One part of a key.
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum PartView<'a> {
+pub enum Part {
     /// The client's network.
     Address(Network),
     /// The user.
-    User(&'a Arc<str>),
+    User(Arc<str>),
     /// The API key's keyed hash.
     ApiKey(Hashed),
     /// The value of a header.
-    Header(&'a [u8]),
+    Header(Arc<[u8]>),
     /// The route's name.
-    Route(&'a Arc<str>),
+    Route(Arc<str>),
     /// No route matches.
     NoRoute,
     /// The method.
-    Method(&'a str),
+    Method(Arc<str>),
     /// The host, in lower case and without port.
-    Host(&'a str),
+    Host(Arc<str>),
     /// The request lacks this part, and all such requests share a bucket.
     Missing,
 }
 
-/// One part of a key that is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Address(Network),
-    User(Arc<str>),
-    ApiKey(Hashed),
-    Header(Box<[u8]>),
-    Route(Arc<str>),
-    NoRoute,
-    Method(Box<str>),
-    Host(Box<str>),
-    Missing,
-}
-
 impl Part {
-    fn view(&self) -> PartView<'_> {
+    /// The part's kind, by the word that a policy has for it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
         match self {
-            Self::Address(network) => PartView::Address(*network),
-            Self::User(user) => PartView::User(user),
-            Self::ApiKey(hash) => PartView::ApiKey(*hash),
-            Self::Header(value) => PartView::Header(value),
-            Self::Route(name) => PartView::Route(name),
-            Self::NoRoute => PartView::NoRoute,
-            Self::Method(method) => PartView::Method(method),
-            Self::Host(host) => PartView::Host(host),
-            Self::Missing => PartView::Missing,
+            Self::Address(_) => "address",
+            Self::User(_) => "user",
+            Self::ApiKey(_) => "api-key",
+            Self::Header(_) => "header",
+            Self::Route(_) | Self::NoRoute => "route",
+            Self::Method(_) => "method",
+            Self::Host(_) => "host",
+            Self::Missing => "missing",
         }
     }
 }
 
-impl From<PartView<'_>> for Part {
-    fn from(view: PartView<'_>) -> Self {
-        match view {
-            PartView::Address(network) => Self::Address(network),
-            PartView::User(user) => Self::User(Arc::clone(user)),
-            PartView::ApiKey(hash) => Self::ApiKey(hash),
-            PartView::Header(value) => Self::Header(value.into()),
-            PartView::Route(name) => Self::Route(Arc::clone(name)),
-            PartView::NoRoute => Self::NoRoute,
-            PartView::Method(method) => Self::Method(method.into()),
-            PartView::Host(host) => Self::Host(host.into()),
-            PartView::Missing => Self::Missing,
-        }
-    }
-}
-
-/// Displays `kind value`, such as `user alice`.
-impl fmt::Display for PartView<'_> {
+/// Displays `kind value`, such as `user alice`. Of an API key, the value is its keyed hash.
+impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
         match self {
-            Self::Address(network) => write!(f, "address {network}"),
-            Self::User(user) => write!(f, "user {user}"),
-            Self::ApiKey(hash) => write!(f, "api-key {hash}"),
-            Self::Header(value) => write!(f, "header {}", value.escape_ascii()),
-            Self::Route(name) => write!(f, "route {name}"),
-            Self::NoRoute => f.write_str("no route"),
-            Self::Method(method) => write!(f, "method {method}"),
-            Self::Host(host) => write!(f, "host {host}"),
-            Self::Missing => f.write_str("missing"),
+            Self::Address(network) => write!(f, " {network}"),
+            Self::User(name) | Self::Route(name) | Self::Method(name) | Self::Host(name) => {
+                write!(f, " {name}")
+            }
+            Self::ApiKey(hash) => write!(f, " {hash}"),
+            Self::Header(value) => write!(f, " {}", value.escape_ascii()),
+            Self::NoRoute => f.write_str(" none"),
+            Self::Missing => Ok(()),
         }
     }
 }
 
-/// The key of a request, as it is looked up: parts in the order of the policy. Empty for a limit
-/// that has one bucket for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyView<'a>(SmallVec<[PartView<'a>; 2]>);
+/// Values may be secrets, so only the kind is shown.
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())
+    }
+}
 
-/// A key that is kept.
+/// The key of a request: parts in the order of the policy. Empty for a limit that has one bucket
+/// for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyParts(SmallVec<[Part; 2]>);
+
+/// The key of a bucket.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key(Parts);
+pub struct Key(Kept);
 
 /// Most keys have one part, which needs no memory of its own.
 #[derive(Clone, PartialEq, Eq)]
-enum Parts {
+enum Kept {
     One(Part),
-    Many(Box<[Part]>),
+    Several(Box<[Part]>),
 }
 
-impl<'a> KeyView<'a> {
-    /// Adds a part.
-    pub(crate) fn push(&mut self, part: PartView<'a>) {
+impl KeyParts {
+    pub(crate) fn push(&mut self, part: Part) {
         self.0.push(part);
     }
 
     /// The parts.
     #[must_use]
-    pub fn parts(&self) -> &[PartView<'a>] {
+    pub fn parts(&self) -> &[Part] {
         &self.0
     }
 }
 
 impl Key {
-    fn parts(&self) -> &[Part] {
-        match &self.0 {
-            Parts::One(part) => std::slice::from_ref(part),
-            Parts::Many(parts) => parts,
-        }
-    }
-
-    /// The key as it is looked up.
+    /// The parts.
     #[must_use]
-    pub fn view(&self) -> KeyView<'_> {
-        KeyView(self.parts().iter().map(Part::view).collect())
-    }
-
-    /// A keyed hash of the key: for logs, and for pages that must not show it.
-    pub(crate) fn hashed(&self, secret: &super::secret::Secret) -> Hashed {
-        secret.hash_of(self)
+    pub fn parts(&self) -> &[Part] {
+        match &self.0 {
+            Kept::One(part) => std::slice::from_ref(part),
+            Kept::Several(parts) => parts,
+        }
     }
 }
 
-impl Hash for KeyView<'_> {
+impl Hash for KeyParts {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.iter().for_each(|part| part.hash(state));
     }
@@ -167,47 +135,55 @@ impl Hash for KeyView<'_> {
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.parts().iter().for_each(|part| part.view().hash(state));
+        self.parts().iter().for_each(|part| part.hash(state));
     }
 }
 
-impl Equivalent<Key> for KeyView<'_> {
+impl Equivalent<Key> for KeyParts {
     fn equivalent(&self, key: &Key) -> bool {
-        let parts = key.parts();
-        let same = |(view, part): (&PartView<'_>, &Part)| *view == part.view();
-        self.0.len() == parts.len() && self.0.iter().zip(parts).all(same)
+        self.0[..] == *key.parts()
     }
 }
 
-impl ToKey<Key> for KeyView<'_> {
+impl ToKey<Key> for KeyParts {
     fn to_key(&self) -> Key {
         Key(match &self.0[..] {
-            [part] => Parts::One((*part).into()),
-            parts => Parts::Many(parts.iter().map(|part| Part::from(*part)).collect()),
+            [part] => Kept::One(part.clone()),
+            parts => Kept::Several(parts.into()),
         })
     }
 }
 
-/// Displays the parts, joined by ` + `.
-impl fmt::Display for KeyView<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, part) in self.0.iter().enumerate() {
-            let joint = if index == 0 { "" } else { " + " };
-            write!(f, "{joint}{part}")?;
-        }
-        Ok(())
+impl From<&Key> for KeyParts {
+    fn from(key: &Key) -> Self {
+        Self(key.parts().iter().cloned().collect())
     }
 }
 
+/// Displays the parts, joined by ` + `.
+impl fmt::Display for KeyParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        display(&self.0, f)
+    }
+}
+
+/// Displays the parts, joined by ` + `.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.view().fmt(f)
+        display(self.parts(), f)
     }
 }
 
-/// Keys may be secrets, so the kinds of their parts are shown and their values are not.
+fn display(parts: &[Part], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (index, part) in parts.iter().enumerate() {
+        let joint = if index == 0 { "" } else { " + " };
+        write!(f, "{joint}{part}")?;
+    }
+    Ok(())
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("parts", &self.parts().len()).finish_non_exhaustive()
+        f.debug_tuple("Key").field(&self.parts()).finish()
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -13,15 +13,15 @@ use smallvec::SmallVec;
 use tollgate::Clock;
 
 use super::compiled::Compiled;
-use super::decide::{Engine, Step};
-use super::decision::{Decision, LimitPart};
+use super::decide::Engine;
+use super::decision::Decision;
 use super::error::BuildError;
 use super::explain::Explanation;
 use super::facts::Facts;
 use super::key::{Hashed, Key};
 use super::penalty::Penalties;
 use super::secret::Secret;
-use super::store::{Answers, Charge, EngineClock, Later, Memory, Reply, Store, Verb};
+use super::store::{Charge, EngineClock, Later, Memory, Reply, Store, Verb};
 use crate::policy::Policy;
 
 /// Decides about requests under a [`Policy`]. A clone is the same limiter.
@@ -94,74 +94,66 @@ impl HttpLimiter {
 
     /// Decides about a request, and takes its permits from all limits or from none.
     pub fn decide(&self, facts: &Facts<'_>) -> Deciding {
-        let policy = self.0.current.load_full();
-        match self.0.engine.decide(&policy, facts, Verb::Take) {
-            Step::Done(decision) => Deciding(State::Now(Some(decision))),
-            Step::Waits(decision, later) => {
-                let (limiter, decision) = (self.clone(), Some(decision));
-                Deciding(State::Later { limiter, decision, later })
-            }
-        }
+        let mut deciding = Deciding { decision: self.undecided(), later: None };
+        let later = self.decide_into(&mut deciding.decision, facts);
+        deciding.later = later.map(|later| (self.clone(), later));
+        deciding
+    }
+
+    /// A decision under the policy in force, of which nothing is known yet.
+    pub(crate) fn undecided(&self) -> Decision {
+        Decision::new(self.0.current.load_full())
+    }
+
+    /// Decides about a request where the decision stays. If the store answers later, returns its
+    /// answers, with which the engine concludes the decision.
+    pub(crate) fn decide_into(&self, decision: &mut Decision, facts: &Facts<'_>) -> Option<Later> {
+        self.0.engine.decide(decision, facts, Verb::Take)
     }
 
     /// Tells what would be decided about a request, and why, and takes nothing. `None` if the
     /// limits are in a store that can't answer at once.
     #[must_use]
     pub fn explain(&self, facts: &Facts<'_>) -> Option<Explanation> {
-        let policy = self.0.current.load_full();
-        match self.0.engine.decide(&policy, facts, Verb::Look) {
-            Step::Done(decision) => Some(Explanation::new(decision)),
-            Step::Waits(..) => None,
-        }
+        let mut decision = self.undecided();
+        let later = self.0.engine.decide(&mut decision, facts, Verb::Look);
+        later.is_none().then(|| Explanation::new(decision))
     }
 
     /// Tells the limiter the status of the answer to a request that was allowed. If the route does
     /// not charge this status, its own limits get their permits back, and the decision then says
     /// what is left.
     pub fn answered(&self, decision: &mut Decision, status: u16) {
-        let Some(route) = decision.route.and_then(|at| decision.policy.routes.get(usize::from(at)))
-        else {
-            return;
-        };
-        let is_charged = |charge: &[(u16, u16)]| {
-            charge.iter().any(|(first, last)| (*first..=*last).contains(&status))
-        };
-        if decision.is_allowed() && !route.charge.as_deref().is_none_or(is_charged) {
-            let policy = Arc::clone(&decision.policy);
-            change(&policy, Verb::Credit, &mut decision.limits, |part| {
-                part.own.then_some(part.cost)
-            });
+        let policy = Arc::clone(&decision.policy);
+        let route = decision.route.and_then(|route| policy.routes.get(usize::from(route)));
+        let charge = route.and_then(|route| route.charge.as_deref());
+        let gives_back = charge.is_some_and(|charged| {
+            !charged.iter().any(|(first, last)| (*first..=*last).contains(&status))
+        });
+        if gives_back && decision.is_allowed() {
+            let own = |charge: &Charge| charge.own.then_some(charge.cost);
+            change(&policy, Verb::Credit, &mut decision.charges, own);
         }
     }
 
-    /// Charges `permits` more to a limit of a request, or to all its enforced ones, as debt if they
-    /// are not there. Returns whether the request has the limit.
-    pub(crate) fn charge_more(&self, of: &Decision, limit: Option<&str>, permits: u64) -> bool {
-        self.change_by_handle(of, Verb::Consume, limit, permits)
-    }
-
-    /// Gives `permits` back to a limit of a request, or to all its enforced ones. Returns whether
-    /// the request has the limit.
-    pub(crate) fn give_back(&self, of: &Decision, limit: Option<&str>, permits: u64) -> bool {
-        self.change_by_handle(of, Verb::Credit, limit, permits)
-    }
-
-    fn change_by_handle(
+    /// Changes what is charged for a request to one of its limits, or to all its enforced ones, by
+    /// [`Verb::Consume`] or [`Verb::Credit`]. Returns whether the request has the limit.
+    pub(crate) fn change(
         &self,
         of: &Decision,
         verb: Verb,
         limit: Option<&str>,
         permits: u64,
     ) -> bool {
-        let policy = &of.policy;
-        let is_meant = |part: &LimitPart| match limit {
-            Some(name) => *policy.limits[usize::from(part.limit)].name == *name,
-            None => !part.shadow,
+        let is_meant = |charge: &Charge| match limit {
+            Some(name) => *of.policy.limits[charge.limit].name == *name,
+            None => !charge.shadow,
         };
-        let is_there = of.limits.iter().any(is_meant);
-        change(policy, verb, &mut of.limits.clone(), |part| is_meant(part).then_some(permits));
+        let mut charges = of.charges.clone();
+        let cost = |charge: &Charge| is_meant(charge).then_some(permits);
+        change(&of.policy, verb, &mut charges, cost);
         self.0.handle_uses.fetch_add(1, Ordering::Relaxed);
-        is_there
+        of.charges.iter().any(is_meant)
     }
 
     /// Counts a violation against the caller of a request; returns the block that it begins.
@@ -178,7 +170,8 @@ impl HttpLimiter {
     /// Notes what is left of the limits of a request now.
     pub(crate) fn look_again(&self, decision: &mut Decision) {
         let policy = Arc::clone(&decision.policy);
-        change(&policy, Verb::Look, &mut decision.limits, |part| (!part.shadow).then_some(0));
+        let enforced = |charge: &Charge| (!charge.shadow).then_some(0);
+        change(&policy, Verb::Look, &mut decision.charges, enforced);
     }
 
     /// Replaces the policy. Requests that are being decided end under the policy with which they
@@ -219,7 +212,7 @@ impl HttpLimiter {
 
     /// Ends the penalty of a caller, and forgets it; returns whether there was one.
     pub fn lift_penalty(&self, key: &Key) -> bool {
-        self.0.engine.penalties.lift(&key.view())
+        self.0.engine.penalties.lift(key)
     }
 
     /// The keyed hash that stands for an API key in this limiter: in keys, in logs and on status
@@ -239,39 +232,23 @@ impl HttpLimiter {
     }
 }
 
-/// Gives back or takes what `cost` says of each part of a decision, and notes what is then left.
-/// A store that answers later does it in the background of the caller's runtime: nobody waits for
-/// the answer.
+/// Does what `verb` says with those charges of a request for which `cost` says how much, and notes
+/// what is then left.
 fn change(
     policy: &Compiled,
     verb: Verb,
-    parts: &mut SmallVec<[LimitPart; 4]>,
-    cost: impl Fn(&LimitPart) -> Option<u64>,
+    charges: &mut [Charge],
+    cost: impl Fn(&Charge) -> Option<u64>,
 ) {
-    let changed: SmallVec<[(usize, u64); 4]> =
-        parts.iter().enumerate().filter_map(|(at, part)| Some((at, cost(part)?))).collect();
-    let charges: SmallVec<[Charge<'_>; 4]> = changed
+    let mut changed: SmallVec<[Charge; 4]> = charges
         .iter()
-        .map(|(at, cost)| {
-            let part = &parts[*at];
-            Charge {
-                limit: usize::from(part.limit),
-                key: part.key.view(),
-                quota: usize::try_from(part.quota).unwrap_or(0),
-                cost: *cost,
-                shadow: part.shadow,
-            }
-        })
+        .filter_map(|charge| Some(Charge { cost: cost(charge)?, ..charge.clone() }))
         .collect();
-    if charges.is_empty() {
-        return;
-    }
-    let mut answers = Answers::new();
-    let reply = policy.buckets.ask(verb, &charges, &mut answers);
-    drop(charges);
-    if let Reply::Now = reply {
-        for ((at, _), answer) in changed.iter().zip(answers) {
-            parts[*at].answer = answer;
+    // A store that answers later does its work also if nobody awaits the answer.
+    if matches!(policy.buckets.ask(verb, &mut changed), Reply::Now) {
+        let charges = charges.iter_mut().filter(|charge| cost(charge).is_some());
+        for (charge, changed) in charges.zip(changed) {
+            charge.answer = changed.answer;
         }
     }
 }
@@ -327,12 +304,14 @@ impl HttpLimiterBuilder {
 }
 
 /// A decision that is made at once, or by awaiting it: see [`HttpLimiter::decide`].
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the store may still take the permits.
 #[must_use = "without it nobody knows whether the request may go on"]
-pub struct Deciding(State);
-
-enum State {
-    Now(Option<Decision>),
-    Later { limiter: HttpLimiter, decision: Option<Decision>, later: Later },
+pub struct Deciding {
+    decision: Decision,
+    later: Option<(HttpLimiter, Later)>,
 }
 
 impl Deciding {
@@ -341,11 +320,9 @@ impl Deciding {
     /// # Errors
     ///
     /// The future decision, if the store answers later.
+    #[allow(clippy::result_large_err, reason = "both are the same decision, which stays in place")]
     pub fn now(self) -> Result<Decision, Self> {
-        match self.0 {
-            State::Now(Some(decision)) => Ok(decision),
-            later => Err(Self(later)),
-        }
+        if self.later.is_none() { Ok(self.decision) } else { Err(self) }
     }
 }
 
@@ -353,28 +330,21 @@ impl Future for Deciding {
     type Output = Decision;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Decision> {
-        match &mut self.0 {
-            State::Now(decision) => match decision.take() {
-                Some(decision) => Poll::Ready(decision),
-                None => panic!("a decision was polled after it was made"),
-            },
-            State::Later { limiter, decision, later } => {
-                let answers = std::task::ready!(later.as_mut().poll(context));
-                match decision.take() {
-                    Some(decision) => Poll::Ready(limiter.engine().conclude(decision, answers)),
-                    None => panic!("a decision was polled after it was made"),
-                }
-            }
+        let this = &mut *self;
+        if let Some((limiter, later)) = &mut this.later {
+            let answers = ready!(later.as_mut().poll(context));
+            limiter.engine().conclude(&mut this.decision, answers);
+            this.later = None;
         }
+        let empty = Decision::new(Arc::clone(&this.decision.policy));
+        Poll::Ready(std::mem::replace(&mut this.decision, empty))
     }
 }
 
 impl fmt::Debug for Deciding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            State::Now(decision) => f.debug_tuple("Now").field(decision).finish(),
-            State::Later { decision, .. } => f.debug_tuple("Later").field(decision).finish(),
-        }
+        let mut debug = f.debug_struct("Deciding");
+        debug.field("is_made", &self.later.is_none()).finish_non_exhaustive()
     }
 }
 

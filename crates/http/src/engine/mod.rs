@@ -20,5 +20,5 @@ pub use decision::{Decision, LimitReport, Outcome};
 pub use error::BuildError;
 pub use explain::Explanation;
 pub use facts::Facts;
-pub use key::{Hashed, Key, KeyView, PartView};
+pub use key::{Hashed, Key, KeyParts, Part};
 pub use limiter::{Deciding, HttpLimiter, HttpLimiterBuilder};

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use tollgate::keyed::WhenFull;
+use tollgate::keyed::{ToKey, WhenFull};
 use tollgate::{Clock, KeyedLimiter, Quota, Timestamp};
 
 use super::compiled::CompiledPenalty;
-use super::key::{Key, KeyView};
+use super::key::{Key, KeyParts};
 use super::store::EngineClock;
 
 /// The most callers of which is known that they were blocked.
@@ -60,7 +60,7 @@ impl Penalties {
     }
 
     /// The rest of a caller's block.
-    pub(crate) fn rest(&self, key: &KeyView<'_>) -> Option<Duration> {
+    pub(crate) fn rest(&self, key: &KeyParts) -> Option<Duration> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -71,7 +71,7 @@ impl Penalties {
 
     /// Counts a refusal. If it is one too many, begins a block and returns how long it is. If
     /// another request has begun one meanwhile, returns the rest of that.
-    pub(crate) fn count(&self, key: &Key, rules: &CompiledPenalty) -> Option<Duration> {
+    pub(crate) fn count(&self, key: &KeyParts, rules: &CompiledPenalty) -> Option<Duration> {
         if self.refusals.allow(key) {
             return None;
         }
@@ -90,7 +90,7 @@ impl Penalties {
         let block = length(rules, blocks_before);
         let until = now + block;
         let penalty = Penalty { until, blocks_before, forgotten_at: until + rules.forget };
-        known.insert(key.clone(), penalty);
+        known.insert(key.to_key(), penalty);
         self.count.store(known.len(), Ordering::Relaxed);
         drop(known);
         // After the block, the caller's refusals are counted from none again.
@@ -99,7 +99,7 @@ impl Penalties {
     }
 
     /// Ends a caller's block and forgets it; returns whether there was one.
-    pub(crate) fn lift(&self, key: &KeyView<'_>) -> bool {
+    pub(crate) fn lift(&self, key: &Key) -> bool {
         let mut known = self.known.lock();
         let was_known = known.remove(key).is_some();
         self.count.store(known.len(), Ordering::Relaxed);

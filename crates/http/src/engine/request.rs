@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::compiled::{Compiled, CompiledRoute};
 use super::facts::Facts;
 use super::host;
-use super::key::{Hashed, KeyView, PartView};
+use super::key::{Hashed, KeyParts, Part};
 use super::path::PathSegments;
 use super::secret::Secret;
 use crate::address::{Network, NoPeer, Peer, Prefixes};
@@ -76,55 +76,53 @@ impl<'a> Request<'a> {
     }
 
     /// The key of a limit or of the penalty.
-    pub(crate) fn key<'b>(
-        &'b self,
+    pub(crate) fn key(
+        &self,
         parts: &[KeyPart],
         missing: Option<Missing>,
         prefixes: Prefixes,
-    ) -> Result<KeyView<'b>, NoKey> {
-        let mut key = KeyView::default();
+    ) -> Result<KeyParts, NoKey> {
+        let mut key = KeyParts::default();
         for part in parts {
             key.push(match (self.part(part, prefixes)?, missing) {
-                (Some(view), _) => view,
+                (Some(part), _) => part,
                 (None, Some(Missing::Address)) => self.network(prefixes)?,
                 (None, Some(Missing::Skip)) => return Err(NoKey::Skip),
                 (None, Some(Missing::Refuse)) => return Err(NoKey::Refuse),
-                (None, Some(Missing::Share) | None) => PartView::Missing,
+                (None, Some(Missing::Share) | None) => Part::Missing,
             });
         }
         Ok(key)
     }
 
-    fn part<'b>(
-        &'b self,
-        part: &KeyPart,
-        prefixes: Prefixes,
-    ) -> Result<Option<PartView<'b>>, NoPeer> {
+    fn part(&self, part: &KeyPart, prefixes: Prefixes) -> Result<Option<Part>, NoPeer> {
         Ok(match part {
             KeyPart::Address => Some(self.network(prefixes)?),
-            KeyPart::User => self.facts.user.as_ref().map(PartView::User),
+            KeyPart::User => self.user().cloned().map(Part::User),
             KeyPart::ApiKey => self.api_key(),
-            KeyPart::Caller => match (&self.facts.user, self.api_key()) {
-                (Some(user), _) => Some(PartView::User(user)),
-                (None, Some(key)) => Some(key),
-                (None, None) => Some(self.network(prefixes)?),
+            KeyPart::Caller => match self.user() {
+                Some(user) => Some(Part::User(Arc::clone(user))),
+                None => match self.api_key() {
+                    Some(key) => Some(key),
+                    None => Some(self.network(prefixes)?),
+                },
             },
-            KeyPart::Header(name) => self.facts.header(name).map(PartView::Header),
+            KeyPart::Header(name) => self.facts.header(name).map(|value| Part::Header(value.into())),
             KeyPart::Route => {
-                Some(self.route().map_or(PartView::NoRoute, |route| PartView::Route(&route.name)))
+                Some(self.route().map_or(Part::NoRoute, |route| Part::Route(Arc::clone(&route.name))))
             }
-            KeyPart::Method => Some(PartView::Method(self.facts.method)),
-            KeyPart::Host => self.host.as_deref().map(PartView::Host),
+            KeyPart::Method => Some(Part::Method(self.facts.method.into())),
+            KeyPart::Host => self.host.as_deref().map(|host| Part::Host(host.into())),
         })
     }
 
-    fn network(&self, prefixes: Prefixes) -> Result<PartView<'_>, NoPeer> {
-        Ok(PartView::Address(Network::of(self.client()?, prefixes)))
+    fn network(&self, prefixes: Prefixes) -> Result<Part, NoPeer> {
+        Ok(Part::Address(Network::of(self.client()?, prefixes)))
     }
 
-    fn api_key(&self) -> Option<PartView<'_>> {
+    fn api_key(&self) -> Option<Part> {
         let key = self.facts.api_key?;
-        Some(PartView::ApiKey(*self.api_key.get_or_init(|| self.secret.hash_api_key(key))))
+        Some(Part::ApiKey(*self.api_key.get_or_init(|| self.secret.hash_api_key(key))))
     }
 
     /// Whether this is a CORS preflight (rule P10).

@@ -44,7 +44,7 @@ pub(super) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool)
 
 /// Adds the fields to the response to a request that was allowed.
 pub(super) fn tell<R>(limiter: &HttpLimiter, decision: &Decision, response: &mut Response<R>) {
-    if !decision.limits.is_empty() && is_shown_on(response.status()) {
+    if !decision.charges.is_empty() && is_shown_on(response.status()) {
         write_fields(limiter, decision, &shown(decision), response.headers_mut());
     }
 }
@@ -59,7 +59,7 @@ fn shown(decision: &Decision) -> SmallVec<[Shown<'_>; 4]> {
                 texts: limit.texts()?,
                 remaining: answer.remaining,
                 full_after: answer.full_after,
-                next_after: answer.next_after,
+                next_after: answer.wait,
                 refused: limit.refuses().then(|| limit.retry_after()),
             })
         })

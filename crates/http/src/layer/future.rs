@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::answer::{self, Answer};
 use super::body::ResponseBody;
 use super::handle::RateLimitHandle;
-use crate::engine::{Deciding, Decision, HttpLimiter};
+use crate::engine::store::Later;
 
 pin_project! {
     /// The response to a request.
@@ -36,9 +36,8 @@ pin_project! {
     enum State<S, B, F> {
         // The store has not answered yet.
         Deciding {
-            #[pin]
-            deciding: Deciding,
-            limiter: HttpLimiter,
+            handle: RateLimitHandle,
+            later: Later,
             request: Request<B>,
             service: S,
         },
@@ -46,7 +45,9 @@ pin_project! {
         Serving {
             #[pin]
             future: F,
-            allowed: Allowed,
+            handle: RateLimitHandle,
+            // Answers of gRPC tell limits only in refusals.
+            is_grpc: bool,
         },
         // The same limiter has charged the request already.
         Charged {
@@ -62,16 +63,6 @@ pin_project! {
     }
 }
 
-/// What is kept of an allowed request until its response is there.
-struct Allowed {
-    limiter: HttpLimiter,
-    decision: Decision,
-    /// How often handles of the limiter had been used before the request.
-    uses: usize,
-    /// Whether the request was one of gRPC, whose answers tell limits only in refusals.
-    is_grpc: bool,
-}
-
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
@@ -82,30 +73,24 @@ where
     }
 
     /// The response to a request for which `service` is ready.
-    pub(super) fn decided(
-        limiter: &HttpLimiter,
-        decision: Decision,
-        request: Request<B>,
-        service: &mut S,
-    ) -> Self {
-        Self { state: decided(limiter, decision, request, service) }
+    pub(super) fn decided(handle: RateLimitHandle, request: Request<B>, service: &mut S) -> Self {
+        Self { state: decided(handle, request, service) }
     }
 
     /// The response to a request about which the store answers later.
     pub(super) fn deciding(
-        limiter: HttpLimiter,
-        deciding: Deciding,
+        handle: RateLimitHandle,
+        later: Later,
         request: Request<B>,
         service: S,
     ) -> Self {
-        Self { state: State::Deciding { deciding, limiter, request, service } }
+        Self { state: State::Deciding { handle, later, request, service } }
     }
 }
 
 /// Goes on with a request after the decision about it.
 fn decided<S, B>(
-    limiter: &HttpLimiter,
-    decision: Decision,
+    handle: RateLimitHandle,
     mut request: Request<B>,
     service: &mut S,
 ) -> State<S, B, S::Future>
@@ -113,13 +98,12 @@ where
     S: Service<Request<B>>,
 {
     let is_grpc = answer::is_grpc(request.headers());
-    if !decision.is_allowed() {
-        return State::Refused { answer: answer::refusal(limiter, &decision, is_grpc) };
+    if !handle.decision().is_allowed() {
+        let answer = answer::refusal(handle.limiter(), handle.decision(), is_grpc);
+        return State::Refused { answer };
     }
-    let uses = limiter.handle_uses();
-    RateLimitHandle::insert(limiter, &decision, request.extensions_mut());
-    let allowed = Allowed { limiter: limiter.clone(), decision, uses, is_grpc };
-    State::Serving { future: service.call(request), allowed }
+    request.extensions_mut().insert(handle.clone());
+    State::Serving { future: service.call(request), handle, is_grpc }
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>
@@ -132,19 +116,22 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProjection::Deciding { deciding, .. } => {
-                    let decision = ready!(deciding.poll(context));
-                    if let StateReplaced::Deciding { limiter, request, mut service, .. } =
+                StateProjection::Deciding { handle, later, .. } => {
+                    handle.conclude(ready!(later.as_mut().poll(context)));
+                    if let StateReplaced::Deciding { handle, request, mut service, .. } =
                         state.as_mut().project_replace(State::Done)
                     {
-                        state.set(decided(&limiter, decision, request, &mut service));
+                        state.set(decided(handle, request, &mut service));
                     }
                 }
-                StateProjection::Serving { future, allowed } => {
+                StateProjection::Serving { future, handle, is_grpc } => {
                     let response = ready!(future.poll(context));
                     return Poll::Ready(response.map(|response| {
                         let mut response = response.map(ResponseBody::of_service);
-                        allowed.finish(&mut response);
+                        handle.settle(response.status());
+                        if !*is_grpc {
+                            answer::tell(handle.limiter(), handle.decision(), &mut response);
+                        }
                         response
                     }));
                 }
@@ -163,21 +150,6 @@ where
                 }
                 StateProjection::Done => panic!("a response was polled after it was given"),
             }
-        }
-    }
-}
-
-impl Allowed {
-    /// Settles the request by the status of its response, and tells what is left.
-    fn finish<R>(&mut self, response: &mut Response<R>) {
-        let Self { limiter, decision, uses, is_grpc } = self;
-        if *uses != limiter.handle_uses() {
-            // A handler may have charged more, or given back.
-            limiter.look_again(decision);
-        }
-        limiter.answered(decision, response.status().as_u16());
-        if !*is_grpc {
-            answer::tell(limiter, decision, response);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What a handler can do with the limits of the request that it serves.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::Extensions;
-use smallvec::SmallVec;
+use http::StatusCode;
 
-use crate::engine::{Decision, HttpLimiter, LimitReport};
+use crate::engine::store::{Answer, Later, StoreError, Verb};
+use crate::engine::{Decision, Facts, HttpLimiter, LimitReport};
 
 /// The limits of a request, for its handler: an extension of every request that the
 /// [layer](super::RateLimitLayer) lets through. With feature `axum` it is also an extractor.
@@ -24,51 +25,90 @@ use crate::engine::{Decision, HttpLimiter, LimitReport};
 /// }
 /// ```
 #[derive(Clone)]
-pub struct RateLimitHandle {
+pub struct RateLimitHandle(Arc<Ticket>);
+
+/// What the layer and the handler of a request both know of it.
+#[derive(Clone)]
+struct Ticket {
     limiter: HttpLimiter,
-    /// The limiters that stand outside of this one, and have charged the request too.
-    outer: SmallVec<[HttpLimiter; 1]>,
     decision: Decision,
+    /// How often handles of the limiter had been used before the request.
+    uses: usize,
+    /// The layer of another limiter that stands outside of this one.
+    outer: Option<RateLimitHandle>,
 }
 
 impl RateLimitHandle {
-    /// Inserts the handle of a request.
-    pub(super) fn insert(limiter: &HttpLimiter, decision: &Decision, extensions: &mut Extensions) {
-        let mut outer = SmallVec::new();
-        if let Some(before) = extensions.get::<Self>() {
-            outer.extend(before.outer.iter().cloned());
-            outer.push(before.limiter.clone());
+    /// Decides about a request. If the store answers later, returns its answers too, for
+    /// [`conclude`](Self::conclude).
+    pub(super) fn decide(
+        limiter: &HttpLimiter,
+        outer: Option<&Self>,
+        facts: &Facts<'_>,
+    ) -> (Self, Option<Later>) {
+        let (decision, uses) = (limiter.undecided(), limiter.handle_uses());
+        let (limiter, outer) = (limiter.clone(), outer.cloned());
+        let mut ticket = Arc::new(Ticket { limiter, decision, uses, outer });
+        // Nobody else has it yet.
+        let Ticket { limiter, decision, .. } = Arc::make_mut(&mut ticket);
+        let later = limiter.decide_into(decision, facts);
+        (Self(ticket), later)
+    }
+
+    /// Makes the decision from the answers of the store.
+    pub(super) fn conclude(&mut self, answers: Result<Vec<Answer>, StoreError>) {
+        let Ticket { limiter, decision, .. } = Arc::make_mut(&mut self.0);
+        limiter.engine().conclude(decision, answers);
+    }
+
+    /// Settles the request by the status of its response.
+    pub(super) fn settle(&mut self, status: StatusCode) {
+        let has_changed = self.0.uses != self.0.limiter.handle_uses();
+        if !has_changed && !self.0.decision.may_give_back() {
+            return;
         }
-        let (limiter, decision) = (limiter.clone(), decision.clone());
-        extensions.insert(Self { limiter, outer, decision });
+        let Ticket { limiter, decision, .. } = Arc::make_mut(&mut self.0);
+        if has_changed {
+            // A handler may have charged more, or given back.
+            limiter.look_again(decision);
+        }
+        limiter.answered(decision, status.as_u16());
+    }
+
+    pub(super) fn limiter(&self) -> &HttpLimiter {
+        &self.0.limiter
+    }
+
+    pub(super) fn decision(&self) -> &Decision {
+        &self.0.decision
     }
 
     /// Whether `limiter` has charged the request.
     pub(super) fn is_of(&self, limiter: &HttpLimiter) -> bool {
-        self.limiter.is(limiter) || self.outer.iter().any(|outer| outer.is(limiter))
+        self.0.limiter.is(limiter) || self.0.outer.as_ref().is_some_and(|outer| outer.is_of(limiter))
     }
 
     /// What the limits of the request have answered before the handler was called.
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitReport<'_>> {
-        self.decision.limits()
+        self.0.decision.limits()
     }
 
     /// The name of the route that matched.
     #[must_use]
     pub fn route(&self) -> Option<&str> {
-        self.decision.route()
+        self.0.decision.route()
     }
 
     /// The caller's tier.
     #[must_use]
     pub fn tier(&self) -> Option<&str> {
-        self.decision.tier()
+        self.0.decision.tier()
     }
 
     /// The share of the tightest limit that is in use, from 0 to 1, this request counted.
     #[must_use]
     pub fn used_share(&self) -> f64 {
-        self.decision.used_share()
+        self.0.decision.used_share()
     }
 
     /// Whether at least this share of one of the limits is in use.
@@ -81,36 +121,40 @@ impl RateLimitHandle {
     /// for a request that turns out to cost more than the policy says. The response's fields tell
     /// what is then left.
     pub fn charge(&self, permits: u64) {
-        self.limiter.charge_more(&self.decision, None, permits);
+        self.change(Verb::Consume, None, permits);
     }
 
     /// Charges `permits` more to one limit of the request. Returns whether the request has it.
     pub fn charge_limit(&self, limit: &str, permits: u64) -> bool {
-        self.limiter.charge_more(&self.decision, Some(limit), permits)
+        self.change(Verb::Consume, Some(limit), permits)
     }
 
     /// Gives `permits` back to each enforced limit of the request, never above full.
     pub fn give_back(&self, permits: u64) {
-        self.limiter.give_back(&self.decision, None, permits);
+        self.change(Verb::Credit, None, permits);
     }
 
     /// Gives `permits` back to one limit of the request, never above full. Returns whether the
     /// request has it.
     pub fn give_back_limit(&self, limit: &str, permits: u64) -> bool {
-        self.limiter.give_back(&self.decision, Some(limit), permits)
+        self.change(Verb::Credit, Some(limit), permits)
+    }
+
+    fn change(&self, verb: Verb, limit: Option<&str>, permits: u64) -> bool {
+        self.0.limiter.change(&self.0.decision, verb, limit, permits)
     }
 
     /// Counts a violation against the caller, as a refusal would count: if the policy has a penalty
     /// and this is one violation too many, the caller is refused from now on, for the time that is
     /// returned. `None` if it is not.
     pub fn violation(&self) -> Option<Duration> {
-        self.limiter.violation(&self.decision)
+        self.0.limiter.violation(&self.0.decision)
     }
 }
 
 impl fmt::Debug for RateLimitHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimitHandle").field("decision", &self.decision).finish_non_exhaustive()
+        f.debug_struct("RateLimitHandle").field("decision", &self.0.decision).finish_non_exhaustive()
     }
 }
 

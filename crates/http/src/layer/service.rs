@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -11,7 +12,8 @@ use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use super::handle::RateLimitHandle;
 use super::who::Who;
-use crate::engine::{Deciding, Facts, HttpLimiter};
+use crate::engine::store::Later;
+use crate::engine::{Facts, HttpLimiter};
 
 /// A service behind a limiter; made by [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Clone)]
@@ -31,13 +33,13 @@ impl<S> RateLimit<S> {
         &self.inner
     }
 
-    fn decide<B>(&self, request: Request<B>) -> (Deciding, Request<B>) {
-        let (parts, body) = request.into_parts();
-        let identity = self.who.identity(&parts);
+    /// Decides about a request.
+    fn decide(&self, parts: &Parts, outer: Option<&RateLimitHandle>) -> (RateLimitHandle, Option<Later>) {
+        let identity = self.who.identity(parts);
         let mut facts = Facts::new(parts.method.as_str(), parts.uri.path()).headers(&parts.headers);
         facts.peer = identity.peer;
         facts.host = parts.uri.host();
-        facts.template = self.who.template(&parts);
+        facts.template = self.who.template(parts);
         facts.tier = identity.caller.tier_name();
         if let Some(user) = identity.caller.user_name() {
             facts = facts.user(Arc::clone(user));
@@ -45,8 +47,7 @@ impl<S> RateLimit<S> {
         if let Some(key) = identity.caller.key() {
             facts = facts.api_key(key);
         }
-        let deciding = self.limiter.decide(&facts);
-        (deciding, Request::from_parts(parts, body))
+        RateLimitHandle::decide(&self.limiter, outer, &facts)
     }
 }
 
@@ -63,20 +64,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture<S, B> {
-        let handle = request.extensions().get::<RateLimitHandle>();
-        if handle.is_some_and(|handle| handle.is_of(&self.limiter)) {
+        let outer = request.extensions().get::<RateLimitHandle>();
+        if outer.is_some_and(|outer| outer.is_of(&self.limiter)) {
             return ResponseFuture::charged(self.inner.call(request));
         }
-        let (deciding, request) = self.decide(request);
-        match deciding.now() {
-            Ok(decision) => {
-                ResponseFuture::decided(&self.limiter, decision, request, &mut self.inner)
-            }
-            Err(deciding) => {
+        let (parts, body) = request.into_parts();
+        let (handle, later) = self.decide(&parts, parts.extensions.get());
+        let request = Request::from_parts(parts, body);
+        match later {
+            None => ResponseFuture::decided(handle, request, &mut self.inner),
+            Some(later) => {
                 // The service that was polled ready is the one that is called.
                 let clone = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, clone);
-                ResponseFuture::deciding(self.limiter.clone(), deciding, request, ready)
+                ResponseFuture::deciding(handle, later, request, ready)
             }
         }
     }

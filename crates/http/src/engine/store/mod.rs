@@ -11,13 +11,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
 use tollgate::{Quota, QuotaError};
 
 pub(crate) use memory::EngineClock;
 pub use memory::Memory;
 
-use super::key::{Key, KeyView};
+use super::key::{Key, KeyParts};
 use crate::address::Prefixes;
 use crate::policy::{Algorithm, KeyPart, WhenFull};
 
@@ -63,13 +62,10 @@ pub trait Store: Send + Sync + 'static {
 
 /// The buckets of one policy's limits.
 pub trait Buckets: Send + Sync + 'static {
-    /// Does what `verb` says with `charges`. The limits of charges are indices into the list with
-    /// which the buckets were opened. If the answer is [`Reply::Now`], `answers` holds one answer
-    /// for each charge.
-    fn ask(&self, verb: Verb, charges: &[Charge<'_>], answers: &mut Answers) -> Reply;
-
-    /// Makes the bucket of a key full.
-    fn reset(&self, limit: usize, key: &KeyView<'_>);
+    /// Does what `verb` says with `charges`. If the reply is [`Reply::Now`], each charge has its
+    /// answer. If it is [`Reply::Later`], the future gives one answer for each charge. A store does
+    /// what [`Verb::Credit`] and [`Verb::Consume`] say also if nobody awaits the future.
+    fn ask(&self, verb: Verb, charges: &mut [Charge]) -> Reply;
 
     /// How many keys a limit holds, as far as it is known.
     fn keys(&self, limit: usize) -> usize;
@@ -93,58 +89,78 @@ pub enum Verb {
     Consume,
 }
 
-/// One limit's part in a request.
+/// One limit's part in a request, and what the limit has answered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Charge<'a> {
-    /// The limit, by its index.
+pub struct Charge {
+    /// The limit, by its index in the list with which the buckets were opened.
     pub limit: usize,
     /// Whose bucket.
-    pub key: KeyView<'a>,
+    pub key: KeyParts,
     /// The quota, by its index in [`LimitSpec::quotas`].
     pub quota: usize,
     /// How many permits.
     pub cost: u64,
     /// Whether the limit only tells what it would refuse.
     pub shadow: bool,
+    /// Whether the limit is the route's own, and not one of the limits of every request.
+    pub(crate) own: bool,
+    /// What the limit has answered.
+    pub answer: Answer,
 }
 
 /// What a limit answers to a charge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The refusal, if the limit refused.
-    pub refused: Option<Refused>,
-    /// Whole permits left.
+    /// Whether the limit lets the request pass.
+    pub verdict: Verdict,
+    /// Whole permits left; [`u64::MAX`] under an unlimited quota.
     pub remaining: u64,
     /// The time until the bucket is full.
     pub full_after: Duration,
-    /// The time until the next permit. Known if `remaining` is 0 and the limit has not refused.
-    pub next_after: Duration,
+    /// If the limit has refused [for a while](Verdict::Refused): the time until the request can
+    /// pass. If it has not refused and nothing is left: the time until the next permit.
+    pub wait: Duration,
 }
 
-/// Why a limit refused.
+/// Whether a limit lets a request pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Refused {
-    /// The permits will be there after this time.
-    For(Duration),
-    /// The cost is above the burst, so no wait helps.
+pub enum Verdict {
+    /// It does.
+    Granted,
+    /// It does not; the permits will be there later.
+    Refused,
+    /// It never does: the cost is above the burst.
     Never,
-    /// There is no room for a new key (rule F12).
+    /// It has no room for a new key (rule F12).
     Full,
 }
 
-/// Answers to charges, in their order.
-pub type Answers = SmallVec<[Answer; 4]>;
+impl Answer {
+    /// The answer under an unlimited quota.
+    pub const UNLIMITED: Self = Self {
+        verdict: Verdict::Granted,
+        remaining: u64::MAX,
+        full_after: Duration::ZERO,
+        wait: Duration::ZERO,
+    };
+
+    /// Whether the limit has refused.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.verdict != Verdict::Granted
+    }
+}
 
 /// Answers that come later.
-pub type Later = Pin<Box<dyn Future<Output = Result<Answers, StoreError>> + Send>>;
+pub type Later = Pin<Box<dyn Future<Output = Result<Vec<Answer>, StoreError>> + Send>>;
 
 /// How a store answers.
 #[must_use = "an answer that comes later has to be awaited"]
 pub enum Reply {
-    /// The answers are there.
+    /// The charges have their answers.
     Now,
     /// The answers come later.
     Later(Later),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tollgate::algorithm::{FixedWindow, GreedyRefill, SlidingWindow, StrictWindow};
-use tollgate::{Charge as CoreCharge, QuotaError, take_all};
+use tollgate::{Answer as CoreAnswer, Charge as CoreCharge, QuotaError, take_all};
 
 use super::EngineClock;
-use super::limit::{KeyChargeBy, Limit, UNLIMITED};
-use crate::engine::store::{Answer, Answers, Charge, LimitSpec};
+use super::limit::{KeyChargeBy, Limit};
+use crate::engine::store::{Answer, Charge, LimitSpec};
 use crate::policy::Algorithm;
 
 /// One limit of one policy, by its rule.
@@ -48,11 +48,7 @@ impl AnyLimit {
         })
     }
 
-    fn alone(&self, charge: &Charge<'_>) -> Answer {
-        with_limit!(self, limit => limit.alone(charge))
-    }
-
-    fn charge<'a, 'b>(&'a self, charge: &'a Charge<'b>) -> Option<AnyCharge<'a, 'b>> {
+    fn charge<'a>(&'a self, charge: &'a Charge) -> Option<AnyCharge<'a>> {
         Some(match self {
             Self::TokenBucket(limit) => AnyCharge::TokenBucket(limit.charge(charge)?),
             Self::FixedWindow(limit) => AnyCharge::FixedWindow(limit.charge(charge)?),
@@ -63,14 +59,14 @@ impl AnyLimit {
 }
 
 /// A part of a decision by the core, by the rule of its limit.
-enum AnyCharge<'a, 'b> {
-    TokenBucket(KeyChargeBy<'a, 'b, GreedyRefill>),
-    FixedWindow(KeyChargeBy<'a, 'b, FixedWindow>),
-    SlidingWindow(KeyChargeBy<'a, 'b, SlidingWindow>),
-    Strict(KeyChargeBy<'a, 'b, StrictWindow>),
+enum AnyCharge<'a> {
+    TokenBucket(KeyChargeBy<'a, GreedyRefill>),
+    FixedWindow(KeyChargeBy<'a, FixedWindow>),
+    SlidingWindow(KeyChargeBy<'a, SlidingWindow>),
+    Strict(KeyChargeBy<'a, StrictWindow>),
 }
 
-impl AnyCharge<'_, '_> {
+impl AnyCharge<'_> {
     fn as_charge(&mut self) -> &mut dyn CoreCharge {
         match self {
             Self::TokenBucket(charge) => charge,
@@ -80,7 +76,7 @@ impl AnyCharge<'_, '_> {
         }
     }
 
-    fn answer(&self) -> tollgate::Answer {
+    fn answer(&self) -> CoreAnswer {
         match self {
             Self::TokenBucket(charge) => charge.answer(),
             Self::FixedWindow(charge) => charge.answer(),
@@ -92,41 +88,46 @@ impl AnyCharge<'_, '_> {
 
 /// Takes the permits of all charges that are not shadow charges, or of none of them. Only if they
 /// were taken, takes those of each shadow charge by itself.
-pub(super) fn take(limits: &[AnyLimit], charges: &[Charge<'_>], answers: &mut Answers) {
-    answers.resize(charges.len(), UNLIMITED);
-    let mut enforced = charges.iter().enumerate().filter(|(_, charge)| !charge.shadow);
+pub(super) fn take(limits: &[AnyLimit], charges: &mut [Charge]) {
+    let alone = |charge: &mut Charge| {
+        let answer = with_limit!(&limits[charge.limit], limit => limit.alone(charge));
+        charge.answer = answer;
+        !answer.refuses()
+    };
+    let mut enforced = charges.iter_mut().filter(|charge| !charge.shadow);
     let passes = match (enforced.next(), enforced.next()) {
         (None, _) => true,
-        (Some((at, charge)), None) => {
-            answers[at] = limits[charge.limit].alone(charge);
-            answers[at].refused.is_none()
-        }
-        (Some(_), Some(_)) => take_together(limits, charges, answers),
+        (Some(charge), None) => alone(charge),
+        (Some(_), Some(_)) => take_together(limits, charges),
     };
     if passes {
-        for (answer, charge) in answers.iter_mut().zip(charges) {
-            if charge.shadow {
-                *answer = limits[charge.limit].alone(charge);
-            }
+        for charge in charges.iter_mut().filter(|charge| charge.shadow) {
+            alone(charge);
         }
     }
 }
 
 /// Takes the permits of all charges that are not shadow charges, or of none of them.
-fn take_together(limits: &[AnyLimit], charges: &[Charge<'_>], answers: &mut Answers) -> bool {
-    let enforced = charges.iter().enumerate().filter(|(_, charge)| !charge.shadow);
-    let mut asked: SmallVec<[(usize, AnyCharge<'_, '_>); 4]> = enforced
-        .filter_map(|(at, charge)| Some((at, limits[charge.limit].charge(charge)?)))
-        .collect();
-    let passes = {
-        let mut together: SmallVec<[&mut dyn CoreCharge; 4]> =
-            asked.iter_mut().map(|(_, charge)| charge.as_charge()).collect();
-        take_all(&mut together)
-    };
-    for (at, decided) in &asked {
-        let charge = &charges[*at];
-        let decided = decided.answer();
-        answers[*at] = with_limit!(&limits[charge.limit], limit => limit.answer(&decided, charge));
+fn take_together(limits: &[AnyLimit], charges: &mut [Charge]) -> bool {
+    let enforced = charges.iter().filter(|charge| !charge.shadow);
+    // Under an unlimited quota, nothing is asked.
+    let mut asked: SmallVec<[Option<AnyCharge<'_>>; 4]> =
+        enforced.map(|charge| limits[charge.limit].charge(charge)).collect();
+    let mut together: SmallVec<[&mut dyn CoreCharge; 4]> =
+        asked.iter_mut().flatten().map(AnyCharge::as_charge).collect();
+    let passes = take_all(&mut together);
+    drop(together);
+    let decided: SmallVec<[Option<CoreAnswer>; 4]> =
+        asked.iter().map(|asked| asked.as_ref().map(AnyCharge::answer)).collect();
+    drop(asked);
+    let enforced = charges.iter_mut().filter(|charge| !charge.shadow);
+    for (charge, decided) in enforced.zip(&decided) {
+        charge.answer = match decided {
+            Some(decided) => {
+                with_limit!(&limits[charge.limit], limit => limit.answer(decided, charge))
+            }
+            None => Answer::UNLIMITED,
+        };
     }
     passes
 }

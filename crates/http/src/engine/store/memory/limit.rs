@@ -2,14 +2,15 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate::algorithm::Algorithm;
 use tollgate::keyed::{self, KeyCharge, Tier};
 use tollgate::{Answer as CoreAnswer, Grant, Keyed, Quota, QuotaError, Rejection};
 
 use super::EngineClock;
-use crate::engine::key::{Key, KeyView};
-use crate::engine::store::{Answer, Charge, LimitSpec, Refused, Verb};
+use crate::engine::key::{Key, KeyParts};
+use crate::engine::store::{Answer, Charge, LimitSpec, Verb, Verdict};
 use crate::policy::WhenFull;
 
 /// A limiter that several policies, one after another, use for the same limit.
@@ -27,7 +28,7 @@ pub(super) struct Limit<A: Algorithm> {
 }
 
 /// A part of a decision by the core.
-pub(super) type KeyChargeBy<'a, 'b, A> = KeyCharge<'a, Key, KeyView<'b>, A, EngineClock>;
+pub(super) type KeyChargeBy<'a, A> = KeyCharge<'a, Key, KeyParts, A, EngineClock>;
 
 impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limit<A> {
     /// The limit of `spec`, with the levels of `before` if that is the same limit.
@@ -93,20 +94,42 @@ impl<A: Algorithm> Limit<A> {
         }
     }
 
+    fn tier(&self, charge: &Charge) -> Option<&Tier<A>> {
+        self.tiers.get(charge.quota)?.as_ref()
+    }
+
     /// The charge for the core; `None` under an unlimited quota.
-    pub(super) fn charge<'a, 'b>(
-        &'a self,
-        charge: &'a Charge<'b>,
-    ) -> Option<KeyChargeBy<'a, 'b, A>> {
-        let tier = self.tiers.get(charge.quota)?.as_ref()?;
+    pub(super) fn charge<'a>(&'a self, charge: &'a Charge) -> Option<KeyChargeBy<'a, A>> {
+        let tier = self.tier(charge)?;
         Some(self.keyed().charge(&charge.key).cost(charge.cost).under(tier))
     }
 
+    /// Decides a charge alone.
+    pub(super) fn alone(&self, charge: &Charge) -> Answer {
+        match self.charge(charge) {
+            Some(asked) => self.decided(asked.try_acquire(), charge),
+            None => Answer::UNLIMITED,
+        }
+    }
+
+    /// The answer of a charge that the core has decided together with others.
+    pub(super) fn answer(&self, decided: &CoreAnswer, charge: &Charge) -> Answer {
+        match decided {
+            CoreAnswer::Taken(grant) => self.granted(grant, charge),
+            CoreAnswer::Refused(rejection) => self.refused(rejection, charge),
+            CoreAnswer::Untouched(usage) => Answer {
+                remaining: usage.remaining,
+                full_after: usage.reset_after,
+                ..Answer::UNLIMITED
+            },
+            // All charges were decided.
+            _ => Answer::UNLIMITED,
+        }
+    }
+
     /// Looks, gives back, or takes as debt; answers what is then left.
-    pub(super) fn act(&self, verb: Verb, charge: &Charge<'_>) -> Answer {
-        let Some(tier) = self.tiers.get(charge.quota).and_then(Option::as_ref) else {
-            return UNLIMITED;
-        };
+    pub(super) fn act(&self, verb: Verb, charge: &Charge) -> Answer {
+        let Some(tier) = self.tier(charge) else { return Answer::UNLIMITED };
         match verb {
             Verb::Credit => self.keyed().credit(&charge.key, charge.cost),
             // A debt that could not be repaid within centuries is not recorded.
@@ -115,80 +138,48 @@ impl<A: Algorithm> Limit<A> {
         }
         // To ask for nothing moves the key to the quota, and tells what is left under it.
         let look = self.keyed().charge(&charge.key).cost(0).under(tier);
-        let answer = match look.try_acquire() {
-            Ok(grant) => self.granted(&grant, &charge.key),
-            Err(rejection) => self.refused(&rejection, &charge.key, tier),
-        };
-        match verb {
-            Verb::Look if answer.refused.is_none() => {
-                let wait = self.keyed().delay_for(&charge.key, charge.cost);
-                let refused = match wait {
-                    Ok(wait) if wait.is_zero() => None,
-                    Ok(wait) => Some(Refused::For(wait)),
-                    Err(rejection) => Some(why(&rejection)),
-                };
-                Answer { refused, ..answer }
+        let mut answer = self.decided(look.try_acquire(), charge);
+        if verb != Verb::Look {
+            answer.verdict = Verdict::Granted;
+        } else if !answer.refuses() {
+            match self.keyed().delay_for(&charge.key, charge.cost) {
+                Ok(wait) if wait.is_zero() => {}
+                Ok(wait) => (answer.verdict, answer.wait) = (Verdict::Refused, wait),
+                Err(rejection) => answer.verdict = verdict(&rejection),
             }
-            Verb::Credit | Verb::Consume => Answer { refused: None, ..answer },
-            Verb::Take | Verb::Look => answer,
         }
+        answer
     }
 
-    /// The answer of a charge that the core has decided.
-    pub(super) fn answer(&self, decided: &CoreAnswer, charge: &Charge<'_>) -> Answer {
+    fn decided(&self, decided: Result<Grant, Rejection>, charge: &Charge) -> Answer {
         match decided {
-            CoreAnswer::Taken(grant) => self.granted(grant, &charge.key),
-            CoreAnswer::Untouched(usage) => Answer {
-                remaining: usage.remaining,
-                full_after: usage.reset_after,
-                ..Answer::default()
-            },
-            CoreAnswer::Refused(rejection) => {
-                match self.tiers.get(charge.quota).and_then(Option::as_ref) {
-                    Some(tier) => self.refused(rejection, &charge.key, tier),
-                    None => UNLIMITED,
-                }
-            }
-            _ => UNLIMITED,
+            Ok(grant) => self.granted(&grant, charge),
+            Err(rejection) => self.refused(&rejection, charge),
         }
     }
 
-    /// The answer of a charge that is decided alone.
-    pub(super) fn alone(&self, charge: &Charge<'_>) -> Answer {
-        let Some(asked) = self.charge(charge) else { return UNLIMITED };
-        match asked.try_acquire() {
-            Ok(grant) => self.granted(&grant, &charge.key),
-            Err(rejection) => match self.tiers.get(charge.quota).and_then(Option::as_ref) {
-                Some(tier) => self.refused(&rejection, &charge.key, tier),
-                None => UNLIMITED,
-            },
-        }
-    }
-
-    fn granted(&self, grant: &Grant, key: &KeyView<'_>) -> Answer {
-        let next_after = match grant.remaining {
-            0 => self.keyed().delay_for(key, 1).unwrap_or(grant.reset_after),
-            _ => Default::default(),
+    fn granted(&self, grant: &Grant, charge: &Charge) -> Answer {
+        let wait = match grant.remaining {
+            0 => self.keyed().delay_for(&charge.key, 1).unwrap_or(grant.reset_after),
+            _ => Duration::ZERO,
         };
         let (remaining, full_after) = (grant.remaining, grant.reset_after);
-        Answer { refused: None, remaining, full_after, next_after }
+        Answer { verdict: Verdict::Granted, remaining, full_after, wait }
     }
 
-    fn refused(&self, rejection: &Rejection, key: &KeyView<'_>, tier: &Tier<A>) -> Answer {
+    #[cold]
+    fn refused(&self, rejection: &Rejection, charge: &Charge) -> Answer {
         let (remaining, full_after) = match rejection {
             Rejection::Denied { available, reset_after, .. } => (*available, *reset_after),
             // Nothing is known of a key for which there is no room.
-            Rejection::TooManyKeys { .. } => (tier.quota().burst_size(), Default::default()),
+            Rejection::TooManyKeys { .. } => (0, Duration::ZERO),
             _ => {
-                let usage = self.keyed().usage(key);
+                let usage = self.keyed().usage(&charge.key);
                 (usage.remaining, usage.reset_after)
             }
         };
-        Answer { refused: Some(why(rejection)), remaining, full_after, ..Answer::default() }
-    }
-
-    pub(super) fn reset(&self, key: &KeyView<'_>) {
-        self.keyed().reset(key);
+        let wait = rejection.retry_after().unwrap_or_default();
+        Answer { verdict: verdict(rejection), remaining, full_after, wait }
     }
 
     pub(super) fn keys(&self) -> usize {
@@ -201,17 +192,10 @@ impl<A: Algorithm> Limit<A> {
     }
 }
 
-/// The answer under an unlimited quota.
-pub(super) const UNLIMITED: Answer = Answer {
-    refused: None,
-    remaining: u64::MAX,
-    full_after: std::time::Duration::ZERO,
-    next_after: std::time::Duration::ZERO,
-};
-
-fn why(rejection: &Rejection) -> Refused {
+fn verdict(rejection: &Rejection) -> Verdict {
     match rejection {
-        Rejection::TooManyKeys { .. } => Refused::Full,
-        rejection => rejection.retry_after().map_or(Refused::Never, Refused::For),
+        Rejection::TooManyKeys { .. } => Verdict::Full,
+        rejection if rejection.retry_after().is_some() => Verdict::Refused,
+        _ => Verdict::Never,
     }
 }

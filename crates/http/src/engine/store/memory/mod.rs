@@ -12,8 +12,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tollgate::Clock;
 
-use super::{Answers, Buckets, Charge, Identity, LimitSpec, Reply, Store, StoreError, Verb};
-use crate::engine::key::{Key, KeyView};
+use super::{Buckets, Charge, Identity, LimitSpec, Reply, Store, StoreError, Verb};
+use crate::engine::key::Key;
 use any_limit::{AnyLimit, take, with_limit};
 pub(crate) use clock::EngineClock;
 
@@ -82,20 +82,16 @@ impl Store for Memory {
 struct MemoryBuckets(Vec<AnyLimit>);
 
 impl Buckets for MemoryBuckets {
-    fn ask(&self, verb: Verb, charges: &[Charge<'_>], answers: &mut Answers) -> Reply {
-        answers.clear();
+    fn ask(&self, verb: Verb, charges: &mut [Charge]) -> Reply {
         if verb == Verb::Take {
-            take(&self.0, charges, answers);
+            take(&self.0, charges);
         } else {
-            answers.extend(charges.iter().map(
-                |charge| with_limit!(&self.0[charge.limit], limit => limit.act(verb, charge)),
-            ));
+            for charge in charges {
+                let answer = with_limit!(&self.0[charge.limit], limit => limit.act(verb, charge));
+                charge.answer = answer;
+            }
         }
         Reply::Now
-    }
-
-    fn reset(&self, limit: usize, key: &KeyView<'_>) {
-        with_limit!(&self.0[limit], limit => limit.reset(key));
     }
 
     fn keys(&self, limit: usize) -> usize {
