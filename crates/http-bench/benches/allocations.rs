@@ -15,13 +15,16 @@ mod driver;
 #[path = "support/full.rs"]
 mod full;
 #[path = "support/layers.rs"]
+#[allow(dead_code, reason = "not every peer is needed here")]
 mod layers;
 #[path = "../../bench/benches/support/memory.rs"]
 #[expect(dead_code, reason = "not all of it is needed here")]
 mod memory;
 #[path = "support/pace.rs"]
+#[allow(dead_code, reason = "clients are few")]
 mod pace;
 #[path = "support/requests.rs"]
+#[allow(dead_code, reason = "all ask for the same path")]
 mod requests;
 #[path = "support/size.rs"]
 mod size;
@@ -93,9 +96,7 @@ fn allocations(size: Size) {
         let cells = [name.to_owned(), made.count.to_string(), made.bytes.to_string()];
         table.row(cells, f64::from(u32::try_from(made.count).unwrap_or(u32::MAX)), target);
     }
-    if !size.only_test {
-        table.print();
-    }
+    size.show(&table);
 }
 
 /// What a layer allocates for one request.
@@ -145,9 +146,7 @@ fn memory_in_a_flood(size: Size) {
             Target::AtMost(1.01),
         );
     }
-    if !size.only_test {
-        table.print();
-    }
+    size.show(&table);
 }
 
 /// Floods a limiter, and prints bytes: those before the flood, and by how much they have grown;

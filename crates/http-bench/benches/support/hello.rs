@@ -26,6 +26,21 @@ impl Hello {
         Self::serve(router())
     }
 
+    /// Without a layer, but with fields as ours has them.
+    pub(crate) fn with_fields() -> Self {
+        let hello = || async {
+            let fields = [
+                ("ratelimit-policy", "\"requests\";q=9999;w=1"),
+                ("ratelimit", "\"requests\";r=9998;t=1"),
+                ("x-ratelimit-limit", "9999"),
+                ("x-ratelimit-remaining", "9998"),
+                ("x-ratelimit-reset", "1"),
+            ];
+            (fields, "hello")
+        };
+        Self::serve(Router::new().route("/", get(hello)))
+    }
+
     /// Behind a layer.
     pub(crate) fn behind<L>(layer: L) -> Self
     where

@@ -17,14 +17,15 @@ pub(crate) type Pair = (&'static str, &'static str, Target);
 const ROUNDS: usize = 201;
 const SLICE: Duration = Duration::from_millis(1);
 
-/// Races the contestants and the bare service, on one thread, and prints their ratios.
+/// Races the contestants and the bare service, on one thread, and prints their ratios. Returns the
+/// race, for other tables.
 pub(crate) fn print(
     size: Size,
     title: &str,
     crowd: &Crowd,
     mut contestants: Vec<Contestant>,
     pairs: &[Pair],
-) {
+) -> Race {
     contestants.push(contestant(BARE, NoOp, crowd, 200));
     let slice = Slice::Lasting(size.slice(SLICE));
     let length = Length { rounds: size.rounds(ROUNDS), slice };
@@ -32,6 +33,7 @@ pub(crate) fn print(
     if !size.only_test {
         show(title, &race, pairs);
     }
+    race
 }
 
 fn show(title: &str, race: &Race, pairs: &[Pair]) {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::{Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use tower::Service;
 
 /// The first address; the others follow.
@@ -61,7 +61,7 @@ impl Crowd {
     pub(crate) fn request(&self, at: u64) -> Request<()> {
         // A golden-ratio sequence: neighbours in time are no neighbours in memory.
         self.request_of(match self.count {
-            Some(count) => (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) * count >> 32,
+            Some(count) => ((at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) * count) >> 32,
             None => STRANGERS + at,
         })
     }
@@ -96,5 +96,37 @@ impl Service<Request<()>> for NoOp {
 
     fn call(&mut self, _: Request<()>) -> Self::Future {
         ready(Ok(Response::new(Body::empty())))
+    }
+}
+
+/// Answers every request with an empty response that has five fields, always the same: what every
+/// layer pays that adds as many.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "not every benchmark shows it")]
+pub(crate) struct FiveFields;
+
+impl Service<Request<()>> for FiveFields {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.reserve(5);
+        for (name, value) in [
+            ("ratelimit-policy", "\"requests\";q=9999;w=1"),
+            ("ratelimit", "\"requests\";r=9998;t=1"),
+            ("x-ratelimit-limit", "9999"),
+            ("x-ratelimit-remaining", "9998"),
+            ("x-ratelimit-reset", "1"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        ready(Ok(response))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::table::Table;
+
 /// How much is done.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
@@ -34,5 +36,12 @@ impl Size {
     #[allow(dead_code, reason = "not every benchmark has slices of time")]
     pub(crate) fn slice(self, time: Duration) -> Duration {
         if self.only_test { time / 100 } else { time }
+    }
+
+    /// Prints a table, unless its figures mean nothing.
+    pub(crate) fn show(self, table: &Table) {
+        if !self.only_test {
+            table.print();
+        }
     }
 }

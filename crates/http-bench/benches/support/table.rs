@@ -3,6 +3,7 @@
 /// The most a measurement may be, or the least.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
+    #[allow(dead_code, reason = "not every benchmark has an upper bound")]
     AtMost(f64),
     #[allow(dead_code, reason = "not every benchmark has a lower bound")]
     AtLeast(f64),

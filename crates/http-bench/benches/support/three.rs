@@ -4,11 +4,12 @@ use tollgate_http::policy::{Mode, Response};
 
 use crate::Size;
 use crate::driver::contestant;
+use crate::figures::cost;
 use crate::layers::{axum_governor_three, ours_three};
 use crate::pace::Pace;
 use crate::ratios::{self, Pair};
 use crate::requests::Crowd;
-use crate::table::Target;
+use crate::table::{Table, Target};
 
 const PAIRS: &[Pair] = &[
     ("tollgate", "axum-governor", Target::AtMost(0.6)),
@@ -25,7 +26,16 @@ pub(crate) fn print(size: Size) {
             contestant("tollgate, no fields", ours(Response::new().headers([])), &crowd, 200),
             contestant("axum-governor", axum_governor_three(pace), &crowd, 200),
         ];
-        let title = format!("three: address, caller and all, clients: {count} (<= 1000 ns)");
-        ratios::print(size, &title, &crowd, contestants, PAIRS);
+        let title = format!("three: address, caller and all, clients: {count}");
+        let race = ratios::print(size, &title, &crowd, contestants, PAIRS);
+        let heads = ["layer", "median us", "quartiles ns"];
+        let mut table = Table::new(format!("{title}, what is added"), &heads);
+        for (name, target) in [("tollgate", Target::AtMost(1.0)), ("axum-governor", Target::None)] {
+            let added = cost(&race, name);
+            let micros = added.median / 1e3;
+            let cells = [name.to_owned(), format!("{micros:.2}"), added.to_string()];
+            table.row(cells, micros, target);
+        }
+        size.show(&table);
     }
 }
