@@ -1,13 +1,14 @@
 //! What a handler can do with the limits of the request that it serves.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 
 use crate::engine::store::{Answer, Later, StoreError, Verb};
 use crate::engine::{Decision, Facts, HttpLimiter, LimitReport};
+
+use super::ticket::{Shared, Ticket};
 
 /// The limits of a request, for its handler: an extension of every request that the
 /// [layer](super::RateLimitLayer) lets through. With feature `axum` it is also an extractor.
@@ -25,18 +26,7 @@ use crate::engine::{Decision, Facts, HttpLimiter, LimitReport};
 /// }
 /// ```
 #[derive(Clone)]
-pub struct RateLimitHandle(Arc<Ticket>);
-
-/// What the layer and the handler of a request both know of it.
-#[derive(Clone)]
-struct Ticket {
-    limiter: HttpLimiter,
-    decision: Decision,
-    /// How often handles of the limiter had been used before the request.
-    uses: usize,
-    /// The layer of another limiter that stands outside of this one.
-    outer: Option<RateLimitHandle>,
-}
+pub struct RateLimitHandle(Shared);
 
 impl RateLimitHandle {
     /// Decides about a request. If the store answers later, returns its answers too, for
@@ -48,16 +38,15 @@ impl RateLimitHandle {
     ) -> (Self, Option<Later>) {
         let (decision, uses) = (limiter.undecided(), limiter.handle_uses());
         let (limiter, outer) = (limiter.clone(), outer.cloned());
-        let mut ticket = Arc::new(Ticket { limiter, decision, uses, outer });
-        // Nobody else has it yet.
-        let Ticket { limiter, decision, .. } = Arc::make_mut(&mut ticket);
+        let mut shared = Shared::new(Ticket { limiter, decision, uses, outer });
+        let Ticket { limiter, decision, .. } = shared.change();
         let later = limiter.decide_into(decision, facts);
-        (Self(ticket), later)
+        (Self(shared), later)
     }
 
     /// Makes the decision from the answers of the store.
     pub(super) fn conclude(&mut self, answers: Result<Vec<Answer>, StoreError>) {
-        let Ticket { limiter, decision, .. } = Arc::make_mut(&mut self.0);
+        let Ticket { limiter, decision, .. } = self.0.change();
         limiter.engine().conclude(decision, answers);
     }
 
@@ -67,7 +56,7 @@ impl RateLimitHandle {
         if !has_changed && !self.0.decision.may_give_back() {
             return;
         }
-        let Ticket { limiter, decision, .. } = Arc::make_mut(&mut self.0);
+        let Ticket { limiter, decision, .. } = self.0.change();
         if has_changed {
             // A handler may have charged more, or given back.
             limiter.look_again(decision);

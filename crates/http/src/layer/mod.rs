@@ -5,6 +5,7 @@ mod body;
 mod future;
 mod handle;
 mod service;
+mod ticket;
 mod who;
 
 use std::fmt;
