@@ -157,7 +157,7 @@ fn child(task: &[&str]) {
     let (keys, count) = (keys.parse().expect("a number"), count.parse().expect("a number"));
     let strangers = Crowd::of_strangers();
     let (mut known, mut grown) = (Allocated::default(), Allocated::default());
-    let mut service = known.during(|| full::full(keys, when_full));
+    let mut service = known.during(|| full::full(keys, when_full, BodyForm::Problem));
     let resident_before = resident();
     grown.during(|| (0..count).for_each(|at| drop(service.ask(strangers.request(at)))));
     let resident = resident() - resident_before;
