@@ -8,8 +8,9 @@
 //! all responses, and begins again. The servers take turns in slices of 200 ms, in an order that is
 //! turned round each time; a ratio is the median over the rounds. `no layer, same fields` sends the
 //! fields that ours sends, from constants: what they cost hyper and the kernel is no cost of a
-//! layer; `a layer that does nothing` is what axum pays for any layer. Beside the requests per second
-//! stands the CPU time of the server's thread for each request, which other processes disturb less.
+//! layer; `a layer that does nothing` is what axum pays for any layer. Beside the requests per
+//! second stands the CPU time of the server's thread for each request, which other processes
+//! disturb less.
 
 #[path = "support/client.rs"]
 mod client;
