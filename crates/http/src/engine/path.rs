@@ -14,8 +14,13 @@ pub(crate) struct PathSegments<'a>(SmallVec<[Cow<'a, [u8]>; 8]>);
 impl<'a> PathSegments<'a> {
     /// The segments of `path`, which has no query.
     pub(crate) fn of(path: &'a str) -> Self {
-        let segments = path.as_bytes().split(|byte| *byte == b'/');
-        Self(segments.filter(|segment| !segment.is_empty()).map(decoded).collect())
+        let mut segments = SmallVec::new();
+        for segment in path.as_bytes().split(|byte| *byte == b'/') {
+            if !segment.is_empty() {
+                segments.push(decoded(segment));
+            }
+        }
+        Self(segments)
     }
 
     /// The segments of a router's template, which is not encoded.
@@ -44,7 +49,7 @@ impl<'a> PathSegments<'a> {
 }
 
 fn decoded(segment: &[u8]) -> Cow<'_, [u8]> {
-    percent_decode(segment).into()
+    if segment.contains(&b'%') { percent_decode(segment).into() } else { Cow::Borrowed(segment) }
 }
 
 fn is_dots(segment: &[u8]) -> bool {

@@ -107,10 +107,12 @@ impl<'a> Request<'a> {
                     None => Some(self.network(prefixes)?),
                 },
             },
-            KeyPart::Header(name) => self.facts.header(name).map(|value| Part::Header(value.into())),
-            KeyPart::Route => {
-                Some(self.route().map_or(Part::NoRoute, |route| Part::Route(Arc::clone(&route.name))))
+            KeyPart::Header(name) => {
+                self.facts.header(name).map(|value| Part::Header(value.into()))
             }
+            KeyPart::Route => Some(
+                self.route().map_or(Part::NoRoute, |route| Part::Route(Arc::clone(&route.name))),
+            ),
             KeyPart::Method => Some(Part::Method(self.facts.method.into())),
             KeyPart::Host => self.host.as_deref().map(|host| Part::Host(host.into())),
         })
@@ -160,7 +162,6 @@ fn route(
     facts: &Facts<'_>,
     host: Option<&str>,
 ) -> (Option<u16>, Result<(), Ambiguous>) {
-    // Without routes, no reading of the path matters.
     if policy.routes.is_empty() {
         return (None, Ok(()));
     }

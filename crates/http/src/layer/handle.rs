@@ -74,7 +74,8 @@ impl RateLimitHandle {
 
     /// Whether `limiter` has charged the request.
     pub(super) fn is_of(&self, limiter: &HttpLimiter) -> bool {
-        self.0.limiter.is(limiter) || self.0.outer.as_ref().is_some_and(|outer| outer.is_of(limiter))
+        self.0.limiter.is(limiter)
+            || self.0.outer.as_ref().is_some_and(|outer| outer.is_of(limiter))
     }
 
     /// What the limits of the request have answered before the handler was called.
@@ -143,7 +144,9 @@ impl RateLimitHandle {
 
 impl fmt::Debug for RateLimitHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimitHandle").field("decision", &self.0.decision).finish_non_exhaustive()
+        f.debug_struct("RateLimitHandle")
+            .field("decision", &self.0.decision)
+            .finish_non_exhaustive()
     }
 }
 

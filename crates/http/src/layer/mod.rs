@@ -146,6 +146,25 @@ impl RateLimitLayer {
         self.with(|who| who.peer = Some(Arc::new(peer)))
     }
 
+    /// Says by which path the policy's routes know a request, instead of its own path: for
+    /// protocols that have one path for everything, such as JSON-RPC, whose method a middleware has
+    /// read. `None` stands for the request's own path.
+    ///
+    /// ```
+    /// # use tollgate::Quota;
+    /// # use tollgate_http::RateLimitLayer;
+    /// #[derive(Clone)]
+    /// struct RpcMethod(String);
+    ///
+    /// let layer = RateLimitLayer::per_ip(Quota::per_minute(60))?
+    ///     .path(|parts| Some(format!("/rpc/{}", parts.extensions.get::<RpcMethod>()?.0)));
+    /// # Ok::<(), tollgate_http::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn path(self, path: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.with(|who| who.path = Some(Arc::new(path)))
+    }
+
     /// Compares the policy's routes with the route that axum's router has matched (`MatchedPath`),
     /// if there is one, and not with the path. So the limiter and the router can't read a path
     /// differently. The layer must stand where a route is known: inside of `Router::route_layer` or

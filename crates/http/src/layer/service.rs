@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::body::ResponseBody;
@@ -34,11 +34,17 @@ impl<S> RateLimit<S> {
     }
 
     /// Decides about a request.
-    fn decide(&self, parts: &Parts, outer: Option<&RateLimitHandle>) -> (RateLimitHandle, Option<Later>) {
-        let identity = self.who.identity(parts);
-        let mut facts = Facts::new(parts.method.as_str(), parts.uri.path()).headers(&parts.headers);
+    fn decide(
+        &self,
+        parts: &Parts,
+        outer: Option<&RateLimitHandle>,
+    ) -> (RateLimitHandle, Option<Later>) {
+        let (identity, path) = (self.who.identity(parts), self.who.path(parts));
+        let uri = Who::uri(parts);
+        let path = path.as_deref().unwrap_or(uri.path());
+        let mut facts = Facts::new(method(parts), path).headers(&parts.headers);
         facts.peer = identity.peer;
-        facts.host = parts.uri.host();
+        facts.host = uri.host();
         facts.template = self.who.template(parts);
         facts.tier = identity.caller.tier_name();
         if let Some(user) = identity.caller.user_name() {
@@ -49,6 +55,13 @@ impl<S> RateLimit<S> {
         }
         RateLimitHandle::decide(&self.limiter, outer, &facts)
     }
+}
+
+/// The method by which routes know the request. A WebSocket in HTTP/2 is opened by an extended
+/// CONNECT, which names a path (RFC 8441); in HTTP/1.1, the same request is a GET.
+fn method(parts: &Parts) -> &str {
+    let is_extended = parts.method == Method::CONNECT && parts.uri.path_and_query().is_some();
+    if is_extended { "GET" } else { parts.method.as_str() }
 }
 
 impl<S, B, R> Service<Request<B>> for RateLimit<S>

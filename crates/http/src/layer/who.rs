@@ -70,6 +70,7 @@ pub(super) struct Who {
     pub(super) api_key: Option<Say<String>>,
     pub(super) tier: Option<Say<Arc<str>>>,
     pub(super) peer: Option<Say<Peer>>,
+    pub(super) path: Option<Say<String>>,
     pub(super) by_matched_path: bool,
 }
 
@@ -94,6 +95,20 @@ impl Who {
         }
         let peer = self.peer.as_ref().and_then(|peer| peer(parts));
         Identity { caller, peer: peer.or_else(|| noted_peer(parts)) }
+    }
+
+    /// The URI that the client has sent. A nested router of axum takes its prefix off the path.
+    pub(super) fn uri(parts: &Parts) -> &http::Uri {
+        #[cfg(feature = "axum")]
+        if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+            return original;
+        }
+        &parts.uri
+    }
+
+    /// The path by which the application wants the request to be known, if it says one.
+    pub(super) fn path(&self, parts: &Parts) -> Option<String> {
+        self.path.as_ref()?(parts)
     }
 
     /// The template of the route that axum's router has matched, if it is wanted.
@@ -138,6 +153,10 @@ fn noted_peer(parts: &Parts) -> Option<Peer> {
     #[cfg(feature = "tonic")]
     if let Some(info) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
         return info.remote_addr().map(Peer::from);
+    }
+    #[cfg(all(feature = "tonic", unix))]
+    if extensions.get::<tonic::transport::server::UdsConnectInfo>().is_some() {
+        return Some(Peer::Unix);
     }
     extensions.get::<SocketAddr>().copied().map(Peer::from)
 }

@@ -1,21 +1,27 @@
-//! The policy: what is limited, for whom, by how much.
+#![doc = include_str!("reference.md")]
 
 mod build;
 mod check;
+mod code;
+mod message;
 pub(crate) mod path;
 #[allow(clippy::module_inception, reason = "the file of the type has the name of the type")]
 mod policy;
 mod print;
 mod problem;
+mod problems;
 mod read;
+mod schema;
 pub(crate) mod settings;
 mod source;
 mod words;
 
 pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
+pub use code::Code;
 pub use path::{ParsePathError, PathPattern};
 pub use policy::Policy;
-pub use problem::{Code, LoadError, Place, PolicyError, Problem};
+pub use problem::{LoadError, Place, PolicyError, Problem};
+pub use schema::json_schema;
 pub use settings::{Algorithm, BodyForm, Dialect, KeyPart, Missing, Mode, ResetForm, WhenFull};
 pub(crate) use settings::{HostPattern, Who};
 pub use source::Format;

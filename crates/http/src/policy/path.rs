@@ -5,7 +5,11 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use super::problem::shown;
+use super::message::shown;
+
+/// The most segments of a pattern: far more than any route needs, so few that comparing all
+/// patterns with each other takes no time.
+const MOST_SEGMENTS: usize = 100;
 
 /// A pattern of paths.
 ///
@@ -80,9 +84,9 @@ impl FromStr for PathPattern {
     ///
     /// # Errors
     ///
-    /// If the text does not begin with `/`; if it has a query, a segment `.` or `..`, a wildcard
-    /// that is not a whole segment in braces, a wildcard without a name, `{*name}` before the end,
-    /// or a wrong percent-encoding.
+    /// If the text does not begin with `/`; if it has more than 100 segments, a query, a segment
+    /// `.` or `..`, a wildcard that is not a whole segment in braces, a wildcard without a name,
+    /// `{*name}` before the end, or a wrong percent-encoding.
     fn from_str(text: &str) -> Result<Self, ParsePathError> {
         let error = |message: String| Err(ParsePathError { message });
         let Some(path) = text.strip_prefix('/') else {
@@ -93,6 +97,12 @@ impl FromStr for PathPattern {
             });
         };
         let (mut segments, mut rest) = (Vec::new(), false);
+        if path.split('/').filter(|segment| !segment.is_empty()).count() > MOST_SEGMENTS {
+            return error(format!(
+                "the path {} has more than {MOST_SEGMENTS} segments",
+                shown(text)
+            ));
+        }
         for segment in path.split('/').filter(|segment| !segment.is_empty()) {
             if rest {
                 return error(format!(

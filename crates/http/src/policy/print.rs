@@ -7,7 +7,7 @@ use tollgate::Quota;
 
 use super::build::restored;
 use super::policy::NO_NAME;
-use super::problem::Problems;
+use super::problems::Problems;
 use super::settings::Settings;
 use super::source::{Entry, Node, Value};
 

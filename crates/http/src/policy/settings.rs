@@ -173,7 +173,8 @@ pub(crate) struct Route {
     pub(crate) limits: Vec<String>,
     pub(crate) cost: u64,
     pub(crate) costs: Vec<(String, u64)>,
-    /// `None`: always. Else the first and last status of each range, such as (400, 499) for `"4xx"`.
+    /// `None`: always. Else the first and last status of each range, such as (400, 499) for
+    /// `"4xx"`.
     pub(crate) charge: Option<Vec<(u16, u16)>>,
     pub(crate) always: bool,
 }

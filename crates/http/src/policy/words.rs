@@ -1,5 +1,5 @@
-//! The words that a policy has for the values of its settings. Reading, printing and the schema use
-//! the same tables.
+//! The words that a policy has for the values of its settings. Reading, printing and the schema
+//! use the same tables.
 
 use super::settings::{Algorithm, BodyForm, Dialect, Missing, Mode, ResetForm, WhenFull};
 

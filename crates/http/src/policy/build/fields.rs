@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::policy::code::Code;
+use crate::policy::message::shown;
 use crate::policy::print::key_text;
-use crate::policy::problem::{Code, Place, Problems, shown};
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 use crate::policy::source::{Entry, Node, Value};
 
 /// The place of a value until the whole tree is built.
@@ -17,8 +20,12 @@ pub(super) struct Fields(Vec<Entry>);
 impl Fields {
     /// Sets `key`. A later value replaces an earlier one.
     pub(super) fn set(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.retain(|entry| entry.key != key);
+        self.unset(key);
         self.push(key, value);
+    }
+
+    pub(super) fn unset(&mut self, key: &str) {
+        self.0.retain(|entry| entry.key != key);
     }
 
     /// Adds `key`, even if it is there already, which is a problem of the policy then.
@@ -37,6 +44,17 @@ impl Fields {
         }
         table.push(inner, value);
         self.push(key, table);
+    }
+
+    /// Adds all settings of `other`.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// Sorts the settings as `keys` are sorted, so that policies look alike.
+    pub(super) fn sorted(mut self, keys: &[&str]) -> Self {
+        self.0.sort_by_key(|entry| keys.iter().position(|key| *key == entry.key));
+        self
     }
 
     pub(super) fn is_empty(&self) -> bool {

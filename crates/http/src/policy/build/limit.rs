@@ -35,8 +35,9 @@ impl Limit {
 
     /// What has a bucket of its own, such as each user. Default: one bucket for all.
     pub fn key(mut self, parts: impl IntoIterator<Item = KeyPart>) -> Self {
-        if let Some(value) = key_value(parts) {
-            self.fields.set("key", value);
+        match key_value(parts) {
+            Some(value) => self.fields.set("key", value),
+            None => self.fields.unset("key"),
         }
         self
     }

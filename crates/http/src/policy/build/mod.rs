@@ -9,6 +9,8 @@ mod restore;
 mod route;
 mod subject;
 
+use std::fmt;
+
 pub use answer::{Penalty, Response};
 use fields::Fields;
 pub use limit::{Limit, Tier};
@@ -17,7 +19,9 @@ pub use route::Route;
 pub use subject::Subject;
 
 use super::policy::{NO_NAME, Policy};
-use super::problem::{PolicyError, Problems};
+use super::problem::PolicyError;
+use super::problems::Problems;
+use super::read;
 use super::settings::{KeyPart, Mode};
 use super::source::{Node, Value};
 use super::words::{self, Word};
@@ -33,12 +37,12 @@ use crate::address::{ClientAddress, Prefixes, Source, Trust};
 ///     .limit(Limit::new("calls", Quota::per_minute(10)).key([KeyPart::Caller]))
 ///     .tier(Tier::new("gold").limit("calls", Quota::per_minute(300)))
 ///     .subject(Subject::user("alice").tier("gold"))
-///     .route(Route::new("/v1/exports/{id}").name("export").methods(["GET"]).limits(["calls"]).cost(5))
+///     .route(Route::new("/v1/exports/{id}").methods(["GET"]).limits(["calls"]).cost(5))
 ///     .build()?;
 /// assert_eq!(policy.to_string().parse::<Policy>()?, policy);
 /// # Ok::<(), tollgate_http::policy::PolicyError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct PolicyBuilder {
     rest: Fields,
@@ -78,7 +82,7 @@ impl PolicyBuilder {
 
     /// Adds a limit.
     pub fn limit(mut self, limit: Limit) -> Self {
-        self.limits.push(&limit.name, limit.fields);
+        self.limits.push(&limit.name, limit.fields.sorted(read::limit::LIMIT));
         self
     }
 
@@ -90,25 +94,25 @@ impl PolicyBuilder {
 
     /// Adds what holds for one user, API key or network.
     pub fn subject(mut self, subject: Subject) -> Self {
-        self.subjects.push(subject.fields);
+        self.subjects.push(subject.fields.sorted(read::subject::SUBJECT));
         self
     }
 
     /// Adds a route behind those that were added before. A request takes the first that matches.
     pub fn route(mut self, route: Route) -> Self {
-        self.routes.push(route.fields);
+        self.routes.push(route.fields.sorted(read::route::ROUTE));
         self
     }
 
     /// How a refusal is told. Default: [`Response::new`].
     pub fn response(mut self, response: Response) -> Self {
-        self.response = response.fields;
+        self.response = response.fields.sorted(read::answer::RESPONSE);
         self
     }
 
     /// What happens to those who go on in spite of refusals. Default: nothing.
     pub fn penalty(mut self, penalty: Penalty) -> Self {
-        self.penalty = penalty.fields;
+        self.penalty = penalty.fields.sorted(read::answer::PENALTY);
         self
     }
 
@@ -128,31 +132,30 @@ impl PolicyBuilder {
     pub(super) fn tree(self, problems: &mut Problems) -> Node {
         let mut root = Fields::default();
         root.set("version", 1);
-        let Value::Table(rest) = self.rest.into() else { return fields::placed(root, problems) };
-        for entry in rest {
-            root.push(&entry.key, entry.node.value);
-        }
-        let tables = [
-            ("client", self.client),
-            ("limits", self.limits),
-            ("tiers", self.tiers),
-            ("response", self.response),
-            ("penalty", self.penalty),
-        ];
-        let (before, after) = tables.split_at(3);
-        let push_tables = |root: &mut Fields, tables: &[(&str, Fields)]| {
-            for (key, table) in tables.iter().filter(|(_, table)| !table.is_empty()) {
-                root.push(key, table.clone());
+        root.append(self.rest.sorted(read::POLICY));
+        let mut push = |key: &str, table: Fields| {
+            if !table.is_empty() {
+                root.push(key, table);
             }
         };
-        push_tables(&mut root, before);
-        for (key, items) in [("subjects", self.subjects), ("routes", self.routes)] {
-            if !items.is_empty() {
-                root.push(key, items.into_iter().collect::<Value>());
+        push("client", self.client);
+        push("limits", self.limits);
+        push("tiers", self.tiers);
+        push("response", self.response);
+        push("penalty", self.penalty);
+        for (key, tables) in [("subjects", self.subjects), ("routes", self.routes)] {
+            if !tables.is_empty() {
+                root.push(key, tables.into_iter().collect::<Value>());
             }
         }
-        push_tables(&mut root, after);
-        fields::placed(root, problems)
+        fields::placed(root.sorted(read::POLICY), problems)
+    }
+}
+
+/// Says nothing of the API keys of subjects, not even their hashes.
+impl fmt::Debug for PolicyBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyBuilder").finish_non_exhaustive()
     }
 }
 

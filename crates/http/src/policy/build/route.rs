@@ -9,7 +9,10 @@ use crate::policy::source::Value;
 /// ```
 /// use tollgate_http::policy::Route;
 /// let login = Route::new("/login").methods(["POST"]).limits(["login"]).charge([401, 403]);
-/// let export = Route::new("/v1/exports/{id}").limits(["calls", "export"]).cost(5).cost_of("export", 1);
+/// let export = Route::new("/v1/exports/{id}")
+///     .limits(["calls", "export"])
+///     .cost(5)
+///     .cost_of("export", 1);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a route does nothing until it is part of a policy"]
@@ -18,8 +21,8 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route with this [pattern of paths](crate::policy::PathPattern), for all methods and hosts,
-    /// with the limits of every request only.
+    /// A route with this [pattern of paths](crate::policy::PathPattern), for all methods and
+    /// hosts, with the limits of every request only.
     pub fn new(path: &str) -> Self {
         let mut fields = Fields::default();
         fields.set("path", path);

@@ -10,7 +10,7 @@ use tollgate::Quota;
 use super::fields::Fields;
 use crate::policy::print::hex;
 use crate::policy::read::subject::HASH;
-use crate::policy::read::values::time_text;
+use crate::policy::read::time::time_text;
 use crate::policy::source::Value;
 
 /// What holds for one user, API key or network: `[[subjects]]` of a file.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use tollgate::Quota;
 
 use crate::policy::Who;
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::read::{Draft, Read};
 use crate::policy::settings::Route;
 
@@ -16,7 +18,7 @@ type Smallest<'a> = HashMap<&'a str, (u64, String)>;
 pub(super) fn costs(draft: &Draft<'_>, problems: &mut Problems) {
     let smallest = smallest(draft);
     for route in &draft.routes {
-        for name in limits(&route.value, draft.always()) {
+        for name in limits(&route.value, draft) {
             let Some((burst, whose)) = smallest.get(name) else { continue };
             let own = route.value.costs.iter().find(|(limit, _)| limit == name);
             let cost = own.map_or(route.value.cost, |(_, cost)| *cost);
@@ -41,12 +43,9 @@ pub(super) fn costs(draft: &Draft<'_>, problems: &mut Problems) {
 }
 
 /// The names of the limits of a route's requests, each once.
-pub(super) fn limits<'a>(
-    route: &'a Route,
-    always: &'a [String],
-) -> impl Iterator<Item = &'a str> + use<'a> {
-    let always = if route.always { always } else { &[] };
-    let own = route.limits.iter().filter(move |name| !always.contains(name));
+pub(super) fn limits<'a>(route: &'a Route, draft: &'a Draft<'_>) -> impl Iterator<Item = &'a str> {
+    let always = if route.always { draft.always() } else { &[] };
+    let own = route.limits.iter().filter(move |name| !(route.always && draft.is_always(name)));
     always.iter().chain(own).map(String::as_str)
 }
 

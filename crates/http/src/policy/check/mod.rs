@@ -5,7 +5,7 @@ mod reach;
 mod redundant;
 mod unused;
 
-use super::problem::Problems;
+use super::problems::Problems;
 use super::read::Draft;
 
 /// Notes all problems and warnings between the tables.
@@ -16,5 +16,6 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     unused::limits(draft, problems);
     unused::tiers(draft, problems);
     unused::costs(draft, problems);
+    unused::charges(draft, problems);
     redundant::limits(draft, problems);
 }

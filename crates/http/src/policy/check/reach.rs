@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use crate::policy::HostPattern;
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::read::Draft;
 use crate::policy::settings::Route;
 
-/// Reports a route whose name another route has. Routes without a name of their own are named after
-/// their path, and may share it: they differ in method or host.
+/// Reports a route whose name another route has. Routes without a name of their own are named
+/// after their path, and may share it: they differ in method or host.
 pub(super) fn names(draft: &Draft<'_>, problems: &mut Problems) {
     let mut seen: HashMap<&str, bool> = HashMap::new();
     for route in &draft.routes {

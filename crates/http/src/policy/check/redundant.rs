@@ -5,13 +5,17 @@ use std::collections::{HashMap, HashSet};
 use tollgate::Quota;
 
 use super::cost;
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::read::Draft;
 use crate::policy::settings::{Algorithm, Limit, Mode, Route};
 
-/// So many limits of one route are compared with each other, and so many pairs in all.
+/// So many limits of one route are compared with each other, so many pairs in all, and for each of
+/// them so many combinations of tiers and subjects. Beyond that, a warning may be missing.
 const MOST_LIMITS: usize = 16;
-const MOST_PAIRS: usize = 2000;
+const MOST_PAIRS: usize = 200;
+const MOST_COMBINATIONS: usize = 100_000;
 
 /// Warns about each limit that is never stricter than another one with the same key.
 pub(super) fn limits(draft: &Draft<'_>, problems: &mut Problems) {
@@ -23,18 +27,22 @@ pub(super) fn limits(draft: &Draft<'_>, problems: &mut Problems) {
         .collect();
     let (mut seen, mut told) = (HashSet::new(), HashSet::new());
     for route in &draft.routes {
-        let limits: Vec<usize> = cost::limits(&route.value, draft.always())
+        let limits: Vec<usize> = cost::limits(&route.value, draft)
             .filter_map(|name| by_name.get(name).copied())
             .take(MOST_LIMITS)
             .collect();
         for (&loose, &strict) in limits.iter().flat_map(|a| limits.iter().map(move |b| (a, b))) {
-            if loose == strict || seen.len() >= MOST_PAIRS || !seen.insert((loose, strict)) {
-                continue;
-            }
             let (Some(at), Some(other)) = (draft.limits.get(loose), draft.limits.get(strict))
             else {
                 continue;
             };
+            if loose == strict
+                || !counts_the_same(&at.value, &other.value)
+                || seen.len() >= MOST_PAIRS
+                || !seen.insert((loose, strict))
+            {
+                continue;
+            }
             // Of two equal limits, the later one is redundant.
             let is_never_stricter = is_never_stricter(&at.value, &other.value, draft)
                 && (strict < loose || !is_never_stricter(&other.value, &at.value, draft));
@@ -52,20 +60,25 @@ pub(super) fn limits(draft: &Draft<'_>, problems: &mut Problems) {
     }
 }
 
-/// Whether `strict` refuses whenever `loose` does, and at the latest by its own count.
-fn is_never_stricter(loose: &Limit, strict: &Limit, draft: &Draft<'_>) -> bool {
+/// Whether both limits refuse by a token bucket, and have a bucket for each of the same keys.
+fn counts_the_same(a: &Limit, b: &Limit) -> bool {
     let is_bucket =
         |limit: &Limit| limit.algorithm == Algorithm::TokenBucket && limit.mode == Mode::Enforce;
-    let counts_the_same = loose.key == strict.key
-        && loose.missing == strict.missing
-        && loose.ipv4_prefix == strict.ipv4_prefix
-        && loose.ipv6_prefix == strict.ipv6_prefix;
-    is_bucket(loose)
-        && is_bucket(strict)
-        && counts_the_same
-        && is_looser_for_all(loose, strict, draft)
+    is_bucket(a)
+        && is_bucket(b)
+        && a.key == b.key
+        && a.missing == b.missing
+        && a.ipv4_prefix == b.ipv4_prefix
+        && a.ipv6_prefix == b.ipv6_prefix
+        && a.max_keys == b.max_keys
+        && a.when_full == b.when_full
+}
+
+/// Whether `strict`, which counts the same, refuses whenever `loose` does.
+fn is_never_stricter(loose: &Limit, strict: &Limit, draft: &Draft<'_>) -> bool {
+    is_looser_for_all(loose, strict, draft)
         && draft.routes.iter().all(|route| is_charged_with(loose, strict, &route.value, draft))
-        && (!draft.always().contains(&loose.name) || draft.always().contains(&strict.name))
+        && (!draft.is_always(&loose.name) || draft.is_always(&strict.name))
 }
 
 /// Whether, for all tiers and subjects, `loose` has at least the rate and the burst of `strict`.
@@ -81,12 +94,17 @@ fn is_looser_for_all(loose: &Limit, strict: &Limit, draft: &Draft<'_>) -> bool {
             (of(loose), of(strict))
         })
         .collect();
-    let of_subjects = draft.subjects.iter().filter_map(|subject| {
-        let quotas = &subject.value.limits;
-        let (loose, strict) = (find(quotas, loose), find(quotas, strict));
-        (loose.is_some() || strict.is_some()).then_some((loose, strict))
-    });
-    of_tiers.iter().all(|(loose, strict)| is_looser(*loose, *strict))
+    let of_subjects: Vec<(Option<Quota>, Option<Quota>)> = draft
+        .subjects
+        .iter()
+        .map(|subject| {
+            let quotas = &subject.value.limits;
+            (find(quotas, loose), find(quotas, strict))
+        })
+        .filter(|(loose, strict)| loose.is_some() || strict.is_some())
+        .collect();
+    of_tiers.len().saturating_mul(of_subjects.len()) <= MOST_COMBINATIONS
+        && of_tiers.iter().all(|(loose, strict)| is_looser(*loose, *strict))
         && of_subjects.into_iter().all(|(own_loose, own_strict)| {
             of_tiers.iter().all(|(loose, strict)| {
                 is_looser(own_loose.unwrap_or(*loose), own_strict.unwrap_or(*strict))
@@ -111,7 +129,7 @@ fn is_looser(loose: Quota, strict: Quota) -> bool {
 /// Whether each request of this route that is charged for `loose` is charged at least as much for
 /// `strict`, and gets nothing of it back alone.
 fn is_charged_with(loose: &Limit, strict: &Limit, route: &Route, draft: &Draft<'_>) -> bool {
-    let is_always = |limit: &Limit| route.always && draft.always().contains(&limit.name);
+    let is_always = |limit: &Limit| route.always && draft.is_always(&limit.name);
     let has = |limit: &Limit| is_always(limit) || route.limits.contains(&limit.name);
     let cost = |limit: &Limit| {
         let own = route.costs.iter().find(|(name, _)| *name == limit.name);

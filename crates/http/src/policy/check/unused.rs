@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use super::cost;
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::read::Draft;
 use crate::policy::source::Node;
 
@@ -39,13 +41,30 @@ pub(super) fn tiers(draft: &Draft<'_>, problems: &mut Problems) {
 /// Warns about costs of limits that the route does not have.
 pub(super) fn costs(draft: &Draft<'_>, problems: &mut Problems) {
     for route in draft.routes.iter().filter(|route| !route.value.costs.is_empty()) {
-        let limits: HashSet<&str> = cost::limits(&route.value, draft.always()).collect();
+        let limits: HashSet<&str> = cost::limits(&route.value, draft).collect();
         let costs = route.get("costs").map(Node::entries).unwrap_or_default();
         for entry in costs.iter().filter(|entry| !limits.contains(entry.key.as_str())) {
             problems.warn(&entry.place, Code::UnusedSetting, || {
                 format!(
                     "this cost has no effect: the limit {} is not on the route {}",
                     shown(&entry.key),
+                    shown(&route.value.name)
+                )
+            });
+        }
+    }
+}
+
+/// Warns about `charge` on routes without limits of their own: those of every request stay
+/// charged.
+pub(super) fn charges(draft: &Draft<'_>, problems: &mut Problems) {
+    for route in draft.routes.iter().filter(|route| route.value.charge.is_some()) {
+        let is_own = |name: &String| !route.value.always || !draft.is_always(name);
+        if !route.value.limits.iter().any(is_own) {
+            problems.warn(route.place_of("charge"), Code::UnusedSetting, || {
+                format!(
+                    "`charge` has no effect: the route {} has no limits of its own, and those of \
+                     every request stay charged",
                     shown(&route.value.name)
                 )
             });

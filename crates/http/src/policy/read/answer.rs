@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use tollgate::Quota;
 
+use super::names::key;
+use super::quota::{duration, quota};
 use super::table::{Table, list, once, word};
-use super::values::{duration, key, quota};
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::print::duration_text;
+use crate::policy::problems::Problems;
 use crate::policy::settings::{Algorithm, Dialect, KeyPart, Penalty, Response};
 use crate::policy::source::{Entry, Node};
 use crate::policy::words::Word;
@@ -32,7 +36,6 @@ fn headers(node: &Node, problems: &mut Problems) -> Option<Vec<Dialect>> {
     let items = list(node, "headers", "[\"ratelimit\"]", problems)?;
     let dialects: Vec<(Dialect, &Node)> =
         items.iter().filter_map(|item| Some((word(item, "headers", problems)?, item))).collect();
-    once(&dialects, |dialect| shown(dialect.word()), problems);
     let at = |wanted| dialects.iter().position(|(dialect, _)| *dialect == wanted);
     if let (Some(new), Some(old)) = (at(Dialect::RateLimit), at(Dialect::RateLimit07))
         && let Some((_, node)) = dialects.get(new.max(old))
@@ -43,12 +46,12 @@ fn headers(node: &Node, problems: &mut Problems) -> Option<Vec<Dialect>> {
                 .into()
         });
     }
-    Some(dialects.into_iter().map(|(dialect, _)| dialect).collect())
+    Some(once(dialects, |dialect| shown(dialect.word()), problems))
 }
 
-/// A penalty. Without `key`, it is for the caller; without `growth`, each block is twice as long as
-/// the one before; without `max`, a block is at most one hour long (or `block`, if that is longer);
-/// without `forget`, blocks are forgotten after a day.
+/// A penalty. Without `key`, it is for the caller; without `growth`, each block is twice as long
+/// as the one before; without `max`, a block is at most one hour long (or `block`, if that is
+/// longer); without `forget`, blocks are forgotten after a day.
 pub(super) fn penalty(entry: &Entry, problems: &mut Problems) -> Option<Penalty> {
     const HOUR: Duration = Duration::from_secs(3600);
     const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -76,7 +79,8 @@ pub(super) fn penalty(entry: &Entry, problems: &mut Problems) -> Option<Penalty>
     let (after, block) = (after?, block?);
     if let Some(max) = max.filter(|max| *max < block) {
         problems.add(table.node.place_of("max"), Code::Contradiction, || {
-            format!("`max` is {max:?}, which is shorter than `block`, {block:?}")
+            let (max, block) = (duration_text(max), duration_text(block));
+            format!("`max` is `{max}`, which is shorter than `block`, `{block}`")
         });
     }
     Some(Penalty {

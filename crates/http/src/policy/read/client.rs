@@ -5,10 +5,12 @@ use std::str::FromStr;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+use super::network::network;
 use super::table::{Table, found, list, text};
-use super::values::network;
 use crate::address::{ClientAddress, Prefixes, Source, Trust};
-use crate::policy::problem::{Code, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problems::Problems;
 use crate::policy::source::{Entry, Node, Value};
 
 pub(in crate::policy) const CLIENT: &[&str] =

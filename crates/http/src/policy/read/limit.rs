@@ -5,9 +5,13 @@ use std::collections::HashMap;
 use tollgate::Quota;
 
 use super::Read;
+use super::names::{Names, key};
+use super::quota::quota;
 use super::table::Table;
-use super::values::{Names, key, quota};
-use crate::policy::problem::{Code, Place, Problems, shown};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 use crate::policy::settings::{Algorithm, KeyPart, Limit, Missing, Mode, Tier};
 use crate::policy::source::{Entry, Node, Value};
 use crate::policy::words;
@@ -41,7 +45,7 @@ pub(super) fn limit<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<Rea
     let parts = table.get("key").map(|node| key(node, problems)).unwrap_or_default();
     let missing =
         table.get("missing").and_then(|node| super::table::word(node, "missing", problems));
-    if let Some(part) = parts.iter().find(|part| can_be_missing(part))
+    if let Some(part) = parts.iter().find(|part| is_often_missing(part))
         && table.get("missing").is_none()
     {
         problems.add(table.node.place_of("key"), Code::MissingUnset, || {
@@ -77,10 +81,15 @@ pub(super) fn limit<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<Rea
     Some(Read { value: limit, table })
 }
 
-/// Whether a request can be without this part. A request without a route has the empty route, and
-/// one without a host, which only HTTP/1.0 allows, the empty host.
-fn can_be_missing(part: &KeyPart) -> bool {
+/// Whether requests are often without this part, so that the policy must say what happens then.
+fn is_often_missing(part: &KeyPart) -> bool {
     matches!(part, KeyPart::User | KeyPart::ApiKey | KeyPart::Header(_))
+}
+
+/// Whether a request can be without this part. Only HTTP/1.0 allows a request without host; all of
+/// them share a bucket unless the policy says otherwise.
+fn can_be_missing(part: &KeyPart) -> bool {
+    is_often_missing(part) || *part == KeyPart::Host
 }
 
 fn status(table: &Table<'_>, problems: &mut Problems) -> u16 {

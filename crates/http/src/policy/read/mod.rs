@@ -4,15 +4,23 @@
 pub(super) mod answer;
 pub(super) mod client;
 pub(super) mod limit;
+mod names;
+mod network;
+mod quota;
 pub(super) mod route;
 pub(super) mod subject;
 mod table;
-pub(super) mod values;
+pub(super) mod time;
 
+use std::collections::HashSet;
+
+use names::{Names, names};
 use table::{Table, found, list, text};
-use values::{Names, names};
 
-use super::problem::{Code, Place, Problems, shown};
+use super::code::Code;
+use super::message::shown;
+use super::problem::Place;
+use super::problems::Problems;
 use super::settings::{Limit, Penalty, Response, Route, Settings, Subject, Tier};
 use super::source::{Entry, Node, Value};
 use crate::address::ClientAddress;
@@ -62,6 +70,7 @@ impl<T> Read<'_, T> {
 pub(super) struct Draft<'a> {
     /// Without its limits, tiers, subjects and routes.
     rest: Settings,
+    always: HashSet<String>,
     pub(super) limits: Vec<Read<'a, Limit>>,
     pub(super) tiers: Vec<Read<'a, Tier>>,
     pub(super) subjects: Vec<Read<'a, Subject>>,
@@ -72,6 +81,11 @@ impl Draft<'_> {
     /// The names of the limits of every request.
     pub(super) fn always(&self) -> &[String] {
         &self.rest.always
+    }
+
+    /// Whether this is a limit of every request.
+    pub(super) fn is_always(&self, limit: &str) -> bool {
+        self.always.contains(limit)
     }
 
     pub(super) fn default_tier(&self) -> Option<&str> {
@@ -136,7 +150,8 @@ pub(super) fn read<'a>(root: &'a Node, problems: &mut Problems) -> Option<Draft<
         penalty: entry(root, "penalty")
             .and_then(|entry| -> Option<Penalty> { answer::penalty(entry, problems) }),
     };
-    Some(Draft { rest, limits, tiers, subjects, routes })
+    let always = rest.always.iter().cloned().collect();
+    Some(Draft { rest, always, limits, tiers, subjects, routes })
 }
 
 fn entry<'a>(root: &'a Node, key: &str) -> Option<&'a Entry> {

@@ -2,10 +2,12 @@
 
 use super::Read;
 use super::limit::readable_name;
-use super::table::{Table, found, list, number, once, text};
-use super::values::{Names, names};
+use super::names::{Names, names};
+use super::table::{Table, found, list, once, text};
+use crate::policy::code::Code;
+use crate::policy::message::{instead, shown};
 use crate::policy::path::PathPattern;
-use crate::policy::problem::{Code, Problems, instead, shown};
+use crate::policy::problems::Problems;
 use crate::policy::settings::{HostPattern, Route};
 use crate::policy::source::{Node, Value};
 
@@ -55,6 +57,9 @@ const METHODS: &[&str] = &[
     "UPDATEREDIRECTREF",
     "VERSION-CONTROL",
 ];
+
+/// The most methods of a route. Checks compare those of all routes with each other.
+const MOST_METHODS: usize = 100;
 
 /// A route. `None` if its path cannot be read, so that it causes no further problems.
 pub(super) fn route<'a>(
@@ -120,8 +125,13 @@ fn methods(node: &Node, problems: &mut Problems) -> Vec<String> {
     }
     let methods: Vec<(&str, &Node)> =
         nodes.iter().filter_map(|node| Some((method(node, problems)?, node))).collect();
-    once(&methods, |method| shown(method), problems);
-    methods.into_iter().map(|(method, _)| method.to_owned()).collect()
+    let methods = once(methods, |method| shown(method), problems);
+    if methods.len() > MOST_METHODS {
+        problems.add(&node.place, Code::BadMethod, || {
+            format!("`method` has {} methods: at most {MOST_METHODS} are possible", methods.len())
+        });
+    }
+    methods.into_iter().take(MOST_METHODS).map(str::to_owned).collect()
 }
 
 fn method<'a>(node: &'a Node, problems: &mut Problems) -> Option<&'a str> {
@@ -204,7 +214,16 @@ fn is_host_byte(byte: u8) -> bool {
 }
 
 fn cost(node: &Node, key: &str, problems: &mut Problems) -> Option<u64> {
-    number(node, key, 1..=u64::MAX, Code::BadCost, problems)
+    if let Value::Number { integer: Some(integer), .. } = node.value
+        && let Ok(cost @ 1..) = u64::try_from(integer)
+    {
+        return Some(cost);
+    }
+    problems.add(&node.place, Code::BadCost, || {
+        let found = found(&node.value);
+        format!("the cost {} is {found}: write a whole number from 1 up to 2^64 - 1", shown(key))
+    });
+    None
 }
 
 fn costs(node: &Node, limits: &Names<'_>, problems: &mut Problems) -> Vec<(String, u64)> {

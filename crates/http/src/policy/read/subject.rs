@@ -4,9 +4,13 @@ use std::collections::HashMap;
 
 use super::Read;
 use super::limit::{Algorithms, quotas};
+use super::names::Names;
+use super::network::network;
 use super::table::{Table, found, text};
-use super::values::{Names, network, time};
-use crate::policy::problem::{Code, Place, Problems};
+use super::time::time;
+use crate::policy::code::Code;
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 use crate::policy::settings::{Subject, Who};
 use crate::policy::source::{Node, Value};
 
@@ -138,18 +142,14 @@ fn contradictions(table: &Table<'_>, subject: &Subject, problems: &mut Problems)
     if table.get("until").is_some() && !subject.blocked {
         contradiction("until", "`until` is the end of `blocked = true`, which is not there");
     }
-    let says = ["tier", "limits", "exempt", "blocked", "until"];
-    let is_silent = says.iter().all(|key| table.get(key).is_none());
-    let is_no = subject.tier.is_none()
-        && table.get("tier").is_none()
-        && table.get("until").is_none()
-        && table.get("limits").is_none_or(|limits| limits.entries().is_empty())
-        && [("exempt", subject.exempt), ("blocked", subject.blocked)].into_iter().all(
-            |(key, is_set)| {
-                !is_set && table.get(key).is_none_or(|node| matches!(node.value, Value::Bool(_)))
-            },
-        );
-    if is_silent || is_no {
+    let is_false =
+        |key: &str| table.get(key).is_none_or(|node| matches!(node.value, Value::Bool(false)));
+    let says_nothing = ["exempt", "blocked"].into_iter().all(is_false)
+        && ["tier", "until"].into_iter().all(|key| table.get(key).is_none())
+        && table
+            .get("limits")
+            .is_none_or(|node| matches!(&node.value, Value::Table(limits) if limits.is_empty()));
+    if says_nothing {
         contradiction(
             "",
             "the entry says nothing: write `tier`, `limits`, `exempt = true` or `blocked = true`",
@@ -171,7 +171,7 @@ pub(super) fn duplicates(subjects: &[Read<'_, Subject>], problems: &mut Problems
         };
         problems.add(place, Code::DuplicateSubject, || {
             let who = match &subject.value.who {
-                Who::User(user) => format!("the user {}", crate::policy::problem::shown(user)),
+                Who::User(user) => format!("the user {}", crate::policy::message::shown(user)),
                 Who::ApiKey(_) => "this API key".into(),
                 Who::Address(network) => format!("the address `{network}`"),
             };

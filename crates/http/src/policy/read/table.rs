@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use crate::policy::problem::{Code, Place, Problems, instead, shown};
+use crate::policy::code::Code;
+use crate::policy::message::{instead, shown};
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 use crate::policy::source::{Node, Value};
 use crate::policy::words::Word;
 
@@ -96,39 +99,66 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A setting of another program, which has another name here.
+/// Settings of other programs (Envoy, Kong, Traefik, Limitador, APISIX, express-rate-limit), the
+/// setting that has their meaning here, and what to write.
+const OTHER_PROGRAMS: &[(&[&str], &str, &str)] = &[
+    (
+        &["average", "count", "limit", "max", "max_value", "rate", "requests", "requests_per_unit"],
+        "quota",
+        "write `quota = \"600/min burst 100\"`",
+    ),
+    (
+        &[
+            "burst",
+            "duration",
+            "interval",
+            "per",
+            "period",
+            "seconds",
+            "time_window",
+            "unit",
+            "window",
+            "windowms",
+        ],
+        "quota",
+        "write rate, period and burst in one text, `quota = \"600/min burst 100\"`",
+    ),
+    (
+        &["second", "minute", "hour", "day"],
+        "quota",
+        "write the number and the period in one text, `quota = \"600/min\"`",
+    ),
+    (&["by", "identifier", "key_by", "key_type", "limit_by", "source"], "key", "write `key`"),
+    (&["rejected_code", "error_code", "statuscode", "status_code"], "status", "write `status`"),
+    (
+        &["dry_run", "dryrun", "enabled", "shadow_mode"],
+        "mode",
+        "write `mode`, which is `enforce` or `shadow`",
+    ),
+    (&["methods", "verb"], "method", "write `method`, with one method or a list"),
+    (&["paths", "pattern", "prefix", "uri", "url"], "path", "write `path`, with one pattern"),
+    (&["domain", "domains", "hosts"], "host", "write `host`, with one host"),
+    (&["limit", "policies", "policy"], "limits", "write `limits`"),
+    (&["addr", "cidr", "ip", "network"], "address", "write `address`"),
+    (&["apikey", "api-key", "token"], "api_key", "write `api_key`, with the SHA-256 of the key"),
+    (&["banned", "deny", "denied"], "blocked", "write `blocked = true`"),
+    (&["allow", "allowlist", "skip", "whitelist"], "exempt", "write `exempt = true`"),
+    (&["proxies", "trusted", "trusted_ips"], "trusted_proxies", "write `trusted_proxies`"),
+    (&["depth", "hops", "num_trusted_hops"], "trusted_hops", "write `trusted_hops`"),
+    (
+        &["descriptors", "domain", "middlewares", "namespace", "plugins"],
+        "routes",
+        "this is a setting of another program: write `[limits.NAME]` and `[[routes]]`",
+    ),
+];
+
+/// What to write instead of a setting of another program.
 fn other_programs(key: &str, known: &[&str]) -> Option<String> {
-    const NAMES: &[(&[&str], &str, &str)] = &[
-        (
-            &["rate", "limit", "max", "average", "requests", "rps", "qps", "requests_per_unit"],
-            "quota",
-            "`quota = \"600/min burst 100\"`",
-        ),
-        (
-            &["burst", "period", "window", "windowms", "interval", "unit", "per", "seconds"],
-            "quota",
-            "write rate, period and burst in one text, `quota = \"600/min burst 100\"`",
-        ),
-        (&["methods", "verb"], "method", "`method`, with one method or a list"),
-        (&["paths", "uri", "url", "pattern", "prefix"], "path", "`path`, with one pattern"),
-        (&["hosts", "domain", "domains"], "host", "`host`, with one host"),
-        (&["limit", "policies"], "limits", "`limits`, with a list of names"),
-        (&["ip", "cidr", "network", "addr"], "address", "`address`"),
-        (&["apikey", "api-key", "token"], "api_key", "`api_key`, with the key's SHA-256"),
-        (&["enabled", "dry_run", "dryrun", "shadow_mode"], "mode", "`mode`, with one word"),
-        (&["by", "source", "keyby", "key_by", "identifier", "limit_by"], "key", "`key`"),
-        (&["trusted_ips", "proxies", "trusted"], "trusted_proxies", "`trusted_proxies`"),
-        (&["depth", "hops", "num_trusted_hops"], "trusted_hops", "`trusted_hops`"),
-        (&["banned", "deny", "denied"], "blocked", "`blocked = true`"),
-        (&["whitelist", "allow", "allowlist", "skip"], "exempt", "`exempt = true`"),
-    ];
     let key = key.to_ascii_lowercase();
-    let found = NAMES
+    let found = OTHER_PROGRAMS
         .iter()
         .find(|(others, ours, _)| others.contains(&key.as_str()) && known.contains(ours))?;
-    Some(format!("the name is {}", found.2))
-        .filter(|_| !found.2.starts_with("write"))
-        .or_else(|| Some(found.2.into()))
+    Some(found.2.into())
 }
 
 /// What kind of value it is, for a message. Texts are shown, so this is not for secrets.
@@ -215,18 +245,22 @@ pub(super) fn list<'a>(
     None
 }
 
-/// Reports the items of a list that are there already. `what` names an item.
-pub(super) fn once<T: Eq + Hash>(
-    items: &[(T, &Node)],
+/// The items of a list, each once. Those that are there already are reported; `what` names an
+/// item.
+pub(super) fn once<T: Eq + Hash + Clone>(
+    items: Vec<(T, &Node)>,
     what: impl Fn(&T) -> String,
     problems: &mut Problems,
-) {
+) -> Vec<T> {
     let mut seen = HashSet::new();
-    for (item, node) in items {
-        if !seen.insert(item) {
+    let mut is_new = |item: &T, node: &Node| {
+        let is_new = seen.insert(item.clone());
+        if !is_new {
             problems.add(&node.place, Code::DuplicateName, || {
                 format!("{} is in this list twice", what(item))
             });
         }
-    }
+        is_new
+    };
+    items.into_iter().filter(|(item, node)| is_new(item, node)).map(|(item, _)| item).collect()
 }

@@ -8,7 +8,8 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::position::Positions;
 use super::{DEEPEST, Entry, Node, Value, add_entry, integer, too_deep};
-use crate::policy::problem::{Code, Problems};
+use crate::policy::code::Code;
+use crate::policy::problems::Problems;
 
 /// RFC 8259, and nothing that other programs allow.
 const STRICT: ParseOptions = ParseOptions {

@@ -9,10 +9,12 @@ mod yaml;
 
 use std::path::Path;
 
-use super::problem::{Code, Place, Problems};
+use super::code::Code;
+use super::problem::Place;
+use super::problems::Problems;
 
-/// The longest text that is read, in bytes: 1 MiB.
-pub(super) const LONGEST: usize = 1 << 20;
+/// The longest text that is read, in bytes: 4 MiB, about a hundred thousand subjects.
+pub(super) const LONGEST: usize = 4 << 20;
 
 /// How deeply tables and lists may be nested. A policy needs four levels.
 const DEEPEST: usize = 32;
@@ -62,7 +64,13 @@ impl Format {
 
     /// The ends of file names that this build can read, for a message.
     pub(super) fn ends() -> String {
-        let ends: Vec<String> = Self::ENDS.iter().map(|(end, _)| format!(".{end}")).collect();
+        let mut ends: Vec<String> = Self::ENDS.iter().map(|(end, _)| format!(".{end}")).collect();
+        if !cfg!(feature = "yaml") {
+            ends.push(".yaml with the feature `yaml`".into());
+        }
+        if !cfg!(feature = "json") {
+            ends.push(".json with the feature `json`".into());
+        }
         ends.join(", ")
     }
 }
@@ -180,7 +188,7 @@ fn add_entry(
 }
 
 fn duplicate(key: &str, first: Option<&Place>) -> String {
-    let key = super::problem::shown(key);
+    let key = super::message::shown(key);
     match first {
         Some(Place::Text { line, .. }) => format!("{key} is already in line {line}"),
         _ => format!("{key} is there twice"),

@@ -7,12 +7,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::position::Positions;
 use super::{DEEPEST, Entry, Node, Value, duplicate, integer, too_deep};
-use crate::policy::problem::{Code, Place, Problems};
+use crate::policy::code::Code;
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
     let positions = Positions::new(text);
     let (root, errors) = DeTable::parse_recoverable(text);
-    let mut is_syntax = true;
+    let (mut is_toml, mut last_line) = (true, 0);
     for error in &errors {
         // At the end of the text, no character is at fault.
         let span = error.span().unwrap_or(text.len()..text.len());
@@ -20,12 +22,17 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
         if error.message().starts_with("duplicate key") {
             let key = text.get(span).unwrap_or_default();
             problems.add(&place, Code::DuplicateName, || duplicate(key, None));
-        } else {
-            is_syntax = false;
+            continue;
+        }
+        is_toml = false;
+        // What follows in the same line is often wrong only because its beginning is.
+        let Place::Text { line, .. } = place else { continue };
+        if line != last_line {
             problems.add(&place, Code::Syntax, || format!("this is not TOML: {}", error.message()));
         }
+        last_line = line;
     }
-    if !is_syntax {
+    if !is_toml {
         return None;
     }
     let mut reader = Reader { positions, problems };

@@ -1,14 +1,16 @@
 //! YAML to a tree, through the events of the crate `saphyr-parser`.
 //!
-//! Plain scalars mean what the core schema says (YAML 1.2.2, section 10.3.2), so `yes` and `on` are
-//! texts. Anchors and aliases are refused: a short text could stand for an endless tree.
+//! Plain scalars mean what the core schema says (YAML 1.2.2, section 10.3.2), so `yes` and `on`
+//! are texts. Anchors and aliases are refused: a short text could stand for an endless tree.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::{DEEPEST, Entry, Node, Value, add_entry, integer, too_deep};
-use crate::policy::problem::{Code, Place, Problems};
+use crate::policy::code::Code;
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
 
 /// A table or list that is being read.
 enum Open {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tollgate::algorithm::{FixedWindow, GreedyRefill, SlidingWindow, StrictWindow};
-use tollgate::{Answer as CoreAnswer, Charge as CoreCharge, QuotaError, take_all};
+use tollgate::keyed::KeyCharge;
+use tollgate::{Answer as CoreAnswer, Charge as CoreCharge, QuotaError, take_all, take_each};
 
 use super::EngineClock;
 use super::limit::{KeyChargeBy, Limit};
@@ -46,6 +47,11 @@ impl AnyLimit {
             Algorithm::SlidingWindow => Self::SlidingWindow(Limit::open(spec, clock, before)?),
             Algorithm::Strict => Self::Strict(Limit::open(spec, clock, before)?),
         })
+    }
+
+    /// Whether the quota of a charge is limited.
+    fn is_limited(&self, charge: &Charge) -> bool {
+        with_limit!(self, limit => limit.tier(charge).is_some())
     }
 
     fn charge<'a>(&'a self, charge: &'a Charge) -> Option<AnyCharge<'a>> {
@@ -109,25 +115,60 @@ pub(super) fn take(limits: &[AnyLimit], charges: &mut [Charge]) {
 
 /// Takes the permits of all charges that are not shadow charges, or of none of them.
 fn take_together(limits: &[AnyLimit], charges: &mut [Charge]) -> bool {
-    let enforced = charges.iter().filter(|charge| !charge.shadow);
-    // Under an unlimited quota, nothing is asked.
-    let mut asked: SmallVec<[Option<AnyCharge<'_>>; 4]> =
-        enforced.map(|charge| limits[charge.limit].charge(charge)).collect();
-    let mut together: SmallVec<[&mut dyn CoreCharge; 4]> =
-        asked.iter_mut().flatten().map(AnyCharge::as_charge).collect();
-    let passes = take_all(&mut together);
-    drop(together);
-    let decided: SmallVec<[Option<CoreAnswer>; 4]> =
-        asked.iter().map(|asked| asked.as_ref().map(AnyCharge::answer)).collect();
-    drop(asked);
+    let enforced = || charges.iter().filter(|charge| !charge.shadow);
+    let is_bucket = |charge: &Charge| matches!(limits[charge.limit], AnyLimit::TokenBucket(_));
+    let (passes, answers) = if enforced().all(is_bucket) {
+        decide_buckets(limits, enforced())
+    } else {
+        decide_mixed(limits, enforced())
+    };
     let enforced = charges.iter_mut().filter(|charge| !charge.shadow);
-    for (charge, decided) in enforced.zip(&decided) {
-        charge.answer = match decided {
-            Some(decided) => {
-                with_limit!(&limits[charge.limit], limit => limit.answer(decided, charge))
+    for (charge, answer) in enforced.zip(&answers) {
+        charge.answer = match answer {
+            Some(answer) => {
+                with_limit!(&limits[charge.limit], limit => limit.answer(answer, charge))
             }
             None => Answer::UNLIMITED,
         };
     }
     passes
+}
+
+/// The answers of the core, one for each charge. Under an unlimited quota, nothing is asked.
+type CoreAnswers = SmallVec<[Option<CoreAnswer>; 4]>;
+
+/// Lets the core decide about token buckets, the usual limits: the parts of the decision are of one
+/// type, which is a tenth faster.
+fn decide_buckets<'a>(
+    limits: &'a [AnyLimit],
+    charges: impl Iterator<Item = &'a Charge> + Clone,
+) -> (bool, CoreAnswers) {
+    let mut asked: SmallVec<[KeyChargeBy<'_, GreedyRefill>; 4]> = SmallVec::new();
+    for charge in charges.clone() {
+        if let AnyLimit::TokenBucket(limit) = &limits[charge.limit] {
+            asked.extend(limit.charge(charge));
+        }
+    }
+    let passes = take_each(&mut asked);
+    let mut asked = asked.iter();
+    let is_asked = |charge: &Charge| limits[charge.limit].is_limited(charge);
+    let answers = charges.map(|charge| {
+        let asked = if is_asked(charge) { asked.next() } else { None };
+        asked.map(KeyCharge::answer)
+    });
+    (passes, answers.collect())
+}
+
+/// Lets the core decide about limits of several rules.
+fn decide_mixed<'a>(
+    limits: &'a [AnyLimit],
+    charges: impl Iterator<Item = &'a Charge>,
+) -> (bool, CoreAnswers) {
+    let mut asked: SmallVec<[Option<AnyCharge<'_>>; 4]> =
+        charges.map(|charge| limits[charge.limit].charge(charge)).collect();
+    let mut together: SmallVec<[&mut dyn CoreCharge; 4]> =
+        asked.iter_mut().flatten().map(AnyCharge::as_charge).collect();
+    let passes = take_all(&mut together);
+    drop(together);
+    (passes, asked.iter().map(|asked| asked.as_ref().map(AnyCharge::answer)).collect())
 }

@@ -94,7 +94,8 @@ impl<A: Algorithm> Limit<A> {
         }
     }
 
-    fn tier(&self, charge: &Charge) -> Option<&Tier<A>> {
+    /// The quota of a charge; `None` if it is unlimited.
+    pub(super) fn tier(&self, charge: &Charge) -> Option<&Tier<A>> {
         self.tiers.get(charge.quota)?.as_ref()
     }
 

@@ -1,0 +1,40 @@
+//! What messages show of a policy, and what they suggest.
+
+/// A text as it is shown in a message: in backticks, on one line, and not too long.
+pub(super) fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut short: String = text
+        .chars()
+        .take(LONGEST)
+        .flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push('…');
+    }
+    format!("`{short}`")
+}
+
+/// The end of a message about a word out of a set: the nearest word, or all of them.
+pub(super) fn instead(found: &str, words: &[&str]) -> String {
+    const LONGEST: usize = 100;
+    const MOST_WORDS: usize = 12;
+    let nearest = (found.len() <= LONGEST)
+        .then(|| {
+            let near = words.iter().map(|word| (strsim::damerau_levenshtein(found, word), *word));
+            near.min_by_key(|(distance, _)| *distance)
+        })
+        .flatten()
+        .filter(|(distance, word)| *distance <= (word.chars().count() / 2).clamp(1, 3));
+    match nearest {
+        Some((_, word)) => format!("did you mean {}?", shown(word)),
+        None if words.is_empty() => "there is none".into(),
+        None => {
+            let mut list: Vec<String> =
+                words.iter().take(MOST_WORDS).map(|word| shown(word)).collect();
+            if words.len() > MOST_WORDS {
+                list.push("…".into());
+            }
+            format!("possible: {}", list.join(", "))
+        }
+    }
+}
