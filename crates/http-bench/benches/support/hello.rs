@@ -10,8 +10,23 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::routing::{Route, get};
+use http::{HeaderName, HeaderValue};
 use tokio::net::TcpListener;
 use tower::{Layer, Service};
+
+/// Fields as ours has them. Names and values are checked when this is compiled, and not for each
+/// response.
+const FIELDS: [(HeaderName, HeaderValue); 5] = [
+    field("ratelimit-policy", "\"requests\";q=9999;w=1"),
+    field("ratelimit", "\"requests\";r=9998;t=1"),
+    field("x-ratelimit-limit", "9999"),
+    field("x-ratelimit-remaining", "9998"),
+    field("x-ratelimit-reset", "1"),
+];
+
+const fn field(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static(name), HeaderValue::from_static(value))
+}
 
 /// A server on a thread of its own, until the program ends.
 pub(crate) struct Hello {
@@ -28,16 +43,7 @@ impl Hello {
 
     /// Without a layer, but with fields as ours has them.
     pub(crate) fn with_fields() -> Self {
-        let hello = || async {
-            let fields = [
-                ("ratelimit-policy", "\"requests\";q=9999;w=1"),
-                ("ratelimit", "\"requests\";r=9998;t=1"),
-                ("x-ratelimit-limit", "9999"),
-                ("x-ratelimit-remaining", "9998"),
-                ("x-ratelimit-reset", "1"),
-            ];
-            (fields, "hello")
-        };
+        let hello = || async { (FIELDS, "hello") };
         Self::serve(Router::new().route("/", get(hello)))
     }
 
