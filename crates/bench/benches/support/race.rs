@@ -91,7 +91,8 @@ impl Race {
         names.iter().min_by(by_median).expect("a name")
     }
 
-    fn laps(&self, name: &str) -> &[f64] {
+    /// Nanoseconds per operation of a contestant in each round.
+    pub(crate) fn laps(&self, name: &str) -> &[f64] {
         let found = self.laps.iter().find(|(other, _)| *other == name);
         &found.unwrap_or_else(|| panic!("no contestant is called {name}")).1
     }

@@ -163,16 +163,22 @@ impl Members {
 
 /// Appends a JSON string (RFC 8259, section 7).
 fn push_json_string(json: &mut String, text: &str) {
+    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     json.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            '\0'..=' ' if c != ' ' => {
-                let hex = |digit: u32| char::from_digit(digit, 16).unwrap_or('0');
-                json.extend(['\\', 'u', '0', '0', hex(c as u32 / 16), hex(c as u32 % 16)]);
+    let mut rest = text;
+    // What is escaped is ASCII, so a text may be cut on both sides of it.
+    while let Some(at) = rest.bytes().position(is_escaped) {
+        let (plain, escaped) = rest.split_at(at);
+        json.push_str(plain);
+        match escaped.as_bytes()[0] {
+            byte if byte < b' ' => {
+                let hex = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or('0');
+                json.extend(['\\', 'u', '0', '0', hex(byte / 16), hex(byte % 16)]);
             }
-            _ => json.push(c),
+            byte => json.extend(['\\', byte.into()]),
         }
+        rest = &escaped[1..];
     }
+    json.push_str(rest);
     json.push('"');
 }
