@@ -9,7 +9,8 @@ use crate::engine::HttpLimiterBuilder;
 impl HttpLimiterBuilder {
     /// Reads the policy anew from the file at `path` whenever the file changes, and at once on
     /// SIGHUP. A file with problems changes nothing: they are told by an event of `tracing` and by
-    /// [`HttpLimiter::reload_status`](crate::HttpLimiter::reload_status), and a later good file is taken.
+    /// [`HttpLimiter::reload_status`](crate::HttpLimiter::reload_status), and a later good file is
+    /// taken.
     ///
     /// The folder of the file is watched, so the file may be replaced by another one, as editors
     /// do, or by a swapped link, as Kubernetes does for a `ConfigMap`. That is better than to write
