@@ -25,8 +25,10 @@ impl HttpLimiterBuilder {
     /// The hook runs on a thread of its own, one violation after another, so it may be slow. If
     /// more violations wait than [`violation_queue`](Self::violation_queue) says, further ones are
     /// dropped and counted. A panic of the hook is caught and counted. Both counts are in
-    /// [`HttpLimiter::violation_counts`](crate::HttpLimiter::violation_counts). The thread ends when the last clone of the limiter is
-    /// dropped and the hook has seen what waited; so the hook must not own a clone.
+    /// [`HttpLimiter::violation_counts`](crate::HttpLimiter::violation_counts).
+    ///
+    /// The thread ends when the last clone of the limiter is dropped and the hook has seen what
+    /// waited; so the hook must not own a clone.
     ///
     /// ```
     /// use std::sync::mpsc;
