@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-#[cfg(feature = "watch")]
-use std::time::Duration;
 use std::time::SystemTime;
 
 use tollgate::Clock;
@@ -15,7 +13,7 @@ use super::limiter::HttpLimiter;
 use super::penalty::Penalties;
 use super::secret::Secret;
 use super::store::{EngineClock, Memory, Store};
-use crate::observe::{Observer, ObserverOptions, Violation};
+use crate::observe::{Observer, ObserverOptions};
 use crate::policy::Policy;
 
 /// Collects the options of an [`HttpLimiter`].
@@ -26,9 +24,9 @@ pub struct HttpLimiterBuilder {
     store: Option<Arc<dyn Store>>,
     wall_clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     fails_closed: bool,
-    observer: ObserverOptions,
+    pub(crate) observer: ObserverOptions,
     #[cfg(feature = "watch")]
-    watched: Option<crate::reload::Watched>,
+    pub(crate) watched: Option<crate::reload::Watched>,
 }
 
 impl HttpLimiterBuilder {
@@ -68,107 +66,6 @@ impl HttpLimiterBuilder {
     /// does not fail.
     pub fn fail_closed(mut self, fails_closed: bool) -> Self {
         self.fails_closed = fails_closed;
-        self
-    }
-
-    /// Calls `hook` with each [`Violation`]: a request that its limits refuse, one that is refused
-    /// in a penalty, and a penalty that a handler's report begins. What shadow limits would refuse
-    /// is none, and neither is a refusal for want of room.
-    ///
-    /// The hook runs on a thread of its own, one violation after another, so it may be slow. If
-    /// more violations wait than [`violation_queue`](Self::violation_queue) says, further ones are
-    /// dropped and counted. A panic of the hook is caught and counted. Both counts are in
-    /// [`HttpLimiter::violation_counts`]. The thread ends when the last clone of the limiter is
-    /// dropped and the hook has seen what waited; so the hook must not own a clone.
-    ///
-    /// ```
-    /// use std::sync::mpsc;
-    /// use tollgate_http::{Facts, HttpLimiter, Policy};
-    ///
-    /// let policy: Policy = r#"
-    ///     version = 1
-    ///     always = ["calls"]
-    ///     [limits.calls]
-    ///     quota = "1/h"
-    ///     key = "user"
-    ///     missing = "share"
-    /// "#.parse()?;
-    /// let (sender, violations) = mpsc::channel();
-    /// let limiter = HttpLimiter::builder(&policy)
-    ///     .on_violation(move |violation| drop(sender.send(violation.clone())))
-    ///     .build()?;
-    /// for _ in 0..2 {
-    ///     limiter.decide(&Facts::new("GET", "/").user("mallory")).now().expect("memory");
-    /// }
-    /// let violation = violations.recv()?;
-    /// assert_eq!(violation.limits().collect::<Vec<_>>(), ["calls"]);
-    /// assert_eq!(violation.key_kind(), "user");
-    /// assert!(violation.key().is_none(), "keys are only told if it is asked for");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn on_violation(mut self, hook: impl Fn(&Violation) + Send + 'static) -> Self {
-        self.observer.hook = Some(Box::new(hook));
-        self
-    }
-
-    /// How many violations may wait for the hook: at least 1. Default: 1024.
-    pub fn violation_queue(mut self, capacity: usize) -> Self {
-        self.observer.queue = capacity.max(1);
-        self
-    }
-
-    /// Whether violations have the key itself and not only its keyed hash. Default: no. Then keys
-    /// such as the names of users go wherever the hook sends them. An API key is never part of a
-    /// key in plain text.
-    pub fn violations_with_keys(mut self, with_keys: bool) -> Self {
-        self.observer.with_keys = with_keys;
-        self
-    }
-
-    /// Reads the policy anew from the file at `path` whenever the file changes, and at once on
-    /// SIGHUP. A file with problems changes nothing: they are told by an event of `tracing` and by
-    /// [`HttpLimiter::reload_status`], and a later good file is taken.
-    ///
-    /// The folder of the file is watched, so the file may be replaced by another one, as editors
-    /// do, or by a swapped link, as Kubernetes does for a `ConfigMap`. That is better than to write
-    /// into it, because half a file can be a policy too. Changes are gathered until none comes for
-    /// 200 ms, at most for two seconds. A file whose content is the one that was read last is not
-    /// looked at. Beside that, the file is read every 30 seconds, in case a change is not heard of;
-    /// or every 3 seconds, if the operating system can't watch the folder.
-    ///
-    /// The file is also read once at the beginning. If its policy differs from the one with which
-    /// the limiter is built, it takes that one's place.
-    ///
-    /// This takes two threads, and on Linux one inotify instance. They end when the last clone of
-    /// the limiter is dropped, and don't keep the process alive. SIGHUP then does nothing, because
-    /// its default action, the end of the process, is not restored.
-    ///
-    /// ```no_run
-    /// use tollgate_http::{HttpLimiter, Policy};
-    ///
-    /// let policy = Policy::from_path("limits.toml")?;
-    /// let limiter = HttpLimiter::builder(&policy).watch("limits.toml").build()?;
-    /// # Ok::<(), tollgate_http::BuildError>(())
-    /// ```
-    #[cfg(feature = "watch")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
-    pub fn watch(mut self, path: impl Into<std::path::PathBuf>) -> Self {
-        self.watched = Some(crate::reload::Watched { path: path.into(), every: None });
-        self
-    }
-
-    /// As [`watch`](Self::watch), but the file is read once per `every`, at least a millisecond,
-    /// and its folder is not watched: for file systems whose changes the operating system does not
-    /// tell, such as network drives.
-    #[cfg(feature = "watch")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
-    pub fn watch_by_polling(
-        mut self,
-        path: impl Into<std::path::PathBuf>,
-        every: Duration,
-    ) -> Self {
-        let every = Some(every.max(Duration::from_millis(1)));
-        self.watched = Some(crate::reload::Watched { path: path.into(), every });
         self
     }
 

@@ -43,6 +43,7 @@
 //! field `suppressed` says how many others were not told since the last that was. A penalty that
 //! begins is a `warn`. Keys are told as their kind and a keyed hash.
 
+mod builder;
 #[cfg(feature = "tracing")]
 mod events;
 mod hook;
@@ -55,6 +56,7 @@ use std::time::Duration;
 #[cfg(feature = "metrics")]
 use tollgate::{Clock, Timestamp};
 
+pub(crate) use builder::ObserverOptions;
 pub use hook::ViolationCounts;
 #[cfg(feature = "metrics")]
 pub use metrics::DECISION_SECONDS_BUCKETS;
@@ -65,20 +67,7 @@ pub use violation::Violation;
 use crate::engine::decide::Engine;
 use crate::engine::store::{Charge, EngineClock, StoreError, Verdict};
 use crate::engine::{BuildError, Decision, HttpLimiter, KeyParts, Outcome};
-use hook::{Hook, HookFn};
-
-/// What the builder of a limiter collects for its observer.
-pub(crate) struct ObserverOptions {
-    pub(crate) hook: Option<HookFn>,
-    pub(crate) queue: usize,
-    pub(crate) with_keys: bool,
-}
-
-impl Default for ObserverOptions {
-    fn default() -> Self {
-        Self { hook: None, queue: 1024, with_keys: false }
-    }
-}
+use hook::Hook;
 
 /// Who is told of decisions.
 pub(crate) struct Observer {

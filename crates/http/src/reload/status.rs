@@ -61,6 +61,13 @@ impl ReloadStatus {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// Notes that the store or another part that the application gave panicked.
+    #[cfg(feature = "watch")]
+    pub(super) fn panicked(&mut self) {
+        self.last_error = Some("the reload panicked".into());
+        self.failures = self.failures.saturating_add(1);
+    }
+
     #[cfg(feature = "watch")]
     pub(super) fn read_unchanged(&mut self) {
         self.unchanged = self.unchanged.saturating_add(1);
@@ -92,7 +99,7 @@ impl ReloadStatus {
         self.last_error.as_deref()
     }
 
-    /// When the last reload failed. `None` if it succeeded, or if there was none.
+    /// When the last reload failed. `None` if it succeeded or panicked, or if there was none.
     #[must_use]
     pub fn failed_at(&self) -> Option<SystemTime> {
         self.failed_at

@@ -4,12 +4,14 @@
 //! by the end of the limiter. It knows the limiter only weakly, so it does not keep it alive.
 
 mod bell;
+mod builder;
 mod file;
 mod folders;
 #[cfg(unix)]
 mod hangup;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -162,7 +164,11 @@ impl Watcher {
             content = self.file.read();
         }
         let Some(limiter) = self.limiter.upgrade() else { return false };
-        self.file.take(content, &limiter);
+        // A store, a clock or a subscriber that panics must not end the watching.
+        let take = AssertUnwindSafe(|| self.file.take(content, &limiter));
+        if catch_unwind(take).is_err() {
+            limiter.reloads().status_mut().panicked();
+        }
         true
     }
 }
