@@ -12,7 +12,7 @@ pub mod policy;
 pub mod reload;
 pub mod respond;
 
-pub use engine::{BuildError, Decision, Facts, HttpLimiter, Outcome};
-pub use layer::{Caller, RateLimitHandle, RateLimitLayer};
+pub use engine::{BuildError, Caller, Decision, Facts, HttpLimiter, Outcome};
+pub use layer::{RateLimitHandle, RateLimitLayer};
 pub use observe::Violation;
 pub use policy::Policy;

@@ -37,3 +37,32 @@ fn a_request_without_a_key_has_no_limits() {
     assert_eq!(decision.outcome(), Outcome::MissingKey);
     assert_eq!(decision.limits().count(), 0);
 }
+
+/// After a handler has charged more than there is, the limit looked as if it had refused the
+/// request, and so did not get the request's own permits back.
+#[test]
+fn a_limit_in_debt_gets_back_what_is_not_charged() {
+    use tollgate_http::{Caller, RateLimitHandle, RateLimitLayer};
+    use tower::{Service, ServiceBuilder};
+
+    let text = "[limits.calls]\nquota = '10/day'\nkey = 'user'\nmissing = 'share'\n\
+                [[routes]]\npath = '/'\nlimits = ['calls']\ncost = 4\ncharge = [401]\n";
+    let (limiter, clock) = limiter(&policy(text));
+    let mut service = ServiceBuilder::new().layer(RateLimitLayer::new(limiter.clone())).service_fn(
+        async |request: http::Request<()>| {
+            let handle = request.extensions().get::<RateLimitHandle>().expect("the layer");
+            handle.charge(16);
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        },
+    );
+    let mut request = http::Request::new(());
+    request.extensions_mut().insert(Caller::user("alice"));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let response = runtime.block_on(service.call(request)).expect("no error is possible");
+    assert_eq!(response.status(), 200);
+    // 4 and 16 of 10 were taken, and 4 came back: the debt of 6 is gone after 0.6 days.
+    clock.advance(std::time::Duration::from_secs(86_400 / 10 * 6));
+    let left = limiter.explain(&facts("/").user("alice")).expect("memory answers at once");
+    let limit = left.limits().next().expect("one limit");
+    assert_eq!((limit.remaining(), limit.reset_after().as_secs()), (0, 86_400));
+}

@@ -155,15 +155,15 @@ impl Engine {
             return;
         }
         decision.refuse(Outcome::Refused, status);
-        if let (Some(key), Some(rules)) = (&decision.penalty_key, &decision.policy.penalty) {
-            if let Some(block) = self.penalties.count(key, rules) {
-                decision.retry_after = Some(block.rest);
-                decision.status = Some(429);
-                decision.begins_penalty = block.begins;
-                if !block.begins {
-                    // Another request has begun it meanwhile.
-                    decision.outcome = Outcome::Penalty;
-                }
+        if let (Some(key), Some(rules)) = (&decision.penalty_key, &decision.policy.penalty)
+            && let Some(block) = self.penalties.count(key, rules)
+        {
+            decision.retry_after = Some(block.rest);
+            decision.status = Some(429);
+            decision.begins_penalty = block.begins;
+            if !block.begins {
+                // Another request has begun it meanwhile.
+                decision.outcome = Outcome::Penalty;
             }
         }
     }

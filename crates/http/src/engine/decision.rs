@@ -104,6 +104,7 @@ impl Decision {
 
     /// What each limit of the request has answered, shadow limits too, in the policy's order.
     /// Unlimited quotas are left out. Empty if no limit was asked.
+    #[must_use]
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitReport<'_>> {
         self.charges.iter().map(|charge| LimitReport { policy: &self.policy, charge })
     }

@@ -1,5 +1,6 @@
 //! The limiter: a policy in force, which can be replaced while requests are decided.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -71,13 +72,13 @@ impl HttpLimiter {
     /// # Errors
     ///
     /// If the store can't keep a limit of the policy; memory can keep all that a policy may have.
-    pub fn new(policy: &Policy) -> Result<Self, BuildError> {
+    pub fn new(policy: impl Borrow<Policy>) -> Result<Self, BuildError> {
         Self::builder(policy).build()
     }
 
     /// Starts building a limiter with options.
-    pub fn builder(policy: &Policy) -> HttpLimiterBuilder {
-        HttpLimiterBuilder::new(policy)
+    pub fn builder(policy: impl Borrow<Policy>) -> HttpLimiterBuilder {
+        HttpLimiterBuilder::new(policy.borrow())
     }
 
     pub(super) fn from_parts(policy: Compiled, engine: Engine, store: Arc<dyn Store>) -> Self {
@@ -168,7 +169,7 @@ impl HttpLimiter {
     }
 
     /// Notes what is left of the limits of a request now.
-    pub(crate) fn look_again(&self, decision: &mut Decision) {
+    pub(crate) fn look_again(decision: &mut Decision) {
         let policy = Arc::clone(&decision.policy);
         let enforced = |charge: &Charge| (!charge.shadow).then_some(0);
         change(&policy, Verb::Look, &mut decision.charges, enforced);
@@ -220,6 +221,7 @@ impl HttpLimiter {
     }
 
     /// Ends the penalty of a caller, and forgets it; returns whether there was one.
+    #[must_use = "there may have been none"]
     pub fn lift_penalty(&self, key: &Key) -> bool {
         self.0.engine.penalties.lift(key)
     }

@@ -1,6 +1,8 @@
 //! Decisions: from the facts of a request to an answer. Nothing in here knows of HTTP servers.
 
 mod builder;
+mod caller;
+mod compile;
 pub(crate) mod compiled;
 pub(crate) mod decide;
 pub(crate) mod decision;
@@ -19,6 +21,7 @@ pub mod store;
 mod subjects;
 
 pub use builder::HttpLimiterBuilder;
+pub use caller::Caller;
 pub use decision::{Decision, LimitReport, Outcome};
 pub use error::BuildError;
 pub use explain::Explanation;

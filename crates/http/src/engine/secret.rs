@@ -27,7 +27,9 @@ impl Secret {
     /// The hash of a key by its parts.
     pub(crate) fn hash_of_parts(&self, parts: &[Part]) -> Hashed {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        parts.iter().for_each(|part| part.hash(&mut hasher));
+        for part in parts {
+            part.hash(&mut hasher);
+        }
         Hashed(hasher.finish128().as_bytes())
     }
 
