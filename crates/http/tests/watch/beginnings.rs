@@ -14,7 +14,7 @@ fn a_file_that_differs_from_the_beginning_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("limits.toml");
     fs::write(&path, text(2)).unwrap();
-    let limiter = HttpLimiter::builder(&policy(1)).watch(&path).build().unwrap();
+    let limiter = HttpLimiter::builder(policy(1)).watch(&path).build().unwrap();
     until(|| limiter.reload_status(), |status| status.reloads() == 1);
     assert_eq!(limiter.policy(), policy(2));
 }
@@ -23,7 +23,7 @@ fn a_file_that_differs_from_the_beginning_is_taken() {
 fn a_file_that_is_not_there_at_the_beginning_is_awaited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("limits.toml");
-    let limiter = HttpLimiter::builder(&policy(1)).watch(&path).build().unwrap();
+    let limiter = HttpLimiter::builder(policy(1)).watch(&path).build().unwrap();
     let status = until(|| limiter.reload_status(), |status| status.failures() == 1);
     assert_eq!((status.reloads(), status.watching()), (0, Watching::Events));
     fs::write(&path, text(2)).unwrap();
@@ -35,7 +35,7 @@ fn a_file_can_be_polled() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("limits.toml");
     fs::write(&path, text(1)).unwrap();
-    let builder = HttpLimiter::builder(&policy(1));
+    let builder = HttpLimiter::builder(policy(1));
     let limiter = builder.watch_by_polling(&path, Duration::from_millis(5)).build().unwrap();
     let status = until(|| limiter.reload_status(), |status| status.unchanged() > 2);
     assert_eq!((status.reloads(), status.watching()), (0, Watching::Polling));
@@ -45,7 +45,7 @@ fn a_file_can_be_polled() {
 
 #[test]
 fn nothing_is_watched_unless_it_is_asked_for() {
-    let limiter = HttpLimiter::new(&policy(1)).unwrap();
+    let limiter = HttpLimiter::new(policy(1)).unwrap();
     assert_eq!(limiter.reload_status().watching(), Watching::Nothing);
 }
 
@@ -68,7 +68,7 @@ fn a_store_that_panics_does_not_end_the_watching() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("limits.toml");
     fs::write(&path, text(1)).unwrap();
-    let builder = HttpLimiter::builder(&policy(1)).store(Fragile(Memory::new()));
+    let builder = HttpLimiter::builder(policy(1)).store(Fragile(Memory::new()));
     let limiter = builder.watch_by_polling(&path, Duration::from_millis(5)).build().unwrap();
     rename_over(&path, 2);
     let status = until(|| limiter.reload_status(), |status| status.failures() == 1);

@@ -16,7 +16,7 @@ fn the_file_is_read_at_once() {
     fs::write(&path, text(1)).unwrap();
     // Nothing but the signal makes anybody read the file within this hour.
     let hour = Duration::from_secs(3600);
-    let limiter = HttpLimiter::builder(&policy(1)).watch_by_polling(&path, hour).build().unwrap();
+    let limiter = HttpLimiter::builder(policy(1)).watch_by_polling(&path, hour).build().unwrap();
     until(|| limiter.reload_status(), |status| status.unchanged() == 1);
     let hang_up = || {
         let process = std::process::id().to_string();

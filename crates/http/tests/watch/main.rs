@@ -48,7 +48,7 @@ impl Scene {
 
     /// Watches a file that has the policy 1.
     fn watch(folder: TempDir, path: PathBuf) -> Self {
-        let limiter = HttpLimiter::builder(&policy(1)).watch(&path).build().unwrap();
+        let limiter = HttpLimiter::builder(policy(1)).watch(&path).build().unwrap();
         let scene = Self { limiter, path, folder };
         // The file was read at the beginning, and says what is in force.
         let status = scene.until(|status| status.unchanged() > 0);
