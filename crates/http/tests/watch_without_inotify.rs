@@ -36,7 +36,7 @@ fn with_few_file_descriptors() {
     assert!(taken.len() < 64, "the number of file descriptors is not limited");
     // Enough to listen for SIGHUP and to read the file, too few to watch its folder.
     taken.truncate(taken.len() - 4);
-    let limiter = HttpLimiter::builder(&policy("1/s")).watch(&path).build().unwrap();
+    let limiter = HttpLimiter::builder(policy("1/s")).watch(&path).build().unwrap();
     let status = until(|| limiter.reload_status(), |status| status.unchanged() > 0);
     assert_eq!((status.watching(), status.failures()), (Watching::Polling, 0));
     fs::write(&path, text("2/s")).unwrap();

@@ -84,7 +84,7 @@ impl HttpLimiterBuilder {
             penalties: Penalties::new(clock.clone()),
             wall_clock: self.wall_clock,
             fails_closed: self.fails_closed,
-            observer: Observer::new(self.observer, clock)?,
+            observer: Observer::new(self.observer, &clock)?,
         };
         if let Some(penalty) = &compiled.penalty {
             engine.penalties.set_after(penalty.after);

@@ -18,6 +18,7 @@ impl Secret {
     }
 
     /// The hash of `value`. Values with the same hash are practically the same value.
+    #[cfg(feature = "tracing")]
     pub(crate) fn hash_of<T: Hash + ?Sized>(&self, value: &T) -> Hashed {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
         value.hash(&mut hasher);

@@ -83,15 +83,15 @@ pub(crate) struct Observer {
 pub(crate) struct Started(#[cfg(feature = "metrics")] Timestamp);
 
 impl Observer {
-    pub(crate) fn new(options: ObserverOptions, clock: EngineClock) -> Result<Self, BuildError> {
+    pub(crate) fn new(options: ObserverOptions, clock: &EngineClock) -> Result<Self, BuildError> {
         let ObserverOptions { hook, queue, with_keys } = options;
         #[cfg(not(any(feature = "tracing", feature = "metrics")))]
-        drop(clock);
+        let _ = clock;
         Ok(Self {
             #[cfg(feature = "tracing")]
             events: events::Events::new(clock.clone()),
             #[cfg(feature = "metrics")]
-            clock,
+            clock: clock.clone(),
             hook: hook.map(|hook| Hook::start(hook, queue, with_keys)).transpose()?,
         })
     }

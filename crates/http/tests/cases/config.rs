@@ -44,7 +44,7 @@ fn error_is_as_expected(error: &PolicyError, expect: &Value) -> bool {
             _ => None,
         };
         let is_line = |lines: &Vec<Value>| {
-            lines.iter().any(|expected| expected.as_u64() == line.map(|line| line as u64))
+            lines.iter().any(|expected| expected.as_u64() == line.map(|line| u64::from(line)))
         };
         let is_code = |code: &Value| code == problem.code().as_str();
         contains_all

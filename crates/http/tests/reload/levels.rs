@@ -152,7 +152,7 @@ fn a_policy_that_the_store_refuses_changes_nothing() {
         }
     }
 
-    let builder = tollgate_http::HttpLimiter::builder(&calls(TEN));
+    let builder = tollgate_http::HttpLimiter::builder(calls(TEN));
     let limiter = builder.store(Picky(Memory::new())).build().unwrap();
     remaining_after(&limiter, "alice", 6);
     let error =
