@@ -221,7 +221,7 @@ impl HttpLimiter {
     }
 
     /// Ends the penalty of a caller, and forgets it; returns whether there was one.
-    #[must_use = "there may have been none"]
+    #[allow(clippy::must_use_candidate, reason = "it is lifted in any case")]
     pub fn lift_penalty(&self, key: &Key) -> bool {
         self.0.engine.penalties.lift(key)
     }

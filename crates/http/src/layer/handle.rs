@@ -118,7 +118,7 @@ impl RateLimitHandle {
     }
 
     /// Charges `permits` more to one limit of the request. Returns whether the request has it.
-    #[must_use = "nothing is charged if the request does not have the limit"]
+    #[allow(clippy::must_use_candidate, reason = "the policy usually has the limit")]
     pub fn charge_limit(&self, limit: &str, permits: u64) -> bool {
         self.change(Verb::Consume, Some(limit), permits)
     }
@@ -130,7 +130,7 @@ impl RateLimitHandle {
 
     /// Gives `permits` back to one limit of the request, never above full. Returns whether the
     /// request has it.
-    #[must_use = "nothing is given back if the request does not have the limit"]
+    #[allow(clippy::must_use_candidate, reason = "the policy usually has the limit")]
     pub fn give_back_limit(&self, limit: &str, permits: u64) -> bool {
         self.change(Verb::Credit, Some(limit), permits)
     }
@@ -142,7 +142,7 @@ impl RateLimitHandle {
     /// Counts a violation against the caller, as a refusal would count: if the policy has a penalty
     /// and this is one violation too many, the caller is refused from now on, for the time that is
     /// returned. `None` if it is not.
-    #[must_use = "the caller may be refused from now on"]
+    #[allow(clippy::must_use_candidate, reason = "most handlers only report")]
     pub fn violation(&self) -> Option<Duration> {
         self.0.limiter.violation(&self.0.decision)
     }

@@ -7,13 +7,10 @@ use crate::request::{headers, peer};
 use crate::{Checked, same};
 
 pub(crate) fn check(config: &Value, input: &Value, expect: &Value) -> Checked {
-    let settings: String = config
-        .as_object()
-        .into_iter()
-        .flatten()
-        // The values of these settings are written alike in JSON and in TOML.
-        .map(|(name, value)| format!("{name} = {value}\n"))
-        .collect();
+    // The values of these settings are written alike in JSON and in TOML.
+    let settings = config.as_object().into_iter().flatten();
+    let settings: Vec<_> = settings.map(|(name, value)| format!("{name} = {value}")).collect();
+    let settings = settings.join("\n");
     let policy = format!(
         "version = 1\nalways = [\"all\"]\n[client]\n{settings}\n\
          [limits.all]\nquota = \"1/s\"\nkey = \"address\"\n"

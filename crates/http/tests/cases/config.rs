@@ -41,10 +41,10 @@ fn error_is_as_expected(error: &PolicyError, expect: &Value) -> bool {
         let contains_all = contained.all(|text| message.contains(&text.to_lowercase()));
         let line = match problem.place() {
             Place::Text { line, .. } => Some(*line),
-            _ => None,
+            Place::Code { .. } => None,
         };
         let is_line = |lines: &Vec<Value>| {
-            lines.iter().any(|expected| expected.as_u64() == line.map(|line| u64::from(line)))
+            lines.iter().any(|expected| expected.as_u64() == line.map(u64::from))
         };
         let is_code = |code: &Value| code == problem.code().as_str();
         contains_all

@@ -25,7 +25,8 @@ fn warnings_name_the_file() {
     let policy = Policy::from_path(&path);
     std::fs::remove_file(&path).expect("removed");
     let policy = policy.expect("a policy");
-    let warnings: Vec<_> = policy.warnings().iter().map(tollgate_http::policy::Problem::source_name).collect();
+    let warnings: Vec<_> =
+        policy.warnings().iter().map(tollgate_http::policy::Problem::source_name).collect();
     assert_eq!(warnings, [path.display().to_string()]);
 }
 
