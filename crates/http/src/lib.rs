@@ -6,11 +6,13 @@ pub mod address;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod engine;
-mod events;
 pub mod layer;
+pub mod observe;
 pub mod policy;
+pub mod reload;
 pub mod respond;
 
-pub use engine::{BuildError, Decision, Facts, HttpLimiter, Outcome};
-pub use layer::{Caller, RateLimitHandle, RateLimitLayer};
+pub use engine::{BuildError, Caller, Decision, Facts, HttpLimiter, Outcome};
+pub use layer::{RateLimitHandle, RateLimitLayer};
+pub use observe::Violation;
 pub use policy::Policy;

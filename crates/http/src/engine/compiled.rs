@@ -7,18 +7,12 @@ use hashbrown::HashMap;
 use http::HeaderValue;
 use tollgate::Quota;
 
-use super::store::{Buckets, Identity, LimitSpec, Store, StoreError};
-use super::subjects::{Entry, Subjects};
+use super::store::Buckets;
+use super::subjects::Subjects;
 use crate::address::Prefixes;
-use crate::policy::settings::{self, HostPattern, Settings};
-use crate::policy::{Algorithm, KeyPart, Missing, Mode, PathPattern, Policy};
+use crate::policy::settings::{HostPattern, Settings};
+use crate::policy::{KeyPart, Missing, PathPattern, Policy};
 use crate::respond::{Fields, LimitTexts};
-
-/// How many keys a limit keeps if the policy does not say.
-const MAX_KEYS: usize = 1_000_000;
-
-/// For how many combinations of route and tier a field is kept.
-const MAX_FIELDS: usize = 100_000;
 
 /// A policy in force.
 pub(crate) struct Compiled {
@@ -28,7 +22,7 @@ pub(crate) struct Compiled {
     /// The limits of a request that no route matches.
     pub(crate) no_route: Box<[RouteLimit]>,
     pub(crate) tiers: Box<[CompiledTier]>,
-    tiers_by_name: HashMap<Arc<str>, u16, ahash::RandomState>,
+    pub(super) tiers_by_name: HashMap<Arc<str>, u16, ahash::RandomState>,
     pub(crate) default_tier: Option<u16>,
     pub(crate) subjects: Subjects,
     pub(crate) penalty: Option<CompiledPenalty>,
@@ -40,6 +34,9 @@ pub(crate) struct Compiled {
     /// The value of `RateLimit-Policy` by route and tier, each with a place for none, made when it
     /// is first needed.
     pub(crate) policy_fields: Box<[OnceLock<Option<HeaderValue>>]>,
+    /// The handles of its counters and gauges.
+    #[cfg(feature = "metrics")]
+    pub(crate) metrics: crate::observe::PolicyMetrics,
 }
 
 /// One limit.
@@ -53,7 +50,7 @@ pub(crate) struct CompiledLimit {
     /// The limit's own quota, then those of tiers and subjects.
     pub(crate) quotas: Vec<Quota>,
     /// The index of each quota.
-    known_quotas: HashMap<Quota, u32, ahash::RandomState>,
+    pub(super) known_quotas: HashMap<Quota, u32, ahash::RandomState>,
     /// What the headers say of each quota; `None` of an unlimited one.
     pub(crate) texts: Box<[Option<LimitTexts>]>,
 }
@@ -61,8 +58,8 @@ pub(crate) struct CompiledLimit {
 /// One route.
 pub(crate) struct CompiledRoute {
     pub(crate) name: Arc<str>,
-    methods: Box<[Box<str>]>,
-    host: Option<HostPattern>,
+    pub(super) methods: Box<[Box<str>]>,
+    pub(super) host: Option<HostPattern>,
     pub(crate) path: PathPattern,
     pub(crate) limits: Box<[RouteLimit]>,
     /// The statuses that are charged; `None`: all.
@@ -109,118 +106,6 @@ impl CompiledRoute {
 }
 
 impl Compiled {
-    /// Compiles a policy, and opens the buckets of its limits.
-    pub(crate) fn new(policy: &Policy, store: &dyn Store) -> Result<Self, StoreError> {
-        let settings = policy.settings();
-        let index = Index::new(settings);
-        let mut limits: Vec<CompiledLimit> =
-            settings.limits.iter().map(|limit| compiled_limit(limit, settings)).collect();
-        let tiers: Box<[CompiledTier]> = settings
-            .tiers
-            .iter()
-            .map(|tier| {
-                let mut quotas: Box<[u32]> = std::iter::repeat_n(0, limits.len()).collect();
-                for (name, quota) in &tier.quotas {
-                    if let Some(limit) = index.limit(name) {
-                        quotas[usize::from(limit)] = limits[usize::from(limit)].quota(*quota);
-                    }
-                }
-                CompiledTier { name: tier.name.as_str().into(), quotas }
-            })
-            .collect();
-        let mut subjects = Subjects::default();
-        for subject in &settings.subjects {
-            let quotas = subject.limits.iter().filter_map(|(name, quota)| {
-                let limit = index.limit(name)?;
-                Some((limit, limits[usize::from(limit)].quota(*quota)))
-            });
-            let entry = Entry {
-                exempt: subject.exempt,
-                blocked: subject.blocked,
-                until: subject.until,
-                tier: subject.tier.as_ref().and_then(|name| index.tier(name)),
-                quotas: quotas.collect(),
-            };
-            subjects.add(&subject.who, entry);
-        }
-        let specs: Vec<LimitSpec> = settings
-            .limits
-            .iter()
-            .zip(&limits)
-            .map(|(limit, compiled)| LimitSpec {
-                identity: compiled.identity(limit.algorithm),
-                quotas: compiled.quotas.clone(),
-                max_keys: limit.max_keys.unwrap_or(MAX_KEYS),
-                when_full: limit.when_full,
-            })
-            .collect();
-        let penalty = settings.penalty.as_ref().map(|penalty| CompiledPenalty {
-            key: penalty.key.clone().into(),
-            prefixes: settings.client.prefixes,
-            after: penalty.after,
-            block: penalty.block,
-            growth: penalty.growth,
-            max: penalty.max,
-            forget: penalty.forget,
-        });
-        for limit in &mut limits {
-            limit.texts =
-                limit.quotas.iter().map(|quota| LimitTexts::new(&limit.name, *quota)).collect();
-        }
-        let buckets = store.open(&specs)?;
-        let always: Vec<RouteLimit> = settings
-            .always
-            .iter()
-            .filter_map(|name| index.limit(name))
-            .map(|limit| RouteLimit { limit, cost: 1, own: false })
-            .collect();
-        let routes: Box<[CompiledRoute]> = settings
-            .routes
-            .iter()
-            .map(|route| {
-                let mut limits = if route.always { always.clone() } else { Vec::new() };
-                for limit in route.limits.iter().filter_map(|name| index.limit(name)) {
-                    if !limits.iter().any(|other| other.limit == limit) {
-                        limits.push(RouteLimit { limit, cost: 1, own: true });
-                    }
-                }
-                for limit in &mut limits {
-                    let name = &settings.limits[usize::from(limit.limit)].name;
-                    let own = route.costs.iter().find(|(of, _)| of == name);
-                    limit.cost = own.map_or(route.cost, |(_, cost)| *cost);
-                }
-                CompiledRoute {
-                    name: route.name.as_str().into(),
-                    methods: route.methods.iter().map(|method| method.as_str().into()).collect(),
-                    host: route.host.clone(),
-                    path: route.path.clone(),
-                    limits: limits.into(),
-                    charge: route.charge.clone().map(Into::into),
-                }
-            })
-            .collect();
-        let combinations = (routes.len() + 1) * (tiers.len() + 1);
-        let policy_fields =
-            std::iter::repeat_with(OnceLock::new).take(combinations.min(MAX_FIELDS)).collect();
-        let keys_name_host = settings.limits.iter().any(|limit| limit.key.contains(&KeyPart::Host))
-            || settings.penalty.iter().any(|penalty| penalty.key.contains(&KeyPart::Host));
-        Ok(Self {
-            policy: policy.clone(),
-            needs_host: keys_name_host || routes.iter().any(|route| route.host.is_some()),
-            limits: limits.into(),
-            no_route: always.into(),
-            routes,
-            tiers,
-            default_tier: settings.default_tier.as_ref().and_then(|name| index.tier(name)),
-            tiers_by_name: index.tiers,
-            subjects,
-            penalty,
-            buckets,
-            fields: Fields::new(&settings.response.headers, settings.response.x_ratelimit_reset),
-            policy_fields,
-        })
-    }
-
     pub(crate) fn settings(&self) -> &Settings {
         self.policy.settings()
     }
@@ -228,67 +113,5 @@ impl Compiled {
     /// The tier with this name.
     pub(crate) fn tier(&self, name: &str) -> Option<u16> {
         self.tiers_by_name.get(name).copied()
-    }
-}
-
-impl CompiledLimit {
-    /// The index of a quota, which is added if it is new.
-    fn quota(&mut self, quota: Quota) -> u32 {
-        let next = u32::try_from(self.quotas.len()).unwrap_or(0);
-        *self.known_quotas.entry(quota).or_insert_with(|| {
-            self.quotas.push(quota);
-            next
-        })
-    }
-
-    fn identity(&self, algorithm: Algorithm) -> Identity {
-        let (name, key, prefixes) = (Arc::clone(&self.name), self.key.to_vec(), self.prefixes);
-        Identity { name, key, algorithm, prefixes }
-    }
-}
-
-fn compiled_limit(limit: &settings::Limit, settings: &Settings) -> CompiledLimit {
-    let prefixes = settings.client.prefixes;
-    CompiledLimit {
-        name: limit.name.as_str().into(),
-        key: limit.key.clone().into(),
-        missing: limit.missing,
-        prefixes: Prefixes {
-            ipv4: limit.ipv4_prefix.unwrap_or(prefixes.ipv4),
-            ipv6: limit.ipv6_prefix.unwrap_or(prefixes.ipv6),
-        },
-        status: limit.status,
-        shadow: limit.mode != Mode::Enforce || settings.mode != Mode::Enforce,
-        quotas: vec![limit.quota],
-        known_quotas: std::iter::once((limit.quota, 0)).collect(),
-        texts: Box::default(),
-    }
-}
-
-/// The index of each name.
-struct Index {
-    limits: HashMap<Arc<str>, u16, ahash::RandomState>,
-    tiers: HashMap<Arc<str>, u16, ahash::RandomState>,
-}
-
-impl Index {
-    fn new(settings: &Settings) -> Self {
-        fn of<'a>(
-            names: impl Iterator<Item = &'a String>,
-        ) -> HashMap<Arc<str>, u16, ahash::RandomState> {
-            names.map(|name| name.as_str().into()).zip(0..=u16::MAX).collect()
-        }
-        Self {
-            limits: of(settings.limits.iter().map(|limit| &limit.name)),
-            tiers: of(settings.tiers.iter().map(|tier| &tier.name)),
-        }
-    }
-
-    fn limit(&self, name: &str) -> Option<u16> {
-        self.limits.get(name).copied()
-    }
-
-    fn tier(&self, name: &str) -> Option<u16> {
-        self.tiers.get(name).copied()
     }
 }

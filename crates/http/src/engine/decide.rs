@@ -19,6 +19,7 @@ use super::request::{NoKey, Request};
 use super::secret::Secret;
 use super::store::{Answer, Charge, Later, Reply, StoreError, Verb, Verdict};
 use super::subjects::Matching;
+use crate::observe::{Observer, Started};
 use crate::policy::{Missing, Mode};
 
 /// What decisions need beside a policy. It stays the same when the policy is reloaded.
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) wall_clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     /// Whether requests are refused while the store fails.
     pub(crate) fails_closed: bool,
+    /// Tells what was decided.
+    pub(crate) observer: Observer,
 }
 
 impl Engine {
@@ -41,6 +44,14 @@ impl Engine {
         facts: &Facts<'_>,
         verb: Verb,
     ) -> Option<Later> {
+        let later = self.begin(decision, facts, verb);
+        if later.is_none() && verb == Verb::Take {
+            self.observe(decision);
+        }
+        later
+    }
+
+    fn begin(&self, decision: &mut Decision, facts: &Facts<'_>, verb: Verb) -> Option<Later> {
         let policy = Arc::clone(&decision.policy);
         if policy.settings().mode == Mode::Off {
             return None;
@@ -66,11 +77,12 @@ impl Engine {
             // The address stands for a part that is missing.
             match request.key(&penalty.key, Some(Missing::Address), penalty.prefixes) {
                 Ok(key) => {
-                    if let Some(rest) = self.penalties.rest(&key) {
+                    let rest = self.penalties.rest(&key);
+                    decision.penalty_key = Some(key);
+                    if let Some(rest) = rest {
                         decision.retry_after = Some(rest);
                         return decision.refuse(Outcome::Penalty, 429);
                     }
-                    decision.penalty_key = Some(key);
                 }
                 Err(_) => return decision.refuse(Outcome::NoPeer, 500),
             }
@@ -79,8 +91,14 @@ impl Engine {
         match decision.charge(&request, &subject, verb) {
             Ok(()) if decision.charges.is_empty() => return None,
             Ok(()) => {}
-            Err(NoKey::NoPeer) => return decision.refuse(Outcome::NoPeer, 500),
-            Err(NoKey::Refuse | NoKey::Skip) => return decision.refuse(Outcome::MissingKey, 403),
+            Err(why) => {
+                // The limits before the one without a key were not asked either.
+                decision.charges.clear();
+                return match why {
+                    NoKey::NoPeer => decision.refuse(Outcome::NoPeer, 500),
+                    NoKey::Refuse | NoKey::Skip => decision.refuse(Outcome::MissingKey, 403),
+                };
+            }
         }
         match policy.buckets.ask(verb, &mut decision.charges) {
             Reply::Now => self.settle(decision),
@@ -105,12 +123,13 @@ impl Engine {
             }
             Err(error) => self.fail(decision, &error),
         }
+        self.observe(decision);
     }
 
     /// The store has failed.
     #[cold]
     fn fail(&self, decision: &mut Decision, error: &StoreError) {
-        crate::events::store_failed(error);
+        self.observer.store_failed(error);
         decision.charges.clear();
         decision.outcome = Outcome::StoreFailed;
         if self.fails_closed {
@@ -136,11 +155,15 @@ impl Engine {
             return;
         }
         decision.refuse(Outcome::Refused, status);
-        if let (Some(key), Some(rules)) = (&decision.penalty_key, &decision.policy.penalty) {
-            if let Some(block) = self.penalties.count(key, rules) {
-                decision.retry_after = Some(block);
-                decision.status = Some(429);
-                decision.begins_penalty = true;
+        if let (Some(key), Some(rules)) = (&decision.penalty_key, &decision.policy.penalty)
+            && let Some(block) = self.penalties.count(key, rules)
+        {
+            decision.retry_after = Some(block.rest);
+            decision.status = Some(429);
+            decision.begins_penalty = block.begins;
+            if !block.begins {
+                // Another request has begun it meanwhile.
+                decision.outcome = Outcome::Penalty;
             }
         }
     }
@@ -179,7 +202,7 @@ impl Wait {
 
 impl Decision {
     /// A decision that nothing is known of yet.
-    pub(crate) fn new(policy: Arc<Compiled>) -> Self {
+    pub(crate) fn new(policy: Arc<Compiled>, started: Started) -> Self {
         Self {
             policy,
             outcome: Outcome::Exempt,
@@ -191,6 +214,7 @@ impl Decision {
             penalty_key: None,
             begins_penalty: false,
             has_usual_limits: true,
+            started,
         }
     }
 

@@ -11,6 +11,7 @@ use tollgate::Quota;
 use super::compiled::{Compiled, CompiledLimit};
 use super::key::KeyParts;
 use super::store::{Answer, Charge, Verdict};
+use crate::observe::Started;
 use crate::policy::{BodyForm, Policy};
 use crate::respond::{Fields, LimitTexts};
 
@@ -57,6 +58,8 @@ pub struct Decision {
     pub(crate) begins_penalty: bool,
     /// Whether its limits and quotas are those of every request of its route and tier.
     pub(crate) has_usual_limits: bool,
+    /// When it was begun, if that is measured.
+    pub(crate) started: Started,
 }
 
 impl Decision {
@@ -101,8 +104,15 @@ impl Decision {
 
     /// What each limit of the request has answered, shadow limits too, in the policy's order.
     /// Unlimited quotas are left out. Empty if no limit was asked.
+    #[must_use]
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitReport<'_>> {
         self.charges.iter().map(|charge| LimitReport { policy: &self.policy, charge })
+    }
+
+    /// One of the charges, to be read.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn report<'a>(&'a self, charge: &'a Charge) -> LimitReport<'a> {
+        LimitReport { policy: &self.policy, charge }
     }
 
     /// The names of the limits that refused the request.

@@ -1,6 +1,7 @@
 //! What would be decided about a request, and why.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::decision::{Decision, LimitReport, Outcome};
 
@@ -25,6 +26,17 @@ impl Explanation {
         self.0.status()
     }
 
+    /// The time after which the request could pass. `None` if it would go on, or if no wait helps.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after()
+    }
+
+    /// The names of the limits that would refuse the request.
+    pub fn refused_by(&self) -> impl Iterator<Item = &str> {
+        self.0.refused_by()
+    }
+
     /// The route that matches.
     #[must_use]
     pub fn route(&self) -> Option<&str> {
@@ -38,6 +50,7 @@ impl Explanation {
     }
 
     /// The limits of the request, those with unlimited quotas too.
+    #[must_use]
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitReport<'_>> {
         self.0.limits()
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::caller::Caller;
 use crate::address::Peer;
 
 /// What is known of a request: everything that a decision depends on.
@@ -79,6 +80,21 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn api_key(mut self, key: &'a str) -> Self {
         self.api_key = Some(key).filter(|key| !key.is_empty());
+        self
+    }
+
+    /// Everything that the application knows of the caller.
+    ///
+    /// ```
+    /// use tollgate_http::{Caller, Facts};
+    /// let caller = Caller::user("alice").in_tier("premium");
+    /// let facts = Facts::new("GET", "/v1/items").caller(&caller);
+    /// ```
+    #[must_use]
+    pub fn caller(mut self, caller: &'a Caller) -> Self {
+        self.user = caller.user_name().filter(|user| !user.is_empty()).cloned();
+        self.api_key = caller.key().filter(|key| !key.is_empty());
+        self.tier = caller.tier_name();
         self
     }
 

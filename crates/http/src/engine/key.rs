@@ -114,6 +114,11 @@ impl KeyParts {
     pub fn parts(&self) -> &[Part] {
         &self.0
     }
+
+    /// What the key consists of, without its values.
+    pub(crate) fn kinds(&self) -> Kinds<'_> {
+        Kinds(&self.0)
+    }
 }
 
 impl Key {
@@ -124,6 +129,18 @@ impl Key {
             Kept::One(part) => std::slice::from_ref(part),
             Kept::Several(parts) => parts,
         }
+    }
+}
+
+impl AsRef<[Part]> for KeyParts {
+    fn as_ref(&self) -> &[Part] {
+        self.parts()
+    }
+}
+
+impl AsRef<[Part]> for Key {
+    fn as_ref(&self) -> &[Part] {
+        self.parts()
     }
 }
 
@@ -157,6 +174,19 @@ impl ToKey<Key> for KeyParts {
 impl From<&Key> for KeyParts {
     fn from(key: &Key) -> Self {
         Self(key.parts().iter().cloned().collect())
+    }
+}
+
+/// Displays what a key consists of, joined by `+`, such as `user+route`.
+pub(crate) struct Kinds<'a>(&'a [Part]);
+
+impl fmt::Display for Kinds<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, part) in self.0.iter().enumerate() {
+            let joint = if index == 0 { "" } else { "+" };
+            write!(f, "{joint}{}", part.kind())?;
+        }
+        Ok(())
     }
 }
 

@@ -1,28 +1,28 @@
 //! The limiter: a policy in force, which can be replaced while requests are decided.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use smallvec::SmallVec;
-use tollgate::Clock;
 
+use super::builder::HttpLimiterBuilder;
 use super::compiled::Compiled;
 use super::decide::Engine;
 use super::decision::Decision;
 use super::error::BuildError;
 use super::explain::Explanation;
 use super::facts::Facts;
-use super::key::{Hashed, Key};
-use super::penalty::Penalties;
-use super::secret::Secret;
-use super::store::{Charge, EngineClock, Later, Memory, Reply, Store, Verb};
+use super::key::{Hashed, Key, Part};
+use super::store::{Charge, Later, Reply, Store, StoreError, Verb};
 use crate::policy::Policy;
+use crate::reload::Reloads;
 
 /// Decides about requests under a [`Policy`]. A clone is the same limiter.
 ///
@@ -59,17 +59,12 @@ struct Inner {
     store: Arc<dyn Store>,
     /// How often handlers have changed what a request is charged.
     handle_uses: AtomicUsize,
+    reloads: Reloads,
 }
 
-/// Collects the options of an [`HttpLimiter`].
-#[must_use = "nothing is built before `build`"]
-pub struct HttpLimiterBuilder {
-    policy: Policy,
-    clock: EngineClock,
-    store: Option<Arc<dyn Store>>,
-    wall_clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
-    fails_closed: bool,
-}
+/// A limiter that ends if nobody else uses it.
+#[cfg(feature = "watch")]
+pub(crate) struct WeakLimiter(std::sync::Weak<Inner>);
 
 impl HttpLimiter {
     /// A limiter under `policy`, with its buckets in memory.
@@ -77,19 +72,19 @@ impl HttpLimiter {
     /// # Errors
     ///
     /// If the store can't keep a limit of the policy; memory can keep all that a policy may have.
-    pub fn new(policy: &Policy) -> Result<Self, BuildError> {
+    pub fn new(policy: impl Borrow<Policy>) -> Result<Self, BuildError> {
         Self::builder(policy).build()
     }
 
     /// Starts building a limiter with options.
-    pub fn builder(policy: &Policy) -> HttpLimiterBuilder {
-        HttpLimiterBuilder {
-            policy: policy.clone(),
-            clock: EngineClock::default(),
-            store: None,
-            wall_clock: Box::new(SystemTime::now),
-            fails_closed: false,
-        }
+    pub fn builder(policy: impl Borrow<Policy>) -> HttpLimiterBuilder {
+        HttpLimiterBuilder::new(policy.borrow())
+    }
+
+    pub(super) fn from_parts(policy: Compiled, engine: Engine, store: Arc<dyn Store>) -> Self {
+        let reloads = Reloads::new(&policy.policy, (engine.wall_clock)());
+        let (current, handle_uses) = (ArcSwap::from_pointee(policy), AtomicUsize::new(0));
+        Self(Arc::new(Inner { current, engine, store, handle_uses, reloads }))
     }
 
     /// Decides about a request, and takes its permits from all limits or from none.
@@ -102,7 +97,7 @@ impl HttpLimiter {
 
     /// A decision under the policy in force, of which nothing is known yet.
     pub(crate) fn undecided(&self) -> Decision {
-        Decision::new(self.0.current.load_full())
+        Decision::new(self.0.current.load_full(), self.0.engine.started())
     }
 
     /// Decides about a request where the decision stays. If the store answers later, returns its
@@ -131,8 +126,10 @@ impl HttpLimiter {
             !charged.iter().any(|(first, last)| (*first..=*last).contains(&status))
         });
         if gives_back && decision.is_allowed() {
-            let own = |charge: &Charge| charge.own.then_some(charge.cost);
-            change(&policy, Verb::Credit, &mut decision.charges, own);
+            #[cfg(feature = "metrics")]
+            policy.metrics.returned(&decision.charges);
+            let returned = |charge: &Charge| charge.is_returnable().then_some(charge.cost);
+            change(&policy, Verb::Credit, &mut decision.charges, returned);
         }
     }
 
@@ -158,8 +155,12 @@ impl HttpLimiter {
 
     /// Counts a violation against the caller of a request; returns the block that it begins.
     pub(crate) fn violation(&self, of: &Decision) -> Option<Duration> {
-        let rules = of.policy.penalty.as_ref()?;
-        self.0.engine.penalties.count(of.penalty_key.as_ref()?, rules)
+        let (key, rules) = (of.penalty_key.as_ref()?, of.policy.penalty.as_ref()?);
+        let block = self.0.engine.penalties.count(key, rules)?;
+        if block.begins {
+            self.0.engine.observe_reported(of, key, block.rest);
+        }
+        Some(block.rest)
     }
 
     /// How often handlers have changed what a request is charged.
@@ -168,25 +169,34 @@ impl HttpLimiter {
     }
 
     /// Notes what is left of the limits of a request now.
-    pub(crate) fn look_again(&self, decision: &mut Decision) {
+    pub(crate) fn look_again(decision: &mut Decision) {
         let policy = Arc::clone(&decision.policy);
         let enforced = |charge: &Charge| (!charge.shadow).then_some(0);
         change(&policy, Verb::Look, &mut decision.charges, enforced);
     }
 
-    /// Replaces the policy. Requests that are being decided end under the policy with which they
-    /// began. Limits that are the same keep their levels (rule L3).
-    ///
-    /// # Errors
-    ///
-    /// If the store can't keep a limit. The policy in force then stays as it was.
-    pub fn reload(&self, policy: &Policy) -> Result<(), BuildError> {
-        let compiled = Compiled::new(policy, &*self.0.store)?;
+    /// Replaces the policy; returns the one before.
+    pub(crate) fn replace(&self, policy: &Policy) -> Result<Arc<Compiled>, StoreError> {
+        let compiled = Arc::new(Compiled::new(policy, &*self.0.store)?);
         if let Some(penalty) = &compiled.penalty {
             self.0.engine.penalties.set_after(penalty.after);
         }
-        self.0.current.store(Arc::new(compiled));
-        Ok(())
+        Ok(self.0.current.swap(compiled))
+    }
+
+    /// The compiled policy in force.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn compiled(&self) -> Arc<Compiled> {
+        self.0.current.load_full()
+    }
+
+    pub(crate) fn reloads(&self) -> &Reloads {
+        &self.0.reloads
+    }
+
+    #[cfg(feature = "watch")]
+    pub(crate) fn downgrade(&self) -> WeakLimiter {
+        WeakLimiter(Arc::downgrade(&self.0))
     }
 
     /// The policy in force.
@@ -211,6 +221,7 @@ impl HttpLimiter {
     }
 
     /// Ends the penalty of a caller, and forgets it; returns whether there was one.
+    #[must_use = "there may have been none"]
     pub fn lift_penalty(&self, key: &Key) -> bool {
         self.0.engine.penalties.lift(key)
     }
@@ -222,6 +233,13 @@ impl HttpLimiter {
         self.0.engine.secret.hash_api_key(key)
     }
 
+    /// The keyed hash that stands for a key in events of `tracing` and in violations. It differs
+    /// from process to process.
+    #[must_use]
+    pub fn hash_of_key(&self, key: &impl AsRef<[Part]>) -> Hashed {
+        self.0.engine.secret.hash_of_parts(key.as_ref())
+    }
+
     /// Whether this is the same limiter.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -229,6 +247,14 @@ impl HttpLimiter {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+}
+
+#[cfg(feature = "watch")]
+impl WeakLimiter {
+    /// The limiter, if anybody else uses it.
+    pub(crate) fn upgrade(&self) -> Option<HttpLimiter> {
+        self.0.upgrade().map(HttpLimiter)
     }
 }
 
@@ -250,56 +276,6 @@ fn change(
         for (charge, changed) in charges.zip(changed) {
             charge.answer = changed.answer;
         }
-    }
-}
-
-impl HttpLimiterBuilder {
-    /// The clock of the buckets in memory, and of penalties. Default: the core's.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = EngineClock::Other(Arc::new(clock));
-        self
-    }
-
-    /// The time of day: for the ends of blocks, and for `X-RateLimit-Reset` as an epoch. Default:
-    /// the system's clock.
-    pub fn wall_clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        self.wall_clock = Box::new(now);
-        self
-    }
-
-    /// Where the buckets are. Default: in memory.
-    pub fn store(mut self, store: impl Store) -> Self {
-        self.store = Some(Arc::new(store));
-        self
-    }
-
-    /// Whether requests are refused with 503 while the store fails. Default: they go on. Memory
-    /// does not fail.
-    pub fn fail_closed(mut self, fails_closed: bool) -> Self {
-        self.fails_closed = fails_closed;
-        self
-    }
-
-    /// Builds the limiter.
-    ///
-    /// # Errors
-    ///
-    /// If the store can't keep a limit of the policy.
-    pub fn build(self) -> Result<HttpLimiter, BuildError> {
-        let clock = self.clock;
-        let store = self.store.unwrap_or_else(|| Arc::new(Memory::on(clock.clone())));
-        let compiled = Compiled::new(&self.policy, &*store)?;
-        let engine = Engine {
-            secret: Secret::new(),
-            penalties: Penalties::new(clock),
-            wall_clock: self.wall_clock,
-            fails_closed: self.fails_closed,
-        };
-        if let Some(penalty) = &compiled.penalty {
-            engine.penalties.set_after(penalty.after);
-        }
-        let (current, handle_uses) = (ArcSwap::from_pointee(compiled), AtomicUsize::new(0));
-        Ok(HttpLimiter(Arc::new(Inner { current, engine, store, handle_uses })))
     }
 }
 
@@ -336,7 +312,7 @@ impl Future for Deciding {
             limiter.engine().conclude(&mut this.decision, answers);
             this.later = None;
         }
-        let empty = Decision::new(Arc::clone(&this.decision.policy));
+        let empty = Decision::new(Arc::clone(&this.decision.policy), this.decision.started);
         Poll::Ready(std::mem::replace(&mut this.decision, empty))
     }
 }
@@ -351,11 +327,5 @@ impl fmt::Debug for Deciding {
 impl fmt::Debug for HttpLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpLimiter").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for HttpLimiterBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpLimiterBuilder").finish_non_exhaustive()
     }
 }

@@ -35,6 +35,13 @@ struct Penalty {
     forgotten_at: Timestamp,
 }
 
+/// A block, as it is for one refusal.
+pub(crate) struct Block {
+    pub(crate) rest: Duration,
+    /// Whether this refusal has begun the block.
+    pub(crate) begins: bool,
+}
+
 impl Penalties {
     pub(crate) fn new(clock: EngineClock) -> Self {
         let refusals = KeyedLimiter::builder(Quota::unlimited())
@@ -71,7 +78,7 @@ impl Penalties {
 
     /// Counts a refusal. If it is one too many, begins a block and returns how long it is. If
     /// another request has begun one meanwhile, returns the rest of that.
-    pub(crate) fn count(&self, key: &KeyParts, rules: &CompiledPenalty) -> Option<Duration> {
+    pub(crate) fn count(&self, key: &KeyParts, rules: &CompiledPenalty) -> Option<Block> {
         if self.refusals.allow(key) {
             return None;
         }
@@ -79,7 +86,7 @@ impl Penalties {
         let mut known = self.known.lock();
         let before = known.get(key);
         if let Some(running) = before.filter(|penalty| now < penalty.until) {
-            return Some(running.until - now);
+            return Some(Block { rest: running.until - now, begins: false });
         }
         let blocks_before = before
             .filter(|penalty| now < penalty.forgotten_at)
@@ -95,7 +102,7 @@ impl Penalties {
         drop(known);
         // After the block, the caller's refusals are counted from none again.
         self.refusals.reset(key);
-        Some(block)
+        Some(Block { rest: block, begins: true })
     }
 
     /// Ends a caller's block and forgets it; returns whether there was one.
@@ -115,6 +122,7 @@ impl Penalties {
     }
 
     /// How many callers are blocked.
+    #[cfg(feature = "metrics")]
     pub(crate) fn active(&self) -> usize {
         if self.count.load(Ordering::Relaxed) == 0 {
             return 0;

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::key::Hashed;
+use super::key::{Hashed, Part};
 
 /// The key of the hashes, random in each process.
 #[derive(Clone, Copy)]
@@ -21,6 +21,15 @@ impl Secret {
     pub(crate) fn hash_of<T: Hash + ?Sized>(&self, value: &T) -> Hashed {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
         value.hash(&mut hasher);
+        Hashed(hasher.finish128().as_bytes())
+    }
+
+    /// The hash of a key by its parts.
+    pub(crate) fn hash_of_parts(&self, parts: &[Part]) -> Hashed {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        for part in parts {
+            part.hash(&mut hasher);
+        }
         Hashed(hasher.finish128().as_bytes())
     }
 

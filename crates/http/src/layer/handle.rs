@@ -59,13 +59,9 @@ impl RateLimitHandle {
         let Ticket { limiter, decision, .. } = self.0.change();
         if has_changed {
             // A handler may have charged more, or given back.
-            limiter.look_again(decision);
+            HttpLimiter::look_again(decision);
         }
         limiter.answered(decision, status.as_u16());
-    }
-
-    pub(super) fn limiter(&self) -> &HttpLimiter {
-        &self.0.limiter
     }
 
     pub(super) fn decision(&self) -> &Decision {
@@ -79,8 +75,15 @@ impl RateLimitHandle {
     }
 
     /// What the limits of the request have answered before the handler was called.
+    #[must_use]
     pub fn limits(&self) -> impl ExactSizeIterator<Item = LimitReport<'_>> {
         self.0.decision.limits()
+    }
+
+    /// The limiter that has decided about the request.
+    #[must_use]
+    pub fn limiter(&self) -> &HttpLimiter {
+        &self.0.limiter
     }
 
     /// The name of the route that matched.
@@ -115,6 +118,7 @@ impl RateLimitHandle {
     }
 
     /// Charges `permits` more to one limit of the request. Returns whether the request has it.
+    #[must_use = "nothing is charged if the request does not have the limit"]
     pub fn charge_limit(&self, limit: &str, permits: u64) -> bool {
         self.change(Verb::Consume, Some(limit), permits)
     }
@@ -126,6 +130,7 @@ impl RateLimitHandle {
 
     /// Gives `permits` back to one limit of the request, never above full. Returns whether the
     /// request has it.
+    #[must_use = "nothing is given back if the request does not have the limit"]
     pub fn give_back_limit(&self, limit: &str, permits: u64) -> bool {
         self.change(Verb::Credit, Some(limit), permits)
     }
@@ -137,6 +142,7 @@ impl RateLimitHandle {
     /// Counts a violation against the caller, as a refusal would count: if the policy has a penalty
     /// and this is one violation too many, the caller is refused from now on, for the time that is
     /// returned. `None` if it is not.
+    #[must_use = "the caller may be refused from now on"]
     pub fn violation(&self) -> Option<Duration> {
         self.0.limiter.violation(&self.0.decision)
     }
@@ -152,13 +158,15 @@ impl fmt::Debug for RateLimitHandle {
 
 #[cfg(feature = "axum")]
 impl<S: Sync> axum::extract::FromRequestParts<S> for RateLimitHandle {
-    type Rejection = http::StatusCode;
+    type Rejection = (StatusCode, &'static str);
 
     /// The handle of the request. Without the layer, there is none, and the answer is 500.
     async fn from_request_parts(
         parts: &mut http::request::Parts,
         _: &S,
-    ) -> Result<Self, http::StatusCode> {
-        parts.extensions.get::<Self>().cloned().ok_or(http::StatusCode::INTERNAL_SERVER_ERROR)
+    ) -> Result<Self, Self::Rejection> {
+        let missing = "there is no RateLimitLayer around this route";
+        let missing = || (StatusCode::INTERNAL_SERVER_ERROR, missing);
+        parts.extensions.get::<Self>().cloned().ok_or_else(missing)
     }
 }

@@ -20,7 +20,6 @@ pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use handle::RateLimitHandle;
 pub use service::RateLimit;
-pub use who::Caller;
 
 use crate::address::Peer;
 use crate::engine::{BuildError, HttpLimiter};
@@ -39,11 +38,11 @@ use who::Who;
 /// | What | Where it is looked for, in this order |
 /// |---|---|
 /// | the peer | [`peer`](Self::peer), an extension of type [`Peer`], axum's `ConnectInfo<SocketAddr>` (feature `axum`), tonic's `TcpConnectInfo` (feature `tonic`), an extension of type `SocketAddr` |
-/// | the user | [`user`](Self::user), an extension of type [`Caller`] |
-/// | the API key | [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), an extension of type [`Caller`] |
-/// | the tier | an extension of type [`Caller`], or [`tier`](Self::tier) |
+/// | the user | [`user`](Self::user), an extension of type [`Caller`](crate::Caller) |
+/// | the API key | [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), an extension of type [`Caller`](crate::Caller) |
+/// | the tier | an extension of type [`Caller`](crate::Caller), or [`tier`](Self::tier) |
 ///
-/// So a middleware that authenticates stands outside of this layer, and inserts a [`Caller`].
+/// So a middleware that authenticates stands outside of this layer, and inserts a [`Caller`](crate::Caller).
 ///
 /// ```
 /// use tollgate::Quota;
@@ -75,7 +74,7 @@ impl RateLimitLayer {
     pub fn per_ip(quota: Quota) -> Result<Self, BuildError> {
         let limit = Limit::new("requests", quota).key([KeyPart::Address]);
         let policy = Policy::builder().limit(limit).always(["requests"]).build()?;
-        Ok(Self::new(HttpLimiter::new(&policy)?))
+        Ok(Self::new(HttpLimiter::new(policy)?))
     }
 
     /// The limiter.

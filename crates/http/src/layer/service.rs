@@ -46,13 +46,7 @@ impl<S> RateLimit<S> {
         facts.peer = identity.peer;
         facts.host = uri.host();
         facts.template = self.who.template(parts);
-        facts.tier = identity.caller.tier_name();
-        if let Some(user) = identity.caller.user_name() {
-            facts = facts.user(Arc::clone(user));
-        }
-        if let Some(key) = identity.caller.key() {
-            facts = facts.api_key(key);
-        }
+        facts = facts.caller(&identity.caller);
         RateLimitHandle::decide(&self.limiter, outer, &facts)
     }
 }

@@ -1,65 +1,12 @@
 //! Who the caller of a request is: what the application says, and what servers note in extensions.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
 
 use crate::address::Peer;
-
-/// Who the caller of a request is: an extension that a middleware which authenticates inserts.
-///
-/// ```
-/// use tollgate_http::Caller;
-/// let mut request = http::Request::new(());
-/// request.extensions_mut().insert(Caller::user("alice").in_tier("premium"));
-/// ```
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Caller {
-    user: Option<Arc<str>>,
-    api_key: Option<Arc<str>>,
-    tier: Option<Arc<str>>,
-}
-
-impl Caller {
-    /// A user who has been authenticated.
-    #[must_use]
-    pub fn user(user: impl Into<Arc<str>>) -> Self {
-        Self { user: Some(user.into()), ..Self::default() }
-    }
-
-    /// The holder of an API key that has been checked. The limiter keeps it only as a keyed hash.
-    #[must_use]
-    pub fn api_key(api_key: impl Into<Arc<str>>) -> Self {
-        Self { api_key: Some(api_key.into()), ..Self::default() }
-    }
-
-    /// Adds the caller's tier. A tier that the policy does not know is ignored.
-    #[must_use]
-    pub fn in_tier(mut self, tier: impl Into<Arc<str>>) -> Self {
-        self.tier = Some(tier.into());
-        self
-    }
-
-    /// Adds an API key that has been checked.
-    #[must_use]
-    pub fn with_api_key(mut self, api_key: impl Into<Arc<str>>) -> Self {
-        self.api_key = Some(api_key.into());
-        self
-    }
-}
-
-/// The key is not shown.
-impl fmt::Debug for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller")
-            .field("user", &self.user)
-            .field("api_key", &self.api_key.as_ref().map(|_| "..."))
-            .field("tier", &self.tier)
-            .finish()
-    }
-}
+use crate::engine::Caller;
 
 type Say<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 
@@ -85,13 +32,13 @@ impl Who {
     pub(super) fn identity(&self, parts: &Parts) -> Identity {
         let mut caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
         if let Some(user) = self.user.as_ref().and_then(|user| user(parts)) {
-            caller.user = Some(user);
+            caller = caller.with_user(user);
         }
         if let Some(api_key) = self.api_key.as_ref().and_then(|api_key| api_key(parts)) {
-            caller.api_key = Some(api_key.into());
+            caller = caller.with_api_key(api_key);
         }
         if let Some(tier) = self.tier.as_ref().and_then(|tier| tier(parts)) {
-            caller.tier = Some(tier);
+            caller = caller.in_tier(tier);
         }
         let peer = self.peer.as_ref().and_then(|peer| peer(parts));
         Identity { caller, peer: peer.or_else(|| noted_peer(parts)) }
@@ -123,20 +70,6 @@ impl Who {
             let _ = parts;
             None
         }
-    }
-}
-
-impl Caller {
-    pub(super) fn user_name(&self) -> Option<&Arc<str>> {
-        self.user.as_ref()
-    }
-
-    pub(super) fn key(&self) -> Option<&str> {
-        self.api_key.as_deref()
-    }
-
-    pub(super) fn tier_name(&self) -> Option<&str> {
-        self.tier.as_deref()
     }
 }
 

@@ -82,7 +82,7 @@ codes! {
     BadValue = "bad-value",
     /// A warning: no request meets this limit.
     UnusedLimit = "unused-limit",
-    /// A warning: the policy gives this tier to nobody.
+    /// A warning: the tier has no quota, and the policy gives it to nobody.
     UnusedTier = "unused-tier",
     /// A warning: a setting without effect.
     UnusedSetting = "unused-setting",

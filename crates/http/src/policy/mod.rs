@@ -20,6 +20,8 @@ pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
 pub use code::Code;
 pub use path::{ParsePathError, PathPattern};
 pub use policy::Policy;
+#[cfg(feature = "watch")]
+pub(crate) use policy::bytes_of;
 pub use problem::{LoadError, Place, PolicyError, Problem};
 pub use schema::json_schema;
 pub use settings::{Algorithm, BodyForm, Dialect, KeyPart, Missing, Mode, ResetForm, WhenFull};

@@ -97,11 +97,15 @@ impl Policy {
     /// If the file can't be read, its format is not known, or it is not a policy.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, LoadError> {
         let path = path.as_ref();
+        Self::of_file(path, bytes_of(path))
+    }
+
+    /// The policy in a file that has been read already.
+    pub(crate) fn of_file(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Result<Self, LoadError> {
         let Some(format) = Format::of_path(path) else {
             return Err(LoadError::UnknownFormat { path: path.into(), known: Format::ends() });
         };
-        let bytes =
-            bytes_of(path).map_err(|error| LoadError::Unreadable { path: path.into(), error })?;
+        let bytes = bytes.map_err(|error| LoadError::Unreadable { path: path.into(), error })?;
         Ok(Self::parse(format, bytes, &path.display().to_string())?)
     }
 
@@ -175,7 +179,7 @@ impl Policy {
 }
 
 /// The bytes of a file, but not many more than can be read.
-fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(crate) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let most = u64::try_from(source::LONGEST).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     File::open(path)?.take(most).read_to_end(&mut bytes)?;

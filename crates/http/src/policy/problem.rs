@@ -86,7 +86,7 @@ impl fmt::Display for Problem {
 /// assert_eq!(error.problems()[0].code(), Code::UnknownLimit);
 /// assert!(error.to_string().starts_with("policy:2:11: "));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PolicyError {
     pub(super) problems: Vec<Problem>,
     pub(super) more: usize,
@@ -124,7 +124,7 @@ impl fmt::Display for PolicyError {
 impl std::error::Error for PolicyError {}
 
 /// Why a file is not a policy.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The file could not be read.
@@ -147,4 +147,18 @@ pub enum LoadError {
     /// The file has problems.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+}
+
+/// Shows what `Display` shows, because a `main` that returns the error prints it like this.
+impl fmt::Debug for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Shows what `Display` shows, because a `main` that returns the error prints it like this.
+impl fmt::Debug for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

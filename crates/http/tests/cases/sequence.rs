@@ -26,7 +26,7 @@ pub(crate) fn check(policy: &str, policies: &Policies, input: &Value) -> Checked
             Some(name) => {
                 let text = policies.get(name).ok_or_else(|| format!("no policy {name}"))?;
                 let policy: Policy = text.parse().map_err(|error| format!("{error}"))?;
-                limiter.reload(&policy).map_err(|error| error.to_string())
+                limiter.reload(&policy).map(drop).map_err(|error| error.to_string())
             }
             None => requests(&limiter, step),
         };

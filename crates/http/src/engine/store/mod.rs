@@ -109,6 +109,15 @@ pub struct Charge {
     pub answer: Answer,
 }
 
+impl Charge {
+    /// Whether the limit gets its permits back if the answer is not charged: if it is the route's
+    /// own, and has given any. A shadow limit that would have refused has given none. (An enforced
+    /// limit of a request that went on has given some, whatever it has answered since.)
+    pub(crate) fn is_returnable(&self) -> bool {
+        self.own && !(self.shadow && self.answer.refuses())
+    }
+}
+
 /// What a limit answers to a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -7,6 +7,7 @@ use crate::policy::code::Code;
 use crate::policy::message::shown;
 use crate::policy::problems::Problems;
 use crate::policy::read::Draft;
+use crate::policy::settings::Tier;
 use crate::policy::source::Node;
 
 /// Warns about limits that are not in `always` and not on a route.
@@ -23,15 +24,17 @@ pub(super) fn limits(draft: &Draft<'_>, problems: &mut Problems) {
     }
 }
 
-/// Warns about tiers that neither `default_tier` nor a subject names.
+/// Warns about tiers without quotas that neither `default_tier` nor a subject names: they change
+/// nothing. (A tier with quotas may be one that the application gives to requests.)
 pub(super) fn tiers(draft: &Draft<'_>, problems: &mut Problems) {
     let of_subjects = draft.subjects.iter().filter_map(|subject| subject.value.tier.as_deref());
     let used: HashSet<&str> = draft.default_tier().into_iter().chain(of_subjects).collect();
-    for tier in draft.tiers.iter().filter(|tier| !used.contains(tier.value.name.as_str())) {
+    let is_unused = |tier: &Tier| tier.quotas.is_empty() && !used.contains(tier.name.as_str());
+    for tier in draft.tiers.iter().filter(|tier| is_unused(&tier.value)) {
         problems.warn(tier.place(), Code::UnusedTier, || {
             format!(
-                "nobody has the tier {} by this policy: it is not the default tier, and no subject \
-                 has it; only the application can give it to a request",
+                "the tier {} changes nothing: it has no quota, it is not the default tier, and no \
+                 subject has it",
                 shown(&tier.value.name)
             )
         });

@@ -42,10 +42,8 @@ impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> Limit<A> {
             Some(before) => before,
             None => Arc::new(SharedKeyed::new(spec, clock)?),
         };
-        let tier = |quota: &Quota| match quota.is_unlimited() {
-            true => Ok(None),
-            false => shared.keyed.tier(*quota).map(Some),
-        };
+        let tier =
+            |quota: &Quota| (!quota.is_unlimited()).then(|| shared.keyed.tier(*quota)).transpose();
         let tiers = spec.quotas.iter().map(tier).collect::<Result<_, _>>()?;
         Ok(Self { shared, tiers })
     }

@@ -20,7 +20,7 @@ pub(crate) use clock::EngineClock;
 /// Buckets in the memory of this process.
 pub struct Memory {
     clock: EngineClock,
-    /// The limiters of policies that are still in use.
+    /// The limiters of the policy that was opened last, as long as it is in use.
     known: Mutex<HashMap<Identity, Weak<dyn Any + Send + Sync>>>,
 }
 
@@ -66,8 +66,9 @@ impl Store for Memory {
                 StoreError::Quota { limit, error }
             })?);
         }
-        // Only now is anything changed, so a policy that fails changes nothing.
-        known.retain(|_, limiter| limiter.strong_count() > 0);
+        // Only now is anything changed, so a policy that fails changes nothing. A limit that is not
+        // in this policy ends for the next one, even if requests still use it.
+        known.clear();
         for (spec, limit) in limits.iter().zip(&opened) {
             with_limit!(limit, limit => {
                 limit.adapt(spec);

@@ -1,0 +1,188 @@
+//! What a limiter tells of its decisions: metrics, events of `tracing`, and violations for a hook.
+//!
+//! A request that is allowed costs a few relaxed additions with the feature `metrics`, and nothing
+//! else. Everything about a refusal is made only if somebody listens: a recorder, a subscriber, a
+//! hook.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, a limiter counts through the facade of that name. Labels are names
+//! from the policy and the fixed words below, and never what a client can choose. The handles are
+//! made when a policy is built or loaded, so the program must install its recorder before.
+//!
+//! * `tollgate_requests_total{route, outcome}`: requests. The route is `none` if no route matches.
+//!   The outcome is `allowed`, `refused`, `blocked`, `exempt`, `penalty`, `ambiguous` or `error`.
+//! * `tollgate_decisions_total{limit, result}`: answers of each limit that was asked. The result is
+//!   `allowed`, `refused` or, for a shadow limit, `would_refuse`.
+//! * `tollgate_charge_returned_total{limit}`: charges given back, because the route does not charge
+//!   the status of the answer.
+//! * `tollgate_keys{limit}`, `tollgate_keys_max{limit}`: gauges, the keys that the limit holds and
+//!   how many it may hold.
+//! * `tollgate_keys_full_total{limit}`: requests for whose key there was no room. They are only
+//!   counted under `when_full = "deny"`, because otherwise they are not refused for that.
+//! * `tollgate_decision_seconds`: a histogram, the time of a decision in seconds.
+//! * `tollgate_penalties_active`: a gauge, the callers that are in a penalty.
+//! * `tollgate_penalties_total`: penalties begun.
+//! * `tollgate_policy_reloads_total{result}`: attempts to replace the policy, with the result
+//!   `success` or `error`. A watched file that has not changed is no attempt.
+//! * `tollgate_policy_loaded_timestamp_seconds`: a gauge, when the policy in force was loaded, in
+//!   seconds since 1970.
+//! * `tollgate_policy_info{version, hash}`: a gauge, 1 for the policy in force, 0 for earlier ones.
+//!
+//! Refusals because of a missing part of a key, and because a limit has no room for a new key, have
+//! the outcome `refused`. An unknown peer and a store that fails have the outcome `error`. Under a
+//! policy in the mode `shadow`, the outcome is the one that the request would have had.
+//!
+//! The gauges `tollgate_keys` and `tollgate_penalties_active` are set when a policy is built or
+//! loaded, and by `HttpLimiter::update_gauges`, which whoever scrapes calls before.
+//!
+//! # Events
+//!
+//! With the feature `tracing`, refusals and what shadow limits would refuse are events of level
+//! `info` with the target `tollgate_http`: the first of each minute for each limit and key. The
+//! field `suppressed` says how many others were not told since the last that was. A penalty that
+//! begins is a `warn`. Keys are told as their kind and a keyed hash.
+
+mod builder;
+#[cfg(feature = "tracing")]
+mod events;
+mod hook;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod violation;
+
+use std::time::Duration;
+
+#[cfg(feature = "metrics")]
+use tollgate::{Clock, Timestamp};
+
+pub(crate) use builder::ObserverOptions;
+pub use hook::ViolationCounts;
+#[cfg(feature = "metrics")]
+pub use metrics::DECISION_SECONDS_BUCKETS;
+#[cfg(feature = "metrics")]
+pub(crate) use metrics::PolicyMetrics;
+pub use violation::Violation;
+
+use crate::engine::decide::Engine;
+use crate::engine::store::{Charge, EngineClock, StoreError, Verdict};
+use crate::engine::{BuildError, Decision, HttpLimiter, KeyParts, Outcome};
+use hook::Hook;
+
+/// Who is told of decisions.
+pub(crate) struct Observer {
+    #[cfg(feature = "tracing")]
+    events: events::Events,
+    #[cfg(feature = "metrics")]
+    clock: EngineClock,
+    hook: Option<Hook>,
+}
+
+/// When a decision began, if that is measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Started(#[cfg(feature = "metrics")] Timestamp);
+
+impl Observer {
+    pub(crate) fn new(options: ObserverOptions, clock: EngineClock) -> Result<Self, BuildError> {
+        let ObserverOptions { hook, queue, with_keys } = options;
+        #[cfg(not(any(feature = "tracing", feature = "metrics")))]
+        drop(clock);
+        Ok(Self {
+            #[cfg(feature = "tracing")]
+            events: events::Events::new(clock.clone()),
+            #[cfg(feature = "metrics")]
+            clock,
+            hook: hook.map(|hook| Hook::start(hook, queue, with_keys)).transpose()?,
+        })
+    }
+
+    /// Tells that the store did not answer.
+    pub(crate) fn store_failed(&self, error: &StoreError) {
+        #[cfg(feature = "tracing")]
+        self.events.store_failed(error);
+        #[cfg(not(feature = "tracing"))]
+        let _ = (self, error);
+    }
+}
+
+impl Engine {
+    /// Begins to measure a decision.
+    #[inline]
+    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "no clock is read"))]
+    pub(crate) fn started(&self) -> Started {
+        Started(
+            #[cfg(feature = "metrics")]
+            self.observer.clock.now(),
+        )
+    }
+
+    /// Tells what was decided about a request.
+    #[inline]
+    pub(crate) fn observe(&self, decision: &Decision) {
+        #[cfg(feature = "metrics")]
+        decision.policy.metrics.decided(decision, self.observer.clock.now() - decision.started.0);
+        let is_let_through = matches!(decision.outcome, Outcome::Allowed | Outcome::Exempt);
+        if !is_let_through || decision.charges.iter().any(|charge| charge.answer.refuses()) {
+            self.tell(decision);
+        }
+    }
+
+    /// Tells subscribers and the hook of a decision that is not a plain success.
+    #[cold]
+    fn tell(&self, decision: &Decision) {
+        #[cfg(feature = "tracing")]
+        self.observer.events.decided(self, decision);
+        let Some(hook) = &self.observer.hook else { return };
+        let is_violation = match decision.outcome {
+            Outcome::Refused => true,
+            Outcome::Penalty => !decision.is_allowed(),
+            _ => false,
+        };
+        let reason = decision.reason();
+        let penalized = decision.penalty_key.as_ref().filter(|_| decision.is_penalty());
+        let key = penalized.or(reason.map(|charge| &charge.key));
+        if let Some(key) = key.filter(|_| is_violation) {
+            hook.send(|with_key| Violation::new(self, decision, key, with_key));
+        }
+    }
+
+    /// Tells that a violation, which a handler has reported of the caller of a request, begins a
+    /// penalty.
+    #[cold]
+    pub(crate) fn observe_reported(&self, decision: &Decision, key: &KeyParts, block: Duration) {
+        #[cfg(feature = "metrics")]
+        decision.policy.metrics.penalty_begins();
+        #[cfg(feature = "tracing")]
+        events::penalty_begins(self, decision, key, Some(block));
+        if let Some(hook) = &self.observer.hook {
+            hook.send(|with_key| Violation::reported(self, decision, key, block, with_key));
+        }
+    }
+}
+
+impl Decision {
+    /// The enforced limit that has refused with the longest wait.
+    fn reason(&self) -> Option<&Charge> {
+        let refusing = self.charges.iter().filter(|charge| !charge.shadow);
+        let waits = refusing.filter_map(|charge| {
+            Some(match charge.answer.verdict {
+                Verdict::Granted => return None,
+                Verdict::Full => ((0, Duration::ZERO), charge),
+                Verdict::Refused => ((1, charge.answer.wait), charge),
+                Verdict::Never => ((2, Duration::ZERO), charge),
+            })
+        });
+        // The first of several with the same wait.
+        let longest = waits.reduce(|longest, next| if longest.0 < next.0 { next } else { longest });
+        longest.map(|(_, charge)| charge)
+    }
+}
+
+impl HttpLimiter {
+    /// What has become of the violations for the hook; zeros without a
+    /// [hook](crate::engine::HttpLimiterBuilder::on_violation).
+    #[must_use]
+    pub fn violation_counts(&self) -> ViolationCounts {
+        self.engine().observer.hook.as_ref().map(Hook::counts).unwrap_or_default()
+    }
+}

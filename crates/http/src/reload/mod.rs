@@ -1,0 +1,189 @@
+//! Replacing the policy of a limiter while requests are decided.
+//!
+//! A new policy is read, checked and built as a whole, and then put in the place of the old one
+//! (rule L1). A request sees one policy from begin to end. A policy with problems changes nothing
+//! (rule L2). Limits that are the same keep their levels (rule L3): see [`HttpLimiter::reload`].
+
+mod changes;
+mod status;
+#[cfg(feature = "watch")]
+mod watch;
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+pub use changes::{Changed, Changes, QuotaChange};
+pub use status::{ReloadStatus, Watching};
+#[cfg(feature = "watch")]
+pub(crate) use watch::Watched;
+
+use crate::engine::{BuildError, HttpLimiter};
+use crate::policy::Policy;
+
+/// What a limiter knows of its reloads.
+pub(crate) struct Reloads {
+    /// Held while a policy is replaced, so that two reloads don't mix.
+    turn: Mutex<()>,
+    status: Mutex<ReloadStatus>,
+    #[cfg(feature = "watch")]
+    watch: std::sync::OnceLock<watch::Watch>,
+}
+
+impl Reloads {
+    pub(crate) fn new(policy: &Policy, now: SystemTime) -> Self {
+        Self {
+            turn: Mutex::new(()),
+            status: Mutex::new(ReloadStatus::new(policy, now)),
+            #[cfg(feature = "watch")]
+            watch: std::sync::OnceLock::new(),
+        }
+    }
+
+    #[cfg(feature = "watch")]
+    pub(crate) fn status_mut(&self) -> parking_lot::MutexGuard<'_, ReloadStatus> {
+        self.status.lock()
+    }
+}
+
+impl HttpLimiter {
+    /// A limiter under the policy in a file, which is read once. To have it read again when it
+    /// changes, see [`watch`](crate::engine::HttpLimiterBuilder::watch) (feature `watch`).
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read, or is not a policy; all its problems are in the error.
+    ///
+    /// ```no_run
+    /// let limiter = tollgate_http::HttpLimiter::from_path("limits.toml")?;
+    /// # Ok::<(), tollgate_http::BuildError>(())
+    /// ```
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, BuildError> {
+        Self::new(&Policy::from_path(path)?)
+    }
+
+    /// Replaces the policy, and returns what is different. Requests that are being decided end
+    /// under the policy with which they began.
+    ///
+    /// A limit is the same as before if its name, key, algorithm, prefixes and `when_full` are. It
+    /// keeps its levels, and a new quota, also by a tier or a subject, carries the used share over:
+    /// 6 used of 10 become 12 of 20. All other limits begin full. Penalties stay.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't keep a limit. The policy in force then stays as it was.
+    ///
+    /// # Deadlocks
+    ///
+    /// Reloads wait for each other, so this must not be called by the store while it opens buckets,
+    /// nor by the recorder of metrics.
+    ///
+    /// ```
+    /// use tollgate_http::{HttpLimiter, Policy};
+    ///
+    /// let policy = |quota: &str| -> Result<Policy, _> {
+    ///     format!("version = 1\nalways = ['calls']\n[limits.calls]\nquota = '{quota}'").parse()
+    /// };
+    /// let limiter = HttpLimiter::new(&policy("10/min")?)?;
+    /// let changes = limiter.reload(&policy("20/min")?)?;
+    /// assert_eq!(changes.to_string(), "limits: 1 kept; quota of `calls`: 10/min -> 20/min");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reload(&self, policy: &Policy) -> Result<Changes, BuildError> {
+        self.reload_with(None, Ok(policy.clone()))
+    }
+
+    /// Replaces the policy by the one in a file. This is what happens on SIGHUP with the feature
+    /// `watch`, but here by call, and whether or not the file has changed.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read, or is not a policy, or the store can't keep a limit. The policy
+    /// in force then stays as it was.
+    pub fn reload_from_path(&self, path: impl AsRef<Path>) -> Result<Changes, BuildError> {
+        let path = path.as_ref();
+        self.reload_with(Some(path), Policy::from_path(path).map_err(BuildError::from))
+    }
+
+    /// Replaces the policy by the one that was read from `source`, and tells how that went.
+    pub(crate) fn reload_with(
+        &self,
+        source: Option<&Path>,
+        policy: Result<Policy, BuildError>,
+    ) -> Result<Changes, BuildError> {
+        let now = (self.engine().wall_clock)();
+        let turn = self.reloads().turn.lock();
+        let replaced = policy.and_then(|policy| {
+            let before = self.replace(&policy)?;
+            let changes = Changes::between(&before.policy, &policy);
+            Ok((policy, before, changes))
+        });
+        {
+            let mut status = self.reloads().status.lock();
+            match &replaced {
+                Ok((policy, ..)) => status.succeeded(policy, now),
+                Err(error) => status.failed(error, now),
+            }
+        }
+        #[cfg(feature = "metrics")]
+        self.measure_reload(replaced.as_ref().ok().map(|(_, before, _)| &**before));
+        drop(turn);
+        tell(source, &replaced);
+        // The old policy ends here, unless a request still uses it.
+        replaced.map(|(_, _, changes)| changes)
+    }
+
+    /// How the last reloads went, and which policy is in force.
+    ///
+    /// ```
+    /// use tollgate_http::{HttpLimiter, Policy};
+    /// let limiter = HttpLimiter::new(&"version = 1".parse()?)?;
+    /// assert!(limiter.reload_from_path("/there/is/no/such/file.toml").is_err());
+    /// let status = limiter.reload_status();
+    /// assert_eq!((status.reloads(), status.failures()), (0, 1));
+    /// assert!(status.last_error().is_some_and(|error| error.contains("can't be read")));
+    /// assert_eq!(status.policy_hash(), limiter.policy().hash());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn reload_status(&self) -> ReloadStatus {
+        self.reloads().status.lock().clone()
+    }
+
+    /// Begins to watch a file.
+    #[cfg(feature = "watch")]
+    pub(crate) fn watch(&self, watched: Watched) -> Result<(), BuildError> {
+        let watch = watch::start(self, watched).map_err(BuildError::Thread)?;
+        // A limiter is asked to watch once, by its builder.
+        let _ = self.reloads().watch.set(watch);
+        Ok(())
+    }
+}
+
+/// Tells subscribers of `tracing` how a reload went.
+#[cfg(feature = "tracing")]
+fn tell<T>(source: Option<&Path>, replaced: &Result<(Policy, T, Changes), BuildError>) {
+    use tracing::field::display;
+    let file = source.map(|path| display(path.display()));
+    match replaced {
+        Ok((policy, _, changes)) => tracing::info!(
+            target: "tollgate_http",
+            file,
+            hash = policy.hash(),
+            warnings = policy.warnings().len(),
+            %changes,
+            "the policy was replaced"
+        ),
+        // The error names the file, the line and the column of each problem.
+        Err(error) => tracing::error!(
+            target: "tollgate_http",
+            file,
+            %error,
+            "the policy was not replaced, the old one stays in force"
+        ),
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+fn tell<T>(_: Option<&Path>, _: &Result<(Policy, T, Changes), BuildError>) {}
