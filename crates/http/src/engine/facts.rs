@@ -34,9 +34,14 @@ impl<'a> Facts<'a> {
     /// query is left out.
     #[must_use]
     pub fn new(method: &'a str, path: &'a str) -> Self {
+        Self::of_path(method, path.split(['?', '#']).next().unwrap_or_default())
+    }
+
+    /// A request for a path without a query.
+    pub(crate) fn of_path(method: &'a str, path: &'a str) -> Self {
         Self {
             method,
-            path: path.split(['?', '#']).next().unwrap_or_default(),
+            path,
             host: None,
             peer: None,
             headers: None,

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::builder::HttpLimiterBuilder;
@@ -60,6 +61,8 @@ struct Inner {
     /// How often handlers have changed what a request is charged.
     handle_uses: AtomicUsize,
     reloads: Reloads,
+    /// Policies that were replaced, and that requests may still use.
+    retired: Mutex<Vec<Arc<Compiled>>>,
 }
 
 /// A limiter that ends if nobody else uses it.
@@ -84,7 +87,8 @@ impl HttpLimiter {
     pub(super) fn from_parts(policy: Compiled, engine: Engine, store: Arc<dyn Store>) -> Self {
         let reloads = Reloads::new(&policy.policy, (engine.wall_clock)());
         let (current, handle_uses) = (ArcSwap::from_pointee(policy), AtomicUsize::new(0));
-        Self(Arc::new(Inner { current, engine, store, handle_uses, reloads }))
+        let retired = Mutex::default();
+        Self(Arc::new(Inner { current, engine, store, handle_uses, reloads, retired }))
     }
 
     /// Decides about a request, and takes its permits from all limits or from none.
@@ -181,7 +185,13 @@ impl HttpLimiter {
         if let Some(penalty) = &compiled.penalty {
             self.0.engine.penalties.set_after(penalty.after);
         }
-        Ok(self.0.current.swap(compiled))
+        let before = self.0.current.swap(compiled);
+        // A request that ends does not spend its time on freeing a large policy: the next reload
+        // does.
+        let mut retired = self.0.retired.lock();
+        retired.retain(|policy| Arc::strong_count(policy) > 1);
+        retired.push(Arc::clone(&before));
+        Ok(before)
     }
 
     /// The compiled policy in force.

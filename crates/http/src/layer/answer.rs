@@ -33,10 +33,12 @@ pub(super) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool)
     }
     let _ = is_grpc;
     *response.status_mut() = refusal.status();
+    // Room for all at once: Cache-Control, Retry-After, Content-Type and the fields.
+    response.headers_mut().reserve(3 + decision.fields().count());
     refusal.write(response.headers_mut());
     write_fields(limiter, decision, &shown, response.headers_mut());
     if let Some((content_type, text)) = refusal.body(decision.body_form()) {
-        response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+        response.headers_mut().append(http::header::CONTENT_TYPE, content_type);
         *response.body_mut() = Some(text);
     }
     response
@@ -44,7 +46,8 @@ pub(super) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool)
 
 /// Adds the fields to the response to a request that was allowed.
 pub(super) fn tell<R>(limiter: &HttpLimiter, decision: &Decision, response: &mut Response<R>) {
-    if !decision.charges.is_empty() && is_shown_on(response.status()) {
+    let has_fields = !decision.charges.is_empty() && decision.fields().count() > 0;
+    if has_fields && is_shown_on(response.status()) {
         write_fields(limiter, decision, &shown(decision), response.headers_mut());
     }
 }

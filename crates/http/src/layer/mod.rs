@@ -12,7 +12,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderName;
-use http::request::Parts;
 use tollgate::Quota;
 use tower_layer::Layer;
 
@@ -20,6 +19,7 @@ pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use handle::RateLimitHandle;
 pub use service::RateLimit;
+pub use who::RequestHead;
 
 use crate::address::Peer;
 use crate::engine::{BuildError, HttpLimiter};
@@ -95,22 +95,22 @@ impl RateLimitLayer {
     /// struct Session { user: Arc<str> }
     ///
     /// let layer = RateLimitLayer::per_ip(Quota::per_minute(60))?
-    ///     .user(|parts| Some(parts.extensions.get::<Session>()?.user.clone()));
+    ///     .user(|head| Some(head.extensions.get::<Session>()?.user.clone()));
     /// # Ok::<(), tollgate_http::BuildError>(())
     /// ```
     #[must_use]
     pub fn user<T: Into<Arc<str>>>(
         self,
-        user: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
+        user: impl Fn(&RequestHead<'_>) -> Option<T> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|who| who.user = Some(Arc::new(move |parts| user(parts).map(Into::into))))
+        self.with(|who| who.user = Some(Arc::new(move |head| user(head).map(Into::into))))
     }
 
     /// Says what the API key of a request is. The limiter keeps it only as a keyed hash.
     #[must_use]
     pub fn api_key(
         self,
-        api_key: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+        api_key: impl Fn(&RequestHead<'_>) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.with(|who| who.api_key = Some(Arc::new(api_key)))
     }
@@ -120,8 +120,8 @@ impl RateLimitLayer {
     /// invent keys, each with a bucket of its own.
     #[must_use]
     pub fn api_key_header(self, name: HeaderName) -> Self {
-        self.api_key(move |parts| {
-            let mut values = parts.headers.get_all(&name).iter();
+        self.api_key(move |head| {
+            let mut values = head.headers.get_all(&name).iter();
             let value = values.next()?.to_str().ok()?.trim();
             let is_bearer = value.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("bearer "));
             let key = if is_bearer { value[7..].trim_start() } else { value };
@@ -133,15 +133,18 @@ impl RateLimitLayer {
     #[must_use]
     pub fn tier<T: Into<Arc<str>>>(
         self,
-        tier: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
+        tier: impl Fn(&RequestHead<'_>) -> Option<T> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|who| who.tier = Some(Arc::new(move |parts| tier(parts).map(Into::into))))
+        self.with(|who| who.tier = Some(Arc::new(move |head| tier(head).map(Into::into))))
     }
 
     /// Says what the other end of the connection is, for servers whose connection information this
     /// layer does not know. A Unix socket is [`Peer::Unix`].
     #[must_use]
-    pub fn peer(self, peer: impl Fn(&Parts) -> Option<Peer> + Send + Sync + 'static) -> Self {
+    pub fn peer(
+        self,
+        peer: impl Fn(&RequestHead<'_>) -> Option<Peer> + Send + Sync + 'static,
+    ) -> Self {
         self.with(|who| who.peer = Some(Arc::new(peer)))
     }
 
@@ -156,11 +159,14 @@ impl RateLimitLayer {
     /// struct RpcMethod(String);
     ///
     /// let layer = RateLimitLayer::per_ip(Quota::per_minute(60))?
-    ///     .path(|parts| Some(format!("/rpc/{}", parts.extensions.get::<RpcMethod>()?.0)));
+    ///     .path(|head| Some(format!("/rpc/{}", head.extensions.get::<RpcMethod>()?.0)));
     /// # Ok::<(), tollgate_http::BuildError>(())
     /// ```
     #[must_use]
-    pub fn path(self, path: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn path(
+        self,
+        path: impl Fn(&RequestHead<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         self.with(|who| who.path = Some(Arc::new(path)))
     }
 

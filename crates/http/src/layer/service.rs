@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::request::Parts;
 use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use super::handle::RateLimitHandle;
-use super::who::Who;
+use super::who::{RequestHead, Who};
 use crate::engine::store::Later;
 use crate::engine::{Facts, HttpLimiter};
 
@@ -34,28 +33,25 @@ impl<S> RateLimit<S> {
     }
 
     /// Decides about a request.
-    fn decide(
-        &self,
-        parts: &Parts,
-        outer: Option<&RateLimitHandle>,
-    ) -> (RateLimitHandle, Option<Later>) {
-        let (identity, path) = (self.who.identity(parts), self.who.path(parts));
-        let uri = Who::uri(parts);
-        let path = path.as_deref().unwrap_or(uri.path());
-        let mut facts = Facts::new(method(parts), path).headers(&parts.headers);
+    fn decide(&self, head: &RequestHead<'_>) -> (RateLimitHandle, Option<Later>) {
+        let (identity, path, uri) = (self.who.identity(head), self.who.path(head), Who::uri(head));
+        let mut facts = match &path {
+            Some(path) => Facts::new(method(head), path),
+            None => Facts::of_path(method(head), uri.path()),
+        };
+        facts = facts.headers(head.headers).caller(&identity.caller);
         facts.peer = identity.peer;
         facts.host = uri.host();
-        facts.template = self.who.template(parts);
-        facts = facts.caller(&identity.caller);
-        RateLimitHandle::decide(&self.limiter, outer, &facts)
+        facts.template = self.who.template(head);
+        RateLimitHandle::decide(&self.limiter, head.extensions.get(), &facts)
     }
 }
 
 /// The method by which routes know the request. A WebSocket in HTTP/2 is opened by an extended
 /// CONNECT, which names a path (RFC 8441); in HTTP/1.1, the same request is a GET.
-fn method(parts: &Parts) -> &str {
-    let is_extended = parts.method == Method::CONNECT && parts.uri.path_and_query().is_some();
-    if is_extended { "GET" } else { parts.method.as_str() }
+fn method<'a>(head: &RequestHead<'a>) -> &'a str {
+    let is_extended = *head.method == Method::CONNECT && head.uri.path_and_query().is_some();
+    if is_extended { "GET" } else { head.method.as_str() }
 }
 
 impl<S, B, R> Service<Request<B>> for RateLimit<S>
@@ -75,9 +71,7 @@ where
         if outer.is_some_and(|outer| outer.is_of(&self.limiter)) {
             return ResponseFuture::charged(self.inner.call(request));
         }
-        let (parts, body) = request.into_parts();
-        let (handle, later) = self.decide(&parts, parts.extensions.get());
-        let request = Request::from_parts(parts, body);
+        let (handle, later) = self.decide(&RequestHead::of(&request));
         match later {
             None => ResponseFuture::decided(handle, request, &mut self.inner),
             Some(later) => {

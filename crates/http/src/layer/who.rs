@@ -3,12 +3,33 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::request::Parts;
+use http::{Extensions, HeaderMap, Method, Request, Uri};
 
 use crate::address::Peer;
 use crate::engine::Caller;
 
-type Say<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
+/// The head of a request: what the application is shown to say who the caller is.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The URI; within a nested router of axum, without the router's prefix.
+    pub uri: &'a Uri,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// What the server and other layers have noted.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> RequestHead<'a> {
+    pub(super) fn of<B>(request: &'a Request<B>) -> Self {
+        let (method, uri) = (request.method(), request.uri());
+        Self { method, uri, headers: request.headers(), extensions: request.extensions() }
+    }
+}
+
+type Say<T> = Arc<dyn Fn(&RequestHead<'_>) -> Option<T> + Send + Sync>;
 
 /// What the application says of the callers of requests.
 #[derive(Clone, Default)]
@@ -29,53 +50,53 @@ pub(super) struct Identity {
 
 impl Who {
     /// The caller of a request.
-    pub(super) fn identity(&self, parts: &Parts) -> Identity {
-        let mut caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
-        if let Some(user) = self.user.as_ref().and_then(|user| user(parts)) {
+    pub(super) fn identity(&self, head: &RequestHead<'_>) -> Identity {
+        let mut caller = head.extensions.get::<Caller>().cloned().unwrap_or_default();
+        if let Some(user) = self.user.as_ref().and_then(|user| user(head)) {
             caller = caller.with_user(user);
         }
-        if let Some(api_key) = self.api_key.as_ref().and_then(|api_key| api_key(parts)) {
+        if let Some(api_key) = self.api_key.as_ref().and_then(|api_key| api_key(head)) {
             caller = caller.with_api_key(api_key);
         }
-        if let Some(tier) = self.tier.as_ref().and_then(|tier| tier(parts)) {
+        if let Some(tier) = self.tier.as_ref().and_then(|tier| tier(head)) {
             caller = caller.in_tier(tier);
         }
-        let peer = self.peer.as_ref().and_then(|peer| peer(parts));
-        Identity { caller, peer: peer.or_else(|| noted_peer(parts)) }
+        let peer = self.peer.as_ref().and_then(|peer| peer(head));
+        Identity { caller, peer: peer.or_else(|| noted_peer(head)) }
     }
 
     /// The URI that the client has sent. A nested router of axum takes its prefix off the path.
-    pub(super) fn uri(parts: &Parts) -> &http::Uri {
+    pub(super) fn uri<'a>(head: &RequestHead<'a>) -> &'a Uri {
         #[cfg(feature = "axum")]
-        if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        if let Some(original) = head.extensions.get::<axum::extract::OriginalUri>() {
             return original;
         }
-        &parts.uri
+        head.uri
     }
 
     /// The path by which the application wants the request to be known, if it says one.
-    pub(super) fn path(&self, parts: &Parts) -> Option<String> {
-        self.path.as_ref()?(parts)
+    pub(super) fn path(&self, head: &RequestHead<'_>) -> Option<String> {
+        self.path.as_ref()?(head)
     }
 
     /// The template of the route that axum's router has matched, if it is wanted.
-    pub(super) fn template<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
+    pub(super) fn template<'a>(&self, head: &RequestHead<'a>) -> Option<&'a str> {
         if !self.by_matched_path {
             return None;
         }
         #[cfg(feature = "axum")]
-        return Some(parts.extensions.get::<axum::extract::MatchedPath>()?.as_str());
+        return Some(head.extensions.get::<axum::extract::MatchedPath>()?.as_str());
         #[cfg(not(feature = "axum"))]
         {
-            let _ = parts;
+            let _ = head;
             None
         }
     }
 }
 
 /// The peer that a server has noted in the extensions of the request.
-fn noted_peer(parts: &Parts) -> Option<Peer> {
-    let extensions = &parts.extensions;
+fn noted_peer(head: &RequestHead<'_>) -> Option<Peer> {
+    let extensions = head.extensions;
     if let Some(peer) = extensions.get::<Peer>() {
         return Some(*peer);
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use smallvec::{SmallVec, smallvec};
 
 use super::{Reason, Refusal, Wait};
 use crate::policy::BodyForm;
@@ -37,25 +38,29 @@ impl Refusal<'_> {
     }
 
     fn problem(&self) -> String {
-        let (problem_type, title) = match self.registered_title() {
-            Some(title) => (format!("{PROBLEM_TYPES}{}", self.code()), title),
-            // Nothing more than what the status says (RFC 9457, section 4.2.1).
-            None => ("about:blank".to_owned(), self.status().canonical_reason().unwrap_or("Error")),
-        };
         let mut members = Members::new();
-        members.text("type", &problem_type);
-        members.text("title", title);
+        match self.registered_title() {
+            Some(title) => {
+                members.text("type", [PROBLEM_TYPES, self.code()]);
+                members.text("title", [title]);
+            }
+            // Nothing more than what the status says (RFC 9457, section 4.2.1).
+            None => {
+                members.text("type", ["about:blank"]);
+                members.text("title", [self.status().canonical_reason().unwrap_or("Error")]);
+            }
+        }
         members.number("status", self.status().as_u16().into());
-        members.text("detail", &self.detail());
+        self.with_detail(|parts| members.text("detail", parts));
         members.texts("violated-policies", self.violated());
         members.end()
     }
 
     fn json(&self) -> String {
         let mut members = Members::new();
-        members.text("error", self.code());
+        members.text("error", [self.code()]);
         members.number("status", self.status().as_u16().into());
-        members.text("message", &self.detail());
+        self.with_detail(|parts| members.text("message", parts));
         if let Some(seconds) = self.retry_after() {
             members.number("retry_after", seconds);
         }
@@ -88,6 +93,11 @@ impl Refusal<'_> {
 
     /// What happened, and what the client can do, in one or two sentences for people.
     pub(super) fn detail(&self) -> String {
+        self.with_detail(|parts| parts.iter().copied().collect())
+    }
+
+    /// The same as the parts of which the text consists.
+    fn with_detail<T>(&self, then: impl FnOnce(&[&str]) -> T) -> T {
         let what = match (self.reason(), self.wait()) {
             (Reason::Limits, Wait::Never) => "The request costs more than a rate limit ever allows",
             (Reason::Limits, _) => "The request exceeds a rate limit",
@@ -104,16 +114,17 @@ impl Refusal<'_> {
                  (with axum: serve with `into_make_service_with_connect_info`)"
             }
         };
-        let mut text = what.to_owned();
-        if !self.violated().is_empty() {
-            text.extend([" (", &self.violated().join(", "), ")"]);
+        let mut digits = itoa::Buffer::new();
+        let mut parts: SmallVec<[&str; 16]> = smallvec![what];
+        for (index, name) in self.violated().iter().enumerate() {
+            parts.extend([if index == 0 { " (" } else { ", " }, name]);
         }
-        text.push('.');
+        parts.push(if self.violated().is_empty() { "." } else { ")." });
         if let Some(seconds) = self.retry_after() {
-            let unit = if seconds == 1 { "second" } else { "seconds" };
-            text.extend([" Retry in ", itoa::Buffer::new().format(seconds), " ", unit, "."]);
+            let unit = if seconds == 1 { " second." } else { " seconds." };
+            parts.extend([" Retry in ", digits.format(seconds), unit]);
         }
-        text
+        then(&parts)
     }
 }
 
@@ -122,18 +133,19 @@ struct Members(String);
 
 impl Members {
     fn new() -> Self {
-        Self(String::with_capacity(256))
+        Self(String::with_capacity(320))
     }
 
     fn name(&mut self, name: &str) {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        push_json_string(&mut self.0, name);
+        push_json_string(&mut self.0, &[name]);
         self.0.push(':');
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    /// A text that consists of `parts`.
+    fn text<'a>(&mut self, name: &str, parts: impl AsRef<[&'a str]>) {
         self.name(name);
-        push_json_string(&mut self.0, text);
+        push_json_string(&mut self.0, parts.as_ref());
     }
 
     fn number(&mut self, name: &str, number: u64) {
@@ -148,7 +160,7 @@ impl Members {
                 self.name(name);
             }
             self.0.push(if index == 0 { '[' } else { ',' });
-            push_json_string(&mut self.0, text);
+            push_json_string(&mut self.0, &[text]);
         }
         if !texts.is_empty() {
             self.0.push(']');
@@ -161,10 +173,15 @@ impl Members {
     }
 }
 
-/// Appends a JSON string (RFC 8259, section 7).
-fn push_json_string(json: &mut String, text: &str) {
-    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+/// Appends a JSON string (RFC 8259, section 7) that consists of `parts`.
+fn push_json_string(json: &mut String, parts: &[&str]) {
     json.push('"');
+    parts.iter().for_each(|part| push_escaped(json, part));
+    json.push('"');
+}
+
+fn push_escaped(json: &mut String, text: &str) {
+    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     let mut rest = text;
     // What is escaped is ASCII, so a text may be cut on both sides of it.
     while let Some(at) = rest.bytes().position(is_escaped) {
@@ -180,5 +197,4 @@ fn push_json_string(json: &mut String, text: &str) {
         rest = &escaped[1..];
     }
     json.push_str(rest);
-    json.push('"');
 }

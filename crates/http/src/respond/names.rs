@@ -39,6 +39,12 @@ pub(super) const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-
 /// `X-RateLimit-Reset`.
 pub(super) const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
+/// Whether a field could be one of ours that tell of limits, by the beginning of its name.
+pub(super) fn may_be_ours(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.strip_prefix("x-").unwrap_or(name).starts_with("ratelimit")
+}
+
 /// All header fields that this crate may add to a response, for `Access-Control-Expose-Headers`.
 ///
 /// A script in a browser can read them in a response from another origin only if the response

@@ -185,10 +185,18 @@ impl<'a> Refusal<'a> {
     /// time. (RFC 6585, section 4, forbids to store a 429. Some shared caches can be told to store
     /// other errors too.)
     pub fn write(&self, headers: &mut HeaderMap) {
-        // An error means that the map can hold no more fields.
-        let _ = headers.try_insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // To append to a new map is faster. An error means that the map can hold no more fields.
+        let is_new = headers.is_empty();
+        let mut set = |name, value| {
+            if is_new {
+                let _ = headers.try_append(name, value);
+            } else {
+                let _ = headers.try_insert(name, value);
+            }
+        };
+        set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after() {
-            let _ = headers.try_insert(RETRY_AFTER, numbers::value(seconds));
+            set(RETRY_AFTER, numbers::value(seconds));
         }
     }
 }
