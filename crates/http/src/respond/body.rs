@@ -39,16 +39,13 @@ impl Refusal<'_> {
 
     fn problem(&self) -> String {
         let mut members = Members::new();
-        match self.registered_title() {
-            Some(title) => {
-                members.text("type", [PROBLEM_TYPES, self.code()]);
-                members.text("title", [title]);
-            }
+        if let Some(title) = self.registered_title() {
+            members.text("type", [PROBLEM_TYPES, self.code()]);
+            members.text("title", [title]);
+        } else {
             // Nothing more than what the status says (RFC 9457, section 4.2.1).
-            None => {
-                members.text("type", ["about:blank"]);
-                members.text("title", [self.status().canonical_reason().unwrap_or("Error")]);
-            }
+            members.text("type", ["about:blank"]);
+            members.text("title", [self.status().canonical_reason().unwrap_or("Error")]);
         }
         members.number("status", self.status().as_u16().into());
         self.with_detail(|parts| members.text("detail", parts));
@@ -176,7 +173,9 @@ impl Members {
 /// Appends a JSON string (RFC 8259, section 7) that consists of `parts`.
 fn push_json_string(json: &mut String, parts: &[&str]) {
     json.push('"');
-    parts.iter().for_each(|part| push_escaped(json, part));
+    for part in parts {
+        push_escaped(json, part);
+    }
     json.push('"');
 }
 
