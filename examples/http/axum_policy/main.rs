@@ -20,13 +20,13 @@ mod visit;
 use std::net::SocketAddr;
 
 use serve::AnyError;
-use tollgate_http::{HttpLimiter, Policy};
+use tollgate_http::HttpLimiter;
 
 const LIMITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/axum_policy/limits.toml");
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
-    let limiter = HttpLimiter::new(&Policy::from_path(LIMITS)?)?;
+    let limiter = HttpLimiter::from_path(LIMITS)?;
 
     let listener = serve::listen().await?;
     let address = listener.local_addr()?;

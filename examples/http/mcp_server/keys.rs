@@ -7,32 +7,25 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tollgate_http::Caller;
 
-/// A user of the server.
-#[derive(Clone, Copy)]
-pub(crate) struct User {
-    pub(crate) name: &'static str,
-    pub(crate) tier: &'static str,
-}
-
-/// The users by key. A real server has a database, with hashes of keys.
-const USERS: [(&str, User); 4] = [
-    ("key-of-fay", User { name: "fay", tier: "free" }),
-    ("key-of-ben", User { name: "ben", tier: "basic" }),
-    ("key-of-pia", User { name: "pia", tier: "premium" }),
-    ("key-of-eve", User { name: "eve", tier: "enterprise" }),
+/// Keys, users and tiers. A real server has a database, with hashes of keys.
+const USERS: [(&str, &str, &str); 4] = [
+    ("key-of-fay", "fay", "free"),
+    ("key-of-ben", "ben", "basic"),
+    ("key-of-pia", "pia", "premium"),
+    ("key-of-eve", "eve", "enterprise"),
 ];
 
 /// Lets only users through, and says who they are: to the limiter, and to the tools.
 pub(crate) async fn authenticate(mut request: Request, next: Next) -> Response {
-    let Some(user) = user_of(request.headers()) else {
+    let Some(caller) = caller(request.headers()) else {
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
     };
-    request.extensions_mut().insert(Caller::user(user.name).in_tier(user.tier));
-    request.extensions_mut().insert(user);
+    request.extensions_mut().insert(caller);
     next.run(request).await
 }
 
-fn user_of(headers: &HeaderMap) -> Option<User> {
+fn caller(headers: &HeaderMap) -> Option<Caller> {
     let key = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-    USERS.into_iter().find(|(known, _)| *known == key).map(|(_, user)| user)
+    let (_, user, tier) = USERS.into_iter().find(|(known, ..)| *known == key)?;
+    Some(Caller::user(user).in_tier(tier))
 }

@@ -29,14 +29,16 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use serve::AnyError;
 use tollgate::Quota;
-use tollgate_http::{HttpLimiter, Policy, RateLimitLayer};
+use tollgate_http::layer::RequestHead;
+use tollgate_http::{HttpLimiter, RateLimitLayer};
+use tool_path::ToolPath;
 use tools::Tools;
 
 const LIMITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mcp_server/limits.toml");
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
-    let limiter = HttpLimiter::new(&Policy::from_path(LIMITS)?)?;
+    let limiter = HttpLimiter::from_path(LIMITS)?;
     let tools = Tools::new(limiter.clone());
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -46,12 +48,13 @@ async fn main() -> Result<(), AnyError> {
         Arc::new(NeverSessionManager::default()),
         config,
     );
+    let tool_path = |head: &RequestHead<'_>| Some(head.extensions.get::<ToolPath>()?.0.clone());
     // The last layer is the outermost, so this is read from the bottom: addresses are limited
     // before keys are looked up, so that nobody can try many of them.
     let app = Router::new()
         .route_service("/mcp", mcp)
-        .layer(RateLimitLayer::new(limiter))
-        .layer(from_fn(tool_path::set))
+        .layer(RateLimitLayer::new(limiter).path(tool_path))
+        .layer(from_fn(tool_path::note))
         .layer(from_fn(keys::authenticate))
         .layer(RateLimitLayer::per_ip(Quota::per_second(100).burst(3000))?);
 

@@ -42,8 +42,12 @@ pub(crate) fn of(tool: &str) -> Option<String> {
     (tool.len() <= 128 && tool.bytes().all(is_usual)).then(|| format!("/mcp/tools/{tool}"))
 }
 
-/// Changes the path of a request that calls a tool. The request has found its service by then.
-pub(crate) async fn set(request: Request, next: Next) -> Response {
+/// The path by which the policy knows a request that calls a tool: an extension of the request.
+#[derive(Clone)]
+pub(crate) struct ToolPath(pub(crate) String);
+
+/// Notes the path of a request that calls a tool.
+pub(crate) async fn note(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
@@ -54,8 +58,8 @@ pub(crate) async fn set(request: Request, next: Next) -> Response {
     let Ok(message) = serde_json::from_slice(&body) else {
         return (StatusCode::BAD_REQUEST, "This is not one message of JSON-RPC.").into_response();
     };
-    if let Some(path) = path_of(&message).and_then(|path| path.parse().ok()) {
-        parts.uri = path;
+    if let Some(path) = path_of(&message) {
+        parts.extensions.insert(ToolPath(path));
     }
     next.run(Request::from_parts(parts, Body::from(body))).await
 }

@@ -8,9 +8,8 @@ use rmcp::schemars::{self, JsonSchema};
 use rmcp::{ErrorData, ServerHandler, tool, tool_handler, tool_router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_http::{Facts, HttpLimiter};
+use tollgate_http::{Caller, Facts, HttpLimiter};
 
-use crate::keys::User;
 use crate::tool_path;
 
 #[derive(Clone)]
@@ -55,19 +54,19 @@ impl Tools {
         &self,
         Extension(parts): Extension<Parts>,
     ) -> Result<CallToolResult, ErrorData> {
-        let user = parts.extensions.get::<User>().copied();
-        let user = user.ok_or_else(|| ErrorData::internal_error("nobody has called", None))?;
+        let caller = parts.extensions.get::<Caller>();
+        let caller = caller.ok_or_else(|| ErrorData::internal_error("nobody has called", None))?;
         let tools: Value = ["weather", "research"]
             .into_iter()
-            .map(|tool| json!({ "tool": tool, "limits": self.limits(user, tool) }))
+            .map(|tool| json!({ "tool": tool, "limits": self.limits(caller, tool) }))
             .collect();
-        Ok(CallToolResult::structured(json!({ "tier": user.tier, "tools": tools })))
+        Ok(CallToolResult::structured(json!({ "tier": caller.tier_name(), "tools": tools })))
     }
 
     /// The limits that a call of a tool would meet now.
-    fn limits(&self, user: User, tool: &str) -> Option<Value> {
+    fn limits(&self, caller: &Caller, tool: &str) -> Option<Value> {
         let path = tool_path::of(tool)?;
-        let facts = Facts::new("POST", &path).user(user.name).tier(user.tier);
+        let facts = Facts::new("POST", &path).caller(caller);
         let explanation = self.limiter.explain(&facts)?;
         let limits = explanation.limits().filter(|limit| !limit.quota().is_unlimited());
         let limits = limits.map(|limit| {
