@@ -8,6 +8,7 @@ use tollgate::Quota;
 use super::compiled::{
     Compiled, CompiledLimit, CompiledPenalty, CompiledRoute, CompiledTier, RouteLimit,
 };
+use super::route_index::RouteIndex;
 use super::store::{Identity, LimitSpec, Store, StoreError};
 use super::subjects::{Entry, Subjects};
 use crate::address::Prefixes;
@@ -54,6 +55,7 @@ impl Compiled {
             needs_host: is_in_key || routes.iter().any(|route| route.host.is_some()),
             limits: limits.into(),
             no_route: always.into(),
+            route_index: RouteIndex::new(&routes),
             routes,
             tiers,
             default_tier: settings.default_tier.as_ref().and_then(|name| index.tier(name)),

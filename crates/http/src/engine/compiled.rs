@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use http::HeaderValue;
 use tollgate::Quota;
 
+use super::route_index::RouteIndex;
 use super::store::Buckets;
 use super::subjects::Subjects;
 use crate::address::Prefixes;
@@ -19,6 +20,7 @@ pub(crate) struct Compiled {
     pub(crate) policy: Policy,
     pub(crate) limits: Box<[CompiledLimit]>,
     pub(crate) routes: Box<[CompiledRoute]>,
+    pub(crate) route_index: RouteIndex,
     /// The limits of a request that no route matches.
     pub(crate) no_route: Box<[RouteLimit]>,
     pub(crate) tiers: Box<[CompiledTier]>,

@@ -16,6 +16,7 @@ pub(crate) mod limiter;
 mod path;
 mod penalty;
 mod request;
+mod route_index;
 pub(crate) mod secret;
 pub mod store;
 mod subjects;

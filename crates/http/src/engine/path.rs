@@ -29,6 +29,10 @@ impl<'a> PathSegments<'a> {
         Self(segments.filter(|segment| !segment.is_empty()).map(Cow::Borrowed).collect())
     }
 
+    pub(crate) fn first(&self) -> Option<&[u8]> {
+        self.0.first().map(|segment| &**segment)
+    }
+
     /// These segments with `.` and `..` resolved; `None` if there are none of these.
     pub(crate) fn without_dots(&self) -> Option<Self> {
         if !self.0.iter().any(|segment| is_dots(segment)) {

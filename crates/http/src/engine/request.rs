@@ -166,9 +166,13 @@ fn route(
         return (None, Ok(()));
     }
     let first = |path: &PathSegments<'_>| {
-        let fits =
-            |route: &CompiledRoute| route.accepts(facts.method, host) && route.path.matches(path);
-        policy.routes.iter().position(fits).and_then(|at| u16::try_from(at).ok())
+        let fits = |index: &u16| {
+            policy
+                .routes
+                .get(usize::from(*index))
+                .is_some_and(|route| route.accepts(facts.method, host) && route.path.matches(path))
+        };
+        policy.route_index.of(path).iter().copied().find(fits)
     };
     if let Some(template) = facts.template {
         return (first(&PathSegments::of_template(template)), Ok(()));
