@@ -13,7 +13,7 @@ fn pattern() -> impl Strategy<Value = String> {
             "{x}" => names[at],
             word => word,
         });
-        let path: String = segments.map(|segment| format!("/{segment}")).collect();
+        let path: String = segments.flat_map(|segment| ["/", segment]).collect();
         if rest {
             format!("{path}/{{*rest}}")
         } else if path.is_empty() {
@@ -26,9 +26,10 @@ fn pattern() -> impl Strategy<Value = String> {
 
 fn limiter(patterns: &[String]) -> Option<HttpLimiter> {
     let routes = patterns.iter().enumerate();
-    let routes =
-        routes.map(|(at, path)| format!("[[routes]]\nname = \"r{at}\"\npath = \"{path}\"\n"));
-    let policy: Policy = format!("version = 1\n{}", routes.collect::<String>()).parse().ok()?;
+    let routes: Vec<String> = routes
+        .map(|(at, path)| format!("[[routes]]\nname = \"r{at}\"\npath = \"{path}\"\n"))
+        .collect();
+    let policy: Policy = format!("version = 1\n{}", routes.concat()).parse().ok()?;
     HttpLimiter::new(policy).ok()
 }
 
