@@ -60,13 +60,13 @@ proptest! {
 #[test]
 fn the_first_of_many_routes_wins() {
     let mut patterns: Vec<String> =
-        (0..100).map(|number| format!("/part{number}/{{id}}")).collect();
-    patterns.insert(50, "/{any}/special".to_owned());
+        (0..100).map(|number| format!("/v1/part{number}/{{id}}")).collect();
+    patterns.insert(50, "/v1/{any}/special".to_owned());
     let limiter = limiter(&patterns).expect("a policy");
-    assert_eq!(route(&limiter, "/part3/special").as_deref(), Some("r3"));
-    assert_eq!(route(&limiter, "/part80/special").as_deref(), Some("r50"));
-    assert_eq!(route(&limiter, "/part80/7").as_deref(), Some("r81"));
-    assert_eq!(route(&limiter, "/nobody/special").as_deref(), Some("r50"));
-    assert_eq!(route(&limiter, "/nobody/7"), None);
+    assert_eq!(route(&limiter, "/v1/part3/special").as_deref(), Some("r3"));
+    assert_eq!(route(&limiter, "/v1/part80/special").as_deref(), Some("r50"));
+    assert_eq!(route(&limiter, "/v1/part80/7").as_deref(), Some("r81"));
+    assert_eq!(route(&limiter, "/v1/nobody/special").as_deref(), Some("r50"));
+    assert_eq!(route(&limiter, "/v1/nobody/7"), None);
     assert_eq!(route(&limiter, "/"), None);
 }

@@ -29,8 +29,8 @@ impl<'a> PathSegments<'a> {
         Self(segments.filter(|segment| !segment.is_empty()).map(Cow::Borrowed).collect())
     }
 
-    pub(crate) fn first(&self) -> Option<&[u8]> {
-        self.0.first().map(|segment| &**segment)
+    pub(crate) fn get(&self, at: usize) -> Option<&[u8]> {
+        self.0.get(at).map(|segment| &**segment)
     }
 
     /// These segments with `.` and `..` resolved; `None` if there are none of these.

@@ -34,7 +34,8 @@ pub(super) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool)
     let _ = is_grpc;
     *response.status_mut() = refusal.status();
     // Room for all at once: Cache-Control, Retry-After, Content-Type and the fields.
-    response.headers_mut().reserve(3 + decision.fields().count());
+    let fields = if shown.is_empty() { 0 } else { decision.fields().count() };
+    response.headers_mut().reserve(3 + fields);
     refusal.write(response.headers_mut());
     write_fields(limiter, decision, &shown, response.headers_mut());
     if let Some((content_type, text)) = refusal.body(decision.body_form()) {
