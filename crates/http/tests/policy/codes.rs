@@ -188,7 +188,8 @@ fn only(example: &Example, problems: &[Problem]) -> Problem {
 
 fn page() -> String {
     let mut page = String::from(
-        "\nFor each code: a policy that is wrong, what is told of it, and the policy set right.\n",
+        "\nFor each code: what is wrong, what is told of it, and the same set right. The other lines \
+         of the policies are left out.\n",
     );
     for example in ERRORS {
         let wrong = Policy::from_toml(&example.policy.replace('@', example.wrong));
