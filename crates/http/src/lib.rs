@@ -80,6 +80,7 @@
 
 pub mod address;
 #[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
 pub mod engine;
 pub mod layer;

@@ -70,3 +70,38 @@ fn file(name: &str) -> Option<String> {
     };
     Some(fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
+
+/// Each rule that a comment of the code or of a test names is in `docs/rules.md`.
+#[test]
+fn every_rule_that_is_named_is_there() {
+    let rules = page("docs/rules.md");
+    let mut seen = 0;
+    for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = fs::read_to_string(&file).expect("a file");
+        for named in text.split("rule ").skip(1) {
+            let rule: String = named.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let is_rule = rule.starts_with(['P', 'L', 'F', 'A'])
+                && rule.len() > 1
+                && rule.bytes().skip(1).all(|byte| byte.is_ascii_digit());
+            if is_rule {
+                assert!(rules.contains(&format!("\n* **{rule}** ")), "{}: {rule}", file.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 10, "only {seen} rules found: does this test still read them?");
+}
+
+/// All files below `folder`.
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -15,7 +15,8 @@ use crate::observe::Started;
 use crate::policy::{BodyForm, Policy};
 use crate::respond::{Fields, LimitTexts};
 
-/// How a request is answered.
+/// How a request is answered. Their order is that of the
+/// [module](super#the-order-of-a-decision).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -42,6 +43,23 @@ pub enum Outcome {
 }
 
 /// What was decided about a request: made by [`HttpLimiter::decide`](crate::HttpLimiter::decide).
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate_http::{Facts, HttpLimiter, Outcome, Policy};
+///
+/// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '1/day'".parse()?;
+/// let limiter = HttpLimiter::new(&policy)?;
+/// let decide = || limiter.decide(&Facts::new("GET", "/")).now().expect("memory");
+/// assert!(decide().is_allowed());
+/// let refused = decide();
+/// assert_eq!((refused.outcome(), refused.status()), (Outcome::Refused, Some(429)));
+/// assert!(refused.retry_after() > Some(Duration::from_secs(86_000)));
+/// for limit in refused.limits() {
+///     println!("{}: {} of {}", limit.name(), limit.remaining(), limit.quota()); // a: 0 of 1/day
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Decision {
     pub(crate) policy: Arc<Compiled>,
@@ -214,7 +232,7 @@ impl<'a> LimitReport<'a> {
         &self.charge.answer
     }
 
-    /// The limit's name.
+    /// The limit's name, as the policy has it.
     #[must_use]
     pub fn name(&self) -> &'a str {
         &self.limit().name

@@ -59,6 +59,7 @@ use tollgate::{Clock, Timestamp};
 pub(crate) use builder::ObserverOptions;
 pub use hook::ViolationCounts;
 #[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::DECISION_SECONDS_BUCKETS;
 #[cfg(feature = "metrics")]
 pub(crate) use metrics::PolicyMetrics;

@@ -51,13 +51,13 @@ impl Problem {
         &self.source
     }
 
-    /// Where it is.
+    /// Where it is: the value or key at fault.
     #[must_use]
     pub const fn place(&self) -> &Place {
         &self.place
     }
 
-    /// What kind of problem it is.
+    /// What kind of problem it is, for programs; messages may change.
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code
@@ -123,7 +123,8 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
-/// Why a file is not a policy.
+/// Why a file is not a policy. It is displayed with the path of the file, and problems of the
+/// policy with their lines and columns.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {

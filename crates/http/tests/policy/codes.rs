@@ -188,7 +188,7 @@ fn only(example: &Example, problems: &[Problem]) -> Problem {
 
 fn page() -> String {
     let mut page = String::from(
-        "\nFor each code: what is wrong, what is told of it, and the same set right. The other lines \
+        "\nFor each code: what is wrong, what is told of it, and the same set right. The other lines\n\
          of the policies are left out.\n",
     );
     for example in ERRORS {
@@ -199,7 +199,7 @@ fn page() -> String {
     page.push_str("\nA policy is good in spite of these warnings:\n");
     for example in WARNINGS {
         let policy = Policy::from_toml(&example.policy.replace('@', example.wrong));
-        let policy = policy.expect(example.code.as_str());
+        let policy = policy.unwrap_or_else(|error| panic!("{error}"));
         describe(&mut page, example, &only(example, policy.warnings()));
     }
     page

@@ -91,10 +91,11 @@ fn the_ranges_are_true() {
     let route = |rest: &str| format!("[[routes]]\npath = '/a'\n{rest}");
     let growth = |n: &str| format!("[penalty]\nafter = '1/s'\nblock = '1ns'\ngrowth = {n}");
     let path = |n: usize| format!("[[routes]]\npath = '{}'", "/a".repeat(n));
-    let routes =
-        |n: usize| (0..n).map(|n| format!("[[routes]]\npath = '/{n}'\n")).collect::<String>();
+    let routes = |n: usize| {
+        (0..n).map(|n| format!("[[routes]]\npath = '/{n}'\n")).collect::<Vec<_>>().concat()
+    };
     let tables = |what: &str, rest: &str, n: usize| {
-        (0..n).map(|n| format!("[{what}.a{n}]\n{rest}\n")).collect::<String>()
+        (0..n).map(|n| format!("[{what}.a{n}]\n{rest}\n")).collect::<Vec<_>>().concat()
     };
     let good_and_bad = [
         (hops("1"), hops("0")),
