@@ -87,8 +87,9 @@ impl Decision {
         self.status.is_none()
     }
 
-    /// How the request is answered. In the mode `shadow` of the whole policy: how it would be
-    /// answered.
+    /// How the request is answered. In the mode `shadow` of the whole policy, the request goes on
+    /// although the outcome may be [`Blocked`](Outcome::Blocked) or another refusal. What limits
+    /// would refuse is [`Allowed`](Outcome::Allowed) and in [`would_refuse`](Self::would_refuse).
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
@@ -140,6 +141,38 @@ impl Decision {
     }
 
     /// The names of the shadow limits that would have refused the request.
+    ///
+    /// ```
+    /// use tollgate_http::{Facts, HttpLimiter, Outcome, Policy};
+    ///
+    /// let policy: Policy = r#"
+    ///     version = 1
+    ///     mode = "shadow"
+    ///     always = ["calls"]
+    ///     [limits.calls]
+    ///     quota = "1/day"
+    ///     [[subjects]]
+    ///     user = "mallory"
+    ///     blocked = true
+    ///     [penalty]
+    ///     after = "1/day"
+    ///     block = "1min"
+    /// "#.parse()?;
+    /// let limiter = HttpLimiter::new(&policy)?;
+    /// let address = std::net::IpAddr::from([192, 0, 2, 1]);
+    /// let facts = Facts::new("GET", "/").peer(address);
+    /// let decide = |facts| limiter.decide(facts).now().expect("memory answers at once");
+    /// assert_eq!(decide(&facts).would_refuse().count(), 0);
+    /// for _ in 0..9 {
+    ///     let decision = decide(&facts);
+    ///     assert!(decision.is_allowed() && decision.outcome() == Outcome::Allowed);
+    ///     assert_eq!(decision.would_refuse().collect::<Vec<_>>(), ["calls"]);
+    /// }
+    /// assert!(limiter.penalties().is_empty());
+    /// let blocked = decide(&facts.user("mallory"));
+    /// assert!(blocked.is_allowed() && blocked.outcome() == Outcome::Blocked);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn would_refuse(&self) -> impl Iterator<Item = &str> {
         self.limits().filter(|limit| limit.is_shadow() && limit.refuses()).map(|limit| limit.name())
     }

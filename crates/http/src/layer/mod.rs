@@ -48,12 +48,15 @@ use who::Who;
 ///
 /// # Who the caller is
 ///
-/// | What | Where it is looked for, in this order |
-/// |---|---|
-/// | the peer | [`peer`](Self::peer), an extension of type [`Peer`], axum's `ConnectInfo<SocketAddr>` (feature `axum`), tonic's `TcpConnectInfo` (feature `tonic`), an extension of type `SocketAddr` |
-/// | the user | [`user`](Self::user), an extension of type [`Caller`] |
-/// | the API key | [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), an extension of type [`Caller`] |
-/// | the tier | an extension of type [`Caller`], or [`tier`](Self::tier) |
+/// Each is looked for in this order:
+///
+/// * the peer: by [`peer`](Self::peer), in an extension of type [`Peer`], in axum's
+///   `ConnectInfo<SocketAddr>` (feature `axum`), in tonic's `TcpConnectInfo` and `UdsConnectInfo`
+///   (feature `tonic`), in an extension of type `SocketAddr`;
+/// * the user: by [`user`](Self::user), in an extension of type [`Caller`];
+/// * the API key: by [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), in an
+///   extension of type [`Caller`];
+/// * the tier: by [`tier`](Self::tier), in an extension of type [`Caller`].
 ///
 /// So a middleware that authenticates stands outside of this layer, and inserts a [`Caller`].
 ///

@@ -22,7 +22,8 @@ const MOST_SHOWN: usize = 8;
 /// use tollgate_http::reload::Changes;
 ///
 /// let before: Policy = "version = 1\n[limits.a]\nquota = '1/s'".parse()?;
-/// let after: Policy = "version = 1\n[limits.a]\nquota = '2/s'\n[limits.b]\nquota = '1/s'".parse()?;
+/// let after = "version = 1\n[limits.a]\nquota = '2/s'\n[limits.b]\nquota = '1/s'";
+/// let after: Policy = after.parse()?;
 /// let changes = Changes::between(&before, &after);
 /// assert_eq!(changes.new_limits().collect::<Vec<_>>(), ["b"]);
 /// assert_eq!(changes.quotas()[0].to, "2/s".parse()?);
