@@ -169,7 +169,7 @@ impl Decision {
     ///     assert_eq!(decision.would_refuse().collect::<Vec<_>>(), ["calls"]);
     /// }
     /// assert!(limiter.penalties().is_empty());
-    /// let blocked = decide(&facts.user("mallory"));
+    /// let blocked = decide(&facts.clone().user("mallory"));
     /// assert!(blocked.is_allowed() && blocked.outcome() == Outcome::Blocked);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -57,7 +57,7 @@ impl Reloads {
 
 impl HttpLimiter {
     /// A limiter under the policy in a file, which is read once. To have it read again when it
-    /// changes, see [`watch`](crate::engine::HttpLimiterBuilder::watch) (feature `watch`).
+    /// changes, see `HttpLimiterBuilder::watch` (feature `watch`).
     ///
     /// # Errors
     ///
