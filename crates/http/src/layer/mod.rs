@@ -53,12 +53,13 @@ use who::Who;
 /// * the peer: by [`peer`](Self::peer), in an extension of type [`Peer`], in axum's
 ///   `ConnectInfo<SocketAddr>` (feature `axum`), in tonic's `TcpConnectInfo` and `UdsConnectInfo`
 ///   (feature `tonic`), in an extension of type `SocketAddr`;
-/// * the user: by [`user`](Self::user), in an extension of type [`Caller`];
+/// * the user: by [`user`](Self::user), in an extension of type [`Caller`](crate::Caller);
 /// * the API key: by [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), in an
-///   extension of type [`Caller`];
-/// * the tier: by [`tier`](Self::tier), in an extension of type [`Caller`].
+///   extension of type [`Caller`](crate::Caller);
+/// * the tier: by [`tier`](Self::tier), in an extension of type [`Caller`](crate::Caller).
 ///
-/// So a middleware that authenticates stands outside of this layer, and inserts a [`Caller`].
+/// So a middleware that authenticates stands outside of this layer, and inserts a
+/// [`Caller`](crate::Caller).
 ///
 /// ```
 /// use tollgate::Quota;

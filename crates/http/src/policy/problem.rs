@@ -123,8 +123,7 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
-/// Why a file is not a policy. It is displayed with the path of the file, and problems of the
-/// policy with their lines and columns.
+/// Why a file is not a policy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
