@@ -4,6 +4,8 @@
 mod builder;
 #[path = "policy/bytes.rs"]
 mod bytes;
+#[path = "policy/codes.rs"]
+mod codes;
 #[path = "policy/files.rs"]
 mod files;
 #[path = "policy/formats.rs"]
@@ -13,6 +15,8 @@ mod formats;
 mod generate;
 #[path = "policy/path.rs"]
 mod path;
+#[path = "policy/reference.rs"]
+mod reference;
 #[path = "policy/schema.rs"]
 mod schema;
 #[path = "policy/tables.rs"]

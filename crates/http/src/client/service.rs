@@ -25,7 +25,7 @@ pub struct WaitService<S, K = ByHost, A = HttpResponse> {
 }
 
 impl<S, K, A> WaitService<S, K, A> {
-    /// The HTTP client inside.
+    /// The HTTP client inside, whose requests through this do not wait.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }

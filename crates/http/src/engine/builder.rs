@@ -17,6 +17,21 @@ use crate::observe::{Observer, ObserverOptions};
 use crate::policy::Policy;
 
 /// Collects the options of an [`HttpLimiter`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::ManualClock;
+/// use tollgate_http::{Facts, HttpLimiter, Policy};
+///
+/// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '1/min'".parse()?;
+/// let clock = ManualClock::new();
+/// let limiter = HttpLimiter::builder(&policy).clock(clock.clone()).build()?;
+/// let passes = || limiter.decide(&Facts::new("GET", "/")).now().expect("memory").is_allowed();
+/// assert!(passes() && !passes());
+/// clock.advance(Duration::from_secs(60));
+/// assert!(passes());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "nothing is built before `build`"]
 pub struct HttpLimiterBuilder {
     policy: Policy,
@@ -43,7 +58,9 @@ impl HttpLimiterBuilder {
         }
     }
 
-    /// The clock of the buckets in memory, and of penalties. Default: the core's.
+    /// The clock of the buckets in memory, of penalties and of metrics. Default: a
+    /// [`CounterClock`](tollgate::CounterClock). Tests give a
+    /// [`ManualClock`](tollgate::ManualClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = EngineClock::Other(Arc::new(clock));
         self

@@ -2,8 +2,8 @@
 //!
 //! [`Engine::decide`] finds everything that is known without asking a limit: the route, the tier,
 //! whether the request is blocked, exempt or in a penalty, and its charges. The store then answers
-//! the charges, at once or later. `settle` makes the decision from the answers, and counts a refusal
-//! against its caller. A decision is filled in where it stays, because it is large.
+//! the charges, at once or later. `settle` makes the decision from the answers, and counts a
+//! refusal against its caller. A decision is filled in where it stays, because it is large.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

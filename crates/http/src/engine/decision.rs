@@ -15,7 +15,8 @@ use crate::observe::Started;
 use crate::policy::{BodyForm, Policy};
 use crate::respond::{Fields, LimitTexts};
 
-/// How a request is answered.
+/// How a request is answered. Their order is that of the
+/// [module](super#the-order-of-a-decision).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -42,6 +43,23 @@ pub enum Outcome {
 }
 
 /// What was decided about a request: made by [`HttpLimiter::decide`](crate::HttpLimiter::decide).
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate_http::{Facts, HttpLimiter, Outcome, Policy};
+///
+/// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '1/day'".parse()?;
+/// let limiter = HttpLimiter::new(&policy)?;
+/// let decide = || limiter.decide(&Facts::new("GET", "/")).now().expect("memory");
+/// assert!(decide().is_allowed());
+/// let refused = decide();
+/// assert_eq!((refused.outcome(), refused.status()), (Outcome::Refused, Some(429)));
+/// assert!(refused.retry_after() > Some(Duration::from_secs(86_000)));
+/// for limit in refused.limits() {
+///     println!("{}: {} of {}", limit.name(), limit.remaining(), limit.quota()); // a: 0 of 1/day
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Decision {
     pub(crate) policy: Arc<Compiled>,
@@ -69,8 +87,9 @@ impl Decision {
         self.status.is_none()
     }
 
-    /// How the request is answered. In the mode `shadow` of the whole policy: how it would be
-    /// answered.
+    /// How the request is answered. In the mode `shadow` of the whole policy, the request goes on
+    /// although the outcome may be [`Blocked`](Outcome::Blocked) or another refusal. What limits
+    /// would refuse is [`Allowed`](Outcome::Allowed) and in [`would_refuse`](Self::would_refuse).
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
@@ -123,6 +142,38 @@ impl Decision {
     }
 
     /// The names of the shadow limits that would have refused the request.
+    ///
+    /// ```
+    /// use tollgate_http::{Facts, HttpLimiter, Outcome, Policy};
+    ///
+    /// let policy: Policy = r#"
+    ///     version = 1
+    ///     mode = "shadow"
+    ///     always = ["calls"]
+    ///     [limits.calls]
+    ///     quota = "1/day"
+    ///     [[subjects]]
+    ///     user = "mallory"
+    ///     blocked = true
+    ///     [penalty]
+    ///     after = "1/day"
+    ///     block = "1min"
+    /// "#.parse()?;
+    /// let limiter = HttpLimiter::new(&policy)?;
+    /// let address = std::net::IpAddr::from([192, 0, 2, 1]);
+    /// let facts = Facts::new("GET", "/").peer(address);
+    /// let decide = |facts| limiter.decide(facts).now().expect("memory answers at once");
+    /// assert_eq!(decide(&facts).would_refuse().count(), 0);
+    /// for _ in 0..9 {
+    ///     let decision = decide(&facts);
+    ///     assert!(decision.is_allowed() && decision.outcome() == Outcome::Allowed);
+    ///     assert_eq!(decision.would_refuse().collect::<Vec<_>>(), ["calls"]);
+    /// }
+    /// assert!(limiter.penalties().is_empty());
+    /// let blocked = decide(&facts.clone().user("mallory"));
+    /// assert!(blocked.is_allowed() && blocked.outcome() == Outcome::Blocked);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn would_refuse(&self) -> impl Iterator<Item = &str> {
         self.limits().filter(|limit| limit.is_shadow() && limit.refuses()).map(|limit| limit.name())
     }
@@ -215,7 +266,7 @@ impl<'a> LimitReport<'a> {
         &self.charge.answer
     }
 
-    /// The limit's name.
+    /// The limit's name, as the policy has it.
     #[must_use]
     pub fn name(&self) -> &'a str {
         &self.limit().name

@@ -13,7 +13,12 @@ use tollgate::keyed::{Equivalent, ToKey};
 
 use crate::address::Network;
 
-/// The keyed 128-bit hash of a secret (rule P11).
+/// A keyed 128-bit hash, which stands for an API key or another key where it must not be told. It
+/// is displayed as 32 hexadecimal digits.
+///
+/// The key of the hash is made when a limiter is built, so the same value has another hash in each
+/// limiter and process, and nobody can compute hashes of guesses. Hashes of the same limiter can be
+/// compared: see [`HttpLimiter::hash_of_api_key`](crate::HttpLimiter::hash_of_api_key).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hashed(pub(crate) [u8; 16]);
 
@@ -23,7 +28,7 @@ impl fmt::Display for Hashed {
     }
 }
 
-/// One part of a key.
+/// One part of a key: what it is, and its value.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Part {
@@ -93,7 +98,8 @@ impl fmt::Debug for Part {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyParts(SmallVec<[Part; 2]>);
 
-/// The key of a bucket.
+/// The key of a bucket, as status pages tell it. It is displayed as its kinds and values, such as
+/// `user alice + route export`; of an API key, the value is its keyed hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(Kept);
 

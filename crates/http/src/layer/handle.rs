@@ -157,6 +157,7 @@ impl fmt::Debug for RateLimitHandle {
 }
 
 #[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 impl<S: Sync> axum::extract::FromRequestParts<S> for RateLimitHandle {
     type Rejection = (StatusCode, &'static str);
 

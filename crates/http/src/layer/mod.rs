@@ -1,4 +1,16 @@
 //! The layer for servers: refuses requests above their limits, and tells clients what is left.
+//!
+//! 1. [`RateLimitLayer`] collects who the caller is and asks its
+//!    [`HttpLimiter`]. Nothing of the body is read.
+//! 2. A refusal is answered at once: 429, or what the
+//!    [outcome](crate::engine#the-order-of-a-decision) says, with `Retry-After`, the fields and the
+//!    body of the policy. A gRPC call gets a gRPC status instead (feature `grpc`).
+//! 3. Every other request goes on, with a [`RateLimitHandle`] in its extensions.
+//! 4. The status of the response may give permits back (`charge` in the policy). Then the fields
+//!    are added, as far as the handler has not set them.
+//!
+//! A WebSocket is charged once, at its upgrade, and a stream at its head. A request that is dropped
+//! on its way stays charged.
 
 mod answer;
 mod body;
@@ -35,14 +47,18 @@ use who::Who;
 ///
 /// # Who the caller is
 ///
-/// | What | Where it is looked for, in this order |
-/// |---|---|
-/// | the peer | [`peer`](Self::peer), an extension of type [`Peer`], axum's `ConnectInfo<SocketAddr>` (feature `axum`), tonic's `TcpConnectInfo` (feature `tonic`), an extension of type `SocketAddr` |
-/// | the user | [`user`](Self::user), an extension of type [`Caller`](crate::Caller) |
-/// | the API key | [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), an extension of type [`Caller`](crate::Caller) |
-/// | the tier | an extension of type [`Caller`](crate::Caller), or [`tier`](Self::tier) |
+/// Each is looked for in this order:
 ///
-/// So a middleware that authenticates stands outside of this layer, and inserts a [`Caller`](crate::Caller).
+/// * the peer: by [`peer`](Self::peer), in an extension of type [`Peer`], in axum's
+///   `ConnectInfo<SocketAddr>` (feature `axum`), in tonic's `TcpConnectInfo` and `UdsConnectInfo`
+///   (feature `tonic`), in an extension of type `SocketAddr`;
+/// * the user: by [`user`](Self::user), in an extension of type [`Caller`](crate::Caller);
+/// * the API key: by [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), in an
+///   extension of type [`Caller`](crate::Caller);
+/// * the tier: by [`tier`](Self::tier), in an extension of type [`Caller`](crate::Caller).
+///
+/// So a middleware that authenticates stands outside of this layer, and inserts a
+/// [`Caller`](crate::Caller).
 ///
 /// ```
 /// use tollgate::Quota;
@@ -58,7 +74,7 @@ pub struct RateLimitLayer {
 }
 
 impl RateLimitLayer {
-    /// A layer that asks `limiter`.
+    /// A layer that asks `limiter`. Several layers may ask the same one.
     #[must_use]
     pub fn new(limiter: HttpLimiter) -> Self {
         Self { limiter, who: Arc::default() }
@@ -77,7 +93,7 @@ impl RateLimitLayer {
         Ok(Self::new(HttpLimiter::new(policy)?))
     }
 
-    /// The limiter.
+    /// The limiter, for status pages, reloads and metrics.
     #[must_use]
     pub fn limiter(&self) -> &HttpLimiter {
         &self.limiter
@@ -175,6 +191,7 @@ impl RateLimitLayer {
     /// differently. The layer must stand where a route is known: inside of `Router::route_layer` or
     /// `Router::layer`.
     #[cfg(feature = "axum")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
     #[must_use]
     pub fn by_matched_path(self) -> Self {
         self.with(|who| who.by_matched_path = true)

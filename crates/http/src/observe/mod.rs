@@ -31,7 +31,8 @@
 //!
 //! Refusals because of a missing part of a key, and because a limit has no room for a new key, have
 //! the outcome `refused`. An unknown peer and a store that fails have the outcome `error`. Under a
-//! policy in the mode `shadow`, the outcome is the one that the request would have had.
+//! policy in the mode `shadow`, a request that would be blocked or ambiguous has that outcome, and
+//! one that limits would refuse has the outcome `allowed` and the result `would_refuse`.
 //!
 //! The gauges `tollgate_keys` and `tollgate_penalties_active` are set when a policy is built or
 //! loaded, and by `HttpLimiter::update_gauges`, which whoever scrapes calls before.
@@ -59,6 +60,7 @@ use tollgate::{Clock, Timestamp};
 pub(crate) use builder::ObserverOptions;
 pub use hook::ViolationCounts;
 #[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use metrics::DECISION_SECONDS_BUCKETS;
 #[cfg(feature = "metrics")]
 pub(crate) use metrics::PolicyMetrics;

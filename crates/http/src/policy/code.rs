@@ -6,6 +6,7 @@ use std::fmt;
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $word:literal,)*) => {
         /// What kind of problem it is, as a word that never changes.
+        #[doc = include_str!("codes.md")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Code {

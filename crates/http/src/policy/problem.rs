@@ -51,13 +51,13 @@ impl Problem {
         &self.source
     }
 
-    /// Where it is.
+    /// Where it is: the value or key at fault.
     #[must_use]
     pub const fn place(&self) -> &Place {
         &self.place
     }
 
-    /// What kind of problem it is.
+    /// What kind of problem it is, for programs; messages may change.
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code

@@ -59,7 +59,7 @@ pub(crate) struct Limit {
     pub(crate) when_full: WhenFull,
 }
 
-/// One part of a key.
+/// One part of a key: what makes two requests use the same bucket or different ones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyPart {
     /// `address`: the client's network.
@@ -93,7 +93,8 @@ pub enum Missing {
     Refuse,
 }
 
-/// The rule of a limit.
+/// The rule of a limit: how permits come back. The [module](crate::policy#limitsname) compares
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// `token-bucket`
@@ -206,7 +207,7 @@ impl Default for Response {
     }
 }
 
-/// A family of header fields.
+/// A family of header fields in which clients are told of limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// `ratelimit`: `RateLimit` and `RateLimit-Policy` of the IETF draft 11.
@@ -227,7 +228,7 @@ pub enum ResetForm {
     Epoch,
 }
 
-/// The body of a refusal.
+/// The body of a refusal. Each but [`None`](Self::None) says which limits refused, and the wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BodyForm {
     /// `problem`: `application/problem+json`.

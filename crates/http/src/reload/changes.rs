@@ -16,6 +16,19 @@ const MOST_SHOWN: usize = 8;
 ///
 /// It is displayed as one line, such as `limits: 2 kept, 1 new (export); routes: 1 added`, or
 /// `nothing has changed`. Long lists are shortened there.
+///
+/// ```
+/// use tollgate_http::Policy;
+/// use tollgate_http::reload::Changes;
+///
+/// let before: Policy = "version = 1\n[limits.a]\nquota = '1/s'".parse()?;
+/// let after = "version = 1\n[limits.a]\nquota = '2/s'\n[limits.b]\nquota = '1/s'";
+/// let after: Policy = after.parse()?;
+/// let changes = Changes::between(&before, &after);
+/// assert_eq!(changes.new_limits().collect::<Vec<_>>(), ["b"]);
+/// assert_eq!(changes.quotas()[0].to, "2/s".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     kept: Vec<String>,

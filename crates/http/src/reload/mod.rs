@@ -1,8 +1,16 @@
 //! Replacing the policy of a limiter while requests are decided.
 //!
-//! A new policy is read, checked and built as a whole, and then put in the place of the old one
-//! (rule L1). A request sees one policy from begin to end. A policy with problems changes nothing
-//! (rule L2). Limits that are the same keep their levels (rule L3): see [`HttpLimiter::reload`].
+//! A new policy is read, checked and built as a whole, and then put in the place of the old one. A
+//! request sees one policy from begin to end. A policy with problems changes nothing. Limits that
+//! are the same keep their levels.
+//!
+//! | To replace the policy | Call |
+//! |---|---|
+//! | by one that the program has made or read | [`HttpLimiter::reload`] |
+//! | by the one in a file, now | [`HttpLimiter::reload_from_path`] |
+//! | whenever a file changes, and on SIGHUP | `HttpLimiterBuilder::watch` (feature `watch`) |
+//!
+//! What a reload has changed is in [`Changes`], and how the last ones went in [`ReloadStatus`].
 
 mod changes;
 mod status;
@@ -49,7 +57,7 @@ impl Reloads {
 
 impl HttpLimiter {
     /// A limiter under the policy in a file, which is read once. To have it read again when it
-    /// changes, see [`watch`](crate::engine::HttpLimiterBuilder::watch) (feature `watch`).
+    /// changes, see `HttpLimiterBuilder::watch` (feature `watch`).
     ///
     /// # Errors
     ///

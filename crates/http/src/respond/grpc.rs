@@ -75,6 +75,7 @@ impl Refusal<'_> {
     /// assert_eq!(headers["grpc-status"], "8");
     /// assert_eq!(headers["grpc-retry-pushback-ms"], "1501");
     /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
     pub fn write_grpc(&self, headers: &mut HeaderMap) {
         let code = self.grpc_code();
         let message = self.detail();

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 pub use fields::{Fields, is_shown_on};
 #[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
 pub use grpc::is_grpc;
 pub use names::EXPOSED_HEADERS;
 pub use refusal::{Reason, Refusal, Wait};

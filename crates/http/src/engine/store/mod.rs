@@ -35,7 +35,7 @@ pub struct LimitSpec {
     pub when_full: WhenFull,
 }
 
-/// What makes two limits of two policies the same limit, whose levels a reload keeps (rule L3).
+/// What makes two limits of two policies the same limit, whose levels a reload keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Identity {
@@ -49,7 +49,52 @@ pub struct Identity {
     pub prefixes: Prefixes,
 }
 
-/// A store of buckets.
+/// A store of buckets: [`Memory`], or one that several processes share.
+///
+/// A store of your own can also go around another one, here to count what it is asked:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use tollgate_http::engine::Key;
+/// use tollgate_http::engine::store::{
+///     Buckets, Charge, LimitSpec, Memory, Reply, Store, StoreError, Verb,
+/// };
+/// use tollgate_http::{Facts, HttpLimiter, Policy};
+///
+/// #[derive(Default)]
+/// struct Counting { inner: Memory, asked: Arc<AtomicUsize> }
+///
+/// struct CountingBuckets { inner: Arc<dyn Buckets>, asked: Arc<AtomicUsize> }
+///
+/// impl Store for Counting {
+///     fn open(&self, limits: &[LimitSpec]) -> Result<Arc<dyn Buckets>, StoreError> {
+///         let (inner, asked) = (self.inner.open(limits)?, Arc::clone(&self.asked));
+///         Ok(Arc::new(CountingBuckets { inner, asked }))
+///     }
+/// }
+///
+/// impl Buckets for CountingBuckets {
+///     fn ask(&self, verb: Verb, charges: &mut [Charge]) -> Reply {
+///         self.asked.fetch_add(1, Ordering::Relaxed);
+///         self.inner.ask(verb, charges)
+///     }
+///     fn keys(&self, limit: usize) -> usize {
+///         self.inner.keys(limit)
+///     }
+///     fn most_limited(&self, limit: usize, n: usize) -> Vec<(Key, u64)> {
+///         self.inner.most_limited(limit, n)
+///     }
+/// }
+///
+/// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '9/s'".parse()?;
+/// let store = Counting::default();
+/// let asked = Arc::clone(&store.asked);
+/// let limiter = HttpLimiter::builder(&policy).store(store).build()?;
+/// limiter.decide(&Facts::new("GET", "/")).now().expect("memory answers at once");
+/// assert_eq!(asked.load(Ordering::Relaxed), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Store: Send + Sync + 'static {
     /// The buckets of a policy's limits. Limits that are the same as before keep their levels; a
     /// new quota carries the used share over.
@@ -74,7 +119,7 @@ pub trait Buckets: Send + Sync + 'static {
     fn most_limited(&self, limit: usize, n: usize) -> Vec<(Key, u64)>;
 }
 
-/// What is done with charges.
+/// What a store does with charges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verb {
@@ -143,7 +188,7 @@ pub enum Verdict {
     Refused,
     /// It never does: the cost is above the burst.
     Never,
-    /// It has no room for a new key (rule F12).
+    /// It has no room for a new key.
     Full,
 }
 
@@ -163,7 +208,11 @@ impl Answer {
     }
 }
 
-/// Answers that come later.
+/// Answers that come later: one for each charge, in their order.
+///
+/// # Cancel safety
+///
+/// If it is dropped, a store may still have done what it was asked.
 pub type Later = Pin<Box<dyn Future<Output = Result<Vec<Answer>, StoreError>> + Send>>;
 
 /// How a store answers.

@@ -35,7 +35,7 @@ impl Subject {
         Self { fields }
     }
 
-    /// A user.
+    /// A user, by the name that the application authenticates. It must not be empty.
     pub fn user(name: &str) -> Self {
         Self::new("user", name)
     }
@@ -50,12 +50,12 @@ impl Subject {
         Self::new("api_key", format!("{HASH}{}", hex(&hash)))
     }
 
-    /// All clients in this network.
+    /// All clients in this network. A single address is a network, too.
     pub fn address(network: IpNet) -> Self {
         Self::new("address", network.to_string())
     }
 
-    /// The subject's tier.
+    /// The subject's tier, whatever the application says.
     pub fn tier(mut self, name: &str) -> Self {
         self.fields.set("tier", name);
         self

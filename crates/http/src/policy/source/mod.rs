@@ -19,7 +19,7 @@ pub(super) const LONGEST: usize = 4 << 20;
 /// How deeply tables and lists may be nested. A policy needs four levels.
 const DEEPEST: usize = 32;
 
-/// A format of policies.
+/// A format of policies. All have the same settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
