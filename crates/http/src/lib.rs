@@ -84,14 +84,14 @@ pub mod address;
 pub mod client;
 pub mod engine;
 pub mod layer;
-pub mod observe;
 pub mod policy;
-pub mod reload;
 pub mod respond;
 
+pub use engine::observe::Violation;
 pub use engine::{BuildError, Caller, Decision, Facts, HttpLimiter, Outcome};
+#[doc(inline)]
+pub use engine::{observe, reload};
 pub use layer::{RateLimitHandle, RateLimitLayer};
-pub use observe::Violation;
 pub use policy::Policy;
 
 /// The code examples of the README, compiled as doctests.

@@ -4,13 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules, lowest layer first. Modules of one layer do not know each other, but for those of
-/// [`TOGETHER`].
-const LAYERS: &[&[&str]] =
-    &[&["address"], &["policy"], &["respond"], &["engine", "observe", "reload"], &["layer"]];
-
-/// A limiter owns its metrics, its hook and the state of its reloads, which are made of decisions.
-const TOGETHER: &[&str] = &["engine", "observe", "reload"];
+/// The modules, lowest layer first. Modules of one layer do not know each other.
+const LAYERS: &[&[&str]] = &[&["address"], &["policy"], &["respond"], &["engine"], &["layer"]];
 
 /// The module that knows no other, and that none knows.
 const ALONE: &str = "client";
@@ -53,12 +48,11 @@ fn layer(module: &str) -> Option<usize> {
 
 /// Whether `module` may import from `other`.
 fn may_know(module: &str, other: &str) -> bool {
-    let together = TOGETHER.contains(&module) && TOGETHER.contains(&other);
     let is_below = match (layer(other), layer(module)) {
         (Some(other), Some(own)) => other < own,
         _ => false,
     };
-    other == module || together || is_below
+    other == module || is_below
 }
 
 /// The code of a file without comments and unit tests.

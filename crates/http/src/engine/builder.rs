@@ -13,7 +13,7 @@ use super::limiter::HttpLimiter;
 use super::penalty::Penalties;
 use super::secret::Secret;
 use super::store::{EngineClock, Memory, Store};
-use crate::observe::{Observer, ObserverOptions};
+use crate::engine::observe::{Observer, ObserverOptions};
 use crate::policy::Policy;
 
 /// Collects the options of an [`HttpLimiter`].
@@ -41,7 +41,7 @@ pub struct HttpLimiterBuilder {
     fails_closed: bool,
     pub(crate) observer: ObserverOptions,
     #[cfg(feature = "watch")]
-    pub(crate) watched: Option<crate::reload::Watched>,
+    pub(crate) watched: Option<crate::engine::reload::Watched>,
 }
 
 impl HttpLimiterBuilder {

@@ -50,7 +50,7 @@ impl Compiled {
         let is_in_key = keys.any(|key| key.contains(&KeyPart::Host));
         Ok(Self {
             #[cfg(feature = "metrics")]
-            metrics: crate::observe::PolicyMetrics::new(&specs, &routes, policy),
+            metrics: crate::engine::observe::PolicyMetrics::new(&specs, &routes, policy),
             policy: policy.clone(),
             needs_host: is_in_key || routes.iter().any(|route| route.host.is_some()),
             limits: limits.into(),

@@ -38,7 +38,7 @@ pub(crate) struct Compiled {
     pub(crate) policy_fields: Box<[OnceLock<Option<HeaderValue>>]>,
     /// The handles of its counters and gauges.
     #[cfg(feature = "metrics")]
-    pub(crate) metrics: crate::observe::PolicyMetrics,
+    pub(crate) metrics: crate::engine::observe::PolicyMetrics,
 }
 
 /// One limit.

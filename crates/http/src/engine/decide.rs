@@ -19,7 +19,7 @@ use super::request::{NoKey, Request};
 use super::secret::Secret;
 use super::store::{Answer, Charge, Later, Reply, StoreError, Verb, Verdict};
 use super::subjects::Matching;
-use crate::observe::{Observer, Started};
+use crate::engine::observe::{Observer, Started};
 use crate::policy::{Missing, Mode};
 
 /// What decisions need beside a policy. It stays the same when the policy is reloaded.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::decision::{Decision, LimitReport, Outcome};
+use super::decision::{Decision, Outcome};
+use super::limit_report::LimitReport;
 
 /// What would be decided about a request: made by
 /// [`HttpLimiter::explain`](crate::HttpLimiter::explain). `Display` prints it as a table.

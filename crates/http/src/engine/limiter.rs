@@ -22,8 +22,8 @@ use super::explain::Explanation;
 use super::facts::Facts;
 use super::key::{Hashed, Key, Part};
 use super::store::{Charge, Later, Reply, Store, StoreError, Verb};
+use crate::engine::reload::Reloads;
 use crate::policy::Policy;
-use crate::reload::Reloads;
 
 /// Decides about requests under a [`Policy`]. A clone is the same limiter.
 ///
