@@ -10,7 +10,8 @@ use super::key::KeyParts;
 use super::store::{Answer, Charge, Verdict};
 use crate::respond::LimitTexts;
 
-/// One limit's part in a decision; made by [`Decision::limits`].
+/// One limit's part in a decision; made by
+/// [`Decision::limits`](super::Decision::limits).
 #[derive(Clone, Copy)]
 pub struct LimitReport<'a> {
     pub(super) policy: &'a Compiled,
