@@ -116,6 +116,11 @@ impl Engine {
         answers: Result<Vec<Answer>, StoreError>,
     ) {
         match answers {
+            Ok(answers) if answers.len() != decision.charges.len() => {
+                let (told, asked) = (answers.len(), decision.charges.len());
+                let why = format!("{told} answers to {asked} charges");
+                self.fail(decision, &StoreError::Unavailable(why));
+            }
             Ok(answers) => {
                 for (charge, answer) in decision.charges.iter_mut().zip(answers) {
                     charge.answer = answer;

@@ -6,6 +6,7 @@ mod against_model;
 mod concurrent;
 mod dice;
 mod explain;
+mod failing_stores;
 mod model;
 mod penalty;
 mod scenario;
