@@ -12,6 +12,7 @@ mod hostile;
 mod probe;
 #[path = "../support/scene.rs"]
 mod scene;
+mod secrets;
 #[path = "../support/stores.rs"]
 mod stores;
 mod twice;
