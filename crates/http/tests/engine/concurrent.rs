@@ -75,7 +75,7 @@ fn what_is_given_back_can_be_taken_again_and_no_more() {
     let charged = AtomicU64::new(0);
     let [allowed, _] = flood(&limiter, |decision| {
         if decision.is_allowed() {
-            let fails = turn.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+            let fails = turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
             charged.fetch_add(u64::from(fails), Ordering::Relaxed);
             limiter.answered(decision, if fails { 500 } else { 200 });
         }

@@ -172,21 +172,17 @@ impl<'a> Model<'a> {
         let penalty_key = scenario.penalty.as_ref().map(|penalty| {
             self.key(penalty.key, Missing::Address, request).expect("the address stands for it")
         });
-        if let Some((until, _)) = penalty_key.as_ref().and_then(|key| self.blocks.get(key)) {
-            if now < *until {
-                (expected.outcome, expected.status) = ("Penalty", status(429));
-                expected.retry_after = (!scenario.shadow).then_some(until - now);
-                expected.penalty = true;
-                return (expected, None);
-            }
+        let block = penalty_key.as_ref().and_then(|key| self.blocks.get(key));
+        if let Some((until, _)) = block.filter(|(until, _)| now < *until) {
+            (expected.outcome, expected.status) = ("Penalty", status(429));
+            expected.retry_after = (!scenario.shadow).then_some(until - now);
+            expected.penalty = true;
+            return (expected, None);
         }
         expected.outcome = "Allowed";
-        let charges = match self.charges(request, &subjects, tier) {
-            Ok(charges) => charges,
-            Err(()) => {
-                (expected.outcome, expected.status) = ("MissingKey", status(403));
-                return (expected, None);
-            }
+        let Some(charges) = self.charges(request, &subjects, tier) else {
+            (expected.outcome, expected.status) = ("MissingKey", status(403));
+            return (expected, None);
         };
         let is_shadow = |charge: &Charge| scenario.shadow || scenario.limits[charge.limit].shadow;
         let level_of = |levels: &[HashMap<String, Level>], charge: &Charge| {
@@ -269,7 +265,7 @@ impl<'a> Model<'a> {
         request: &Request,
         subjects: &[&Subject],
         tier: Option<usize>,
-    ) -> Result<Vec<Charge>, ()> {
+    ) -> Option<Vec<Charge>> {
         let scenario = self.scenario;
         let route = self.route(request).map(|route| &scenario.routes[route]);
         let has_always = route.is_none_or(|route| route.always);
@@ -291,7 +287,7 @@ impl<'a> Model<'a> {
             let Some(quota) = subjects.or_else(tiers).unwrap_or(limit.quota) else { continue };
             let key = match self.key(limit.key, limit.missing, request) {
                 Ok(key) => key,
-                Err(Missing::Refuse) if !limit.shadow && !scenario.shadow => return Err(()),
+                Err(Missing::Refuse) if !limit.shadow && !scenario.shadow => return None,
                 Err(_) => continue,
             };
             let cost = route.map_or(1, |route| {
@@ -300,7 +296,7 @@ impl<'a> Model<'a> {
             });
             charges.push(Charge { limit: index, key, quota, cost, own });
         }
-        Ok(charges)
+        Some(charges)
     }
 
     /// Tells the model the status of an answer.

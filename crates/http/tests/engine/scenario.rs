@@ -196,7 +196,7 @@ impl Scenario {
     pub(crate) fn any(dice: &mut Dice<'_>) -> Self {
         use KeyKind::{Address, ApiKey, Caller, Everybody, Header, User, UserAndRoute};
         use Missing::{Refuse, Share, Skip};
-        let limits: Vec<Limit> = (0..1 + dice.below(4))
+        let limits: Vec<Limit> = (0..=dice.below(4))
             .map(|_| Limit {
                 quota: Some(Bucket::any(dice)),
                 key: dice.pick(&[Everybody, Address, Caller, User, ApiKey, UserAndRoute, Header]),
@@ -306,7 +306,9 @@ impl Scenario {
         }
         self.users[0].write(&mut text, "user = 'u0'");
         self.users[1].write(&mut text, "user = 'u1'");
-        let hash: String = Sha256::digest("k0").iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits =
+            Sha256::digest("k0").iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+        let hash = digits.concat();
         self.api_key.write(&mut text, &format!("api_key = 'sha256:{hash}'"));
         self.networks[0].write(&mut text, "address = '203.0.113.0/24'");
         self.networks[1].write(&mut text, "address = '203.0.113.1'");

@@ -66,7 +66,7 @@ impl Body for Stream {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 

@@ -88,10 +88,8 @@ fn nothing_keeps_a_request_or_a_limiter_alive() {
             let _ = &in_wall_clock;
             std::time::UNIX_EPOCH
         });
-        let builder = match store_is_later {
-            true => builder.store(LaterStore::new(Memory::new(), 2)),
-            false => builder,
-        };
+        let builder =
+            if store_is_later { builder.store(LaterStore::new(Memory::new(), 2)) } else { builder };
         let limiter = builder.build().expect("memory");
         let held = Arc::clone(&token);
         let mut service = behind(

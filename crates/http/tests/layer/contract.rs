@@ -27,6 +27,16 @@ fn value<T: Copy + Eq + Debug + Send + Sync + 'static>() {}
 fn error<T: Error + Display + Send + Sync + 'static>() {}
 fn spawned<T: Future + Send + 'static>(_: &T) {}
 
+fn debugged<S: tower_service::Service<http::Request<B>>, B>(_: &ResponseFuture<S, B>) -> bool
+where
+    ResponseFuture<S, B>: Debug,
+{
+    true
+}
+
+fn sent<T: Send + 'static>() {}
+fn polled<T: Future + Send + Unpin + Debug + 'static>() {}
+
 #[test]
 fn types_are_shared_between_threads() {
     cloned::<HttpLimiter>();
@@ -61,20 +71,12 @@ fn types_are_shared_between_threads() {
 
 #[test]
 fn futures_and_builders_are_sent_to_other_threads() {
-    fn sent<T: Send + 'static>() {}
-    fn polled<T: Future + Send + Unpin + Debug + 'static>() {}
     polled::<Deciding>();
     sent::<HttpLimiterBuilder>();
     sent::<Reply>();
     let (limiter, _clock) = limiter(&policy(""));
     let mut service = behind(&limiter, Probe::new(|_| answer(200)));
     spawned(&crate::probe::call(&mut service, request("/")));
-    fn debugged<S: tower_service::Service<http::Request<B>>, B>(_: &ResponseFuture<S, B>) -> bool
-    where
-        ResponseFuture<S, B>: Debug,
-    {
-        true
-    }
     assert!(debugged(&crate::probe::call(&mut service, request("/"))));
 }
 

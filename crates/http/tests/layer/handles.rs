@@ -95,7 +95,9 @@ fn a_handle_works_after_the_response_and_on_other_threads() {
             std::thread::spawn(move || handle.charge(1))
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert_eq!(left_of(&limiter, "calls"), 5);
     handle.give_back(2);
     assert_eq!(left_of(&limiter, "calls"), 7);

@@ -13,7 +13,9 @@ const TENANT: &str = "tenant-9f3c";
 const USER: &str = "alice-77";
 
 fn hash() -> String {
-    Sha256::digest(KEY).iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes = Sha256::digest(KEY);
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 fn has_no_secret(text: &str) {

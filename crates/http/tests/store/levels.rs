@@ -23,7 +23,7 @@ pub(crate) fn waits_are_exact(make: Make<'_>) {
             assert!(refused.wait > Duration::ZERO);
             let looked = scene.look(&one);
             assert_eq!((looked.verdict, looked.wait), (REFUSED, refused.wait), "{algorithm:?}");
-            scene.clock.advance(refused.wait - NANOSECOND);
+            scene.clock.advance(refused.wait.saturating_sub(NANOSECOND));
             let again = scene.take(&one);
             assert_eq!((again.verdict, again.wait), (REFUSED, NANOSECOND), "{algorithm:?}");
             scene.clock.advance(NANOSECOND);
@@ -41,11 +41,11 @@ pub(crate) fn nothing_left(make: Make<'_>) {
         assert!(last.wait > Duration::ZERO && last.wait <= last.full_after, "{last:?}");
         let one = charge(0, "alice", 1);
         assert_eq!(scene.look(&one).wait, last.wait, "{algorithm:?}");
-        scene.clock.advance(last.wait - NANOSECOND);
+        scene.clock.advance(last.wait.saturating_sub(NANOSECOND));
         assert_eq!(scene.look(&one).verdict, REFUSED, "{algorithm:?}");
         scene.clock.advance(NANOSECOND);
         assert_eq!(scene.look(&one).verdict, GRANTED, "{algorithm:?}");
-        scene.clock.advance(last.full_after - last.wait);
+        scene.clock.advance(last.full_after.saturating_sub(last.wait));
         let full = scene.look(&charge(0, "alice", 0));
         assert_eq!((full.remaining, full.full_after), (4, Duration::ZERO), "{algorithm:?}");
     }
