@@ -141,3 +141,20 @@ fn exempt_and_blocked_callers_get_no_penalty() {
     assert_eq!(decide(&limiter, &facts("/").user("probe")).outcome(), Outcome::Exempt);
     assert_eq!(decide(&limiter, &facts("/").user("bad")).outcome(), Outcome::Blocked);
 }
+
+/// If all blocks ended at the same time, all were dropped to make room for one.
+#[test]
+fn room_for_a_penalty_is_made_by_few_others() {
+    let text = "always = ['calls']\n[limits.calls]\nquota = '1/1000days'\n\
+         [penalty]\nkey = 'user'\nafter = '1/1000days'\nblock = '1h'\nmax = '1h'\nforget = '1day'\n";
+    let (limiter, _clock) = limiter(&policy(text));
+    assert!(decide(&limiter, &facts("/")).is_allowed());
+    for number in 0..100_001 {
+        let user: std::sync::Arc<str> = number.to_string().into();
+        assert!(!decide(&limiter, &facts("/").user(user.clone())).is_penalty());
+        assert!(decide(&limiter, &facts("/").user(user)).is_penalty());
+    }
+    let blocked = limiter.penalties().len();
+    assert!((87_000..=100_000).contains(&blocked), "{blocked}");
+    assert!(decide(&limiter, &facts("/").user("100000")).is_penalty());
+}
