@@ -152,3 +152,33 @@ fn a_refusal_of_grpc_is_trailers_only() {
     }
     assert_eq!(probe.calls(), 5);
 }
+
+/// A client that sleeps for exactly the seconds that it is told passes, and not a second earlier.
+#[test]
+fn who_sleeps_for_retry_after_passes() {
+    for algorithm in ["token-bucket", "fixed-window", "sliding-window", "strict"] {
+        let text = format!(
+            "always = ['a', 'b']\n[limits.a]\nquota = '3/7s'\nalgorithm = '{algorithm}'\n\
+             [limits.b]\nquota = '5/13s'\nkey = 'address'\nalgorithm = '{algorithm}'\n"
+        );
+        let (limiter, clock) = limiter(&policy(&text));
+        let mut service = behind(&limiter, Probe::new(|_| answer(200)));
+        let mut slept = 0;
+        for step in 0_u64..300 {
+            clock.advance(std::time::Duration::from_millis(step * 7_919 % 1_500));
+            let refused = send(&mut service, request("/")).unwrap();
+            let Some(seconds) = field(&refused, "retry-after") else { continue };
+            assert_eq!(refused.status(), 429);
+            let seconds: u64 = seconds.parse().expect("whole seconds");
+            assert!(seconds > 0);
+            clock.advance(std::time::Duration::from_secs(seconds - 1));
+            let early = limiter.explain(&crate::scene::facts("/")).expect("memory").status();
+            assert_eq!(early, Some(429), "{algorithm}: {seconds} s were too many");
+            clock.advance(std::time::Duration::from_secs(1));
+            let response = send(&mut service, request("/")).unwrap();
+            assert_eq!(response.status(), 200, "{algorithm}: {seconds} s were too few");
+            slept += 1;
+        }
+        assert!(slept > 30, "{slept}");
+    }
+}
