@@ -63,6 +63,20 @@ pub(crate) fn both_policies_share_levels(make: Make<'_>) {
     assert_eq!(scene.take(&charge(1, "alice", 1)).remaining, 5);
 }
 
+/// A limit that a policy leaves out has ended for the next one, even if requests still use it.
+pub(crate) fn a_limit_that_was_left_out_begins_full(make: Make<'_>) {
+    let limits = [bucket("a", &["10/h"])];
+    let mut scene = Scene::new(make, &limits);
+    let in_use = scene.buckets.clone();
+    scene.take(&charge(0, "alice", 4));
+    scene.reopen(&[bucket("new", &["1/h"])]);
+    scene.reopen(&limits);
+    assert_eq!(scene.left(&charge(0, "alice", 0)), 10);
+    let old = crate::scene::ask(&*in_use, Verb::Take, &[charge(0, "alice", 1)]);
+    assert_eq!(old.expect("an answer")[0].remaining, 5);
+    assert_eq!(scene.left(&charge(0, "alice", 0)), 10);
+}
+
 /// A policy that can't be opened changes nothing.
 pub(crate) fn a_failed_opening_changes_nothing(make: Make<'_>) {
     let mut scene = Scene::new(make, &[bucket("a", &["10/h"]), bucket("b", &["10/h"])]);

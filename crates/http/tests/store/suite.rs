@@ -33,6 +33,7 @@ pub(crate) fn suite<S: Store>(make: impl Fn(ManualClock) -> S) {
     reload::a_new_quota_carries_over(make);
     reload::another_limit_begins_full(make);
     reload::both_policies_share_levels(make);
+    reload::a_limit_that_was_left_out_begins_full(make);
     reload::a_failed_opening_changes_nothing(make);
     room::share(make);
     room::deny(make);
