@@ -1,4 +1,5 @@
-//! How many allocations decisions and the layer make. (In a file of its own: its allocator counts.)
+//! How many allocations decisions and the layer make. (In a file of its own: its allocator
+//! counts.)
 
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 

@@ -16,8 +16,8 @@ use crate::scenario::{Request, Scenario};
 use crate::scene;
 use crate::stores::{LaterStore, block_on};
 
-/// Limiters with the same policy: in memory, over a store that answers later, and one in memory that
-/// explains each request before it decides.
+/// Limiters with the same policy: in memory, over a store that answers later, and in memory with
+/// each request explained before it is decided.
 struct Limiters {
     clock: ManualClock,
     now: HttpLimiter,

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 
 use crate::dice::Dice;
 
-/// A quota whose levels are exact in nanoseconds, also after changes from one to another: times are
-/// multiples of a millisecond, and all times until full divide two minutes.
+/// A quota whose levels are exact in nanoseconds, also after changes from one to another: times
+/// are multiples of a millisecond, and all times until full divide two minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bucket {
     pub(crate) burst: u64,
