@@ -39,9 +39,7 @@ fn an_unlimited_quota_refuses_nobody_without_a_key() {
 #[test]
 fn the_quota_of_the_tier_is_told_for_a_caller_who_has_not_come_yet() {
     // The limit's own quota could never grant what the tier can, and the other way round.
-    for (own, tier, outcome) in
-        [("5/h", "100/h", Outcome::Allowed), ("100/h", "50/h", Outcome::Allowed)]
-    {
+    for (own, tier) in [("5/h", "100/h"), ("100/h", "50/h")] {
         let text = format!(
             "[limits.calls]\nquota = '{own}'\n[tiers.t]\ncalls = '{tier}'\n\
              [[routes]]\npath = '/'\nlimits = ['calls']\ncost = 5\n"
@@ -49,7 +47,7 @@ fn the_quota_of_the_tier_is_told_for_a_caller_who_has_not_come_yet() {
         let (limiter, _clock) = limiter(&policy(&text));
         let facts = facts("/").tier("t");
         let explained = limiter.explain(&facts).unwrap();
-        assert_eq!(explained.outcome(), outcome);
+        assert_eq!(explained.outcome(), Outcome::Allowed);
         let left = explained.limits().next().unwrap().remaining();
         assert_eq!(decide(&limiter, &facts).limits().next().unwrap().remaining(), left - 5);
     }
