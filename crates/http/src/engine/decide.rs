@@ -73,12 +73,13 @@ impl Engine {
             return None;
         }
         decision.tier = tier(&policy, facts, &subject);
-        if let Some(penalty) = policy.penalty.as_ref().filter(|_| verb == Verb::Take) {
+        if let Some(penalty) = &policy.penalty {
             // The address stands for a part that is missing.
             match request.key(&penalty.key, Some(Missing::Address), penalty.prefixes) {
                 Ok(key) => {
                     let rest = self.penalties.rest(&key);
-                    decision.penalty_key = Some(key);
+                    // A refusal that is only told does not count.
+                    decision.penalty_key = Some(key).filter(|_| verb == Verb::Take);
                     if let Some(rest) = rest {
                         decision.retry_after = Some(rest);
                         return decision.refuse(Outcome::Penalty, 429);
@@ -115,6 +116,11 @@ impl Engine {
         answers: Result<Vec<Answer>, StoreError>,
     ) {
         match answers {
+            Ok(answers) if answers.len() != decision.charges.len() => {
+                let (told, asked) = (answers.len(), decision.charges.len());
+                let why = format!("{told} answers to {asked} charges");
+                self.fail(decision, &StoreError::Unavailable(why));
+            }
             Ok(answers) => {
                 for (charge, answer) in decision.charges.iter_mut().zip(answers) {
                     charge.answer = answer;
@@ -253,8 +259,8 @@ impl Decision {
             }
             let key = match request.key(&limit.key, limit.missing, limit.prefixes) {
                 Ok(key) => key,
-                // A limit that only tells refuses nothing.
-                Err(_) if limit.shadow => continue,
+                // A limit that only tells refuses nothing, and neither does an unlimited quota.
+                Err(_) if limit.shadow || is_unlimited => continue,
                 Err(NoKey::Skip) => {
                     self.has_usual_limits = false;
                     continue;

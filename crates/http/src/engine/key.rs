@@ -127,6 +127,12 @@ impl KeyParts {
     }
 }
 
+impl FromIterator<Part> for KeyParts {
+    fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Self {
+        Self(parts.into_iter().collect())
+    }
+}
+
 impl Key {
     /// The parts.
     #[must_use]

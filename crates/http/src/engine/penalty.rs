@@ -141,7 +141,13 @@ fn make_room(known: &mut HashMap<Key, Penalty, ahash::RandomState>, now: Timesta
     let mut ends: Vec<Timestamp> = known.values().map(|penalty| penalty.until).collect();
     let (_, end, _) = ends.select_nth_unstable(MAX_CALLERS / 8);
     let end = *end;
-    known.retain(|_, penalty| penalty.until > end);
+    // Many blocks can end at one time.
+    let mut dropped = 0;
+    known.retain(|_, penalty| {
+        let is_kept = penalty.until > end || dropped > MAX_CALLERS / 8;
+        dropped += usize::from(!is_kept);
+        is_kept
+    });
 }
 
 /// `min(block * growth^blocks, max)`

@@ -76,6 +76,10 @@ fn write_fields(
     shown: &[Shown<'_>],
     headers: &mut HeaderMap,
 ) {
+    // A refusal that is not about limits must not decide what is kept for those that are.
+    if shown.is_empty() {
+        return;
+    }
     let fields = decision.fields();
     let policy = decision.policy_field(|fields: &Fields| {
         let texts: SmallVec<[_; 4]> = shown.iter().map(|limit| limit.texts).collect();

@@ -35,6 +35,15 @@ pub struct LimitSpec {
     pub when_full: WhenFull,
 }
 
+impl LimitSpec {
+    /// A limit that keeps a million keys, and lets further ones share a bucket: what a policy says
+    /// that does not mention it. For the tests of a store; `quotas` is not empty.
+    #[must_use]
+    pub fn new(identity: Identity, quotas: Vec<Quota>) -> Self {
+        Self { identity, quotas, max_keys: 1_000_000, when_full: WhenFull::Share }
+    }
+}
+
 /// What makes two limits of two policies the same limit, whose levels a reload keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -47,6 +56,15 @@ pub struct Identity {
     pub algorithm: Algorithm,
     /// How addresses are cut.
     pub prefixes: Prefixes,
+}
+
+impl Identity {
+    /// The limit `name` with one bucket for each key of these parts, which cuts addresses as a
+    /// policy does that does not mention it.
+    #[must_use]
+    pub fn new(name: &str, key: Vec<KeyPart>, algorithm: Algorithm) -> Self {
+        Self { name: name.into(), key, algorithm, prefixes: Prefixes::default() }
+    }
 }
 
 /// A store of buckets: [`Memory`], or one that several processes share.
@@ -155,6 +173,13 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// A charge of `cost` permits to a limit under its own quota, which enforces it.
+    #[must_use]
+    pub fn new(limit: usize, key: KeyParts, cost: u64) -> Self {
+        let answer = Answer::UNLIMITED;
+        Self { limit, key, quota: 0, cost, shadow: false, own: true, answer }
+    }
+
     /// Whether the limit gets its permits back if the answer is not charged: if it is the route's
     /// own, and has given any. A shadow limit that would have refused has given none. (An enforced
     /// limit of a request that went on has given some, whatever it has answered since.)
@@ -193,6 +218,12 @@ pub enum Verdict {
 }
 
 impl Answer {
+    /// An answer, for a store that makes it from what another program says.
+    #[must_use]
+    pub fn new(verdict: Verdict, remaining: u64, full_after: Duration, wait: Duration) -> Self {
+        Self { verdict, remaining, full_after, wait }
+    }
+
     /// The answer under an unlimited quota.
     pub const UNLIMITED: Self = Self {
         verdict: Verdict::Granted,

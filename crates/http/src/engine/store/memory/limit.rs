@@ -99,8 +99,13 @@ impl<A: Algorithm> Limit<A> {
 
     /// The charge for the core; `None` under an unlimited quota.
     pub(super) fn charge<'a>(&'a self, charge: &'a Charge) -> Option<KeyChargeBy<'a, A>> {
+        self.charge_of(charge, charge.cost)
+    }
+
+    /// The same charge with another cost.
+    fn charge_of<'a>(&'a self, charge: &'a Charge, cost: u64) -> Option<KeyChargeBy<'a, A>> {
         let tier = self.tier(charge)?;
-        Some(self.keyed().charge(&charge.key).cost(charge.cost).under(tier))
+        Some(self.keyed().charge(&charge.key).cost(cost).under(tier))
     }
 
     /// Decides a charge alone.
@@ -128,26 +133,65 @@ impl<A: Algorithm> Limit<A> {
 
     /// Looks, gives back, or takes as debt; answers what is then left.
     pub(super) fn act(&self, verb: Verb, charge: &Charge) -> Answer {
-        let Some(tier) = self.tier(charge) else { return Answer::UNLIMITED };
+        // To ask for nothing moves the key to the quota, unless its bucket is full.
+        let look = || self.charge_of(charge, 0).map(|nothing| nothing.try_acquire());
+        let Some(mut left) = look() else { return Answer::UNLIMITED };
         match verb {
             Verb::Credit => self.keyed().credit(&charge.key, charge.cost),
-            // A debt that could not be repaid within centuries is not recorded.
-            Verb::Consume => drop(self.keyed().consume(&charge.key, charge.cost)),
+            Verb::Consume => self.consume(charge, left.map_or(0, |grant| grant.remaining)),
             Verb::Take | Verb::Look => {}
         }
-        // To ask for nothing moves the key to the quota, and tells what is left under it.
-        let look = self.keyed().charge(&charge.key).cost(0).under(tier);
-        let mut answer = self.decided(look.try_acquire(), charge);
-        if verb != Verb::Look {
-            answer.verdict = Verdict::Granted;
-        } else if !answer.refuses() {
-            match self.keyed().delay_for(&charge.key, charge.cost) {
-                Ok(wait) if wait.is_zero() => {}
-                Ok(wait) => (answer.verdict, answer.wait) = (Verdict::Refused, wait),
-                Err(rejection) => answer.verdict = verdict(&rejection),
-            }
+        if let (Verb::Credit | Verb::Consume, Some(now)) = (verb, look()) {
+            left = now;
         }
-        answer
+        let (remaining, full_after) = match left {
+            Ok(grant) => (grant.remaining, grant.reset_after),
+            Err(rejection) if verdict(&rejection) == Verdict::Full => {
+                let full = if verb == Verb::Look { Verdict::Full } else { Verdict::Granted };
+                return Answer::new(full, 0, Duration::ZERO, Duration::ZERO);
+            }
+            // There is debt, so not even nothing is granted.
+            Err(rejection) => self.left_after(&rejection, charge),
+        };
+        let wanted = if verb == Verb::Look { charge.cost } else { 0 };
+        let (verdict, wait) = if wanted > remaining {
+            self.refusal(charge, full_after)
+        } else {
+            (Verdict::Granted, self.next_after(charge, remaining, full_after))
+        };
+        Answer { verdict, remaining, full_after, wait }
+    }
+
+    /// Takes permits as debt if they are not there. The core notes debt under the quota of the key's
+    /// last request, and a full bucket has none. So first what is there is taken under the quota of
+    /// the charge.
+    fn consume(&self, charge: &Charge, there: u64) {
+        let part = charge.cost.min(there);
+        let is_taken = self.charge_of(charge, part).is_some_and(|part| part.allow());
+        let debt = if is_taken { charge.cost - part } else { charge.cost };
+        if debt > 0 {
+            // A debt that could not be repaid within centuries is not recorded.
+            let _ = self.keyed().consume(&charge.key, debt);
+        }
+    }
+
+    /// What a request is answered that wants more than is left of the key's bucket.
+    fn refusal(&self, charge: &Charge, full_after: Duration) -> (Verdict, Duration) {
+        if full_after.is_zero() {
+            return (Verdict::Never, Duration::ZERO);
+        }
+        match self.keyed().delay_for(&charge.key, charge.cost) {
+            Ok(wait) => (Verdict::Refused, wait),
+            Err(rejection) => (verdict(&rejection), Duration::ZERO),
+        }
+    }
+
+    /// The time until the next permit, if none is left.
+    fn next_after(&self, charge: &Charge, remaining: u64, full_after: Duration) -> Duration {
+        match remaining {
+            0 => self.keyed().delay_for(&charge.key, 1).unwrap_or(full_after),
+            _ => Duration::ZERO,
+        }
     }
 
     fn decided(&self, decided: Result<Grant, Rejection>, charge: &Charge) -> Answer {
@@ -158,27 +202,31 @@ impl<A: Algorithm> Limit<A> {
     }
 
     fn granted(&self, grant: &Grant, charge: &Charge) -> Answer {
-        let wait = match grant.remaining {
-            0 => self.keyed().delay_for(&charge.key, 1).unwrap_or(grant.reset_after),
-            _ => Duration::ZERO,
-        };
         let (remaining, full_after) = (grant.remaining, grant.reset_after);
+        let wait = self.next_after(charge, remaining, full_after);
         Answer { verdict: Verdict::Granted, remaining, full_after, wait }
     }
 
     #[cold]
     fn refused(&self, rejection: &Rejection, charge: &Charge) -> Answer {
-        let (remaining, full_after) = match rejection {
+        let (remaining, full_after) = self.left_after(rejection, charge);
+        let wait = rejection.retry_after().unwrap_or_default();
+        Answer { verdict: verdict(rejection), remaining, full_after, wait }
+    }
+
+    /// What is left, and the time until all is there.
+    fn left_after(&self, rejection: &Rejection, charge: &Charge) -> (u64, Duration) {
+        match rejection {
             Rejection::Denied { available, reset_after, .. } => (*available, *reset_after),
             // Nothing is known of a key for which there is no room.
             Rejection::TooManyKeys { .. } => (0, Duration::ZERO),
-            _ => {
-                let usage = self.keyed().usage(&charge.key);
-                (usage.remaining, usage.reset_after)
-            }
-        };
-        let wait = rejection.retry_after().unwrap_or_default();
-        Answer { verdict: verdict(rejection), remaining, full_after, wait }
+            // More than the burst: to ask for nothing tells what is left under the same quota.
+            _ => match self.charge_of(charge, 0).map(|nothing| nothing.try_acquire()) {
+                Some(Ok(grant)) => (grant.remaining, grant.reset_after),
+                Some(Err(Rejection::Denied { reset_after, .. })) => (0, reset_after),
+                Some(Err(_)) | None => (0, Duration::ZERO),
+            },
+        }
     }
 
     pub(super) fn keys(&self) -> usize {
