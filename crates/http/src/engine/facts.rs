@@ -1,5 +1,6 @@
 //! What is known of a request.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -16,7 +17,7 @@ use crate::address::Peer;
 /// let facts = Facts::new("GET", "/v1/items").peer(address).user("alice");
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Facts<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
@@ -124,5 +125,23 @@ impl<'a> Facts<'a> {
         let mut values = self.headers?.get_all(name).iter();
         let value = values.next()?.as_bytes().trim_ascii();
         (!value.is_empty() && values.next().is_none()).then_some(value)
+    }
+}
+
+/// The API key is not shown, and of the headers, which may hold secrets too, only the names.
+impl fmt::Debug for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers = self.headers.map(|headers| headers.keys().collect::<Vec<_>>());
+        f.debug_struct("Facts")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("host", &self.host)
+            .field("peer", &self.peer)
+            .field("headers", &headers)
+            .field("user", &self.user)
+            .field("api_key", &self.api_key.map(|_| "..."))
+            .field("tier", &self.tier)
+            .field("template", &self.template)
+            .finish()
     }
 }
