@@ -1,6 +1,13 @@
 //! Mistakes that a review found.
 
-use tollgate_http::Facts;
+#[path = "support/scene.rs"]
+mod scene;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use scene::{decide, facts, limiter, policy};
+use tollgate_http::address::Peer;
+use tollgate_http::{Facts, Outcome, RateLimitHandle, RateLimitLayer};
 
 /// The facts of a request printed the API key and the values of all headers.
 #[test]
@@ -10,4 +17,67 @@ fn facts_do_not_print_secrets() {
     let printed = format!("{:?}", Facts::new("GET", "/").api_key("s3cret").headers(&headers));
     assert!(!printed.contains("s3cret") && !printed.contains("hunter2"), "{printed}");
     assert!(printed.contains("authorization"), "{printed}");
+}
+
+/// A policy that blocks a caller for ten minutes at the second refusal in an hour.
+const WITH_PENALTY: &str = "[limits.calls]\nquota = '1/h'\nkey = 'caller'\n\
+    [[routes]]\npath = '/limited'\nlimits = ['calls']\n\
+    [penalty]\nkey = 'caller'\nafter = '1/h'\nblock = '10min'\ngrowth = 1\nmax = '1h'\n\
+    forget = '1day'\n";
+
+/// It said that the request would pass, although `decide` refused it.
+#[test]
+fn an_explanation_knows_of_penalties() {
+    let (limiter, clock) = limiter(&policy(WITH_PENALTY));
+    for _ in 0..3 {
+        decide(&limiter, &facts("/limited"));
+    }
+    clock.advance(std::time::Duration::from_secs(60));
+    let explanation = limiter.explain(&facts("/other")).expect("memory answers at once");
+    let decision = decide(&limiter, &facts("/other"));
+    assert_eq!((decision.outcome(), decision.status()), (Outcome::Penalty, Some(429)));
+    assert_eq!(explanation.outcome(), decision.outcome());
+    assert_eq!(explanation.status(), decision.status());
+    assert_eq!(explanation.retry_after(), decision.retry_after());
+}
+
+/// Who only asks what would be decided is not punished for it.
+#[test]
+fn an_explanation_counts_nothing_against_the_caller() {
+    let (limiter, _clock) = limiter(&policy(WITH_PENALTY));
+    assert!(decide(&limiter, &facts("/limited")).is_allowed());
+    for _ in 0..9 {
+        let explanation = limiter.explain(&facts("/limited")).expect("memory answers at once");
+        assert_eq!(explanation.outcome(), Outcome::Refused);
+    }
+    assert!(limiter.penalties().is_empty());
+}
+
+/// During a block nothing counts (rule P9): what a handler reported of a request that had begun
+/// before the block was counted against the time after it.
+#[tokio::test(flavor = "current_thread")]
+async fn a_report_during_a_block_tells_of_the_block_and_counts_nothing() {
+    use tower::{Service, ServiceBuilder};
+
+    let (limiter, clock) = limiter(&policy(WITH_PENALTY));
+    let layer = RateLimitLayer::new(limiter.clone());
+    let asked = limiter.clone();
+    let mut service = ServiceBuilder::new().layer(layer).service_fn(
+        async |request: http::Request<()>| {
+            let handle = request.extensions().get::<RateLimitHandle>().expect("the layer");
+            // Meanwhile, other requests of the caller begin a block.
+            for _ in 0..3 {
+                decide(&asked, &facts("/limited"));
+            }
+            let block = std::time::Duration::from_secs(600);
+            assert_eq!([handle.violation(), handle.violation()], [Some(block), Some(block)]);
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        },
+    );
+    let mut request = http::Request::new(());
+    request.extensions_mut().insert(Peer::from(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    service.call(request).await.expect("it cannot fail");
+    clock.advance(std::time::Duration::from_secs(601));
+    assert_eq!(decide(&limiter, &facts("/limited")).outcome(), Outcome::Refused);
+    assert!(limiter.penalties().is_empty(), "one refusal is put up with after the block");
 }

@@ -73,12 +73,13 @@ impl Engine {
             return None;
         }
         decision.tier = tier(&policy, facts, &subject);
-        if let Some(penalty) = policy.penalty.as_ref().filter(|_| verb == Verb::Take) {
+        if let Some(penalty) = &policy.penalty {
             // The address stands for a part that is missing.
             match request.key(&penalty.key, Some(Missing::Address), penalty.prefixes) {
                 Ok(key) => {
                     let rest = self.penalties.rest(&key);
-                    decision.penalty_key = Some(key);
+                    // Only the refusal of a request is counted, not that of a question.
+                    decision.penalty_key = Some(key).filter(|_| verb == Verb::Take);
                     if let Some(rest) = rest {
                         decision.retry_after = Some(rest);
                         return decision.refuse(Outcome::Penalty, 429);
