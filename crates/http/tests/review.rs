@@ -4,9 +4,14 @@
 mod scene;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use scene::{decide, facts, limiter, policy};
 use tollgate_http::address::Peer;
+use tollgate_http::engine::Key;
+use tollgate_http::engine::store::{
+    Buckets, Charge, LimitSpec, Memory, Reply, Store, StoreError, Verb,
+};
 use tollgate_http::{Facts, Outcome, RateLimitHandle, RateLimitLayer};
 
 /// The facts of a request printed the API key and the values of all headers.
@@ -51,6 +56,47 @@ fn an_explanation_counts_nothing_against_the_caller() {
         assert_eq!(explanation.outcome(), Outcome::Refused);
     }
     assert!(limiter.penalties().is_empty());
+}
+
+/// A store whose answer misses all that it was asked.
+struct Forgetful;
+
+impl Store for Forgetful {
+    fn open(&self, _: &[LimitSpec]) -> Result<Arc<dyn Buckets>, StoreError> {
+        Ok(Arc::new(Self))
+    }
+}
+
+impl Buckets for Forgetful {
+    fn ask(&self, _: Verb, _: &mut [Charge]) -> Reply {
+        Reply::Later(Box::pin(async { Ok(Vec::new()) }))
+    }
+
+    fn keys(&self, _: usize) -> usize {
+        0
+    }
+
+    fn most_limited(&self, _: usize, _: usize) -> Vec<(Key, u64)> {
+        Vec::new()
+    }
+}
+
+/// A limit without an answer counted as one that had let the request pass.
+#[tokio::test(flavor = "current_thread")]
+async fn a_store_that_leaves_answers_out_has_failed() {
+    let calls = policy("always = ['calls']\n[limits.calls]\nquota = '1/h'\n");
+    let (builder, _clock) = scene::builder(&calls);
+    let limiter = builder.store(Forgetful).fail_closed(true).build().expect("a limiter");
+    let decision = limiter.decide(&facts("/")).await;
+    assert_eq!((decision.outcome(), decision.status()), (Outcome::StoreFailed, Some(503)));
+}
+
+/// These panicked.
+#[test]
+fn a_limit_that_memory_does_not_have_has_no_keys() {
+    let buckets = Memory::new().open(&[]).expect("memory keeps no limits");
+    assert_eq!(buckets.keys(0), 0);
+    assert!(buckets.most_limited(7, 1).is_empty());
 }
 
 /// During a block nothing counts (rule P9): what a handler reported of a request that had begun

@@ -116,6 +116,11 @@ impl Engine {
         answers: Result<Vec<Answer>, StoreError>,
     ) {
         match answers {
+            Ok(answers) if answers.len() != decision.charges.len() => {
+                let (asked, got) = (decision.charges.len(), answers.len());
+                let what = format!("it has {got} answers to {asked} charges");
+                self.fail(decision, &StoreError::Unavailable(what));
+            }
             Ok(answers) => {
                 for (charge, answer) in decision.charges.iter_mut().zip(answers) {
                     charge.answer = answer;
