@@ -99,6 +99,30 @@ fn a_limit_that_memory_does_not_have_has_no_keys() {
     assert!(buckets.most_limited(7, 1).is_empty());
 }
 
+/// After a handler had charged more than there was, the response to an allowed request told only of
+/// the limit in debt, as if that had refused it, and told when its debt would be repaid instead of
+/// when it would have the next permit (rule F2).
+#[tokio::test(flavor = "current_thread")]
+async fn a_limit_in_debt_is_told_as_empty_and_not_as_refusing() {
+    use tower::{Service, ServiceBuilder};
+
+    let text = "always = ['site', 'calls']\n[limits.site]\nquota = '1000/h'\n\
+        [limits.calls]\nquota = '10/h'\n[response]\nheaders = ['ratelimit']\n";
+    let (limiter, _clock) = limiter(&policy(text));
+    let layer = RateLimitLayer::new(limiter);
+    let mut service = ServiceBuilder::new().layer(layer).service_fn(
+        async |request: http::Request<()>| {
+            let handle = request.extensions().get::<RateLimitHandle>().expect("the layer");
+            assert!(handle.charge_limit("calls", 16));
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        },
+    );
+    let response = service.call(http::Request::new(())).await.expect("it cannot fail");
+    assert_eq!(response.status(), http::StatusCode::OK);
+    // 17 of 10 are taken, and one comes every 360 seconds: the next when 8 have come.
+    assert_eq!(response.headers()["ratelimit"], r#""site";r=999;t=4, "calls";r=0;t=2880"#);
+}
+
 /// During a block nothing counts (rule P9): what a handler reported of a request that had begun
 /// before the block was counted against the time after it.
 #[tokio::test(flavor = "current_thread")]

@@ -138,8 +138,12 @@ impl<A: Algorithm> Limit<A> {
         // To ask for nothing moves the key to the quota, and tells what is left under it.
         let look = self.keyed().charge(&charge.key).cost(0).under(tier);
         let mut answer = self.decided(look.try_acquire(), charge);
-        if verb != Verb::Look {
-            answer.verdict = Verdict::Granted;
+        if verb != Verb::Look || charge.cost == 0 {
+            if answer.refuses() {
+                // The bucket is in debt. Nobody has asked for anything, so nothing is refused.
+                let wait = self.keyed().delay_for(&charge.key, 1).unwrap_or(answer.full_after);
+                (answer.verdict, answer.wait) = (Verdict::Granted, wait);
+            }
         } else if !answer.refuses() {
             match self.keyed().delay_for(&charge.key, charge.cost) {
                 Ok(wait) if wait.is_zero() => {}
