@@ -32,7 +32,7 @@ thread_local! {
 
 impl Shared {
     pub(super) fn new(ticket: Ticket) -> Self {
-        let mut memory = SPARE.take().unwrap_or_default();
+        let mut memory = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
         match Arc::get_mut(&mut memory) {
             Some(empty) => *empty = Some(ticket),
             None => memory = Arc::new(Some(ticket)),
