@@ -59,11 +59,12 @@ fn an_explanation_counts_nothing_against_the_caller() {
 }
 
 /// A store whose answer misses all that it was asked.
-struct Forgetful;
+#[derive(Clone, Default)]
+struct Forgetful(Arc<()>);
 
 impl Store for Forgetful {
     fn open(&self, _: &[LimitSpec]) -> Result<Arc<dyn Buckets>, StoreError> {
-        Ok(Arc::new(Self))
+        Ok(Arc::new(self.clone()))
     }
 }
 
@@ -86,7 +87,7 @@ impl Buckets for Forgetful {
 async fn a_store_that_leaves_answers_out_has_failed() {
     let calls = policy("always = ['calls']\n[limits.calls]\nquota = '1/h'\n");
     let (builder, _clock) = scene::builder(&calls);
-    let limiter = builder.store(Forgetful).fail_closed(true).build().expect("a limiter");
+    let limiter = builder.store(Forgetful::default()).fail_closed(true).build().expect("a limiter");
     let decision = limiter.decide(&facts("/")).await;
     assert_eq!((decision.outcome(), decision.status()), (Outcome::StoreFailed, Some(503)));
 }
@@ -110,13 +111,12 @@ async fn a_limit_in_debt_is_told_as_empty_and_not_as_refusing() {
         [limits.calls]\nquota = '10/h'\n[response]\nheaders = ['ratelimit']\n";
     let (limiter, _clock) = limiter(&policy(text));
     let layer = RateLimitLayer::new(limiter);
-    let mut service = ServiceBuilder::new().layer(layer).service_fn(
-        async |request: http::Request<()>| {
+    let mut service =
+        ServiceBuilder::new().layer(layer).service_fn(async |request: http::Request<()>| {
             let handle = request.extensions().get::<RateLimitHandle>().expect("the layer");
             assert!(handle.charge_limit("calls", 16));
             Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
-        },
-    );
+        });
     let response = service.call(http::Request::new(())).await.expect("it cannot fail");
     assert_eq!(response.status(), http::StatusCode::OK);
     // 17 of 10 are taken, and one comes every 360 seconds: the next when 8 have come.
@@ -132,8 +132,8 @@ async fn a_report_during_a_block_tells_of_the_block_and_counts_nothing() {
     let (limiter, clock) = limiter(&policy(WITH_PENALTY));
     let layer = RateLimitLayer::new(limiter.clone());
     let asked = limiter.clone();
-    let mut service = ServiceBuilder::new().layer(layer).service_fn(
-        async |request: http::Request<()>| {
+    let mut service =
+        ServiceBuilder::new().layer(layer).service_fn(async |request: http::Request<()>| {
             let handle = request.extensions().get::<RateLimitHandle>().expect("the layer");
             // Meanwhile, other requests of the caller begin a block.
             for _ in 0..3 {
@@ -142,12 +142,33 @@ async fn a_report_during_a_block_tells_of_the_block_and_counts_nothing() {
             let block = std::time::Duration::from_secs(600);
             assert_eq!([handle.violation(), handle.violation()], [Some(block), Some(block)]);
             Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
-        },
-    );
+        });
     let mut request = http::Request::new(());
     request.extensions_mut().insert(Peer::from(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     service.call(request).await.expect("it cannot fail");
     clock.advance(std::time::Duration::from_secs(601));
     assert_eq!(decide(&limiter, &facts("/limited")).outcome(), Outcome::Refused);
     assert!(limiter.penalties().is_empty(), "one refusal is put up with after the block");
+}
+
+/// Values that clients choose were kept whole, so a million keys could take as much memory as there
+/// is.
+#[test]
+fn long_values_are_kept_as_their_hashes() {
+    let text = "always = ['tenants']\n[limits.tenants]\nquota = '1/h'\n\
+        key = ['header:x-tenant', 'host', 'method']\nmissing = 'refuse'\n";
+    let (limiter, _clock) = limiter(&policy(text));
+    let ask = |tenant: &str, host: &str, method: &str| {
+        let [tenant, host, method] = [tenant, host, method].map(|end| "x".repeat(5_000) + end);
+        let mut headers = http::HeaderMap::new();
+        headers.insert("x-tenant", tenant.parse().expect("a value"));
+        decide(&limiter, &Facts::new(&method, "/").host(&host).headers(&headers))
+    };
+    for (tenant, host, method) in [("", "", ""), ("a", "", ""), ("", "a", ""), ("", "", "a")] {
+        assert!(ask(tenant, host, method).is_allowed());
+    }
+    let refused = ask("", "", "");
+    assert_eq!(refused.outcome(), Outcome::Refused);
+    let key = refused.limits().next().expect("the limit").key().to_string();
+    assert!(key.len() < 200, "{key}");
 }

@@ -175,7 +175,9 @@ fn length(rules: &CompiledPenalty, blocks_before: u32) -> Duration {
 
 impl fmt::Debug for Penalties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Penalties").field("blocked_until", &self.blocked_until).finish_non_exhaustive()
+        f.debug_struct("Penalties")
+            .field("blocked_until", &self.blocked_until)
+            .finish_non_exhaustive()
     }
 }
 
