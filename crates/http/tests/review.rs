@@ -172,3 +172,22 @@ fn long_values_are_kept_as_their_hashes() {
     let key = refused.limits().next().expect("the limit").key().to_string();
     assert!(key.len() < 200, "{key}");
 }
+
+/// The buckets of the policy before stayed in memory until the next reload.
+#[test]
+fn a_reload_frees_the_policy_before() {
+    let (first, second) = (policy("mode = 'shadow'"), policy("mode = 'off'"));
+    let store = Forgetful::default();
+    let (builder, _clock) = scene::builder(&first);
+    let limiter = builder.store(store.clone()).build().expect("a limiter");
+    let used = Arc::strong_count(&store.0);
+    limiter.reload(&second).expect("a policy");
+    assert_eq!(Arc::strong_count(&store.0), used);
+    // A request that goes on keeps its policy.
+    let decision = decide(&limiter, &facts("/"));
+    limiter.reload(&first).expect("a policy");
+    assert_eq!(Arc::strong_count(&store.0), used + 1);
+    drop(decision);
+    limiter.reload(&second).expect("a policy");
+    assert_eq!(Arc::strong_count(&store.0), used);
+}
