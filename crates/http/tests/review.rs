@@ -12,7 +12,7 @@ use tollgate_http::engine::Key;
 use tollgate_http::engine::store::{
     Buckets, Charge, LimitSpec, Memory, Reply, Store, StoreError, Verb,
 };
-use tollgate_http::{Facts, Outcome, RateLimitHandle, RateLimitLayer};
+use tollgate_http::{Caller, Facts, Outcome, RateLimitHandle, RateLimitLayer};
 
 /// The facts of a request printed the API key and the values of all headers.
 #[test]
@@ -190,4 +190,45 @@ fn a_reload_frees_the_policy_before() {
     drop(decision);
     limiter.reload(&second).expect("a policy");
     assert_eq!(Arc::strong_count(&store.0), used);
+}
+
+/// The charges of a handler to a limit in a tier: what is left of 300 afterwards.
+async fn left_of_300(seconds: u64, permits: u64) -> u64 {
+    use tower::{Service, ServiceBuilder};
+
+    let text = "always = ['calls']\n[limits.calls]\nquota = '10/min'\nkey = 'user'\n\
+        missing = 'skip'\n[tiers.premium]\ncalls = '300/min'\n";
+    let (limiter, clock) = limiter(&policy(text));
+    let layer = RateLimitLayer::new(limiter.clone());
+    let mut service =
+        ServiceBuilder::new().layer(layer).service_fn(async |request: http::Request<()>| {
+            clock.advance(std::time::Duration::from_secs(seconds));
+            let handle = request.extensions().get::<RateLimitHandle>().expect("the layer");
+            handle.charge(permits);
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        });
+    let mut request = http::Request::new(());
+    request.extensions_mut().insert(Caller::user("alice").in_tier("premium"));
+    service.call(request).await.expect("it cannot fail");
+    let facts = facts("/").user("alice").tier("premium");
+    let explanation = limiter.explain(&facts).expect("memory answers at once");
+    explanation.limits().next().expect("the limit").remaining()
+}
+
+/// If the bucket was full again when the handler charged, the charge was one under the limit's own
+/// quota: 100 permits were ten times 10, and so ten times 300.
+#[tokio::test(flavor = "current_thread")]
+async fn a_handler_charges_under_the_quota_of_the_request() {
+    assert_eq!(left_of_300(0, 100).await, 199);
+    assert_eq!(left_of_300(1, 100).await, 200, "the bucket was full again");
+    assert_eq!(left_of_300(1, 300).await, 0);
+}
+
+/// It was not charged at all if it could not be repaid within centuries, so a client that made a
+/// handler compute such a cost had its request for nothing.
+#[tokio::test(flavor = "current_thread")]
+async fn a_huge_charge_is_not_forgotten() {
+    for permits in [1 << 45, u64::MAX] {
+        assert_eq!(left_of_300(0, permits).await, 0);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate::algorithm::Algorithm;
 use tollgate::keyed::{self, KeyCharge, Tier};
-use tollgate::{Answer as CoreAnswer, Grant, Keyed, Quota, QuotaError, Rejection};
+use tollgate::{Answer as CoreAnswer, ConsumeError, Grant, Keyed, Quota, QuotaError, Rejection};
 
 use super::EngineClock;
 use crate::engine::key::{Key, KeyParts};
@@ -129,15 +129,21 @@ impl<A: Algorithm> Limit<A> {
     /// Looks, gives back, or takes as debt; answers what is then left.
     pub(super) fn act(&self, verb: Verb, charge: &Charge) -> Answer {
         let Some(tier) = self.tier(charge) else { return Answer::UNLIMITED };
+        // To ask for nothing moves the key to the quota, and tells what is left under it.
+        let look = || self.keyed().charge(&charge.key).cost(0).under(tier).try_acquire();
         match verb {
-            Verb::Credit => self.keyed().credit(&charge.key, charge.cost),
-            // A debt that could not be repaid within centuries is not recorded.
-            Verb::Consume => drop(self.keyed().consume(&charge.key, charge.cost)),
+            Verb::Credit => {
+                // The limiter gives back under the quota of the key's last request.
+                let _ = look();
+                self.keyed().credit(&charge.key, charge.cost);
+            }
+            Verb::Consume => {
+                let left = look().map_or(0, |grant| grant.remaining);
+                self.consume(charge, tier, left);
+            }
             Verb::Take | Verb::Look => {}
         }
-        // To ask for nothing moves the key to the quota, and tells what is left under it.
-        let look = self.keyed().charge(&charge.key).cost(0).under(tier);
-        let mut answer = self.decided(look.try_acquire(), charge);
+        let mut answer = self.decided(look(), charge);
         if verb != Verb::Look || charge.cost == 0 {
             if answer.refuses() {
                 // The bucket is in debt. Nobody has asked for anything, so nothing is refused.
@@ -152,6 +158,21 @@ impl<A: Algorithm> Limit<A> {
             }
         }
         answer
+    }
+
+    /// Takes permits also if they are not there, as debt; `left` are there.
+    ///
+    /// The limiter takes debt under the quota of the key's last request, and if the bucket is full
+    /// again, under its own. So what is there is taken first, under the quota of this request.
+    fn consume(&self, charge: &Charge, tier: &Tier<A>, left: u64) {
+        let there = left.min(charge.cost);
+        let take = self.keyed().charge(&charge.key).cost(there).under(tier);
+        let taken = if take.try_acquire().is_ok() { there } else { 0 };
+        let mut debt = charge.cost.saturating_sub(taken);
+        // A debt that could not be repaid within centuries is not recorded, but a part of it is.
+        while let Err(ConsumeError::DebtTooLarge { .. }) = self.keyed().consume(&charge.key, debt) {
+            debt /= 2;
+        }
     }
 
     fn decided(&self, decided: Result<Grant, Rejection>, charge: &Charge) -> Answer {
