@@ -232,3 +232,16 @@ async fn a_huge_charge_is_not_forgotten() {
         assert_eq!(left_of_300(0, permits).await, 0);
     }
 }
+
+/// Each time, the limits got their permits back.
+#[test]
+fn only_the_first_status_of_an_answer_counts() {
+    let text = "[limits.logins]\nquota = '10/h'\n\
+        [[routes]]\npath = '/'\nlimits = ['logins']\ncharge = [401]\n";
+    let (limiter, _clock) = limiter(&policy(text));
+    let mut decisions = [(); 5].map(|()| decide(&limiter, &facts("/")));
+    let [.., last] = &mut decisions;
+    limiter.answered(last, 200);
+    limiter.answered(last, 200);
+    assert_eq!(last.limits().next().expect("the limit").remaining(), 6);
+}

@@ -121,8 +121,11 @@ impl HttpLimiter {
 
     /// Tells the limiter the status of the answer to a request that was allowed. If the route does
     /// not charge this status, its own limits get their permits back, and the decision then says
-    /// what is left.
+    /// what is left. Only the first status counts.
     pub fn answered(&self, decision: &mut Decision, status: u16) {
+        if std::mem::replace(&mut decision.is_answered, true) {
+            return;
+        }
         let policy = Arc::clone(&decision.policy);
         let route = decision.route.and_then(|route| policy.routes.get(usize::from(route)));
         let charge = route.and_then(|route| route.charge.as_deref());
