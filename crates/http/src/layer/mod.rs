@@ -40,7 +40,7 @@ use who::Who;
 /// | the peer | [`peer`](Self::peer), an extension of type [`Peer`], axum's `ConnectInfo<SocketAddr>` (feature `axum`), tonic's `TcpConnectInfo` (feature `tonic`), an extension of type `SocketAddr` |
 /// | the user | [`user`](Self::user), an extension of type [`Caller`](crate::Caller) |
 /// | the API key | [`api_key`](Self::api_key) or [`api_key_header`](Self::api_key_header), an extension of type [`Caller`](crate::Caller) |
-/// | the tier | an extension of type [`Caller`](crate::Caller), or [`tier`](Self::tier) |
+/// | the tier | [`tier`](Self::tier), an extension of type [`Caller`](crate::Caller) |
 ///
 /// So a middleware that authenticates stands outside of this layer, and inserts a [`Caller`](crate::Caller).
 ///
