@@ -2,6 +2,9 @@
 
 #[path = "support/scene.rs"]
 mod scene;
+#[cfg(all(feature = "watch", unix))]
+#[path = "support/until.rs"]
+mod until;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -13,6 +16,8 @@ use tollgate_http::engine::store::{
     Buckets, Charge, LimitSpec, Memory, Reply, Store, StoreError, Verb,
 };
 use tollgate_http::{Caller, Facts, Outcome, RateLimitHandle, RateLimitLayer};
+#[cfg(all(feature = "watch", unix))]
+use until::until;
 
 /// The facts of a request printed the API key and the values of all headers.
 #[test]
@@ -244,4 +249,22 @@ fn only_the_first_status_of_an_answer_counts() {
     limiter.answered(last, 200);
     limiter.answered(last, 200);
     assert_eq!(last.limits().next().expect("the limit").remaining(), 6);
+}
+
+/// The thread that watches waited for ever for somebody to write into the pipe, and did not end with
+/// the limiter.
+#[cfg(all(feature = "watch", unix))]
+#[test]
+fn a_pipe_in_the_place_of_a_policy_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("limits.toml");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("a program `mkfifo`").success());
+    let (builder, _clock) = scene::builder(&policy(""));
+    let limiter = builder.watch(&path).build().expect("a limiter");
+    let status = until(|| limiter.reload_status(), |status| status.failures() > 0);
+    assert!(status.last_error().is_some_and(|error| error.contains("not a file")), "{status:?}");
+    std::fs::remove_file(&path).expect("the pipe");
+    std::fs::write(&path, "version = 1\nmode = 'off'\n").expect("a file");
+    until(|| limiter.reload_status(), |status| status.reloads() == 1);
 }
