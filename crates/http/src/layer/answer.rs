@@ -75,6 +75,10 @@ fn write_fields(
     shown: &[Shown<'_>],
     headers: &mut HeaderMap,
 ) {
+    // Without limits there is nothing to write, and above all no text to keep for other requests.
+    if shown.is_empty() {
+        return;
+    }
     let fields = decision.fields();
     let policy = decision.policy_field(|fields: &Fields| {
         let texts: SmallVec<[_; 4]> = shown.iter().map(|limit| limit.texts).collect();
