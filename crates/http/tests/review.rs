@@ -251,8 +251,8 @@ fn only_the_first_status_of_an_answer_counts() {
     assert_eq!(last.limits().next().expect("the limit").remaining(), 6);
 }
 
-/// The thread that watches waited for ever for somebody to write into the pipe, and did not end with
-/// the limiter.
+/// The thread that watches waited for ever for somebody to write into the pipe, and did not end
+/// with the limiter.
 #[cfg(all(feature = "watch", unix))]
 #[test]
 fn a_pipe_in_the_place_of_a_policy_is_an_error() {

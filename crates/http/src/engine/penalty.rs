@@ -25,8 +25,8 @@ pub(crate) struct Penalties {
     /// The refusals of each caller that are put up with.
     refusals: KeyedLimiter<Key, EngineClock>,
     clock: EngineClock,
-    /// When the last block ends, in nanoseconds of the clock; 0 if there was none. So a request need
-    /// not take the lock, which all requests share, while nobody is blocked.
+    /// When the last block ends, in nanoseconds of the clock; 0 if there was none. So a request
+    /// need not take the lock, which all requests share, while nobody is blocked.
     blocked_until: AtomicU64,
     known: Mutex<HashMap<Key, Penalty, ahash::RandomState>>,
 }
