@@ -98,3 +98,35 @@ fn fields_of_a_refusal_allocate_nothing() {
     });
     assert_eq!(made, 0);
 }
+
+/// After a request without limits, such as that of a blocked user, the value of `RateLimit-Policy`
+/// was made anew for each request of its route and tier.
+#[test]
+fn the_policy_is_kept_also_after_a_request_without_limits() {
+    use std::task::{Context, Waker};
+    use tollgate_http::{Caller, HttpLimiter, RateLimitLayer};
+    use tower::{Layer, Service};
+
+    let policy = "version = 1\nalways = ['calls']\n[limits.calls]\nquota = '1000/h'\n\
+        [[subjects]]\nuser = 'mallory'\nblocked = true\n";
+    let made_for = |users: &[&'static str]| {
+        let policy: tollgate_http::Policy = policy.parse().expect("a policy");
+        let layer = RateLimitLayer::new(HttpLimiter::new(policy).expect("a limiter"));
+        let mut service = layer.layer(tower::service_fn(|_: http::Request<()>| {
+            std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(())))
+        }));
+        let mut made = 0;
+        for user in users {
+            let mut request = http::Request::new(());
+            request.extensions_mut().insert(Caller::user(*user));
+            made = allocation_counter::measure(|| {
+                let mut response = std::pin::pin!(service.call(request));
+                let response = response.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                assert!(response.is_ready());
+            })
+            .count_total;
+        }
+        made
+    };
+    assert_eq!(made_for(&["mallory", "alice", "alice"]), made_for(&["alice", "alice", "alice"]));
+}

@@ -220,6 +220,7 @@ impl Decision {
             penalty_key: None,
             begins_penalty: false,
             has_usual_limits: true,
+            is_answered: false,
             started,
         }
     }

@@ -76,6 +76,8 @@ pub struct Decision {
     pub(crate) begins_penalty: bool,
     /// Whether its limits and quotas are those of every request of its route and tier.
     pub(crate) has_usual_limits: bool,
+    /// Whether the status of the answer is known.
+    pub(crate) is_answered: bool,
     /// When it was begun, if that is measured.
     pub(crate) started: Started,
 }

@@ -38,7 +38,8 @@ pub enum Part {
     User(Arc<str>),
     /// The API key's keyed hash.
     ApiKey(Hashed),
-    /// The value of a header.
+    /// The value of a header. Of a value of more than 256 bytes, the keyed hash in hexadecimal
+    /// digits, and the same for methods and hosts: clients choose them, and fill memory with them.
     Header(Arc<[u8]>),
     /// The route's name.
     Route(Arc<str>),

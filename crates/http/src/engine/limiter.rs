@@ -121,8 +121,11 @@ impl HttpLimiter {
 
     /// Tells the limiter the status of the answer to a request that was allowed. If the route does
     /// not charge this status, its own limits get their permits back, and the decision then says
-    /// what is left.
+    /// what is left. Only the first status counts.
     pub fn answered(&self, decision: &mut Decision, status: u16) {
+        if std::mem::replace(&mut decision.is_answered, true) {
+            return;
+        }
         let policy = Arc::clone(&decision.policy);
         let route = decision.route.and_then(|route| policy.routes.get(usize::from(route)));
         let charge = route.and_then(|route| route.charge.as_deref());
@@ -186,12 +189,25 @@ impl HttpLimiter {
             self.0.engine.penalties.set_after(penalty.after);
         }
         let before = self.0.current.swap(compiled);
-        // A request that ends does not spend its time on freeing a large policy: the next reload
-        // does.
-        let mut retired = self.0.retired.lock();
-        retired.retain(|policy| Arc::strong_count(policy) > 1);
-        retired.push(Arc::clone(&before));
+        // A request that ends does not spend its time on freeing a large policy: reloads do.
+        self.0.retired.lock().push(Arc::clone(&before));
         Ok(before)
+    }
+
+    /// Frees the policies that were replaced and that no request uses any more, with the buckets of
+    /// limits that have ended.
+    pub(crate) fn free_retired(&self) {
+        let mut free = Vec::new();
+        let mut retired = self.0.retired.lock();
+        retired.retain(|policy| {
+            let is_used = Arc::strong_count(policy) > 1;
+            if !is_used {
+                free.push(Arc::clone(policy));
+            }
+            is_used
+        });
+        // Policies are large, and own what the application has given: freed without the lock.
+        drop(retired);
     }
 
     /// The compiled policy in force.

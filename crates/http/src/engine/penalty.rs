@@ -1,13 +1,13 @@
 //! Penalties for callers that go on in spite of refusals (rule P9).
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tollgate::keyed::{ToKey, WhenFull};
-use tollgate::{Clock, KeyedLimiter, Quota, Timestamp};
+use tollgate::{Clock, KeyedLimiter, Quota, Rejection, Timestamp};
 
 use super::compiled::CompiledPenalty;
 use super::key::{Key, KeyParts};
@@ -16,14 +16,18 @@ use super::store::EngineClock;
 /// The most callers of which is known that they were blocked.
 const MAX_CALLERS: usize = 100_000;
 
+/// How many of them stay when room is made, so that room is rarely made.
+const KEPT_CALLERS: usize = MAX_CALLERS - MAX_CALLERS / 8;
+
 /// Counts refusals, and knows the callers that were blocked. Both belong to the process and not to
 /// a policy, so a reload keeps them.
 pub(crate) struct Penalties {
     /// The refusals of each caller that are put up with.
     refusals: KeyedLimiter<Key, EngineClock>,
     clock: EngineClock,
-    /// How many callers are known, so that a request need not take the lock to find none.
-    count: AtomicUsize,
+    /// When the last block ends, in nanoseconds of the clock; 0 if there was none. So a request
+    /// need not take the lock, which all requests share, while nobody is blocked.
+    blocked_until: AtomicU64,
     known: Mutex<HashMap<Key, Penalty, ahash::RandomState>>,
 }
 
@@ -48,10 +52,10 @@ impl Penalties {
             .name("penalty")
             .clock(clock.clone())
             .max_keys(MAX_CALLERS)
-            .when_full(WhenFull::Share)
+            .when_full(WhenFull::Deny)
             .build()
             .expect("an unlimited quota and a number of keys are valid");
-        Self { refusals, clock, count: AtomicUsize::new(0), known: Mutex::default() }
+        Self { refusals, clock, blocked_until: AtomicU64::new(0), known: Mutex::default() }
     }
 
     /// Changes how many refusals are put up with; the used share carries over.
@@ -68,19 +72,31 @@ impl Penalties {
 
     /// The rest of a caller's block.
     pub(crate) fn rest(&self, key: &KeyParts) -> Option<Duration> {
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
+        let now = self.now_if_blocked()?;
         let until = self.known.lock().get(key)?.until;
-        let now = self.now();
         (now < until).then(|| until - now)
     }
 
-    /// Counts a refusal. If it is one too many, begins a block and returns how long it is. If
-    /// another request has begun one meanwhile, returns the rest of that.
-    pub(crate) fn count(&self, key: &KeyParts, rules: &CompiledPenalty) -> Option<Block> {
-        if self.refusals.allow(key) {
+    /// The time, if anybody may be blocked.
+    fn now_if_blocked(&self) -> Option<Timestamp> {
+        let blocked_until = self.blocked_until.load(Ordering::Relaxed);
+        if blocked_until == 0 {
             return None;
+        }
+        Some(self.now()).filter(|now| now.as_nanos() < blocked_until)
+    }
+
+    /// Counts a refusal. If it is one too many, begins a block and returns how long it is. If
+    /// another request has begun one meanwhile, counts nothing and returns the rest of that.
+    pub(crate) fn count(&self, key: &KeyParts, rules: &CompiledPenalty) -> Option<Block> {
+        // During a block nothing counts, also not what was let through before it began.
+        if let Some(rest) = self.rest(key) {
+            return Some(Block { rest, begins: false });
+        }
+        match self.refusals.try_acquire(key, 1) {
+            // Nobody is blocked because others have taken all the places.
+            Ok(_) | Err(Rejection::TooManyKeys { .. }) => return None,
+            Err(_) => {}
         }
         let now = self.now();
         let mut known = self.known.lock();
@@ -98,7 +114,7 @@ impl Penalties {
         let until = now + block;
         let penalty = Penalty { until, blocks_before, forgotten_at: until + rules.forget };
         known.insert(key.to_key(), penalty);
-        self.count.store(known.len(), Ordering::Relaxed);
+        self.blocked_until.fetch_max(until.as_nanos(), Ordering::Relaxed);
         drop(known);
         // After the block, the caller's refusals are counted from none again.
         self.refusals.reset(key);
@@ -107,10 +123,7 @@ impl Penalties {
 
     /// Ends a caller's block and forgets it; returns whether there was one.
     pub(crate) fn lift(&self, key: &Key) -> bool {
-        let mut known = self.known.lock();
-        let was_known = known.remove(key).is_some();
-        self.count.store(known.len(), Ordering::Relaxed);
-        was_known
+        self.known.lock().remove(key).is_some()
     }
 
     /// The callers that are blocked, with the rest of their blocks.
@@ -124,29 +137,26 @@ impl Penalties {
     /// How many callers are blocked.
     #[cfg(feature = "metrics")]
     pub(crate) fn active(&self) -> usize {
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return 0;
-        }
-        let now = self.now();
+        let Some(now) = self.now_if_blocked() else { return 0 };
         self.known.lock().values().filter(|penalty| now < penalty.until).count()
     }
 }
 
-/// Drops what is forgotten by now; else the eighth of the callers whose blocks end first.
+/// Drops what is forgotten by now, and then the callers whose blocks end first, until an eighth of
+/// the places is free.
 fn make_room(known: &mut HashMap<Key, Penalty, ahash::RandomState>, now: Timestamp) {
     known.retain(|_, penalty| now < penalty.forgotten_at);
-    if known.len() < MAX_CALLERS {
+    let mut excess = known.len().saturating_sub(KEPT_CALLERS);
+    let mut ends: Vec<Timestamp> = known.values().map(|penalty| penalty.until).collect();
+    if excess == 0 || excess >= ends.len() {
         return;
     }
-    let mut ends: Vec<Timestamp> = known.values().map(|penalty| penalty.until).collect();
-    let (_, end, _) = ends.select_nth_unstable(MAX_CALLERS / 8);
-    let end = *end;
-    // Many blocks can end at one time.
-    let mut dropped = 0;
+    let end = *ends.select_nth_unstable(excess).1;
+    // Many blocks may end at the same time, and only so many of them are dropped.
     known.retain(|_, penalty| {
-        let is_kept = penalty.until > end || dropped > MAX_CALLERS / 8;
-        dropped += usize::from(!is_kept);
-        is_kept
+        let is_dropped = excess > 0 && penalty.until <= end;
+        excess -= usize::from(is_dropped);
+        !is_dropped
     });
 }
 
@@ -165,6 +175,95 @@ fn length(rules: &CompiledPenalty, blocks_before: u32) -> Duration {
 
 impl fmt::Debug for Penalties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Penalties").field("known", &self.count).finish_non_exhaustive()
+        f.debug_struct("Penalties")
+            .field("blocked_until", &self.blocked_until)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tollgate::ManualClock;
+
+    use super::*;
+    use crate::engine::key::Part;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn penalties() -> (Penalties, CompiledPenalty, ManualClock) {
+        let clock = ManualClock::new();
+        let penalties = Penalties::new(EngineClock::Other(Arc::new(clock.clone())));
+        let rules = CompiledPenalty {
+            key: Box::default(),
+            prefixes: crate::address::Prefixes::default(),
+            after: Quota::per_hour(1),
+            block: MINUTE,
+            growth: 1,
+            max: MINUTE,
+            forget: MINUTE,
+        };
+        penalties.set_after(rules.after);
+        (penalties, rules, clock)
+    }
+
+    fn caller(number: usize) -> KeyParts {
+        let mut key = KeyParts::default();
+        key.push(Part::User(number.to_string().into()));
+        key
+    }
+
+    /// Callers without room for their refusals shared one bucket, so that after a flood of callers
+    /// the first refusal of any other began a block.
+    #[test]
+    fn a_flood_of_callers_does_not_get_others_blocked() {
+        let (penalties, rules, _clock) = penalties();
+        for number in 0..MAX_CALLERS + 100 {
+            assert!(penalties.count(&caller(number), &rules).is_none(), "the first of {number}");
+        }
+        assert!(penalties.list().is_empty());
+    }
+
+    /// All blocks that end at the same time were dropped to make room for one more.
+    #[test]
+    fn an_eighth_of_the_blocks_is_dropped_if_all_end_at_the_same_time() {
+        let (penalties, rules, _clock) = penalties();
+        for number in 0..=MAX_CALLERS {
+            penalties.count(&caller(number), &rules);
+            assert!(penalties.count(&caller(number), &rules).is_some_and(|block| block.begins));
+        }
+        assert_eq!(penalties.list().len(), KEPT_CALLERS + 1);
+        assert!(penalties.rest(&caller(MAX_CALLERS)).is_some());
+    }
+
+    /// A few forgotten callers made so little room that the next refusals searched all again.
+    #[test]
+    fn room_is_made_for_many_at_once() {
+        let (penalties, rules, clock) = penalties();
+        let block = |number| {
+            penalties.count(&caller(number), &rules);
+            penalties.count(&caller(number), &rules);
+        };
+        (0..10).for_each(block);
+        clock.advance(MINUTE);
+        (10..MAX_CALLERS).for_each(block);
+        // The first ten are forgotten.
+        clock.advance(MINUTE);
+        block(MAX_CALLERS);
+        assert_eq!(penalties.known.lock().len(), KEPT_CALLERS + 1);
+    }
+
+    /// Once one caller had been blocked, each request took the lock that all share.
+    #[test]
+    fn nobody_takes_the_lock_after_the_last_block() {
+        let (penalties, rules, clock) = penalties();
+        penalties.count(&caller(1), &rules);
+        penalties.count(&caller(1), &rules);
+        assert_eq!(penalties.rest(&caller(1)), Some(MINUTE));
+        clock.advance(MINUTE);
+        let _held = penalties.known.lock();
+        // It would wait for ever.
+        assert_eq!(penalties.rest(&caller(1)), None);
     }
 }

@@ -30,6 +30,10 @@ impl From<NoPeer> for NoKey {
     }
 }
 
+/// How many bytes of a value that a client chooses are kept in a key as they are. A longer value is
+/// kept as its keyed hash, so that the number of keys bounds their memory.
+const LONGEST_VALUE: usize = 256;
+
 /// A request under a policy.
 pub(crate) struct Request<'a> {
     pub(crate) facts: &'a Facts<'a>,
@@ -107,15 +111,27 @@ impl<'a> Request<'a> {
                     None => Some(self.network(prefixes)?),
                 },
             },
-            KeyPart::Header(name) => {
-                self.facts.header(name).map(|value| Part::Header(value.into()))
-            }
+            KeyPart::Header(name) => self.facts.header(name).map(|value| {
+                Part::Header(match self.short(value) {
+                    None => value.into(),
+                    Some(hash) => hash.into_bytes().into(),
+                })
+            }),
             KeyPart::Route => Some(
                 self.route().map_or(Part::NoRoute, |route| Part::Route(Arc::clone(&route.name))),
             ),
-            KeyPart::Method => Some(Part::Method(self.facts.method.into())),
-            KeyPart::Host => self.host.as_deref().map(|host| Part::Host(host.into())),
+            KeyPart::Method => Some(Part::Method(self.short_text(self.facts.method))),
+            KeyPart::Host => self.host.as_deref().map(|host| Part::Host(self.short_text(host))),
         })
+    }
+
+    /// What is kept of a value that is too long; `None` if it is kept as it is.
+    fn short(&self, value: &[u8]) -> Option<String> {
+        (value.len() > LONGEST_VALUE).then(|| self.secret.hash_of_bytes(value).to_string())
+    }
+
+    fn short_text(&self, value: &str) -> Arc<str> {
+        self.short(value.as_bytes()).map_or_else(|| value.into(), Into::into)
     }
 
     fn network(&self, prefixes: Prefixes) -> Result<Part, NoPeer> {

@@ -36,8 +36,13 @@ impl Secret {
 
     /// The hash of an API key.
     pub(crate) fn hash_api_key(&self, key: &str) -> Hashed {
+        self.hash_of_bytes(key.as_bytes())
+    }
+
+    /// The hash of a value that a client has sent.
+    pub(crate) fn hash_of_bytes(&self, value: &[u8]) -> Hashed {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        hasher.write(key.as_bytes());
+        hasher.write(value);
         Hashed(hasher.finish128().as_bytes())
     }
 }

@@ -20,7 +20,7 @@ fn limiter(fails_closed: bool) -> (HttpLimiter, Arc<Line>) {
     let clock = Arc::new(ManualClock::new());
     let store = LaterStore::new(Memory::with_clock(clock), 3);
     let line = Arc::clone(&store.line);
-    let builder = HttpLimiter::builder(&policy(POLICY)).store(store).fail_closed(fails_closed);
+    let builder = HttpLimiter::builder(policy(POLICY)).store(store).fail_closed(fails_closed);
     (builder.build().expect("memory"), line)
 }
 

@@ -21,7 +21,7 @@ const POLICY: &str = "[limits.calls]\nquota = '10/1000days'\n\
 fn later(yields: usize) -> (HttpLimiter, Arc<Line>) {
     let store = LaterStore::new(Memory::with_clock(Arc::new(ManualClock::new())), yields);
     let line = Arc::clone(&store.line);
-    (HttpLimiter::builder(&policy(POLICY)).store(store).build().expect("memory"), line)
+    (HttpLimiter::builder(policy(POLICY)).store(store).build().expect("memory"), line)
 }
 
 fn poll_once<F: Future>(future: &mut std::pin::Pin<Box<F>>) {
@@ -84,7 +84,7 @@ fn nothing_keeps_a_request_or_a_limiter_alive() {
     for store_is_later in [false, true] {
         let token = Arc::new(());
         let in_wall_clock = Arc::clone(&token);
-        let builder = HttpLimiter::builder(&policy(POLICY)).wall_clock(move || {
+        let builder = HttpLimiter::builder(policy(POLICY)).wall_clock(move || {
             let _ = &in_wall_clock;
             std::time::UNIX_EPOCH
         });

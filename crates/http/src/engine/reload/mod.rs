@@ -138,8 +138,10 @@ impl HttpLimiter {
         self.measure_reload(replaced.as_ref().ok().map(|(_, before, _)| &**before));
         drop(turn);
         tell(source, &replaced);
+        let changes = replaced.map(|(_, _, changes)| changes);
         // The old policy ends here, unless a request still uses it.
-        replaced.map(|(_, _, changes)| changes)
+        self.free_retired();
+        changes
     }
 
     /// How the last reloads went, and which policy is in force.

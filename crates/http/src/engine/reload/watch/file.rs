@@ -1,5 +1,6 @@
 //! The watched file, and what was last read from it.
 
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -44,8 +45,12 @@ impl PolicyFile {
         Self { path, last: None }
     }
 
+    /// Reads the file. Anything else in its place, such as a pipe, is not opened, because that could
+    /// take for ever.
     pub(super) fn read(&self) -> Content {
-        Content(bytes_of(&self.path))
+        Content(fs::metadata(&self.path).and_then(|metadata| {
+            if metadata.is_file() { bytes_of(&self.path) } else { Err(not_a_file()) }
+        }))
     }
 
     /// Takes the policy that was read, unless the content is that of the last reading. The first
@@ -66,4 +71,8 @@ impl PolicyFile {
         // The status and the events tell how it went.
         let _ = limiter.reload_with(Some(&self.path), policy);
     }
+}
+
+fn not_a_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a file")
 }

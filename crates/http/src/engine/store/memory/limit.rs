@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate::algorithm::Algorithm;
 use tollgate::keyed::{self, KeyCharge, Tier};
-use tollgate::{Answer as CoreAnswer, Grant, Keyed, Quota, QuotaError, Rejection};
+use tollgate::{Answer as CoreAnswer, ConsumeError, Grant, Keyed, Quota, QuotaError, Rejection};
 
 use super::EngineClock;
 use crate::engine::key::{Key, KeyParts};
@@ -168,10 +168,12 @@ impl<A: Algorithm> Limit<A> {
     fn consume(&self, charge: &Charge, there: u64) {
         let part = charge.cost.min(there);
         let is_taken = self.charge_of(charge, part).is_some_and(|part| part.allow());
-        let debt = if is_taken { charge.cost - part } else { charge.cost };
-        if debt > 0 {
-            // A debt that could not be repaid within centuries is not recorded.
-            let _ = self.keyed().consume(&charge.key, debt);
+        let mut debt = if is_taken { charge.cost - part } else { charge.cost };
+        // A debt that could not be repaid within centuries is not recorded, but a part of it is.
+        while debt > 0
+            && let Err(ConsumeError::DebtTooLarge { .. }) = self.keyed().consume(&charge.key, debt)
+        {
+            debt /= 2;
         }
     }
 

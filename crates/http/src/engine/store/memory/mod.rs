@@ -96,10 +96,11 @@ impl Buckets for MemoryBuckets {
     }
 
     fn keys(&self, limit: usize) -> usize {
-        with_limit!(&self.0[limit], limit => limit.keys())
+        self.0.get(limit).map_or(0, |limit| with_limit!(limit, limit => limit.keys()))
     }
 
     fn most_limited(&self, limit: usize, n: usize) -> Vec<(Key, u64)> {
-        with_limit!(&self.0[limit], limit => limit.most_limited(n))
+        let of = |limit: &AnyLimit| with_limit!(limit, limit => limit.most_limited(n));
+        self.0.get(limit).map_or_else(Vec::new, of)
     }
 }
