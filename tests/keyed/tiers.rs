@@ -227,3 +227,60 @@ fn a_known_key_in_its_tier_allocates_nothing() {
     });
     assert_eq!(info.count_total, 0);
 }
+
+#[test]
+fn a_look_under_any_tier_is_what_a_request_would_be_told_and_changes_nothing() {
+    fn looks<A>(quota: Quota)
+    where
+        A: tollgate::algorithm::Algorithm + TryFrom<Quota, Error = QuotaError>,
+    {
+        let clock = ManualClock::new();
+        let build = || {
+            let builder = Keyed::<u64, A>::builder(quota).clock(clock.clone());
+            builder.hasher(Hasher::default()).shards(1).build().unwrap()
+        };
+        // The second limiter is never looked at.
+        let (looked_at, other) = (build(), build());
+        let quotas = [Quota::per_hour(3), Quota::per_hour(1_000)];
+        let tiers = |limiter: &Keyed<u64, A, ManualClock, Hasher>| {
+            quotas.map(|quota| limiter.tier(quota).unwrap())
+        };
+        let (tiers, others) = (tiers(&looked_at), tiers(&other));
+        for step in 0..200_u64 {
+            for tier in &tiers {
+                for cost in [0, 1, 2, 2_000] {
+                    let _ = looked_at.charge(&(step % 2)).cost(cost).under(tier).look();
+                    let _ = looked_at.charge(&99).cost(cost).look();
+                }
+            }
+            let (key, which, cost) = (step % 2, usize::from(step % 7 == 0), step % 3);
+            let told = looked_at.charge(&key).cost(cost).under(&tiers[which]).look();
+            let answer = looked_at.charge(&key).cost(cost).under(&tiers[which]).try_acquire();
+            let expected = other.charge(&key).cost(cost).under(&others[which]).try_acquire();
+            assert_eq!(answer.as_ref().err(), expected.as_ref().err(), "step {step}");
+            assert_eq!(told.rejection(), expected.err(), "step {step}");
+            if let Ok(grant) = answer {
+                assert_eq!(told.remaining(), Some(grant.remaining + cost), "step {step}");
+            }
+            clock.advance(SECOND * 17);
+        }
+        assert_eq!(looked_at.len(), 2, "a key that was only looked at is not held");
+    }
+    looks::<tollgate::algorithm::GreedyRefill>(Quota::per_hour(10));
+    looks::<FixedWindow>(Quota::per_hour(10));
+    looks::<SlidingWindow>(Quota::per_hour(10));
+    looks::<StrictWindow>(Quota::per_hour(10));
+}
+
+#[test]
+fn a_look_knows_blocked_exempt_and_closed_keys() {
+    let clock = ManualClock::new();
+    let limiter = limiter(Quota::per_hour(1), &clock);
+    limiter.block_for(&1, SECOND).unwrap();
+    limiter.set_terms_for(&2, Terms::exempt()).unwrap();
+    let blocked = Rejection::BlockedFor { retry_after: SECOND };
+    assert_eq!(limiter.charge(&1).look().rejection(), Some(blocked));
+    assert_eq!(limiter.charge(&2).cost(99).look().rejection(), None);
+    limiter.close();
+    assert_eq!(limiter.charge(&3).look().rejection(), Some(Rejection::Closed));
+}

@@ -2,6 +2,7 @@
 
 mod find;
 mod key_steps;
+mod look;
 mod party;
 mod work;
 

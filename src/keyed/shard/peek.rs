@@ -7,7 +7,7 @@ use crate::keyed::terms::KeyTerms;
 use crate::keyed::tier::Under;
 use crate::limiters::core::{Core, refusal_of, usage_of};
 use crate::wakers::Wakers;
-use crate::{CarryOver, Rejection, Timestamp, Usage};
+use crate::{Answer, CarryOver, Rejection, Timestamp, Usage};
 
 /// Whether `permits` permits are available.
 #[inline]
@@ -82,6 +82,22 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     pub(crate) fn usage_under(&mut self, at: &At<A>, under: Under<'_, A>) -> Usage {
         let own = self.own_of(at);
         self.with_state(at, own, under, usage_of)
+    }
+
+    /// What a request for `permits` permits of the key at `at` would be answered under `under`.
+    pub(crate) fn look_under(
+        &mut self,
+        at: &At<A>,
+        under: Under<'_, A>,
+        permits: u64,
+    ) -> Answer {
+        let own = self.own_of(at);
+        self.with_state(at, own, under, |rule, state, now| {
+            match refusal_of(rule, state, now, permits) {
+                Some(rejection) => Answer::Refused(rejection),
+                None => Answer::Untouched(usage_of(rule, state, now)),
+            }
+        })
     }
 
     /// Whether nobody waits for the key after all due waiters have been served.
