@@ -85,12 +85,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     }
 
     /// What a request for `permits` permits of the key at `at` would be answered under `under`.
-    pub(crate) fn look_under(
-        &mut self,
-        at: &At<A>,
-        under: Under<'_, A>,
-        permits: u64,
-    ) -> Answer {
+    pub(crate) fn look_under(&mut self, at: &At<A>, under: Under<'_, A>, permits: u64) -> Answer {
         let own = self.own_of(at);
         self.with_state(at, own, under, |rule, state, now| {
             match refusal_of(rule, state, now, permits) {

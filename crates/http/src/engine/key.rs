@@ -145,6 +145,12 @@ impl Key {
     }
 }
 
+impl FromIterator<Part> for Key {
+    fn from_iter<I: IntoIterator<Item = Part>>(parts: I) -> Self {
+        parts.into_iter().collect::<KeyParts>().to_key()
+    }
+}
+
 impl AsRef<[Part]> for KeyParts {
     fn as_ref(&self) -> &[Part] {
         self.parts()

@@ -1,5 +1,6 @@
 //! Who the caller of a request is: what the application says, and what servers note in extensions.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::address::Peer;
 use crate::engine::Caller;
 
 /// The head of a request: what the application is shown to say who the caller is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
     /// The method.
@@ -26,6 +27,17 @@ impl<'a> RequestHead<'a> {
     pub(super) fn of<B>(request: &'a Request<B>) -> Self {
         let (method, uri) = (request.method(), request.uri());
         Self { method, uri, headers: request.headers(), extensions: request.extensions() }
+    }
+}
+
+/// The values of headers, which may be secrets, are not shown, and neither is the query.
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Settings {
 
 /// Whether limits refuse, only tell, or rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Limits refuse.
     #[default]
@@ -61,6 +62,7 @@ pub(crate) struct Limit {
 
 /// One part of a key: what makes two requests use the same bucket or different ones.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum KeyPart {
     /// `address`: the client's network.
     Address,
@@ -82,6 +84,7 @@ pub enum KeyPart {
 
 /// What happens to a request without a part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Missing {
     /// `address`: that part becomes the address.
     Address,
@@ -96,6 +99,7 @@ pub enum Missing {
 /// The rule of a limit: how permits come back. The [module](crate::policy#limitsname) compares
 /// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// `token-bucket`
     #[default]
@@ -110,6 +114,7 @@ pub enum Algorithm {
 
 /// What happens to a new key when a limit holds `max_keys`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WhenFull {
     /// `share`: all new keys share one bucket.
     #[default]
@@ -209,6 +214,7 @@ impl Default for Response {
 
 /// A family of header fields in which clients are told of limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Dialect {
     /// `ratelimit`: `RateLimit` and `RateLimit-Policy` of the IETF draft 11.
     RateLimit,
@@ -220,6 +226,7 @@ pub enum Dialect {
 
 /// What `X-RateLimit-Reset` counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ResetForm {
     /// `seconds` from now.
     #[default]
@@ -230,6 +237,7 @@ pub enum ResetForm {
 
 /// The body of a refusal. Each but [`None`](Self::None) says which limits refused, and the wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BodyForm {
     /// `problem`: `application/problem+json`.
     #[default]

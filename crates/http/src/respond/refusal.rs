@@ -13,6 +13,7 @@ const FULL_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// Limits refused.
     Limits,
@@ -34,6 +35,7 @@ pub enum Reason {
 
 /// When the same request may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wait {
     /// Nothing is known of it.
     Unknown,

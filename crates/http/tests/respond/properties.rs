@@ -173,6 +173,7 @@ proptest! {
             let reset = match form {
                 ResetForm::Seconds => ceil(tightest.full_after),
                 ResetForm::Epoch => ceil(since.saturating_add(tightest.full_after)),
+                form => panic!("another form: {form:?}"),
             };
             prop_assert_eq!(field("x-ratelimit-reset"), reset);
         }

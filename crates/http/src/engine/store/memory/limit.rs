@@ -65,9 +65,12 @@ impl<A: Algorithm + TryFrom<Quota, Error = QuotaError>> SharedKeyed<A> {
     }
 }
 
-/// The limit's own quota. It applies to the bucket that keys without room share.
+/// The quota of the bucket that keys without room share: the limit's own. If that is unlimited, the
+/// smallest of the others, so that a flood of new keys does not lift the limits of tiers.
 fn own_quota(spec: &LimitSpec) -> Quota {
-    spec.quotas.first().copied().unwrap_or(Quota::unlimited())
+    let own = spec.quotas.first().copied().unwrap_or(Quota::unlimited());
+    let limited = spec.quotas.iter().copied().filter(|quota| !quota.is_unlimited());
+    if own.is_unlimited() { limited.max_by_key(Quota::interval).unwrap_or(own) } else { own }
 }
 
 impl<A: Algorithm> Limit<A> {
@@ -133,33 +136,59 @@ impl<A: Algorithm> Limit<A> {
 
     /// Looks, gives back, or takes as debt; answers what is then left.
     pub(super) fn act(&self, verb: Verb, charge: &Charge) -> Answer {
-        // To ask for nothing moves the key to the quota, unless its bucket is full.
-        let look = || self.charge_of(charge, 0).map(|nothing| nothing.try_acquire());
-        let Some(mut left) = look() else { return Answer::UNLIMITED };
+        if self.tier(charge).is_none() {
+            return Answer::UNLIMITED;
+        }
         match verb {
-            Verb::Credit => self.keyed().credit(&charge.key, charge.cost),
-            Verb::Consume => self.consume(charge, left.map_or(0, |grant| grant.remaining)),
-            Verb::Take | Verb::Look => {}
-        }
-        if let (Verb::Credit | Verb::Consume, Some(now)) = (verb, look()) {
-            left = now;
-        }
-        let (remaining, full_after) = match left {
-            Ok(grant) => (grant.remaining, grant.reset_after),
-            Err(rejection) if verdict(&rejection) == Verdict::Full => {
-                let full = if verb == Verb::Look { Verdict::Full } else { Verdict::Granted };
-                return Answer::new(full, 0, Duration::ZERO, Duration::ZERO);
+            Verb::Look if charge.cost > 0 => return self.look(charge, charge.cost),
+            Verb::Credit => {
+                self.move_to_quota(charge);
+                self.keyed().credit(&charge.key, charge.cost);
             }
-            // There is debt, so not even nothing is granted.
-            Err(rejection) => self.left_after(&rejection, charge),
+            Verb::Consume => {
+                let there = self.move_to_quota(charge);
+                self.consume(charge, there);
+            }
+            Verb::Look | Verb::Take => {}
+        }
+        // Nobody has asked for anything, so nothing is refused, even if there is debt.
+        let left = self.look(charge, 0);
+        if left.refuses() {
+            let next = self.look(charge, 1);
+            return Answer { verdict: Verdict::Granted, ..next };
+        }
+        left
+    }
+
+    /// What a request of this cost would be answered. Nothing changes.
+    fn look(&self, charge: &Charge, cost: u64) -> Answer {
+        let look = |cost| self.charge_of(charge, cost).map(|charge| charge.look());
+        let Some(answer) = look(cost) else { return Answer::UNLIMITED };
+        let remaining = answer.remaining();
+        let full_after = answer.reset_after();
+        let (verdict, wait) = match answer.rejection() {
+            Some(rejection) => (verdict(&rejection), rejection.retry_after().unwrap_or_default()),
+            None if remaining == Some(0) => {
+                let next = look(1).and_then(|next| next.rejection()?.retry_after());
+                (Verdict::Granted, next.unwrap_or_default())
+            }
+            None => (Verdict::Granted, Duration::ZERO),
         };
-        let wanted = if verb == Verb::Look { charge.cost } else { 0 };
-        let (verdict, wait) = if wanted > remaining {
-            self.refusal(charge, full_after)
-        } else {
-            (Verdict::Granted, self.next_after(charge, remaining, full_after))
-        };
+        if let (Some(remaining), Some(full_after)) = (remaining, full_after) {
+            return Answer { verdict, remaining, full_after, wait };
+        }
+        // More than the burst: to ask for nothing tells what is left under the same quota.
+        let left = look(0);
+        let remaining = left.and_then(|left| left.remaining()).unwrap_or(0);
+        let full_after = left.and_then(|left| left.reset_after()).unwrap_or_default();
         Answer { verdict, remaining, full_after, wait }
+    }
+
+    /// Moves the key to the quota of the charge, unless its bucket is full; returns how many
+    /// permits are there.
+    fn move_to_quota(&self, charge: &Charge) -> u64 {
+        let nothing = self.charge_of(charge, 0).map(|nothing| nothing.try_acquire());
+        nothing.map_or(0, |answer| answer.map_or(0, |grant| grant.remaining))
     }
 
     /// Takes permits as debt if they are not there. The core notes debt under the quota of the key's
@@ -174,17 +203,6 @@ impl<A: Algorithm> Limit<A> {
             && let Err(ConsumeError::DebtTooLarge { .. }) = self.keyed().consume(&charge.key, debt)
         {
             debt /= 2;
-        }
-    }
-
-    /// What a request is answered that wants more than is left of the key's bucket.
-    fn refusal(&self, charge: &Charge, full_after: Duration) -> (Verdict, Duration) {
-        if full_after.is_zero() {
-            return (Verdict::Never, Duration::ZERO);
-        }
-        match self.keyed().delay_for(&charge.key, charge.cost) {
-            Ok(wait) => (Verdict::Refused, wait),
-            Err(rejection) => (verdict(&rejection), Duration::ZERO),
         }
     }
 
@@ -222,12 +240,10 @@ impl<A: Algorithm> Limit<A> {
             Rejection::Denied { available, reset_after, .. } => (*available, *reset_after),
             // Nothing is known of a key for which there is no room.
             Rejection::TooManyKeys { .. } => (0, Duration::ZERO),
-            // More than the burst: to ask for nothing tells what is left under the same quota.
-            _ => match self.charge_of(charge, 0).map(|nothing| nothing.try_acquire()) {
-                Some(Ok(grant)) => (grant.remaining, grant.reset_after),
-                Some(Err(Rejection::Denied { reset_after, .. })) => (0, reset_after),
-                Some(Err(_)) | None => (0, Duration::ZERO),
-            },
+            _ => {
+                let left = self.look(charge, 0);
+                (left.remaining, left.full_after)
+            }
         }
     }
 
