@@ -284,3 +284,20 @@ fn a_look_knows_blocked_exempt_and_closed_keys() {
     limiter.close();
     assert_eq!(limiter.charge(&3).look().rejection(), Some(Rejection::Closed));
 }
+
+#[test]
+fn a_look_knows_that_there_is_no_room_for_a_new_key() {
+    let clock = ManualClock::new();
+    for when_full in [WhenFull::Deny, WhenFull::Share] {
+        let builder = KeyedLimiter::<u64>::builder(Quota::per_hour(2)).clock(clock.clone());
+        let limiter = builder.max_keys(1).when_full(when_full).build().unwrap();
+        assert!(limiter.charge(&2).look().rejection().is_none(), "there is room");
+        assert!(limiter.allow(&1));
+        let told = limiter.charge(&2).cost(2).look();
+        let answer = limiter.charge(&2).cost(2).try_acquire();
+        assert_eq!(told.rejection(), answer.err(), "{when_full:?}");
+        // Under `Share`, the common bucket is empty now.
+        assert!(limiter.charge(&3).look().rejection().is_some(), "{when_full:?}");
+        assert!(limiter.charge(&1).look().rejection().is_none(), "a known key has its own bucket");
+    }
+}

@@ -6,7 +6,10 @@ use super::KeyCharge;
 use crate::algorithm::Algorithm;
 use crate::keyed::key::{Key, KeyRef};
 use crate::keyed::shard::At;
+use crate::keyed::shard::peek::look;
+use crate::keyed::terms::KeyTerms;
 use crate::keyed::tier::Under;
+use crate::limiters::verbs::Need;
 use crate::{Answer, Clock, Rejection};
 
 impl<K, Q, A, C, S> KeyCharge<'_, K, Q, A, C, S>
@@ -21,7 +24,7 @@ where
     /// [`Answer::Untouched`] if it would grant. Nothing is taken and nothing changes: an unknown
     /// key stays unknown, and a key whose last request was under another tier stays in that tier.
     ///
-    /// Waiters, the global limit, and the room for a new key are not looked at.
+    /// Waiters and the global limit are not looked at.
     ///
     /// ```
     /// use tollgate::{Answer, KeyedLimiter, Quota};
@@ -40,13 +43,26 @@ where
         let mut shard = limiter.lock(self.hash);
         let at = match shard.find(self.hash, self.key) {
             Some(at) => at,
-            None if limiter.inserts_freely => At::New(Default::default()),
+            None if limiter.inserts_freely => At::New(KeyTerms::default()),
             None => {
-                // The function that gives terms is not called under a lock.
+                // The function that gives terms is not called under a lock, and neither is room for
+                // a new key looked for.
                 drop(shard);
                 let own = limiter.terms_of(self.hash, self.key);
+                let room = limiter.reserve_slot(Need::Look, self.hash, now);
                 shard = limiter.lock(self.hash);
-                shard.find(self.hash, self.key).unwrap_or(At::New(own))
+                match (shard.find(self.hash, self.key), room) {
+                    (Some(at), _) => at,
+                    (None, Ok(_)) => At::New(own),
+                    (None, Err(why)) => {
+                        let permits = own.terms().permits(self.requests);
+                        return limiter.overflow().map_or(Answer::Refused(why), |shared| {
+                            drop(shard);
+                            let core = shared.lock();
+                            look(&core.rest.rule, &core.state, now.max(core.latest()), permits)
+                        });
+                    }
+                }
             }
         };
         shard.latest = shard.latest.max(now);

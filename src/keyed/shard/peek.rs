@@ -15,6 +15,19 @@ fn is_ready<A: Algorithm>(rule: &A, state: &A::State, now: Timestamp, permits: u
     permits <= rule.limit() && rule.ready_at(state, now, permits) <= now
 }
 
+/// What a request for `permits` permits would be answered.
+pub(crate) fn look<A: Algorithm>(
+    rule: &A,
+    state: &A::State,
+    now: Timestamp,
+    permits: u64,
+) -> Answer {
+    match refusal_of(rule, state, now, permits) {
+        Some(rejection) => Answer::Refused(rejection),
+        None => Answer::Untouched(usage_of(rule, state, now)),
+    }
+}
+
 impl<K: Key, A: Algorithm> Shard<K, A> {
     /// Whether a request under `under` can use the packed state of the key at `at` as it is.
     #[inline]
@@ -87,12 +100,7 @@ impl<K: Key, A: Algorithm> Shard<K, A> {
     /// What a request for `permits` permits of the key at `at` would be answered under `under`.
     pub(crate) fn look_under(&mut self, at: &At<A>, under: Under<'_, A>, permits: u64) -> Answer {
         let own = self.own_of(at);
-        self.with_state(at, own, under, |rule, state, now| {
-            match refusal_of(rule, state, now, permits) {
-                Some(rejection) => Answer::Refused(rejection),
-                None => Answer::Untouched(usage_of(rule, state, now)),
-            }
-        })
+        self.with_state(at, own, under, |rule, state, now| look(rule, state, now, permits))
     }
 
     /// Whether nobody waits for the key after all due waiters have been served.
