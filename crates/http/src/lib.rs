@@ -3,8 +3,7 @@
 //! The simple case needs no file. Each client address may send 60 requests a minute:
 //!
 //! ```
-//! use tollgate::Quota;
-//! use tollgate_http::RateLimitLayer;
+//! use tollgate_http::{Quota, RateLimitLayer};
 //!
 //! let layer = RateLimitLayer::per_ip(Quota::per_minute(60))?;
 //! # Ok::<(), tollgate_http::BuildError>(())
@@ -38,6 +37,9 @@
 //! service or a tonic server. A request above a limit is refused before its body is read, with the
 //! fields and the body that clients know: `Retry-After`, `RateLimit`, `X-RateLimit-*`,
 //! `application/problem+json`, or a gRPC status.
+//!
+//! [`Quota`] and [`ManualClock`] are those of the crate `tollgate`, so that a program needs no
+//! second dependency for them.
 //!
 //! # Where to begin
 //!
@@ -93,6 +95,8 @@ pub use engine::{BuildError, Caller, Decision, Facts, HttpLimiter, Outcome};
 pub use engine::{observe, reload};
 pub use layer::{RateLimitHandle, RateLimitLayer};
 pub use policy::Policy;
+#[doc(no_inline)]
+pub use tollgate::{ManualClock, Quota};
 
 /// The code examples of the README, compiled as doctests.
 #[cfg(all(doctest, feature = "axum", feature = "client"))]

@@ -21,7 +21,7 @@
 //! of hyper-util.
 //!
 //! ```
-//! use tollgate::Quota;
+//! use tollgate_http::Quota;
 //! use tollgate_http::client::WaitLayer;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!

@@ -20,7 +20,7 @@ use crate::policy::Policy;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tollgate::ManualClock;
+/// use tollgate_http::ManualClock;
 /// use tollgate_http::{Facts, HttpLimiter, Policy};
 ///
 /// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '1/min'".parse()?;
