@@ -226,6 +226,8 @@ fn an_unknown_peer_is_told_once() {
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0].0, Level::ERROR);
     assert!(events[0].1.contains("into_make_service_with_connect_info"), "{events:?}");
+    let names_feature = events[0].1.contains("the feature `axum` of tollgate-http is off");
+    assert_eq!(names_feature, cfg!(not(feature = "axum")), "{events:?}");
 }
 
 fn reloads_are_told() {

@@ -16,6 +16,20 @@ use crate::engine::{Decision, Hashed, KeyParts, Outcome};
 /// For how many keys is known that they were told in this minute. Further keys share one event.
 const MAX_KEYS: usize = 10_000;
 
+/// What to do if the peers are not known.
+#[cfg(feature = "axum")]
+const NO_PEER: &str = "a limit needs the address of the peer, and the server does not tell it: \
+    with axum, serve `app.into_make_service_with_connect_info::<SocketAddr>()`; with others, \
+    insert a `Peer` or a `SocketAddr` into the extensions of the request";
+
+/// What to do if the peers are not known, and this build can't learn them from axum.
+#[cfg(not(feature = "axum"))]
+const NO_PEER: &str = "a limit needs the address of the peer, and the server does not tell it: \
+    the feature `axum` of tollgate-http is off, so with axum, turn it on \
+    (`tollgate-http = { features = [\"axum\"], .. }` in Cargo.toml) and serve \
+    `app.into_make_service_with_connect_info::<SocketAddr>()`; with others, insert a `Peer` or a \
+    `SocketAddr` into the extensions of the request";
+
 /// What a key's hash is made of beside the key: what happened, and the limit.
 type About<'a> = (&'static str, &'a str);
 
@@ -124,12 +138,7 @@ impl Events {
         if enabled!(target: "tollgate_http", Level::ERROR)
             && !self.no_peer_told.swap(true, Ordering::Relaxed)
         {
-            error!(
-                target: "tollgate_http",
-                "a limit needs the address of the peer, and the server does not tell it: with \
-                 axum, serve `app.into_make_service_with_connect_info::<SocketAddr>()`; with \
-                 others, insert a `Peer` or a `SocketAddr` into the extensions of the request"
-            );
+            error!(target: "tollgate_http", "{NO_PEER}");
         }
     }
 
