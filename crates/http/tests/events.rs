@@ -112,6 +112,7 @@ fn events() {
     a_penalty_is_a_warning();
     an_unknown_peer_is_told_once();
     reloads_are_told();
+    warnings_of_the_first_policy_are_told();
     no_secret_is_told();
     nothing_is_sampled_if_nobody_listens();
 }
@@ -239,8 +240,10 @@ fn reloads_are_told() {
         std::fs::write(&path, "version = 1\n[limits.calls]\nquota = '2/s'").unwrap();
         limiter.reload_from_path(&path).unwrap();
         let events = recorder.take();
-        assert_eq!(events.len(), 1, "{events:?}");
-        assert_eq!(events[0].0, Level::INFO);
+        assert_eq!(events.len(), 2, "{events:?}");
+        assert_eq!((events[0].0, events[1].0), (Level::INFO, Level::WARN));
+        let warning = format!("warning={}:2:9: nobody uses the limit `calls`", path.display());
+        assert!(events[1].1.contains(&warning), "{events:?}");
         let hash = limiter.policy().hash().to_owned();
         let changes = "changes=limits: 1 kept; quota of `calls`: 1/s -> 2/s";
         for field in [&*format!("hash=\"{hash}\""), changes, &*format!("file={}", path.display())] {
@@ -256,6 +259,18 @@ fn reloads_are_told() {
             let place = format!("{}:{place}: ", path.display());
             assert!(events[0].1.contains(&place), "{place}: {events:?}");
         }
+    });
+}
+
+fn warnings_of_the_first_policy_are_told() {
+    let recorder = Recorder::of(Level::WARN);
+    tracing::subscriber::with_default(recorder.clone(), || {
+        let (limiter, _clock) = limiter(&policy("[limits.calls]\nquota = '1/s'"));
+        let warnings = limiter.policy().warnings().to_vec();
+        let events = recorder.take();
+        assert_eq!((warnings.len(), events.len()), (1, 1), "{events:?}");
+        assert_eq!(events[0].0, Level::WARN);
+        assert!(events[0].1.contains(&warnings[0].to_string()), "{events:?}");
     });
 }
 

@@ -12,6 +12,7 @@ use tracing::{Level, enabled, error, info, warn};
 use crate::engine::decide::Engine;
 use crate::engine::store::{Charge, EngineClock, StoreError};
 use crate::engine::{Decision, Hashed, KeyParts, Outcome};
+use crate::policy::Policy;
 
 /// For how many keys is known that they were told in this minute. Further keys share one event.
 const MAX_KEYS: usize = 10_000;
@@ -152,6 +153,13 @@ impl Events {
                 self.suppressed.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// Tells each warning of a policy that comes into force.
+pub(crate) fn policy_warnings(policy: &Policy) {
+    for warning in policy.warnings() {
+        warn!(target: "tollgate_http", %warning, "the policy has a warning");
     }
 }
 

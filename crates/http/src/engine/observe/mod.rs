@@ -42,7 +42,8 @@
 //! With the feature `tracing`, refusals and what shadow limits would refuse are events of level
 //! `info` with the target `tollgate_http`: the first of each minute for each limit and key. The
 //! field `suppressed` says how many others were not told since the last that was. A penalty that
-//! begins is a `warn`. Keys are told as their kind and a keyed hash.
+//! begins is a `warn`, and so is each warning of a policy when a limiter is built or reloaded. Keys
+//! are told as their kind and a keyed hash.
 
 mod builder;
 #[cfg(feature = "tracing")]
@@ -58,6 +59,8 @@ use std::time::Duration;
 use tollgate::{Clock, Timestamp};
 
 pub(crate) use builder::ObserverOptions;
+#[cfg(feature = "tracing")]
+pub(crate) use events::policy_warnings;
 pub use hook::ViolationCounts;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
