@@ -180,7 +180,7 @@ fn shadow_limits_tell_what_they_would_refuse() {
         }
         let events = recorder.take();
         assert_eq!(events.len(), 2, "{events:?}");
-        assert!(events[0].1.contains("message=would refuse limit=\"trial\""), "{events:?}");
+        assert!(events[0].1.contains("message=would refuse limit=trial"), "{events:?}");
         assert!(events[0].1.contains("key_kind=user key_hash="), "{events:?}");
         assert!(events[1].1.contains("limit=daily"), "{events:?}");
         assert!(events[1].1.contains("key_kind=user+missing"), "{events:?}");

@@ -122,7 +122,7 @@ impl Events {
             let report = decision.report(charge);
             info!(
                 target: "tollgate_http",
-                limit,
+                limit = display(limit),
                 route = decision.route(),
                 tier = decision.tier(),
                 key_kind,

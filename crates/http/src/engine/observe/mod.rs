@@ -41,9 +41,9 @@
 //!
 //! With the feature `tracing`, refusals and what shadow limits would refuse are events of level
 //! `info` with the target `tollgate_http`: the first of each minute for each limit and key. The
-//! field `suppressed` says how many others were not told since the last that was. A penalty that
-//! begins is a `warn`, and so is each warning of a policy when a limiter is built or reloaded. Keys
-//! are told as their kind and a keyed hash.
+//! field `suppressed` says how many others, of any kind, were not told since the last event that has
+//! this field. A penalty that begins is a `warn`, and so is each warning of a policy when a limiter
+//! is built or reloaded. Keys are told as their kind and a keyed hash.
 
 mod builder;
 #[cfg(feature = "tracing")]
