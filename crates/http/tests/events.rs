@@ -111,6 +111,7 @@ fn events() {
     shadow_limits_tell_what_they_would_refuse();
     a_penalty_is_a_warning();
     an_unknown_peer_is_told_once();
+    an_unknown_tier_is_told_once_a_minute();
     reloads_are_told();
     warnings_of_the_first_policy_are_told();
     no_secret_is_told();
@@ -229,6 +230,40 @@ fn an_unknown_peer_is_told_once() {
     assert!(events[0].1.contains("into_make_service_with_connect_info"), "{events:?}");
     let names_feature = events[0].1.contains("the feature `axum` of tollgate-http is off");
     assert_eq!(names_feature, cfg!(not(feature = "axum")), "{events:?}");
+}
+
+fn an_unknown_tier_is_told_once_a_minute() {
+    let recorder = Recorder::of(Level::WARN);
+    let (limiter, clock) = limiter(&policy(POLICY));
+    tracing::subscriber::with_default(recorder.clone(), || {
+        let request = |tier: &str| {
+            assert_eq!(decide(&limiter, &facts("/").tier(tier)).tier(), Some("free"));
+        };
+        request("free");
+        assert_eq!(recorder.take(), []);
+        for _ in 0..3 {
+            request("fre");
+        }
+        let events = recorder.take();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0].0, Level::WARN);
+        for field in ["nearest=\"free\" ", "default_tier=\"free\" ", "suppressed=0 "] {
+            assert!(events[0].1.contains(field), "{field}: {events:?}");
+        }
+        // Another name is told at once, and the same again after a minute.
+        request("enterprise");
+        let events = recorder.take();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert!(!events[0].1.contains("nearest"), "{events:?}");
+        assert!(events[0].1.contains("suppressed=2 "), "{events:?}");
+        clock.advance(Duration::from_secs(60));
+        request("fre");
+        assert_eq!(recorder.take().len(), 1);
+        // Who only asks what would be decided is not told.
+        clock.advance(Duration::from_secs(60));
+        assert!(limiter.explain(&facts("/").tier("fre")).is_some());
+        assert_eq!(recorder.take(), []);
+    });
 }
 
 fn reloads_are_told() {

@@ -9,10 +9,11 @@ use tollgate::{KeyedLimiter, Quota};
 use tracing::field::{DebugValue, DisplayValue, debug, display};
 use tracing::{Level, enabled, error, info, warn};
 
+use crate::engine::compiled::Compiled;
 use crate::engine::decide::Engine;
 use crate::engine::store::{Charge, EngineClock, StoreError};
 use crate::engine::{Decision, Hashed, KeyParts, Outcome};
-use crate::policy::Policy;
+use crate::policy::{Policy, nearest};
 
 /// For how many keys is known that they were told in this minute. Further keys share one event.
 const MAX_KEYS: usize = 10_000;
@@ -130,6 +131,24 @@ impl Events {
                 wait = wait(report.retry_after()),
                 suppressed,
                 "would refuse"
+            );
+        }
+    }
+
+    /// Tells of a tier that the application says and the policy does not know.
+    pub(super) fn unknown_tier(&self, engine: &Engine, policy: &Compiled, name: &str) {
+        if enabled!(target: "tollgate_http", Level::WARN)
+            && let Some(suppressed) = self.sampled(engine, ("unknown tier", name), None)
+        {
+            let settings = policy.settings();
+            let known = settings.tiers.iter().map(|tier| &*tier.name);
+            warn!(
+                target: "tollgate_http",
+                nearest = nearest(name, known),
+                default_tier = settings.default_tier.as_deref(),
+                suppressed,
+                "the application says a tier that the policy does not know: the caller has the \
+                 default tier"
             );
         }
     }
