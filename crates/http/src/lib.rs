@@ -71,8 +71,8 @@
 //!
 //! * `tracing`: events for a subscriber, such as refusals, at most one per minute for each key.
 //! * `yaml`, `json`: policies in YAML and in JSON. TOML is always there.
-//! * `axum`: the peer from axum's `ConnectInfo`, routes from its `MatchedPath`, and
-//!   [`RateLimitHandle`] as an extractor.
+//! * `axum`: the peer from axum's `ConnectInfo`, routes from its `MatchedPath` with
+//!   `RateLimitLayer::by_matched_path`, and [`RateLimitHandle`] as an extractor.
 //! * `grpc`: answers that gRPC clients understand. `tonic`: also the peer of tonic's server.
 //! * `metrics`: counters, gauges and a histogram through the facade of that name.
 //! * `watch`: a policy file that is read anew when it changes, or on SIGHUP. Two threads.
