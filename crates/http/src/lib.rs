@@ -3,8 +3,7 @@
 //! The simple case needs no file. Each client address may send 60 requests a minute:
 //!
 //! ```
-//! use tollgate::Quota;
-//! use tollgate_http::RateLimitLayer;
+//! use tollgate_http::{Quota, RateLimitLayer};
 //!
 //! let layer = RateLimitLayer::per_ip(Quota::per_minute(60))?;
 //! # Ok::<(), tollgate_http::BuildError>(())
@@ -39,6 +38,9 @@
 //! fields and the body that clients know: `Retry-After`, `RateLimit`, `X-RateLimit-*`,
 //! `application/problem+json`, or a gRPC status.
 //!
+//! [`Quota`] and [`ManualClock`] are those of the crate `tollgate`, so that a program needs no
+//! second dependency for them.
+//!
 //! # Where to begin
 //!
 //! * A server: [`RateLimitLayer`], and [`Caller`] from the middleware that authenticates.
@@ -69,8 +71,8 @@
 //!
 //! * `tracing`: events for a subscriber, such as refusals, at most one per minute for each key.
 //! * `yaml`, `json`: policies in YAML and in JSON. TOML is always there.
-//! * `axum`: the peer from axum's `ConnectInfo`, routes from its `MatchedPath`, and
-//!   [`RateLimitHandle`] as an extractor.
+//! * `axum`: the peer from axum's `ConnectInfo`, routes from its `MatchedPath` with
+//!   `RateLimitLayer::by_matched_path`, and [`RateLimitHandle`] as an extractor.
 //! * `grpc`: answers that gRPC clients understand. `tonic`: also the peer of tonic's server.
 //! * `metrics`: counters, gauges and a histogram through the facade of that name.
 //! * `watch`: a policy file that is read anew when it changes, or on SIGHUP. Two threads.
@@ -93,6 +95,8 @@ pub use engine::{BuildError, Caller, Decision, Facts, HttpLimiter, Outcome};
 pub use engine::{observe, reload};
 pub use layer::{RateLimitHandle, RateLimitLayer};
 pub use policy::Policy;
+#[doc(no_inline)]
+pub use tollgate::{ManualClock, Quota};
 
 /// The code examples of the README, compiled as doctests.
 #[cfg(all(doctest, feature = "axum", feature = "client"))]

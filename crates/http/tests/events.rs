@@ -111,7 +111,9 @@ fn events() {
     shadow_limits_tell_what_they_would_refuse();
     a_penalty_is_a_warning();
     an_unknown_peer_is_told_once();
+    an_unknown_tier_is_told_once_a_minute();
     reloads_are_told();
+    warnings_of_the_first_policy_are_told();
     no_secret_is_told();
     nothing_is_sampled_if_nobody_listens();
 }
@@ -179,7 +181,7 @@ fn shadow_limits_tell_what_they_would_refuse() {
         }
         let events = recorder.take();
         assert_eq!(events.len(), 2, "{events:?}");
-        assert!(events[0].1.contains("message=would refuse limit=\"trial\""), "{events:?}");
+        assert!(events[0].1.contains("message=would refuse limit=trial"), "{events:?}");
         assert!(events[0].1.contains("key_kind=user key_hash="), "{events:?}");
         assert!(events[1].1.contains("limit=daily"), "{events:?}");
         assert!(events[1].1.contains("key_kind=user+missing"), "{events:?}");
@@ -226,6 +228,42 @@ fn an_unknown_peer_is_told_once() {
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0].0, Level::ERROR);
     assert!(events[0].1.contains("into_make_service_with_connect_info"), "{events:?}");
+    let names_feature = events[0].1.contains("the feature `axum` of tollgate-http is off");
+    assert_eq!(names_feature, cfg!(not(feature = "axum")), "{events:?}");
+}
+
+fn an_unknown_tier_is_told_once_a_minute() {
+    let recorder = Recorder::of(Level::WARN);
+    let (limiter, clock) = limiter(&policy(POLICY));
+    tracing::subscriber::with_default(recorder.clone(), || {
+        let request = |tier: &str| {
+            assert_eq!(decide(&limiter, &facts("/").tier(tier)).tier(), Some("free"));
+        };
+        request("free");
+        assert_eq!(recorder.take(), []);
+        for _ in 0..3 {
+            request("fre");
+        }
+        let events = recorder.take();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0].0, Level::WARN);
+        for field in ["nearest=\"free\" ", "default_tier=\"free\" ", "suppressed=0 "] {
+            assert!(events[0].1.contains(field), "{field}: {events:?}");
+        }
+        // Another name is told at once, and the same again after a minute.
+        request("enterprise");
+        let events = recorder.take();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert!(!events[0].1.contains("nearest"), "{events:?}");
+        assert!(events[0].1.contains("suppressed=2 "), "{events:?}");
+        clock.advance(Duration::from_secs(60));
+        request("fre");
+        assert_eq!(recorder.take().len(), 1);
+        // Who only asks what would be decided is not told.
+        clock.advance(Duration::from_secs(60));
+        assert!(limiter.explain(&facts("/").tier("fre")).is_some());
+        assert_eq!(recorder.take(), []);
+    });
 }
 
 fn reloads_are_told() {
@@ -237,8 +275,10 @@ fn reloads_are_told() {
         std::fs::write(&path, "version = 1\n[limits.calls]\nquota = '2/s'").unwrap();
         limiter.reload_from_path(&path).unwrap();
         let events = recorder.take();
-        assert_eq!(events.len(), 1, "{events:?}");
-        assert_eq!(events[0].0, Level::INFO);
+        assert_eq!(events.len(), 2, "{events:?}");
+        assert_eq!((events[0].0, events[1].0), (Level::INFO, Level::WARN));
+        let warning = format!("warning={}:2:9: nobody uses the limit `calls`", path.display());
+        assert!(events[1].1.contains(&warning), "{events:?}");
         let hash = limiter.policy().hash().to_owned();
         let changes = "changes=limits: 1 kept; quota of `calls`: 1/s -> 2/s";
         for field in [&*format!("hash=\"{hash}\""), changes, &*format!("file={}", path.display())] {
@@ -254,6 +294,18 @@ fn reloads_are_told() {
             let place = format!("{}:{place}: ", path.display());
             assert!(events[0].1.contains(&place), "{place}: {events:?}");
         }
+    });
+}
+
+fn warnings_of_the_first_policy_are_told() {
+    let recorder = Recorder::of(Level::WARN);
+    tracing::subscriber::with_default(recorder.clone(), || {
+        let (limiter, _clock) = limiter(&policy("[limits.calls]\nquota = '1/s'"));
+        let warnings = limiter.policy().warnings().to_vec();
+        let events = recorder.take();
+        assert_eq!((warnings.len(), events.len()), (1, 1), "{events:?}");
+        assert_eq!(events[0].0, Level::WARN);
+        assert!(events[0].1.contains(&warnings[0].to_string()), "{events:?}");
     });
 }
 

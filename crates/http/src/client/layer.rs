@@ -31,7 +31,7 @@ impl WaitLayer {
     /// If the quota is invalid, for example 0.
     ///
     /// ```
-    /// use tollgate::Quota;
+    /// use tollgate_http::Quota;
     /// use tollgate_http::client::WaitLayer;
     /// // Two requests a second to each host, evenly spaced.
     /// let layer = WaitLayer::per_host(Quota::per_second(2).burst(1))?;
@@ -73,7 +73,7 @@ impl<K, A> WaitLayer<K, A> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use tollgate::Quota;
+    /// # use tollgate_http::Quota;
     /// # use tollgate_http::client::{WaitLayer, host_key};
     /// let layer = WaitLayer::per_host(Quota::per_second(2))?;
     /// layer.pause(&host_key("api.example.com", None), Duration::from_secs(60));
@@ -112,7 +112,7 @@ impl<K, A> fmt::Debug for WaitLayer<K, A> {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tollgate::Quota;
+/// use tollgate_http::Quota;
 /// use tollgate_http::client::WaitLayer;
 ///
 /// let layer = WaitLayer::builder(Quota::per_second(2))
@@ -188,7 +188,7 @@ impl<K, A> WaitLayerBuilder<K, A> {
     /// no secret.
     ///
     /// ```
-    /// # use tollgate::Quota;
+    /// # use tollgate_http::Quota;
     /// # use tollgate_http::client::WaitLayer;
     /// // One limit for each user of the program, whatever the host.
     /// let layer = WaitLayer::builder(Quota::per_second(2))

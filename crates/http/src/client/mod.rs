@@ -21,7 +21,7 @@
 //! of hyper-util.
 //!
 //! ```
-//! use tollgate::Quota;
+//! use tollgate_http::Quota;
 //! use tollgate_http::client::WaitLayer;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
@@ -49,6 +49,11 @@
 //! reqwest's client is a service of its own types, so the layer is told how to read them:
 //!
 //! ```ignore
+//! use reqwest::Method;
+//! use tollgate_http::Quota;
+//! use tollgate_http::client::{WaitLayer, host_key};
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
 //! let layer = WaitLayer::builder(Quota::per_second(2))
 //!     .key(|request: &reqwest::Request| {
 //!         host_key(request.url().host_str().unwrap_or_default(), request.url().port())
@@ -56,7 +61,8 @@
 //!     .answer(|answer: &reqwest::Response| (answer.status(), answer.headers()))
 //!     .build()?;
 //! let client = ServiceBuilder::new().layer(layer).service(reqwest::Client::new());
-//! let answer = client.oneshot(reqwest::Request::new(Method::GET, url)).await?;
+//! let request = reqwest::Request::new(Method::GET, "https://example.com/".parse()?);
+//! let answer = client.clone().oneshot(request).await?; // a clone keeps to the same pace
 //! ```
 //!
 //! The example `reqwest_polite` is a complete crawler.

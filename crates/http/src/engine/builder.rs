@@ -20,7 +20,7 @@ use crate::policy::Policy;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tollgate::ManualClock;
+/// use tollgate_http::ManualClock;
 /// use tollgate_http::{Facts, HttpLimiter, Policy};
 ///
 /// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '1/min'".parse()?;
@@ -86,7 +86,8 @@ impl HttpLimiterBuilder {
         self
     }
 
-    /// Builds the limiter.
+    /// Builds the limiter. With the feature `tracing`, each warning of the policy is an event of
+    /// level `warn`.
     ///
     /// # Errors
     ///
@@ -106,6 +107,8 @@ impl HttpLimiterBuilder {
         if let Some(penalty) = &compiled.penalty {
             engine.penalties.set_after(penalty.after);
         }
+        #[cfg(feature = "tracing")]
+        crate::engine::observe::policy_warnings(&self.policy);
         let limiter = HttpLimiter::from_parts(compiled, engine, store);
         #[cfg(feature = "metrics")]
         limiter.measure_first_policy();

@@ -72,7 +72,7 @@ impl Engine {
         if request.is_preflight() || subject.is_exempt() {
             return None;
         }
-        decision.tier = tier(&policy, facts, &subject);
+        decision.tier = self.tier(&policy, facts, &subject, verb);
         if let Some(penalty) = &policy.penalty {
             // The address stands for a part that is missing.
             match request.key(&penalty.key, Some(Missing::Address), penalty.prefixes) {
@@ -107,6 +107,25 @@ impl Engine {
             Reply::Later(later) => return Some(later),
         }
         None
+    }
+
+    /// The subject's tier, else the application's if the policy knows it, else the default.
+    fn tier(
+        &self,
+        policy: &Compiled,
+        facts: &Facts<'_>,
+        subject: &Matching<'_>,
+        verb: Verb,
+    ) -> Option<u16> {
+        let applications = || {
+            let name = facts.tier?;
+            let tier = policy.tier(name);
+            if tier.is_none() && verb == Verb::Take {
+                self.observe_unknown_tier(policy, name);
+            }
+            tier
+        };
+        subject.tier().or_else(applications).or(policy.default_tier)
     }
 
     /// Makes the decision from the answers of the store.
@@ -273,10 +292,4 @@ impl Decision {
         }
         Ok(())
     }
-}
-
-/// The subject's tier, else the application's if the policy knows it, else the default.
-fn tier(policy: &Compiled, facts: &Facts<'_>, subject: &Matching<'_>) -> Option<u16> {
-    let applications = || facts.tier.and_then(|name| policy.tier(name));
-    subject.tier().or_else(applications).or(policy.default_tier)
 }

@@ -186,9 +186,9 @@ impl Decision {
         self.outcome == Outcome::Penalty || self.begins_penalty
     }
 
-    /// The share of the tightest enforced limit that is in use, from 0 to 1: 0.9 if a tenth of the
-    /// burst is left. 0 if the request has no limits. A handler can answer less to a caller that is
-    /// close to a limit.
+    /// The largest share of one of the enforced limits that is in use, from 0 to 1: 0.9 if a tenth
+    /// of its burst is left. 0 if the request has no such limit. A handler can answer less to a
+    /// caller that is close to a limit.
     #[must_use]
     pub fn used_share(&self) -> f64 {
         self.limits()

@@ -91,7 +91,9 @@ impl HttpLimiter {
         Self(Arc::new(Inner { current, engine, store, handle_uses, reloads, retired }))
     }
 
-    /// Decides about a request, and takes its permits from all limits or from none.
+    /// Decides about a request, and takes its permits from all limits or from none. If the request
+    /// goes on, then tell the status of the answer by [`answered`](Self::answered), or a route's
+    /// `charge` has no effect.
     pub fn decide(&self, facts: &Facts<'_>) -> Deciding {
         let mut deciding = Deciding { decision: self.undecided(), later: None };
         let later = self.decide_into(&mut deciding.decision, facts);

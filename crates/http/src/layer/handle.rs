@@ -98,13 +98,14 @@ impl RateLimitHandle {
         self.0.decision.tier()
     }
 
-    /// The share of the tightest limit that is in use, from 0 to 1, this request counted.
+    /// The largest share of one of the enforced limits that is in use, from 0 to 1, this request
+    /// counted.
     #[must_use]
     pub fn used_share(&self) -> f64 {
         self.0.decision.used_share()
     }
 
-    /// Whether at least this share of one of the limits is in use.
+    /// Whether at least this share of one of the enforced limits is in use.
     #[must_use]
     pub fn near_limit(&self, share: f64) -> bool {
         self.used_share() >= share

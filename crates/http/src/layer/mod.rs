@@ -61,7 +61,7 @@ use who::Who;
 /// [`Caller`](crate::Caller).
 ///
 /// ```
-/// use tollgate::Quota;
+/// use tollgate_http::Quota;
 /// use tollgate_http::RateLimitLayer;
 ///
 /// let layer = RateLimitLayer::per_ip(Quota::per_minute(60))?;
@@ -103,7 +103,7 @@ impl RateLimitLayer {
     /// Not by what the client only claims.
     ///
     /// ```
-    /// # use tollgate::Quota;
+    /// # use tollgate_http::Quota;
     /// # use tollgate_http::RateLimitLayer;
     /// use std::sync::Arc;
     ///
@@ -169,7 +169,7 @@ impl RateLimitLayer {
     /// read. `None` stands for the request's own path.
     ///
     /// ```
-    /// # use tollgate::Quota;
+    /// # use tollgate_http::Quota;
     /// # use tollgate_http::RateLimitLayer;
     /// #[derive(Clone)]
     /// struct RpcMethod(String);

@@ -14,19 +14,24 @@ pub(super) fn shown(text: &str) -> String {
     format!("`{short}`")
 }
 
+/// The word that `found` is a misspelling of, if one is near.
+pub(crate) fn nearest<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const LONGEST: usize = 100;
+    if found.len() > LONGEST {
+        return None;
+    }
+    words
+        .map(|word| (strsim::damerau_levenshtein(found, word), word))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, word)| *distance <= (word.chars().count() / 2).clamp(1, 3))
+        .map(|(_, word)| word)
+}
+
 /// The end of a message about a word out of a set: the nearest word, or all of them.
 pub(super) fn instead(found: &str, words: &[&str]) -> String {
-    const LONGEST: usize = 100;
     const MOST_WORDS: usize = 12;
-    let nearest = (found.len() <= LONGEST)
-        .then(|| {
-            let near = words.iter().map(|word| (strsim::damerau_levenshtein(found, word), *word));
-            near.min_by_key(|(distance, _)| *distance)
-        })
-        .flatten()
-        .filter(|(distance, word)| *distance <= (word.chars().count() / 2).clamp(1, 3));
-    match nearest {
-        Some((_, word)) => format!("did you mean {}?", shown(word)),
+    match nearest(found, words.iter().copied()) {
+        Some(word) => format!("did you mean {}?", shown(word)),
         None if words.is_empty() => "there is none".into(),
         None => {
             let mut list: Vec<String> =

@@ -18,6 +18,8 @@ mod words;
 
 pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
 pub use code::Code;
+#[cfg(feature = "tracing")]
+pub(crate) use message::nearest;
 pub use path::{ParsePathError, PathPattern};
 pub use policy::Policy;
 #[cfg(feature = "watch")]

@@ -108,7 +108,8 @@ impl Refusal<'_> {
             (Reason::Unavailable, _) => "The server can't check its rate limits at the moment",
             (Reason::NoPeer, _) => {
                 "The server's rate limits do not know the peer's address \
-                 (with axum: serve with `into_make_service_with_connect_info`)"
+                 (with axum: serve with `into_make_service_with_connect_info`, and turn on the \
+                 feature `axum` of tollgate-http)"
             }
         };
         let mut digits = itoa::Buffer::new();

@@ -9,12 +9,28 @@ use tollgate::{KeyedLimiter, Quota};
 use tracing::field::{DebugValue, DisplayValue, debug, display};
 use tracing::{Level, enabled, error, info, warn};
 
+use crate::engine::compiled::Compiled;
 use crate::engine::decide::Engine;
 use crate::engine::store::{Charge, EngineClock, StoreError};
 use crate::engine::{Decision, Hashed, KeyParts, Outcome};
+use crate::policy::{Policy, nearest};
 
 /// For how many keys is known that they were told in this minute. Further keys share one event.
 const MAX_KEYS: usize = 10_000;
+
+/// What to do if the peers are not known.
+#[cfg(feature = "axum")]
+const NO_PEER: &str = "a limit needs the address of the peer, and the server does not tell it: \
+    with axum, serve `app.into_make_service_with_connect_info::<SocketAddr>()`; with others, \
+    insert a `Peer` or a `SocketAddr` into the extensions of the request";
+
+/// What to do if the peers are not known, and this build can't learn them from axum.
+#[cfg(not(feature = "axum"))]
+const NO_PEER: &str = "a limit needs the address of the peer, and the server does not tell it: \
+    the feature `axum` of tollgate-http is off, so with axum, turn it on \
+    (`tollgate-http = { features = [\"axum\"], .. }` in Cargo.toml) and serve \
+    `app.into_make_service_with_connect_info::<SocketAddr>()`; with others, insert a `Peer` or a \
+    `SocketAddr` into the extensions of the request";
 
 /// What a key's hash is made of beside the key: what happened, and the limit.
 type About<'a> = (&'static str, &'a str);
@@ -107,7 +123,7 @@ impl Events {
             let report = decision.report(charge);
             info!(
                 target: "tollgate_http",
-                limit,
+                limit = display(limit),
                 route = decision.route(),
                 tier = decision.tier(),
                 key_kind,
@@ -119,17 +135,30 @@ impl Events {
         }
     }
 
+    /// Tells of a tier that the application says and the policy does not know.
+    pub(super) fn unknown_tier(&self, engine: &Engine, policy: &Compiled, name: &str) {
+        if enabled!(target: "tollgate_http", Level::WARN)
+            && let Some(suppressed) = self.sampled(engine, ("unknown tier", name), None)
+        {
+            let settings = policy.settings();
+            let known = settings.tiers.iter().map(|tier| &*tier.name);
+            warn!(
+                target: "tollgate_http",
+                nearest = nearest(name, known),
+                default_tier = settings.default_tier.as_deref(),
+                suppressed,
+                "the application says a tier that the policy does not know: the caller has the \
+                 default tier"
+            );
+        }
+    }
+
     /// Tells once that the server does not say who its peers are.
     fn no_peer(&self) {
         if enabled!(target: "tollgate_http", Level::ERROR)
             && !self.no_peer_told.swap(true, Ordering::Relaxed)
         {
-            error!(
-                target: "tollgate_http",
-                "a limit needs the address of the peer, and the server does not tell it: with \
-                 axum, serve `app.into_make_service_with_connect_info::<SocketAddr>()`; with \
-                 others, insert a `Peer` or a `SocketAddr` into the extensions of the request"
-            );
+            error!(target: "tollgate_http", "{NO_PEER}");
         }
     }
 
@@ -143,6 +172,13 @@ impl Events {
                 self.suppressed.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+}
+
+/// Tells each warning of a policy that comes into force.
+pub(crate) fn policy_warnings(policy: &Policy) {
+    for warning in policy.warnings() {
+        warn!(target: "tollgate_http", %warning, "the policy has a warning");
     }
 }
 

@@ -41,8 +41,14 @@
 //!
 //! With the feature `tracing`, refusals and what shadow limits would refuse are events of level
 //! `info` with the target `tollgate_http`: the first of each minute for each limit and key. The
-//! field `suppressed` says how many others were not told since the last that was. A penalty that
-//! begins is a `warn`. Keys are told as their kind and a keyed hash.
+//! field `suppressed` says how many others, of any kind, were not told since the last event that
+//! has this field.
+//!
+//! These are events of level `warn`: a penalty that begins; each warning of a policy, when a
+//! limiter is built or reloaded; and, once a minute for each name, a tier that the application says
+//! and the policy does not know. The field `nearest` is then a tier that has nearly that name.
+//!
+//! Keys are told as their kind and a keyed hash. The name of an unknown tier is not told.
 
 mod builder;
 #[cfg(feature = "tracing")]
@@ -58,6 +64,8 @@ use std::time::Duration;
 use tollgate::{Clock, Timestamp};
 
 pub(crate) use builder::ObserverOptions;
+#[cfg(feature = "tracing")]
+pub(crate) use events::policy_warnings;
 pub use hook::ViolationCounts;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
@@ -66,6 +74,7 @@ pub use metrics::DECISION_SECONDS_BUCKETS;
 pub(crate) use metrics::PolicyMetrics;
 pub use violation::Violation;
 
+use crate::engine::compiled::Compiled;
 use crate::engine::decide::Engine;
 use crate::engine::store::{Charge, EngineClock, StoreError, Verdict};
 use crate::engine::{BuildError, Decision, HttpLimiter, KeyParts, Outcome};
@@ -146,6 +155,15 @@ impl Engine {
         if let Some(key) = key.filter(|_| is_violation) {
             hook.send(|with_key| Violation::new(self, decision, key, with_key));
         }
+    }
+
+    /// Tells that the application says a tier that the policy does not know.
+    #[cold]
+    pub(crate) fn observe_unknown_tier(&self, policy: &Compiled, name: &str) {
+        #[cfg(feature = "tracing")]
+        self.observer.events.unknown_tier(self, policy, name);
+        #[cfg(not(feature = "tracing"))]
+        let _ = (self, policy, name);
     }
 
     /// Tells that a violation, which a handler has reported of the caller of a request, begins a

@@ -177,14 +177,17 @@ fn tell<T>(source: Option<&Path>, replaced: &Result<(Policy, T, Changes), BuildE
     use tracing::field::display;
     let file = source.map(|path| display(path.display()));
     match replaced {
-        Ok((policy, _, changes)) => tracing::info!(
-            target: "tollgate_http",
-            file,
-            hash = policy.hash(),
-            warnings = policy.warnings().len(),
-            %changes,
-            "the policy was replaced"
-        ),
+        Ok((policy, _, changes)) => {
+            tracing::info!(
+                target: "tollgate_http",
+                file,
+                hash = policy.hash(),
+                warnings = policy.warnings().len(),
+                %changes,
+                "the policy was replaced"
+            );
+            crate::engine::observe::policy_warnings(policy);
+        }
         // The error names the file, the line and the column of each problem.
         Err(error) => tracing::error!(
             target: "tollgate_http",

@@ -53,7 +53,7 @@ impl Response {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tollgate::Quota;
+/// use tollgate_http::Quota;
 /// use tollgate_http::policy::Penalty;
 /// let penalty = Penalty::new(Quota::per_minute(30), Duration::from_secs(60)).growth(3);
 /// ```

@@ -10,7 +10,7 @@ use crate::policy::words::Word;
 /// A limit: `[limits.NAME]` of a file.
 ///
 /// ```
-/// use tollgate::Quota;
+/// use tollgate_http::Quota;
 /// use tollgate_http::policy::{KeyPart, Limit, Missing};
 ///
 /// let limit = Limit::new("export", Quota::per_day(20).burst(5))
@@ -95,7 +95,7 @@ impl Limit {
 /// A tier: `[tiers.NAME]` of a file. It has quotas of its own for some limits.
 ///
 /// ```
-/// use tollgate::Quota;
+/// use tollgate_http::Quota;
 /// use tollgate_http::policy::Tier;
 /// let gold = Tier::new("gold").limit("calls", Quota::per_minute(300));
 /// ```

@@ -30,7 +30,7 @@ use crate::address::{ClientAddress, Prefixes, Source, Trust};
 /// Builds a [`Policy`] in code. Each setting has the name that it has in a file.
 ///
 /// ```
-/// use tollgate::Quota;
+/// use tollgate_http::Quota;
 /// use tollgate_http::policy::{KeyPart, Limit, Policy, Route, Subject, Tier};
 ///
 /// let policy = Policy::builder()

@@ -7,7 +7,7 @@ use tollgate::Quota;
 use super::Read;
 use super::names::{Names, key};
 use super::quota::quota;
-use super::table::Table;
+use super::table::{Table, word_of};
 use crate::policy::code::Code;
 use crate::policy::message::shown;
 use crate::policy::problem::Place;
@@ -56,21 +56,13 @@ pub(super) fn limit<'a>(entry: &'a Entry, problems: &mut Problems) -> Option<Rea
             )
         });
     }
-    let mode: Mode = table.word("mode", problems);
-    if mode == Mode::Off {
-        problems.add(table.node.place_of("mode"), Code::BadValue, || {
-            "`mode` of a limit is the text `off`: write `enforce` or `shadow`, or leave the limit \
-             out of the routes"
-                .into()
-        });
-    }
     let limit = Limit {
         name: entry.key.clone(),
         quota,
         missing,
         algorithm,
         status: status(&table, problems),
-        mode,
+        mode: mode(&table, problems),
         ipv4_prefix: table.number("ipv4_prefix", 8..=32, Code::BadPrefix, problems),
         ipv6_prefix: table.number("ipv6_prefix", 32..=128, Code::BadPrefix, problems),
         max_keys: table.number("max_keys", 1..=MOST_KEYS, Code::BadValue, problems),
@@ -90,6 +82,21 @@ fn is_often_missing(part: &KeyPart) -> bool {
 /// them share a bucket unless the policy says otherwise.
 fn can_be_missing(part: &KeyPart) -> bool {
     is_often_missing(part) || *part == KeyPart::Host
+}
+
+/// The mode of a limit, which can't be `off`.
+fn mode(table: &Table<'_>, problems: &mut Problems) -> Mode {
+    const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+    let Some(node) = table.get("mode") else { return Mode::default() };
+    if matches!(&node.value, Value::Text(text) if text == "off") {
+        problems.add(&node.place, Code::BadValue, || {
+            "`mode` of a limit is the text `off`: write `enforce` or `shadow`, or leave the limit \
+             out of the routes"
+                .into()
+        });
+        return Mode::default();
+    }
+    word_of(MODES, node, "mode", problems).unwrap_or_default()
 }
 
 fn status(table: &Table<'_>, problems: &mut Problems) -> u16 {

@@ -19,6 +19,7 @@ use table::{Table, found, list, text};
 
 use super::code::Code;
 use super::message::shown;
+use super::print::key_text;
 use super::problem::Place;
 use super::problems::Problems;
 use super::settings::{Limit, Penalty, Response, Route, Settings, Subject, Tier};
@@ -110,13 +111,13 @@ pub(super) fn read<'a>(root: &'a Node, problems: &mut Problems) -> Option<Draft<
     let limit_names = Names::new(table.get("limits"), "limit", Code::UnknownLimit);
     let tier_names = Names::new(table.get("tiers"), "tier", Code::UnknownTier);
     let limits: Vec<Read<'a, Limit>> = tables(&table, "limits", problems)
-        .iter()
+        .into_iter()
         .filter_map(|entry| limit::limit(entry, problems))
         .collect();
     let algorithms =
         limits.iter().map(|limit| (limit.value.name.as_str(), limit.value.algorithm)).collect();
     let tiers = tables(&table, "tiers", problems)
-        .iter()
+        .into_iter()
         .filter_map(|entry| limit::tier(entry, &limit_names, &algorithms, problems))
         .collect();
     let subjects: Vec<Read<'a, Subject>> = items(&table, "subjects", usize::MAX, problems)
@@ -139,23 +140,37 @@ pub(super) fn read<'a>(root: &'a Node, problems: &mut Problems) -> Option<Draft<
             .and_then(|node| Some((text(node, "default_tier", problems)?, node)))
             .filter(|(name, node)| tier_names.check(name, &node.place, problems))
             .map(|(name, _)| name.to_owned()),
-        client: entry(root, "client")
+        client: entry(root, "client", problems)
             .map_or_else(ClientAddress::default, |entry| client::client(entry, problems)),
         limits: Vec::new(),
         tiers: Vec::new(),
         subjects: Vec::new(),
         routes: Vec::new(),
-        response: entry(root, "response")
+        response: entry(root, "response", problems)
             .map_or_else(Response::default, |entry| answer::response(entry, problems)),
-        penalty: entry(root, "penalty")
+        penalty: entry(root, "penalty", problems)
             .and_then(|entry| -> Option<Penalty> { answer::penalty(entry, problems) }),
     };
     let always = rest.always.iter().cloned().collect();
     Some(Draft { rest, always, limits, tiers, subjects, routes })
 }
 
-fn entry<'a>(root: &'a Node, key: &str) -> Option<&'a Entry> {
-    root.entries().iter().find(|entry| entry.key == key)
+/// The table at `key`.
+fn entry<'a>(root: &'a Node, key: &str, problems: &mut Problems) -> Option<&'a Entry> {
+    let entry = root.entries().iter().find(|entry| entry.key == key)?;
+    is_no_list(key, &entry.node, problems).then_some(entry)
+}
+
+/// Reports a list, such as `[[client]]`, in the place of the table `name`.
+fn is_no_list(name: &str, node: &Node, problems: &mut Problems) -> bool {
+    let is_list = matches!(node.value, Value::List(_));
+    if is_list {
+        problems.add(&node.place, Code::BadValue, || {
+            let (name, table) = (shown(name), shown(&format!("[{name}]")));
+            format!("{name} is a list: write one table, in TOML {table}")
+        });
+    }
+    !is_list
 }
 
 fn version(table: &Table<'_>, problems: &mut Problems) {
@@ -173,16 +188,23 @@ fn version(table: &Table<'_>, problems: &mut Problems) {
 }
 
 /// The named tables at `key`.
-fn tables<'a>(table: &Table<'a>, key: &str, problems: &mut Problems) -> &'a [Entry] {
-    let Some(node) = table.get(key) else { return &[] };
+fn tables<'a>(table: &Table<'a>, key: &str, problems: &mut Problems) -> Vec<&'a Entry> {
+    let Some(node) = table.get(key) else { return Vec::new() };
     match &node.value {
-        Value::Table(entries) => at_most(entries, key, MOST, &node.place, problems),
+        Value::Table(entries) => {
+            let entries = at_most(entries, key, MOST, &node.place, problems).iter();
+            entries
+                .filter(|entry| {
+                    is_no_list(&format!("{key}.{}", key_text(&entry.key)), &entry.node, problems)
+                })
+                .collect()
+        }
         value => {
             problems.add(&node.place, Code::BadValue, || {
                 let found = found(value);
                 format!("`{key}` is {found}: write one table for each, such as `[{key}.NAME]`")
             });
-            &[]
+            Vec::new()
         }
     }
 }

@@ -66,8 +66,8 @@ fn parse_quota(text: &str, algorithm: Algorithm) -> Result<Quota, String> {
     }
 }
 
-/// Whether a quota has the form in which quotas are printed. `Quota` also reads the forms of other
-/// programs; in a policy there is only one, so that all policies look alike.
+/// Whether a quota has the form `PERMITS/PERIOD`, with or without a burst, in any units. `Quota`
+/// also reads prose such as `10 per minute`, which is refused, so that policies look alike.
 fn is_our_form(text: &str) -> bool {
     let is_count = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     let is_rate = |text: &str| {

@@ -242,10 +242,19 @@ fn costs(node: &Node, limits: &Names<'_>, problems: &mut Problems) -> Vec<(Strin
 
 /// The statuses after which a request stays charged, sorted and merged; `None` for all.
 fn charge(node: &Node, problems: &mut Problems) -> Option<Vec<(u16, u16)>> {
-    if let Value::Text(text) = &node.value
-        && text == "always"
-    {
-        return None;
+    if let Value::Text(text) = &node.value {
+        if text == "always" {
+            return None;
+        }
+        if class(text).is_none() {
+            problems.add(&node.place, Code::BadValue, || {
+                let found = found(&node.value);
+                format!(
+                    "`charge` is {found}: write `\"always\"`, or a list such as `[401, \"4xx\"]`"
+                )
+            });
+            return None;
+        }
     }
     let items = list(node, "charge", "[401, 403, \"5xx\"]", problems)?;
     if items.is_empty() {
@@ -266,12 +275,8 @@ fn statuses(node: &Node, problems: &mut Problems) -> Option<(u16, u16)> {
             return Some((status, status));
         }
         Value::Text(text) => {
-            let class = ["1xx", "2xx", "3xx", "4xx", "5xx"]
-                .iter()
-                .zip(1..)
-                .find(|(class, _)| *class == text);
-            if let Some((_, class)) = class {
-                return Some((class * 100, class * 100 + 99));
+            if let Some(class) = class(text) {
+                return Some(class);
             }
         }
         _ => {}
@@ -281,6 +286,13 @@ fn statuses(node: &Node, problems: &mut Problems) -> Option<(u16, u16)> {
         format!("found {found}, where a status such as 401 or a class such as \"4xx\" is expected")
     });
     None
+}
+
+/// The first and the last status of a class such as `4xx`.
+fn class(text: &str) -> Option<(u16, u16)> {
+    let mut classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(1..);
+    let (_, class) = classes.find(|(class, _)| **class == text)?;
+    Some((class * 100, class * 100 + 99))
 }
 
 /// The same statuses in as few ranges as possible, in their order.

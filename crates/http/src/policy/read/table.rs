@@ -185,13 +185,23 @@ pub(super) fn text<'a>(node: &'a Node, key: &str, problems: &mut Problems) -> Op
 }
 
 pub(super) fn word<W: Word>(node: &Node, key: &str, problems: &mut Problems) -> Option<W> {
+    word_of(W::WORDS, node, key, problems)
+}
+
+/// The value of the word in `node`, which must be out of `words`.
+pub(super) fn word_of<W: Word>(
+    words: &[(&str, W)],
+    node: &Node,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<W> {
     if let Value::Text(text) = &node.value
-        && let Some(value) = W::of(text)
+        && let Some((_, value)) = words.iter().find(|(word, _)| word == text)
     {
-        return Some(value);
+        return Some(*value);
     }
     problems.add(&node.place, Code::BadValue, || {
-        let words: Vec<&str> = W::WORDS.iter().map(|(word, _)| *word).collect();
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let hint = match &node.value {
             Value::Text(text) => instead(text, &words),
             _ => instead("", &words),
