@@ -78,7 +78,7 @@ fn text(subjects: u32, quota: u32) -> String {
 /// What a reload consists of.
 fn parts(size: Size, texts: &[String; 2]) {
     let read = |at: usize| texts[at % 2].parse::<Policy>().expect("a valid policy");
-    let limiter = HttpLimiter::new(&read(0)).expect("memory keeps any limit");
+    let limiter = HttpLimiter::new(read(0)).expect("memory keeps any limit");
     let (mut reading, mut compiling, mut reloading, mut all) = (vec![], vec![], vec![], vec![]);
     for round in 1..=size.rounds(ROUNDS) {
         let begun = Instant::now();

@@ -15,13 +15,13 @@ use tollgate_http::{Facts, HttpLimiter, Policy, RateLimitHandle};
 /// The limiter of a policy in TOML, whose version is added.
 #[must_use]
 pub fn limiter(policy: &str) -> HttpLimiter {
-    HttpLimiter::new(&parsed(policy)).expect("a limiter")
+    HttpLimiter::new(parsed(policy)).expect("a limiter")
 }
 
 /// The same, under a clock that stands still: so each wait that is told is known exactly.
 #[must_use]
 pub fn frozen_limiter(policy: &str) -> HttpLimiter {
-    HttpLimiter::builder(&parsed(policy)).clock(ManualClock::new()).build().expect("a limiter")
+    HttpLimiter::builder(parsed(policy)).clock(ManualClock::new()).build().expect("a limiter")
 }
 
 fn parsed(policy: &str) -> Policy {
