@@ -11,6 +11,8 @@ mod element;
 mod forwarded;
 mod network;
 mod trust;
+
+pub(crate) use trust::ipv4_of;
 mod x_forwarded_for;
 
 use std::net::{IpAddr, SocketAddr};

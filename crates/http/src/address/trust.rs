@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Peer, Trust, element};
 
@@ -34,11 +34,13 @@ fn contains(network: IpNet, address: IpAddr) -> bool {
         (IpNet::V4(_), IpAddr::V6(_)) => false,
         // Wrapped addresses are the last 32 bits of IPv6 ones; a wider network has others, too.
         (IpNet::V6(network), IpAddr::V4(address)) => {
-            network.prefix_len().checked_sub(96).is_some_and(|prefix| {
-                element::wrapped(network.addr())
-                    .and_then(|inner| Ipv4Net::new(inner, prefix).ok())
-                    .is_some_and(|inner| inner.contains(&address))
-            })
+            ipv4_of(network).is_some_and(|inner| inner.contains(&address))
         }
     }
+}
+
+/// The IPv4 network that a network of wrapped addresses stands for.
+pub(crate) fn ipv4_of(network: Ipv6Net) -> Option<Ipv4Net> {
+    let prefix = network.prefix_len().checked_sub(96)?;
+    Ipv4Net::new(element::wrapped(network.addr())?, prefix).ok()
 }

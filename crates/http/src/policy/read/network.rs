@@ -1,9 +1,10 @@
 //! Reading addresses and networks.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 
+use crate::address::ipv4_of;
 use crate::policy::code::Code;
 use crate::policy::message::shown;
 
@@ -45,16 +46,10 @@ pub(super) fn network(text: &str) -> Result<IpNet, (Code, String)> {
     Ok(as_ipv4(network))
 }
 
-/// The IPv4 network that an IPv6 network stands for: IPv4-mapped addresses (RFC 4291, section
-/// 2.5.5.2) and NAT64's well-known prefix (RFC 6052, section 2.1).
+/// The network, as one of IPv4 if its addresses only wrap such.
 fn as_ipv4(network: IpNet) -> IpNet {
-    const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
-    const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
-    let IpNet::V6(v6) = network else { return network };
-    let is_ipv4 = [MAPPED, NAT64]
-        .into_iter()
-        .any(|start| Ipv6Net::new(start, 96).is_ok_and(|ipv4| ipv4.contains(&v6)));
-    let [.., a, b, c, d] = v6.addr().octets();
-    let ipv4 = Ipv4Net::new([a, b, c, d].into(), v6.prefix_len().saturating_sub(96));
-    ipv4.ok().filter(|_| is_ipv4).map_or(network, IpNet::V4)
+    match network {
+        IpNet::V6(v6) => ipv4_of(v6).map_or(network, IpNet::V4),
+        IpNet::V4(_) => network,
+    }
 }
