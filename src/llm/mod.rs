@@ -26,6 +26,7 @@ mod pool;
 mod reservation;
 mod tokens;
 mod usage;
+mod wait_in_text;
 
 pub use burst::Burst;
 pub use call::{CallError, Reply};
@@ -41,3 +42,4 @@ pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit};
 pub use reservation::Reservation;
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};
+pub use wait_in_text::wait_in_text;

@@ -1,7 +1,7 @@
 //! What a model API reports about its limits in the headers of one response.
 
 mod date;
-mod duration;
+pub(in crate::llm) mod duration;
 mod header_name;
 mod header_value;
 mod merge;
