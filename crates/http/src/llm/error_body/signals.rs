@@ -100,13 +100,12 @@ impl Signals {
             402 if self.is_about_a_rate || self.wait.is_some() => 429,
             said => said,
         };
+        #[expect(clippy::match_same_arms, reason = "they have different reasons")]
         match (said, status) {
-            // Not about limits or keys.
+            // The status says that it is about the request.
             (_, Some(404 | 405 | 413 | 415 | 422)) => None,
-            // An overload is what it is.
-            (529, Some(500..)) => None,
-            // A key that is not accepted: gateways and Google say it with other statuses.
-            (401, Some(500..)) => None,
+            // A server that fails says nothing about keys, and an overload is an overload.
+            (529 | 401, Some(500..)) => None,
             (said, _) => Some(said),
         }
     }
@@ -170,10 +169,9 @@ impl Signals {
 
     /// A message, which may be the JSON of another server's error.
     fn message(&mut self, text: &str, nested: u8) {
-        if text.trim_start().starts_with(['{', '[']) && nested > 0 {
-            if let Ok(value) = serde_json::from_str::<Value>(text) {
-                return self.value(&value, nested - 1);
-            }
+        let is_json = nested > 0 && text.trim_start().starts_with(['{', '[']);
+        if is_json && let Ok(value) = serde_json::from_str::<Value>(text) {
+            return self.value(&value, nested - 1);
         }
         self.text(text, true);
     }
@@ -211,14 +209,11 @@ impl Signals {
         };
         let seconds = match value {
             Value::Number(number) => number.as_f64(),
-            Value::String(text) => match text.trim().parse::<f64>() {
-                Ok(number) => Some(number),
-                // A duration with its unit.
-                Err(_) => {
-                    self.waits(wait_in_text(&format!("retry after {text}")));
-                    None
-                }
-            },
+            Value::String(text) => {
+                // A duration with its unit, or a number in quotes.
+                self.waits(wait_in_text(&format!("retry in {text}")));
+                text.trim().parse().ok()
+            }
             // The form of a protobuf duration.
             Value::Object(fields) => fields.get("seconds").and_then(|seconds| match seconds {
                 Value::String(text) => text.parse().ok(),

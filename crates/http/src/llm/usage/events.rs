@@ -71,10 +71,9 @@ impl Events {
             rest = self.after_end(&rest[end..]);
         }
         // Most pieces contain nothing that matters, and are not read line by line.
-        if !self.is_error && USAGE.find(rest).is_none() && ERROR.find(rest).is_none() {
-            if let Some(end) = memrchr2(b'\n', b'\r', rest) {
-                rest = self.after_end(&rest[end..]);
-            }
+        let matters = self.is_error || USAGE.find(rest).is_some() || ERROR.find(rest).is_some();
+        if !matters && let Some(end) = memrchr2(b'\n', b'\r', rest) {
+            rest = self.after_end(&rest[end..]);
         }
         while let Some(end) = memchr2(b'\n', b'\r', rest) {
             self.whole(&rest[..end], scanner, listener);

@@ -9,7 +9,6 @@ use tollgate::llm::Spent;
 
 use super::error_body::ErrorBody;
 use events::{EventListener, Events};
-pub(super) use numbers::Count;
 use numbers::Numbers;
 use scanner::{Listener, Name, Scanner};
 

@@ -82,6 +82,7 @@ enum At {
 
 /// Reads JSON piece by piece.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Scanner {
     at: At,
     /// How many arrays and objects are open. An array around the documents, as Gemini sends it,
@@ -329,10 +330,10 @@ impl Scanner {
     }
 
     fn tell(&mut self, listener: &mut impl Listener) {
-        if let Some((name, _)) = self.kept.take() {
-            if !self.is_too_long {
-                listener.found(name, &self.json);
-            }
+        if let Some((name, _)) = self.kept.take()
+            && !self.is_too_long
+        {
+            listener.found(name, &self.json);
         }
         self.json.clear();
         self.is_too_long = false;
