@@ -6,4 +6,5 @@ mod llm {
     mod data;
     mod errors;
     mod estimates;
+    mod layer;
 }

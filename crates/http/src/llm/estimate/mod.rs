@@ -71,7 +71,8 @@ type Count = dyn Fn(&str, &str) -> u64 + Send + Sync;
 ///
 /// # What is not understood
 ///
-/// A body that is not such a JSON object, is nested deeper than 128 levels or is larger than
+/// A request without a body, such as for a list of models, uses no tokens. A body that is not such a
+/// JSON object, is nested deeper than 128 levels or is larger than
 /// [`max_body`](Self::max_body) is estimated as [`otherwise`](Self::otherwise). So a body costs
 /// memory and time in proportion to its length up to that bound, and none beyond it. No body causes
 /// a panic.
@@ -179,6 +180,9 @@ impl Estimator {
     /// Gemini's requests. If it does not end as the provider's does, the body's form decides.
     #[must_use]
     pub fn estimate(&self, path: &str, body: &[u8]) -> Estimate {
+        if body.is_empty() {
+            return Estimate { demand: Demand::default(), ..self.unknown() };
+        }
         let request = (body.len() <= self.max_body)
             .then(|| Request::read(body, self.count.is_some()))
             .flatten()
