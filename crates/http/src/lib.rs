@@ -52,6 +52,7 @@
 //! * Another policy while the server runs: [`reload`].
 //! * Metrics, events and a hook for refusals: [`observe`].
 //! * A client that must keep to the limits of others: `client` (feature `client`).
+//! * A client of OpenAI, Anthropic or another model API: `llm` (feature `llm-tower`).
 //! * How to run all of this behind a proxy, and how to choose numbers: the module `guide`.
 //!
 //! # What this crate does not do
@@ -61,7 +62,7 @@
 //! * It does not authenticate. The application says who the caller is.
 //! * It does not limit how many requests run at the same time, and servers never wait with a
 //!   request: a request is let through or refused at once.
-//! * It does not read the bodies of requests.
+//! * It does not read the bodies of requests that a server gets. (`llm` reads those of a client.)
 //! * It does not listen on a port. Your program serves the metrics and the status page.
 //! * It keeps no levels on disk: after a restart, all buckets are full.
 //!
@@ -77,6 +78,8 @@
 //! * `metrics`: counters, gauges and a histogram through the facade of that name.
 //! * `watch`: a policy file that is read anew when it changes, or on SIGHUP. Two threads.
 //! * `client`: the layer for HTTP clients, on tokio's timer.
+//! * `llm-tower`: the layer for clients of model APIs, on tokio's timer.
+//! * `tiktoken`: counts the tokens of their requests with OpenAI's tokenizer.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -102,7 +105,7 @@ pub use policy::Policy;
 pub use tollgate::{ManualClock, Quota};
 
 /// The code examples of the README, compiled as doctests.
-#[cfg(all(doctest, feature = "axum", feature = "client"))]
+#[cfg(all(doctest, feature = "axum", feature = "client", feature = "llm-tower"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

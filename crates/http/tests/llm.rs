@@ -7,4 +7,5 @@ mod llm {
     mod errors;
     mod estimates;
     mod layer;
+    mod whole;
 }

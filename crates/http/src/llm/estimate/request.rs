@@ -32,7 +32,9 @@ impl<'a> Request<'a> {
     /// be counted later.
     pub(super) fn read(body: &'a [u8], keeps_texts: bool) -> Option<Self> {
         let mut request = Self { counter: Counter::new(keeps_texts), ..Self::default() };
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        // All at once, which is quicker than text by text.
+        let body = std::str::from_utf8(body).ok()?;
+        let mut deserializer = serde_json::Deserializer::from_str(body);
         Body(&mut request).deserialize(&mut deserializer).ok()?;
         deserializer.end().ok()?;
         Some(request)

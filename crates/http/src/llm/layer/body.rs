@@ -29,7 +29,8 @@ pin_project! {
         is_done: bool,
         #[pin]
         inner: Inner<B>,
-        meter: Option<Meter>,
+        // Apart, so that answers are moved quickly.
+        meter: Option<Box<Meter>>,
     }
 }
 
@@ -55,7 +56,7 @@ impl<B: Body> LlmBody<B> {
     /// A body whose answer is a success.
     pub(super) fn metered(body: B, meter: Meter) -> Self {
         let (first, inner) = (VecDeque::new(), Inner::Plain { body });
-        Self { first, is_done: false, inner, meter: Some(meter) }
+        Self { first, is_done: false, inner, meter: Some(Box::new(meter)) }
     }
 
     /// A body whose beginning was read already.

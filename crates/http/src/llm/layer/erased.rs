@@ -46,6 +46,7 @@ pub(super) trait OpenPermit: Send + Sync {
     fn estimate(&self) -> Tokens;
     fn observe_head(&self, reply: &Reply);
     fn observe_reply(&self, reply: &Reply);
+    fn settle(self: Box<Self>, tokens: Tokens);
     fn end(self: Box<Self>, reply: &Reply);
     fn cancel(self: Box<Self>);
 }
@@ -69,6 +70,10 @@ impl<P: RequestPermit> OpenPermit for P {
 
     fn observe_reply(&self, reply: &Reply) {
         RequestPermit::observe_reply(self, reply);
+    }
+
+    fn settle(self: Box<Self>, tokens: Tokens) {
+        RequestPermit::settle(*self, tokens);
     }
 
     fn end(self: Box<Self>, reply: &Reply) {

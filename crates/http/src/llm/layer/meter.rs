@@ -1,5 +1,6 @@
 //! The open permit of an answer whose body is passing.
 
+use bytes::Bytes;
 use http::StatusCode;
 use tollgate::llm::{Meaning, Reply, TokenCost, Tokens};
 
@@ -10,6 +11,9 @@ use crate::llm::{AnswerReader, ErrorBody};
 pub(super) struct Meter {
     permit: Option<AnyPermit>,
     reader: AnswerReader,
+    /// The first piece of a body that may be JSON. If it is the only one, it is read at once.
+    first: Option<Bytes>,
+    is_begun: bool,
     status: u16,
 }
 
@@ -26,32 +30,47 @@ pub(super) enum Ended {
 impl Meter {
     /// Meters an answer with this status, which is a success.
     pub(super) fn new(permit: AnyPermit, status: u16) -> Self {
-        Self { permit: Some(permit), reader: AnswerReader::new(), status }
+        let reader = AnswerReader::new();
+        Self { permit: Some(permit), reader, first: None, is_begun: false, status }
     }
 
-    /// Reads bytes of the body.
-    pub(super) fn read(&mut self, bytes: &[u8]) {
-        if self.permit.is_some() {
+    /// Reads the next piece of the body.
+    pub(super) fn read(&mut self, bytes: &Bytes) {
+        if self.permit.is_none() {
+            return;
+        }
+        if !self.is_begun && bytes.starts_with(b"{") {
+            self.first = Some(bytes.clone());
+        } else {
+            if let Some(first) = self.first.take() {
+                self.reader.feed(&first);
+            }
             self.reader.feed(bytes);
         }
+        self.is_begun = true;
     }
 
     /// Settles the permit, if that has not happened yet.
     pub(super) fn end(&mut self, ended: Ended) {
         let Some(permit) = self.permit.take() else { return };
+        if let Some(only) = self.first.take() {
+            self.reader = AnswerReader::whole(&only);
+        }
         let spent = self.reader.spent();
         // Right for all providers: see `AnswerReader::spent`.
         let spent = spent.map(|spent| TokenCost::Anthropic.spent(&spent));
-        let reply = match (self.reader.error(), ended) {
-            (Some(error), _) => return end_with_error(permit, error.reply(), spent),
-            (None, Ended::Broken) => Reply::new(502),
-            (None, Ended::Whole | Ended::Dropped) => Reply::new(self.status),
-        };
+        if let Some(error) = self.reader.error() {
+            return end_with_error(permit, error.reply(), spent);
+        }
         // If not all was read, the output that is known is only a part.
-        let output = if ended == Ended::Whole { 0 } else { permit.estimate().output };
-        match spent.map(|spent| Tokens::new(spent.input, spent.output.max(output))) {
-            Some(spent) => permit.end(&reply.spent(spent)),
-            None => permit.end(&reply),
+        let least = if ended == Ended::Whole { 0 } else { permit.estimate().output };
+        let spent = spent.map(|spent| Tokens::new(spent.input, spent.output.max(least)));
+        match (spent, ended) {
+            (Some(spent), Ended::Broken) => permit.end(&Reply::new(502).spent(spent)),
+            (None, Ended::Broken) => permit.end(&Reply::new(502)),
+            (Some(spent), _) if (200..300).contains(&self.status) => permit.settle(spent),
+            (Some(spent), _) => permit.end(&Reply::new(self.status).spent(spent)),
+            (None, _) => permit.end(&Reply::new(self.status)),
         }
     }
 }

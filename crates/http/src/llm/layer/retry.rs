@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use tollgate::llm::Meaning;
+use tollgate::llm::{Meaning, Reply};
+
+use super::erased::OpenPermit;
 
 /// One try of a request, which was refused or failed: what a policy for retries knows of it.
 ///
@@ -20,10 +22,26 @@ pub struct Attempt {
     /// The wait that the answer asks for.
     pub wait: Option<Duration>,
     /// Whether another key could serve the request.
-    pub(super) has_other_keys: bool,
+    has_other_keys: bool,
 }
 
 impl Attempt {
+    /// What a reply says of a try; `status` is `None` if there was no answer.
+    pub(super) fn new(
+        tries: u32,
+        permit: &dyn OpenPermit,
+        status: Option<StatusCode>,
+        reply: &Reply,
+    ) -> Self {
+        Self {
+            tries,
+            status,
+            meaning: reply.meaning(),
+            wait: reply.reported().retry_after,
+            has_other_keys: permit.has_other_keys(),
+        }
+    }
+
     /// Whether the request is sent again without a policy of your own: if its answer means that the
     /// key is limited or spent, or that the server is overloaded or has failed; and in a pool, if
     /// the key is not accepted. If the HTTP client fails, it is not known what the server has

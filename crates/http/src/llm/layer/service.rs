@@ -6,23 +6,22 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use tollgate::llm::Reply;
 use tower_service::Service;
 
 use super::body::LlmBody;
-use super::erased::{AnyPermit, AnySource, OpenPermit};
+use super::erased::{AnyPermit, AnySource};
 use super::error::{BoxError, LlmError};
 use super::meter::Meter;
 use super::payload::Payload;
 use super::refusal::Beginning;
 use super::retry::Attempt;
 use super::settings::Settings;
-use crate::llm::Estimate;
 
 /// An HTTP client whose requests keep to the limits of a model API; made by an
 /// [`LlmLayer`](super::LlmLayer).
@@ -71,17 +70,7 @@ where
         let next = self.inner.clone();
         let inner = mem::replace(&mut self.inner, next);
         let (source, settings) = (Arc::clone(&self.source), Arc::clone(&self.settings));
-        LlmFuture(Box::pin(async move {
-            let (head, body) = request.into_parts();
-            let payload = Payload::read(body, settings.max_body).await;
-            let payload = payload.map_err(LlmError::RequestBody)?;
-            let estimate = match &payload {
-                Payload::Whole(bytes) => settings.estimator.estimate(head.uri.path(), bytes),
-                Payload::Stream(_) => settings.estimator.unknown(),
-            };
-            let (source, settings) = (&*source, &*settings);
-            Call { inner, source, settings, estimate, tries: 0 }.run(head, payload).await
-        }))
+        LlmFuture(Box::pin(send(inner, source, settings, request)))
     }
 }
 
@@ -115,141 +104,111 @@ impl<T, E> fmt::Debug for LlmFuture<T, E> {
     }
 }
 
-/// One request, however often it is sent.
-struct Call<'a, S> {
-    inner: S,
-    source: &'a dyn AnySource,
-    settings: &'a Settings,
-    estimate: Estimate,
-    tries: u32,
-}
-
 /// The answer that a caller gets.
 type Answer<A> = Response<LlmBody<A>>;
 
-/// What comes of one try.
-enum Outcome<A, E> {
-    Done(A),
-    /// The answer is an error, or the client has failed. With what a policy for retries knows of
-    /// it.
-    Failed(Result<A, E>, Attempt),
-}
+/// What a caller gets.
+type Outcome<A, E> = Result<Answer<A>, LlmError<E>>;
 
-impl<S> Call<'_, S> {
-    /// Sends the request until it is answered, or until another try is of no use.
-    async fn run<B, A>(
-        mut self,
-        head: Parts,
-        payload: Payload<B>,
-    ) -> Result<Answer<A>, LlmError<S::Error>>
-    where
-        S: Service<Request<B>, Response = Response<A>>,
-        B: From<Bytes>,
-        A: Body<Data = Bytes>,
-    {
-        let deadline = self.settings.max_wait.map(|wait| self.source.now() + wait);
-        let (body, kept) = match payload {
-            Payload::Whole(bytes) => (B::from(bytes.clone()), Some(bytes)),
-            Payload::Stream(body) => (body, None),
-        };
-        let mut request = (head, body);
-        let mut last = None;
-        loop {
-            let timeout = deadline.map(|deadline| deadline - self.source.now());
-            let permit = match (self.source.acquire(&self.estimate, timeout).await, last.take()) {
-                (Ok(permit), _) => permit,
-                (Err(error), None) => return Err(error.into()),
-                // There is no other try. What became of the last one says why.
-                (Err(_), Some(result)) => return result,
-            };
-            let kept = kept.as_ref().filter(|_| self.tries + 1 < self.settings.tries);
-            let again = kept.map(|bytes| (request.0.clone(), B::from(bytes.clone())));
-            match (self.attempt(permit, request).await?, again) {
-                (Outcome::Done(answer), _) => return Ok(answer),
-                (Outcome::Failed(result, attempt), Some(again))
-                    if self.settings.wants_retry(&attempt) =>
-                {
-                    attempt.tell();
-                    last = Some(result.map_err(LlmError::Inner));
-                    request = again;
-                }
-                (Outcome::Failed(result, _), _) => return result.map_err(LlmError::Inner),
-            }
+/// Sends a request until it is answered, or until another try is of no use.
+///
+/// All of it is one function, because each async function has its own copy of what it is given, and
+/// all copies would be part of the future.
+async fn send<S, B, A>(
+    mut inner: S,
+    source: Arc<dyn AnySource>,
+    settings: Arc<Settings>,
+    request: Request<B>,
+) -> Outcome<A, S::Error>
+where
+    S: Service<Request<B>, Response = Response<A>>,
+    B: Body + From<Bytes>,
+    B::Error: Into<BoxError>,
+    A: Body<Data = Bytes>,
+{
+    let (mut head, body) = request.into_parts();
+    let payload = Payload::read(body, settings.max_body).await.map_err(LlmError::RequestBody)?;
+    let (mut body, kept, estimate) = match payload {
+        Payload::Whole(bytes) => {
+            let estimate = settings.estimator.estimate(head.uri.path(), &bytes);
+            (B::from(bytes.clone()), Some(bytes), estimate)
         }
-    }
-
-    /// Sends the request once.
-    async fn attempt<B, A>(
-        &mut self,
-        permit: AnyPermit,
-        (mut head, body): (Parts, B),
-    ) -> Result<Outcome<Answer<A>, S::Error>, LlmError<S::Error>>
-    where
-        S: Service<Request<B>, Response = Response<A>>,
-        A: Body<Data = Bytes>,
-    {
-        if let Err(error) = permit.authorize(&self.settings.key_header, &mut head) {
+        Payload::Stream(body) => (body, None, settings.estimator.unknown()),
+    };
+    let deadline = settings.max_wait.map(|wait| source.now() + wait);
+    let mut last: Option<Box<Outcome<A, S::Error>>> = None;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let timeout = deadline.map(|deadline| deadline - source.now());
+        let permit = match (source.acquire(&estimate, timeout).await, last.take()) {
+            (Ok(permit), _) => permit,
+            (Err(error), None) => return Err(error.into()),
+            // There is no other try. What became of the last one says why.
+            (Err(_), Some(result)) => return *result,
+        };
+        let kept = kept.as_ref().filter(|_| tries < settings.tries);
+        let again = kept.map(|bytes| Box::new((head.clone(), B::from(bytes.clone()))));
+        if let Err(error) = permit.authorize(&settings.key_header, &mut head) {
             permit.cancel();
             return Err(LlmError::Key(error));
         }
         // The first time, the caller has asked whether it is ready.
-        if self.tries > 0
-            && let Err(error) = poll_fn(|cx| self.inner.poll_ready(cx)).await
+        if tries > 1
+            && let Err(error) = poll_fn(|cx| inner.poll_ready(cx)).await
         {
             permit.cancel();
             return Err(LlmError::Inner(error));
         }
-        self.tries += 1;
-        match self.inner.call(Request::from_parts(head, body)).await {
-            Ok(answer) => Ok(self.answered(permit, answer).await),
+        let (result, attempt) = match inner.call(Request::from_parts(head, body)).await {
+            Ok(answer) => {
+                let status = answer.status();
+                if !status.is_client_error() && !status.is_server_error() {
+                    return Ok(accepted(permit, answer));
+                }
+                // Apart, because it is rare and its future is large.
+                let refused = refused(permit, answer, settings.error_body_patience, tries);
+                let (answer, attempt) = Box::pin(refused).await;
+                (Ok(answer), attempt)
+            }
             Err(error) => {
                 // As if a gateway had answered that it cannot reach the server.
                 let reply = Reply::new(502);
-                let attempt = self.attempt_with(&*permit, None, &reply);
+                let attempt = Attempt::new(tries, &*permit, None, &reply);
                 permit.end(&reply);
-                Ok(Outcome::Failed(Err(error), attempt))
+                (Err(LlmError::Inner(error)), attempt)
             }
+        };
+        match again {
+            Some(again) if settings.wants_retry(&attempt) => {
+                attempt.tell();
+                last = Some(Box::new(result));
+                (head, body) = *again;
+            }
+            _ => return result,
         }
     }
+}
 
-    /// Learns from an answer.
-    async fn answered<A, E>(
-        &mut self,
-        permit: AnyPermit,
-        answer: Response<A>,
-    ) -> Outcome<Answer<A>, E>
-    where
-        A: Body<Data = Bytes>,
-    {
-        let (head, body) = answer.into_parts();
-        let status = head.status;
-        let reply = |status: StatusCode| Reply::new(status.as_u16()).headers(&head.headers);
-        if !status.is_client_error() && !status.is_server_error() {
-            permit.observe_head(&reply(status));
-            let meter = Meter::new(permit, status.as_u16());
-            return Outcome::Done(Response::from_parts(head, LlmBody::metered(body, meter)));
-        }
-        let beginning = Beginning::read(body, self.settings.error_body_patience).await;
-        let error = beginning.error(status);
-        let reply = error.add_to(reply(error.status));
-        let attempt = self.attempt_with(&*permit, Some(error.status), &reply);
-        permit.end(&reply);
-        let answer = Response::from_parts(head, LlmBody::repeated(beginning));
-        Outcome::Failed(Ok(answer), attempt)
-    }
+/// Learns from a success.
+fn accepted<A: Body>(permit: AnyPermit, answer: Response<A>) -> Answer<A> {
+    let status = answer.status().as_u16();
+    permit.observe_head(&Reply::new(status).headers(answer.headers()));
+    answer.map(|body| LlmBody::metered(body, Meter::new(permit, status)))
+}
 
-    fn attempt_with(
-        &self,
-        permit: &dyn OpenPermit,
-        status: Option<StatusCode>,
-        reply: &Reply,
-    ) -> Attempt {
-        Attempt {
-            tries: self.tries,
-            status,
-            meaning: reply.meaning(),
-            wait: reply.reported().retry_after,
-            has_other_keys: permit.has_other_keys(),
-        }
-    }
+/// Learns from an answer that is an error.
+async fn refused<A: Body<Data = Bytes>>(
+    permit: AnyPermit,
+    answer: Response<A>,
+    patience: Duration,
+    tries: u32,
+) -> (Answer<A>, Attempt) {
+    let (head, body) = answer.into_parts();
+    let beginning = Beginning::read(body, patience).await;
+    let error = beginning.error(head.status);
+    let reply = error.add_to(Reply::new(error.status.as_u16()).headers(&head.headers));
+    let attempt = Attempt::new(tries, &*permit, Some(error.status), &reply);
+    permit.end(&reply);
+    (Response::from_parts(head, LlmBody::repeated(beginning)), attempt)
 }

@@ -94,6 +94,9 @@ pub trait RequestPermit: Send + Sync {
     /// See [`Permit::observe_reply`].
     fn observe_reply(&self, reply: &Reply);
 
+    /// See [`Permit::settle`].
+    fn settle(self, tokens: Tokens);
+
     /// See [`Permit::end`].
     fn end(self, reply: &Reply);
 
@@ -172,6 +175,10 @@ impl<C: Clock> RequestPermit for Permit<'_, C> {
         Permit::observe_reply(self, reply);
     }
 
+    fn settle(self, tokens: Tokens) {
+        Permit::settle(self, tokens);
+    }
+
     fn end(self, reply: &Reply) {
         Permit::end(self, reply);
     }
@@ -202,6 +209,10 @@ where
 
     fn observe_reply(&self, reply: &Reply) {
         PoolPermit::observe_reply(self, reply);
+    }
+
+    fn settle(self, tokens: Tokens) {
+        PoolPermit::settle(self, tokens);
     }
 
     fn end(self, reply: &Reply) {

@@ -71,6 +71,10 @@ where
         self.permit.observe_reply(reply);
     }
 
+    fn settle(self, tokens: Tokens) {
+        self.permit.settle(tokens);
+    }
+
     fn end(self, reply: &Reply) {
         self.permit.end(reply);
     }

@@ -71,7 +71,7 @@ impl Events {
             rest = self.after_end(&rest[end..]);
         }
         // Most pieces contain nothing that matters, and are not read line by line.
-        let matters = self.is_error || USAGE.find(rest).is_some() || ERROR.find(rest).is_some();
+        let matters = self.is_error || USAGE.find(rest).is_some() || names_error(rest);
         if !matters && let Some(end) = memrchr2(b'\n', b'\r', rest) {
             rest = self.after_end(&rest[end..]);
         }
@@ -145,6 +145,11 @@ impl Events {
     }
 }
 
+/// Whether there is the word `error`.
+pub(super) fn names_error(data: &[u8]) -> bool {
+    ERROR.find(data).is_some()
+}
+
 /// Whether the scanner can find something in this data. It is asked of each event of many streams,
 /// so it must be quick: OpenAI writes `"usage":null` into each.
 fn matters(data: &[u8]) -> bool {
@@ -152,5 +157,5 @@ fn matters(data: &[u8]) -> bool {
         let after = &data[start + b"\"usage".len()..];
         !after.starts_with(b"\":null") && !after.starts_with(b"\": null")
     });
-    names_usage || ERROR.find(data).is_some()
+    names_usage || names_error(data)
 }

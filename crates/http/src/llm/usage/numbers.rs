@@ -1,11 +1,8 @@
 //! The usage that a response reports, in the words of each provider.
 
-use std::fmt;
-
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use tollgate::llm::Spent;
 
-use crate::llm::lenient::Count;
+use super::text::{End, end_of_string, skip_blank, value_length};
 
 /// The counts of one response so far. Each is the largest that was reported: streams report counts
 /// that grow.
@@ -26,9 +23,40 @@ impl Numbers {
     /// Adds what an object such as `usage` says. What cannot be read changes nothing.
     pub(super) fn add(&mut self, json: &[u8]) {
         let mut added = *self;
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        if (Add { numbers: &mut added, is_nested: false }).deserialize(&mut deserializer).is_ok() {
+        if added.read(json, false).is_some() {
             *self = added;
+        }
+    }
+
+    /// Reads an object. It is short, and is read for each answer, so it is not worth a parser.
+    fn read(&mut self, json: &[u8], is_nested: bool) -> Option<()> {
+        let mut rest = json.strip_prefix(b"{")?;
+        loop {
+            rest = skip_blank(rest);
+            rest = rest.strip_prefix(b",").map_or(rest, skip_blank);
+            if rest.starts_with(b"}") {
+                return Some(());
+            }
+            let (name, after) = take_name(rest)?;
+            let value = skip_blank(skip_blank(after).strip_prefix(b":")?);
+            let field = Field::named(name);
+            rest = match value.first()? {
+                b'0'..=b'9' => {
+                    let (count, after) = take_count(value);
+                    self.set(field, count);
+                    after
+                }
+                b'{' | b'[' => {
+                    let (inside, after) = value.split_at(value_length(value)?);
+                    if field == Field::Nested && !is_nested && inside.starts_with(b"{") {
+                        self.read(inside, true)?;
+                    }
+                    after
+                }
+                b'"' => take_name(value)?.1,
+                // `null` and the like, and negative numbers.
+                _ => skip_word(value),
+            };
         }
     }
 
@@ -86,89 +114,63 @@ enum Field {
 }
 
 impl Field {
-    fn named(name: &str) -> Self {
+    fn named(name: &[u8]) -> Self {
         match name {
             // OpenAI and those like it; the responses API and Anthropic; Gemini; Bedrock; Gemini's
             // interactions.
-            "prompt_tokens" | "input_tokens" | "promptTokenCount" | "inputTokens"
-            | "total_input_tokens" => Self::Input,
-            "completion_tokens"
-            | "output_tokens"
-            | "candidatesTokenCount"
-            | "outputTokens"
-            | "total_output_tokens" => Self::Output,
-            "total_tokens" | "totalTokenCount" | "totalTokens" => Self::Total,
+            b"prompt_tokens"
+            | b"input_tokens"
+            | b"promptTokenCount"
+            | b"inputTokens"
+            | b"total_input_tokens" => Self::Input,
+            b"completion_tokens"
+            | b"output_tokens"
+            | b"candidatesTokenCount"
+            | b"outputTokens"
+            | b"total_output_tokens" => Self::Output,
+            b"total_tokens" | b"totalTokenCount" | b"totalTokens" => Self::Total,
             // Anthropic, and Claude on Bedrock. OpenAI's and Gemini's cached tokens are part of
             // the input.
-            "cache_creation_input_tokens" | "cacheWriteInputTokens" => Self::CacheWrites,
-            "cache_read_input_tokens" | "cacheReadInputTokens" => Self::CacheReads,
-            "toolUsePromptTokenCount" | "total_tool_use_tokens" => Self::ToolInput,
-            "thoughtsTokenCount" | "total_thought_tokens" => Self::Thoughts,
-            "tokens" => Self::Nested,
+            b"cache_creation_input_tokens" | b"cacheWriteInputTokens" => Self::CacheWrites,
+            b"cache_read_input_tokens" | b"cacheReadInputTokens" => Self::CacheReads,
+            b"toolUsePromptTokenCount" | b"total_tool_use_tokens" => Self::ToolInput,
+            b"thoughtsTokenCount" | b"total_thought_tokens" => Self::Thoughts,
+            b"tokens" => Self::Nested,
             _ => Self::Other,
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Field {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldVisitor;
-
-        impl Visitor<'_> for FieldVisitor {
-            type Value = Field;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Field, E> {
-                Ok(Field::named(name))
-            }
-        }
-
-        deserializer.deserialize_str(FieldVisitor)
-    }
+/// Splits off a string.
+fn take_name(json: &[u8]) -> Option<(&[u8], &[u8])> {
+    let after = json.strip_prefix(b"\"")?;
+    let End::Quote(length) = end_of_string(after) else { return None };
+    Some((&after[..length - 1], &after[length..]))
 }
 
-/// Reads an object of counts into `numbers`.
-struct Add<'a> {
-    numbers: &'a mut Numbers,
-    is_nested: bool,
+/// Splits off a number of at least 0, rounded up; at most [`u64::MAX`].
+fn take_count(json: &[u8]) -> (u64, &[u8]) {
+    let after = skip_word(json);
+    let number = &json[..json.len() - after.len()];
+    let digits = number.iter().take_while(|byte| byte.is_ascii_digit());
+    let count = digits.clone().fold(0_u64, |count, digit| {
+        count.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
+    });
+    if digits.count() == number.len() {
+        return (count, after);
+    }
+    let number = std::str::from_utf8(number).ok().and_then(|number| number.parse::<f64>().ok());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let count = number.map_or(count, |number| number.ceil() as u64);
+    (count, after)
 }
 
-impl<'de> DeserializeSeed<'de> for Add<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Add<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of counts")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while let Some(field) = entries.next_key::<Field>()? {
-            match field {
-                Field::Nested if !self.is_nested => {
-                    entries.next_value_seed(Add { numbers: self.numbers, is_nested: true })?;
-                }
-                Field::Nested | Field::Other => {
-                    entries.next_value::<IgnoredAny>()?;
-                }
-                field => {
-                    if let Count(Some(count)) = entries.next_value()? {
-                        self.numbers.set(field, count);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
+/// What follows a number, `null` and the like.
+fn skip_word(json: &[u8]) -> &[u8] {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+    let length = json.iter().take_while(|byte| is_part(byte)).count();
+    // Something else is passed over byte by byte.
+    &json[length.max(1).min(json.len())..]
 }
 
 #[cfg(test)]
@@ -183,6 +185,7 @@ mod tests {
         numbers.spent()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what was reported")]
     fn tokens(input: u64, output: u64) -> Option<Spent> {
         Some(Spent { input, output, ..Spent::default() })
     }

@@ -5,7 +5,7 @@
 // objects, at depth 2. What a model has written is deeper or inside of a string, so it cannot be
 // taken for a value of the server. JSON with mistakes is read as far as it makes sense.
 
-use memchr::memchr2;
+use super::text::{End, Kind, end_of_string, kind, text_length};
 
 /// A value that the scanner finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +138,8 @@ impl Scanner {
         let mut position = 0;
         // Where the bytes begin that belong to the kept value and are not in `json` yet.
         let mut from = 0;
-        while position < bytes.len() {
-            position += match self.at {
-                At::Outside => self.skip(&bytes[position..]),
-                At::Key | At::Text => self.skip_text(&bytes[position..]),
-                At::Escaped { .. } => 0,
-            };
+        loop {
+            position += self.skip(&bytes[position..]);
             let Some(&byte) = bytes.get(position) else { break };
             if self.at == At::Outside && self.ends_here(byte) {
                 self.keep(&bytes[from..position]);
@@ -168,23 +164,60 @@ impl Scanner {
         }
     }
 
-    /// The number of bytes that change nothing, outside of strings.
-    fn skip(&self, bytes: &[u8]) -> usize {
-        if self.next.is_some() || self.keeps_plain_value() {
-            return 0;
+    /// The number of bytes that are passed over, because they change nothing that matters.
+    #[inline]
+    fn skip(&mut self, bytes: &[u8]) -> usize {
+        match self.at {
+            At::Escaped { .. } => 0,
+            At::Key => {
+                let length = text_length(bytes);
+                self.add_to_key(&bytes[..length]);
+                length
+            }
+            At::Text => text_length(bytes),
+            At::Outside if self.depth > self.floor() => self.skip_inside(bytes),
+            At::Outside if self.next.is_some() || self.keeps_plain_value() => 0,
+            At::Outside => {
+                let found = bytes.iter().position(|byte| kind(*byte) != Kind::Other);
+                found.unwrap_or(bytes.len())
+            }
         }
-        let wanted = if self.depth <= 2 { BRACKETS | COMMA } else { BRACKETS };
-        let found = bytes.iter().position(|byte| KINDS[usize::from(*byte)] & wanted != 0);
-        found.unwrap_or(bytes.len())
     }
 
-    /// The number of bytes up to the next quote or backslash.
-    fn skip_text(&mut self, bytes: &[u8]) -> usize {
-        let length = memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
-        if self.at == At::Key {
-            self.add_to_key(&bytes[..length]);
+    /// The depth above which nothing is found: only the end of what is open there matters.
+    #[inline]
+    fn floor(&self) -> u32 {
+        let names = if self.inner == Inner::Nothing { 1 } else { 2 };
+        // Names inside of a kept value do not matter.
+        self.kept.map_or(names, |(_, depth)| depth)
+    }
+
+    /// Passes over what is inside of an object or array that does not matter, up to its end. Most
+    /// bytes of most answers are read here.
+    fn skip_inside(&mut self, bytes: &[u8]) -> usize {
+        let (last, mut depth) = (self.floor() + 1, self.depth);
+        let mut position = 0;
+        while let Some(&byte) = bytes.get(position) {
+            position += 1;
+            match kind(byte) {
+                Kind::Other | Kind::Comma => {}
+                Kind::Quote => match end_of_string(&bytes[position..]) {
+                    End::Quote(length) => position += length,
+                    End::Open { is_escaped } => {
+                        self.at = if is_escaped { At::Escaped { in_key: false } } else { At::Text };
+                        position = bytes.len();
+                    }
+                },
+                Kind::Open => depth = depth.saturating_add(1),
+                Kind::Close if depth == last => {
+                    position -= 1;
+                    break;
+                }
+                Kind::Close => depth -= 1,
+            }
         }
-        length
+        self.depth = depth;
+        position
     }
 
     /// Reads one byte; returns whether the kept value is complete with it.
@@ -316,7 +349,7 @@ impl Scanner {
     }
 
     fn ends_here(&self, byte: u8) -> bool {
-        let is_end = KINDS[usize::from(byte)] != 0 || byte.is_ascii_whitespace();
+        let is_end = kind(byte) != Kind::Other || byte.is_ascii_whitespace();
         is_end && self.keeps_plain_value()
     }
 
@@ -339,21 +372,6 @@ impl Scanner {
         self.is_too_long = false;
     }
 }
-
-const BRACKETS: u8 = 1;
-const COMMA: u8 = 2;
-
-/// Which bytes mean something outside of strings.
-const KINDS: [u8; 256] = {
-    let mut kinds = [0; 256];
-    kinds[b'"' as usize] = BRACKETS;
-    kinds[b'{' as usize] = BRACKETS;
-    kinds[b'}' as usize] = BRACKETS;
-    kinds[b'[' as usize] = BRACKETS;
-    kinds[b']' as usize] = BRACKETS;
-    kinds[b',' as usize] = COMMA;
-    kinds
-};
 
 #[cfg(test)]
 mod tests;
