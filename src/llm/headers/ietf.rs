@@ -76,6 +76,11 @@ impl Policies {
 }
 
 impl Policy {
+    /// Whether it says anything of a limit.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.quota.is_some() || self.remaining.is_some() || self.reset.is_some()
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.names.iter().any(|name| *name != 0 && other.names.contains(name))
     }

@@ -120,7 +120,7 @@ impl HeaderMerge {
         let Target { counted, period, dialect } = target;
         match part {
             Part::Limit => {
-                for (item, parameters) in value::items(text) {
+                for (item, parameters) in value::items(text)? {
                     let bound = value::bound(item)?;
                     let period = value::window(parameters).or(period);
                     keep_least(&mut self.report(counted, period)?.limit, bound);
@@ -131,7 +131,7 @@ impl HeaderMerge {
                 keep_least(&mut self.report(counted, period)?.limit_or_use, bound);
             }
             Part::Remaining => {
-                for (item, _) in value::items(text) {
+                for (item, _) in value::items(text)? {
                     let remaining = value::count(item)?;
                     keep_least(&mut self.report(counted, period)?.remaining, remaining);
                 }
@@ -164,7 +164,7 @@ impl HeaderMerge {
     /// The merged limits, once all headers were added.
     pub(super) fn finish(mut self) -> ServerLimits {
         let policies = self.policies;
-        for policy in policies.iter().filter(|policy| !policy.is_foreign) {
+        for policy in policies.iter().filter(|policy| !policy.is_foreign && policy.has_numbers()) {
             let Ok(report) = self.report(policy.counted, policy.window) else { break };
             if let Some(quota) = policy.quota {
                 keep_least(&mut report.limit, Bound::Of(quota));
