@@ -54,6 +54,11 @@ impl Policies {
             for part in outside_quotes(item, b';') {
                 policy.read(part);
             }
+            // A number without its window says nothing.
+            let is_number = item.trim_ascii().starts_with(|first: char| first.is_ascii_digit());
+            if policy.window.is_none() && is_number {
+                continue;
+            }
             if policy.names == [0; 2] && policy.window.is_none() {
                 dictionary.merge(policy);
             } else {
@@ -213,9 +218,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_ignored() {
-        for text in ["", ",,;;", "\"", "\"a\";r=-1;t=x;w=0", "=", ";=;", "q", "\"a\";r=99999999999999999999"] {
+        for text in ["1", "1,000", "", ",,;;", "\"", "\"a\";r=-1;t=x;w=0", "=", ";=;", "q", "\"a\";r=99999999999999999999"] {
             let limits = read(&[text]);
-            assert!(limits.iter().all(|it| it.remaining.is_none() && it.window.is_none()), "{text}");
+            assert!(limits.iter().all(|it| !it.has_numbers() && it.window.is_none()), "{text}");
         }
         let many: String = (0..99).map(|n| format!("\"{n}\";q=1;w=1,")).collect();
         assert_eq!(read(&[&many]).len(), MOST);
