@@ -1,0 +1,12 @@
+//! What limiters make of the responses of servers: of recorded ones, of those of servers that count
+//! in some way, and of hostile ones.
+#![cfg(feature = "llm")]
+#![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
+
+#[path = "../support/greedy.rs"]
+mod greedy;
+
+mod cases;
+mod data;
+mod numbers;
+mod played_back;
