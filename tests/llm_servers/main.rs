@@ -8,5 +8,7 @@ mod greedy;
 
 mod cases;
 mod data;
+mod first_hour;
+mod lowered;
 mod numbers;
 mod played_back;
