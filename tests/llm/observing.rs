@@ -1,7 +1,7 @@
 //! What the headers of each dialect teach.
 
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, Period, Limits, Tokens};
+use tollgate::llm::{LimitKind, Limits, Period, Tokens};
 
 use crate::support::{
     NANO, OnManual, SECOND, just_before, left, limiter, queued, refused_by, tpm, used,
@@ -21,7 +21,7 @@ const OPENAI: [(&str, &str); 6] = [
     ("x-ratelimit-remaining-requests", "59"),
     ("x-ratelimit-remaining-tokens", "149984"),
     ("x-ratelimit-reset-requests", "1s"),
-    ("x-ratelimit-reset-tokens", "6m0s"),
+    ("x-ratelimit-reset-tokens", "6ms"),
 ];
 
 #[test]
@@ -45,8 +45,11 @@ fn the_stricter_of_a_projects_tokens_and_its_accounts_counts() {
         ("x-ratelimit-remaining-project-tokens", "57000"),
         ("x-ratelimit-reset-project-tokens", "3s"),
     ]);
-    assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(60_000));
-    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 57_000);
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 149_984);
+    assert_eq!(limit(&limiter, LimitKind::ProjectTokens(Period::MINUTE)), Some(60_000));
+    assert_eq!(left(&limiter, LimitKind::ProjectTokens(Period::MINUTE)), 57_000);
+    let (kind, _) = refused_by(limiter.try_acquire(57_001));
+    assert_eq!(kind, LimitKind::ProjectTokens(Period::MINUTE));
 }
 
 #[test]
@@ -63,18 +66,26 @@ fn azure_teaches_with_plain_seconds_and_its_fillers_teach_nothing() {
     assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), None);
     assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 90);
     limiter.observe([("x-ratelimit-limit-requests", "0")]);
-    assert_eq!(limit(&limiter, LimitKind::Requests(Period::MINUTE)), Some(100), "no number is no reason to lift");
+    assert_eq!(
+        limit(&limiter, LimitKind::Requests(Period::MINUTE)),
+        Some(100),
+        "no number is no reason to lift"
+    );
 }
 
 #[test]
 fn a_limit_over_another_period_is_not_taken_for_one_a_minute() {
-    let limiter = unknown(&ManualClock::new());
+    let clock = ManualClock::new();
+    let limiter = unknown(&clock);
     limiter.observe([
         ("x-ratelimit-limit-requests", "10"),
         ("x-ratelimit-remaining-requests", "0"),
         ("x-ratelimit-renewalperiod-requests", "10"),
     ]);
-    assert_eq!(limiter.usage().limits, []);
+    let ten_seconds = LimitKind::Requests(Period::seconds(10).unwrap());
+    assert_eq!(limit(&limiter, ten_seconds), Some(10));
+    assert_eq!(limiter.usage().limits.len(), 1);
+    assert_eq!(refused_by(limiter.try_acquire(0)), (ten_seconds, Some(10 * SECOND)));
 }
 
 #[test]
@@ -112,7 +123,8 @@ fn limits_a_day_are_learned_where_the_name_says_so() {
     assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(400));
     assert!(limiter.allow());
     let (kind, wait) = refused_by(limiter.try_acquire(1));
-    assert_eq!((kind, wait), (LimitKind::Requests(Period::DAY), Some(86_400 * SECOND / 1_000)));
+    // Nobody knows when the server's day ends; another answer is asked for after an hour.
+    assert_eq!((kind, wait), (LimitKind::Requests(Period::DAY), Some(3_600 * SECOND)));
 }
 
 #[test]
@@ -120,7 +132,18 @@ fn a_learned_limit_starts_with_what_is_in_flight() {
     let limiter = unknown(&ManualClock::new());
     let first = limiter.try_acquire(Tokens::new(700, 300)).unwrap();
     let second = limiter.try_acquire(Tokens::new(100, 100)).unwrap();
-    limiter.observe([("x-ratelimit-limit-tokens", "10000"), ("x-ratelimit-limit-requests", "5")]);
+    // Two answers show that the limits are refilled evenly. (What is in flight cannot be given back
+    // to a limit that is counted strictly.)
+    for _ in 0..2 {
+        limiter.observe([
+            ("x-ratelimit-limit-tokens", "10000"),
+            ("x-ratelimit-remaining-tokens", "8800"),
+            ("x-ratelimit-reset-tokens", "7.2s"),
+            ("x-ratelimit-limit-requests", "5"),
+            ("x-ratelimit-remaining-requests", "3"),
+            ("x-ratelimit-reset-requests", "24s"),
+        ]);
+    }
     assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 1_200);
     assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 2);
     first.settle(Tokens::new(700, 20));
@@ -134,7 +157,10 @@ fn a_learned_limit_follows_the_server_up_and_down() {
     let limiter = unknown(&ManualClock::new());
     for count in ["500", "200", "900"] {
         limiter.observe([("x-ratelimit-limit-tokens", count)]);
-        assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(count.parse().unwrap()));
+        assert_eq!(
+            limit(&limiter, LimitKind::Tokens(Period::MINUTE)),
+            Some(count.parse().unwrap())
+        );
     }
 }
 
@@ -163,7 +189,11 @@ fn less_remaining_than_known_counts_as_used_by_others() {
     limiter.try_acquire(100).unwrap().settle(100);
     limiter.observe([("x-ratelimit-remaining-tokens", "200")]);
     assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200);
-    assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 59, "nothing was said of requests");
+    assert_eq!(
+        left(&limiter, LimitKind::Requests(Period::MINUTE)),
+        59,
+        "nothing was said of requests"
+    );
 }
 
 #[test]
@@ -199,7 +229,11 @@ fn more_remaining_than_known_does_not_count() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
     let permit = limiter.try_acquire(400).unwrap();
     permit.observe([("x-ratelimit-remaining-tokens", "600")]);
-    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200, "the server has not seen it yet");
+    assert_eq!(
+        left(&limiter, LimitKind::Tokens(Period::MINUTE)),
+        200,
+        "the server has not seen it yet"
+    );
     permit.settle(400);
     limiter.observe([("x-ratelimit-remaining-tokens", "1000000")]);
     assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, LimitKind, Period, Limits};
+use tollgate::llm::{Error, LimitKind, Limits, Period};
 
 use crate::support::{MINUTE, NANO, Pool, SECOND, ids, just_before, pool, queued_at, refused_by};
 
@@ -122,12 +122,16 @@ fn a_429_that_says_to_wait_no_time_still_rests_its_key() {
 }
 
 #[test]
-fn a_key_that_shares_its_account_rests_alone() {
+fn keys_that_share_an_account_rest_as_one() {
     let clock = ManualClock::new();
     let pool = unlimited(&clock, &["a"]);
     pool.add_sharing("a", "b", "b").unwrap();
+    pool.add("c", "c", Limits::new()).unwrap();
     pool.try_acquire(0).unwrap().limited([("retry-after", "10")]);
-    assert_eq!(ids(&pool, 0, 2), ["b"; 2]);
+    assert_eq!(ids(&pool, 0, 3), ["c"; 3]);
+    assert_eq!(pool.usage("b").unwrap().paused_for, Some(10 * SECOND));
+    clock.advance(10 * SECOND);
+    assert!(ids(&pool, 0, 3).iter().any(|id| id == "b"));
 }
 
 #[test]
@@ -141,7 +145,10 @@ fn a_401_takes_its_key_out_and_gives_everything_back() {
     permit.unauthorized();
     assert_eq!(ids(&pool, 10, 3), ["good"; 3]);
     let usage = pool.usage("revoked").unwrap();
-    assert_eq!((usage.of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, usage.in_flight), (0, 0));
+    assert_eq!(
+        (usage.of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, usage.in_flight),
+        (0, 0)
+    );
     assert_eq!(pool.ids().len(), 2, "it is still known");
 }
 

@@ -97,10 +97,7 @@ fn fireworks_together_cohere_and_openrouter() {
         "x-trial-endpoint-call-limit: 20
          x-trial-endpoint-call-remaining: 19
          x-endpoint-monthly-call-limit: 1000",
-        &[
-            on(Requests).per(60).limit(20).remaining(19),
-            on(Requests).per(2_592_000).limit(1_000),
-        ],
+        &[on(Requests).per(60).limit(20).remaining(19), on(Requests).per(2_592_000).limit(1_000)],
     );
     let reset = (NOW + 42) * 1_000;
     check(

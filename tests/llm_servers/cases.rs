@@ -105,7 +105,9 @@ fn tokens_wait_for_tokens() {
         // Of 11,250,000 prompt tokens, 5,400,000 may be new to the cache.
         assert_eq!(limits.of(prompt).map(|it| it.limit), Some(5_400_000));
         assert_eq!(limits.of(generated).map(|it| (it.limit, it.remaining)), Some((36_000, 0)));
-        let Err(Error::Denied { limit, .. }) = client.send(Tokens::new(10, 1_000)) else { panic!() };
+        let Err(Error::Denied { limit, .. }) = client.send(Tokens::new(10, 1_000)) else {
+            panic!()
+        };
         assert_eq!(limit, generated);
     }
 }

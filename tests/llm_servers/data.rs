@@ -26,7 +26,8 @@ pub(crate) fn all() -> Vec<Recorded> {
     let recorded = |it: &&Value| it["evidence"] == "recorded";
     let first = first.iter().map(|it| response(it, &it["host"], &it["file"]));
     let later = later.iter().filter(recorded);
-    let all: Vec<_> = first.chain(later.map(|it| response(it, &it["provider"], &it["source"]))).collect();
+    let all: Vec<_> =
+        first.chain(later.map(|it| response(it, &it["provider"], &it["source"]))).collect();
     assert!(all.len() > 200, "{}", all.len());
     all
 }

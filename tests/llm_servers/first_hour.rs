@@ -160,7 +160,8 @@ fn of_each_recorded_limit() {
 fn a_later_reset_shows_the_period_of_a_window() {
     let hour = Period::HOUR.as_secs().into();
     // 40 seconds before the end of an hour; then 5 seconds into the next hour.
-    let first = Server { limit: 1_000, used: 500, period: hour, reset_millis: 40_000, stated: false };
+    let first =
+        Server { limit: 1_000, used: 500, period: hour, reset_millis: 40_000, stated: false };
     let client = first.client("tokens");
     client.clock().advance(Duration::from_secs(45));
     let second = [

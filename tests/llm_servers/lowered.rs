@@ -13,11 +13,7 @@ use crate::greedy::read;
 const PERIODS: [u32; 6] = [1, 10, 60, 3_600, 86_400, 2_592_000];
 
 fn burst() -> impl Strategy<Value = Burst> {
-    prop_oneof![
-        Just(Burst::Full),
-        Just(Burst::Strict),
-        (1_u8..=100).prop_map(Burst::Percent),
-    ]
+    prop_oneof![Just(Burst::Full), Just(Burst::Strict), (1_u8..=100).prop_map(Burst::Percent),]
 }
 
 /// Takes `count` tokens, as many at once as can be, and returns how long that takes. Each wait is

@@ -132,7 +132,8 @@ fn texts<'a>(
 /// A parameter of the fields of the IETF, as Hugging Face's hub writes them.
 fn parameter(response: &Recorded, name: &str) -> Option<u64> {
     let fields = ["ratelimit", "ratelimit-policy"].into_iter();
-    let text: String = fields.filter_map(|field| response.header(field)).collect::<Vec<_>>().join(";");
+    let text: String =
+        fields.filter_map(|field| response.header(field)).collect::<Vec<_>>().join(";");
     let value = text.split(';').find_map(|part| part.strip_prefix(name))?;
     value.parse().ok()
 }

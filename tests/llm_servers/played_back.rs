@@ -17,7 +17,9 @@ const SMALL: Tokens = Tokens::new(100, 50);
 fn account(response: &Recorded, said: &ServerLimits) -> String {
     let limits: Vec<_> = said
         .iter()
-        .filter_map(|limit| Some((limit.counted, limit.period, limit.limit.and_then(Bound::count)?)))
+        .filter_map(|limit| {
+            Some((limit.counted, limit.period, limit.limit.and_then(Bound::count)?))
+        })
         .collect();
     let key = response.header("x-ratelimit-key").unwrap_or_default();
     format!("{} {key} {limits:?}", response.provider)

@@ -113,9 +113,9 @@ impl Client {
     /// What a greedy client asks for: all that is left now, or else a hundredth of a limit.
     fn most(&self, counted: Counted) -> Tokens {
         let limits = self.usage().limits;
-        let of = limits.iter().filter(|limit| {
-            limit.kind.metered().is_some_and(|(what, _)| what == counted)
-        });
+        let of = limits
+            .iter()
+            .filter(|limit| limit.kind.metered().is_some_and(|(what, _)| what == counted));
         let (mut left, mut limit) = (u64::MAX, u64::MAX);
         for usage in of {
             (left, limit) = (left.min(usage.remaining), limit.min(usage.limit));

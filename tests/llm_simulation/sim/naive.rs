@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use tollgate::llm::{LimitKind, Period, Limits};
+use tollgate::llm::{LimitKind, Limits, Period};
 use tollgate::{Quota, RateLimiter, Rejection, TokenBucket};
 
 use super::{Answer, Client, Job, Nanos, SkewedClock};
@@ -34,7 +34,10 @@ impl Naive {
                 TokenBucket::builder(quota).clock(clock.clone()).build().unwrap()
             };
             let most = limits.get(LimitKind::Tokens(Period::MINUTE)).unwrap();
-            let (requests, tokens) = (bucket(LimitKind::Requests(Period::MINUTE)), bucket(LimitKind::Tokens(Period::MINUTE)));
+            let (requests, tokens) = (
+                bucket(LimitKind::Requests(Period::MINUTE)),
+                bucket(LimitKind::Tokens(Period::MINUTE)),
+            );
             Key { requests, tokens, most, line: VecDeque::new(), half_way: false, look: None }
         };
         let room = room / limits.len();
