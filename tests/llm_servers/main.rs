@@ -5,6 +5,8 @@
 
 #[path = "../support/greedy.rs"]
 mod greedy;
+#[path = "../support/hostile.rs"]
+mod hostile;
 
 mod cases;
 mod data;
@@ -12,3 +14,4 @@ mod first_hour;
 mod lowered;
 mod numbers;
 mod played_back;
+mod sequences;
