@@ -117,3 +117,27 @@ proptest! {
         run(setting, &steps, Settling::Anything);
     }
 }
+
+/// What is kept back for others makes no debt that outlasts the longest pause.
+#[test]
+fn what_is_kept_back_closes_nothing_for_longer() {
+    let setting = Setting {
+        burst: Burst::Full,
+        requests: 0,
+        tokens: 0,
+        keep_back: 90,
+        max_pause: Duration::from_secs(3_600),
+        max_spent_rest: Duration::from_secs(3_600),
+    };
+    let headers = [
+        ("anthropic-ratelimit-requests-limit", "100"),
+        ("anthropic-ratelimit-requests-remaining", "0"),
+        ("anthropic-ratelimit-requests-reset", "86400"),
+    ];
+    let headers: Vec<_> = headers.map(|(name, value)| (name.into(), value.into())).into();
+    let used = Tokens::new(0, 0);
+    let answer = Step::Answer { which: 0, early: false, status: 200, headers, used };
+    let ask = Step::Ask(Tokens::new(0, 0));
+    let steps = [ask.clone(), ask, answer.clone(), answer];
+    run(setting, &steps, Settling::AtMostTheEstimate);
+}
