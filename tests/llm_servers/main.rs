@@ -11,6 +11,7 @@ mod hostile;
 mod cases;
 mod data;
 mod first_hour;
+mod further;
 mod lowered;
 mod numbers;
 mod played_back;
