@@ -17,7 +17,7 @@ async fn main() -> Result<(), ModelError> {
     let agent = Agent::builder()
         .rate_limit_per_minute(60, 10)
         .key(Context::key) // the user, else the address, else "global"
-        .cache(1_000, Duration::from_secs(600))
+        .cache(1_000, Duration::from_mins(10))
         .short_answers_per_minute(30, 3)
         .build(PacedModel::new(Duration::from_millis(1)))?;
 

@@ -33,22 +33,36 @@ fn word(number: u32) -> &'static str {
 
 /// The whole answer at once.
 pub(crate) fn whole(chat: &Chat) -> Response<Body> {
-    let words: Vec<_> = (0..chat.written()).map(word).collect();
-    let message = json!({"role": "assistant", "content": words.join(" "), "refusal": null});
+    let (message, finish_reason) = if let Some(tool) = &chat.tool {
+        (tool_call(tool), "tool_calls")
+    } else {
+        let words: Vec<_> = (0..chat.written()).map(word).collect();
+        let content = words.join(" ");
+        (json!({"role": "assistant", "content": content, "refusal": null}), "stop")
+    };
+    let choice = json!({"index": 0, "message": message, "finish_reason": finish_reason});
     json_response(&json!({
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1_764_000_000,
         "model": chat.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": null}],
+        "choices": [choice],
         "usage": chat.usage(),
     }))
+}
+
+/// The message of a model that wants a tool to be called, without any argument.
+fn tool_call(name: &str) -> Value {
+    let function = json!({"name": name, "arguments": "{}"});
+    let call = json!({"index": 0, "id": "call_1", "type": "function", "function": function});
+    json!({"role": "assistant", "content": null, "tool_calls": [call]})
 }
 
 /// The answer word by word, each after `pace`. If it breaks off, an error takes the place of the
 /// rest.
 pub(crate) fn events(in_flight: InFlight, pace: Duration, breaks_off: bool) -> Response<Body> {
-    let words = in_flight.chat().written();
+    // The call of a tool comes in one piece.
+    let words = if in_flight.chat().tool.is_some() { 1 } else { in_flight.chat().written() };
     let last = if breaks_off { words.min(BEFORE_FAILURE) } else { words };
     // The state goes along with the stream. So it is also dropped if the client goes away.
     let events = stream::unfold(Some((0, in_flight)), move |state| async move {
@@ -57,9 +71,10 @@ pub(crate) fn events(in_flight: InFlight, pace: Duration, breaks_off: bool) -> R
             if !pace.is_zero() {
                 tokio::time::sleep(pace).await;
             }
-            in_flight.wrote(number + 1);
-            let word = delta(in_flight.chat(), number);
-            return Some((event(&word.to_string()), Some((number + 1, in_flight))));
+            let piece = delta(in_flight.chat(), number);
+            let is_tool = in_flight.chat().tool.is_some();
+            in_flight.wrote(if is_tool { in_flight.chat().written() } else { number + 1 });
+            return Some((event(&piece.to_string()), Some((number + 1, in_flight))));
         }
         if breaks_off {
             return Some((event(&Fault::Overloaded.told().body.to_string()), None));
@@ -85,11 +100,16 @@ fn event(data: &str) -> Frame<Bytes> {
     Frame::data(Bytes::from(format!("data: {data}\n\n")))
 }
 
-/// One word of a stream.
+/// One piece of a stream.
 fn delta(chat: &Chat, number: u32) -> Value {
-    let space = if number == 0 { "" } else { " " };
-    let delta = json!({"role": "assistant", "content": format!("{space}{}", word(number))});
-    let finish_reason = (number + 1 == chat.written()).then_some("stop");
+    let (delta, finish_reason) = if let Some(tool) = &chat.tool {
+        (tool_call(tool), Some("tool_calls"))
+    } else {
+        let space = if number == 0 { "" } else { " " };
+        let content = format!("{space}{}", word(number));
+        let is_last = number + 1 == chat.written();
+        (json!({"role": "assistant", "content": content}), is_last.then_some("stop"))
+    };
     let choice = json!({"index": 0, "delta": delta, "finish_reason": finish_reason});
     chunk(chat, &json!([choice]), &Value::Null)
 }

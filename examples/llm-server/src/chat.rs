@@ -11,6 +11,9 @@ const LONGEST: usize = 4 << 20;
 /// The tokens of an answer if the request names no maximum.
 const MAX_TOKENS: u32 = 1_024;
 
+/// The tokens of a call of a tool.
+const TOOL_CALL: u32 = 12;
+
 /// A request for a chat completion.
 #[derive(Debug)]
 pub(crate) struct Chat {
@@ -23,6 +26,8 @@ pub(crate) struct Chat {
     pub(crate) stream: bool,
     /// Whether the last event of a stream tells the usage.
     pub(crate) tells_usage: bool,
+    /// The tool that the model wants to be called before it answers.
+    pub(crate) tool: Option<String>,
 }
 
 impl Chat {
@@ -35,7 +40,8 @@ impl Chat {
     }
 
     fn of(key: String, body: &Value) -> Option<Self> {
-        let prompt: usize = body["messages"].as_array()?.iter().map(words_of).sum();
+        let messages = body["messages"].as_array()?;
+        let prompt: usize = messages.iter().map(words_of).sum();
         let max_tokens = number(&body["max_completion_tokens"]).or(number(&body["max_tokens"]));
         // A client of the examples may say how long the answer is to be; a real model decides that
         // itself, and so does this one for all others.
@@ -49,6 +55,7 @@ impl Chat {
             length: length.unwrap_or(20 + prompt.wrapping_mul(37) % 60),
             stream: body["stream"] == true,
             tells_usage: body["stream_options"]["include_usage"] == true,
+            tool: tool_for(messages, &body["tools"]),
         })
     }
 
@@ -59,7 +66,8 @@ impl Chat {
 
     /// How long the answer gets.
     pub(crate) fn written(&self) -> u32 {
-        self.length.min(self.max_tokens)
+        let length = if self.tool.is_some() { TOOL_CALL } else { self.length };
+        length.min(self.max_tokens)
     }
 
     pub(crate) fn usage(&self) -> Value {
@@ -69,6 +77,13 @@ impl Chat {
             "total_tokens": self.prompt.saturating_add(self.written()),
         })
     }
+}
+
+/// The first tool, unless the client has just called one.
+fn tool_for(messages: &[Value], tools: &Value) -> Option<String> {
+    let name = tools[0]["function"]["name"].as_str()?;
+    let was_called = messages.last().is_some_and(|message| message["role"] == "tool");
+    (!was_called).then(|| name.to_owned())
 }
 
 /// As a number, or as text: OpenAI's metadata are texts.
@@ -109,6 +124,17 @@ mod tests {
         let chat = chat.expect("a request");
         assert_eq!((chat.prompt, chat.reserve(), chat.written()), (5, 14, 9));
         assert!(!chat.stream && !chat.tells_usage);
+    }
+
+    #[test]
+    fn a_tool_is_called_before_the_answer() {
+        let tools = json!([{"type": "function", "function": {"name": "search"}}]);
+        let question = json!({"role": "user", "content": "Why?"});
+        let result = json!({"role": "tool", "tool_call_id": "call_1", "content": "Because."});
+        let tool = |messages| read(&json!({"messages": messages, "tools": tools}))?.tool;
+        assert_eq!(tool(json!([question])).as_deref(), Some("search"));
+        assert_eq!(tool(json!([question, result])), None);
+        assert_eq!(tool(json!([question, result, question])).as_deref(), Some("search"));
     }
 
     #[test]

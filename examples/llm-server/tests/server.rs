@@ -92,6 +92,23 @@ async fn a_stream_has_the_same_words_and_tells_its_usage_if_asked() {
 }
 
 #[tokio::test]
+async fn a_tool_is_called_whole_or_in_a_stream() {
+    let server = start(Plan::per_minute(1_000, 1_000_000)).await;
+    let tools = json!([{"type": "function", "function": {"name": "search"}}]);
+    let (_, whole) = ask(&server, "key", json!({"tools": tools})).await;
+    let choice = &json_of(&whole)["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(choice["message"]["tool_calls"][0]["function"]["name"], "search");
+    let (_, stream) = ask(&server, "key", json!({"tools": tools, "stream": true})).await;
+    let first = stream.body().split("\n\n").next().unwrap().strip_prefix("data: ").unwrap();
+    let first: Value = serde_json::from_str(first).unwrap();
+    assert_eq!(first["choices"][0]["delta"]["tool_calls"], choice["message"]["tool_calls"]);
+    assert!(stream.body().ends_with("data: [DONE]\n\n"));
+    // Two prompts of 2, and two calls of 12.
+    assert_eq!(server.tally("key").unwrap().tokens, 28);
+}
+
+#[tokio::test]
 async fn what_exceeds_the_limit_is_refused_with_the_time_to_wait() {
     let server = start(slow()).await;
     for _ in 0..3 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// ```
 /// use std::time::Duration;
 /// use tollgate_llm_clients::agent::Context;
-/// let batch = Context::of_user("alice").with_patience(Duration::from_secs(60));
+/// let batch = Context::of_user("alice").with_patience(Duration::from_mins(1));
 /// assert_eq!(batch.key(), "user:alice");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 //! let agent = Agent::builder()
 //!     .rate_limit_per_minute(60, 10) // 60 a minute, of which 10 may come at once
 //!     .key(|context| context.key()) // the user, else the address, else "global"
-//!     .cache(1_000, Duration::from_secs(600)) // refused: an answer that was given before
+//!     .cache(1_000, Duration::from_mins(10)) // refused: an answer that was given before
 //!     .short_answers_per_minute(30, 5) // else a shorter answer, within a limit of its own
 //!     .build(PacedModel::new(Duration::ZERO))?;
 //!
