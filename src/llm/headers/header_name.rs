@@ -57,29 +57,34 @@ pub(super) struct Target {
     pub(super) dialect: Dialect,
 }
 
-/// A family of names that says something about all limits of the response.
+/// A family of names that says more than the words of a name do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Any,
     /// Limits are refilled evenly, and remaining tokens are rounded to thousands
     /// ([Anthropic](https://docs.anthropic.com/en/api/rate-limits)).
     Anthropic,
-    /// Limits without a period are per second
+    /// Tokens; all limits of the response without a period are per second
     /// ([Together](https://docs.together.ai/docs/rate-limits)).
     Together,
+    /// Tokens, per minute if the name says no period (Mistral until 2025).
+    BySize,
 }
 
 /// What a header reports about a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Limit,
+    /// The name does not say it (`x-ratelimit-requests`): a limit, if what remains of it is
+    /// reported too.
+    LimitOrUse,
     Remaining,
     Reset,
     Period,
 }
 
 /// The prefixes of headers about limits, and what each of them says about the response.
-const PREFIXES: [(&str, Dialect); 5] = [
+const PREFIXES: [(&str, Dialect); 7] = [
     ("x-ratelimit-", Dialect::Any),
     // Seen from Azure (openai-python#937).
     ("x-rate-limit-", Dialect::Any),
@@ -87,6 +92,8 @@ const PREFIXES: [(&str, Dialect); 5] = [
     ("ratelimit-", Dialect::Any),
     ("anthropic-ratelimit-", Dialect::Anthropic),
     ("x-tokenlimit-", Dialect::Together),
+    ("ratelimitbysize-", Dialect::BySize),
+    ("x-ratelimitbysize-", Dialect::BySize),
 ];
 
 /// What the header with this name (in lower case) is about; `None` if it is not about limits.
@@ -138,7 +145,8 @@ struct Words {
 
 impl Words {
     fn read(text: &str, dialect: Dialect) -> Option<(Target, Part)> {
-        let mut words = Self { tokens: dialect == Dialect::Together, ..Self::default() };
+        let tokens = matches!(dialect, Dialect::Together | Dialect::BySize);
+        let mut words = Self { tokens, ..Self::default() };
         for word in text.split(['-', '_']) {
             words.add(word)?;
         }
@@ -146,8 +154,11 @@ impl Words {
         if words.number.is_some() {
             return None;
         }
-        let target = Target { counted: words.counted()?, period: words.period, dialect };
-        Some((target, words.part?))
+        let counted = words.counted()?;
+        // Anthropic's interface for clients of OpenAI has limits without the word.
+        let part = words.part.or_else(|| counted.map(|_| Part::LimitOrUse))?;
+        let minute = (dialect == Dialect::BySize).then_some(Period::MINUTE);
+        Some((Target { counted, period: words.period.or(minute), dialect }, part))
     }
 
     /// `None` if the word is not known, or says the same as another one.
@@ -257,6 +268,9 @@ mod tests {
             ("x-ratelimit-limit", None, None, Part::Limit),
             ("ratelimit-remaining", None, None, Part::Remaining),
             ("x-tokenlimit-limit", Some(Tokens), None, Part::Limit),
+            ("ratelimitbysize-reset", Some(Tokens), Some(Period::MINUTE), Part::Reset),
+            ("x-ratelimitbysize-limit-month", Some(Tokens), Some(Period::MONTH), Part::Limit),
+            ("x-ratelimit-requests", Some(Requests), None, Part::LimitOrUse),
             ("ANTHROPIC-RATELIMIT-INPUT-TOKENS-RESET", Some(InputTokens), None, Part::Reset),
             ("anthropic-ratelimit-requests-limit", Some(Requests), None, Part::Limit),
             ("llm_provider-x-ratelimit-limit-requests", Some(Requests), None, Part::Limit),
@@ -280,6 +294,7 @@ mod tests {
         for name in [
             "x-ratelimit-",
             "x-ratelimit-type",
+            "x-ratelimit-minute",
             "x-ratelimit-limit-",
             "x-ratelimit-limit-10-requests",
             "x-ratelimit-limit-requests-minute-hour",

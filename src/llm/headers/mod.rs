@@ -100,7 +100,7 @@ const MAX_REPORTS: usize = 12;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// In the order of the headers, without gaps.
+    /// In order of what they count and of their periods, without gaps.
     limits: [Option<ServerLimit>; MAX_REPORTS],
     /// How long to wait before the next request, from when the response was sent. There is no upper
     /// bound here: a server may well report a day. What it means depends on the status of the
@@ -189,13 +189,22 @@ impl ServerLimits {
                     (Some(one), Some(other)) => Some(one.min(other)),
                     (one, other) => one.or(other),
                 };
-                known.remaining = least(known.remaining, new.remaining);
+                let most = known.limit.and_then(Bound::count).unwrap_or(u64::MAX);
+                known.remaining = least(known.remaining, new.remaining).map(|it| it.min(most));
                 known.reset_after = known.reset_after.max(new.reset_after);
                 known.reset_margin = known.reset_margin.max(new.reset_margin);
+                known.count_margin = known.count_margin.max(new.count_margin);
+                known.even |= new.even;
             }
             Some(free) => *free = Some(new),
             None => {}
         }
+    }
+
+    /// Puts the limits in an order that does not depend on that of the headers.
+    fn sort(&mut self) {
+        let key = |limit: &ServerLimit| (limit.counted, limit.period);
+        self.limits.sort_unstable_by_key(|limit| (limit.is_none(), limit.as_ref().map(key)));
     }
 
     /// Whether the headers reported nothing at all.

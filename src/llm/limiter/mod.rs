@@ -206,6 +206,6 @@ impl<C: Clock> Limiter<C> {
     /// Closes the limiter: all further requests are rejected, and all waiters fail with
     /// [`Error::Closed`](crate::llm::Error::Closed).
     pub fn close(&self) {
-        self.engine.with_core(crate::limiters::core::Core::close);
+        self.engine.close();
     }
 }

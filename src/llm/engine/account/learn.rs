@@ -246,8 +246,10 @@ impl Account {
             return Edited::Changed;
         }
         // Near the reserve, each permit less remaining makes two permits less usable; below the
-        // reserve there is debt.
-        let usable = remaining.min(2 * (remaining - reserve));
+        // reserve there is debt. It never takes more than a period to come back.
+        let least = 1 - i128::from(meter.per_period());
+        let below = (2 * (remaining - reserve)).max(remaining - 2 * reserve);
+        let usable = remaining.min(below).max(least);
         // Less remaining than expected means that other clients use the account, and is charged.
         // More is ignored, because requests may be in flight that the server has not seen yet.
         let left = i128::from(meter.burst()) - i128::from(meter.used(now));
