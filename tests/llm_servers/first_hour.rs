@@ -94,7 +94,7 @@ fn windows() -> impl Strategy<Value = Server> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn of_an_evenly_refilled_limit(server in even()) {
