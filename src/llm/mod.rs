@@ -19,9 +19,11 @@ mod headers;
 mod limit_kind;
 mod limiter;
 pub(crate) mod limits;
+mod low_priority;
 mod meaning;
 #[cfg(feature = "stream")]
 mod metered_stream;
+mod models;
 mod period;
 mod permit;
 mod pool;
@@ -37,9 +39,11 @@ pub use headers::{Bound, ServerLimit, ServerLimits};
 pub use limit_kind::{Counted, LimitKind};
 pub use limiter::{Limiter, LimiterBuilder};
 pub use limits::Limits;
+pub use low_priority::LowPriority;
 pub use meaning::Meaning;
 #[cfg(feature = "stream")]
 pub use metered_stream::{MeteredStream, Settle};
+pub use models::{ModelPermit, ModelPool};
 pub use period::Period;
 pub use permit::{OnDrop, OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit, PoolReservation};

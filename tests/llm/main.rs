@@ -9,6 +9,8 @@ mod keys;
 mod late;
 #[cfg(feature = "tokio")]
 mod lines;
+mod low_priority;
+mod models;
 mod observing;
 mod reentrancy;
 mod reserving;

@@ -41,7 +41,18 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
-        let mut account = Self {
+        let mut account = Self::without_meters(limits);
+        account.set_limits(limits, now)?;
+        Ok(account)
+    }
+
+    /// An account that may have one request in flight.
+    pub(crate) fn one_at_a_time() -> Self {
+        Self::without_meters(Limits::new().max_concurrent(1))
+    }
+
+    fn without_meters(limits: Limits) -> Self {
+        Self {
             meters: Meters::default(),
             limits,
             in_flight: 0,
@@ -49,9 +60,7 @@ impl Account {
             newest: 0,
             sources: Sources::default(),
             health: Health::default(),
-        };
-        account.set_limits(limits, now)?;
-        Ok(account)
+        }
     }
 
     /// Replaces all limits, learned ones too. What was used stays used. A limit of a kind that was
