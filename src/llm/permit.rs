@@ -148,7 +148,12 @@ impl<'a, C: Clock> Permit<'a, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn end(mut self, reply: &Reply) {
-        self.observe_reply(reply);
+        if reply.meaning() == Meaning::Success && reply.reported().closed_for.is_none() {
+            // Settling notes the success.
+            self.observe_limits(reply.reported());
+        } else {
+            self.observe_reply(reply);
+        }
         match reply.meaning() {
             Meaning::Limited | Meaning::Overloaded | Meaning::KeySpent => {
                 self.ended = true;

@@ -25,9 +25,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const USUAL: [u64; 5] = [1, 60, 3_600, 86_400, 2_592_000];
 
 /// The most that may pass in the first hour.
-fn most(limit: u64, period: Duration) -> u64 {
-    let periods = (HOUR.as_secs_f64() / period.as_secs_f64()).max(1.0);
-    (limit as f64 * (periods + 1.0 / 24.0)).ceil() as u64
+fn most(limit: u64, period: u64) -> u64 {
+    (limit * period.max(HOUR.as_secs())).div_ceil(period) + limit.div_ceil(24)
 }
 
 /// A server's limit, and what its response says of it.
@@ -63,7 +62,7 @@ impl Server {
     }
 
     fn most(&self) -> u64 {
-        most(self.limit, Duration::from_secs(self.period))
+        most(self.limit, self.period)
     }
 }
 
@@ -83,19 +82,19 @@ fn even() -> impl Strategy<Value = Server> {
 
 /// Windows whose reset fits no usual period below theirs, unless their period is stated.
 fn windows() -> impl Strategy<Value = Server> {
-    let all = (1_u64..2_000_000, 0..USUAL.len(), any::<bool>(), 0.0..1.0);
+    let all = (1_u64..2_000_000, 0..USUAL.len(), any::<bool>(), 0_u64..=1_000);
     all.prop_flat_map(|(limit, which, stated, part)| {
         used_of(limit).prop_map(move |used| {
             let period = USUAL[which];
             let shorter = if which == 0 || stated { 0 } else { USUAL[which - 1] * 1_000 + 1_001 };
-            let reset_millis = shorter + (part * (period * 1_000 - shorter) as f64) as u64;
+            let reset_millis = shorter + (period * 1_000 - shorter) * part / 1_000;
             Server { limit, used, period, reset_millis: reset_millis.max(1), stated }
         })
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn of_an_evenly_refilled_limit(server in even()) {
@@ -118,17 +117,20 @@ proptest! {
     }
 }
 
-/// The period of a limit of a recording: the one that is stated, or the usual one that is nearest
-/// to `reset x limit / used`.
-fn period_of(limit: &ServerLimit, most: u64) -> Option<Duration> {
+/// The period in seconds of a limit of a recording: the one that is stated, or the usual one that is
+/// nearest to `reset x limit / used`.
+fn period_of(limit: &ServerLimit, most: u64) -> Option<u64> {
     if let Some(period) = limit.period {
-        return Some(period.as_duration());
+        return Some(period.as_secs().into());
     }
     let used = most - limit.remaining?;
     let reset = limit.reset_after.filter(|reset| !reset.is_zero() && used > 0)?;
-    let implied = reset.as_secs_f64() * most as f64 / used as f64;
-    let far = |secs: &u64| ((*secs as f64 / implied).ln().abs() * 1e6) as u64;
-    USUAL.into_iter().min_by_key(far).map(Duration::from_secs)
+    let implied = reset.as_nanos() * u128::from(most) / u128::from(used);
+    let far = |secs: &u64| {
+        let nanos = u128::from(*secs) * 1_000_000_000;
+        nanos.max(implied) * 1_000 / nanos.min(implied)
+    };
+    USUAL.into_iter().min_by_key(far)
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn of_each_recorded_limit() {
         let said = read(&response.headers);
         for limit in said.iter() {
             let Some(Bound::Of(count)) = limit.limit else { continue };
-            let period = period_of(limit, count).unwrap_or(Duration::from_secs(60));
+            let period = period_of(limit, count).unwrap_or(60);
             // Of requests, as many as can be counted quickly.
             if count == 0 || limit.counted == Counted::Requests && most(count, period) > 10_000 {
                 continue;

@@ -190,5 +190,5 @@ fn go_duration(text: &str) -> Option<Duration> {
         rest = after;
     }
     // To the nearest nanosecond.
-    Some(Duration::from_nanos((secs * 1e9).round() as u64))
+    Duration::try_from_secs_f64(secs).ok()
 }

@@ -96,7 +96,7 @@ impl Client {
         let (mut total, mut waited) = (0, Duration::ZERO);
         loop {
             match self.send(self.most(counted)) {
-                Ok(sent) => total += self.count(counted, sent),
+                Ok(sent) => total += count(counted, sent),
                 Err(error) => {
                     let wait = error.retry_after().unwrap();
                     assert!(!wait.is_zero(), "{error} is no reason to wait");
@@ -127,12 +127,12 @@ impl Client {
             _ => Tokens::new(count, 0),
         }
     }
+}
 
-    fn count(&self, counted: Counted, sent: Tokens) -> u64 {
-        match counted {
-            Counted::Requests => 1,
-            Counted::OutputTokens => sent.output,
-            _ => sent.input,
-        }
+fn count(counted: Counted, sent: Tokens) -> u64 {
+    match counted {
+        Counted::Requests => 1,
+        Counted::OutputTokens => sent.output,
+        _ => sent.input,
     }
 }

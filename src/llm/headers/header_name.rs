@@ -131,6 +131,7 @@ pub(super) fn subject(name: &str) -> Option<Subject> {
 
 /// The words of a name, in any order: `limit-tokens-minute`, `input-tokens-remaining`.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a word")]
 struct Words {
     part: Option<Part>,
     period: Option<Period>,
@@ -154,7 +155,7 @@ impl Words {
         if words.number.is_some() {
             return None;
         }
-        let counted = words.counted()?;
+        let counted = words.counted().ok()?;
         // Anthropic's interface for clients of OpenAI has limits without the word.
         let part = words.part.or_else(|| counted.map(|_| Part::LimitOrUse))?;
         let minute = (dialect == Dialect::BySize).then_some(Period::MINUTE);
@@ -204,21 +205,27 @@ impl Words {
         Some(())
     }
 
-    /// What is limited; the inner `None` if the name does not say it, the outer one if it says
-    /// several things, or a thing that is not counted here.
-    fn counted(&self) -> Option<Option<Counted>> {
+    /// What is limited; `None` if the name does not say it.
+    ///
+    /// # Errors
+    ///
+    /// The name says several things, or a thing that is not counted here.
+    fn counted(&self) -> Result<Option<Counted>, NotCounted> {
         let Self { requests, tokens, input, output, project, .. } = *self;
-        Some(match (requests, tokens, input, output, project) {
+        Ok(match (requests, tokens, input, output, project) {
             (false, false, false, false, false) => None,
             (true, false, false, false, false) => Some(Counted::Requests),
             (false, true, false, false, false) => Some(Counted::Tokens),
             (false, true, true, false, false) => Some(Counted::InputTokens),
             (false, true, false, true, false) => Some(Counted::OutputTokens),
             (false, true, false, false, true) => Some(Counted::ProjectTokens),
-            _ => return None,
+            _ => return Err(NotCounted),
         })
     }
 }
+
+/// A name is about something that is not counted here.
+struct NotCounted;
 
 #[cfg(test)]
 mod tests {

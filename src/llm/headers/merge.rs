@@ -27,6 +27,7 @@ pub(super) struct HeaderMerge {
 /// What the names of headers say together. Whether their values are valid does not matter: else
 /// repeating a header could loosen what it said.
 #[derive(Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing")]
 pub(super) struct Names {
     /// Whether a name contains `requests`.
     pub(super) requests: bool,

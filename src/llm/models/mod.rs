@@ -194,6 +194,7 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     }
 
     /// Removes a key from all models. Returns whether it existed.
+    #[allow(clippy::must_use_candidate, reason = "it changes the pool")]
     pub fn remove(&self, id: &str) -> bool {
         let mut state = self.shared.state.lock();
         let at = state.keys.iter().position(|key| &*key.id == id);
@@ -202,12 +203,15 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         let pools = state.pools();
         // Its secret may use this pool when it is dropped.
         drop(state);
-        pools.iter().for_each(|pool| _ = pool.remove(id));
+        for pool in pools {
+            pool.remove(id);
+        }
         removed.is_some()
     }
 
     /// Enables a key that was refused, and ends its pauses in all models. Returns whether the key
     /// exists.
+    #[allow(clippy::must_use_candidate, reason = "it changes the pool")]
     pub fn restore(&self, id: &str) -> bool {
         let mut state = self.shared.state.lock();
         let key = state.keys.iter_mut().find(|key| &*key.id == id);
@@ -215,7 +219,9 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         state.version += 1;
         let pools = state.pools();
         drop(state);
-        pools.iter().for_each(|pool| _ = pool.restore(id));
+        for pool in pools {
+            pool.restore(id);
+        }
         exists
     }
 
@@ -245,7 +251,9 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         state.version += 1;
         let pools = state.pools();
         drop(state);
-        pools.iter().for_each(|pool| pool.close());
+        for pool in pools {
+            pool.close();
+        }
     }
 }
 
@@ -272,7 +280,9 @@ impl<T, C: Clock + Clone> Shared<T, C> {
         }
         // It may have been removed meanwhile, from pools that did not have it yet.
         if !self.state.lock().keys.iter().any(|other| other.id == *id) {
-            models.values().for_each(|pool| _ = pool.remove(id));
+            for pool in models.values() {
+                pool.remove(id);
+            }
         }
         Ok(())
     }
@@ -319,7 +329,7 @@ impl<T, C: Clock + Clone> Shared<T, C> {
         }
         let pools = state.pools();
         drop(state);
-        for pool in pools.iter().filter(|pool| !std::ptr::eq(&***pool, model)) {
+        for pool in pools.iter().filter(|pool| !std::ptr::eq(Arc::as_ptr(pool), model)) {
             pool.observe_reply(id, &said);
         }
     }

@@ -75,7 +75,8 @@ impl Evidence {
         };
         let near = |period: Period| {
             let period = period.as_duration();
-            period >= shortest - shortest / 100 && period <= longest.saturating_add(longest / 100)
+            period >= shortest.saturating_sub(shortest / 100)
+                && period <= longest.saturating_add(longest / 100)
         };
         let close = |period: Period| {
             let period = period.as_duration();

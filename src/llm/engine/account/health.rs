@@ -111,8 +111,8 @@ impl Health {
         if !self.troubled {
             return false;
         }
-        *self =
-            Self { paused_until: self.paused_until, noted_at: self.noted_at, ..Self::default() };
+        let Self { paused_until, noted_at, noted_after, .. } = *self;
+        *self = Self { paused_until, noted_at, noted_after, ..Self::default() };
         self.close();
         true
     }
@@ -239,6 +239,17 @@ mod tests {
         assert!(!health.is_open(at(7)));
         health.succeeded();
         assert!(health.is_open(at(7)) && !health.is_failing());
+    }
+
+    #[test]
+    fn a_success_in_between_does_not_make_an_old_failure_new() {
+        let mut health = Health::default();
+        health.failed(noted(at(2), 1, 5));
+        health.succeeded();
+        for request in 2..=5 {
+            health.failed(noted(at(3), request, 5));
+        }
+        assert!(health.is_open(at(3)));
     }
 
     #[test]

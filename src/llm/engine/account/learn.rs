@@ -75,9 +75,15 @@ impl Source {
         }
     }
 
-    /// Whether what remains comes back before the reset.
-    fn comes_back_evenly(&self) -> bool {
-        self.documented_even || self.evidence.looks_even()
+    /// Whether what remains comes back before the reset. If nothing remains, a server that counts in
+    /// windows looks for one answer as if it refilled evenly, so it takes more to believe it.
+    fn comes_back_evenly(&self, remaining: u64) -> bool {
+        let shown = if remaining == 0 {
+            self.evidence.refill() == Refill::Even
+        } else {
+            self.evidence.looks_even()
+        };
+        self.documented_even || shown
     }
 }
 
@@ -295,7 +301,7 @@ fn window_rest(
     meter: &Meter,
     max_pause: Duration,
 ) -> Option<Duration> {
-    if source.comes_back_evenly() {
+    if source.comes_back_evenly(said.remaining.unwrap_or(0)) {
         return None;
     }
     let period = meter.kind.period().map_or(Duration::MAX, Period::as_duration);

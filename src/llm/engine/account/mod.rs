@@ -101,12 +101,11 @@ impl Account {
     ) -> Result<Meter, QuotaError> {
         let mut new = Meter::new(kind, count, burst, longest, now)?;
         let in_flight = self.in_flight_of(kind);
-        match self.meters.iter().find(|old| old.kind == kind) {
-            Some(old) => old.carry_over_to(&mut new, now, in_flight, self.newest),
-            None => {
-                new.adopt(now, in_flight, self.newest);
-                new.forgive_excess(now, self.newest);
-            }
+        if let Some(old) = self.meters.iter().find(|old| old.kind == kind) {
+            old.carry_over_to(&mut new, now, in_flight, self.newest);
+        } else {
+            new.adopt(now, in_flight, self.newest);
+            new.forgive_excess(now, self.newest);
         }
         Ok(new)
     }
