@@ -29,6 +29,7 @@ mod permit;
 mod pool;
 mod reply;
 mod reservation;
+mod state;
 mod tokens;
 mod usage;
 
@@ -49,5 +50,10 @@ pub use permit::{OnDrop, OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit, PoolReservation};
 pub use reply::Reply;
 pub use reservation::Reservation;
+pub(crate) use state::{
+    AccountState, EvidenceState, GrantState, HealthState, KeyState, LearnedState, LimitState,
+    PoolAccountState, UsedState, WindowState,
+};
+pub use state::{LimiterState, PoolState, StateError};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};

@@ -14,6 +14,7 @@ mod models;
 mod observing;
 mod reentrancy;
 mod reserving;
+mod restarting;
 mod resting;
 mod server_wait;
 mod settling;

@@ -136,6 +136,21 @@ impl<C: Clock> Engine<C> {
         core.edit(now, wakers, |keys, now| (act(keys, now), Edited::Changed))
     }
 
+    /// Reads the keys, after granting permits to waiters that are due.
+    pub(crate) fn read<R>(&self, act: impl FnOnce(&mut Keys, Timestamp) -> R) -> R {
+        self.with_core(|core, now, wakers| {
+            core.edit(now, wakers, |keys, now| (act(keys, now), Edited::Nothing))
+        })
+    }
+
+    /// A state was restored.
+    pub(crate) fn restored(&self, events: Vec<LimitEvent>) {
+        for event in events {
+            event.emit(&self.settings.name);
+        }
+        self.fail_hopeless_waits();
+    }
+
     /// Reads the keys. Grants nothing and wakes nobody.
     pub(crate) fn look<R>(&self, act: impl FnOnce(&Keys) -> R) -> R {
         act(&self.core.lock().state)

@@ -2,6 +2,7 @@
 
 mod acquire;
 mod builder;
+mod state;
 
 pub(crate) use acquire::{acquire, delay_for};
 pub use builder::LimiterBuilder;

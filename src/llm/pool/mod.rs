@@ -5,6 +5,7 @@ mod builder;
 mod key;
 mod permit;
 mod reservation;
+mod state;
 
 pub use builder::KeyPoolBuilder;
 pub use key::PoolKey;

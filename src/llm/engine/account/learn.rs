@@ -13,26 +13,26 @@ use crate::llm::headers::{Bound, ServerLimit, ServerLimits};
 use crate::llm::{Burst, Counted, LimitKind, Period};
 
 /// The most limits that an account keeps evidence about.
-const MAX_SOURCES: usize = crate::llm::limits::MAX_LIMITS;
+pub(super) const MAX_SOURCES: usize = crate::llm::limits::MAX_LIMITS;
 
 /// What responses have reported of one limit: of the one whose period they state, or of the one
 /// whose period they leave open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
-    counted: Counted,
-    stated: Option<Period>,
-    evidence: Evidence,
+    pub(super) counted: Counted,
+    pub(super) stated: Option<Period>,
+    pub(super) evidence: Evidence,
     /// Whether the provider documents that its limits are refilled evenly, and how many responses
     /// there were.
-    documented_even: bool,
-    responses: u8,
+    pub(super) documented_even: bool,
+    pub(super) responses: u8,
     /// The limit in force because of this.
-    kind: Option<LimitKind>,
+    pub(super) kind: Option<LimitKind>,
 }
 
 /// The sources of an account's learned limits.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources(SmallVec<[Source; 4]>);
+pub(super) struct Sources(pub(super) SmallVec<[Source; 4]>);
 
 impl Sources {
     pub(super) fn is_empty(&self) -> bool {
@@ -61,7 +61,7 @@ impl Sources {
     }
 
     /// Whether responses speak of a limit of this kind.
-    fn have(&self, kind: LimitKind) -> bool {
+    pub(super) fn have(&self, kind: LimitKind) -> bool {
         self.0.iter().any(|source| source.kind == Some(kind))
     }
 }
@@ -181,7 +181,7 @@ impl Account {
     }
 
     /// Puts a learned limit in force; returns whether it differs from the one before.
-    fn learn(
+    pub(super) fn learn(
         &mut self,
         now: Timestamp,
         kind: LimitKind,

@@ -6,9 +6,11 @@ mod health;
 mod learn;
 mod meter;
 mod meters;
+mod state;
 
 pub(crate) use event::LimitEvent;
 pub(crate) use health::{Health, Noted};
+pub(crate) use state::Restored;
 
 use learn::Sources;
 use meter::Meter;
