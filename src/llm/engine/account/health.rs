@@ -295,11 +295,11 @@ mod tests {
         assert!(health.accepted() && health.is_open(at(1)));
         assert!(!health.accepted());
         // Streams that fail, one after the other.
-        health.failed(at(2), at(3));
-        health.failed(at(4), at(5));
+        health.failed(noted(at(3), 1, 1));
+        health.failed(noted(at(5), 2, 2));
         health.sent(at(6));
         assert!(!health.accepted() && !health.is_open(at(7)));
-        health.failed(at(6), at(8));
+        health.failed(noted(at(8), 3, 3));
         assert_eq!(health.open_at(), at(8) + 2 * FIRST_REST);
     }
 
