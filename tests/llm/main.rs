@@ -9,13 +9,17 @@ mod keys;
 mod late;
 #[cfg(feature = "tokio")]
 mod lines;
+mod low_priority;
+mod models;
 mod observing;
 mod reentrancy;
 mod reserving;
+mod restarting;
 mod resting;
 mod server_wait;
 mod settling;
 #[cfg(feature = "stream")]
+mod statuses;
 mod streams;
 mod support;
 mod taking;
