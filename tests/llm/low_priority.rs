@@ -35,7 +35,9 @@ fn another_request_waits_for_at_most_one_of_them() {
         run(&mut others, || order.push("other"));
         run(&mut batch, || order.push("batch"));
         // The next one of the line stands in the queue now.
-        batch.iter_mut().for_each(|task| drop(task.run()));
+        for task in &mut batch {
+            drop(task.run());
+        }
     }
     assert_eq!(
         order,

@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn lists_and_parameters() {
-        let items = |text| items(text).map(|items| items.collect::<Vec<_>>());
+        let items = |text| items(text).map(Iterator::collect::<Vec<_>>);
         assert_eq!(items("991, 98"), Ok(vec![("991", ""), ("98", "")]));
         assert_eq!(items("100,100;w=60"), Ok(vec![("100", ""), ("100", "w=60")]));
         assert!(items("1,000").is_err() && items("1,200,050").is_err());

@@ -348,12 +348,11 @@ fn add_last<T, C: Clock>(keys: &[ModelKey<T>], pool: &KeyPool<Arc<T>, C>, model:
     let (id, secret) = (Arc::clone(&key.id), Arc::clone(&key.secret));
     // Neither can fail: the pool has the same keys, and the limits were checked. A key that the pool
     // has already was added by another thread.
-    let _added = match before.iter().find(|other| other.account == key.account) {
-        Some(with) => pool.add_sharing(&with.id, id, secret),
-        None => {
-            let limits = key.limits.of_models.get(model).copied();
-            pool.add(id, secret, limits.unwrap_or(key.limits.elsewhere))
-        }
+    let _added = if let Some(with) = before.iter().find(|other| other.account == key.account) {
+        pool.add_sharing(&with.id, id, secret)
+    } else {
+        let limits = key.limits.of_models.get(model).copied();
+        pool.add(id, secret, limits.unwrap_or(key.limits.elsewhere))
     };
     if key.is_refused {
         pool.observe_reply(&key.id, &Reply::new(401));

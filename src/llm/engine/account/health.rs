@@ -117,6 +117,17 @@ impl Health {
         true
     }
 
+    /// Notes that the server accepted a request whose response is still to come. That ends the first
+    /// trial of an account, and no other trouble. Returns whether that changes anything.
+    pub(crate) fn accepted(&mut self) -> bool {
+        if !self.on_trial || self.failures + self.spent > 0 {
+            return false;
+        }
+        (self.on_trial, self.trial_until) = (false, Timestamp::ZERO);
+        self.close();
+        true
+    }
+
     /// Notes that a request was answered with 429. Returns the pause to make if the response does not
     /// ask for one.
     pub(crate) fn refused(&mut self, noted: Noted) -> Duration {
@@ -275,6 +286,21 @@ mod tests {
         assert!(health.is_open(at(1)));
         health.sent(at(1));
         assert!(health.is_open(at(1)));
+    }
+
+    #[test]
+    fn who_accepts_a_request_has_not_answered_it() {
+        let mut health = Health::on_trial();
+        health.sent(at(0));
+        assert!(health.accepted() && health.is_open(at(1)));
+        assert!(!health.accepted());
+        // Streams that fail, one after the other.
+        health.failed(noted(at(3), 1, 1));
+        health.failed(noted(at(5), 2, 2));
+        health.sent(at(6));
+        assert!(!health.accepted() && !health.is_open(at(7)));
+        health.failed(noted(at(8), 3, 3));
+        assert_eq!(health.open_at(), at(8) + 2 * FIRST_REST);
     }
 
     #[test]
