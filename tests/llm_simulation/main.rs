@@ -3,6 +3,7 @@
 #![cfg(feature = "llm")]
 #![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
+mod model_tests;
 mod scenes;
 mod sim;
 

@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tollgate::llm::{Error, KeyPool, Limiter, Limits, Permit, PoolPermit, Tokens};
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Permit, PoolPermit, Tokens};
 use tollgate::{Sleep, Timer};
 
-use super::{Answer, Client, Job, Nanos, SkewedClock};
+use super::{
+    Account, Answer, Client, Counter, Counts, DAY, Job, MINUTE, Nanos, Next, Scene, Size,
+    SkewedClock,
+};
 
 type One = Limiter<SkewedClock>;
 type Pool = KeyPool<usize, SkewedClock>;
@@ -32,6 +35,7 @@ pub(crate) struct Ours {
     gate: Gate,
     line: VecDeque<(Job, Future, Arc<Flag>)>,
     room: usize,
+    retries: bool,
     out: HashMap<usize, Leave>,
 }
 
@@ -52,27 +56,63 @@ impl Timer for NoTimer {
     }
 }
 
+/// The limits of an account as far as they can be told.
+fn limits(account: &Account) -> Limits {
+    let counters = account.server.counters.iter();
+    let known = counters.filter_map(|counter| Some((kind(counter)?, counter.limit)));
+    known.fold(Limits::new(), |limits, (kind, limit)| limits.with(kind, limit))
+}
+
+fn kind(counter: &Counter) -> Option<LimitKind> {
+    Some(match (counter.counts, counter.period) {
+        (Counts::Requests, MINUTE) => LimitKind::Requests,
+        (Counts::Tokens, MINUTE) => LimitKind::Tokens,
+        (Counts::InputTokens, MINUTE) => LimitKind::InputTokens,
+        (Counts::OutputTokens, MINUTE) => LimitKind::OutputTokens,
+        (Counts::Requests, DAY) => LimitKind::RequestsPerDay,
+        (Counts::Tokens, DAY) => LimitKind::TokensPerDay,
+        _ => return None,
+    })
+}
+
+/// Callers wait for as long as the server says.
+const ANY_WAIT: Duration = Duration::MAX;
+
 impl Ours {
     /// One key if there is one, else a pool of them.
-    pub(crate) fn new(clock: &SkewedClock, limits: &[Limits], room: usize) -> Self {
+    pub(crate) fn new(clock: &SkewedClock, scene: &Scene) -> Self {
+        let limits = |account| if scene.told { limits(account) } else { Limits::new() };
         // Leaked, so that futures and permits can be held beside what they borrow.
-        let gate = if let [limits] = limits {
-            let builder = Limiter::builder().limits(*limits).clamp_estimates();
-            Gate::One(Box::leak(Box::new(builder.clock(clock.clone()).build().unwrap())))
+        let gate = if scene.accounts_of_keys().len() == 1 {
+            let builder = Limiter::builder().limits(limits(&scene.accounts[0])).clamp_estimates();
+            let builder = builder.max_server_wait(ANY_WAIT).clock(clock.clone());
+            Gate::One(Box::leak(Box::new(builder.build().unwrap())))
         } else {
-            let builder = KeyPool::builder().clamp_estimates();
+            let builder = KeyPool::builder().clamp_estimates().max_server_wait(ANY_WAIT);
             let pool: Pool = builder.clock(clock.clone()).build();
-            for (key, limits) in limits.iter().enumerate() {
-                pool.add(key.to_string(), key, *limits).unwrap();
+            let mut key = 0;
+            for account in &scene.accounts {
+                let first = key.to_string();
+                pool.add(first.as_str(), key, limits(account)).unwrap();
+                for other in key + 1..key + account.keys {
+                    pool.add_sharing(&first, other.to_string(), other).unwrap();
+                }
+                key += account.keys;
             }
             Gate::Pool(Box::leak(Box::new(pool)))
         };
-        let (line, out) = (VecDeque::new(), HashMap::new());
-        Self { clock: clock.clone(), gate, line, room, out }
+        Self {
+            clock: clock.clone(),
+            gate,
+            line: VecDeque::new(),
+            room: scene.room(),
+            retries: scene.retries,
+            out: HashMap::new(),
+        }
     }
 
     fn queue(&mut self, job: Job) {
-        let (gate, tokens): (_, Tokens) = (self.gate, job.estimate);
+        let (gate, tokens) = (self.gate, tokens(job.estimate));
         let future: Future = Box::pin(async move {
             Ok(match gate {
                 Gate::One(one) => Leave::One(one.acquire_on(tokens, &NoTimer).await?),
@@ -83,11 +123,17 @@ impl Ours {
     }
 }
 
+fn tokens(size: Size) -> Tokens {
+    Tokens::new(size.input, size.output)
+}
+
 impl Client for Ours {
-    fn offer(&mut self, job: Job) {
-        if self.line.len() < self.room {
+    fn offer(&mut self, job: Job) -> bool {
+        let fits = self.line.len() < self.room;
+        if fits {
             self.queue(job);
         }
+        fits
     }
 
     fn release(&mut self) -> Vec<(Job, usize)> {
@@ -118,24 +164,43 @@ impl Client for Ours {
         if woken { Some(self.clock.shown()) } else { self.clock.next_alarm() }
     }
 
-    fn answered(&mut self, job: Job, _: usize, answer: &Answer) {
-        let headers = answer.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        match self.out.remove(&job.number).unwrap() {
-            Leave::One(permit) if answer.accepted => {
+    fn answered(&mut self, job: Job, _: usize, answer: &Answer) -> Next {
+        let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let again = match (self.out.remove(&job.number).unwrap(), answer.status) {
+            (Leave::One(permit), 200) => {
                 permit.observe(headers);
-                permit.settle(job.actual);
+                permit.settle(tokens(job.actual));
+                return Next::Done;
             }
-            Leave::Key(permit) if answer.accepted => {
+            (Leave::Key(permit), 200) => {
                 permit.observe(headers);
-                permit.settle(job.actual);
+                permit.settle(tokens(job.actual));
+                return Next::Done;
             }
-            refused => {
-                match refused {
-                    Leave::One(permit) => permit.limited(headers),
-                    Leave::Key(permit) => permit.limited(headers),
-                }
-                self.queue(job);
+            (Leave::One(permit), 429) => {
+                permit.limited(headers);
+                true
             }
+            (Leave::Key(permit), 429) => {
+                permit.limited(headers);
+                true
+            }
+            (Leave::Key(permit), 401 | 403) => {
+                permit.unauthorized();
+                true
+            }
+            (Leave::One(permit), _) => {
+                permit.observe(headers);
+                self.retries
+            }
+            (Leave::Key(permit), _) => {
+                permit.observe(headers);
+                self.retries
+            }
+        };
+        if again {
+            self.queue(job);
         }
+        if again { Next::Again } else { Next::Done }
     }
 }
