@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tollgate::llm::{KeyPool, LimitKind, Limits, PoolPermit, Tokens};
+use tollgate::llm::{KeyPool, LimitKind, Period, Limits, PoolPermit, Tokens};
 use tollgate::{Clock as _, ManualClock};
 
 const IDS: [&str; 4] = ["a", "b", "b2", "c"];
@@ -64,9 +64,9 @@ fn can_serve(pool: &KeyPool<(), ManualClock>, id: &str, tokens: Tokens) -> bool 
     let is_free = usage.max_in_flight.is_none_or(|most| usage.in_flight < most);
     let has_room = usage.limits.iter().all(|limit| {
         let cost = match limit.kind {
-            LimitKind::Tokens => tokens.total(),
-            LimitKind::InputTokens => tokens.input,
-            LimitKind::OutputTokens => tokens.output,
+            LimitKind::Tokens(Period::MINUTE) => tokens.total(),
+            LimitKind::InputTokens(Period::MINUTE) => tokens.input,
+            LimitKind::OutputTokens(Period::MINUTE) => tokens.output,
             _ => 1,
         };
         // A debt is in the way of requests that cost nothing, too.

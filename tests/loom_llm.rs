@@ -11,7 +11,7 @@ use std::time::Duration;
 use loom::sync::Arc;
 use loom::thread;
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits};
+use tollgate::llm::{Error, KeyPool, LimitKind, Period, Limiter, Limits};
 
 type OnManual = Limiter<ManualClock>;
 type Pool = KeyPool<&'static str, ManualClock>;
@@ -36,7 +36,7 @@ fn tpm(tokens: u64) -> Limits {
 }
 
 fn used(limiter: &OnManual) -> u64 {
-    limiter.usage().of(LimitKind::Tokens).unwrap().used
+    limiter.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used
 }
 
 /// Runs `act` beside the scene.
@@ -178,7 +178,7 @@ fn a_key_replaced_against_an_acquire() {
         pool.remove("old");
         pool.add("new", "new", tpm(100)).unwrap();
         let taken = taking.join().unwrap();
-        let used = pool.usage("new").unwrap().of(LimitKind::Tokens).unwrap().used;
+        let used = pool.usage("new").unwrap().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used;
         // With the old key, the new one, or with none between the two.
         assert!(used == 0 || (used == 50 && taken.is_ok()), "{used}, {taken:?}");
         assert!(taken.is_ok() || taken == Err(Error::NoKeys));

@@ -4,7 +4,7 @@
 
 use serde_json::{from_value, json, to_value};
 use tollgate::keyed::Terms;
-use tollgate::llm::{self, Burst, LimitKind, Limits};
+use tollgate::llm::{self, Burst, LimitKind, Period, Limits};
 use tollgate::{KeyedLimiter, ManualClock, Quota, RateLimiter, TokenBucket};
 
 #[test]
@@ -70,7 +70,7 @@ fn answers_show_seconds_and_leave_out_what_is_unlimited() {
     let model = llm::Limiter::builder().requests_per_minute(60).clock(clock).build().unwrap();
     assert!(model.allow());
     let usage = to_value(model.usage()).unwrap();
-    let kind = LimitKind::Requests.to_string();
+    let kind = LimitKind::Requests(Period::MINUTE).to_string();
     let limit = json!({
         "kind": kind, "limit": 60, "used": 1, "remaining": 59, "reset_after": 1.0,
     });

@@ -25,7 +25,7 @@ use chat::{Answer, Failure, Model, Prompt};
 use futures_lite::StreamExt as _;
 use provider::Provider;
 use tokio::task::JoinSet;
-use tollgate::llm::{Burst, LimitKind, Limiter, MeteredStream, Tokens};
+use tollgate::llm::{Burst, LimitKind, Period, Limiter, MeteredStream, Tokens};
 
 const REQUESTS: usize = 2_000;
 const KEY: &str = "sk-example";
@@ -43,8 +43,8 @@ async fn main() -> Result<(), Failure> {
     let learned = |kind| limiter.usage().of(kind).map_or(0, |limit| limit.limit);
     println!(
         "Its headers taught the limiter two limits: {} requests and {} tokens at once.\n",
-        learned(LimitKind::Requests),
-        learned(LimitKind::Tokens)
+        learned(LimitKind::Requests(Period::MINUTE)),
+        learned(LimitKind::Tokens(Period::MINUTE))
     );
 
     let prompts = Prompt::mixed(REQUESTS);

@@ -1,51 +1,9 @@
 //! A complete request in one call: acquire a permit, send, learn from the response, settle, and
 //! retry after a 429.
 
-use super::headers::ServerLimits;
-use super::{Error, KeyPool, Limiter, Permit, PoolKey, PoolPermit, Tokens};
+use super::{Error, KeyPool, Limiter, Meaning, Permit, PoolKey, PoolPermit, Reply, Tokens};
 use crate::Clock;
-use crate::clock::wall;
 use crate::wait::Timer;
-
-/// What a limiter needs to know about a response.
-///
-/// ```
-/// use tollgate::llm::{Reply, Tokens};
-/// let reply = Reply::new(200)
-///     .headers([("x-ratelimit-remaining-tokens", "149000")])
-///     .spent(Tokens::new(800, 200));
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[must_use]
-pub struct Reply {
-    status: u16,
-    reported: ServerLimits,
-    spent: Option<Tokens>,
-}
-
-impl Reply {
-    /// A response with this HTTP status, and without headers or a known usage.
-    pub fn new(status: u16) -> Self {
-        Self { status, reported: ServerLimits::default(), spent: None }
-    }
-
-    /// Adds the headers of the response; see [`ServerLimits::from_headers`].
-    pub fn headers<N, V>(mut self, headers: impl IntoIterator<Item = (N, V)>) -> Self
-    where
-        N: AsRef<[u8]>,
-        V: AsRef<[u8]>,
-    {
-        self.reported = ServerLimits::from_headers(headers, wall::now());
-        self
-    }
-
-    /// Adds the usage that the response reports. Without it, the builder's
-    /// [`on_drop`](super::LimiterBuilder::on_drop) decides what counts as used.
-    pub fn spent(mut self, tokens: impl Into<Tokens>) -> Self {
-        self.spent = Some(tokens.into());
-        self
-    }
-}
 
 /// Why a call has failed.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +12,8 @@ pub enum CallError<R, E> {
     /// The request got no permit.
     #[error(transparent)]
     Limited(#[from] Error),
-    /// The server rejected each try.
-    #[error("the server rejected all {tries} tries")]
+    /// The server refused or failed to answer each try.
+    #[error("the server answered none of {tries} tries")]
     Refused {
         /// How often the request was sent.
         tries: u32,
@@ -69,84 +27,36 @@ pub enum CallError<R, E> {
 
 /// What a call does with a permit, whether it is from a limiter or from a pool.
 trait CallPermit: Sized {
-    fn observe_limits(&self, reported: &ServerLimits);
-    fn limited_by(self, reported: &ServerLimits);
-    fn settle(self, tokens: Tokens);
-    /// Ends a request that succeeded with an unknown usage.
-    fn succeeded(self);
-    /// Ends a request that was answered with 401 or 403; returns whether a retry may succeed.
-    fn unauthorized(self) -> bool;
+    /// Whether another key may serve a request whose key is not accepted.
+    const HAS_OTHER_KEYS: bool;
+
+    fn end(self, reply: &Reply);
 }
 
 impl<C: Clock> CallPermit for Permit<'_, C> {
-    fn observe_limits(&self, reported: &ServerLimits) {
-        Permit::observe_limits(self, reported);
-    }
+    const HAS_OTHER_KEYS: bool = false;
 
-    fn limited_by(self, reported: &ServerLimits) {
-        Permit::limited_by(self, reported);
-    }
-
-    fn settle(self, tokens: Tokens) {
-        Permit::settle(self, tokens);
-    }
-
-    fn succeeded(self) {
-        Permit::succeeded(self);
-    }
-
-    fn unauthorized(self) -> bool {
-        self.cancel();
-        false
+    fn end(self, reply: &Reply) {
+        Permit::end(self, reply);
     }
 }
 
 impl<T, C: Clock> CallPermit for PoolPermit<'_, T, C> {
-    fn observe_limits(&self, reported: &ServerLimits) {
-        PoolPermit::observe_limits(self, reported);
-    }
+    const HAS_OTHER_KEYS: bool = true;
 
-    fn limited_by(self, reported: &ServerLimits) {
-        PoolPermit::limited_by(self, reported);
-    }
-
-    fn settle(self, tokens: Tokens) {
-        PoolPermit::settle(self, tokens);
-    }
-
-    fn succeeded(self) {
-        PoolPermit::succeeded(self);
-    }
-
-    fn unauthorized(self) -> bool {
-        PoolPermit::unauthorized(self);
-        true
+    fn end(self, reply: &Reply) {
+        PoolPermit::end(self, reply);
     }
 }
 
 /// Ends a request as its response demands.
-fn apply_reply<R>(permit: impl CallPermit, reply: &Reply, response: R) -> Outcome<R> {
-    match reply.status {
-        429 => {
-            permit.limited_by(&reply.reported);
-            Outcome::Retry(response)
-        }
-        401 | 403 => {
-            if permit.unauthorized() {
-                Outcome::Retry(response)
-            } else {
-                Outcome::Done(response)
-            }
-        }
-        _ => {
-            permit.observe_limits(&reply.reported);
-            match reply.spent {
-                Some(tokens) => permit.settle(tokens),
-                None if (200..300).contains(&reply.status) => permit.succeeded(),
-                None => drop(permit),
-            }
-            Outcome::Done(response)
-        }
+fn apply_reply<P: CallPermit, R>(permit: P, reply: &Reply, response: R) -> Outcome<R> {
+    permit.end(reply);
+    let refused = reply.meaning() == Meaning::KeyRefused;
+    if reply.wants_retry() && (P::HAS_OTHER_KEYS || !refused) {
+        Outcome::Retry(response)
+    } else {
+        Outcome::Done(response)
     }
 }
 
@@ -170,35 +80,52 @@ where
     F: Future<Output = Result<R, E>>,
 {
     let mut tries = 0;
+    let mut last = None;
     loop {
-        let permit = acquire().await?;
+        let permit = match (acquire().await, last.take()) {
+            (Ok(permit), _) => permit,
+            // No key is left, and the last response says why.
+            (Err(Error::NoKeys), Some(response)) => {
+                return Err(CallError::Refused { tries, response });
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
         let response = send(&permit);
         tries += 1;
-        let response = response.await.map_err(CallError::Request)?;
+        let response = match response.await {
+            Ok(response) => response,
+            Err(error) => {
+                // As if a gateway had answered that it can't reach the server.
+                permit.end(&Reply::new(502));
+                return Err(CallError::Request(error));
+            }
+        };
         match apply_reply(permit, &read(&response), response) {
             Outcome::Done(response) => return Ok(response),
-            Outcome::Retry(_) if tries < max => {}
+            Outcome::Retry(response) if tries < max => last = Some(response),
             Outcome::Retry(response) => return Err(CallError::Refused { tries, response }),
         }
     }
 }
 
 impl<C: Clock> Limiter<C> {
-    /// Sends a request once the limits permit it, learns from the response, and settles. After a
-    /// 429 it is sent again, at most `tries` times in all (0 counts as 1). `read` tells the limiter
-    /// what it needs to know about a response.
+    /// Sends a request once the limits permit it, learns from the response, and settles. It is sent
+    /// again if its response [is worth a retry](Meaning::is_worth_a_retry), at most `tries` times in
+    /// all (0 counts as 1). `read` tells the limiter what it needs to know about a response;
+    /// [`Reply::retry`] and [`Reply::give_up`] change what is worth a retry.
     ///
-    /// A response with 401 or 403 is returned without a retry, and everything is given back. Any
-    /// other response is returned, and the permit is settled with the usage that `read` reports.
+    /// A retry waits for as long as the response asked for, and at least for the rest that a failing
+    /// key takes. If the key is refused (401), a limiter has no other one: the response is returned,
+    /// and everything is given back.
     ///
     /// The future is `Send` if `send`, the futures of `send` and `read` are.
     ///
     /// # Errors
     ///
     /// [`CallError::Limited`] if the request gets no permit, [`CallError::Refused`] with the last
-    /// response if each try was answered with 429, [`CallError::Request`] if `send` fails. After a
-    /// failed `send` there is no retry, and [`on_drop`](super::LimiterBuilder::on_drop) decides
-    /// what counts as used.
+    /// response if each try was refused or failed, [`CallError::Request`] if `send` fails. A failed
+    /// `send` is not repeated, but counts as a failure of the key, and
+    /// [`on_drop`](super::LimiterBuilder::on_drop) decides what counts as used.
     ///
     /// # Cancel safety
     ///
@@ -257,14 +184,13 @@ impl<C: Clock> Limiter<C> {
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
-    /// As [`Limiter::call`], with the key that can serve the request first. A 429 pauses that key,
-    /// a 401 or 403 disables it, and after either the request is sent again, maybe with another
-    /// key.
+    /// As [`Limiter::call`], with the key that can serve the request first. A retry may be sent with
+    /// another key. A key that is refused (401) is disabled.
     ///
     /// # Errors
     ///
-    /// As [`Limiter::call`]; [`CallError::Refused`] also if the last try was answered with 401 or
-    /// 403.
+    /// As [`Limiter::call`]; [`CallError::Refused`] with the last response also if no active key is
+    /// left.
     ///
     /// # Cancel safety
     ///

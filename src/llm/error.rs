@@ -8,12 +8,12 @@ use crate::{Rejection, WaitError};
 /// Why a request got no permit. Nothing was taken.
 ///
 /// ```
-/// use tollgate::llm::{Error, LimitKind, Limiter};
+/// use tollgate::llm::{Error, LimitKind, Period, Limiter};
 ///
 /// let limiter = Limiter::builder().tokens_per_minute(1_000).build()?;
 /// let error = limiter.try_acquire(5_000).unwrap_err();
 /// let Error::Never { limit, most, .. } = error else { panic!("{error}") };
-/// assert_eq!((limit, most), (LimitKind::Tokens, 1_000));
+/// assert_eq!((limit, most), (LimitKind::Tokens(Period::MINUTE), 1_000));
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -35,7 +35,7 @@ pin_project! {
     ///
     /// ```
     /// use futures_lite::{StreamExt, future, stream};
-    /// use tollgate::llm::{LimitKind, Limiter, MeteredStream, Tokens};
+    /// use tollgate::llm::{LimitKind, Period, Limiter, MeteredStream, Tokens};
     ///
     /// let model = Limiter::builder().tokens_per_minute(10_000).build()?;
     /// let permit = model.try_acquire(Tokens::new(1_000, 4_000))?;
@@ -43,7 +43,7 @@ pin_project! {
     /// let chunks = stream::iter([10, 20, 30]);
     /// let chunks = MeteredStream::new(chunks, permit, |so_far| Some(Tokens::new(1_000, *so_far)));
     /// future::block_on(chunks.for_each(|_| ()));
-    /// assert_eq!(model.usage().of(LimitKind::Tokens).map(|tokens| tokens.used), Some(1_030));
+    /// assert_eq!(model.usage().of(LimitKind::Tokens(Period::MINUTE)).map(|tokens| tokens.used), Some(1_030));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[derive(Debug)]

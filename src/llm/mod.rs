@@ -18,26 +18,32 @@ mod error;
 mod headers;
 mod limit_kind;
 mod limiter;
-mod limits;
+pub(crate) mod limits;
+mod meaning;
 #[cfg(feature = "stream")]
 mod metered_stream;
+mod period;
 mod permit;
 mod pool;
+mod reply;
 mod reservation;
 mod tokens;
 mod usage;
 
 pub use burst::Burst;
-pub use call::{CallError, Reply};
+pub use call::CallError;
 pub use error::Error;
 pub use headers::{Bound, ServerLimit, ServerLimits};
-pub use limit_kind::LimitKind;
+pub use limit_kind::{Counted, LimitKind};
 pub use limiter::{Limiter, LimiterBuilder};
 pub use limits::Limits;
+pub use meaning::Meaning;
 #[cfg(feature = "stream")]
 pub use metered_stream::{MeteredStream, Settle};
+pub use period::Period;
 pub use permit::{OnDrop, OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit};
+pub use reply::Reply;
 pub use reservation::Reservation;
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};

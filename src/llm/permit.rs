@@ -1,8 +1,10 @@
 //! A permit: permission to send one request.
 
-use super::Tokens;
+use std::time::Duration;
+
 use super::engine::Handle;
 use super::headers::ServerLimits;
+use super::{Meaning, Reply, Tokens};
 use crate::answer::Taken;
 use crate::clock::wall;
 use crate::{Clock, CounterClock};
@@ -15,13 +17,13 @@ use crate::{Clock, CounterClock};
 /// used. In each case the request is no longer in flight.
 ///
 /// ```
-/// use tollgate::llm::{LimitKind, Limiter, Tokens};
+/// use tollgate::llm::{LimitKind, Period, Limiter, Tokens};
 ///
 /// let limiter = Limiter::builder().tokens_per_minute(10_000).build()?;
 /// let permit = limiter.try_acquire(Tokens::new(1_000, 500))?;
 /// // ... the request ...
 /// permit.settle(Tokens::new(1_000, 120));
-/// assert_eq!(limiter.usage().of(LimitKind::Tokens).map(|tokens| tokens.used), Some(1_120));
+/// assert_eq!(limiter.usage().of(LimitKind::Tokens(Period::MINUTE)).map(|tokens| tokens.used), Some(1_120));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl<'a, C: Clock> Permit<'a, C> {
     }
 
     /// Learns from the headers of the response; see [`Limiter::observe`](super::Limiter::observe).
+    /// Without the status, `retry-after` is ignored: see [`observe_reply`](Self::observe_reply).
     pub fn observe<N, V>(&self, headers: impl IntoIterator<Item = (N, V)>)
     where
         N: AsRef<[u8]>,
@@ -93,6 +96,52 @@ impl<'a, C: Clock> Permit<'a, C> {
         self.engine.observe(self.taken.by, reported);
     }
 
+    /// Applies what a response says before it has ended, such as the status and the headers of a
+    /// stream: learns limits, and pauses or disables the key as the response
+    /// [means](super::Meaning). The permit stays open.
+    pub fn observe_reply(&self, reply: &Reply) {
+        self.engine.answered(self.taken.by, Some(self.taken.receipt.at), reply);
+    }
+
+    /// Ends the request with its response: applies what the response says, and settles the permit.
+    ///
+    /// * Success: settled with the usage of the reply, else as [`OnDrop`] says.
+    /// * Limited, overloaded, key spent: the request counts as used, because providers count it.
+    ///   Its tokens are given back.
+    /// * Key refused: everything is given back. A [`Limiter`](super::Limiter) has just one key,
+    ///   which stays in use; a [`KeyPool`](super::KeyPool) disables the key.
+    /// * Failed, request refused: settled with the usage of the reply, else as [`OnDrop`] says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{Limiter, Reply};
+    /// let model = Limiter::builder().clock(ManualClock::new()).build()?;
+    /// let permit = model.try_acquire(1_500)?;
+    /// permit.end(&Reply::new(429).headers([("retry-after", "20")]));
+    /// assert_eq!(model.usage().paused_for, Some(Duration::from_secs(20)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn end(mut self, reply: &Reply) {
+        self.observe_reply(reply);
+        match reply.meaning() {
+            Meaning::Limited | Meaning::Overloaded | Meaning::KeySpent => {
+                self.ended = true;
+                self.engine.settle_refused(self.taken, self.estimate);
+            }
+            Meaning::KeyRefused => self.cancel(),
+            meaning => match reply.tokens() {
+                Some(tokens) if meaning == Meaning::Success => self.settle(tokens),
+                Some(tokens) => {
+                    self.ended = true;
+                    self.engine.settle_failed(self.taken, self.estimate, tokens);
+                }
+                None if meaning == Meaning::Success => self.succeeded(),
+                None => drop(self),
+            },
+        }
+    }
+
     /// Records that the server answered 429: learns from the headers, and pauses the key for the
     /// duration that they ask for. If they ask for none, the pause is 1 s, then 2 s, 4 s and so on
     /// up to a minute for each further 429 in a row, and up to a quarter longer at random.
@@ -103,13 +152,13 @@ impl<'a, C: Clock> Permit<'a, C> {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        self.limited_by(&ServerLimits::from_headers(headers, wall::now()));
+        self.end(&Reply::new(429).headers(headers));
     }
 
-    pub(crate) fn limited_by(mut self, reported: &ServerLimits) {
-        self.ended = true;
-        self.engine.pause_after_429(self.taken, reported);
-        self.engine.settle_refused(self.taken, self.estimate);
+    /// As [`limited`](Self::limited), for a server that says the wait in the body: "Please try
+    /// again in 20s".
+    pub fn limited_for(self, wait: Duration) {
+        self.end(&Reply::new(429).limited_for(wait));
     }
 
     /// Ends a request that succeeded with an unknown usage.
@@ -119,15 +168,13 @@ impl<'a, C: Clock> Permit<'a, C> {
             self.engine.keep(self.taken, self.estimate, true);
         } else {
             // Dropping the permit gives back what it took.
-            self.engine.edit(|keys, _| keys.succeeded(self.taken.by));
+            self.observe_reply(&Reply::new(200));
         }
     }
 
-    /// Disables the key, and gives everything back. If no key remains active, all waiters fail.
-    pub(crate) fn disable_key(mut self) {
-        self.ended = true;
+    /// Disables the key. If no key remains active, all waiters fail.
+    pub(crate) fn disable_key(&self) {
         self.engine.edit(|keys, _| keys.disable(self.taken.by));
-        self.engine.cancel(self.taken, self.estimate);
         self.engine.fail_hopeless_waits();
     }
 }

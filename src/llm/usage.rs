@@ -7,10 +7,10 @@ use super::LimitKind;
 /// The usage of all limits of a key at one moment.
 ///
 /// ```
-/// use tollgate::llm::{LimitKind, Limiter};
+/// use tollgate::llm::{LimitKind, Period, Limiter};
 /// let model = Limiter::builder().requests_per_minute(10).build()?;
-/// assert_eq!(model.usage().of(LimitKind::Requests).map(|requests| requests.remaining), Some(10));
-/// assert_eq!(model.usage().of(LimitKind::Tokens), None); // not limited
+/// assert_eq!(model.usage().of(LimitKind::Requests(Period::MINUTE)).map(|requests| requests.remaining), Some(10));
+/// assert_eq!(model.usage().of(LimitKind::Tokens(Period::MINUTE)), None); // not limited
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits};
+use tollgate::llm::{Error, KeyPool, LimitKind, Period, Limiter, Limits};
 
 use crate::support::{Pool, SECOND, just_before, pool, queued_at, tpm};
 
@@ -127,7 +127,7 @@ fn a_limit_that_alternates_costs_next_to_nothing() {
 fn of_an_account_and_its_project_the_stricter_counts_in_any_order() {
     for (account, project) in [("60000", "150000"), ("150000", "60000")] {
         let model = Limiter::builder().clock(ManualClock::new()).build().unwrap();
-        let limit = || model.usage().of(LimitKind::Tokens).unwrap().limit;
+        let limit = || model.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().limit;
         model.observe([
             ("x-ratelimit-limit-tokens", account),
             ("x-ratelimit-limit-project-tokens", project),

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use tollgate::ManualClock;
-use tollgate::llm::{CallError, Error, LimitKind, Limits, PoolKey, Reply, Tokens};
+use tollgate::llm::{CallError, Error, LimitKind, Period, Limits, PoolKey, Reply, Tokens};
 
 use crate::support::{NoTimer, SECOND, Task, limiter, pool, rpm, tpm, used};
 
@@ -25,14 +25,14 @@ fn a_call_acquires_sends_learns_and_settles() {
         Reply::new(200).headers([("x-ratelimit-limit-requests", "7")]).spent(*tokens)
     };
     let sent = async || {
-        assert_eq!(used(&limiter, LimitKind::Tokens), 100);
+        assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 100);
         Ok::<u64, ()>(40)
     };
     let answer = Task::new(limiter.call_on(&NoTimer, 100, 1, sent, read)).done();
     assert_eq!(answer.unwrap(), 40);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 40);
-    assert_eq!(limiter.usage().of(LimitKind::Requests).unwrap().limit, 7);
-    assert_eq!(used(&limiter, LimitKind::Requests), 1, "the one it was learned from");
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 40);
+    assert_eq!(limiter.usage().of(LimitKind::Requests(Period::MINUTE)).unwrap().limit, 7);
+    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 1, "the one it was learned from");
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn a_call_tries_again_after_the_wait_that_a_429_asks_for() {
     assert_eq!(call.done().unwrap(), (200, None));
     assert_eq!(*log.borrow(), [1; 3]);
     assert_eq!(limiter.usage().in_flight, 0);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 40, "refused tries took no tokens");
-    assert_eq!(used(&limiter, LimitKind::Requests), 2, "but requests, one of which came back");
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 40, "refused tries took no tokens");
+    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 2, "but requests, one of which came back");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_request_that_fails_is_not_tried_again_and_counts() {
         Err(CallError::Request("no route")) => {}
         other => panic!("{other:?}"),
     }
-    assert_eq!(used(&limiter, LimitKind::Tokens), 100);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 100);
     assert_eq!(limiter.usage().in_flight, 0);
 }
 
@@ -107,7 +107,7 @@ fn an_answer_that_does_not_say_what_was_used_counts_as_estimated() {
     let read = |status: &u16| Reply::new(*status);
     let answer = Task::new(limiter.call_on(&NoTimer, 100, 5, send, read)).done();
     assert_eq!(answer.unwrap(), 500);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 100);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 100);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_key_that_is_not_accepted_is_an_answer_for_one_limiter_and_no_use() {
     let send = async || Ok::<Answer, ()>((401, None));
     let answer = Task::new(limiter.call_on(&NoTimer, 100, 5, send, read)).done();
     assert_eq!(answer.unwrap().0, 401);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 0);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 0);
 }
 
 #[test]
@@ -165,5 +165,5 @@ fn a_call_that_is_dropped_while_it_is_out_counts_as_estimated() {
     assert_eq!(limiter.usage().in_flight, 1);
     drop(call);
     assert_eq!(limiter.usage().in_flight, 0);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 100);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 100);
 }

@@ -1,6 +1,6 @@
 //! Which key of a pool serves a request, and what is told of keys.
 
-use tollgate::llm::{AddKeyError, Error, KeyPool, LimitKind, Limits};
+use tollgate::llm::{AddKeyError, Error, KeyPool, LimitKind, Period, Limits};
 use tollgate::{ManualClock, Timestamp};
 
 use crate::support::{MINUTE, SECOND, ids, pool, refused_by, rpm, tpm};
@@ -35,7 +35,7 @@ fn unequal_keys_are_used_up_in_proportion() {
     }
     ids(&pool, 1, 500);
     for (id, limit) in [("a", 100), ("b", 300), ("c", 600)] {
-        let used = pool.usage(id).unwrap().of(LimitKind::Tokens).unwrap().used;
+        let used = pool.usage(id).unwrap().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used;
         assert!(used.abs_diff(limit / 2) <= 3, "{id}: {used} of {limit}");
     }
 }
@@ -58,7 +58,7 @@ fn a_request_goes_to_the_only_key_that_can_serve_it() {
     pool.add("small", "", tpm(100)).unwrap();
     pool.add("large", "", tpm(1_000)).unwrap();
     assert_eq!(ids(&pool, 101, 3), ["large"; 3]);
-    let never = Error::Never { limit: LimitKind::Tokens, requested: 1_001, most: 1_000 };
+    let never = Error::Never { limit: LimitKind::Tokens(Period::MINUTE), requested: 1_001, most: 1_000 };
     assert_eq!(pool.try_acquire(1_001).map(drop), Err(never), "what the largest could give");
 }
 
@@ -70,7 +70,7 @@ fn all_the_quota_of_all_keys_can_be_had_at_once() {
     }
     assert_eq!(ids(&pool, 0, 100).len(), 100);
     // The largest refills fastest.
-    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests, Some(SECOND)));
+    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests(Period::MINUTE), Some(SECOND)));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn keys_that_share_an_account_share_its_limits() {
     pool.add("team", "", rpm(2)).unwrap();
     pool.add_sharing("team", "batch", "").unwrap();
     assert_eq!(ids(&pool, 0, 2), ["team", "batch"]);
-    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests, Some(30 * SECOND)));
+    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests(Period::MINUTE), Some(30 * SECOND)));
     assert_eq!(pool.usage("team"), pool.usage("batch"));
     clock.advance(MINUTE);
     assert_eq!(ids(&pool, 0, 2), ["team", "batch"]);
@@ -93,7 +93,7 @@ fn a_shared_account_outlives_the_key_it_came_with() {
     pool.add_sharing("team", "batch", "").unwrap();
     assert!(pool.remove("team"));
     pool.add("other", "", rpm(7)).unwrap();
-    let limit = |id| pool.usage(id).unwrap().of(LimitKind::Requests).unwrap().limit;
+    let limit = |id| pool.usage(id).unwrap().of(LimitKind::Requests(Period::MINUTE)).unwrap().limit;
     assert_eq!((limit("batch"), limit("other")), (2, 7));
 }
 
@@ -106,7 +106,7 @@ fn what_one_key_learns_is_no_other_ones() {
     assert_eq!(permit.id(), "a");
     permit.observe([("x-ratelimit-limit-requests", "5")]);
     permit.settle(0);
-    assert_eq!(pool.usage("a").unwrap().of(LimitKind::Requests).unwrap().limit, 5);
+    assert_eq!(pool.usage("a").unwrap().of(LimitKind::Requests(Period::MINUTE)).unwrap().limit, 5);
     assert_eq!(pool.usage("b").unwrap().limits, []);
 }
 
@@ -147,7 +147,7 @@ fn a_permit_of_a_removed_key_settles_with_no_other_key() {
     pool.remove("old");
     pool.add("new", "", tpm(1_000)).unwrap();
     held.settle(900);
-    assert_eq!(pool.usage("new").unwrap().of(LimitKind::Tokens).unwrap().used, 0);
+    assert_eq!(pool.usage("new").unwrap().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, 0);
     assert_eq!(pool.usage("new").unwrap().in_flight, 0);
 }
 
@@ -170,5 +170,5 @@ fn a_clock_that_starts_late_is_no_obstacle() {
     let pool = pool(&clock);
     pool.add("a", "", rpm(60)).unwrap();
     assert_eq!(ids(&pool, 0, 60).len(), 60);
-    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests, Some(SECOND)));
+    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests(Period::MINUTE), Some(SECOND)));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Burst, LimitKind, Limits};
+use tollgate::llm::{Burst, LimitKind, Period, Limits};
 
 use crate::support::{MINUTE, OnManual, SECOND, limiter, tpm};
 
@@ -50,7 +50,7 @@ fn a_short_request_gives_all_back() {
         let limiter = limiter(&clock, limits);
         let permit = limiter.try_acquire(500).unwrap();
         permit.settle(100);
-        assert_eq!(limiter.usage().of(LimitKind::Tokens).unwrap().used, 100, "{limits:?}");
+        assert_eq!(limiter.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, 100, "{limits:?}");
     }
 }
 
@@ -61,7 +61,7 @@ fn a_request_that_half_came_back_gives_back_the_other_half() {
     let permit = limiter.try_acquire(600).unwrap();
     clock.advance(30 * SECOND);
     permit.settle(0);
-    assert_eq!(limiter.usage().of(LimitKind::Tokens).unwrap().used, 0);
+    assert_eq!(limiter.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, 0);
     assert_eq!(at_one_instant(&limiter), 600);
 }
 

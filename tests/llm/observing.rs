@@ -1,7 +1,7 @@
 //! What the headers of each dialect teach.
 
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, Limits, Tokens};
+use tollgate::llm::{LimitKind, Period, Limits, Tokens};
 
 use crate::support::{
     NANO, OnManual, SECOND, just_before, left, limiter, queued, refused_by, tpm, used,
@@ -28,10 +28,10 @@ const OPENAI: [(&str, &str); 6] = [
 fn openai_teaches_requests_and_tokens() {
     let limiter = unknown(&ManualClock::new());
     limiter.observe(OPENAI);
-    assert_eq!(limit(&limiter, LimitKind::Requests), Some(60));
-    assert_eq!(limit(&limiter, LimitKind::Tokens), Some(150_000));
-    assert_eq!(left(&limiter, LimitKind::Requests), 59);
-    assert_eq!(left(&limiter, LimitKind::Tokens), 149_984);
+    assert_eq!(limit(&limiter, LimitKind::Requests(Period::MINUTE)), Some(60));
+    assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(150_000));
+    assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 59);
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 149_984);
     assert_eq!(limiter.usage().limits.len(), 2);
 }
 
@@ -45,8 +45,8 @@ fn the_stricter_of_a_projects_tokens_and_its_accounts_counts() {
         ("x-ratelimit-remaining-project-tokens", "57000"),
         ("x-ratelimit-reset-project-tokens", "3s"),
     ]);
-    assert_eq!(limit(&limiter, LimitKind::Tokens), Some(60_000));
-    assert_eq!(left(&limiter, LimitKind::Tokens), 57_000);
+    assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(60_000));
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 57_000);
 }
 
 #[test]
@@ -60,10 +60,10 @@ fn azure_teaches_with_plain_seconds_and_its_fillers_teach_nothing() {
         ("x-rate-limit-reset-tokens", "55"),
         ("x-ratelimit-renewalperiod-requests", "60"),
     ]);
-    assert_eq!(limit(&limiter, LimitKind::Tokens), None);
-    assert_eq!(left(&limiter, LimitKind::Requests), 90);
+    assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), None);
+    assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 90);
     limiter.observe([("x-ratelimit-limit-requests", "0")]);
-    assert_eq!(limit(&limiter, LimitKind::Requests), Some(100), "no number is no reason to lift");
+    assert_eq!(limit(&limiter, LimitKind::Requests(Period::MINUTE)), Some(100), "no number is no reason to lift");
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn anthropic_teaches_input_and_output() {
         ("anthropic-ratelimit-tokens-remaining", "95000"),
         ("date", "Thu, 21 Aug 2025 12:41:00 GMT"),
     ]);
-    assert_eq!(left(&limiter, LimitKind::Requests), 999);
-    assert_eq!(left(&limiter, LimitKind::InputTokens), 79_000);
-    assert_eq!(left(&limiter, LimitKind::OutputTokens), 16_000);
-    assert_eq!(left(&limiter, LimitKind::Tokens), 95_000);
+    assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 999);
+    assert_eq!(left(&limiter, LimitKind::InputTokens(Period::MINUTE)), 79_000);
+    assert_eq!(left(&limiter, LimitKind::OutputTokens(Period::MINUTE)), 16_000);
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 95_000);
 }
 
 #[test]
@@ -107,12 +107,12 @@ fn limits_a_day_are_learned_where_the_name_says_so() {
         ("x-ratelimit-limit-tokens-day", "5000"),
         ("x-ratelimit-limit-tokens-minute", "400"),
     ]);
-    assert_eq!(left(&limiter, LimitKind::RequestsPerDay), 1);
-    assert_eq!(limit(&limiter, LimitKind::TokensPerDay), Some(5_000));
-    assert_eq!(limit(&limiter, LimitKind::Tokens), Some(400));
+    assert_eq!(left(&limiter, LimitKind::Requests(Period::DAY)), 1);
+    assert_eq!(limit(&limiter, LimitKind::Tokens(Period::DAY)), Some(5_000));
+    assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(400));
     assert!(limiter.allow());
     let (kind, wait) = refused_by(limiter.try_acquire(1));
-    assert_eq!((kind, wait), (LimitKind::RequestsPerDay, Some(86_400 * SECOND / 1_000)));
+    assert_eq!((kind, wait), (LimitKind::Requests(Period::DAY), Some(86_400 * SECOND / 1_000)));
 }
 
 #[test]
@@ -121,12 +121,12 @@ fn a_learned_limit_starts_with_what_is_in_flight() {
     let first = limiter.try_acquire(Tokens::new(700, 300)).unwrap();
     let second = limiter.try_acquire(Tokens::new(100, 100)).unwrap();
     limiter.observe([("x-ratelimit-limit-tokens", "10000"), ("x-ratelimit-limit-requests", "5")]);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 1_200);
-    assert_eq!(used(&limiter, LimitKind::Requests), 2);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 1_200);
+    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 2);
     first.settle(Tokens::new(700, 20));
     second.cancel();
-    assert_eq!(used(&limiter, LimitKind::Tokens), 720);
-    assert_eq!(used(&limiter, LimitKind::Requests), 1);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 720);
+    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 1);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_learned_limit_follows_the_server_up_and_down() {
     let limiter = unknown(&ManualClock::new());
     for count in ["500", "200", "900"] {
         limiter.observe([("x-ratelimit-limit-tokens", count)]);
-        assert_eq!(limit(&limiter, LimitKind::Tokens), Some(count.parse().unwrap()));
+        assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(count.parse().unwrap()));
     }
 }
 
@@ -143,7 +143,7 @@ fn a_limit_that_was_built_in_is_lowered_and_never_raised_beyond() {
     let limiter = limiter(&ManualClock::new(), tpm(500));
     for (said, holds) in [("200", 200), ("300", 300), ("900", 500), ("400", 400)] {
         limiter.observe([("x-ratelimit-limit-tokens", said)]);
-        assert_eq!(limit(&limiter, LimitKind::Tokens), Some(holds), "{said}");
+        assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(holds), "{said}");
     }
 }
 
@@ -153,7 +153,7 @@ fn what_was_used_stays_used_when_the_limit_changes() {
     limiter.try_acquire(100).unwrap().settle(100);
     for said in ["200", "400"] {
         limiter.observe([("x-ratelimit-limit-tokens", said)]);
-        assert_eq!(used(&limiter, LimitKind::Tokens), 100);
+        assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 100);
     }
 }
 
@@ -162,8 +162,8 @@ fn less_remaining_than_known_counts_as_used_by_others() {
     let limiter = limiter(&ManualClock::new(), tpm(600).requests_per_minute(60));
     limiter.try_acquire(100).unwrap().settle(100);
     limiter.observe([("x-ratelimit-remaining-tokens", "200")]);
-    assert_eq!(left(&limiter, LimitKind::Tokens), 200);
-    assert_eq!(left(&limiter, LimitKind::Requests), 59, "nothing was said of requests");
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200);
+    assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 59, "nothing was said of requests");
 }
 
 #[test]
@@ -172,12 +172,12 @@ fn the_last_of_a_minutes_limit_is_kept_in_reserve() {
     for (remaining, usable) in [("61", 61), ("60", 60), ("59", 58), ("31", 2), ("30", 0)] {
         let limiter = limiter(&ManualClock::new(), tpm(600));
         limiter.observe([("x-ratelimit-remaining-tokens", remaining)]);
-        assert_eq!(left(&limiter, LimitKind::Tokens), usable, "{remaining}");
+        assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), usable, "{remaining}");
     }
     let limiter = limiter(&ManualClock::new(), tpm(600));
     limiter.observe([("x-ratelimit-remaining-tokens", "0")]);
     let before = limiter.usage();
-    assert_eq!(used(&limiter, LimitKind::Tokens), 660);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 660);
     limiter.observe([("x-ratelimit-remaining-tokens", "0")]);
     assert_eq!(limiter.usage(), before, "it is charged once");
 }
@@ -190,8 +190,8 @@ fn of_small_limits_and_of_a_days_nothing_is_kept_in_reserve() {
         ("x-ratelimit-remaining-requests", "1"),
         ("x-ratelimit-remaining-requests-day", "2"),
     ]);
-    assert_eq!(left(&limiter, LimitKind::Requests), 1);
-    assert_eq!(left(&limiter, LimitKind::RequestsPerDay), 2);
+    assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 1);
+    assert_eq!(left(&limiter, LimitKind::Requests(Period::DAY)), 2);
 }
 
 #[test]
@@ -199,10 +199,10 @@ fn more_remaining_than_known_does_not_count() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
     let permit = limiter.try_acquire(400).unwrap();
     permit.observe([("x-ratelimit-remaining-tokens", "600")]);
-    assert_eq!(left(&limiter, LimitKind::Tokens), 200, "the server has not seen it yet");
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200, "the server has not seen it yet");
     permit.settle(400);
     limiter.observe([("x-ratelimit-remaining-tokens", "1000000")]);
-    assert_eq!(left(&limiter, LimitKind::Tokens), 200);
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A permit promised for later.
 
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, Limits};
+use tollgate::llm::{LimitKind, Period, Limits};
 
 use crate::support::{SECOND, limiter, tpm, used};
 
@@ -26,14 +26,14 @@ fn a_dropped_reservation_takes_nothing_before_or_after_it_is_due() {
     let clock = ManualClock::new();
     let limiter = limiter(&clock, tpm(600));
     drop(limiter.reserve(600).unwrap());
-    assert_eq!(used(&limiter, LimitKind::Tokens), 0);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 0);
     limiter.consume_tokens(600);
     let (first, second) = (limiter.reserve(300).unwrap(), limiter.reserve(300).unwrap());
     drop(first);
     assert_eq!(second.delay().expect("it comes"), 30 * SECOND, "it moves up");
     clock.advance(30 * SECOND);
     drop(second);
-    assert_eq!((used(&limiter, LimitKind::Tokens), limiter.usage().in_flight), (300, 0));
+    assert_eq!((used(&limiter, LimitKind::Tokens(Period::MINUTE)), limiter.usage().in_flight), (300, 0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What becomes of a permit: settled, cancelled, dropped or refused by the server.
 
 use tollgate::ManualClock;
-use tollgate::llm::{Burst, LimitKind, Limiter, Limits, OnDrop, Tokens};
+use tollgate::llm::{Burst, LimitKind, Period, Limiter, Limits, OnDrop, Tokens};
 
 use crate::support::{
     METERED, NANO, OnManual, SECOND, just_before, left, limiter, refused_by, rpm, tpm, used,
@@ -40,10 +40,10 @@ fn settling_for_more_than_there_is_is_a_debt_that_time_pays() {
     let clock = ManualClock::new();
     let limiter = limiter(&clock, tpm(600));
     limiter.try_acquire(600).unwrap().settle(650);
-    assert_eq!((used(&limiter, LimitKind::Tokens), left(&limiter, LimitKind::Tokens)), (650, 0));
+    assert_eq!((used(&limiter, LimitKind::Tokens(Period::MINUTE)), left(&limiter, LimitKind::Tokens(Period::MINUTE))), (650, 0));
     // Ten a second: 50 owed, then what is asked for.
-    assert_eq!(refused_by(limiter.try_acquire(20)), (LimitKind::Tokens, Some(7 * SECOND)));
-    assert_eq!(refused_by(limiter.try_acquire(0)), (LimitKind::Tokens, Some(5 * SECOND)));
+    assert_eq!(refused_by(limiter.try_acquire(20)), (LimitKind::Tokens(Period::MINUTE), Some(7 * SECOND)));
+    assert_eq!(refused_by(limiter.try_acquire(0)), (LimitKind::Tokens(Period::MINUTE), Some(5 * SECOND)));
     clock.advance(just_before(7 * SECOND));
     assert!(limiter.try_acquire(20).is_err());
     clock.advance(NANO);
@@ -57,7 +57,7 @@ fn a_refund_never_makes_more_than_the_limit() {
     let permit = limiter.try_acquire(600).unwrap();
     clock.advance(60 * SECOND);
     permit.settle(0);
-    assert_eq!(left(&limiter, LimitKind::Tokens), 600);
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 600);
     assert!(limiter.try_acquire(600).is_ok());
     assert!(limiter.try_acquire(1).is_err(), "the refund was for tokens that time gave back");
 }
@@ -81,8 +81,8 @@ fn a_dropped_permit_counts_in_full_unless_built_to_refund() {
     let refunding = Limiter::builder().limits(rpm(10).tokens_per_minute(600));
     let refunding = refunding.on_drop(OnDrop::Refund).clock(clock).build().unwrap();
     drop(refunding.try_acquire(ESTIMATE).unwrap());
-    assert_eq!(used(&refunding, LimitKind::Tokens), 0);
-    assert_eq!(used(&refunding, LimitKind::Requests), 0);
+    assert_eq!(used(&refunding, LimitKind::Tokens(Period::MINUTE)), 0);
+    assert_eq!(used(&refunding, LimitKind::Requests(Period::MINUTE)), 0);
     assert_eq!(refunding.usage().in_flight, 0);
 }
 
@@ -129,7 +129,7 @@ fn tokens_used_without_a_permit_count_for_tokens_and_not_for_requests() {
     limiter.consume_tokens(Tokens::new(500, 200));
     assert_eq!(used_of_all(&limiter), [0, 700, 500, 200, 0, 700]);
     let (limit, wait) = refused_by(limiter.try_acquire(0));
-    assert_eq!((limit, wait), (LimitKind::TokensPerDay, Some(100 * 144 * SECOND)));
+    assert_eq!((limit, wait), (LimitKind::Tokens(Period::DAY), Some(100 * 144 * SECOND)));
 }
 
 #[test]
@@ -138,11 +138,11 @@ fn lower_limits_keep_what_was_used_and_settle_what_is_in_flight() {
     let limiter = limiter(&clock, tpm(600));
     let permit = limiter.try_acquire(400).unwrap();
     limiter.set_limits(tpm(300).requests_per_minute(10)).unwrap();
-    assert_eq!(used(&limiter, LimitKind::Tokens), 400);
-    assert_eq!(used(&limiter, LimitKind::Requests), 1, "it is in flight");
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 400);
+    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 1, "it is in flight");
     permit.settle(100);
-    assert_eq!(left(&limiter, LimitKind::Tokens), 200);
-    assert_eq!(used(&limiter, LimitKind::Requests), 1);
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200);
+    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 1);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn another_limit_keeps_what_was_used_however_much_may_come_at_once() {
             let limiter = limiter(&ManualClock::new(), tpm(600).burst(burst));
             limiter.try_acquire(250).unwrap().settle(250);
             limiter.set_limits(tpm(tokens).burst(burst)).unwrap();
-            assert_eq!(used(&limiter, LimitKind::Tokens), 250, "{burst:?}");
+            assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 250, "{burst:?}");
             assert!(limiter.try_acquire(tokens - 249).is_err(), "{burst:?}");
             assert!(limiter.try_acquire(tokens - 250).is_ok(), "{burst:?}");
         }
@@ -160,6 +160,6 @@ fn another_limit_keeps_what_was_used_however_much_may_come_at_once() {
         let limiter = limiter(&ManualClock::new(), tpm(600).burst(burst));
         limiter.try_acquire(250).unwrap().settle(250);
         limiter.observe([("x-ratelimit-limit-tokens", "300")]);
-        assert_eq!(left(&limiter, LimitKind::Tokens), 50, "{burst:?}");
+        assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 50, "{burst:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use futures_lite::{Stream, StreamExt, future, stream};
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, MeteredStream, Tokens};
+use tollgate::llm::{LimitKind, Period, MeteredStream, Tokens};
 
 use crate::support::{OnManual, limiter, pool, tpm, used};
 
@@ -25,14 +25,14 @@ fn a_stream_is_settled_at_its_end_with_the_last_usage_told() {
     let mut seen = Vec::new();
     while let Some(chunk) = future::block_on(chunks.next()) {
         assert_eq!(limiter.usage().in_flight, 1);
-        assert_eq!(used(&limiter, LimitKind::Tokens), 4_100);
+        assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 4_100);
         seen.push(chunk);
     }
     assert_eq!(seen, [Some(10), Some(25), None]);
     assert_eq!(limiter.usage().in_flight, 0, "while the stream is still held");
-    assert_eq!(used(&limiter, LimitKind::Tokens), 125);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 125);
     drop(chunks);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 125);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 125);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_stream_that_is_dropped_half_way_is_settled_with_what_it_told() {
     let mut chunks = MeteredStream::new(chunks, permit, so_far);
     assert!(future::block_on(chunks.next()).is_some());
     drop(chunks);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 110);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 110);
     assert_eq!(limiter.usage().in_flight, 0);
 }
 
@@ -51,14 +51,14 @@ fn a_stream_that_is_dropped_half_way_is_settled_with_what_it_told() {
 fn a_stream_that_never_tells_counts_as_estimated() {
     let limiter = one(&ManualClock::new());
     for taken in [0, 1, 5] {
-        let before = used(&limiter, LimitKind::Tokens);
+        let before = used(&limiter, LimitKind::Tokens(Period::MINUTE));
         let permit = limiter.try_acquire(Tokens::new(100, 400)).unwrap();
         let mut chunks = MeteredStream::new(stream::iter([None, None]), permit, so_far);
         for _ in 0..taken {
             future::block_on(chunks.next());
         }
         drop(chunks);
-        assert_eq!(used(&limiter, LimitKind::Tokens), before + 500);
+        assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), before + 500);
         assert_eq!(limiter.usage().in_flight, 0);
     }
 }
@@ -71,5 +71,5 @@ fn a_stream_of_a_pools_key_is_settled_with_that_key() {
     let chunks = MeteredStream::new(stream::iter([Some(20)]), permit, so_far);
     assert_eq!(chunks.size_hint(), (1, Some(1)));
     assert_eq!(future::block_on(chunks.count()), 1);
-    assert_eq!(pool.usage("a").unwrap().of(LimitKind::Tokens).unwrap().used, 120);
+    assert_eq!(pool.usage("a").unwrap().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, 120);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Permit, PoolPermit, Tokens};
+use tollgate::llm::{Error, KeyPool, LimitKind, Period, Limiter, Limits, Permit, PoolPermit, Tokens};
 use tollgate::{ManualClock, Sleep, Timer};
 
 pub(crate) type OnManual = Limiter<ManualClock>;
@@ -18,12 +18,12 @@ pub(crate) const NANO: Duration = Duration::from_nanos(1);
 
 /// All limits but that on requests at the same time.
 pub(crate) const METERED: [LimitKind; 6] = [
-    LimitKind::Requests,
-    LimitKind::Tokens,
-    LimitKind::InputTokens,
-    LimitKind::OutputTokens,
-    LimitKind::RequestsPerDay,
-    LimitKind::TokensPerDay,
+    LimitKind::Requests(Period::MINUTE),
+    LimitKind::Tokens(Period::MINUTE),
+    LimitKind::InputTokens(Period::MINUTE),
+    LimitKind::OutputTokens(Period::MINUTE),
+    LimitKind::Requests(Period::DAY),
+    LimitKind::Tokens(Period::DAY),
 ];
 
 pub(crate) fn limiter(clock: &ManualClock, limits: Limits) -> OnManual {

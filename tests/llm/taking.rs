@@ -1,6 +1,6 @@
 //! A request takes from all limits, or from none.
 
-use tollgate::llm::{Burst, Error, LimitKind, Limiter, Limits, Tokens};
+use tollgate::llm::{Burst, Error, LimitKind, Period, Limiter, Limits, Tokens};
 use tollgate::{ManualClock, QuotaError};
 
 use crate::support::{
@@ -12,9 +12,9 @@ const REQUEST: Tokens = Tokens::new(10, 5);
 /// What one such request takes of a limit.
 fn share(kind: LimitKind) -> u64 {
     match kind {
-        LimitKind::Tokens | LimitKind::TokensPerDay => 15,
-        LimitKind::InputTokens => 10,
-        LimitKind::OutputTokens => 5,
+        LimitKind::Tokens(Period::MINUTE) | LimitKind::Tokens(Period::DAY) => 15,
+        LimitKind::InputTokens(Period::MINUTE) => 10,
+        LimitKind::OutputTokens(Period::MINUTE) => 5,
         _ => 1,
     }
 }
@@ -47,7 +47,7 @@ fn the_time_to_retry_is_exact_for_every_limit() {
         limiter.try_acquire(REQUEST).unwrap().settle(REQUEST);
         let (_, wait) = refused_by(limiter.try_acquire(REQUEST));
         let period = match kind {
-            LimitKind::RequestsPerDay | LimitKind::TokensPerDay => 24 * 60 * MINUTE,
+            LimitKind::Requests(Period::DAY) | LimitKind::Tokens(Period::DAY) => 24 * 60 * MINUTE,
             _ => MINUTE,
         };
         assert_eq!(wait, Some(period), "{kind}: all of it was taken");
@@ -67,10 +67,10 @@ fn of_several_limits_that_refuse_the_slowest_is_named() {
     for _ in 0..60 {
         limiter.try_acquire(10).unwrap().settle(10);
     }
-    assert_eq!(refused_by(limiter.try_acquire(5)), (LimitKind::Requests, Some(SECOND)));
-    assert_eq!(refused_by(limiter.try_acquire(50)), (LimitKind::Tokens, Some(5 * SECOND)));
+    assert_eq!(refused_by(limiter.try_acquire(5)), (LimitKind::Requests(Period::MINUTE), Some(SECOND)));
+    assert_eq!(refused_by(limiter.try_acquire(50)), (LimitKind::Tokens(Period::MINUTE), Some(5 * SECOND)));
     clock.advance(SECOND);
-    assert_eq!(refused_by(limiter.try_acquire(50)), (LimitKind::Tokens, Some(4 * SECOND)));
+    assert_eq!(refused_by(limiter.try_acquire(50)), (LimitKind::Tokens(Period::MINUTE), Some(4 * SECOND)));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_request_in_flight_makes_the_time_to_retry_unknown() {
     assert_eq!(refused_by(limiter.try_acquire(1)), (LimitKind::Concurrency, None));
     assert!(limiter.delay_for(1).is_err());
     first.settle(600);
-    assert_eq!(refused_by(limiter.try_acquire(10)), (LimitKind::Tokens, Some(SECOND)));
+    assert_eq!(refused_by(limiter.try_acquire(10)), (LimitKind::Tokens(Period::MINUTE), Some(SECOND)));
     assert_eq!(limiter.delay_for(10), Ok(SECOND));
 }
 
@@ -98,10 +98,10 @@ fn an_estimate_above_a_limit_is_never_at_once_and_takes_nothing() {
         assert_eq!(limiter.delay_for(tokens).unwrap_err(), expected);
         assert_eq!(expected.retry_after(), None);
     };
-    never(Tokens::new(300, 301), LimitKind::Tokens, 601, 600);
-    never(Tokens::new(401, 0), LimitKind::InputTokens, 401, 400);
-    never(Tokens::new(300, 201), LimitKind::TokensPerDay, 501, 500);
-    assert_eq!(used(&limiter, LimitKind::Tokens), 0);
+    never(Tokens::new(300, 301), LimitKind::Tokens(Period::MINUTE), 601, 600);
+    never(Tokens::new(401, 0), LimitKind::InputTokens(Period::MINUTE), 401, 400);
+    never(Tokens::new(300, 201), LimitKind::Tokens(Period::DAY), 501, 500);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 0);
     assert!(limiter.try_acquire(Tokens::new(400, 100)).is_ok(), "just all of it");
 }
 
@@ -114,11 +114,11 @@ fn a_clamped_estimate_asks_for_all_of_a_limit_and_owes_the_rest() {
     let permit = limiter.try_acquire(Tokens::new(550, 4_096)).unwrap();
     assert_eq!(permit.estimate(), Tokens::new(550, 50));
     permit.settle(Tokens::new(550, 350));
-    assert_eq!(used(&limiter, LimitKind::Tokens), 900, "300 are owed");
-    assert_eq!(used(&limiter, LimitKind::OutputTokens), 350);
+    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 900, "300 are owed");
+    assert_eq!(used(&limiter, LimitKind::OutputTokens(Period::MINUTE)), 350);
     // 250 + 1 tokens of output at 100 a minute take longer than 300 + 1 at 600.
     let (limit, wait) = refused_by(limiter.try_acquire(Tokens::new(0, 1)));
-    assert_eq!((limit, wait), (LimitKind::OutputTokens, Some(251 * 600 * SECOND / 1_000)));
+    assert_eq!((limit, wait), (LimitKind::OutputTokens(Period::MINUTE), Some(251 * 600 * SECOND / 1_000)));
 }
 
 #[test]
@@ -162,5 +162,5 @@ fn a_closed_limiter_refuses_everybody() {
     assert_eq!(limiter.try_acquire(0).unwrap_err(), Error::Closed);
     assert_eq!(limiter.wait(0).unwrap_err(), Error::Closed);
     assert!(!limiter.allow());
-    assert_eq!(used(&limiter, LimitKind::Requests), 0);
+    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 0);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tollgate::Jitter;
 #[cfg(feature = "tokio")]
 use tollgate::llm::KeyPool;
-use tollgate::llm::{Error, LimitKind, Limiter, Limits, Tokens};
+use tollgate::llm::{Error, LimitKind, Period, Limiter, Limits, Tokens};
 use tollgate::{CancelToken, ManualClock};
 
 #[cfg(feature = "tokio")]
@@ -162,8 +162,8 @@ fn a_wait_that_is_dropped_after_its_turn_came_gives_everything_back() {
     assert_eq!(limiter.usage().in_flight, 1, "this look has granted it");
     drop(waiting);
     assert_eq!(limiter.usage().in_flight, 0);
-    assert_eq!(left(&limiter, LimitKind::Tokens), 100);
-    assert_eq!(used(&limiter, LimitKind::Requests), 0);
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 100);
+    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 0);
     assert!(limiter.try_acquire(100).is_ok());
 }
 
@@ -244,7 +244,7 @@ fn lower_limits_end_a_wait_for_more_than_they_ever_give() {
     let mut too_large = queued(&limiter, 500);
     let mut small = queued(&limiter, 10);
     limiter.set_limits(tpm(300)).unwrap();
-    let never = Error::Never { limit: LimitKind::Tokens, requested: 500, most: 300 };
+    let never = Error::Never { limit: LimitKind::Tokens(Period::MINUTE), requested: 500, most: 300 };
     assert_eq!(too_large.done().map(drop), Err(never));
     clock.advance(just_before(62 * SECOND));
     small.waits();

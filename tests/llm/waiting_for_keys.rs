@@ -1,7 +1,7 @@
 //! Waits across all keys of a pool.
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, LimitKind, Limits};
+use tollgate::llm::{Error, LimitKind, Period, Limits};
 
 use crate::support::{
     NANO, NoTimer, Pool, SECOND, Task, ids, just_before, pool, queued_at, refused_by, rpm, tpm,
@@ -122,7 +122,7 @@ fn removing_the_only_key_large_enough_ends_the_wait() {
     let mut large = queued_at(&pool, 300);
     let mut small = queued_at(&pool, 1);
     pool.remove("large");
-    let never = Error::Never { limit: LimitKind::Tokens, requested: 300, most: 60 };
+    let never = Error::Never { limit: LimitKind::Tokens(Period::MINUTE), requested: 300, most: 60 };
     assert_eq!(large.done().map(drop), Err(never));
     clock.advance(SECOND);
     assert_eq!(small.done().unwrap().id(), "small");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, LimitKind, Limits};
+use tollgate::llm::{Error, LimitKind, Period, Limits};
 
 use crate::support::{MINUTE, SECOND, limiter, pool, queued, queued_at, tpm, used};
 
@@ -16,7 +16,7 @@ fn learned(answers: &[&[(&str, &str)]]) -> u64 {
     for answer in answers {
         limiter.observe(answer.iter().copied());
     }
-    limiter.usage().of(LimitKind::Tokens).unwrap().limit
+    limiter.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().limit
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn an_absurd_usage_costs_minutes_and_not_years() {
     let clock = ManualClock::new();
     let limiter = limiter(&clock, tpm(1_000));
     limiter.try_acquire(10).unwrap().settle(1_000_000_000_000);
-    assert!(used(&limiter, LimitKind::Tokens) <= 12_000);
+    assert!(used(&limiter, LimitKind::Tokens(Period::MINUTE)) <= 12_000);
     clock.advance(12 * MINUTE);
     assert!(limiter.try_acquire(1_000).is_ok());
 }

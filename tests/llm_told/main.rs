@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits};
+use tollgate::llm::{Error, KeyPool, LimitKind, Period, Limiter, Limits};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
@@ -190,11 +190,11 @@ fn what_is_known_already_is_not_told_again() {
 fn errors_say_what_to_do() {
     let denied = |limit, retry_after| Error::Denied { limit, retry_after }.to_string();
     assert_eq!(
-        denied(LimitKind::Tokens, Some(2 * SECOND)),
+        denied(LimitKind::Tokens(Period::MINUTE), Some(2 * SECOND)),
         "limited by tokens per minute: retry after 2s"
     );
     assert_eq!(denied(LimitKind::Concurrency, None), "limited by concurrent requests");
-    let never = Error::Never { limit: LimitKind::TokensPerDay, requested: 9, most: 5 };
+    let never = Error::Never { limit: LimitKind::Tokens(Period::DAY), requested: 9, most: 5 };
     assert_eq!(
         never.to_string(),
         "can never pass: 9 exceeds the 5 that the limit on tokens per day allows at once"

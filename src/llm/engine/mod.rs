@@ -43,6 +43,10 @@ pub(crate) struct Options {
     pub(crate) max_server_wait: Duration,
     /// The longest pause that one response can cause.
     pub(crate) max_pause: Duration,
+    /// The longest rest of a key that is spent.
+    pub(crate) max_spent_rest: Duration,
+    /// Whether an account about whose limits nothing is known sends one request first.
+    pub(crate) try_first: bool,
     pub(crate) max_waiters: usize,
 }
 
@@ -53,6 +57,8 @@ impl Default for Options {
             clamp: false,
             max_server_wait: Duration::from_secs(2 * 60),
             max_pause: Duration::from_secs(24 * 3_600),
+            max_spent_rest: Duration::from_secs(3_600),
+            try_first: false,
             max_waiters: usize::MAX,
         }
     }
@@ -215,12 +221,12 @@ impl<C: Clock> Engine<C> {
     fn settle_slowly(
         &self,
         now: Timestamp,
-        settle: impl FnOnce(&mut Keys, Timestamp) -> (bool, Option<LimitEvent>),
+        settle: impl FnOnce(&mut Keys, Timestamp) -> (Edited, Option<LimitEvent>),
     ) {
         let mut wakers = Wakers::default();
         let event = self.core.lock().edit(now, &mut wakers, |keys, now| {
-            let (owes, event) = settle(keys, now);
-            (event, if owes { Edited::Took } else { Edited::GaveBack })
+            let (edited, event) = settle(keys, now);
+            (event, edited)
         });
         // Dropping the wakers calls them. They are foreign code, so the lock is released before.
         drop(wakers);

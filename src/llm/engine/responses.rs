@@ -1,31 +1,29 @@
-//! What a response does to the state of a key: it teaches limits, and it can pause the key.
+//! What a response does to the state of a key: it teaches limits, and it can pause the key's
+//! account, disable the key, or end its trial.
 
 use std::time::Duration;
 
 use crate::answer::Taken;
 use crate::limiters::core::Edited;
-use crate::llm::Tokens;
 use crate::llm::engine::Engine;
 use crate::llm::headers::ServerLimits;
+use crate::llm::{Meaning, Reply, Tokens};
 use crate::{Clock, Jitter, Timestamp};
 
-/// The pause after the first 429 whose response does not ask for one; it doubles with each further
-/// 429 in a row.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-
 impl<C: Clock> Engine<C> {
-    /// Applies what the headers of a response to a request of `key` reported.
+    /// Learns from what the headers of a response to a request of `key` reported. Pauses nothing.
     pub(crate) fn observe(&self, key: u32, reported: &ServerLimits) {
-        if reported.is_empty() {
+        if reported.iter().next().is_none() {
             return;
         }
         let mut events = Vec::new();
+        let max_pause = self.options.max_pause;
         self.with_core(|core, now, wakers| {
             core.edit(now, wakers, |keys, now| {
                 let account = keys.account_of(key);
                 // Most responses report nothing new, and the due times of waiters do not change.
-                let observed = account.map(|account| account.observe(now, reported, &mut events));
+                let observed =
+                    account.map(|it| it.observe(now, reported, max_pause, &mut events));
                 ((), observed.unwrap_or(Edited::Nothing))
             });
         });
@@ -33,39 +31,85 @@ impl<C: Clock> Engine<C> {
         for event in events {
             event.emit(&self.settings.name);
         }
-        if let Some(requested) = reported.retry_after {
-            let pause = requested.min(self.options.max_pause);
-            let until = self.edit(|keys, now| keys.pause(key, now + pause));
-            crate::events::info!(
-                limiter = self.settings.name,
-                ?pause,
-                ?requested,
-                "key paused by a response"
-            );
-            if until > Timestamp::ZERO {
-                self.fail_hopeless_waits();
+    }
+
+    /// Applies all that a response says: it teaches limits, and its meaning changes whether the key
+    /// may be used. `sent` is when the request was sent, if that is known.
+    pub(crate) fn answered(&self, key: u32, sent: Option<Timestamp>, reply: &Reply) {
+        let reported = reply.reported();
+        self.observe(key, reported);
+        let meaning = reply.meaning();
+        let wait = reported.retry_after.filter(|wait| !wait.is_zero());
+        let longest = self.options.max_spent_rest;
+        let before = |now: Timestamp| sent.unwrap_or(now);
+        let pause = match meaning {
+            Meaning::Success | Meaning::RequestRefused => {
+                self.recover(key);
+                None
             }
+            Meaning::Limited => {
+                let backoff = self.edit(|keys, now| {
+                    let mut backoff = Duration::ZERO;
+                    keys.note(key, |health| backoff = health.refused(before(now), now));
+                    backoff
+                });
+                // Up to a quarter longer, so that clients do not all come back at once.
+                wait.or_else(|| Some(backoff + Jitter::up_to(backoff / 4).draw()))
+            }
+            Meaning::Overloaded | Meaning::Failed => {
+                self.edit(|keys, now| keys.note(key, |health| health.failed(before(now), now)));
+                wait.filter(|_| meaning == Meaning::Overloaded)
+            }
+            Meaning::KeySpent => {
+                let spent = |keys: &mut super::keys::Keys, now| {
+                    keys.note(key, |health| health.is_spent(before(now), now, longest));
+                };
+                self.edit(spent);
+                crate::events::warn!(limiter = self.settings.name, "key spent");
+                None
+            }
+            Meaning::KeyRefused => None,
+        };
+        if let Some(pause) = pause.max(reported.closed_for) {
+            self.pause(key, pause);
+        }
+        if meaning != Meaning::Success {
+            self.fail_hopeless_waits();
         }
     }
 
-    /// Applies a 429: pauses the key for as long as the response asks for, or with exponential
-    /// backoff if it does not.
-    pub(crate) fn pause_after_429(&self, taken: Taken, reported: &ServerLimits) {
-        let failures = self.edit(|keys, now| keys.count_refusal(taken.by, taken.receipt.at, now));
-        let mut reported = *reported;
-        if reported.retry_after.is_none_or(|wait| wait.is_zero()) {
-            let wait = FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(6));
-            let wait = wait.min(LONGEST_BACKOFF);
-            // Up to a quarter longer, so that clients do not all come back at once.
-            reported.retry_after = Some(wait + Jitter::up_to(wait / 4).draw());
-        }
-        self.observe(taken.by, &reported);
+    /// Pauses the account of a key.
+    fn pause(&self, key: u32, requested: Duration) {
+        let pause = requested.min(self.options.max_pause);
+        self.edit(|keys, now| keys.note(key, |health| health.pause(now + pause)));
+        crate::events::info!(
+            limiter = self.settings.name,
+            ?pause,
+            ?requested,
+            "account paused by a response"
+        );
     }
 
-    /// Settles a request that was answered with 429: the request counts as used, its tokens do not.
-    pub(crate) fn settle_refused(&self, taken: Taken, estimate: Tokens) {
-        self.edit(|keys, now| {
-            keys.settle(taken, now, estimate, Tokens::default(), false);
+    /// Notes that the server answered as it should.
+    fn recover(&self, key: u32) {
+        self.with_core(|core, now, wakers| {
+            core.edit(now, wakers, |keys, _| {
+                let mut recovered = false;
+                keys.note(key, |health| recovered = health.succeeded());
+                ((), if recovered { Edited::GaveBack } else { Edited::Nothing })
+            });
         });
+    }
+
+    /// Settles a request that failed, although `actual` tokens were used.
+    pub(crate) fn settle_failed(&self, taken: Taken, estimate: Tokens, actual: Tokens) {
+        self.edit(|keys, now| {
+            keys.settle(taken, now, estimate, actual, false);
+        });
+    }
+
+    /// Settles a request that the server refused: the request counts as used, its tokens do not.
+    pub(crate) fn settle_refused(&self, taken: Taken, estimate: Tokens) {
+        self.settle_failed(taken, estimate, Tokens::default());
     }
 }

@@ -161,17 +161,13 @@ impl Rule for KeyRule {
         if let Some(account) = keys.account_of(taken.by) {
             account.cancel(now, tokens, taken.receipt);
         }
-        keys.end_request(taken.by, false);
+        keys.end_request(taken.by);
     }
 
     fn refused_by(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> WhichLimit {
         let first = keys.first(now, tokens).and_then(|at| keys.get(at));
-        let kind = first.map_or(LimitKind::Concurrency, |key| match keys.account(key) {
-            Some(account) if key.paused_until <= account.ready_at(now, tokens) => {
-                account.refused_by(now, tokens)
-            }
-            _ => LimitKind::ServerWait,
-        });
+        let account = first.and_then(|key| keys.account(key));
+        let kind = account.map_or(LimitKind::Concurrency, |it| it.refused_by(now, tokens));
         kind.which()
     }
 

@@ -10,9 +10,17 @@ pub(super) fn parse(text: &str) -> Option<SystemTime> {
     rfc_3339(text).or_else(|| http_date(text))
 }
 
-/// Parses `Thu, 21 Aug 2025 12:40:59 GMT` and the two older forms (RFC 9110, section 5.6.7).
+/// Parses `Thu, 21 Aug 2025 12:40:59 GMT` and the two older forms (RFC 9110, section 5.6.7). Mail
+/// libraries write the zone as `-0000`, `+0000` or `UTC` (RFC 5322, section 3.3).
 pub(super) fn http_date(text: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(text).ok()
+    let zone = ["-0000", "+0000", "UTC"].iter().find_map(|zone| text.strip_suffix(zone));
+    let Some(time) = zone else { return httpdate::parse_http_date(text).ok() };
+    // No date is longer, so nothing is lost.
+    let mut gmt = [0; "Wednesday, 21-Aug-25 12:40:59 GMT".len()];
+    let length = time.len() + "GMT".len();
+    gmt.get_mut(..time.len())?.copy_from_slice(time.as_bytes());
+    gmt.get_mut(time.len()..length)?.copy_from_slice(b"GMT");
+    httpdate::parse_http_date(std::str::from_utf8(&gmt[..length]).ok()?).ok()
 }
 
 /// Parses `2025-08-21T12:40:59Z`, with or without a fraction, in any time zone (RFC 3339, section
@@ -74,6 +82,9 @@ mod tests {
             ("Thu, 21 Aug 2025 12:40:59 GMT", 1_755_780_059_000),
             ("Thursday, 21-Aug-25 12:40:59 GMT", 1_755_780_059_000),
             ("Thu Aug 21 12:40:59 2025", 1_755_780_059_000),
+            ("Thu, 21 Aug 2025 12:40:59 -0000", 1_755_780_059_000),
+            ("Thu, 21 Aug 2025 12:40:59 +0000", 1_755_780_059_000),
+            ("Thu, 21 Aug 2025 12:40:59 UTC", 1_755_780_059_000),
         ] {
             assert_eq!(parse(text), at(millis), "{text}");
         }
@@ -105,6 +116,9 @@ mod tests {
             "2025-08-21T12:40:5٩Z",
             "Thu, 21 Foo 2025 12:40:59 GMT",
             "Thu, 21 Aug 2025 12:40:59",
+            "Thu, 21 Aug 2025 12:40:59 +0200",
+            "UTC",
+            "Thursday the twenty-first of August, at some time that is very long -0000",
             "Tue Feb 16 2021 09:02:42 GMT+0100 (Central European Standard Time)",
         ] {
             assert_eq!(parse(text), None, "{text}");

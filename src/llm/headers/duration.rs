@@ -1,4 +1,5 @@
-//! Durations as Go prints them (`6m0s`, `59.70s`, `120ms`), and plain numbers.
+//! Durations as Go prints them (`6m0s`, `59.70s`, `120ms`), in words (`60 seconds`), and plain
+//! numbers.
 
 use std::time::Duration;
 
@@ -22,23 +23,55 @@ const UNITS: [(&str, u128); 8] = [
     ("ns", 1),
 ];
 
+/// Units in words, in the singular, which are separated from their numbers by a space.
+const WORDS: [(&str, u128); 10] = [
+    ("millisecond", MILLISECOND),
+    ("second", SECOND),
+    ("sec", SECOND),
+    ("minute", 60 * SECOND),
+    ("min", 60 * SECOND),
+    ("hour", 3600 * SECOND),
+    ("hr", 3600 * SECOND),
+    ("day", 24 * 3600 * SECOND),
+    ("ms", MILLISECOND),
+    ("s", SECOND),
+];
+
 /// Parses one or more numbers with a unit each, as Go's `time.Duration` prints them
-/// (<https://pkg.go.dev/time#ParseDuration>), without a sign.
+/// (<https://pkg.go.dev/time#ParseDuration>), without a sign, or in words (`60 seconds`).
 ///
 /// The result is rounded up to a nanosecond. `None` if the text has another form, or if the result
 /// is 10⁹ s or more.
 pub(super) fn parse(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total: u128 = 0;
-    loop {
-        let (number, after) = Decimal::take(rest)?;
-        let (unit, nanos) = UNITS.iter().find(|(unit, _)| after.starts_with(unit))?;
-        total = total.saturating_add(number.times(*nanos)?);
-        rest = &after[unit.len()..];
-        if rest.is_empty() {
-            return from_nanos(total);
-        }
+    prefix(text).filter(|(_, rest)| rest.is_empty()).map(|(duration, _)| duration)
+}
+
+/// As [`parse`], for the duration that the text begins with; also returns the rest of the text.
+pub(super) fn prefix(text: &str) -> Option<(Duration, &str)> {
+    let (mut rest, mut total) = (text, 0_u128);
+    let mut found = false;
+    while let Some((nanos, after)) = one(rest) {
+        total = total.saturating_add(nanos);
+        (rest, found) = (after, true);
     }
+    Some((from_nanos(total).filter(|_| found)?, rest))
+}
+
+/// One number with its unit, in nanoseconds, and the rest of the text.
+fn one(text: &str) -> Option<(u128, &str)> {
+    let (number, after) = Decimal::take(text)?;
+    if let Some(word) = after.strip_prefix(' ') {
+        let length = word.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (word, rest) = word.split_at(length);
+        let is = |unit: &str| {
+            word.get(..unit.len()).is_some_and(|start| start.eq_ignore_ascii_case(unit))
+                && matches!(&word[unit.len()..], "" | "s" | "S")
+        };
+        let (_, nanos) = WORDS.iter().find(|(unit, _)| is(unit))?;
+        return Some((number.times(*nanos)?, rest));
+    }
+    let (unit, nanos) = UNITS.iter().find(|(unit, _)| after.starts_with(unit))?;
+    Some((number.times(*nanos)?, &after[unit.len()..]))
 }
 
 /// Nanoseconds as a duration; `None` if that is 10⁹ s or more.
@@ -124,6 +157,11 @@ mod tests {
             ("0.1ns", 1),
             ("0.0000000000000000000000000000000000000001s", 1),
             ("999999999.999999999s", 999_999_999_999_999_999),
+            ("1 minute", 60_000_000_000),
+            ("60 seconds", 60_000_000_000),
+            ("1 s", 1_000_000_000),
+            ("1.5 Hours", 5_400_000_000_000),
+            ("250 ms", 250_000_000),
         ] {
             assert_eq!(parse(text), Some(Duration::from_nanos(nanos)), "{text}");
         }
@@ -132,7 +170,7 @@ mod tests {
     #[test]
     fn nothing_else_is_a_duration() {
         for text in [
-            "", "6", "6m0", "s", ".s", ".", "m6", "-1s", "+1s", "1 s", "1m 2s", "1S", "1d", "1e3s",
+            "", "6", "6m0", "s", ".s", ".", "m6", "-1s", "+1s", "1  s", "1 ss", "1m 2s", "1 moon", "1S", "1d", "1e3s",
             "infs", "NaNs", "1..2s", "1.2.3s", "1sm", "1µ", "1,5s", "6m0s;", "0x1s", "١s",
         ] {
             assert_eq!(parse(text), None, "{text}");

@@ -1,7 +1,9 @@
 //! What each header is about, by its name, in the dialects of all providers.
 
+use crate::llm::{Counted, Period};
+
 /// No known name is longer.
-const LONGEST: usize = 48;
+const LONGEST: usize = 64;
 
 /// A header's name in lower case, without an allocation.
 #[derive(Clone, Copy)]
@@ -29,28 +31,42 @@ impl Name {
 /// What a header is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
-    Limit(Kind, Part),
+    Limit(Target, Part),
     RetryAfter,
     RetryAfterMs,
     Date,
+    /// `RateLimit` of the IETF drafts from 7 on: the state of one or more policies.
+    IetfState,
+    /// `RateLimit-Policy` of the IETF drafts.
+    IetfPolicy,
+    /// Whether the account of an Anthropic subscription may send requests.
+    UnifiedStatus,
+    /// When an Anthropic subscription may send requests again.
+    UnifiedReset,
+    /// It looks like a limit, but its name is not known.
+    Unknown,
 }
 
-/// What is limited.
+/// Which limit a header is about, as far as its name says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Requests,
-    RequestsPerDay,
-    Tokens,
-    TokensPerDay,
-    InputTokens,
-    OutputTokens,
-    ProjectTokens,
-    /// The name does not say what is limited.
-    Unnamed,
+pub(super) struct Target {
+    /// `None` if the name does not say what is limited.
+    pub(super) counted: Option<Counted>,
+    /// `None` if the name does not say over which period.
+    pub(super) period: Option<Period>,
+    pub(super) dialect: Dialect,
 }
 
-impl Kind {
-    pub(super) const COUNT: usize = Self::Unnamed as usize + 1;
+/// A family of names that says something about all limits of the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Any,
+    /// Limits are refilled evenly, and remaining tokens are rounded to thousands
+    /// ([Anthropic](https://docs.anthropic.com/en/api/rate-limits)).
+    Anthropic,
+    /// Limits without a period are per second
+    /// ([Together](https://docs.together.ai/docs/rate-limits)).
+    Together,
 }
 
 /// What a header reports about a limit.
@@ -62,53 +78,135 @@ pub(super) enum Part {
     Period,
 }
 
+/// The prefixes of headers about limits, and what each of them says about the response.
+const PREFIXES: [(&str, Dialect); 5] = [
+    ("x-ratelimit-", Dialect::Any),
+    // Seen from Azure (openai-python#937).
+    ("x-rate-limit-", Dialect::Any),
+    // The IETF drafts 0 to 6.
+    ("ratelimit-", Dialect::Any),
+    ("anthropic-ratelimit-", Dialect::Anthropic),
+    ("x-tokenlimit-", Dialect::Together),
+];
+
 /// What the header with this name (in lower case) is about; `None` if it is not about limits.
 pub(super) fn subject(name: &str) -> Option<Subject> {
-    // `x-rate-limit-` was seen from Azure (openai-python#937).
-    for prefix in ["x-ratelimit-", "x-rate-limit-"] {
-        if let Some(rest) = name.strip_prefix(prefix) {
-            // For example `reset-tokens`, or just `reset`.
-            let (part, kind) = rest.split_once('-').map_or((rest, None), |(p, k)| (p, Some(k)));
-            let kind = kind.map_or(Some(Kind::Unnamed), kind_of)?;
-            return Some(Subject::Limit(kind, part_of(part)?));
-        }
-    }
-    if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
-        // For example `input-tokens-reset`.
-        let (kind, part) = rest.rsplit_once('-')?;
-        return Some(Subject::Limit(kind_of(kind)?, part_of(part)?));
-    }
+    // LiteLLM passes the provider's headers on under this prefix.
+    let name = name.strip_prefix("llm_provider-").unwrap_or(name);
+    let known = |counted, period, part| {
+        Some(Subject::Limit(Target { counted: Some(counted), period, dialect: Dialect::Any }, part))
+    };
     match name {
-        "retry-after" => Some(Subject::RetryAfter),
-        "retry-after-ms" | "x-ms-retry-after-ms" => Some(Subject::RetryAfterMs),
-        "date" => Some(Subject::Date),
-        _ => None,
+        "retry-after" => return Some(Subject::RetryAfter),
+        "retry-after-ms" | "x-ms-retry-after-ms" => return Some(Subject::RetryAfterMs),
+        "date" => return Some(Subject::Date),
+        "ratelimit" => return Some(Subject::IetfState),
+        "ratelimit-policy" => return Some(Subject::IetfPolicy),
+        "anthropic-ratelimit-unified-status" => return Some(Subject::UnifiedStatus),
+        "anthropic-ratelimit-unified-reset" => return Some(Subject::UnifiedReset),
+        // Cohere's trial keys: calls per minute, and per month.
+        "x-trial-endpoint-call-limit" => {
+            return known(Counted::Requests, Some(Period::MINUTE), Part::Limit);
+        }
+        "x-trial-endpoint-call-remaining" => {
+            return known(Counted::Requests, Some(Period::MINUTE), Part::Remaining);
+        }
+        "x-endpoint-monthly-call-limit" => {
+            return known(Counted::Requests, Some(Period::MONTH), Part::Limit);
+        }
+        _ => {}
     }
+    let (rest, dialect) = PREFIXES
+        .iter()
+        .find_map(|(prefix, dialect)| Some((name.strip_prefix(prefix)?, *dialect)))?;
+    Some(Words::read(rest, dialect).map_or(Subject::Unknown, |(t, part)| Subject::Limit(t, part)))
 }
 
-fn kind_of(text: &str) -> Option<Kind> {
-    Some(match text {
-        // Mistral writes `req`.
-        "requests" | "requests-minute" | "req-minute" => Kind::Requests,
-        "requests-day" | "req-day" => Kind::RequestsPerDay,
-        // OpenAI has sent `tokens_usage_based` since 2023, always with the same numbers.
-        "tokens" | "tokens-minute" | "tokens_usage_based" => Kind::Tokens,
-        "tokens-day" => Kind::TokensPerDay,
-        "input-tokens" => Kind::InputTokens,
-        "output-tokens" => Kind::OutputTokens,
-        "project-tokens" => Kind::ProjectTokens,
-        _ => return None,
-    })
+/// The words of a name, in any order: `limit-tokens-minute`, `input-tokens-remaining`.
+#[derive(Default)]
+struct Words {
+    part: Option<Part>,
+    period: Option<Period>,
+    /// The number of a period, such as the 10 of `10-second`.
+    number: Option<u32>,
+    requests: bool,
+    tokens: bool,
+    input: bool,
+    output: bool,
+    project: bool,
 }
 
-fn part_of(text: &str) -> Option<Part> {
-    Some(match text {
-        "limit" => Part::Limit,
-        "remaining" => Part::Remaining,
-        "reset" => Part::Reset,
-        "renewalperiod" => Part::Period,
-        _ => return None,
-    })
+impl Words {
+    fn read(text: &str, dialect: Dialect) -> Option<(Target, Part)> {
+        let mut words = Self { tokens: dialect == Dialect::Together, ..Self::default() };
+        for word in text.split(['-', '_']) {
+            words.add(word)?;
+        }
+        // A number without a unit.
+        if words.number.is_some() {
+            return None;
+        }
+        let target = Target { counted: words.counted()?, period: words.period, dialect };
+        Some((target, words.part?))
+    }
+
+    /// `None` if the word is not known, or says the same as another one.
+    fn add(&mut self, word: &str) -> Option<()> {
+        let seconds = match word {
+            "second" | "seconds" | "sec" => 1,
+            "minute" | "minutes" | "min" => 60,
+            "hour" | "hours" => 3_600,
+            "day" | "days" => 24 * 3_600,
+            "month" | "months" => Period::MONTH.as_secs(),
+            _ => 0,
+        };
+        if seconds > 0 {
+            let period = Period::seconds(self.number.take().unwrap_or(1).checked_mul(seconds)?)?;
+            return self.period.replace(period).is_none().then_some(());
+        }
+        let part = match word {
+            "limit" => Some(Part::Limit),
+            "remaining" => Some(Part::Remaining),
+            "reset" => Some(Part::Reset),
+            "renewalperiod" => Some(Part::Period),
+            _ => None,
+        };
+        if let Some(part) = part {
+            return self.part.replace(part).is_none().then_some(());
+        }
+        match word {
+            // Mistral writes `req`.
+            "requests" | "request" | "req" => self.requests = true,
+            "tokens" | "token" => self.tokens = true,
+            "input" | "prompt" => self.input = true,
+            "output" | "generated" => self.output = true,
+            "project" => self.project = true,
+            // OpenAI has sent `tokens_usage_based` since 2023, always with the same numbers;
+            // Fireworks sends `tokens-cache-adjusted-prompt` and `tokens-uncached-prompt`.
+            "usage" | "based" | "cache" | "adjusted" | "uncached" if self.tokens => {}
+            number => {
+                let digits = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+                let number = digits.then(|| number.parse().ok())??;
+                return self.number.replace(number).is_none().then_some(());
+            }
+        }
+        Some(())
+    }
+
+    /// What is limited; the inner `None` if the name does not say it, the outer one if it says
+    /// several things, or a thing that is not counted here.
+    fn counted(&self) -> Option<Option<Counted>> {
+        let Self { requests, tokens, input, output, project, .. } = *self;
+        Some(match (requests, tokens, input, output, project) {
+            (false, false, false, false, false) => None,
+            (true, false, false, false, false) => Some(Counted::Requests),
+            (false, true, false, false, false) => Some(Counted::Tokens),
+            (false, true, true, false, false) => Some(Counted::InputTokens),
+            (false, true, false, true, false) => Some(Counted::OutputTokens),
+            (false, true, false, false, true) => Some(Counted::ProjectTokens),
+            _ => return None,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -121,45 +219,74 @@ mod tests {
 
     #[test]
     fn names_of_every_dialect() {
-        for (name, kind, part) in [
-            ("x-ratelimit-limit-requests", Kind::Requests, Part::Limit),
-            ("X-RateLimit-Remaining-Tokens", Kind::Tokens, Part::Remaining),
-            (" x-ratelimit-reset-project-tokens ", Kind::ProjectTokens, Part::Reset),
-            ("x-rate-limit-reset-tokens", Kind::Tokens, Part::Reset),
-            ("x-ratelimit-renewalperiod-tokens", Kind::Tokens, Part::Period),
-            ("x-ratelimit-limit-tokens_usage_based", Kind::Tokens, Part::Limit),
-            ("x-ratelimit-limit-requests-day", Kind::RequestsPerDay, Part::Limit),
-            ("x-ratelimit-remaining-tokens-day", Kind::TokensPerDay, Part::Remaining),
-            ("x-ratelimit-remaining-req-minute", Kind::Requests, Part::Remaining),
-            ("x-ratelimit-limit-output-tokens", Kind::OutputTokens, Part::Limit),
-            ("x-ratelimit-limit", Kind::Unnamed, Part::Limit),
-            ("ANTHROPIC-RATELIMIT-INPUT-TOKENS-RESET", Kind::InputTokens, Part::Reset),
-            ("anthropic-ratelimit-requests-limit", Kind::Requests, Part::Limit),
+        use Counted::{InputTokens, OutputTokens, ProjectTokens, Requests, Tokens};
+        let ten_seconds = Period::seconds(10);
+        let five_minutes = Period::seconds(300);
+        for (name, counted, period, part) in [
+            ("x-ratelimit-limit-requests", Some(Requests), None, Part::Limit),
+            ("X-RateLimit-Remaining-Tokens", Some(Tokens), None, Part::Remaining),
+            (" x-ratelimit-reset-project-tokens ", Some(ProjectTokens), None, Part::Reset),
+            ("x-rate-limit-reset-tokens", Some(Tokens), None, Part::Reset),
+            ("x-ratelimit-renewalperiod-tokens", Some(Tokens), None, Part::Period),
+            ("x-ratelimit-limit-tokens_usage_based", Some(Tokens), None, Part::Limit),
+            ("x-ratelimit-limit-requests-day", Some(Requests), Some(Period::DAY), Part::Limit),
+            ("x-ratelimit-limit-tokens-hour", Some(Tokens), Some(Period::HOUR), Part::Limit),
+            ("x-ratelimit-remaining-tokens-month", Some(Tokens), Some(Period::MONTH), Part::Remaining),
+            ("x-ratelimit-remaining-req-minute", Some(Requests), Some(Period::MINUTE), Part::Remaining),
+            ("x-ratelimit-limit-req-10-second", Some(Requests), ten_seconds, Part::Limit),
+            ("x-ratelimit-limit-tokens-5-minute", Some(Tokens), five_minutes, Part::Limit),
+            ("x-ratelimit-limit-output-tokens", Some(OutputTokens), None, Part::Limit),
+            ("x-ratelimit-limit-tokens-prompt", Some(InputTokens), None, Part::Limit),
+            ("x-ratelimit-limit-tokens-cache-adjusted-prompt", Some(InputTokens), None, Part::Limit),
+            ("x-ratelimit-remaining-tokens-generated", Some(OutputTokens), None, Part::Remaining),
+            ("x-ratelimit-limit", None, None, Part::Limit),
+            ("ratelimit-remaining", None, None, Part::Remaining),
+            ("x-tokenlimit-limit", Some(Tokens), None, Part::Limit),
+            ("ANTHROPIC-RATELIMIT-INPUT-TOKENS-RESET", Some(InputTokens), None, Part::Reset),
+            ("anthropic-ratelimit-requests-limit", Some(Requests), None, Part::Limit),
+            ("llm_provider-x-ratelimit-limit-requests", Some(Requests), None, Part::Limit),
+            ("x-trial-endpoint-call-limit", Some(Requests), Some(Period::MINUTE), Part::Limit),
         ] {
-            assert_eq!(read(name), Some(Subject::Limit(kind, part)), "{name}");
+            let Some(Subject::Limit(target, found)) = read(name) else { panic!("{name}") };
+            assert_eq!((target.counted, target.period, found), (counted, period, part), "{name}");
         }
         assert_eq!(read("Retry-After"), Some(Subject::RetryAfter));
         assert_eq!(read("retry-after-ms"), Some(Subject::RetryAfterMs));
         assert_eq!(read("x-ms-retry-after-ms"), Some(Subject::RetryAfterMs));
         assert_eq!(read("Date"), Some(Subject::Date));
+        assert_eq!(read("RateLimit"), Some(Subject::IetfState));
+        assert_eq!(read("RateLimit-Policy"), Some(Subject::IetfPolicy));
+        let status = "anthropic-ratelimit-unified-status";
+        assert_eq!(read(status), Some(Subject::UnifiedStatus));
     }
 
     #[test]
-    fn other_names_are_ignored() {
+    fn names_that_look_like_limits_are_told_apart_from_others() {
+        for name in [
+            "x-ratelimit-",
+            "x-ratelimit-type",
+            "x-ratelimit-limit-",
+            "x-ratelimit-limit-10-requests",
+            "x-ratelimit-limit-requests-minute-hour",
+            "x-ratelimit-limit-limit",
+            "x-ratelimit-used-tokens",
+            "x-ratelimit-limit-project-requests",
+            "x-ratelimit-limit-requests-99999999-day",
+            "x-ratelimit-limit-audio-seconds-minute",
+            "x-ratelimit-limit-input-characters-minute",
+            "x-ratelimit-tokens-query-cost",
+            "x-ratelimit-abusepenalty-active",
+            "x-ratelimit-over-limit",
+            "anthropic-ratelimit-",
+            "anthropic-ratelimit-unified-overage-status",
+            "anthropic-ratelimit-unified-5h-reset",
+        ] {
+            assert_eq!(read(name), Some(Subject::Unknown), "{name}");
+        }
         for name in [
             "",
             "-",
             "x-ratelimit",
-            "x-ratelimit-",
-            "x-ratelimit-type",
-            "x-ratelimit-limit-",
-            "x-ratelimit-used-tokens",
-            "x-ratelimit-limit-project-requests",
-            "x-ratelimit-limit-tokens-hour",
-            "x-ratelimit-tokens-query-cost",
-            "x-ratelimit-abusepenalty-active",
-            "anthropic-ratelimit-",
-            "anthropic-ratelimit-limit",
             "anthropic-priority-input-tokens-limit",
             "anthropic-fast-output-tokens-limit",
             "retry-after-mss",
@@ -174,6 +301,7 @@ mod tests {
     /// A name that does not fit into the buffer would never be recognised.
     #[test]
     fn the_longest_known_name_fits() {
-        assert!("x-rate-limit-renewalperiod-tokens_usage_based".len() <= LONGEST);
+        let longest = "llm_provider-x-ratelimit-remaining-tokens-cache-adjusted-prompt";
+        assert!(longest.len() <= LONGEST);
     }
 }

@@ -4,16 +4,20 @@ use std::time::{Duration, SystemTime};
 
 use super::duration::{self, Decimal, MILLISECOND, SECOND, TOO_LONG};
 use super::{Bound, date};
+use crate::llm::Period;
 
 /// Why a value is ignored.
 pub(super) type IgnoreReason = &'static str;
 
-/// No valid value is longer.
-const LONGEST: usize = 64;
+/// No valid value is longer: a list of policies of an IETF draft takes most.
+const LONGEST: usize = 512;
 
 /// A Unix time of at least this is in milliseconds (from 1973 on), a smaller one in seconds (until
 /// 5138).
 const UNIX_MILLIS: u64 = 100_000_000_000;
+
+/// Servers without a limit send numbers of about this size (OpenRouter: 9223372036854767616).
+const NO_LIMIT: u64 = 1 << 62;
 
 /// Unix times in milliseconds of at least this (the year 5138) are ignored.
 const TOO_LARGE: u64 = 100_000_000_000_000;
@@ -39,15 +43,33 @@ pub(super) fn count(text: &str) -> Result<u64, IgnoreReason> {
     }
 }
 
-/// A limit. 0 and −1 mean that the server gives no number.
+/// A limit. −1 and numbers from 2⁶² on mean that the server gives no number.
 pub(super) fn bound(text: &str) -> Result<Bound, IgnoreReason> {
     if text == "-1" {
         return Ok(Bound::Unlimited);
     }
     Ok(match count(text)? {
-        0 => Bound::Unlimited,
-        most => Bound::Of(most),
+        number @ ..NO_LIMIT => Bound::Of(number),
+        _ => Bound::Unlimited,
     })
+}
+
+/// The items of a list, without their parameters: several lines of a header may have been joined by
+/// commas (RFC 9110, section 5.3), and parameters follow a semicolon.
+pub(super) fn items(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split(',').map(|item| {
+        let (value, parameters) = item.split_once(';').unwrap_or((item, ""));
+        (value.trim_ascii(), parameters)
+    })
+}
+
+/// The window of a policy in seconds, from its parameters, such as `w=60`.
+pub(super) fn window(parameters: &str) -> Option<Period> {
+    let window = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        (name.trim_ascii() == "w").then_some(value.trim_ascii())
+    });
+    Period::seconds(u32::try_from(count(window?).ok()?).ok()?)
 }
 
 /// A wait, relative or absolute.
@@ -58,7 +80,51 @@ pub(super) enum When {
 }
 
 /// A wait in any of the forms: a duration (`6m0s`), seconds, a Unix time, RFC 3339, an HTTP date.
-pub(super) fn when(text: &str) -> Result<When, IgnoreReason> {
+/// Parameters are ignored, and of several waits the longest is taken.
+pub(super) fn waits(text: &str) -> Result<Waits, IgnoreReason> {
+    let mut waits = Waits::default();
+    // A date may have a comma in it.
+    let whole = text.split_once(';').map_or(text, |(value, _)| value.trim_ascii());
+    match when(whole) {
+        Ok(one) => waits.extend(one),
+        Err(why) if !text.contains(',') => return Err(why),
+        Err(_) => {
+            for (item, _) in items(text) {
+                waits.extend(when(item)?);
+            }
+        }
+    }
+    Ok(waits)
+}
+
+/// The longest of several waits. Which one that is depends on the response's date, so both forms
+/// are kept until that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Waits {
+    pub(super) after: Option<Duration>,
+    pub(super) at: Option<SystemTime>,
+}
+
+impl Waits {
+    pub(super) fn extend(&mut self, when: When) {
+        match when {
+            When::After(wait) => self.after = self.after.max(Some(wait)),
+            When::At(at) => self.at = self.at.max(Some(at)),
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        (self.after, self.at) = (self.after.max(other.after), self.at.max(other.at));
+    }
+
+    /// The wait from `now` on; zero if it is over already.
+    pub(super) fn from(self, now: SystemTime) -> Option<Duration> {
+        let until = self.at.map(|at| at.duration_since(now).unwrap_or_default());
+        self.after.max(until)
+    }
+}
+
+fn when(text: &str) -> Result<When, IgnoreReason> {
     if let Some(number) = Decimal::parse(text) {
         let when = match number.whole() {
             Some(..TOO_LONG) => {
@@ -85,10 +151,10 @@ pub(super) fn millis(text: &str) -> Result<Duration, IgnoreReason> {
 }
 
 /// A period: a duration or a number of seconds, and not zero.
-pub(super) fn period(text: &str) -> Result<Duration, IgnoreReason> {
+pub(super) fn period(text: &str) -> Result<Period, IgnoreReason> {
     let number = Decimal::parse(text).and_then(|number| number.times(SECOND));
     let period = number.map_or_else(|| duration::parse(text), duration::from_nanos);
-    period.filter(|period| !period.is_zero()).ok_or("not a period")
+    period.and_then(Period::of).ok_or("not a period")
 }
 
 /// An HTTP date.
@@ -118,7 +184,7 @@ mod tests {
             assert_eq!(count(text), Err("not a whole number"), "{text}");
         }
         assert_eq!(bound("-1"), Ok(Bound::Unlimited));
-        assert_eq!(bound("0"), Ok(Bound::Unlimited));
+        assert_eq!(bound("0"), Ok(Bound::Of(0)));
         assert_eq!(bound("60"), Ok(Bound::Of(60)));
         assert_eq!(bound("-2"), Err("negative"));
     }
@@ -144,7 +210,7 @@ mod tests {
         ] {
             assert_eq!(when(text), expected, "{text}");
         }
-        for text in ["-1", "-1s", "1e308", "NaN", "inf", "soon", "1000000000s", "1 s"] {
+        for text in ["-1", "-1s", "1e308", "NaN", "inf", "soon", "1000000000s", "1  s"] {
             assert_eq!(when(text), Err("neither a wait nor a date"), "{text}");
         }
         for text in ["100000000000000", "18446744073709551615", "99999999999999999999"] {
@@ -160,11 +226,29 @@ mod tests {
         for text in ["1000000000000", "-1", "1s", "inf", "00:00:00.033"] {
             assert!(millis(text).is_err(), "{text}");
         }
-        assert_eq!(period("60"), Ok(Duration::from_secs(60)));
-        assert_eq!(period("1m0s"), Ok(Duration::from_secs(60)));
+        assert_eq!(period("60"), Ok(Period::MINUTE));
+        assert_eq!(period("1m0s"), Ok(Period::MINUTE));
         for text in ["0", "0s", "-60", "1000000000", "minute"] {
             assert!(period(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn lists_and_parameters() {
+        let items = |text| items(text).collect::<Vec<_>>();
+        assert_eq!(items("991, 98"), [("991", ""), ("98", "")]);
+        assert_eq!(items("100, 100;w=60"), [("100", ""), ("100", "w=60")]);
+        assert_eq!(window("w=60;comment=\"x\""), Some(Period::MINUTE));
+        assert_eq!(window(" burst=5 ; w = 1"), Some(Period::SECOND));
+        for parameters in ["", "w", "w=", "w=0", "w=-1", "w=99999999999", "window=60"] {
+            assert_eq!(window(parameters), None, "{parameters}");
+        }
+        let secs = |secs| Ok(Waits { after: Some(Duration::from_secs(secs)), at: None });
+        assert_eq!(waits("1, 30, 20"), secs(30));
+        assert_eq!(waits("120;w=60"), secs(120));
+        let date = waits("Thu, 21 Aug 2025 12:41:59 GMT");
+        assert_eq!(date, Ok(Waits { after: None, at: Some(at(NOW + 60)) }));
+        assert!(waits("1, soon").is_err());
     }
 
     #[test]
@@ -172,7 +256,7 @@ mod tests {
         assert_eq!(text(b" \t60 "), Ok("60"));
         assert_eq!(text(b"  "), Err("empty"));
         assert_eq!(text(b"6\xff"), Err("not text"));
-        assert_eq!(text(&[b'1'; 64]).map(str::len), Ok(64));
-        assert_eq!(text(&[b'1'; 65]), Err("longer than any valid value"));
+        assert_eq!(text(&[b'1'; 512]).map(str::len), Ok(512));
+        assert_eq!(text(&[b'1'; 513]), Err("longer than any valid value"));
     }
 }

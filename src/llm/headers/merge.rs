@@ -1,40 +1,43 @@
 //! Merges the headers of a response: of several values for the same thing, the strictest is kept.
 
-use std::cmp::Ordering;
 use std::time::{Duration, SystemTime};
 
-use super::header_name::{self, Kind, Name, Part, Subject};
-use super::header_value::{self as value, IgnoreReason, When};
-use super::{Bound, ServerLimit, ServerLimits};
+use super::header_name::{self, Dialect, Name, Part, Subject, Target};
+use super::header_value::{self as value, IgnoreReason, Waits};
+use super::ietf::Policies;
+use super::{Bound, MAX_REPORTS, ServerLimits, resolve};
+use crate::llm::{Counted, Period};
 
 /// What the headers have reported so far.
 pub(super) struct HeaderMerge {
-    received: SystemTime,
+    pub(super) received: SystemTime,
     /// The server's own clock. The earliest of several dates is kept, because it makes waits
     /// longest.
-    date: Option<SystemTime>,
-    limits: [Parts; Kind::COUNT],
+    pub(super) date: Option<SystemTime>,
+    pub(super) reports: [Option<Report>; MAX_REPORTS],
+    policies: Policies,
     /// Whether the name of any header, with a valid value or not, contains `requests`.
-    requests_named: bool,
-    retry_after: Wait,
-    retry_after_ms: Option<Duration>,
+    pub(super) requests_named: bool,
+    pub(super) dialect: Dialect,
+    pub(super) retry_after: Waits,
+    pub(super) retry_after_ms: Option<Duration>,
+    /// Whether an Anthropic subscription is used up, and until when.
+    pub(super) unified_rejected: bool,
+    pub(super) unified_reset: Waits,
 }
 
 /// What was reported about one limit.
-#[derive(Clone, Copy, Default, PartialEq)]
-struct Parts {
-    limit: Option<Bound>,
-    remaining: Option<u64>,
-    reset: Wait,
-    period: Option<Duration>,
-}
-
-/// The longest wait so far. Which one that is depends on the response's date, so both forms are
-/// kept until all headers are read.
-#[derive(Clone, Copy, Default, PartialEq)]
-struct Wait {
-    after: Option<Duration>,
-    at: Option<SystemTime>,
+#[derive(Clone, Copy)]
+pub(super) struct Report {
+    /// `None` if no header's name says what is counted.
+    pub(super) counted: Option<Counted>,
+    /// The period in the name or the parameters.
+    pub(super) period: Option<Period>,
+    pub(super) limit: Option<Bound>,
+    pub(super) remaining: Option<u64>,
+    pub(super) reset: Waits,
+    /// The period in a header of its own.
+    pub(super) renewal: Option<Period>,
 }
 
 impl HeaderMerge {
@@ -42,144 +45,131 @@ impl HeaderMerge {
         Self {
             received,
             date: None,
-            limits: [Parts::default(); Kind::COUNT],
+            reports: [None; MAX_REPORTS],
+            policies: Policies::default(),
             requests_named: false,
-            retry_after: Wait::default(),
+            dialect: Dialect::Any,
+            retry_after: Waits::default(),
             retry_after_ms: None,
+            unified_rejected: false,
+            unified_reset: Waits::default(),
         }
     }
 
     /// Adds one header. Headers that are not about limits are ignored.
     pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
         let Some(name) = Name::new(name) else { return };
-        let Some(subject) = header_name::subject(name.as_str()) else { return };
-        if let Err(why) = self.merge(subject, value) {
-            // The name is one of the known names. The value may be anything, also a secret, so it
-            // is not logged.
-            crate::events::debug!(header = name.as_str(), why, "header ignored");
+        match header_name::subject(name.as_str()) {
+            None => {}
+            Some(Subject::Unknown) => super::unknown::tell_once(name.as_str()),
+            Some(subject) => {
+                if let Err(why) = self.merge(subject, value) {
+                    // The name is one of the known names. The value may be anything, also a secret,
+                    // so it is not logged.
+                    crate::events::debug!(header = name.as_str(), why, "header ignored");
+                }
+            }
         }
     }
 
     fn merge(&mut self, subject: Subject, value: &[u8]) -> Result<(), IgnoreReason> {
-        if let Subject::Limit(Kind::Requests, _) = subject {
-            self.requests_named = true;
+        if let Subject::Limit(target, _) = subject {
+            self.requests_named |= target.counted == Some(Counted::Requests);
+            if target.dialect != Dialect::Any {
+                self.dialect = target.dialect;
+            }
         }
         let text = value::text(value)?;
         match subject {
-            Subject::Limit(kind, part) => {
-                let parts = &mut self.limits[kind as usize];
-                match part {
-                    Part::Limit => keep_least(&mut parts.limit, value::bound(text)?),
-                    Part::Remaining => keep_least(&mut parts.remaining, value::count(text)?),
-                    Part::Reset => parts.reset.extend(value::when(text)?),
-                    Part::Period => keep_most(&mut parts.period, value::period(text)?),
+            Subject::Limit(target, part) => self.merge_limit(target, part, text)?,
+            Subject::RetryAfter => self.retry_after.merge(value::waits(text)?),
+            Subject::RetryAfterMs => {
+                self.retry_after_ms = self.retry_after_ms.max(Some(value::millis(text)?));
+            }
+            Subject::Date => keep_least(&mut self.date, value::date(text)?),
+            Subject::IetfState | Subject::IetfPolicy => self.policies.add(text),
+            Subject::UnifiedStatus => self.unified_rejected |= text == "rejected",
+            Subject::UnifiedReset => self.unified_reset.merge(value::waits(text)?),
+            Subject::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn merge_limit(&mut self, target: Target, part: Part, text: &str) -> Result<(), IgnoreReason> {
+        let Target { counted, period, .. } = target;
+        match part {
+            Part::Limit => {
+                for (item, parameters) in value::items(text) {
+                    let bound = value::bound(item)?;
+                    let period = value::window(parameters).or(period);
+                    keep_least(&mut self.report(counted, period)?.limit, bound);
                 }
             }
-            Subject::RetryAfter => self.retry_after.extend(value::when(text)?),
-            Subject::RetryAfterMs => keep_most(&mut self.retry_after_ms, value::millis(text)?),
-            Subject::Date => keep_least(&mut self.date, value::date(text)?),
+            Part::Remaining => {
+                for (item, _) in value::items(text) {
+                    let remaining = value::count(item)?;
+                    keep_least(&mut self.report(counted, period)?.remaining, remaining);
+                }
+            }
+            Part::Reset => {
+                let waits = value::waits(text)?;
+                self.report(counted, period)?.reset.merge(waits);
+            }
+            Part::Period => {
+                let renewal = Some(value::period(text)?);
+                let report = self.report(counted, period)?;
+                report.renewal = report.renewal.max(renewal);
+            }
         }
+        Ok(())
+    }
+
+    /// The report about this limit, a new one if there is none yet.
+    fn report(
+        &mut self,
+        counted: Option<Counted>,
+        period: Option<Period>,
+    ) -> Result<&mut Report, IgnoreReason> {
+        find_or_add(&mut self.reports, Report::new(counted, period)).ok_or("too many limits")
     }
 
     /// The merged limits, once all headers were added.
-    pub(super) fn finish(self) -> ServerLimits {
-        let now = self.date.unwrap_or(self.received);
-        let limit = |kind: Kind| self.limits[kind as usize].resolve(kind, now);
-        let requests = if self.requests_named {
-            if self.limits[Kind::Unnamed as usize] != Parts::default() {
-                crate::events::debug!(
-                    "headers that do not say what they limit ignored: others name requests"
-                );
+    pub(super) fn finish(mut self) -> ServerLimits {
+        let policies = self.policies;
+        for policy in policies.iter().filter(|policy| !policy.is_foreign) {
+            let Ok(report) = self.report(policy.counted, policy.window) else { break };
+            if let Some(quota) = policy.quota {
+                keep_least(&mut report.limit, Bound::Of(quota));
             }
-            Kind::Requests
-        } else {
-            Kind::Unnamed
-        };
-        ServerLimits {
-            requests: limit(requests),
-            requests_per_day: limit(Kind::RequestsPerDay),
-            tokens: limit(Kind::Tokens),
-            tokens_per_day: limit(Kind::TokensPerDay),
-            input_tokens: limit(Kind::InputTokens),
-            output_tokens: limit(Kind::OutputTokens),
-            project_tokens: limit(Kind::ProjectTokens),
-            retry_after: more_precise(self.retry_after.from(now), self.retry_after_ms),
-        }
-    }
-}
-
-impl Parts {
-    /// Resolves contradictions between the parts.
-    fn resolve(self, kind: Kind, now: SystemTime) -> ServerLimit {
-        let mut remaining = self.remaining;
-        let mut reset_after = self.reset.from(now);
-        match self.limit {
-            // Without a limit, remaining and reset are meaningless fillers, such as "0 of 0".
-            Some(Bound::Unlimited) if remaining.is_some() || reset_after.is_some() => {
-                crate::events::debug!(limit = ?kind, "remaining and reset ignored: no limit");
-                (remaining, reset_after) = (None, None);
+            if let Some(remaining) = policy.remaining {
+                keep_least(&mut report.remaining, remaining);
             }
-            Some(Bound::Of(limit)) if remaining > Some(limit) => {
-                crate::events::debug!(limit = ?kind, "remaining lowered to the limit");
-                remaining = Some(limit);
-            }
-            _ => {}
+            report.reset.merge(Waits { after: policy.reset, at: None });
         }
-        ServerLimit { limit: self.limit, remaining, reset_after, period: self.period }
+        resolve::resolve(&self)
     }
 }
 
-impl Wait {
-    fn extend(&mut self, when: When) -> Result<(), IgnoreReason> {
-        match when {
-            When::After(wait) => keep_most(&mut self.after, wait),
-            When::At(at) => keep_most(&mut self.at, at),
-        }
+impl Report {
+    fn new(counted: Option<Counted>, period: Option<Period>) -> Self {
+        let reset = Waits::default();
+        Self { counted, period, limit: None, remaining: None, reset, renewal: None }
     }
 
-    /// The wait from `now` on; zero if it is over already.
-    fn from(self, now: SystemTime) -> Option<Duration> {
-        let until = self.at.map(|at| at.duration_since(now).unwrap_or_default());
-        self.after.max(until)
+    pub(super) fn is_about(&self, other: &Self) -> bool {
+        (self.counted, self.period) == (other.counted, other.period)
     }
 }
 
-/// The wait in milliseconds, unless it is shorter than rounding to seconds can explain: then one of
-/// the two is wrong, and the longer one is used.
-fn more_precise(secs: Option<Duration>, millis: Option<Duration>) -> Option<Duration> {
-    match (secs, millis) {
-        (Some(secs), Some(millis)) if secs.saturating_sub(millis) >= Duration::from_secs(1) => {
-            crate::events::debug!(
-                header = "retry-after-ms",
-                why = "shorter than retry-after",
-                "header ignored"
-            );
-            Some(secs)
-        }
-        _ => millis.or(secs),
-    }
+/// The place of a report about the same limit as `new`, or else a place with `new` in it.
+fn find_or_add(reports: &mut [Option<Report>], new: Report) -> Option<&mut Report> {
+    // Places are filled in order, so the first free one comes after all others.
+    let place = reports.iter_mut().find(|it| it.as_ref().is_none_or(|it| it.is_about(&new)))?;
+    Some(place.get_or_insert(new))
 }
 
-fn keep_least<T: Ord>(slot: &mut Option<T>, value: T) -> Result<(), IgnoreReason> {
-    keep(slot, value, Ordering::Less)
-}
-
-fn keep_most<T: Ord>(slot: &mut Option<T>, value: T) -> Result<(), IgnoreReason> {
-    keep(slot, value, Ordering::Greater)
-}
-
-/// Keeps the stricter of two values; if they differ, the error says which one is ignored.
-fn keep<T: Ord>(slot: &mut Option<T>, value: T, stricter: Ordering) -> Result<(), IgnoreReason> {
-    match slot.as_ref().map(|kept| value.cmp(kept)) {
-        None => {
-            *slot = Some(value);
-            Ok(())
-        }
-        Some(Ordering::Equal) => Ok(()),
-        Some(order) if order == stricter => {
-            *slot = Some(value);
-            Err("a looser value came earlier")
-        }
-        Some(_) => Err("a stricter value came earlier"),
+fn keep_least<T: Ord>(slot: &mut Option<T>, value: T) {
+    if slot.as_ref().is_none_or(|kept| value < *kept) {
+        *slot = Some(value);
     }
 }

@@ -1,12 +1,23 @@
 //! What a model API reports about its limits in the headers of one response.
 
 mod date;
-mod duration;
+pub(crate) mod duration;
 mod header_name;
 mod header_value;
+mod ietf;
 mod merge;
+mod resolve;
+mod server_limit;
+mod unknown;
+
+pub use server_limit::{Bound, ServerLimit};
 
 use std::time::{Duration, SystemTime};
+
+use super::{Counted, LimitKind};
+
+/// The most limits that are read from one response.
+const MAX_REPORTS: usize = 12;
 
 /// What a server reported about its limits in the headers of one response.
 ///
@@ -71,7 +82,7 @@ use std::time::{Duration, SystemTime};
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use tollgate::llm::{Bound, ServerLimits};
+/// use tollgate::llm::{Bound, Counted, ServerLimits};
 ///
 /// let headers = [
 ///     ("x-ratelimit-limit-requests", "60"),
@@ -80,87 +91,24 @@ use std::time::{Duration, SystemTime};
 ///     ("x-ratelimit-reset-tokens", "6m0s"),
 /// ];
 /// let limits = ServerLimits::from_headers(headers, SystemTime::now());
-/// assert_eq!(limits.requests.limit, Some(Bound::Of(60)));
-/// assert_eq!(limits.requests.remaining, Some(59));
-/// assert_eq!(limits.tokens.reset_after, Some(Duration::from_secs(360)));
+/// let requests = limits.on(Counted::Requests).expect("reported");
+/// assert_eq!((requests.limit, requests.remaining), (Some(Bound::Of(60)), Some(59)));
+/// let tokens = limits.on(Counted::Tokens).expect("reported");
+/// assert_eq!(tokens.reset_after, Some(Duration::from_secs(360)));
 /// assert_eq!(limits.retry_after, None);
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// Requests; per minute unless the provider's documentation says otherwise.
-    pub requests: ServerLimit,
-    /// Requests, from headers whose name says per day.
-    pub requests_per_day: ServerLimit,
-    /// Tokens; per minute unless the provider's documentation says otherwise. Anthropic reports the
-    /// most restrictive limit in force here.
-    pub tokens: ServerLimit,
-    /// Tokens, from headers whose name says per day.
-    pub tokens_per_day: ServerLimit,
-    /// Tokens of the prompt.
-    pub input_tokens: ServerLimit,
-    /// Tokens of the output.
-    pub output_tokens: ServerLimit,
-    /// Tokens of the project that the key belongs to (OpenAI). This limit applies in addition to
-    /// `tokens`.
-    pub project_tokens: ServerLimit,
+    /// In the order of the headers, without gaps.
+    limits: [Option<ServerLimit>; MAX_REPORTS],
     /// How long to wait before the next request, from when the response was sent. There is no upper
-    /// bound here: a server may well report a day.
+    /// bound here: a server may well report a day. What it means depends on the status of the
+    /// response: see [`Meaning`](super::Meaning).
     pub retry_after: Option<Duration>,
-}
-
-/// What a server reported about one limit.
-///
-/// ```
-/// use tollgate::llm::ServerLimit;
-/// let nothing_reported = ServerLimit::default();
-/// assert_eq!((nothing_reported.limit, nothing_reported.remaining), (None, None));
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ServerLimit {
-    /// The most that can pass in a period.
-    pub limit: Option<Bound>,
-    /// What remains now, after the use of all clients of the account; never more than the limit.
-    /// `None` if the limit is [unlimited](Bound::Unlimited).
-    pub remaining: Option<u64>,
-    /// The time until nothing of the limit is in use any more, from when the response was sent.
-    /// This is not a wait time: requests may pass before then. `None` if the limit is
-    /// [unlimited](Bound::Unlimited).
-    pub reset_after: Option<Duration>,
-    /// The period that the limit counts over, if a header reports it (Azure's `renewalperiod`).
-    pub period: Option<Duration>,
-}
-
-/// The most that can pass in a period, as a header reports it. A stricter bound is less than a
-/// looser one.
-///
-/// ```
-/// use tollgate::llm::Bound;
-/// assert!(Bound::Of(500) < Bound::Unlimited);
-/// assert_eq!((Bound::Of(500).count(), Bound::Unlimited.count()), (Some(500), None));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Bound {
-    /// A finite limit.
-    Of(u64),
-    /// The header's value is `0` or `-1`: the server gives no number.
-    ///
-    /// This is no reason to lift a limit that is known: Azure sends −1 while it does not know the
-    /// limit ([openai-dotnet#838](https://github.com/openai/openai-dotnet/issues/838)), and Mistral
-    /// sends 0 for a model that is not part of the plan.
-    Unlimited,
-}
-
-impl Bound {
-    /// The number; `None` if unlimited.
-    #[must_use]
-    pub fn count(self) -> Option<u64> {
-        match self {
-            Self::Of(count) => Some(count),
-            Self::Unlimited => None,
-        }
-    }
+    /// For how long no request can pass, if the server says that the account is used up without
+    /// giving numbers (Anthropic's `unified-status: rejected`).
+    pub closed_for: Option<Duration>,
 }
 
 impl ServerLimits {
@@ -194,6 +142,60 @@ impl ServerLimits {
             merge.add(name.as_ref(), value.as_ref());
         }
         merge.finish()
+    }
+
+    /// The limits that were reported.
+    pub fn iter(&self) -> impl Iterator<Item = &ServerLimit> {
+        self.limits.iter().flatten()
+    }
+
+    /// What was reported of the limit on this whose period the headers do not state, if any, and
+    /// else of the first one whose period they do state.
+    #[must_use]
+    pub fn on(&self, counted: Counted) -> Option<&ServerLimit> {
+        let unstated = self.iter().find(|it| it.counted == counted && it.period.is_none());
+        unstated.or_else(|| self.iter().find(|it| it.counted == counted))
+    }
+
+    /// What was reported of the limit of this kind; only if the headers state its period.
+    #[must_use]
+    pub fn of(&self, kind: LimitKind) -> Option<&ServerLimit> {
+        let (counted, period) = kind.metered()?;
+        self.iter().find(|it| it.counted == counted && it.period == Some(period))
+    }
+
+    /// Whether a limit is reported as 0 with 0 remaining. On a response that refuses the request,
+    /// the key is spent then.
+    pub(crate) fn says_spent(&self) -> bool {
+        self.iter().any(ServerLimit::is_zero)
+    }
+
+    /// Whether nothing remains of a limit.
+    pub(crate) fn says_used_up(&self) -> bool {
+        self.iter().any(ServerLimit::is_used_up)
+    }
+
+    /// Adds a limit; of several about the same thing, the stricter values are kept.
+    fn add(&mut self, new: ServerLimit) {
+        let same = |it: &ServerLimit| (it.counted, it.period) == (new.counted, new.period);
+        let place = self.limits.iter_mut().find(|place| place.as_ref().is_none_or(same));
+        match place {
+            Some(Some(known)) => {
+                let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                };
+                known.limit = match (known.limit, new.limit) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                };
+                known.remaining = least(known.remaining, new.remaining);
+                known.reset_after = known.reset_after.max(new.reset_after);
+                known.reset_margin = known.reset_margin.max(new.reset_margin);
+            }
+            Some(free) => *free = Some(new),
+            None => {}
+        }
     }
 
     /// Whether the headers reported nothing at all.

@@ -22,11 +22,11 @@ impl<C: Clock> Limiter<C> {
     /// [`Error::ServerWait`] or [`Error::Closed`].
     ///
     /// ```
-    /// use tollgate::llm::{Error, LimitKind, Limiter};
+    /// use tollgate::llm::{Error, LimitKind, Period, Limiter};
     /// let model = Limiter::builder().requests_per_minute(60).tokens_per_minute(600).build()?;
     /// model.try_acquire(600)?.settle(600);
     /// let Err(Error::Denied { limit, .. }) = model.try_acquire(10) else { panic!() };
-    /// assert_eq!(limit, LimitKind::Tokens);
+    /// assert_eq!(limit, LimitKind::Tokens(Period::MINUTE));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]

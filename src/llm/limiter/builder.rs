@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limiters::verbs::Settings;
-use crate::llm::engine::account::Account;
+use crate::llm::engine::account::{Account, Health};
 use crate::llm::engine::keys::{Key, Keys};
 use crate::llm::engine::{Engine, Options};
-use crate::llm::{Burst, Limiter, Limits, OnDrop};
+use crate::llm::{Burst, LimitKind, Limiter, Limits, OnDrop};
 use crate::{Clock, CounterClock, Jitter, QuotaError};
 
 /// Builds a [`Limiter`] with options. In all limits, 0 means unlimited.
@@ -90,6 +90,18 @@ impl<C: Clock> LimiterBuilder<C> {
         self.limits(limits)
     }
 
+    /// Any limit, such as tokens per hour; see [`Limits::with`].
+    pub fn limit(self, kind: LimitKind, count: u64) -> Self {
+        let limits = self.limits.with(kind, count);
+        self.limits(limits)
+    }
+
+    /// A percentage of each limit that is left to other clients; see [`Limits::keep_back`].
+    pub fn keep_back(self, percent: u8) -> Self {
+        let limits = self.limits.keep_back(percent);
+        self.limits(limits)
+    }
+
     /// Tokens per day (TPD).
     pub fn tokens_per_day(self, tokens: u64) -> Self {
         let limits = self.limits.tokens_per_day(tokens);
@@ -144,15 +156,32 @@ impl<C: Clock> LimiterBuilder<C> {
     /// ```
     /// use std::time::Duration;
     /// use tollgate::ManualClock;
-    /// use tollgate::llm::Limiter;
+    /// use tollgate::llm::{Limiter, Reply};
     /// let hour = Duration::from_secs(3_600);
     /// let model = Limiter::builder().max_pause(hour).clock(ManualClock::new()).build()?;
-    /// model.observe([("retry-after", "999999999")]);
+    /// model.observe_reply(&Reply::new(429).headers([("retry-after", "999999999")]));
     /// assert_eq!(model.usage().paused_for, Some(hour));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.options.max_pause = pause;
+        self
+    }
+
+    /// The longest rest of a key whose account has no credit or no quota left; default: an hour.
+    /// The rest begins with two minutes, and doubles with each try that says the same.
+    pub fn max_spent_rest(mut self, rest: Duration) -> Self {
+        self.options.max_spent_rest = rest;
+        self
+    }
+
+    /// Whether the limiter, if it is built without limits, sends one request first, and the others
+    /// once that one is answered; default: no. Until its first response, nothing is known about the
+    /// limits, and a first salvo would meet them.
+    ///
+    /// If there is no answer after 10 seconds, another request is sent.
+    pub fn try_first(mut self, first: bool) -> Self {
+        self.options.try_first = first;
         self
     }
 
@@ -181,7 +210,10 @@ impl<C: Clock> LimiterBuilder<C> {
     /// [`QuotaError`] if a limit is outside the supported range.
     pub fn build(self) -> Result<Limiter<C>, QuotaError> {
         let now = self.clock.now();
-        let account = Account::new(self.limits, now)?;
+        let mut account = Account::new(self.limits, now)?;
+        if self.options.try_first && account.is_unknown() {
+            account.health = Health::on_trial();
+        }
         let keys = Keys::one(account, Key::new(0));
         let engine = Engine::new(self.clock, keys, now, self.settings, self.options);
         Ok(Limiter { engine: Arc::new(engine) })

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::clock::wall;
 use crate::llm::engine::{Engine, Handle};
 use crate::llm::headers::ServerLimits;
-use crate::llm::{Limits, Tokens, Usage};
+use crate::llm::{Limits, Reply, Tokens, Usage};
 use crate::{Clock, CounterClock, QuotaError};
 
 /// The limits of one API key: requests and tokens per minute and per day, and concurrent requests.
@@ -72,10 +72,10 @@ impl<C: Clock> Limiter<C> {
     /// The current usage of all limits. Takes nothing.
     ///
     /// ```
-    /// use tollgate::llm::{LimitKind, Limiter};
+    /// use tollgate::llm::{LimitKind, Limiter, Period};
     /// let model = Limiter::builder().requests_per_minute(500).build()?;
     /// model.try_acquire(1_500)?.settle(900);
-    /// let requests = model.usage().of(LimitKind::Requests).expect("limited");
+    /// let requests = model.usage().of(LimitKind::Requests(Period::MINUTE)).expect("limited");
     /// assert_eq!((requests.used, requests.remaining), (1, 499));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -94,11 +94,11 @@ impl<C: Clock> Limiter<C> {
     /// [`QuotaError`] if a limit is outside the supported range. Nothing changes then.
     ///
     /// ```
-    /// use tollgate::llm::{LimitKind, Limiter, Limits};
+    /// use tollgate::llm::{LimitKind, Limiter, Limits, Period};
     /// let model = Limiter::builder().requests_per_minute(10).build()?;
     /// model.allow();
     /// model.set_limits(Limits::new().requests_per_minute(500))?;
-    /// assert_eq!(model.usage().of(LimitKind::Requests).expect("limited").remaining, 499);
+    /// assert_eq!(model.usage().of(LimitKind::Requests(Period::MINUTE)).expect("limited").remaining, 499);
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn set_limits(&self, limits: Limits) -> Result<(), QuotaError> {
@@ -117,9 +117,9 @@ impl<C: Clock> Limiter<C> {
     /// changes the configured limits.
     ///
     /// ```
-    /// use tollgate::llm::{LimitKind, Limiter};
+    /// use tollgate::llm::{LimitKind, Limiter, Period};
     /// let model = Limiter::builder().tokens_per_minute(200_000).build()?;
-    /// model.observe([("x-ratelimit-limit-tokens", "1"), ("retry-after", "86400")]);
+    /// model.observe([("x-ratelimit-limit-tokens", "1")]);
     /// assert!(model.try_acquire(1_000).is_err());
     /// model.forget_learned();
     /// assert!(model.try_acquire(1_000).is_ok());
@@ -132,9 +132,9 @@ impl<C: Clock> Limiter<C> {
     /// Ends a pause that a server asked for. Learned limits stay in force.
     ///
     /// ```
-    /// use tollgate::llm::Limiter;
+    /// use tollgate::llm::{Limiter, Reply};
     /// let model = Limiter::builder().build()?;
-    /// model.observe([("retry-after", "86400")]);
+    /// model.observe_reply(&Reply::new(429).headers([("retry-after", "86400")]));
     /// model.resume();
     /// assert_eq!(model.usage().paused_for, None);
     /// # Ok::<(), tollgate::QuotaError>(())
@@ -158,13 +158,13 @@ impl<C: Clock> Limiter<C> {
     /// [`ServerLimits`] lists the headers that are read, and how invalid values are handled.
     ///
     /// ```
-    /// use tollgate::llm::{LimitKind, Limiter};
+    /// use tollgate::llm::{LimitKind, Limiter, Period};
     /// let model = Limiter::builder().build()?;
     /// model.observe([
     ///     ("x-ratelimit-limit-tokens", "150000"),
     ///     ("x-ratelimit-remaining-tokens", "149000"),
     /// ]);
-    /// let tokens = model.usage().of(LimitKind::Tokens).expect("learned");
+    /// let tokens = model.usage().of(LimitKind::Tokens(Period::MINUTE)).expect("learned");
     /// assert_eq!((tokens.limit, tokens.remaining), (150_000, 149_000));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
@@ -174,6 +174,28 @@ impl<C: Clock> Limiter<C> {
         V: AsRef<[u8]>,
     {
         self.observe_limits(&ServerLimits::from_headers(headers, wall::now()));
+    }
+
+    /// Applies all that a response says, also its status: learns limits, and pauses the limiter if
+    /// the response [means](crate::llm::Meaning) so. For a request with a permit, use
+    /// [`Permit::end`](crate::llm::Permit::end) or
+    /// [`Permit::observe_reply`](crate::llm::Permit::observe_reply): they know when the request was
+    /// sent, and so which responses belong to one overload.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{Limiter, Reply};
+    /// let model = Limiter::builder().clock(ManualClock::new()).build()?;
+    /// let wait = [("retry-after", "20")];
+    /// model.observe_reply(&Reply::new(200).headers(wait));
+    /// assert_eq!(model.usage().paused_for, None); // it was a success
+    /// model.observe_reply(&Reply::new(429).headers(wait));
+    /// assert_eq!(model.usage().paused_for, Some(Duration::from_secs(20)));
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
+    pub fn observe_reply(&self, reply: &Reply) {
+        self.engine.answered(0, None, reply);
     }
 
     /// As [`observe`](Self::observe), with headers that are parsed already.

@@ -23,7 +23,7 @@ impl KeyPoolBuilder {
         Self {
             clock: CounterClock::new(),
             settings: Settings::default(),
-            options: Options::default(),
+            options: Options { try_first: true, ..Options::default() },
         }
     }
 }
@@ -68,6 +68,22 @@ impl<C: Clock> KeyPoolBuilder<C> {
     /// ```
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.options.max_pause = pause;
+        self
+    }
+
+    /// See [`LimiterBuilder::max_spent_rest`](crate::llm::LimiterBuilder::max_spent_rest).
+    pub fn max_spent_rest(mut self, rest: Duration) -> Self {
+        self.options.max_spent_rest = rest;
+        self
+    }
+
+    /// Whether an account that is added without limits sends one request first, and the others once
+    /// that one is answered; default: yes. Until its first response, nothing is known about such an
+    /// account, and a first salvo would meet its limits.
+    ///
+    /// If there is no answer after 10 seconds, another request is sent.
+    pub fn try_first(mut self, first: bool) -> Self {
+        self.options.try_first = first;
         self
     }
 

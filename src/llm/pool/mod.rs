@@ -15,7 +15,7 @@ use std::sync::Arc;
 use key::KeyRecord;
 
 use crate::llm::engine::Engine;
-use crate::llm::engine::account::Account;
+use crate::llm::engine::account::{Account, Health};
 use crate::llm::engine::keys::{Key, Keys};
 use crate::llm::{Limits, Usage};
 use crate::sync::Mutex;
@@ -131,7 +131,10 @@ impl<T, C: Clock> KeyPool<T, C> {
         limits: Limits,
     ) -> Result<(), AddKeyError> {
         self.insert(&id.into(), secret, |_, keys, now| {
-            let account = Account::new(limits, now)?;
+            let mut account = Account::new(limits, now)?;
+            if self.engine.options.try_first && account.is_unknown() {
+                account.health = Health::on_trial();
+            }
             Ok(keys.add_account(account))
         })
     }
@@ -229,7 +232,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// Enables a key that was [disabled](PoolPermit::unauthorized), and ends its pause. Returns
     /// whether the key exists.
     pub fn restore(&self, id: &str) -> bool {
-        self.with_key(id, |keys, key, _| keys.restore(key as usize)).is_some()
+        self.with_key(id, |keys, key, _| keys.restore(key)).is_some()
     }
 
     /// Discards what responses have taught about the limits of a key's account, and ends the key's

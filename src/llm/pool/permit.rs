@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::key::{KeyRecord, PoolKey};
 use crate::llm::headers::ServerLimits;
-use crate::llm::{Permit, Tokens};
+use crate::llm::{Meaning, Permit, Reply, Tokens};
 use crate::{Clock, CounterClock};
 
 /// A [`Permit`] together with the key to send the request with.
@@ -65,12 +66,31 @@ impl<T, C: Clock> PoolPermit<'_, T, C> {
         self.permit.observe(headers);
     }
 
-    pub(crate) fn succeeded(self) {
-        self.permit.succeeded();
+    /// See [`Permit::observe_limits`].
+    pub fn observe_limits(&self, reported: &ServerLimits) {
+        self.permit.observe_limits(reported);
     }
 
-    pub(crate) fn observe_limits(&self, reported: &ServerLimits) {
-        self.permit.observe_limits(reported);
+    /// See [`Permit::observe_reply`]. If the key is refused, it is disabled until it is
+    /// [restored](super::KeyPool::restore).
+    pub fn observe_reply(&self, reply: &Reply) {
+        self.permit.observe_reply(reply);
+        if reply.meaning() == Meaning::KeyRefused {
+            self.permit.disable_key();
+            let id = &self.record.id;
+            crate::events::warn!(%id, "key disabled: the server does not accept it");
+        }
+    }
+
+    /// See [`Permit::end`]. If the key is refused, it is disabled until it is
+    /// [restored](super::KeyPool::restore).
+    pub fn end(self, reply: &Reply) {
+        if reply.meaning() == Meaning::KeyRefused {
+            self.observe_reply(reply);
+            self.cancel();
+        } else {
+            self.permit.end(reply);
+        }
     }
 
     /// See [`Permit::limited`].
@@ -82,16 +102,15 @@ impl<T, C: Clock> PoolPermit<'_, T, C> {
         self.permit.limited(headers);
     }
 
-    pub(crate) fn limited_by(self, reported: &ServerLimits) {
-        self.permit.limited_by(reported);
+    /// See [`Permit::limited_for`].
+    pub fn limited_for(self, wait: Duration) {
+        self.permit.limited_for(wait);
     }
 
-    /// Records that the server answered 401 or 403: disables the key until it is
+    /// Records that the server answered 401: disables the key until it is
     /// [restored](super::KeyPool::restore), and gives back everything that the permit took.
     pub fn unauthorized(self) {
-        let Self { permit, record } = self;
-        permit.disable_key();
-        crate::events::warn!(id = %record.id, "key disabled: the server does not accept it");
+        self.end(&Reply::new(401));
     }
 }
 

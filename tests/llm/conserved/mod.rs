@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tollgate::ManualClock;
-use tollgate::llm::{KeyPool, LimitKind, OnDrop, PoolPermit, Tokens};
+use tollgate::llm::{KeyPool, LimitKind, Period, OnDrop, PoolPermit, Tokens};
 
 use crate::support::Pool;
 use model::{Key, Rates, cost, limits};
@@ -122,7 +122,7 @@ impl<'a> Both<'a> {
         ]);
         if let Some(key) = key {
             let usage = self.pool.usage(IDS[out.id]).unwrap();
-            key.learn(LimitKind::Tokens, most, remaining.min(most), &usage);
+            key.learn(LimitKind::Tokens(Period::MINUTE), most, remaining.min(most), &usage);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tollgate::llm::{LimitKind, Limits, Tokens, Usage};
+use tollgate::llm::{LimitKind, Period, Limits, Tokens, Usage};
 
 use crate::support::METERED;
 
@@ -12,7 +12,7 @@ pub(super) type Rates = [u64; 6];
 
 fn seconds(kind: LimitKind) -> u64 {
     match kind {
-        LimitKind::RequestsPerDay | LimitKind::TokensPerDay => 86_400,
+        LimitKind::Requests(Period::DAY) | LimitKind::Tokens(Period::DAY) => 86_400,
         _ => 60,
     }
 }
@@ -24,9 +24,9 @@ pub(super) fn limits(rates: Rates) -> Limits {
 
 pub(super) fn cost(kind: LimitKind, tokens: Tokens) -> u64 {
     match kind {
-        LimitKind::Tokens | LimitKind::TokensPerDay => tokens.input + tokens.output,
-        LimitKind::InputTokens => tokens.input,
-        LimitKind::OutputTokens => tokens.output,
+        LimitKind::Tokens(Period::MINUTE) | LimitKind::Tokens(Period::DAY) => tokens.input + tokens.output,
+        LimitKind::InputTokens(Period::MINUTE) => tokens.input,
+        LimitKind::OutputTokens(Period::MINUTE) => tokens.output,
         _ => 1,
     }
 }

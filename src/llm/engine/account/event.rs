@@ -9,8 +9,8 @@ use crate::llm::LimitKind;
 pub(crate) enum LimitEvent {
     /// A response has taught a limit: this many per period.
     Learned(LimitKind, u64),
-    /// A response reported a limit over a period other than its kind has here.
-    OtherPeriod(LimitKind),
+    /// Responses have reported more limits than an account can have.
+    TooMany(LimitKind),
     /// A response reported a limit outside the supported range.
     Unusable(LimitKind, QuotaError),
     /// A request used so much more than its estimate that the charge was capped.
@@ -24,8 +24,8 @@ impl LimitEvent {
             Self::Learned(limit, count) => {
                 crate::events::info!(limiter, %limit, count, "limit learned");
             }
-            Self::OtherPeriod(limit) => {
-                crate::events::debug!(limiter, %limit, "reported limit ignored: other period");
+            Self::TooMany(limit) => {
+                crate::events::debug!(limiter, %limit, "reported limit ignored: there are too many");
             }
             Self::Unusable(limit, error) => {
                 crate::events::debug!(

@@ -1,47 +1,96 @@
 //! How an account learns its limits, and their use by other clients, from responses.
 
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::evidence::{Evidence, Refill};
+use super::meter::{Meter, Window};
 use super::{Account, LimitEvent};
 use crate::Timestamp;
 use crate::limiters::core::Edited;
-use crate::llm::LimitKind;
 use crate::llm::headers::{Bound, ServerLimit, ServerLimits};
+use crate::llm::{Burst, Counted, LimitKind, Period};
+
+/// The most limits that an account keeps evidence about.
+const MAX_SOURCES: usize = crate::llm::limits::MAX_LIMITS;
+
+/// What responses have reported of one limit: of the one whose period they state, or of the one
+/// whose period they leave open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    counted: Counted,
+    stated: Option<Period>,
+    evidence: Evidence,
+    /// Whether the provider documents that its limits are refilled evenly, and how many responses
+    /// there were.
+    documented_even: bool,
+    responses: u8,
+    /// The limit in force because of this.
+    kind: Option<LimitKind>,
+}
+
+/// The sources of an account's learned limits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources(SmallVec<[Source; 4]>);
+
+impl Sources {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The source of what is said here; a new one if there is room.
+    fn of(&mut self, said: &ServerLimit) -> Option<&mut Source> {
+        let is_it = |it: &Source| it.counted == said.counted && it.stated == said.period;
+        let at = match self.0.iter().position(is_it) {
+            Some(at) => at,
+            None if self.0.len() < MAX_SOURCES => {
+                self.0.push(Source {
+                    counted: said.counted,
+                    stated: said.period,
+                    evidence: Evidence::default(),
+                    documented_even: false,
+                    responses: 0,
+                    kind: None,
+                });
+                self.0.len() - 1
+            }
+            None => return None,
+        };
+        self.0.get_mut(at)
+    }
+
+    /// Whether responses speak of a limit of this kind.
+    fn have(&self, kind: LimitKind) -> bool {
+        self.0.iter().any(|source| source.kind == Some(kind))
+    }
+}
+
+impl Source {
+    fn refill(&self) -> Refill {
+        if self.documented_even && self.responses >= 2 { Refill::Even } else { self.evidence.refill() }
+    }
+
+    /// Whether what remains comes back before the reset.
+    fn comes_back_evenly(&self) -> bool {
+        self.documented_even || self.evidence.looks_even()
+    }
+}
 
 impl Account {
     /// Applies what a response reported, and returns how that changes due times. A limit never
-    /// exceeds its configured value.
+    /// exceeds its configured value, and nothing that is reported closes a limit for longer than
+    /// `max_pause`.
     pub(crate) fn observe(
         &mut self,
         now: Timestamp,
         reported: &ServerLimits,
+        max_pause: Duration,
         events: &mut Vec<LimitEvent>,
     ) -> Edited {
-        let count_of = |limit: ServerLimit| match limit.limit {
-            Some(Bound::Of(count)) if is_over_period_of(LimitKind::Tokens, limit) => Some(count),
-            _ => None,
-        };
-        // The lower limit of the account's and the project's applies, even if this response reports
-        // only one of them.
-        self.reported_tokens = count_of(reported.tokens).or(self.reported_tokens);
-        let project = count_of(reported.project_tokens);
-        self.reported_project_tokens = project.or(self.reported_project_tokens);
-        let both = self.reported_tokens.into_iter().chain(self.reported_project_tokens);
-        let lower = both.min();
-        let stricter = |limit: ServerLimit| ServerLimit {
-            limit: limit.limit.and(lower).map(Bound::Of).or(limit.limit),
-            ..limit
-        };
-        let reported = [
-            (LimitKind::Requests, reported.requests),
-            (LimitKind::Tokens, stricter(reported.tokens)),
-            (LimitKind::Tokens, stricter(reported.project_tokens)),
-            (LimitKind::InputTokens, reported.input_tokens),
-            (LimitKind::OutputTokens, reported.output_tokens),
-            (LimitKind::RequestsPerDay, reported.requests_per_day),
-            (LimitKind::TokensPerDay, reported.tokens_per_day),
-        ];
         let mut edited = Edited::Nothing;
-        for (kind, limit) in reported {
-            match (self.observe_limit(now, kind, limit, events), edited) {
+        for said in reported.iter().filter(|said| said.limit != Some(Bound::Of(0))) {
+            match (self.observe_limit(now, said, max_pause, events), edited) {
                 (Edited::Nothing, _) | (_, Edited::Changed) => {}
                 (new, _) => edited = new,
             }
@@ -53,63 +102,72 @@ impl Account {
     fn observe_limit(
         &mut self,
         now: Timestamp,
-        kind: LimitKind,
-        reported: ServerLimit,
+        said: &ServerLimit,
+        max_pause: Duration,
         events: &mut Vec<LimitEvent>,
     ) -> Edited {
-        if !is_over_period_of(kind, reported) {
-            events.push(LimitEvent::OtherPeriod(kind));
-            return Edited::Nothing;
-        }
+        let limits = self.limits;
+        let Some(source) = self.sources.of(said) else { return Edited::Nothing };
+        source.evidence.add(now, said);
+        source.documented_even |= said.even;
+        source.responses = source.responses.saturating_add(1);
+        let period = source.evidence.period(said.period);
+        // A configured limit of the same number says which period it is, while nothing else does.
+        let count = said.limit.and_then(Bound::count);
+        let same = limits.on(said.counted).find(|(_, configured)| Some(*configured) == count);
+        let period = match same {
+            Some((same, _)) if said.period.is_none() && !source.evidence.looks_even() => same,
+            _ => period,
+        };
+        let kind = said.counted.per(period);
+        let before = source.kind.replace(kind).filter(|before| *before != kind);
+        let source = *source;
         let mut edited = Edited::Nothing;
-        if let Some(Bound::Of(count)) = reported.limit {
-            // At least 1: nothing could pass a limit of 0, so no further response could correct it.
-            let count =
-                self.limits.get(kind).map_or(count, |configured| configured.min(count)).max(1);
-            if self.learn(now, kind, count, events) {
+        if let Some(before) = before {
+            self.retire(before, kind, max_pause, now);
+            edited = Edited::Changed;
+        }
+        if let Some(count) = count {
+            if self.learn(now, kind, count, source.refill(), max_pause, events) {
                 edited = Edited::Changed;
             }
         }
-        let Some(remaining) = reported.remaining else { return edited };
-        let reserve = self.reserve(kind);
-        let meter = self.meters.iter_mut().find(|meter| meter.kind == kind);
-        if let Some(meter) = meter {
-            // Less remaining than expected means that other clients use the account, and is
-            // charged. More is ignored, because requests may be in flight that the server has not
-            // seen yet.
-            let left = i128::from(meter.burst()) - i128::from(meter.used(now));
-            let remaining = i128::from(remaining);
-            // Near the reserve, each permit less remaining makes two permits less usable; below the
-            // reserve there is debt.
-            let usable = remaining.min(2 * (remaining - reserve));
-            let elsewhere = (left - usable).max(0);
-            let elsewhere = u64::try_from(elsewhere).unwrap_or(u64::MAX);
-            if elsewhere > 0 {
-                meter.take_count(now, elsewhere);
-                if edited == Edited::Nothing {
-                    edited = Edited::Took;
-                }
-            }
+        match self.observe_remaining(now, kind, said, &source, max_pause) {
+            Edited::Nothing => edited,
+            Edited::Changed => Edited::Changed,
+            other if edited == Edited::Nothing => other,
+            _ => edited,
         }
-        edited
     }
 
-    /// How much of what the server reports as remaining is kept in reserve.
-    ///
-    /// The server's number is out of date when it arrives, requests overtake each other on the way,
-    /// and the server may count more for the requests in flight than was estimated. At full load
-    /// the reserve costs no throughput, because it lowers the level and not the refill. A limit per
-    /// day refills too slowly for that, and has no reserve.
-    fn reserve(&self, kind: LimitKind) -> i128 {
-        let meter = self.meters.iter().find(|meter| meter.kind == kind);
-        let Some(meter) = meter.filter(|_| !kind.is_per_day()) else { return 0 };
-        // A twentieth of the burst for the delay. For limits in tokens, an uncertainty is added,
-        // for what the server may count beyond the estimates: the average estimate of a request in
-        // flight or half of all estimates, whichever is more, but at most a fifth of the burst.
-        let reserved = kind.cost(self.reserved);
-        let uncertain = (reserved / self.in_flight.max(1)).max(reserved / 2);
-        let uncertain = if kind.counts_tokens() { uncertain } else { 0 };
-        i128::from(meter.burst() / 20) + i128::from(uncertain.min(meter.burst() / 5))
+    /// Puts an end to the limit that responses seemed to mean before: it counts over another
+    /// period. What is used stays used.
+    fn retire(
+        &mut self,
+        before: LimitKind,
+        now_meant: LimitKind,
+        max_pause: Duration,
+        now: Timestamp,
+    ) {
+        if self.sources.have(before) {
+            return;
+        }
+        let Some(old) = self.meters.remove(before) else { return };
+        if self.meters.of(now_meant).is_none() {
+            let (burst, in_flight) = (old.burst_mode, self.in_flight_of(before));
+            let new = Meter::new(now_meant, old.per_period(), burst, max_pause, now);
+            if let Ok(mut new) = new {
+                old.carry_over_to(&mut new, now, in_flight, self.newest);
+                let _fits = self.meters.put(new);
+            }
+        }
+        if let Some(configured) = self.limits.get(before) {
+            let burst = self.limits.burst_mode();
+            if let Ok(mut new) = Meter::new(before, configured, burst, Duration::MAX, now) {
+                old.carry_over_to(&mut new, now, self.in_flight_of(before), self.newest);
+                let _fits = self.meters.put(new);
+            }
+        }
     }
 
     /// Puts a learned limit in force; returns whether it differs from the one before.
@@ -118,24 +176,127 @@ impl Account {
         now: Timestamp,
         kind: LimitKind,
         count: u64,
+        refill: Refill,
+        max_pause: Duration,
         events: &mut Vec<LimitEvent>,
     ) -> bool {
-        if self.meters.iter().any(|meter| meter.kind == kind && meter.per_period() == count) {
+        let configured = self.limits.get(kind);
+        let count = configured.map_or(count, |configured| configured.min(count));
+        let burst = match (self.limits.burst_mode(), refill) {
+            (Burst::Full, Refill::Windows) => Burst::Strict,
+            // Until it is known how the server counts, the strictest way. A configured limit is
+            // as configured.
+            (Burst::Full, Refill::Unknown) if configured.is_none() => Burst::Strict,
+            (burst, _) => burst,
+        };
+        let known = self.meters.of(kind);
+        let (same_count, same_burst) = known.map_or((false, false), |meter| {
+            (meter.per_period() == count, meter.burst_mode == burst)
+        });
+        if same_count && same_burst {
             return false;
         }
-        match self.renewed(kind, count, now) {
-            Ok(meter) => self.meters.put(meter),
+        // A learned limit must not close an account for longer than a response may pause it.
+        let longest = if configured.is_none() { max_pause } else { Duration::MAX };
+        match self.renewed(kind, count, burst, longest, now) {
+            Ok(meter) => {
+                if !self.meters.put(meter) {
+                    events.push(LimitEvent::TooMany(kind));
+                    return false;
+                }
+            }
             Err(error) => {
                 events.push(LimitEvent::Unusable(kind, error));
                 return false;
             }
         }
-        events.push(LimitEvent::Learned(kind, count));
+        if !same_count {
+            events.push(LimitEvent::Learned(kind, count));
+        }
         true
+    }
+
+    /// Applies what a response says that remains of a limit.
+    fn observe_remaining(
+        &mut self,
+        now: Timestamp,
+        kind: LimitKind,
+        said: &ServerLimit,
+        source: &Source,
+        max_pause: Duration,
+    ) -> Edited {
+        let Some(remaining) = said.remaining else { return Edited::Nothing };
+        let (reserve, kept_back) = (self.reserve(kind), self.kept_back(kind));
+        let Some(meter) = self.meters.of(kind) else { return Edited::Nothing };
+        let remaining = i128::from(remaining) - kept_back;
+        let before = meter.window(now);
+        if let Some(ends) = window_end(said, source, now, max_pause) {
+            // No reserve: what is left of a window is lost when it ends.
+            let left = u64::try_from(remaining.max(0)).unwrap_or(u64::MAX);
+            meter.set_window(now, Window { left, ends });
+            return if before == meter.window(now) { Edited::Nothing } else { Edited::Changed };
+        }
+        meter.forget_window();
+        if before.is_some() {
+            return Edited::Changed;
+        }
+        // Near the reserve, each permit less remaining makes two permits less usable; below the
+        // reserve there is debt.
+        let usable = remaining.min(2 * (remaining - reserve));
+        // Less remaining than expected means that other clients use the account, and is charged.
+        // More is ignored, because requests may be in flight that the server has not seen yet.
+        let left = i128::from(meter.burst()) - i128::from(meter.used(now));
+        let elsewhere = u64::try_from((left - usable).max(0)).unwrap_or(u64::MAX);
+        if elsewhere == 0 {
+            return Edited::Nothing;
+        }
+        meter.take_count(now, elsewhere);
+        Edited::Took
+    }
+
+    /// How much of what the server reports as remaining is left to other clients of the account.
+    fn kept_back(&mut self, kind: LimitKind) -> i128 {
+        let percent = i128::from(self.limits.kept_back());
+        self.meters.of(kind).map_or(0, |meter| i128::from(meter.per_period()) * percent / 100)
+    }
+
+    /// How much of what the server reports as remaining is kept in reserve.
+    ///
+    /// The server's number is out of date when it arrives, requests overtake each other on the way,
+    /// and the server may count more for the requests in flight than was estimated. At full load
+    /// the reserve costs no throughput, because it lowers the level and not the refill. A limit
+    /// over more than a minute comes back too slowly for that, and has no reserve.
+    fn reserve(&self, kind: LimitKind) -> i128 {
+        let short = kind.period().is_some_and(|period| period <= Period::MINUTE);
+        let meter = self.meters.iter().find(|meter| meter.kind == kind);
+        let Some(meter) = meter.filter(|_| short) else { return 0 };
+        // A twentieth of the burst for the delay. For limits in tokens, an uncertainty is added,
+        // for what the server may count beyond the estimates: the average estimate of a request in
+        // flight or half of all estimates, whichever is more, but at most a fifth of the burst.
+        let reserved = kind.cost(self.reserved);
+        let uncertain = (reserved / self.in_flight.max(1)).max(reserved / 2);
+        let uncertain = if kind.counts_tokens() { uncertain } else { 0 };
+        i128::from(meter.burst() / 20) + i128::from(uncertain.min(meter.burst() / 5))
     }
 }
 
-/// Whether a reported limit is over the period of its kind, or does not name a period.
-fn is_over_period_of(kind: LimitKind, reported: ServerLimit) -> bool {
-    reported.period.is_none_or(|period| period == kind.period())
+/// When the window ends that a response speaks of; `None` if the limit is refilled evenly, or if
+/// the response does not say it.
+///
+/// If nothing remains, and only the period is known, the window ends within that period.
+fn window_end(
+    said: &ServerLimit,
+    source: &Source,
+    now: Timestamp,
+    max_pause: Duration,
+) -> Option<Timestamp> {
+    if source.comes_back_evenly() {
+        return None;
+    }
+    let period = said.period.map(Period::as_duration);
+    let reset = said.reset_after.filter(|reset| !reset.is_zero());
+    let within_period = period.filter(|_| said.remaining == Some(0));
+    // No window is longer than its period: Azure has sent milliseconds instead of seconds.
+    let wait = reset.or(within_period)?.min(period.unwrap_or(Duration::MAX));
+    Some(now + wait.min(max_pause))
 }

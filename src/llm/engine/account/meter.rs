@@ -1,7 +1,9 @@
 //! One limit of an account: a number of requests or tokens per period, and how much of it is used.
 
+use std::time::Duration;
+
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Receipt, Scale, StrictWindow};
-use crate::llm::{Burst, LimitKind, Tokens};
+use crate::llm::{Burst, LimitKind, Period, Tokens};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
 
 /// A limit, and how much of it is used.
@@ -14,6 +16,16 @@ pub(crate) struct Meter {
     full_period: Option<Box<(GreedyRefill, GreedyState)>>,
     cost: CostMask,
     pub(crate) kind: LimitKind,
+    pub(crate) burst_mode: Burst,
+    /// What the server says that can still pass before its window ends.
+    window: Option<Window>,
+}
+
+/// The rest of a server's window: at most `left` may pass before `ends`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) left: u64,
+    pub(crate) ends: Timestamp,
 }
 
 /// What one request costs under a limit, as masks, so that working out a cost needs no branch.
@@ -60,14 +72,18 @@ macro_rules! on {
 }
 
 impl Meter {
-    /// A limit of `count` per period. Nothing of it is used yet.
+    /// A limit of `count` per period. Nothing of it is used yet. What is used comes back within
+    /// `longest`, even if the period is longer.
     pub(crate) fn new(
         kind: LimitKind,
         count: u64,
         burst: Burst,
+        longest: Duration,
         now: Timestamp,
     ) -> Result<Self, QuotaError> {
-        let quota = Quota::per(count, kind.period());
+        let period = kind.period().ok_or(QuotaError::ZeroPeriod)?;
+        let period = period.as_duration().min(longest.max(Duration::from_nanos(1)));
+        let quota = Quota::per(count, period);
         let even = |quota: Quota| {
             let rule = GreedyRefill::try_from(quota)?;
             let state = rule.start(now, 0);
@@ -92,12 +108,37 @@ impl Meter {
             }
             Burst::Full | Burst::Strict => None,
         };
-        Ok(Self { level, full_period, cost: CostMask::of(kind), kind })
+        let cost = CostMask::of(kind);
+        Ok(Self { level, full_period, cost, kind, burst_mode: burst, window: None })
     }
 
-    /// Carries over to a new limit of the same kind what is used of this one. Permits that may be
-    /// given back still may.
-    pub(crate) fn carry_over_to(&self, new: &mut Self, now: Timestamp) {
+    /// Carries over to a new limit on the same thing what is used of this one, but at most what can
+    /// be in use of the new one: a limit that is lowered must not take longer than its period to
+    /// come back. Permits that may be given back still may, unless the algorithm changes.
+    ///
+    /// `in_flight` is what the requests up to number `newest` have taken and may give back.
+    pub(crate) fn carry_over_to(
+        &self,
+        new: &mut Self,
+        now: Timestamp,
+        in_flight: u64,
+        newest: u64,
+    ) {
+        self.carry_level_over_to(new, now, in_flight, newest);
+        let excess = new.used(now).saturating_sub(new.burst());
+        if excess > 0 {
+            on!(&mut new.level, |rule, state| rule.give_back(state, now, excess));
+        }
+        if let Some((rule, state)) = new.full_period.as_deref_mut() {
+            let used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
+            rule.give_back(state, now, used.saturating_sub(rule.limit()));
+        }
+        if self.kind == new.kind {
+            new.window = self.window;
+        }
+    }
+
+    fn carry_level_over_to(&self, new: &mut Self, now: Timestamp, in_flight: u64, newest: u64) {
         if let (Some(from), Some(to)) = (&self.full_period, &mut new.full_period) {
             let ((old, from), (rule, to)) = (&**from, &mut **to);
             *to = rule.carry_over(old, from, now, CarryOver::KeepUsed);
@@ -111,7 +152,10 @@ impl Meter {
             }
             (from, to) => {
                 let used = on!(from, |rule, state| rule.used(state, now));
-                on!(to, |rule, state| *state = rule.start(now, used));
+                let settled = used.saturating_sub(in_flight.into());
+                on!(to, |rule, state| *state = rule.start(now, settled));
+                let in_flight = u64::try_from(used - settled).unwrap_or(in_flight);
+                new.adopt(now, in_flight, newest);
             }
         }
     }
@@ -149,7 +193,34 @@ impl Meter {
     #[inline]
     pub(crate) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
         let cost = self.cost(tokens);
-        on!(&self.level, |rule, state| rule.ready_at(state, now, cost))
+        let ready = on!(&self.level, |rule, state| rule.ready_at(state, now, cost));
+        match self.window {
+            Some(window) if cost > window.left => ready.max(window.ends),
+            _ => ready,
+        }
+    }
+
+    /// Records what the server says that can still pass in its window, which ends at `ends`. Of
+    /// several statements about the same window, the lowest number counts.
+    pub(crate) fn set_window(&mut self, now: Timestamp, window: Window) {
+        const SAME: Duration = Duration::from_secs(2);
+        match &mut self.window {
+            Some(known) if now < known.ends && window.ends < known.ends + SAME => {
+                known.left = known.left.min(window.left);
+                known.ends = known.ends.max(window.ends);
+            }
+            known => *known = Some(window),
+        }
+    }
+
+    /// Forgets what the server said of its window.
+    pub(crate) fn forget_window(&mut self) {
+        self.window = None;
+    }
+
+    /// What is left of the server's window, if it is known to last.
+    pub(crate) fn window(&self, now: Timestamp) -> Option<Window> {
+        self.window.filter(|window| now < window.ends)
     }
 
     #[inline]
@@ -160,10 +231,12 @@ impl Meter {
     /// Takes the `count` that a request used beyond its estimate, and returns whether that was
     /// capped.
     ///
-    /// For one request, the cap is a burst plus the refill of ten minutes, or of one day for a
-    /// limit per day: a server may report an absurd usage, which must not block a client for ever.
+    /// For one request, the cap is a burst plus the refill of ten periods, or of one period that is
+    /// longer than a minute: a server may report an absurd usage, which must not block a client for
+    /// ever.
     pub(crate) fn overdraw(&mut self, now: Timestamp, count: u64) -> bool {
-        let periods = if self.kind.is_per_day() { 1 } else { 10 };
+        let minute = self.kind.period().is_none_or(|period| period <= Period::MINUTE);
+        let periods = if minute { 10 } else { 1 };
         let most = self.per_period().saturating_mul(periods).saturating_add(self.burst());
         self.take_count(now, count.min(most));
         count > most
@@ -174,13 +247,22 @@ impl Meter {
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.take(state, now, count);
         }
+        self.take_of_window(count);
         on!(&mut self.level, |rule, state| rule.take(state, now, count));
+    }
+
+    #[inline]
+    fn take_of_window(&mut self, count: u64) {
+        if let Some(window) = &mut self.window {
+            window.left = window.left.saturating_sub(count);
+        }
     }
 
     /// Takes what a request needs, in a way that lets it be given back.
     #[inline]
     pub(crate) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
         let count = self.cost(tokens);
+        self.take_of_window(count);
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.hold(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.take(state, now, count));
@@ -200,6 +282,9 @@ impl Meter {
     /// Gives back `count` of what was held, as far as it has not been refilled already.
     #[inline]
     pub(crate) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
+        if let Some(window) = &mut self.window {
+            window.left = window.left.saturating_add(count);
+        }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             let given = rule.undo_counted(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.give_back(state, now, given));
@@ -213,22 +298,29 @@ impl Meter {
         u64::try_from(used).unwrap_or(u64::MAX)
     }
 
+    /// The most that could be taken now.
+    pub(crate) fn remaining(&self, now: Timestamp) -> u64 {
+        let left = self.burst().saturating_sub(self.used(now));
+        self.window(now).map_or(left, |window| left.min(window.left))
+    }
+
     /// The share of the burst that is left, in 65,535ths.
     #[inline]
     pub(crate) fn headroom(&self, now: Timestamp) -> u64 {
         match &self.level {
-            Level::Even(rule, state, scale) => {
+            Level::Even(rule, state, scale) if self.window.is_none() => {
                 u64::from(u16::MAX).saturating_sub(rule.share_used(*scale, state, now))
             }
-            Level::Strict(rule, _) => {
-                let left = u128::from(rule.limit().saturating_sub(self.used(now)));
-                let share = left * u128::from(u16::MAX) / u128::from(rule.limit().max(1));
+            _ => {
+                let left = u128::from(self.remaining(now));
+                let share = left * u128::from(u16::MAX) / u128::from(self.burst().max(1));
                 u64::try_from(share).unwrap_or(0)
             }
         }
     }
 
     pub(crate) fn full_at(&self, now: Timestamp) -> Timestamp {
-        on!(&self.level, |rule, state| rule.full_at(state, now))
+        let full = on!(&self.level, |rule, state| rule.full_at(state, now));
+        self.window(now).map_or(full, |window| full.max(window.ends))
     }
 }

@@ -1,14 +1,20 @@
 //! One account: its limits, and the requests in flight under them.
 
 mod event;
+mod evidence;
+mod health;
 mod learn;
 mod meter;
 mod meters;
 
 pub(crate) use event::LimitEvent;
+pub(crate) use health::Health;
 
+use learn::Sources;
 use meter::Meter;
 use meters::Meters;
+
+use std::time::Duration;
 
 use crate::algorithm::Receipt;
 use crate::limiters::core::UNKNOWN;
@@ -27,10 +33,10 @@ pub(crate) struct Account {
     reserved: Tokens,
     /// The number of the newest request, as in its receipt.
     newest: u64,
-    /// The limits in tokens per minute that the server last reported for the account and for the
-    /// project. Both apply, so the lower one is used.
-    reported_tokens: Option<u64>,
-    reported_project_tokens: Option<u64>,
+    /// What responses have reported, and what they have shown about each limit.
+    sources: Sources,
+    /// Whether the account may be used, after what its last responses said of it.
+    pub(crate) health: Health,
 }
 
 impl Account {
@@ -41,8 +47,8 @@ impl Account {
             in_flight: 0,
             reserved: Tokens::default(),
             newest: 0,
-            reported_tokens: None,
-            reported_project_tokens: None,
+            sources: Sources::default(),
+            health: Health::default(),
         };
         account.set_limits(limits, now)?;
         Ok(account)
@@ -51,26 +57,19 @@ impl Account {
     /// Replaces all limits, learned ones too. What was used stays used. A limit of a kind that was
     /// not limited before starts with what is in flight.
     pub(crate) fn set_limits(&mut self, limits: Limits, now: Timestamp) -> Result<(), QuotaError> {
-        if let Burst::Percent(percent @ 101..) = limits.burst_mode() {
-            let (option, given) = ("percent of a burst", usize::from(percent));
-            return Err(QuotaError::OutOfRange { option, given, least: 0, most: 100 });
-        }
-        let before = std::mem::replace(&mut self.limits, limits);
+        limits.check()?;
         let mut meters = Meters::default();
-        for kind in LimitKind::METERED {
-            if let Some(count) = limits.get(kind) {
-                match self.renewed(kind, count, now) {
-                    Ok(meter) => meters.put(meter),
-                    Err(error) => {
-                        self.limits = before;
-                        return Err(error);
-                    }
-                }
-            }
+        for (kind, count) in limits.iter() {
+            let _fits = meters.put(self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?);
         }
-        self.meters = meters;
-        (self.reported_tokens, self.reported_project_tokens) = (None, None);
+        (self.limits, self.meters) = (limits, meters);
+        self.sources = Sources::default();
         Ok(())
+    }
+
+    /// Whether nothing is known about the account's limits.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.limits.is_empty() && self.sources.is_empty()
     }
 
     /// Discards learned limits: the configured limits are in force again.
@@ -80,16 +79,26 @@ impl Account {
     }
 
     /// A meter of this kind for a limit of `count`, which starts with what is used already.
-    fn renewed(&self, kind: LimitKind, count: u64, now: Timestamp) -> Result<Meter, QuotaError> {
-        let mut new = Meter::new(kind, count, self.limits.burst_mode(), now)?;
-        if let Some(old) = self.meters.iter().find(|old| old.kind == kind) {
-            old.carry_over_to(&mut new, now);
-        } else {
-            let tokens = kind.cost(self.reserved);
-            let used = if kind.counts_tokens() { tokens } else { self.in_flight };
-            new.adopt(now, used, self.newest);
+    fn renewed(
+        &self,
+        kind: LimitKind,
+        count: u64,
+        burst: Burst,
+        longest: Duration,
+        now: Timestamp,
+    ) -> Result<Meter, QuotaError> {
+        let mut new = Meter::new(kind, count, burst, longest, now)?;
+        let in_flight = self.in_flight_of(kind);
+        match self.meters.iter().find(|old| old.kind == kind) {
+            Some(old) => old.carry_over_to(&mut new, now, in_flight, self.newest),
+            None => new.adopt(now, in_flight, self.newest),
         }
         Ok(new)
+    }
+
+    /// What the requests in flight have taken of a limit of this kind.
+    fn in_flight_of(&self, kind: LimitKind) -> u64 {
+        if kind.counts_tokens() { kind.cost(self.reserved) } else { self.in_flight }
     }
 
     /// Why a request for `tokens` can never pass, if so.
@@ -114,9 +123,9 @@ impl Account {
         {
             let burst = meter.burst();
             match meter.kind {
-                LimitKind::InputTokens => tokens.input = tokens.input.min(burst),
-                LimitKind::OutputTokens => tokens.output = tokens.output.min(burst),
-                LimitKind::Tokens | LimitKind::TokensPerDay => {
+                LimitKind::InputTokens(_) => tokens.input = tokens.input.min(burst),
+                LimitKind::OutputTokens(_) => tokens.output = tokens.output.min(burst),
+                LimitKind::Tokens(_) | LimitKind::ProjectTokens(_) => {
                     tokens.input = tokens.input.min(burst);
                     tokens.output = tokens.output.min(burst - tokens.input);
                 }
@@ -129,7 +138,9 @@ impl Account {
     /// Whether all limits allow the request now.
     #[inline]
     pub(crate) fn can_serve(&self, now: Timestamp, tokens: Tokens) -> bool {
-        !self.is_busy() && self.meters.iter().all(|meter| meter.ready_at(now, tokens) <= now)
+        !self.is_busy()
+            && self.health.is_open(now)
+            && self.meters.iter().all(|meter| meter.ready_at(now, tokens) <= now)
     }
 
     /// When all limits allow the request; unknown if that depends on when a request in flight ends.
@@ -139,7 +150,7 @@ impl Account {
             return UNKNOWN;
         }
         let ready = self.meters.iter().map(|meter| meter.ready_at(now, tokens)).max();
-        ready.unwrap_or(now)
+        ready.unwrap_or(now).max(self.health.open_at())
     }
 
     /// Whether as many requests are in flight as may be.
@@ -154,7 +165,13 @@ impl Account {
             return LimitKind::Concurrency;
         }
         let slowest = self.meters.iter().max_by_key(|meter| meter.ready_at(now, tokens));
-        slowest.map_or(LimitKind::Requests, |meter| meter.kind)
+        let closed = self.health.open_at();
+        match slowest.filter(|meter| meter.ready_at(now, tokens) >= closed) {
+            Some(meter) => meter.kind,
+            None if self.health.paused_until() >= closed => LimitKind::ServerWait,
+            // On trial: one request at a time.
+            None => LimitKind::Concurrency,
+        }
     }
 
     /// Takes what a request needs, for good.
@@ -162,7 +179,7 @@ impl Account {
         for meter in self.meters.iter_mut() {
             meter.take(now, tokens);
         }
-        self.start_request(tokens);
+        self.start_request(now, tokens);
     }
 
     /// Takes what a request needs, in a way that lets it be given back.
@@ -172,12 +189,13 @@ impl Account {
             meter.hold(now, tokens, receipt);
         }
         self.newest = self.newest.max(receipt.seq);
-        self.start_request(tokens);
+        self.start_request(now, tokens);
     }
 
     /// Counts a request as in flight.
     #[inline]
-    fn start_request(&mut self, tokens: Tokens) {
+    fn start_request(&mut self, now: Timestamp, tokens: Tokens) {
+        self.health.sent(now);
         self.in_flight += 1;
         self.reserved.input = self.reserved.input.saturating_add(tokens.input);
         self.reserved.output = self.reserved.output.saturating_add(tokens.output);
@@ -196,6 +214,7 @@ impl Account {
         for meter in self.meters.iter_mut() {
             meter.undo(now, meter.cost(estimate), receipt);
         }
+        self.health.not_sent();
         self.end_request(estimate);
     }
 
@@ -234,10 +253,16 @@ impl Account {
         }
     }
 
-    /// The share of the limits that is left, in 65,535ths: the smallest of all limits.
+    /// What an account whose requests do not fail has before all others.
+    pub(crate) const PREFERRED: u64 = 1 << 16;
+
+    /// How much this account is preferred: the share of its limits that is left, in 65,535ths (the
+    /// smallest of all limits), and [`PREFERRED`](Self::PREFERRED) if its requests do not fail.
     #[inline]
-    pub(crate) fn headroom(&self, now: Timestamp) -> u64 {
-        self.meters.iter().map(|meter| meter.headroom(now)).min().unwrap_or(u64::from(u16::MAX))
+    pub(crate) fn preference(&self, now: Timestamp) -> u64 {
+        let headroom = self.meters.iter().map(|meter| meter.headroom(now)).min();
+        let headroom = headroom.unwrap_or(u64::from(u16::MAX));
+        if self.health.is_failing() { headroom } else { Self::PREFERRED + headroom }
     }
 
     pub(crate) fn usage(&self, now: Timestamp) -> Usage {
@@ -247,15 +272,15 @@ impl Account {
                 kind: meter.kind,
                 used,
                 limit: meter.burst(),
-                remaining: meter.burst().saturating_sub(used),
+                remaining: meter.remaining(now),
                 reset_after: meter.full_at(now) - now,
             }
         });
         Usage {
             limits: limits.collect(),
             in_flight: self.in_flight,
-            max_in_flight: self.limits.get(LimitKind::Concurrency),
-            paused_for: None,
+            max_in_flight: self.limits.concurrency(),
+            paused_for: Some(self.health.paused_until() - now).filter(|pause| !pause.is_zero()),
             waiting: 0,
         }
     }

@@ -7,6 +7,7 @@ use super::{Key, Keys};
 use crate::Timestamp;
 use crate::algorithm::Receipt;
 use crate::llm::Tokens;
+use crate::llm::engine::account::Account;
 
 /// The most keys that are compared with each other. If more keys could serve a request at once, the
 /// best of this many is taken, beginning after the key that was taken last. That is nearly as good
@@ -14,8 +15,8 @@ use crate::llm::Tokens;
 /// 2001), and its cost does not grow with the number of such keys.
 pub(super) const MAX_COMPARED: usize = 8;
 
-/// The headroom of an account of which nothing is used: no other key can have more.
-const FULL_HEADROOM: u64 = u16::MAX as u64;
+/// The preference of an account of which nothing is used: no other key can have more.
+const HIGHEST_PREFERENCE: u64 = Account::PREFERRED + u16::MAX as u64;
 
 /// A remembered refusal, so that a choice among many keys need not look at each limit of each key:
 /// before `until`, the account cannot serve a request with at least as many input and output tokens
@@ -41,7 +42,7 @@ impl Keys {
     #[inline]
     pub(crate) fn choose(&mut self, now: Timestamp, tokens: Tokens) -> Option<usize> {
         if let ([key], [account]) = (&*self.list, &*self.accounts) {
-            return (key.is_available(now) && account.can_serve(now, tokens)).then_some(0);
+            return (key.is_active() && account.can_serve(now, tokens)).then_some(0);
         }
         self.choose_among(now, tokens)
     }
@@ -56,7 +57,7 @@ impl Keys {
         for (keys, first) in [(after, *next), (before, 0)] {
             for (key, at) in keys.iter().zip(first..) {
                 let Some(refusal) = refusals.get_mut(key.account) else { continue };
-                if refusal.applies(now, tokens) || !key.is_available(now) {
+                if refusal.applies(now, tokens) || !key.is_active() {
                     continue;
                 }
                 let account = &accounts[key.account];
@@ -65,13 +66,13 @@ impl Keys {
                     *refusal = CachedRefusal { until: ready, at_least: tokens };
                     continue;
                 }
-                let headroom = account.headroom(now);
+                let headroom = account.preference(now);
                 // The first of several equals is the one that was not taken for the longest time.
                 if best.is_none_or(|(most, _)| headroom > most) {
                     best = Some((headroom, at));
                 }
                 compared += 1;
-                if headroom == FULL_HEADROOM || compared == MAX_COMPARED {
+                if headroom == HIGHEST_PREFERENCE || compared == MAX_COMPARED {
                     return best.map(|(_, at)| at);
                 }
             }
@@ -91,7 +92,7 @@ impl Keys {
         if account.never(tokens).is_some() {
             return Timestamp::MAX;
         }
-        account.ready_at(now, tokens).max(key.paused_until)
+        account.ready_at(now, tokens)
     }
 
     /// Takes what a request needs from a key, with a receipt if it may be given back. Returns the

@@ -17,7 +17,8 @@ use key::KeyStatus;
 
 use crate::Timestamp;
 use crate::answer::Taken;
-use crate::llm::engine::account::{Account, LimitEvent};
+use crate::limiters::core::Edited;
+use crate::llm::engine::account::{Account, Health, LimitEvent};
 use crate::llm::{Tokens, Usage};
 
 /// The keys and their accounts. Several keys may share an account.
@@ -82,10 +83,11 @@ impl Keys {
     }
 
     /// Makes a key active again, without a pause.
-    pub(crate) fn restore(&mut self, key: usize) {
-        if let Some(key) = self.list.get_mut(key) {
+    pub(crate) fn restore(&mut self, key: u32) {
+        if let Some(key) = self.list.get_mut(key as usize) {
             *key = Key { in_flight: key.in_flight, ..Key::new(key.account) };
         }
+        self.resume(key);
     }
 
     /// Disables a key that the server does not accept.
@@ -121,8 +123,8 @@ impl Keys {
         }
     }
 
-    /// Ends a request of a key that used `actual` tokens instead of the estimate. Returns whether
-    /// some limit was charged more than estimated, and an event to emit, if any.
+    /// Ends a request of a key that used `actual` tokens instead of the estimate. Returns how that
+    /// changes due times, and an event to emit, if any.
     #[inline]
     pub(crate) fn settle(
         &mut self,
@@ -131,51 +133,40 @@ impl Keys {
         estimate: Tokens,
         actual: Tokens,
         succeeded: bool,
-    ) -> (bool, Option<LimitEvent>) {
+    ) -> (Edited, Option<LimitEvent>) {
         let account = self.account_of(taken.by);
-        let settled = account.map(|it| it.settle(now, estimate, actual, taken.receipt));
-        self.end_request(taken.by, succeeded);
-        settled.unwrap_or_default()
+        let settled = account.map(|it| {
+            let recovered = succeeded && it.health.succeeded();
+            let (owes, event) = it.settle(now, estimate, actual, taken.receipt);
+            let edited = match (owes, recovered) {
+                (false, _) => Edited::GaveBack,
+                (true, false) => Edited::Took,
+                (true, true) => Edited::Changed,
+            };
+            (edited, event)
+        });
+        self.end_request(taken.by);
+        settled.unwrap_or((Edited::Nothing, None))
     }
 
     /// Ends a request of a key: it is no longer in flight.
     #[inline]
-    pub(crate) fn end_request(&mut self, key: u32, succeeded: bool) {
+    pub(crate) fn end_request(&mut self, key: u32) {
         if let Some(key) = self.list.get_mut(key as usize) {
             key.in_flight = key.in_flight.saturating_sub(1);
         }
-        if succeeded {
-            self.succeeded(key);
+    }
+
+    /// Changes the health of a key's account.
+    pub(crate) fn note(&mut self, key: u32, note: impl FnOnce(&mut Health)) {
+        if let Some(account) = self.account_of(key) {
+            note(&mut account.health);
         }
     }
 
-    /// Records that a request of a key succeeded: the count of consecutive 429s starts over.
-    #[inline]
-    pub(crate) fn succeeded(&mut self, key: u32) {
-        if let Some(key) = self.list.get_mut(key as usize) {
-            key.failures = 0;
-        }
-    }
-
-    /// Counts a 429 to a request that was sent at `sent`, and returns the number of consecutive
-    /// 429s.
-    pub(crate) fn count_refusal(&mut self, key: u32, sent: Timestamp, now: Timestamp) -> u32 {
-        let Some(key) = self.list.get_mut(key as usize) else { return 1 };
-        key.count_refusal(sent, now)
-    }
-
-    /// Pauses a key until at least `until`, and returns the end of its pause.
-    pub(crate) fn pause(&mut self, key: u32, until: Timestamp) -> Timestamp {
-        let Some(key) = self.list.get_mut(key as usize) else { return Timestamp::ZERO };
-        key.paused_until = key.paused_until.max(until);
-        key.paused_until
-    }
-
-    /// Ends the pause of a key.
+    /// Ends the pause of a key's account.
     pub(crate) fn resume(&mut self, key: u32) {
-        if let Some(key) = self.list.get_mut(key as usize) {
-            (key.paused_until, key.failures, key.refused_at) = (Timestamp::ZERO, 0, None);
-        }
+        self.note(key, Health::restore);
     }
 
     /// Ends the pause of a key, and discards the learned limits of its account.
@@ -210,8 +201,8 @@ impl Keys {
     /// an active key.
     pub(crate) fn shortest_pause(&self, now: Timestamp, tokens: Tokens) -> Option<Duration> {
         let able = |key: &&Key| self.could_serve(key, tokens);
-        let pauses =
-            |keys: &mut dyn Iterator<Item = &Key>| keys.map(|key| key.paused_until - now).min();
+        let pause = |key: &Key| self.account(key).map(|it| it.health.paused_until() - now);
+        let pauses = |keys: &mut dyn Iterator<Item = &Key>| keys.filter_map(pause).min();
         let able = pauses(&mut self.active().map(|(_, key)| key).filter(able));
         // If no active key could ever serve the tokens, the error to report is `Error::Never`, and
         // no pause.
@@ -221,7 +212,6 @@ impl Keys {
     pub(crate) fn usage(&self, key: u32, now: Timestamp, waiting: usize) -> Usage {
         let key = self.list.get(key as usize);
         let usage = key.and_then(|key| Some(self.account(key)?.usage(now))).unwrap_or_default();
-        let paused_for = key.map(|key| key.paused_until - now).filter(|pause| !pause.is_zero());
-        Usage { paused_for, waiting, ..usage }
+        Usage { waiting, ..usage }
     }
 }

@@ -45,9 +45,9 @@ impl Keys {
                 (first, compared, most) = (Some((ready, at)), 1, None);
             } else if ready == soonest && ready < UNKNOWN && compared < MAX_COMPARED {
                 compared += 1;
-                let headroom = self.headroom(key, ready);
+                let headroom = self.preference(key, ready);
                 let best = first.and_then(|(_, best)| self.list.get(best));
-                let best = most.unwrap_or_else(|| best.map_or(0, |it| self.headroom(it, ready)));
+                let best = most.unwrap_or_else(|| best.map_or(0, |it| self.preference(it, ready)));
                 most = Some(best.max(headroom));
                 if headroom > best {
                     first = Some((ready, at));
@@ -68,9 +68,9 @@ impl Keys {
         keys.filter(|(key, _)| key.is_active()).map(|(key, at)| (at, key))
     }
 
-    /// The headroom of a key's account.
-    fn headroom(&self, key: &Key, at: Timestamp) -> u64 {
-        self.account(key).map_or(0, |account| account.headroom(at))
+    /// How much a key's account is preferred.
+    fn preference(&self, key: &Key, at: Timestamp) -> u64 {
+        self.account(key).map_or(0, |account| account.preference(at))
     }
 
     /// When a key that may be used from `from` on can serve `tokens`.
@@ -79,7 +79,7 @@ impl Keys {
             return Timestamp::MAX;
         }
         let ready = self.account(key).map(|account| account.ready_at(from, tokens));
-        ready.unwrap_or(UNKNOWN).max(key.paused_until).max(from).min(UNKNOWN)
+        ready.unwrap_or(UNKNOWN).max(from).min(UNKNOWN)
     }
 
     /// A time before which no request for `tokens` behind these turns is served.

@@ -1,0 +1,155 @@
+//! What responses show about a limit: the period that it counts over, and how it is refilled.
+//!
+//! A server that refills evenly (a token bucket) reports the time until nothing is in use any more.
+//! So `reset x limit / used` is its period, up to rounding. A server that counts in windows reports
+//! the time until the window ends. Then that product can be anything, but the period is at least
+//! as long as each reset, and at most as long as the time between the ends of two windows.
+
+use std::time::Duration;
+
+use crate::Timestamp;
+use crate::llm::Period;
+use crate::llm::headers::{Bound, ServerLimit};
+
+/// The periods that limits without a stated period count over.
+const USUAL: [Period; 5] =
+    [Period::SECOND, Period::MINUTE, Period::HOUR, Period::DAY, Period::MONTH];
+
+/// How a limit comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refill {
+    /// Not known yet: the strictest reading applies.
+    Unknown,
+    /// Evenly: a little at every moment.
+    Even,
+    /// All at once, when a window ends.
+    Windows,
+}
+
+/// What the responses so far have shown about a limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Evidence {
+    /// The period with which the last answers agree, if the limit is refilled evenly.
+    even: Option<Period>,
+    /// How many answers in a row agreed with that period, and how many agreed with none.
+    agreeing: u8,
+    contradicting: u8,
+    /// The longest reset, which no period can be shorter than.
+    longest_reset: Duration,
+    /// `reset x limit / used` of the last answer.
+    implied: Option<Duration>,
+    /// The end of the last window, and the shortest time between the ends of two windows.
+    window_end: Option<Timestamp>,
+    window_gap: Option<Duration>,
+}
+
+impl Evidence {
+    /// Adds what a response says of the limit. `stated` is the period if headers state it.
+    pub(crate) fn add(&mut self, now: Timestamp, said: &ServerLimit) {
+        let (Some(Bound::Of(limit)), Some(remaining), Some(reset)) =
+            (said.limit, said.remaining, said.reset_after)
+        else {
+            return;
+        };
+        // A reset of zero is often a filler.
+        if reset.is_zero() || limit == 0 {
+            return;
+        }
+        let at_least = reset.saturating_sub(said.reset_margin);
+        self.longest_reset = self.longest_reset.max(at_least);
+        self.add_window_end(now, now + reset, said.reset_margin);
+        let used = limit.saturating_sub(remaining);
+        let times = |reset: Duration, used: u64| {
+            let nanos = reset.as_nanos() * u128::from(limit) / u128::from(used.max(1));
+            Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        };
+        self.implied = Some(times(reset, used));
+        // More may be in use than what is stated, by rounding, but not much less.
+        let most_used = used.saturating_add(said.count_margin - 1);
+        let shortest = times(at_least, most_used);
+        let longest = match used.saturating_sub(said.count_margin) {
+            0 => Duration::MAX,
+            least_used => times(reset.saturating_add(said.reset_margin), least_used),
+        };
+        let near = |period: Period| {
+            let period = period.as_duration();
+            period >= shortest - shortest / 100 && period <= longest.saturating_add(longest / 100)
+        };
+        let close = |period: Period| {
+            let period = period.as_duration();
+            let implied = times(reset, used);
+            reset >= said.reset_margin * 4 && implied.abs_diff(period) <= period * 3 / 100
+        };
+        let is_tight = longest < shortest.saturating_mul(4);
+        let candidates = said.period.as_ref().map_or(&USUAL[..], std::slice::from_ref);
+        let agrees = |period: &Period| if is_tight { near(*period) } else { close(*period) };
+        match candidates.iter().copied().find(agrees) {
+            Some(period) if self.even == Some(period) => {
+                self.agreeing = self.agreeing.saturating_add(1);
+                self.contradicting = self.contradicting.saturating_sub(1);
+            }
+            Some(period) => (self.even, self.agreeing) = (Some(period), 1),
+            None if is_tight => {
+                self.contradicting = self.contradicting.saturating_add(1);
+                self.agreeing /= 2;
+            }
+            None => {}
+        }
+    }
+
+    fn add_window_end(&mut self, now: Timestamp, end: Timestamp, margin: Duration) {
+        let slack = margin.saturating_mul(2);
+        match self.window_end {
+            // The window before has ended, and this is a later one.
+            Some(before) if now + slack >= before && end - before > slack => {
+                let gap = end - before;
+                self.window_gap = Some(self.window_gap.map_or(gap, |known| known.min(gap)));
+                self.window_end = Some(end);
+            }
+            Some(before) if now < before => {}
+            _ => self.window_end = Some(end),
+        }
+    }
+
+    /// The period: the one that is stated, or that the answers show, and else the nearest usual one
+    /// that they do not contradict.
+    pub(crate) fn period(&self, stated: Option<Period>) -> Period {
+        if let Some(period) = stated {
+            return period;
+        }
+        if let Some(period) = self.even.filter(|_| self.agreeing > self.contradicting) {
+            return period;
+        }
+        let Some(implied) = self.implied else { return Period::MINUTE };
+        let gap = self.window_gap.filter(|gap| *gap >= self.longest_reset);
+        let allowed = |period: &Period| {
+            let period = period.as_duration();
+            period >= self.longest_reset && gap.is_none_or(|gap| period <= gap + gap / 50)
+        };
+        let distance = |period: &Period| {
+            let (one, other) = (period.as_duration(), implied);
+            let ratio = one.max(other).as_nanos() * 1_000 / one.min(other).as_nanos().max(1);
+            // Of two at the same distance, the stricter one.
+            (ratio, std::cmp::Reverse(*period))
+        };
+        let nearest = USUAL.into_iter().filter(allowed).min_by_key(distance);
+        nearest.or_else(|| Period::of(gap.unwrap_or(self.longest_reset))).unwrap_or(Period::DAY)
+    }
+
+    /// How the limit is refilled. It takes two answers to know that it is refilled evenly.
+    pub(crate) fn refill(&self) -> Refill {
+        if self.agreeing >= 2 && self.agreeing > self.contradicting {
+            Refill::Even
+        } else if self.contradicting >= 2 && self.contradicting > self.agreeing {
+            Refill::Windows
+        } else {
+            Refill::Unknown
+        }
+    }
+
+    /// Whether an answer has shown that the limit is refilled evenly, and not more have shown that
+    /// it is not.
+    pub(crate) fn looks_even(&self) -> bool {
+        self.agreeing > self.contradicting
+    }
+}

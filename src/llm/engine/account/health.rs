@@ -1,0 +1,256 @@
+//! When an account may be used, after what its last responses said of it.
+
+use std::time::Duration;
+
+use crate::Timestamp;
+
+/// A refusal that arrives later than this after the previous pause has ended starts a new overload:
+/// the count of consecutive refusals starts over, even if no request succeeded in between.
+const OVERLOAD_MEMORY: Duration = Duration::from_secs(60);
+
+/// The pause after the first 429 whose response does not ask for one; it doubles with each further
+/// 429 in a row.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The rest after the second failure in a row; it doubles with each further one.
+const FIRST_REST: Duration = Duration::from_millis(500);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// The rest after the first response that says that the account is spent.
+const FIRST_SPENT_REST: Duration = Duration::from_secs(120);
+
+/// How long an account on trial waits for the answer to its request before it sends another one.
+const TRIAL: Duration = Duration::from_secs(10);
+
+/// The health of an account: whether it may be used, and whether others are preferred.
+///
+/// An account *on trial* sends one request at a time until one is answered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Health {
+    /// No request may be sent before: the later of the two times below.
+    closed_until: Timestamp,
+    /// The end of a pause or a rest.
+    paused_until: Timestamp,
+    /// While on trial: when the next request may be sent, unless an answer arrives earlier.
+    trial_until: Timestamp,
+    on_trial: bool,
+    /// Whether there is anything that a good answer would change.
+    troubled: bool,
+    /// Consecutive 429s, failures, and responses that say that the account is spent. Those of
+    /// requests that were in flight together count once.
+    refusals: u32,
+    failures: u32,
+    spent: u32,
+    /// When the last trouble was noted. Requests sent before then met the same trouble.
+    noted_at: Option<Timestamp>,
+}
+
+impl Health {
+    /// An account about which nothing is known: it sends one request first.
+    pub(crate) fn on_trial() -> Self {
+        Self { on_trial: true, troubled: true, ..Self::default() }
+    }
+
+    /// Whether a request may be sent.
+    #[inline]
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        self.closed_until <= now
+    }
+
+    /// When a request may be sent.
+    #[inline]
+    pub(crate) fn open_at(&self) -> Timestamp {
+        self.closed_until
+    }
+
+    /// The end of the pause that a response has caused.
+    pub(crate) fn paused_until(&self) -> Timestamp {
+        self.paused_until
+    }
+
+    /// Whether other accounts are preferred, because requests have failed.
+    #[inline]
+    pub(crate) fn is_failing(&self) -> bool {
+        self.troubled && self.failures + self.spent > 0
+    }
+
+    /// Notes that a request is sent.
+    #[inline]
+    pub(crate) fn sent(&mut self, now: Timestamp) {
+        if self.on_trial {
+            self.trial_until = now + TRIAL;
+            self.close();
+        }
+    }
+
+    /// Notes that a request ended without having been sent, so that another one can be tried.
+    #[inline]
+    pub(crate) fn not_sent(&mut self) {
+        if self.on_trial {
+            self.trial_until = Timestamp::ZERO;
+            self.close();
+        }
+    }
+
+    /// Notes that the server accepted a request. Returns whether that changes anything.
+    #[inline]
+    pub(crate) fn succeeded(&mut self) -> bool {
+        if !self.troubled {
+            return false;
+        }
+        *self = Self { paused_until: self.paused_until, noted_at: self.noted_at, ..Self::default() };
+        self.close();
+        true
+    }
+
+    /// Notes that a request sent at `sent` was answered with 429. Returns the pause to make if the
+    /// response does not ask for one.
+    pub(crate) fn refused(&mut self, sent: Timestamp, now: Timestamp) -> Duration {
+        if self.is_new(sent, now) {
+            if now - self.paused_until > OVERLOAD_MEMORY {
+                self.refusals = 0;
+            }
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        self.answered();
+        doubled(FIRST_BACKOFF, self.refusals.max(1), LONGEST_BACKOFF)
+    }
+
+    /// Notes that the server failed to answer a request that was sent at `sent`: others are
+    /// preferred until a request succeeds. From the second failure in a row on, the account rests.
+    pub(crate) fn failed(&mut self, sent: Timestamp, now: Timestamp) {
+        if self.is_new(sent, now) {
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.answered();
+        if self.failures > 1 {
+            self.on_trial = true;
+            self.pause(now + doubled(FIRST_REST, self.failures - 1, LONGEST_REST));
+        }
+    }
+
+    /// Notes that the account is spent, as the response to a request sent at `sent` says. It rests
+    /// for a time that doubles with each such response, and then sends one request.
+    pub(crate) fn is_spent(&mut self, sent: Timestamp, now: Timestamp, longest: Duration) {
+        if self.is_new(sent, now) {
+            self.spent = self.spent.saturating_add(1);
+        }
+        self.answered();
+        self.on_trial = true;
+        self.pause(now + doubled(FIRST_SPENT_REST, self.spent.max(1), longest));
+    }
+
+    /// Sends no request before `until`, nor before the end of an earlier pause.
+    pub(crate) fn pause(&mut self, until: Timestamp) {
+        self.paused_until = self.paused_until.max(until);
+        self.close();
+    }
+
+    /// Forgets all trouble: the account may be used as if nothing had happened.
+    pub(crate) fn restore(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether trouble with a request sent at `sent` is new. Requests that were in flight together
+    /// met the same one.
+    fn is_new(&mut self, sent: Timestamp, now: Timestamp) -> bool {
+        if self.noted_at.is_some_and(|at| sent <= at) {
+            return false;
+        }
+        self.noted_at = Some(now);
+        true
+    }
+
+    /// The request on trial was answered, and there is trouble.
+    fn answered(&mut self) {
+        (self.troubled, self.trial_until) = (true, Timestamp::ZERO);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.closed_until = self.paused_until.max(self.trial_until);
+    }
+}
+
+/// `first` for the first time, and twice as long for each further one, up to `longest`.
+fn doubled(first: Duration, nth: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << nth.saturating_sub(1).min(20)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::ZERO + Duration::from_secs(secs)
+    }
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn a_spent_account_is_tried_at_most_30_times_a_day() {
+        let mut health = Health::default();
+        let (mut now, mut tries) = (at(1), 0);
+        while now < at(24 * 3_600) {
+            health.sent(now);
+            health.is_spent(now, now + Duration::from_millis(100), HOUR);
+            tries += 1;
+            now = health.open_at();
+        }
+        assert!((20..=30).contains(&tries), "{tries}");
+        assert!(health.is_failing());
+        health.succeeded();
+        assert!(health.is_open(now) && !health.is_failing());
+    }
+
+    #[test]
+    fn one_failure_is_no_reason_to_rest_and_the_second_is() {
+        let mut health = Health::default();
+        health.failed(at(1), at(2));
+        // In flight together with the first one.
+        health.failed(at(2), at(3));
+        assert!(health.is_failing() && health.is_open(at(3)));
+        health.failed(at(4), at(5));
+        assert_eq!(health.open_at(), at(5) + FIRST_REST);
+        // One request at a time from then on.
+        health.sent(at(6));
+        assert!(!health.is_open(at(7)));
+        health.succeeded();
+        assert!(health.is_open(at(7)) && !health.is_failing());
+    }
+
+    #[test]
+    fn rests_have_a_longest() {
+        let mut health = Health::default();
+        for n in 0..200 {
+            health.failed(at(100 * n + 1), at(100 * n + 2));
+        }
+        assert_eq!(health.open_at(), at(100 * 199 + 2) + LONGEST_REST);
+    }
+
+    #[test]
+    fn who_is_on_trial_sends_one_request_until_it_is_answered() {
+        let mut health = Health::on_trial();
+        assert!(health.is_open(at(0)) && !health.is_failing());
+        health.sent(at(0));
+        assert!(!health.is_open(at(9)));
+        assert!(health.is_open(at(10)));
+        health.not_sent();
+        assert!(health.is_open(at(1)));
+        health.sent(at(1));
+        assert!(health.succeeded());
+        assert!(health.is_open(at(1)));
+        health.sent(at(1));
+        assert!(health.is_open(at(1)));
+    }
+
+    #[test]
+    fn a_success_ends_no_pause() {
+        let mut health = Health::default();
+        health.refused(at(1), at(2));
+        health.pause(at(60));
+        health.succeeded();
+        assert_eq!((health.open_at(), health.refused(at(70), at(71))), (at(60), FIRST_BACKOFF));
+    }
+}
