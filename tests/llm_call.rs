@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use tollgate::llm::{CallError, KeyPool, LimitKind, Period, Limiter, Limits, Reply};
+use tollgate::llm::{CallError, KeyPool, LimitKind, Limiter, Limits, Period, Reply};
 
 type Called = Result<Answer, CallError<Answer, std::io::Error>>;
 
@@ -35,7 +35,10 @@ async fn a_call_can_be_spawned() -> Result<(), Box<dyn Error>> {
         }
     });
     assert_eq!(task.await??.used, 900);
-    assert_eq!(model.usage().of(LimitKind::Tokens(Period::MINUTE)).map(|tokens| tokens.used), Some(900));
+    assert_eq!(
+        model.usage().of(LimitKind::Tokens(Period::MINUTE)).map(|tokens| tokens.used),
+        Some(900)
+    );
     Ok(())
 }
 

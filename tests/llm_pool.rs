@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tollgate::llm::{KeyPool, LimitKind, Period, Limits, PoolPermit, Tokens};
+use tollgate::llm::{KeyPool, LimitKind, Limits, Period, PoolPermit, Tokens};
 use tollgate::{Clock as _, ManualClock};
 
 const IDS: [&str; 4] = ["a", "b", "b2", "c"];

@@ -11,7 +11,7 @@ use std::time::Duration;
 use loom::sync::Arc;
 use loom::thread;
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Period, Limiter, Limits};
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Period};
 
 type OnManual = Limiter<ManualClock>;
 type Pool = KeyPool<&'static str, ManualClock>;

@@ -4,7 +4,7 @@
 
 use serde_json::{from_value, json, to_value};
 use tollgate::keyed::Terms;
-use tollgate::llm::{self, Burst, LimitKind, Period, Limits};
+use tollgate::llm::{self, Burst, LimitKind, Limits, Period};
 use tollgate::{KeyedLimiter, ManualClock, Quota, RateLimiter, TokenBucket};
 
 #[test]

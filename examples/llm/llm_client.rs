@@ -25,7 +25,7 @@ use chat::{Answer, Failure, Model, Prompt};
 use futures_lite::StreamExt as _;
 use provider::Provider;
 use tokio::task::JoinSet;
-use tollgate::llm::{Burst, LimitKind, Period, Limiter, MeteredStream, Tokens};
+use tollgate::llm::{Burst, LimitKind, Limiter, MeteredStream, Period, Tokens};
 
 const REQUESTS: usize = 2_000;
 const KEY: &str = "sk-example";

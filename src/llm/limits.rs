@@ -199,9 +199,7 @@ impl Limits {
                 out_of_range("percent of a burst", percent, 100)
             }
             (_, kept_back @ 91..) => out_of_range("percent kept back", kept_back, 90),
-            _ if self.too_many => {
-                out_of_range("number of limits of an account", 13, MAX_LIMITS)
-            }
+            _ if self.too_many => out_of_range("number of limits of an account", 13, MAX_LIMITS),
             _ => Ok(()),
         }
     }

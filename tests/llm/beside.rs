@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Period, Limiter, Limits};
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Period};
 
 use crate::support::{Pool, SECOND, just_before, pool, queued_at, tpm};
 

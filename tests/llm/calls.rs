@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use tollgate::ManualClock;
-use tollgate::llm::{CallError, Error, LimitKind, Period, Limits, PoolKey, Reply, Tokens};
+use tollgate::llm::{CallError, Error, LimitKind, Limits, Period, PoolKey, Reply, Tokens};
 
 use crate::support::{NoTimer, SECOND, Task, limiter, pool, rpm, tpm, used};
 
@@ -32,7 +32,11 @@ fn a_call_acquires_sends_learns_and_settles() {
     assert_eq!(answer.unwrap(), 40);
     assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 40);
     assert_eq!(limiter.usage().of(LimitKind::Requests(Period::MINUTE)).unwrap().limit, 7);
-    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 1, "the one it was learned from");
+    assert_eq!(
+        used(&limiter, LimitKind::Requests(Period::MINUTE)),
+        1,
+        "the one it was learned from"
+    );
 }
 
 #[test]
@@ -53,8 +57,16 @@ fn a_call_tries_again_after_the_wait_that_a_429_asks_for() {
     assert_eq!(call.done().unwrap(), (200, None));
     assert_eq!(*log.borrow(), [1; 3]);
     assert_eq!(limiter.usage().in_flight, 0);
-    assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 40, "refused tries took no tokens");
-    assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 2, "but requests, one of which came back");
+    assert_eq!(
+        used(&limiter, LimitKind::Tokens(Period::MINUTE)),
+        40,
+        "refused tries took no tokens"
+    );
+    assert_eq!(
+        used(&limiter, LimitKind::Requests(Period::MINUTE)),
+        2,
+        "but requests, one of which came back"
+    );
 }
 
 #[test]

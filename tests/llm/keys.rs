@@ -1,6 +1,6 @@
 //! Which key of a pool serves a request, and what is told of keys.
 
-use tollgate::llm::{AddKeyError, Error, KeyPool, LimitKind, Period, Limits};
+use tollgate::llm::{AddKeyError, Error, KeyPool, LimitKind, Limits, Period};
 use tollgate::{ManualClock, Timestamp};
 
 use crate::support::{MINUTE, SECOND, ids, pool, refused_by, rpm, tpm};
@@ -58,7 +58,8 @@ fn a_request_goes_to_the_only_key_that_can_serve_it() {
     pool.add("small", "", tpm(100)).unwrap();
     pool.add("large", "", tpm(1_000)).unwrap();
     assert_eq!(ids(&pool, 101, 3), ["large"; 3]);
-    let never = Error::Never { limit: LimitKind::Tokens(Period::MINUTE), requested: 1_001, most: 1_000 };
+    let never =
+        Error::Never { limit: LimitKind::Tokens(Period::MINUTE), requested: 1_001, most: 1_000 };
     assert_eq!(pool.try_acquire(1_001).map(drop), Err(never), "what the largest could give");
 }
 
@@ -70,7 +71,10 @@ fn all_the_quota_of_all_keys_can_be_had_at_once() {
     }
     assert_eq!(ids(&pool, 0, 100).len(), 100);
     // The largest refills fastest.
-    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests(Period::MINUTE), Some(SECOND)));
+    assert_eq!(
+        refused_by(pool.try_acquire(0)),
+        (LimitKind::Requests(Period::MINUTE), Some(SECOND))
+    );
 }
 
 #[test]
@@ -80,7 +84,10 @@ fn keys_that_share_an_account_share_its_limits() {
     pool.add("team", "", rpm(2)).unwrap();
     pool.add_sharing("team", "batch", "").unwrap();
     assert_eq!(ids(&pool, 0, 2), ["team", "batch"]);
-    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests(Period::MINUTE), Some(30 * SECOND)));
+    assert_eq!(
+        refused_by(pool.try_acquire(0)),
+        (LimitKind::Requests(Period::MINUTE), Some(30 * SECOND))
+    );
     assert_eq!(pool.usage("team"), pool.usage("batch"));
     clock.advance(MINUTE);
     assert_eq!(ids(&pool, 0, 2), ["team", "batch"]);
@@ -170,5 +177,8 @@ fn a_clock_that_starts_late_is_no_obstacle() {
     let pool = pool(&clock);
     pool.add("a", "", rpm(60)).unwrap();
     assert_eq!(ids(&pool, 0, 60).len(), 60);
-    assert_eq!(refused_by(pool.try_acquire(0)), (LimitKind::Requests(Period::MINUTE), Some(SECOND)));
+    assert_eq!(
+        refused_by(pool.try_acquire(0)),
+        (LimitKind::Requests(Period::MINUTE), Some(SECOND))
+    );
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Burst, LimitKind, Period, Limits};
+use tollgate::llm::{Burst, LimitKind, Limits, Period};
 
 use crate::support::{MINUTE, OnManual, SECOND, limiter, tpm};
 
@@ -50,7 +50,11 @@ fn a_short_request_gives_all_back() {
         let limiter = limiter(&clock, limits);
         let permit = limiter.try_acquire(500).unwrap();
         permit.settle(100);
-        assert_eq!(limiter.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, 100, "{limits:?}");
+        assert_eq!(
+            limiter.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used,
+            100,
+            "{limits:?}"
+        );
     }
 }
 

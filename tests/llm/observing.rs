@@ -1,7 +1,7 @@
 //! What the headers of each dialect teach.
 
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, Period, Limits, Tokens};
+use tollgate::llm::{LimitKind, Limits, Period, Tokens};
 
 use crate::support::{
     NANO, OnManual, SECOND, just_before, left, limiter, queued, refused_by, tpm, used,
@@ -63,7 +63,11 @@ fn azure_teaches_with_plain_seconds_and_its_fillers_teach_nothing() {
     assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), None);
     assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 90);
     limiter.observe([("x-ratelimit-limit-requests", "0")]);
-    assert_eq!(limit(&limiter, LimitKind::Requests(Period::MINUTE)), Some(100), "no number is no reason to lift");
+    assert_eq!(
+        limit(&limiter, LimitKind::Requests(Period::MINUTE)),
+        Some(100),
+        "no number is no reason to lift"
+    );
 }
 
 #[test]
@@ -134,7 +138,10 @@ fn a_learned_limit_follows_the_server_up_and_down() {
     let limiter = unknown(&ManualClock::new());
     for count in ["500", "200", "900"] {
         limiter.observe([("x-ratelimit-limit-tokens", count)]);
-        assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(count.parse().unwrap()));
+        assert_eq!(
+            limit(&limiter, LimitKind::Tokens(Period::MINUTE)),
+            Some(count.parse().unwrap())
+        );
     }
 }
 
@@ -163,7 +170,11 @@ fn less_remaining_than_known_counts_as_used_by_others() {
     limiter.try_acquire(100).unwrap().settle(100);
     limiter.observe([("x-ratelimit-remaining-tokens", "200")]);
     assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200);
-    assert_eq!(left(&limiter, LimitKind::Requests(Period::MINUTE)), 59, "nothing was said of requests");
+    assert_eq!(
+        left(&limiter, LimitKind::Requests(Period::MINUTE)),
+        59,
+        "nothing was said of requests"
+    );
 }
 
 #[test]
@@ -199,7 +210,11 @@ fn more_remaining_than_known_does_not_count() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
     let permit = limiter.try_acquire(400).unwrap();
     permit.observe([("x-ratelimit-remaining-tokens", "600")]);
-    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200, "the server has not seen it yet");
+    assert_eq!(
+        left(&limiter, LimitKind::Tokens(Period::MINUTE)),
+        200,
+        "the server has not seen it yet"
+    );
     permit.settle(400);
     limiter.observe([("x-ratelimit-remaining-tokens", "1000000")]);
     assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 200);

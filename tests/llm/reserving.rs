@@ -1,7 +1,7 @@
 //! A permit promised for later.
 
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, Period, Limits};
+use tollgate::llm::{LimitKind, Limits, Period};
 
 use crate::support::{SECOND, limiter, tpm, used};
 
@@ -33,7 +33,10 @@ fn a_dropped_reservation_takes_nothing_before_or_after_it_is_due() {
     assert_eq!(second.delay().expect("it comes"), 30 * SECOND, "it moves up");
     clock.advance(30 * SECOND);
     drop(second);
-    assert_eq!((used(&limiter, LimitKind::Tokens(Period::MINUTE)), limiter.usage().in_flight), (300, 0));
+    assert_eq!(
+        (used(&limiter, LimitKind::Tokens(Period::MINUTE)), limiter.usage().in_flight),
+        (300, 0)
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, LimitKind, Period, Limits};
+use tollgate::llm::{Error, LimitKind, Limits, Period};
 
 use crate::support::{MINUTE, NANO, Pool, SECOND, ids, just_before, pool, queued_at, refused_by};
 
@@ -141,7 +141,10 @@ fn a_401_takes_its_key_out_and_gives_everything_back() {
     permit.unauthorized();
     assert_eq!(ids(&pool, 10, 3), ["good"; 3]);
     let usage = pool.usage("revoked").unwrap();
-    assert_eq!((usage.of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, usage.in_flight), (0, 0));
+    assert_eq!(
+        (usage.of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, usage.in_flight),
+        (0, 0)
+    );
     assert_eq!(pool.ids().len(), 2, "it is still known");
 }
 

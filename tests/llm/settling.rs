@@ -1,7 +1,7 @@
 //! What becomes of a permit: settled, cancelled, dropped or refused by the server.
 
 use tollgate::ManualClock;
-use tollgate::llm::{Burst, LimitKind, Period, Limiter, Limits, OnDrop, Tokens};
+use tollgate::llm::{Burst, LimitKind, Limiter, Limits, OnDrop, Period, Tokens};
 
 use crate::support::{
     METERED, NANO, OnManual, SECOND, just_before, left, limiter, refused_by, rpm, tpm, used,
@@ -40,10 +40,22 @@ fn settling_for_more_than_there_is_is_a_debt_that_time_pays() {
     let clock = ManualClock::new();
     let limiter = limiter(&clock, tpm(600));
     limiter.try_acquire(600).unwrap().settle(650);
-    assert_eq!((used(&limiter, LimitKind::Tokens(Period::MINUTE)), left(&limiter, LimitKind::Tokens(Period::MINUTE))), (650, 0));
+    assert_eq!(
+        (
+            used(&limiter, LimitKind::Tokens(Period::MINUTE)),
+            left(&limiter, LimitKind::Tokens(Period::MINUTE))
+        ),
+        (650, 0)
+    );
     // Ten a second: 50 owed, then what is asked for.
-    assert_eq!(refused_by(limiter.try_acquire(20)), (LimitKind::Tokens(Period::MINUTE), Some(7 * SECOND)));
-    assert_eq!(refused_by(limiter.try_acquire(0)), (LimitKind::Tokens(Period::MINUTE), Some(5 * SECOND)));
+    assert_eq!(
+        refused_by(limiter.try_acquire(20)),
+        (LimitKind::Tokens(Period::MINUTE), Some(7 * SECOND))
+    );
+    assert_eq!(
+        refused_by(limiter.try_acquire(0)),
+        (LimitKind::Tokens(Period::MINUTE), Some(5 * SECOND))
+    );
     clock.advance(just_before(7 * SECOND));
     assert!(limiter.try_acquire(20).is_err());
     clock.advance(NANO);

@@ -2,7 +2,7 @@
 
 use futures_lite::{Stream, StreamExt, future, stream};
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, Period, MeteredStream, Tokens};
+use tollgate::llm::{LimitKind, MeteredStream, Period, Tokens};
 
 use crate::support::{OnManual, limiter, pool, tpm, used};
 

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tollgate::llm::{Error, KeyPool, LimitKind, Period, Limiter, Limits, Permit, PoolPermit, Tokens};
+use tollgate::llm::{
+    Error, KeyPool, LimitKind, Limiter, Limits, Period, Permit, PoolPermit, Tokens,
+};
 use tollgate::{ManualClock, Sleep, Timer};
 
 pub(crate) type OnManual = Limiter<ManualClock>;

@@ -1,6 +1,6 @@
 //! A request takes from all limits, or from none.
 
-use tollgate::llm::{Burst, Error, LimitKind, Period, Limiter, Limits, Tokens};
+use tollgate::llm::{Burst, Error, LimitKind, Limiter, Limits, Period, Tokens};
 use tollgate::{ManualClock, QuotaError};
 
 use crate::support::{
@@ -67,10 +67,19 @@ fn of_several_limits_that_refuse_the_slowest_is_named() {
     for _ in 0..60 {
         limiter.try_acquire(10).unwrap().settle(10);
     }
-    assert_eq!(refused_by(limiter.try_acquire(5)), (LimitKind::Requests(Period::MINUTE), Some(SECOND)));
-    assert_eq!(refused_by(limiter.try_acquire(50)), (LimitKind::Tokens(Period::MINUTE), Some(5 * SECOND)));
+    assert_eq!(
+        refused_by(limiter.try_acquire(5)),
+        (LimitKind::Requests(Period::MINUTE), Some(SECOND))
+    );
+    assert_eq!(
+        refused_by(limiter.try_acquire(50)),
+        (LimitKind::Tokens(Period::MINUTE), Some(5 * SECOND))
+    );
     clock.advance(SECOND);
-    assert_eq!(refused_by(limiter.try_acquire(50)), (LimitKind::Tokens(Period::MINUTE), Some(4 * SECOND)));
+    assert_eq!(
+        refused_by(limiter.try_acquire(50)),
+        (LimitKind::Tokens(Period::MINUTE), Some(4 * SECOND))
+    );
 }
 
 #[test]
@@ -81,7 +90,10 @@ fn a_request_in_flight_makes_the_time_to_retry_unknown() {
     assert_eq!(refused_by(limiter.try_acquire(1)), (LimitKind::Concurrency, None));
     assert!(limiter.delay_for(1).is_err());
     first.settle(600);
-    assert_eq!(refused_by(limiter.try_acquire(10)), (LimitKind::Tokens(Period::MINUTE), Some(SECOND)));
+    assert_eq!(
+        refused_by(limiter.try_acquire(10)),
+        (LimitKind::Tokens(Period::MINUTE), Some(SECOND))
+    );
     assert_eq!(limiter.delay_for(10), Ok(SECOND));
 }
 
@@ -118,7 +130,10 @@ fn a_clamped_estimate_asks_for_all_of_a_limit_and_owes_the_rest() {
     assert_eq!(used(&limiter, LimitKind::OutputTokens(Period::MINUTE)), 350);
     // 250 + 1 tokens of output at 100 a minute take longer than 300 + 1 at 600.
     let (limit, wait) = refused_by(limiter.try_acquire(Tokens::new(0, 1)));
-    assert_eq!((limit, wait), (LimitKind::OutputTokens(Period::MINUTE), Some(251 * 600 * SECOND / 1_000)));
+    assert_eq!(
+        (limit, wait),
+        (LimitKind::OutputTokens(Period::MINUTE), Some(251 * 600 * SECOND / 1_000))
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tollgate::Jitter;
 #[cfg(feature = "tokio")]
 use tollgate::llm::KeyPool;
-use tollgate::llm::{Error, LimitKind, Period, Limiter, Limits, Tokens};
+use tollgate::llm::{Error, LimitKind, Limiter, Limits, Period, Tokens};
 use tollgate::{CancelToken, ManualClock};
 
 #[cfg(feature = "tokio")]
@@ -244,7 +244,8 @@ fn lower_limits_end_a_wait_for_more_than_they_ever_give() {
     let mut too_large = queued(&limiter, 500);
     let mut small = queued(&limiter, 10);
     limiter.set_limits(tpm(300)).unwrap();
-    let never = Error::Never { limit: LimitKind::Tokens(Period::MINUTE), requested: 500, most: 300 };
+    let never =
+        Error::Never { limit: LimitKind::Tokens(Period::MINUTE), requested: 500, most: 300 };
     assert_eq!(too_large.done().map(drop), Err(never));
     clock.advance(just_before(62 * SECOND));
     small.waits();

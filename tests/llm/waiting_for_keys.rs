@@ -1,7 +1,7 @@
 //! Waits across all keys of a pool.
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, LimitKind, Period, Limits};
+use tollgate::llm::{Error, LimitKind, Limits, Period};
 
 use crate::support::{
     NANO, NoTimer, Pool, SECOND, Task, ids, just_before, pool, queued_at, refused_by, rpm, tpm,

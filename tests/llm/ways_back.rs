@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, LimitKind, Period, Limits};
+use tollgate::llm::{Error, LimitKind, Limits, Period};
 
 use crate::support::{MINUTE, SECOND, limiter, pool, queued, queued_at, tpm, used};
 

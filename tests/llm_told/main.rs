@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Period, Limiter, Limits};
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Period};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 

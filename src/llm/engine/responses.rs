@@ -22,8 +22,7 @@ impl<C: Clock> Engine<C> {
             core.edit(now, wakers, |keys, now| {
                 let account = keys.account_of(key);
                 // Most responses report nothing new, and the due times of waiters do not change.
-                let observed =
-                    account.map(|it| it.observe(now, reported, max_pause, &mut events));
+                let observed = account.map(|it| it.observe(now, reported, max_pause, &mut events));
                 ((), observed.unwrap_or(Edited::Nothing))
             });
         });

@@ -66,7 +66,8 @@ impl Policies {
     }
 
     fn put(&mut self, policy: Policy) {
-        let same = |place: &&mut Option<Policy>| place.as_ref().is_some_and(|it| it.is_same(&policy));
+        let same =
+            |place: &&mut Option<Policy>| place.as_ref().is_some_and(|it| it.is_same(&policy));
         if let Some(Some(known)) = self.each.iter_mut().find(same) {
             known.merge(policy);
         } else if let Some(free) = self.each.iter_mut().find(|place| place.is_none()) {
@@ -135,7 +136,8 @@ impl Policy {
         if name.is_empty() {
             return;
         }
-        let contains = |word: &str| name.as_bytes().windows(word.len()).any(|it| it == word.as_bytes());
+        let contains =
+            |word: &str| name.as_bytes().windows(word.len()).any(|it| it == word.as_bytes());
         if contains("token") || contains("tpm") {
             self.counted = Some(Counted::Tokens);
         }
@@ -208,9 +210,21 @@ mod tests {
 
     #[test]
     fn nonsense_is_ignored() {
-        for text in ["", ",,;;", "\"", "\"a\";r=-1;t=x;w=0", "=", ";=;", "q", "\"a\";r=99999999999999999999"] {
+        for text in [
+            "",
+            ",,;;",
+            "\"",
+            "\"a\";r=-1;t=x;w=0",
+            "=",
+            ";=;",
+            "q",
+            "\"a\";r=99999999999999999999",
+        ] {
             let limits = read(&[text]);
-            assert!(limits.iter().all(|it| it.remaining.is_none() && it.window.is_none()), "{text}");
+            assert!(
+                limits.iter().all(|it| it.remaining.is_none() && it.window.is_none()),
+                "{text}"
+            );
         }
         let many: String = (0..99).map(|n| format!("\"{n}\";q=1;w=1,")).collect();
         assert_eq!(read(&[&many]).len(), MOST);

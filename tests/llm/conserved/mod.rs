@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tollgate::ManualClock;
-use tollgate::llm::{KeyPool, LimitKind, Period, OnDrop, PoolPermit, Tokens};
+use tollgate::llm::{KeyPool, LimitKind, OnDrop, Period, PoolPermit, Tokens};
 
 use crate::support::Pool;
 use model::{Key, Rates, cost, limits};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tollgate::llm::{LimitKind, Period, Limits, Tokens, Usage};
+use tollgate::llm::{LimitKind, Limits, Period, Tokens, Usage};
 
 use crate::support::METERED;
 
@@ -24,7 +24,9 @@ pub(super) fn limits(rates: Rates) -> Limits {
 
 pub(super) fn cost(kind: LimitKind, tokens: Tokens) -> u64 {
     match kind {
-        LimitKind::Tokens(Period::MINUTE) | LimitKind::Tokens(Period::DAY) => tokens.input + tokens.output,
+        LimitKind::Tokens(Period::MINUTE) | LimitKind::Tokens(Period::DAY) => {
+            tokens.input + tokens.output
+        }
         LimitKind::InputTokens(Period::MINUTE) => tokens.input,
         LimitKind::OutputTokens(Period::MINUTE) => tokens.output,
         _ => 1,

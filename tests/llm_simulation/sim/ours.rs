@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Permit, PoolPermit, Tokens};
+use tollgate::llm::{
+    Counted, Error, KeyPool, LimitKind, Limiter, Limits, Meaning, Period, Permit, PoolPermit,
+    Reply, Tokens,
+};
 use tollgate::{Sleep, Timer};
 
-use super::{
-    Account, Answer, Client, Counter, Counts, DAY, Job, MINUTE, Nanos, Next, Scene, Size,
-    SkewedClock,
-};
+use super::{Account, Answer, Client, Counter, Counts, Job, Nanos, Next, Scene, Size, SkewedClock};
 
 type One = Limiter<SkewedClock>;
 type Pool = KeyPool<usize, SkewedClock>;
@@ -56,23 +56,21 @@ impl Timer for NoTimer {
     }
 }
 
-/// The limits of an account as far as they can be told.
+/// The limits of an account.
 fn limits(account: &Account) -> Limits {
     let counters = account.server.counters.iter();
-    let known = counters.filter_map(|counter| Some((kind(counter)?, counter.limit)));
-    known.fold(Limits::new(), |limits, (kind, limit)| limits.with(kind, limit))
+    counters.fold(Limits::new(), |limits, counter| limits.with(kind(counter), counter.limit))
 }
 
-fn kind(counter: &Counter) -> Option<LimitKind> {
-    Some(match (counter.counts, counter.period) {
-        (Counts::Requests, MINUTE) => LimitKind::Requests,
-        (Counts::Tokens, MINUTE) => LimitKind::Tokens,
-        (Counts::InputTokens, MINUTE) => LimitKind::InputTokens,
-        (Counts::OutputTokens, MINUTE) => LimitKind::OutputTokens,
-        (Counts::Requests, DAY) => LimitKind::RequestsPerDay,
-        (Counts::Tokens, DAY) => LimitKind::TokensPerDay,
-        _ => return None,
-    })
+fn kind(counter: &Counter) -> LimitKind {
+    let period = Period::of(Duration::from_nanos(counter.period)).unwrap();
+    let counted = match counter.counts {
+        Counts::Requests => Counted::Requests,
+        Counts::Tokens => Counted::Tokens,
+        Counts::InputTokens => Counted::InputTokens,
+        Counts::OutputTokens => Counted::OutputTokens,
+    };
+    counted.per(period)
 }
 
 /// Callers wait for as long as the server says.
@@ -166,38 +164,26 @@ impl Client for Ours {
 
     fn answered(&mut self, job: Job, _: usize, answer: &Answer) -> Next {
         let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let again = match (self.out.remove(&job.number).unwrap(), answer.status) {
-            (Leave::One(permit), 200) => {
-                permit.observe(headers);
-                permit.settle(tokens(job.actual));
-                return Next::Done;
+        let mut reply = Reply::new(answer.status).headers(headers);
+        if answer.is_good() {
+            reply = reply.spent(tokens(job.actual));
+        }
+        if let Some(wait) = answer.told_in_body {
+            reply = reply.limited_for(Duration::from_nanos(wait));
+        }
+        let has_other_keys = match self.out.remove(&job.number).unwrap() {
+            Leave::One(permit) => {
+                permit.end(&reply);
+                false
             }
-            (Leave::Key(permit), 200) => {
-                permit.observe(headers);
-                permit.settle(tokens(job.actual));
-                return Next::Done;
-            }
-            (Leave::One(permit), 429) => {
-                permit.limited(headers);
+            Leave::Key(permit) => {
+                permit.end(&reply);
                 true
-            }
-            (Leave::Key(permit), 429) => {
-                permit.limited(headers);
-                true
-            }
-            (Leave::Key(permit), 401 | 403) => {
-                permit.unauthorized();
-                true
-            }
-            (Leave::One(permit), _) => {
-                permit.observe(headers);
-                self.retries
-            }
-            (Leave::Key(permit), _) => {
-                permit.observe(headers);
-                self.retries
             }
         };
+        // As `call` does.
+        let may_help = has_other_keys || reply.meaning() != Meaning::KeyRefused;
+        let again = reply.wants_retry() && may_help && (self.retries || answer.status == 429);
         if again {
             self.queue(job);
         }

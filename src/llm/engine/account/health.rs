@@ -99,7 +99,8 @@ impl Health {
         if !self.troubled {
             return false;
         }
-        *self = Self { paused_until: self.paused_until, noted_at: self.noted_at, ..Self::default() };
+        *self =
+            Self { paused_until: self.paused_until, noted_at: self.noted_at, ..Self::default() };
         self.close();
         true
     }

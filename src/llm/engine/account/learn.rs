@@ -68,7 +68,11 @@ impl Sources {
 
 impl Source {
     fn refill(&self) -> Refill {
-        if self.documented_even && self.responses >= 2 { Refill::Even } else { self.evidence.refill() }
+        if self.documented_even && self.responses >= 2 {
+            Refill::Even
+        } else {
+            self.evidence.refill()
+        }
     }
 
     /// Whether what remains comes back before the reset.

@@ -60,7 +60,8 @@ impl Account {
         limits.check()?;
         let mut meters = Meters::default();
         for (kind, count) in limits.iter() {
-            let _fits = meters.put(self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?);
+            let _fits =
+                meters.put(self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?);
         }
         (self.limits, self.meters) = (limits, meters);
         self.sources = Sources::default();
