@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Period};
+use tollgate::llm::{Error, KeyPool, Limiter, Limits, Reply};
 
 use crate::support::{Pool, SECOND, just_before, pool, queued_at, tpm};
 
@@ -75,7 +75,7 @@ fn a_hostile_limit_ends_no_client() {
     permit.settle(900);
     clock.advance(Duration::from_secs(60));
     assert!(model.try_acquire(1_000).is_ok());
-    model.observe([("retry-after", "999999999")]);
+    model.observe_reply(&Reply::new(429).headers([("retry-after", "999999999")]));
     assert!(model.usage().paused_for.unwrap() <= Duration::from_secs(24 * 3_600));
     model.set_limits(Limits::new().tokens_per_minute(100_000)).unwrap();
     assert!(model.try_acquire(1_000).is_ok(), "new limits end the pause");
@@ -127,7 +127,7 @@ fn a_limit_that_alternates_costs_next_to_nothing() {
 fn of_an_account_and_its_project_the_stricter_counts_in_any_order() {
     for (account, project) in [("60000", "150000"), ("150000", "60000")] {
         let model = Limiter::builder().clock(ManualClock::new()).build().unwrap();
-        let limit = || model.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().limit;
+        let limit = || model.usage().limits.iter().map(|usage| usage.limit).min().unwrap();
         model.observe([
             ("x-ratelimit-limit-tokens", account),
             ("x-ratelimit-limit-project-tokens", project),

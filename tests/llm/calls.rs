@@ -115,10 +115,10 @@ fn a_request_that_fails_is_not_tried_again_and_counts() {
 #[test]
 fn an_answer_that_does_not_say_what_was_used_counts_as_estimated() {
     let limiter = limiter(&ManualClock::new(), tpm(600));
-    let send = async || Ok::<_, ()>(500);
+    let send = async || Ok::<_, ()>(400);
     let read = |status: &u16| Reply::new(*status);
     let answer = Task::new(limiter.call_on(&NoTimer, 100, 5, send, read)).done();
-    assert_eq!(answer.unwrap(), 500);
+    assert_eq!(answer.unwrap(), 400);
     assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 100);
 }
 
@@ -142,7 +142,7 @@ fn a_pool_tries_again_with_another_key() {
         log.borrow_mut().push(*key.secret());
         Ok::<Answer, ()>(match *key.secret() {
             "limited" => (429, Some("60")),
-            "revoked" => (403, None),
+            "revoked" => (401, None),
             _ => (200, None),
         })
     };

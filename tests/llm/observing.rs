@@ -21,7 +21,7 @@ const OPENAI: [(&str, &str); 6] = [
     ("x-ratelimit-remaining-requests", "59"),
     ("x-ratelimit-remaining-tokens", "149984"),
     ("x-ratelimit-reset-requests", "1s"),
-    ("x-ratelimit-reset-tokens", "6m0s"),
+    ("x-ratelimit-reset-tokens", "6ms"),
 ];
 
 #[test]
@@ -45,8 +45,11 @@ fn the_stricter_of_a_projects_tokens_and_its_accounts_counts() {
         ("x-ratelimit-remaining-project-tokens", "57000"),
         ("x-ratelimit-reset-project-tokens", "3s"),
     ]);
-    assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(60_000));
-    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 57_000);
+    assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 149_984);
+    assert_eq!(limit(&limiter, LimitKind::ProjectTokens(Period::MINUTE)), Some(60_000));
+    assert_eq!(left(&limiter, LimitKind::ProjectTokens(Period::MINUTE)), 57_000);
+    let (kind, _) = refused_by(limiter.try_acquire(57_001));
+    assert_eq!(kind, LimitKind::ProjectTokens(Period::MINUTE));
 }
 
 #[test]
@@ -72,13 +75,17 @@ fn azure_teaches_with_plain_seconds_and_its_fillers_teach_nothing() {
 
 #[test]
 fn a_limit_over_another_period_is_not_taken_for_one_a_minute() {
-    let limiter = unknown(&ManualClock::new());
+    let clock = ManualClock::new();
+    let limiter = unknown(&clock);
     limiter.observe([
         ("x-ratelimit-limit-requests", "10"),
         ("x-ratelimit-remaining-requests", "0"),
         ("x-ratelimit-renewalperiod-requests", "10"),
     ]);
-    assert_eq!(limiter.usage().limits, []);
+    let ten_seconds = LimitKind::Requests(Period::seconds(10).unwrap());
+    assert_eq!(limit(&limiter, ten_seconds), Some(10));
+    assert_eq!(limiter.usage().limits.len(), 1);
+    assert_eq!(refused_by(limiter.try_acquire(0)), (ten_seconds, Some(10 * SECOND)));
 }
 
 #[test]
@@ -116,7 +123,8 @@ fn limits_a_day_are_learned_where_the_name_says_so() {
     assert_eq!(limit(&limiter, LimitKind::Tokens(Period::MINUTE)), Some(400));
     assert!(limiter.allow());
     let (kind, wait) = refused_by(limiter.try_acquire(1));
-    assert_eq!((kind, wait), (LimitKind::Requests(Period::DAY), Some(86_400 * SECOND / 1_000)));
+    // Nobody knows when the server's day ends; another answer is asked for after an hour.
+    assert_eq!((kind, wait), (LimitKind::Requests(Period::DAY), Some(3_600 * SECOND)));
 }
 
 #[test]
@@ -124,7 +132,18 @@ fn a_learned_limit_starts_with_what_is_in_flight() {
     let limiter = unknown(&ManualClock::new());
     let first = limiter.try_acquire(Tokens::new(700, 300)).unwrap();
     let second = limiter.try_acquire(Tokens::new(100, 100)).unwrap();
-    limiter.observe([("x-ratelimit-limit-tokens", "10000"), ("x-ratelimit-limit-requests", "5")]);
+    // Two answers show that the limits are refilled evenly. (What is in flight cannot be given back
+    // to a limit that is counted strictly.)
+    for _ in 0..2 {
+        limiter.observe([
+            ("x-ratelimit-limit-tokens", "10000"),
+            ("x-ratelimit-remaining-tokens", "8800"),
+            ("x-ratelimit-reset-tokens", "7.2s"),
+            ("x-ratelimit-limit-requests", "5"),
+            ("x-ratelimit-remaining-requests", "3"),
+            ("x-ratelimit-reset-requests", "24s"),
+        ]);
+    }
     assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 1_200);
     assert_eq!(used(&limiter, LimitKind::Requests(Period::MINUTE)), 2);
     first.settle(Tokens::new(700, 20));

@@ -122,12 +122,16 @@ fn a_429_that_says_to_wait_no_time_still_rests_its_key() {
 }
 
 #[test]
-fn a_key_that_shares_its_account_rests_alone() {
+fn keys_that_share_an_account_rest_as_one() {
     let clock = ManualClock::new();
     let pool = unlimited(&clock, &["a"]);
     pool.add_sharing("a", "b", "b").unwrap();
+    pool.add("c", "c", Limits::new()).unwrap();
     pool.try_acquire(0).unwrap().limited([("retry-after", "10")]);
-    assert_eq!(ids(&pool, 0, 2), ["b"; 2]);
+    assert_eq!(ids(&pool, 0, 3), ["c"; 3]);
+    assert_eq!(pool.usage("b").unwrap().paused_for, Some(10 * SECOND));
+    clock.advance(10 * SECOND);
+    assert!(ids(&pool, 0, 3).iter().any(|id| id == "b"));
 }
 
 #[test]

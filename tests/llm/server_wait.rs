@@ -3,7 +3,7 @@
 use tollgate::ManualClock;
 use tollgate::llm::{Error, LimitKind, Limiter, Limits};
 
-use crate::support::{NANO, OnManual, SECOND, just_before, limiter, queued, refused_by};
+use crate::support::{NANO, OnManual, SECOND, just_before, limited, limiter, queued, refused_by};
 
 fn unlimited(clock: &ManualClock) -> OnManual {
     limiter(clock, Limits::new())
@@ -13,7 +13,7 @@ fn unlimited(clock: &ManualClock) -> OnManual {
 fn nothing_goes_out_while_the_server_said_to_wait() {
     let clock = ManualClock::new();
     let limiter = unlimited(&clock);
-    limiter.observe([("retry-after", "20")]);
+    limited(&limiter, [("retry-after", "20")]);
     assert_eq!(refused_by(limiter.try_acquire(0)), (LimitKind::ServerWait, Some(20 * SECOND)));
     assert_eq!(limiter.usage().paused_for, Some(20 * SECOND));
     let mut waiting = queued(&limiter, 0);
@@ -28,7 +28,7 @@ fn nothing_goes_out_while_the_server_said_to_wait() {
 fn milliseconds_are_believed_before_seconds() {
     let clock = ManualClock::new();
     let limiter = unlimited(&clock);
-    limiter.observe([("retry-after", "5"), ("retry-after-ms", "4321")]);
+    limited(&limiter, [("retry-after", "5"), ("retry-after-ms", "4321")]);
     let wait = std::time::Duration::from_millis(4_321);
     assert_eq!(limiter.delay_for(0), Ok(wait));
 }
@@ -37,8 +37,8 @@ fn milliseconds_are_believed_before_seconds() {
 fn a_shorter_wait_does_not_end_a_longer_one() {
     let clock = ManualClock::new();
     let limiter = unlimited(&clock);
-    limiter.observe([("retry-after", "20")]);
-    limiter.observe([("retry-after", "2")]);
+    limited(&limiter, [("retry-after", "20")]);
+    limited(&limiter, [("retry-after", "2")]);
     assert_eq!(limiter.delay_for(0), Ok(20 * SECOND));
 }
 
@@ -46,9 +46,9 @@ fn a_shorter_wait_does_not_end_a_longer_one() {
 fn a_wait_beyond_the_bound_is_an_error_at_once_with_the_time() {
     let clock = ManualClock::new();
     let limiter = unlimited(&clock);
-    limiter.observe([("retry-after", "120")]);
+    limited(&limiter, [("retry-after", "120")]);
     assert!(limiter.delay_for(0).is_ok(), "the bound itself is waited for");
-    limiter.observe([("retry-after", "121")]);
+    limited(&limiter, [("retry-after", "121")]);
     let too_long = Error::ServerWait { retry_after: 121 * SECOND };
     assert_eq!(limiter.try_acquire(0).unwrap_err(), too_long);
     assert_eq!(limiter.wait(0).unwrap_err(), too_long);
@@ -63,7 +63,7 @@ fn the_bound_is_the_builders() {
     let clock = ManualClock::new();
     let builder = Limiter::builder().max_server_wait(5 * SECOND);
     let limiter = builder.clock(clock.clone()).build().unwrap();
-    limiter.observe([("retry-after", "6")]);
+    limited(&limiter, [("retry-after", "6")]);
     assert_eq!(limiter.try_acquire(0).unwrap_err(), Error::ServerWait { retry_after: 6 * SECOND });
 }
 
@@ -73,7 +73,7 @@ fn those_who_wait_already_end_with_that_error_too() {
     let limiter = limiter(&clock, Limits::new().requests_per_minute(1));
     assert!(limiter.allow());
     let mut waiting = [queued(&limiter, 0), queued(&limiter, 0)];
-    limiter.observe([("retry-after", "3600")]);
+    limited(&limiter, [("retry-after", "3600")]);
     for task in &mut waiting {
         let too_long = Error::ServerWait { retry_after: 3_600 * SECOND };
         assert_eq!(task.done().map(drop), Err(too_long));
@@ -87,7 +87,7 @@ fn those_who_wait_already_are_put_off_by_a_bearable_wait() {
     let limiter = limiter(&clock, Limits::new().max_concurrent(1));
     let busy = limiter.try_acquire(0).unwrap();
     let mut waiting = queued(&limiter, 0);
-    limiter.observe([("retry-after", "30")]);
+    limited(&limiter, [("retry-after", "30")]);
     busy.settle(0);
     waiting.waits();
     clock.advance(just_before(30 * SECOND));
@@ -100,9 +100,12 @@ fn those_who_wait_already_are_put_off_by_a_bearable_wait() {
 fn a_date_counts_from_the_servers_own() {
     let clock = ManualClock::new();
     let limiter = unlimited(&clock);
-    limiter.observe([
-        ("retry-after", "Thu, 21 Aug 2025 12:41:30 GMT"),
-        ("date", "Thu, 21 Aug 2025 12:41:00 GMT"),
-    ]);
+    limited(
+        &limiter,
+        [
+            ("retry-after", "Thu, 21 Aug 2025 12:41:30 GMT"),
+            ("date", "Thu, 21 Aug 2025 12:41:00 GMT"),
+        ],
+    );
     assert_eq!(limiter.delay_for(0), Ok(30 * SECOND));
 }

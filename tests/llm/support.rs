@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tollgate::llm::{
-    Error, KeyPool, LimitKind, Limiter, Limits, Period, Permit, PoolPermit, Tokens,
+    Error, KeyPool, LimitKind, Limiter, Limits, Period, Permit, PoolPermit, Reply, Tokens,
 };
 use tollgate::{ManualClock, Sleep, Timer};
 
@@ -32,8 +32,17 @@ pub(crate) fn limiter(clock: &ManualClock, limits: Limits) -> OnManual {
     Limiter::builder().limits(limits).clock(clock.clone()).build().unwrap()
 }
 
+/// A pool whose keys are used at once, also if nothing is known about them.
 pub(crate) fn pool(clock: &ManualClock) -> Pool {
-    KeyPool::builder().clock(clock.clone()).build()
+    KeyPool::builder().try_first(false).clock(clock.clone()).build()
+}
+
+/// A response with status 429 and these headers has arrived.
+pub(crate) fn limited<'a>(
+    limiter: &OnManual,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+) {
+    limiter.observe_reply(&Reply::new(429).headers(headers));
 }
 
 pub(crate) fn rpm(requests: u64) -> Limits {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Period};
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Period, Reply};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
@@ -53,13 +53,14 @@ fn refusals_lessons_and_waits_are_told_with_the_limiters_name() {
         assert!(limiter.allow());
         assert!(!limiter.allow());
         assert!(limiter.wait_timeout(0, SECOND).is_err());
-        limiter.observe([("x-ratelimit-limit-tokens", "500"), ("retry-after", "3")]);
+        let headers = [("x-ratelimit-limit-tokens", "500"), ("retry-after", "3")];
+        limiter.observe_reply(&Reply::new(429).headers(headers));
         limiter.observe([("x-ratelimit-limit-tokens", "500")]);
     });
     told(&events, Level::DEBUG, &["chat", "refused", "limited by requests per minute", "60s"]);
     told(&events, Level::DEBUG, &["chat", "refused", "exceed its timeout"]);
     told(&events, Level::INFO, &["limit learned", "tokens per minute", "500"]);
-    told(&events, Level::INFO, &["chat", "key paused by a response", "3s"]);
+    told(&events, Level::INFO, &["chat", "account paused by a response", "3s"]);
     assert_eq!(events.len(), 4, "{events:#?}");
 }
 
@@ -80,8 +81,8 @@ fn what_becomes_of_keys_is_told_by_their_ids_and_secrets_are_not() {
     told(&events, Level::INFO, &["keys", "key added", "main"]);
     told(&events, Level::WARN, &["key disabled", "main"]);
     told(&events, Level::DEBUG, &["refused", "no active key"]);
-    told(&events, Level::DEBUG, &["refused", "a pause that the server asked for", "7s"]);
-    told(&events, Level::INFO, &["key paused by a response", "7s"]);
+    told(&events, Level::DEBUG, &["refused", "a pause that a response has caused", "7s"]);
+    told(&events, Level::INFO, &["account paused by a response", "7s"]);
     told(&events, Level::INFO, &["keys", "key removed", "main"]);
     assert!(events.iter().all(|(_, text)| !text.contains("sk-")), "{events:#?}");
 }
@@ -116,11 +117,11 @@ impl Subscriber for Asks {
 
 /// Every event of a limiter and a pool, each heard by one who uses both.
 fn make_all_events((limiter, pool): &Shared) {
-    limiter.observe([
+    limiter.observe_reply(&Reply::new(429).headers([
         ("x-ratelimit-limit-tokens", "500"),
         ("anthropic-ratelimit-requests-limit", "7"),
         ("retry-after", "3"),
-    ]);
+    ]));
     assert!(limiter.try_acquire(0).is_err());
     assert!(limiter.wait_timeout(0, SECOND).is_err());
     limiter.forget_learned();
@@ -182,8 +183,9 @@ fn what_is_known_already_is_not_told_again() {
             limiter.observe([both[1]]);
         }
     });
-    told(&events, Level::INFO, &["limit learned", "60000"]);
-    assert_eq!(events.len(), 1, "{events:#?}");
+    told(&events, Level::INFO, &["limit learned", "tokens per minute", "150000"]);
+    told(&events, Level::INFO, &["limit learned", "tokens of the project per minute", "60000"]);
+    assert_eq!(events.len(), 2, "{events:#?}");
 }
 
 #[test]

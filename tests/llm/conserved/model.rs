@@ -40,6 +40,10 @@ pub(super) fn cost(kind: LimitKind, tokens: Tokens) -> u64 {
 struct Meter {
     rate: u64,
     used: u64,
+    elapsed: u64,
+    /// What is in use beyond the limit, and since when.
+    forgiven: (u64, u64),
+    ever_forgiven: u64,
     past: Vec<Event>,
 }
 
@@ -49,6 +53,9 @@ enum Event {
     Take(u64, u64),
     Seconds(u64),
     Rate(u64),
+    /// A new limit per period of so many seconds. It is in use in full at most; what is in use
+    /// beyond that counts again if another limit replaces it within its period.
+    AtMost(u64, u64),
 }
 
 impl Meter {
@@ -56,8 +63,20 @@ impl Meter {
         self.past.push(event);
         match event {
             Event::Take(_, much) => self.used += much,
-            Event::Seconds(secs) => self.used = self.used.saturating_sub(self.rate * secs),
+            Event::Seconds(secs) => {
+                self.elapsed += secs;
+                self.used = self.used.saturating_sub(self.rate * secs);
+            }
             Event::Rate(rate) => self.rate = rate,
+            Event::AtMost(most, period) => {
+                let (forgiven, at) = std::mem::take(&mut self.forgiven);
+                if self.elapsed - at < period {
+                    self.used += forgiven;
+                }
+                self.forgiven = (self.used.saturating_sub(most), self.elapsed);
+                self.ever_forgiven += self.forgiven.0;
+                self.used = self.used.min(most);
+            }
         }
     }
 
@@ -73,7 +92,7 @@ impl Meter {
                 _ => {}
             }
         }
-        (self.rate, self.used) = (0, 0);
+        *self = Self { ever_forgiven: self.ever_forgiven, ..Self::default() };
         for event in past {
             self.happen(event);
         }
@@ -119,6 +138,7 @@ impl Key {
             meter
         });
         meter.happen(Event::Rate(rate));
+        meter.happen(Event::AtMost(rate * seconds(kind), seconds(kind)));
         meter
     }
 
@@ -156,16 +176,29 @@ impl Key {
         }
     }
 
+    /// Whether there is a limit of this kind.
+    pub(super) fn has(&self, kind: LimitKind) -> bool {
+        self.meters.keys().any(|at| METERED[*at] == kind)
+    }
+
     #[track_caller]
-    pub(super) fn agrees_with(&self, usage: &Usage) {
+    pub(super) fn agrees_with(&mut self, usage: &Usage) {
         assert_eq!(usage.in_flight, self.flights.len() as u64);
         let told = usage.limits.iter().map(|limit| (limit.kind, (limit.limit, limit.used)));
         let told: Vec<_> = told.collect();
         assert_eq!(told.len(), self.meters.len());
-        for (at, meter) in &self.meters {
+        for (at, meter) in &mut self.meters {
             let kind = METERED[*at];
-            let expected = (kind, (meter.rate * seconds(kind), meter.used));
-            assert!(told.contains(&expected), "{expected:?} among {told:?}");
+            let told = told.iter().find(|(other, _)| *other == kind);
+            let Some((_, (limit, used))) = told else { panic!("{kind} is missing") };
+            assert_eq!(*limit, meter.rate * seconds(kind));
+            // A limit that was lowered below what was in use gives back less than it could, if it
+            // is changed again.
+            let expected = meter.used..=meter.used + meter.ever_forgiven;
+            assert!(expected.contains(used), "{kind}: {used}, expected {expected:?}");
+            if *used > meter.used {
+                meter.happen(Event::Take(u64::MAX, used - meter.used));
+            }
         }
     }
 
@@ -176,7 +209,11 @@ impl Key {
         assert!(is.limit <= most && is.remaining <= remaining, "{is:?}");
         let at = METERED.into_iter().position(|other| other == kind).unwrap();
         let before = self.meters.remove(&at);
-        let mut meter = self.meter(kind, is.limit / seconds(kind), before);
+        let rate = is.limit / seconds(kind);
+        let mut meter = match before {
+            Some(same) if same.rate == rate => same,
+            before => self.meter(kind, rate, before),
+        };
         assert!(is.used >= meter.used, "{is:?}, before {}", meter.used);
         meter.happen(Event::Take(u64::MAX, is.used - meter.used));
         self.meters.insert(at, meter);

@@ -11,9 +11,11 @@ use crate::Timestamp;
 use crate::llm::Period;
 use crate::llm::headers::{Bound, ServerLimit};
 
-/// The periods that limits without a stated period count over.
-const USUAL: [Period; 5] =
+/// The periods that limits without a stated period count over. A month is rare enough that it
+/// takes an exact answer to believe in one.
+const POSSIBLE: [Period; 5] =
     [Period::SECOND, Period::MINUTE, Period::HOUR, Period::DAY, Period::MONTH];
+const USUAL: [Period; 4] = [Period::SECOND, Period::MINUTE, Period::HOUR, Period::DAY];
 
 /// How a limit comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl Evidence {
             reset >= said.reset_margin * 4 && implied.abs_diff(period) <= period * 3 / 100
         };
         let is_tight = longest < shortest.saturating_mul(4);
-        let candidates = said.period.as_ref().map_or(&USUAL[..], std::slice::from_ref);
+        let candidates = said.period.as_ref().map_or(&POSSIBLE[..], std::slice::from_ref);
         let agrees = |period: &Period| if is_tight { near(*period) } else { close(*period) };
         match candidates.iter().copied().find(agrees) {
             Some(period) if self.even == Some(period) => {

@@ -84,9 +84,9 @@ impl Health {
         }
     }
 
-    /// Notes that a request ended without having been sent, so that another one can be tried.
+    /// Notes that a request ended in an unknown way, or was not sent: another one can be tried.
     #[inline]
-    pub(crate) fn not_sent(&mut self) {
+    pub(crate) fn ended(&mut self) {
         if self.on_trial {
             self.trial_until = Timestamp::ZERO;
             self.close();
@@ -237,7 +237,7 @@ mod tests {
         health.sent(at(0));
         assert!(!health.is_open(at(9)));
         assert!(health.is_open(at(10)));
-        health.not_sent();
+        health.ended();
         assert!(health.is_open(at(1)));
         health.sent(at(1));
         assert!(health.succeeded());

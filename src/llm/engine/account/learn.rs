@@ -234,10 +234,11 @@ impl Account {
         let Some(meter) = self.meters.of(kind) else { return Edited::Nothing };
         let remaining = i128::from(remaining) - kept_back;
         let before = meter.window(now);
-        if let Some(ends) = window_end(said, source, now, max_pause) {
+        if let Some(wait) = window_rest(said, source, meter, max_pause) {
             // No reserve: what is left of a window is lost when it ends.
             let left = u64::try_from(remaining.max(0)).unwrap_or(u64::MAX);
-            meter.set_window(now, Window { left, ends });
+            let is_stated = said.reset_after.is_some_and(|reset| !reset.is_zero());
+            meter.set_window(now, Window { left, ends: now + wait, is_stated });
             return if before == meter.window(now) { Edited::Nothing } else { Edited::Changed };
         }
         meter.forget_window();
@@ -284,23 +285,33 @@ impl Account {
     }
 }
 
-/// When the window ends that a response speaks of; `None` if the limit is refilled evenly, or if
-/// the response does not say it.
-///
-/// If nothing remains, and only the period is known, the window ends within that period.
-fn window_end(
+/// The rest of the window that a response speaks of; `None` if the limit is refilled evenly, or if
+/// nothing hints at a window.
+fn window_rest(
     said: &ServerLimit,
     source: &Source,
-    now: Timestamp,
+    meter: &Meter,
     max_pause: Duration,
-) -> Option<Timestamp> {
+) -> Option<Duration> {
     if source.comes_back_evenly() {
         return None;
     }
-    let period = said.period.map(Period::as_duration);
+    let period = meter.kind.period().map_or(Duration::MAX, Period::as_duration);
     let reset = said.reset_after.filter(|reset| !reset.is_zero());
-    let within_period = period.filter(|_| said.remaining == Some(0));
-    // No window is longer than its period: Azure has sent milliseconds instead of seconds.
-    let wait = reset.or(within_period)?.min(period.unwrap_or(Duration::MAX));
-    Some(now + wait.min(max_pause))
+    let wait = match reset {
+        // No window is longer than its period: Azure has sent milliseconds instead of seconds.
+        Some(reset) => reset.min(period),
+        None if meter.burst_mode == Burst::Strict => guessed_rest(period),
+        None if said.remaining == Some(0) && said.period.is_some() => guessed_rest(period),
+        None => return None,
+    };
+    Some(wait.min(max_pause))
+}
+
+/// How long a statement about a window is believed if its end is not stated. The window ends within
+/// its period. To wait for all of an hour or a day could waste most of it, so the next answer is
+/// asked for earlier.
+fn guessed_rest(period: Duration) -> Duration {
+    let minute = Period::MINUTE.as_duration();
+    (period / 6).clamp(period.min(minute), Period::HOUR.as_duration().max(minute))
 }

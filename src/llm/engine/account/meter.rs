@@ -19,6 +19,34 @@ pub(crate) struct Meter {
     pub(crate) burst_mode: Burst,
     /// What the server says that can still pass before its window ends.
     window: Option<Window>,
+    forgiven: Forgiven,
+}
+
+/// What was in use beyond a limit when it was lowered. It is not counted, so that the limit is back
+/// within its period, but it counts again if the limit is raised soon: a server that alternates
+/// between two limits gives nothing away.
+#[derive(Clone, Copy, Debug, Default)]
+struct Forgiven {
+    /// What counts again if the limit is raised within its period from `at` on.
+    count: u64,
+    at: Timestamp,
+    /// What requests up to number `newest` must not give back, because it was not counted for them.
+    not_given_back: u64,
+    newest: u64,
+}
+
+impl Forgiven {
+    /// How much of `count`, which this request gives back, is not counted anyway.
+    #[inline]
+    fn take(&mut self, count: u64, receipt: Receipt) -> u64 {
+        if self.not_given_back == 0 || receipt.seq > self.newest {
+            return 0;
+        }
+        let given = count.min(self.not_given_back);
+        self.not_given_back -= given;
+        self.count = self.count.saturating_sub(given);
+        given
+    }
 }
 
 /// The rest of a server's window: at most `left` may pass before `ends`.
@@ -26,6 +54,8 @@ pub(crate) struct Meter {
 pub(crate) struct Window {
     pub(crate) left: u64,
     pub(crate) ends: Timestamp,
+    /// Whether the server states the end, or it is guessed.
+    pub(crate) is_stated: bool,
 }
 
 /// What one request costs under a limit, as masks, so that working out a cost needs no branch.
@@ -109,12 +139,13 @@ impl Meter {
             Burst::Full | Burst::Strict => None,
         };
         let cost = CostMask::of(kind);
-        Ok(Self { level, full_period, cost, kind, burst_mode: burst, window: None })
+        let forgiven = Forgiven::default();
+        Ok(Self { level, full_period, cost, kind, burst_mode: burst, window: None, forgiven })
     }
 
-    /// Carries over to a new limit on the same thing what is used of this one, but at most what can
-    /// be in use of the new one: a limit that is lowered must not take longer than its period to
-    /// come back. Permits that may be given back still may, unless the algorithm changes.
+    /// Carries over to a new limit on the same thing what is used of this one, as far as the new one
+    /// has room. Permits that may be given back still may, unless the new one is counted strictly
+    /// and this one is not.
     ///
     /// `in_flight` is what the requests up to number `newest` have taken and may give back.
     pub(crate) fn carry_over_to(
@@ -125,17 +156,28 @@ impl Meter {
         newest: u64,
     ) {
         self.carry_level_over_to(new, now, in_flight, newest);
-        let excess = new.used(now).saturating_sub(new.burst());
-        if excess > 0 {
-            on!(&mut new.level, |rule, state| rule.give_back(state, now, excess));
-        }
-        if let Some((rule, state)) = new.full_period.as_deref_mut() {
-            let used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
-            rule.give_back(state, now, used.saturating_sub(rule.limit()));
-        }
-        if self.kind == new.kind {
+        new.forgiven = self.forgiven;
+        if self.kind == new.kind && self.per_period() == new.per_period() {
             new.window = self.window;
         }
+        new.forgive_excess(now, newest);
+    }
+
+    /// Stops counting what is in use beyond the most that can be taken at once: a limit that is
+    /// lowered must not take longer than its period to come back. (A strict window is back within
+    /// its period in any case.) `newest` is the number of the last request.
+    pub(crate) fn forgive_excess(&mut self, now: Timestamp, newest: u64) {
+        let Level::Even(rule, state, _) = &mut self.level else { return };
+        let period = self.kind.period().map_or(Duration::ZERO, Period::as_duration);
+        let Forgiven { count, at, not_given_back, .. } = std::mem::take(&mut self.forgiven);
+        let again = if now - at < period { count } else { 0 };
+        rule.take(state, now, again);
+        let not_given_back = not_given_back - again.min(not_given_back);
+        let used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
+        let count = used.saturating_sub(rule.limit());
+        rule.give_back(state, now, count);
+        let not_given_back = not_given_back.saturating_add(count);
+        self.forgiven = Forgiven { count, at: now, not_given_back, newest };
     }
 
     fn carry_level_over_to(&self, new: &mut Self, now: Timestamp, in_flight: u64, newest: u64) {
@@ -200,12 +242,18 @@ impl Meter {
         }
     }
 
-    /// Records what the server says that can still pass in its window, which ends at `ends`. Of
-    /// several statements about the same window, the lowest number counts.
+    /// Records what the server says that can still pass in its window. Of several statements about
+    /// the same window, the lowest number counts: responses can overtake each other. If ends are
+    /// guessed, nobody knows which statements are about the same window, and the last one counts.
     pub(crate) fn set_window(&mut self, now: Timestamp, window: Window) {
         const SAME: Duration = Duration::from_secs(2);
         match &mut self.window {
-            Some(known) if now < known.ends && window.ends < known.ends + SAME => {
+            Some(known)
+                if known.is_stated
+                    && window.is_stated
+                    && now < known.ends
+                    && window.ends < known.ends + SAME =>
+            {
                 known.left = known.left.min(window.left);
                 known.ends = known.ends.max(window.ends);
             }
@@ -289,7 +337,13 @@ impl Meter {
             let given = rule.undo_counted(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.give_back(state, now, given));
         }
-        on!(&mut self.level, |rule, state| rule.undo(state, now, count, receipt));
+        match &mut self.level {
+            Level::Even(rule, state, _) if self.forgiven.not_given_back > 0 => {
+                let given = rule.undo_counted(state, now, count, receipt);
+                rule.take(state, now, self.forgiven.take(given, receipt));
+            }
+            level => on!(level, |rule, state| rule.undo(state, now, count, receipt)),
+        }
     }
 
     /// Permits in use; fractions are rounded up.

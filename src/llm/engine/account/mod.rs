@@ -92,7 +92,10 @@ impl Account {
         let in_flight = self.in_flight_of(kind);
         match self.meters.iter().find(|old| old.kind == kind) {
             Some(old) => old.carry_over_to(&mut new, now, in_flight, self.newest),
-            None => new.adopt(now, in_flight, self.newest),
+            None => {
+                new.adopt(now, in_flight, self.newest);
+                new.forgive_excess(now, self.newest);
+            }
         }
         Ok(new)
     }
@@ -215,7 +218,7 @@ impl Account {
         for meter in self.meters.iter_mut() {
             meter.undo(now, meter.cost(estimate), receipt);
         }
-        self.health.not_sent();
+        self.health.ended();
         self.end_request(estimate);
     }
 

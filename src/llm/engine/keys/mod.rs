@@ -137,6 +137,9 @@ impl Keys {
         let account = self.account_of(taken.by);
         let settled = account.map(|it| {
             let recovered = succeeded && it.health.succeeded();
+            if !succeeded {
+                it.health.ended();
+            }
             let (owes, event) = it.settle(now, estimate, actual, taken.receipt);
             let edited = match (owes, recovered) {
                 (false, _) => Edited::GaveBack,
