@@ -42,7 +42,7 @@ pub use meaning::Meaning;
 pub use metered_stream::{MeteredStream, Settle};
 pub use period::Period;
 pub use permit::{OnDrop, OwnedPermit, Permit};
-pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit};
+pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit, PoolReservation};
 pub use reply::Reply;
 pub use reservation::Reservation;
 pub use tokens::{Demand, Spent, TokenCost, Tokens};

@@ -100,7 +100,7 @@ impl<'a, C: Clock> Permit<'a, C> {
     /// stream: learns limits, and pauses or disables the key as the response
     /// [means](super::Meaning). The permit stays open.
     pub fn observe_reply(&self, reply: &Reply) {
-        self.engine.answered(self.taken.by, Some(self.taken.receipt.at), reply);
+        self.engine.answered(self.taken.by, Some(self.taken.receipt.seq), reply);
     }
 
     /// Ends the request with its response: applies what the response says, and settles the permit.

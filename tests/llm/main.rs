@@ -16,6 +16,7 @@ mod resting;
 mod server_wait;
 mod settling;
 #[cfg(feature = "stream")]
+mod statuses;
 mod streams;
 mod support;
 mod taking;

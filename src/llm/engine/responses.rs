@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::answer::Taken;
 use crate::limiters::core::Edited;
 use crate::llm::engine::Engine;
+use crate::llm::engine::account::Health;
 use crate::llm::headers::ServerLimits;
 use crate::llm::{Meaning, Reply, Tokens};
-use crate::{Clock, Jitter, Timestamp};
+use crate::{Clock, Jitter};
 
 impl<C: Clock> Engine<C> {
     /// Learns from what the headers of a response to a request of `key` reported. Pauses nothing.
@@ -33,37 +34,32 @@ impl<C: Clock> Engine<C> {
     }
 
     /// Applies all that a response says: it teaches limits, and its meaning changes whether the key
-    /// may be used. `sent` is when the request was sent, if that is known.
-    pub(crate) fn answered(&self, key: u32, sent: Option<Timestamp>, reply: &Reply) {
+    /// may be used. `request` is the number of the request, if it had a permit.
+    pub(crate) fn answered(&self, key: u32, request: Option<u64>, reply: &Reply) {
         let reported = reply.reported();
         self.observe(key, reported);
         let meaning = reply.meaning();
         let wait = reported.retry_after.filter(|wait| !wait.is_zero());
         let longest = self.options.max_spent_rest;
-        let before = |now: Timestamp| sent.unwrap_or(now);
         let pause = match meaning {
             Meaning::Success | Meaning::RequestRefused => {
                 self.recover(key);
                 None
             }
             Meaning::Limited => {
-                let backoff = self.edit(|keys, now| {
-                    let mut backoff = Duration::ZERO;
-                    keys.note(key, |health| backoff = health.refused(before(now), now));
-                    backoff
-                });
+                let backoff =
+                    self.edit(|keys, now| keys.note_response(key, now, request, Health::refused));
                 // Up to a quarter longer, so that clients do not all come back at once.
                 wait.or_else(|| Some(backoff + Jitter::up_to(backoff / 4).draw()))
             }
             Meaning::Overloaded | Meaning::Failed => {
-                self.edit(|keys, now| keys.note(key, |health| health.failed(before(now), now)));
+                self.edit(|keys, now| keys.note_response(key, now, request, Health::failed));
                 wait.filter(|_| meaning == Meaning::Overloaded)
             }
             Meaning::KeySpent => {
-                let spent = |keys: &mut super::keys::Keys, now| {
-                    keys.note(key, |health| health.is_spent(before(now), now, longest));
-                };
-                self.edit(spent);
+                self.edit(|keys, now| {
+                    keys.note_response(key, now, request, |it, noted| it.is_spent(noted, longest));
+                });
                 crate::events::warn!(limiter = self.settings.name, "key spent");
                 None
             }

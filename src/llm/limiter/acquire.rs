@@ -188,15 +188,23 @@ impl<C: Clock> Limiter<C> {
     /// [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`]; [`Error::Denied`] if the time
     /// depends on when a request in flight ends.
     pub fn delay_for(&self, estimate: impl Into<Tokens>) -> Result<Duration, Error> {
-        let request = QueuedRequest::new(self.borrowed(), estimate.into())?;
-        self.engine.with_core(|core, now, wakers| {
-            let ready = core.check(now, request.tokens, wakers)?;
-            match Error::from(core.denial(ready, request.tokens)) {
-                Error::Denied { retry_after: Some(delay), .. } => Ok(delay),
-                unknown => Err(unknown),
-            }
-        })
+        delay_for(self.borrowed(), estimate.into())
     }
+}
+
+/// The time until a request could be sent, behind the current waiters.
+pub(crate) fn delay_for<C: Clock>(
+    engine: Handle<'_, C>,
+    tokens: Tokens,
+) -> Result<Duration, Error> {
+    let request = QueuedRequest::new(engine, tokens)?;
+    request.engine.with_core(|core, now, wakers| {
+        let ready = core.check(now, request.tokens, wakers)?;
+        match Error::from(core.denial(ready, request.tokens)) {
+            Error::Denied { retry_after: Some(delay), .. } => Ok(delay),
+            unknown => Err(unknown),
+        }
+    })
 }
 
 /// Waits for a permit until `deadline`.

@@ -3,7 +3,7 @@
 mod acquire;
 mod builder;
 
-pub(crate) use acquire::acquire;
+pub(crate) use acquire::{acquire, delay_for};
 pub use builder::LimiterBuilder;
 
 use std::sync::Arc;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{KeyPool, PoolPermit};
 use crate::llm::engine::{Handle, QueuedRequest};
-use crate::llm::limiter::acquire;
-use crate::llm::{Error, Permit, Tokens};
+use crate::llm::limiter::{acquire, delay_for};
+use crate::llm::{Error, Permit, PoolReservation, Reservation, Tokens};
 use crate::wait::{Timer, blocking};
 use crate::{CancelToken, Clock, Timestamp};
 
@@ -45,6 +45,55 @@ impl<T, C: Clock> KeyPool<T, C> {
         timeout: Duration,
     ) -> Result<PoolPermit<'_, T, C>, Error> {
         self.wait_until(estimate.into(), self.engine.clock().now() + timeout, None)
+    }
+
+    /// Blocks the thread until a key can serve the request, or `cancel` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::Cancelled`].
+    pub fn wait_cancellable(
+        &self,
+        estimate: impl Into<Tokens>,
+        cancel: &CancelToken,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        self.wait_until(estimate.into(), Timestamp::MAX, Some(cancel))
+    }
+
+    /// Reserves the request for a later time; it is queued behind earlier waiters. Which key serves
+    /// it is known when its time has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{KeyPool, Limits};
+    /// let clock = ManualClock::new();
+    /// let pool = KeyPool::builder().clock(clock.clone()).build();
+    /// pool.add("main", "sk-1", Limits::new().requests_per_minute(1))?;
+    /// pool.try_acquire(0)?.settle(0);
+    /// let reservation = pool.reserve(0)?;
+    /// assert_eq!(reservation.delay(), Some(Duration::from_secs(60)));
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(reservation.wait()?.id(), "main");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserve(&self, estimate: impl Into<Tokens>) -> Result<PoolReservation<'_, T, C>, Error> {
+        Ok(PoolReservation::new(self, Reservation::new(&self.engine, estimate.into())?))
+    }
+
+    /// The time until a request with this estimate could be sent with some key, behind the current
+    /// waiters. Takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeys`], [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`];
+    /// [`Error::Denied`] if the time depends on when a request in flight ends.
+    pub fn delay_for(&self, estimate: impl Into<Tokens>) -> Result<Duration, Error> {
+        delay_for(Handle::Borrowed(&*self.engine), estimate.into())
     }
 
     fn wait_until(
@@ -169,7 +218,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     }
 
     /// Adds the key's record to a permit.
-    fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
+    pub(super) fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
         let record = self.records.lock().get(permit.key() as usize).cloned();
         let Some(record) = record else {
             permit.cancel();

@@ -42,8 +42,20 @@ pub(crate) struct Health {
     refusals: u32,
     failures: u32,
     spent: u32,
-    /// When the last trouble was noted. Requests sent before then met the same trouble.
+    /// When the last trouble was noted, and the number of the last request that was sent before.
+    /// Requests up to that one met the same trouble.
     noted_at: Option<Timestamp>,
+    noted_after: u64,
+}
+
+/// A request whose response is noted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noted {
+    pub(crate) now: Timestamp,
+    /// The number of the request, if it had a permit.
+    pub(crate) request: Option<u64>,
+    /// The number of the last request that was sent.
+    pub(crate) newest: u64,
 }
 
 impl Health {
@@ -105,11 +117,11 @@ impl Health {
         true
     }
 
-    /// Notes that a request sent at `sent` was answered with 429. Returns the pause to make if the
-    /// response does not ask for one.
-    pub(crate) fn refused(&mut self, sent: Timestamp, now: Timestamp) -> Duration {
-        if self.is_new(sent, now) {
-            if now - self.paused_until > OVERLOAD_MEMORY {
+    /// Notes that a request was answered with 429. Returns the pause to make if the response does not
+    /// ask for one.
+    pub(crate) fn refused(&mut self, noted: Noted) -> Duration {
+        if self.is_new(noted) {
+            if noted.now - self.paused_until > OVERLOAD_MEMORY {
                 self.refusals = 0;
             }
             self.refusals = self.refusals.saturating_add(1);
@@ -118,28 +130,28 @@ impl Health {
         doubled(FIRST_BACKOFF, self.refusals.max(1), LONGEST_BACKOFF)
     }
 
-    /// Notes that the server failed to answer a request that was sent at `sent`: others are
-    /// preferred until a request succeeds. From the second failure in a row on, the account rests.
-    pub(crate) fn failed(&mut self, sent: Timestamp, now: Timestamp) {
-        if self.is_new(sent, now) {
+    /// Notes that the server failed to answer a request: others are preferred until a request
+    /// succeeds. From the second failure in a row on, the account rests.
+    pub(crate) fn failed(&mut self, noted: Noted) {
+        if self.is_new(noted) {
             self.failures = self.failures.saturating_add(1);
         }
         self.answered();
         if self.failures > 1 {
             self.on_trial = true;
-            self.pause(now + doubled(FIRST_REST, self.failures - 1, LONGEST_REST));
+            self.pause(noted.now + doubled(FIRST_REST, self.failures - 1, LONGEST_REST));
         }
     }
 
-    /// Notes that the account is spent, as the response to a request sent at `sent` says. It rests
-    /// for a time that doubles with each such response, and then sends one request.
-    pub(crate) fn is_spent(&mut self, sent: Timestamp, now: Timestamp, longest: Duration) {
-        if self.is_new(sent, now) {
+    /// Notes that a response says that the account is spent. It rests for a time that doubles with
+    /// each such response, and then sends one request.
+    pub(crate) fn is_spent(&mut self, noted: Noted, longest: Duration) {
+        if self.is_new(noted) {
             self.spent = self.spent.saturating_add(1);
         }
         self.answered();
         self.on_trial = true;
-        self.pause(now + doubled(FIRST_SPENT_REST, self.spent.max(1), longest));
+        self.pause(noted.now + doubled(FIRST_SPENT_REST, self.spent.max(1), longest));
     }
 
     /// Sends no request before `until`, nor before the end of an earlier pause.
@@ -153,14 +165,17 @@ impl Health {
         *self = Self::default();
     }
 
-    /// Whether trouble with a request sent at `sent` is new. Requests that were in flight together
-    /// met the same one.
-    fn is_new(&mut self, sent: Timestamp, now: Timestamp) -> bool {
-        if self.noted_at.is_some_and(|at| sent <= at) {
-            return false;
+    /// Whether this trouble is new. Requests that were in flight together met the same one.
+    fn is_new(&mut self, noted: Noted) -> bool {
+        let is_new = match (noted.request, self.noted_at) {
+            (Some(request), Some(_)) => request > self.noted_after,
+            (None, Some(at)) => noted.now > at,
+            (_, None) => true,
+        };
+        if is_new {
+            (self.noted_at, self.noted_after) = (Some(noted.now), noted.newest);
         }
-        self.noted_at = Some(now);
-        true
+        is_new
     }
 
     /// The request on trial was answered, and there is trouble.
@@ -189,14 +204,19 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
+    /// The response to request number `request`, when `newest` was the last one that was sent.
+    fn noted(now: Timestamp, request: u64, newest: u64) -> Noted {
+        Noted { now, request: Some(request), newest }
+    }
+
     #[test]
     fn a_spent_account_is_tried_at_most_30_times_a_day() {
         let mut health = Health::default();
         let (mut now, mut tries) = (at(1), 0);
         while now < at(24 * 3_600) {
             health.sent(now);
-            health.is_spent(now, now + Duration::from_millis(100), HOUR);
             tries += 1;
+            health.is_spent(noted(now + Duration::from_millis(100), tries, tries), HOUR);
             now = health.open_at();
         }
         assert!((20..=30).contains(&tries), "{tries}");
@@ -208,11 +228,11 @@ mod tests {
     #[test]
     fn one_failure_is_no_reason_to_rest_and_the_second_is() {
         let mut health = Health::default();
-        health.failed(at(1), at(2));
+        health.failed(noted(at(2), 1, 2));
         // In flight together with the first one.
-        health.failed(at(2), at(3));
+        health.failed(noted(at(3), 2, 2));
         assert!(health.is_failing() && health.is_open(at(3)));
-        health.failed(at(4), at(5));
+        health.failed(noted(at(5), 3, 3));
         assert_eq!(health.open_at(), at(5) + FIRST_REST);
         // One request at a time from then on.
         health.sent(at(6));
@@ -225,7 +245,7 @@ mod tests {
     fn rests_have_a_longest() {
         let mut health = Health::default();
         for n in 0..200 {
-            health.failed(at(100 * n + 1), at(100 * n + 2));
+            health.failed(noted(at(100 * n + 2), n, n));
         }
         assert_eq!(health.open_at(), at(100 * 199 + 2) + LONGEST_REST);
     }
@@ -249,9 +269,12 @@ mod tests {
     #[test]
     fn a_success_ends_no_pause() {
         let mut health = Health::default();
-        health.refused(at(1), at(2));
+        health.refused(noted(at(2), 1, 1));
         health.pause(at(60));
         health.succeeded();
-        assert_eq!((health.open_at(), health.refused(at(70), at(71))), (at(60), FIRST_BACKOFF));
+        assert_eq!(
+            (health.open_at(), health.refused(noted(at(71), 2, 2))),
+            (at(60), FIRST_BACKOFF)
+        );
     }
 }

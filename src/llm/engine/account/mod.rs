@@ -8,7 +8,7 @@ mod meter;
 mod meters;
 
 pub(crate) use event::LimitEvent;
-pub(crate) use health::Health;
+pub(crate) use health::{Health, Noted};
 
 use learn::Sources;
 use meter::Meter;
@@ -103,6 +103,11 @@ impl Account {
     /// What the requests in flight have taken of a limit of this kind.
     fn in_flight_of(&self, kind: LimitKind) -> u64 {
         if kind.counts_tokens() { kind.cost(self.reserved) } else { self.in_flight }
+    }
+
+    /// A response to request number `request` (if it had a permit), to be noted in the health.
+    pub(crate) fn noted(&self, now: Timestamp, request: Option<u64>) -> Noted {
+        Noted { now, request, newest: self.newest }
     }
 
     /// Why a request for `tokens` can never pass, if so.

@@ -18,7 +18,7 @@ use key::KeyStatus;
 use crate::Timestamp;
 use crate::answer::Taken;
 use crate::limiters::core::Edited;
-use crate::llm::engine::account::{Account, Health, LimitEvent};
+use crate::llm::engine::account::{Account, Health, LimitEvent, Noted};
 use crate::llm::{Tokens, Usage};
 
 /// The keys and their accounts. Several keys may share an account.
@@ -165,6 +165,19 @@ impl Keys {
         if let Some(account) = self.account_of(key) {
             note(&mut account.health);
         }
+    }
+
+    /// Notes a response in the health of a key's account.
+    pub(crate) fn note_response<R: Default>(
+        &mut self,
+        key: u32,
+        now: Timestamp,
+        request: Option<u64>,
+        note: impl FnOnce(&mut Health, Noted) -> R,
+    ) -> R {
+        let Some(account) = self.account_of(key) else { return R::default() };
+        let noted = account.noted(now, request);
+        note(&mut account.health, noted)
     }
 
     /// Ends the pause of a key's account.
