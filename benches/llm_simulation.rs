@@ -1,6 +1,6 @@
-//! A day of requests at 150 % of the limits, in no time: 429s and quota used by this crate, by a
-//! pair of token buckets, and by sending and backing off. `[HOURS=24] [SEED=1] cargo bench
-//! --features llm --bench llm_simulation [-- SCENE]`
+//! A day of requests at 150 % of the limits, in no time, by this crate, by token buckets, and by
+//! sending and backing off. `[HOURS=24] [SEED=1] [CLIENT=tollgate] cargo bench --features llm
+//! --bench llm_simulation [-- SCENE]`
 #![allow(clippy::unwrap_used, missing_docs, reason = "a program that prints a table")]
 
 #[path = "../tests/llm_simulation/scenes/mod.rs"]
@@ -15,6 +15,7 @@ use sim::{HOUR, Outcome, SECOND, Scene};
 fn main() {
     let hours = std::env::var("HOURS").map_or(24, |hours| hours.parse().unwrap());
     let seed = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
+    let who = std::env::var("CLIENT").ok();
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     println!("{HEAD}");
     println!("{}", "|---".repeat(HEAD.matches('|').count() - 1) + "|");
@@ -23,11 +24,16 @@ fn main() {
         if wanted.as_ref().is_some_and(|wanted| !scene.name.contains(wanted.as_str())) {
             continue;
         }
-        print_row(&scene, "tollgate", &scenes::ours(&scene));
-        print_row(&scene, "token buckets", &scenes::naive(&scene));
-        print_row(&scene, "backoff", &scenes::backoff(&scene));
+        for (client, play) in CLIENTS {
+            if who.as_ref().is_none_or(|who| who == client) {
+                print_row(&scene, client, &play(&scene));
+            }
+        }
     }
 }
+
+const CLIENTS: [(&str, fn(&Scene) -> Outcome); 3] =
+    [("tollgate", scenes::ours), ("token buckets", scenes::naive), ("backoff", scenes::backoff)];
 
 const HEAD: &str = "| scene | client | 429s | of them later | quota used | good answers | bad answers \
                     | sent in vain | longest wait |";
