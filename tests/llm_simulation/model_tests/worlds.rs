@@ -50,6 +50,7 @@ fn scene() -> Scene {
         name: "",
         accounts: vec![Account { keys: 1, server }],
         told: false,
+        kept_back: 0,
         failures: Vec::new(),
         others: Others::Nobody,
         restart: None,

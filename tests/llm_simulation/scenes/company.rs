@@ -10,10 +10,16 @@ pub(super) fn scenes(length: Nanos) -> Vec<Scene> {
     let with_others = Scene { told: true, ..scene("others use 30 %", open_ai(), length) };
     let windows = Counter::windows(Counts::Requests, 60, MINUTE);
     let windows = scene("others in windows", Server::new(Dialect::Draft6, [windows]), length);
+    let bursts =
+        Scene { name: "others in bursts", others: Others::Bursts(0.3), ..with_others.clone() };
+    let in_windows = Scene { others: steady, ..windows };
     vec![
-        Scene { others: steady, ..with_others.clone() },
-        Scene { name: "others in bursts", others: Others::Bursts(0.3), ..with_others },
-        Scene { others: steady, ..windows },
+        Scene { others: steady, ..with_others },
+        bursts.clone(),
+        // Bursts use 30 % of a minute's limit more than their share.
+        Scene { name: "bursts, 20 % kept back", kept_back: 20, ..bursts },
+        in_windows.clone(),
+        Scene { name: "windows, 6 % kept back", kept_back: 6, ..in_windows },
         all_at_once(),
     ]
 }

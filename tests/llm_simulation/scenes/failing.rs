@@ -18,6 +18,8 @@ pub(super) fn scenes(length: Nanos) -> Vec<Scene> {
         all_day("402 all day", 402, length.max(DAY)),
         all_day("401 all day", 401, length.max(DAY)),
         all_day("500 all day", 500, length.max(DAY)),
+        needed("402 all day, needed", 402, length.max(DAY)),
+        needed("500 all day, needed", 500, length.max(DAY)),
         ten_minutes(length.max(45 * MINUTE)),
         one_account(length.max(45 * MINUTE)),
         scene("retry-after with 200", open_ai().retry_after_when_good(13), length),
@@ -47,6 +49,16 @@ fn callers(name: &'static str, status: u16, retries: bool) -> Scene {
 fn all_day(name: &'static str, status: u16, length: Nanos) -> Scene {
     let traffic = Traffic::Every(10 * SECOND);
     Scene { traffic, length, ..callers(name, status, true) }
+}
+
+/// Four requests a minute for each of two keys, of which the first never works. Requests wait for
+/// the other one, so they would be glad of it.
+fn needed(name: &'static str, status: u16, length: Nanos) -> Scene {
+    let requests = Counter::even(Counts::Requests, 4, MINUTE);
+    let one = scene(name, Server::new(Dialect::OpenAi, [requests]), length);
+    let accounts = vec![one.accounts[0].clone(); 2];
+    let failures = vec![Failure::forever(0..1, status)];
+    Scene { accounts, failures, traffic: Traffic::Load(0.75), ..one }
 }
 
 /// 60 requests a minute for each of two keys, of which the first fails for ten minutes. What is

@@ -34,6 +34,7 @@ fn scene(name: &'static str, server: Server, length: Nanos) -> Scene {
         name,
         accounts: vec![Account { keys: 1, server }],
         told: false,
+        kept_back: 0,
         failures: Vec::new(),
         others: Others::Nobody,
         restart: None,

@@ -7,14 +7,18 @@ use crate::sim::{
 
 pub(super) fn scenes(length: Nanos) -> Vec<Scene> {
     let (an_hour, a_day) = (length.max(HOUR), length.max(DAY));
+    // The burst of a day shall be used up within the day.
+    let load = Traffic::Load(4.0);
     let second_in_windows = Counter::windows(Counts::Requests, 10, SECOND);
     vec![
         scene("Together, per second", together(), length),
         scene("per second, windows", Server::new(Dialect::Plain, [second_in_windows]), length),
         scene("Azure, per ten seconds", azure(), length),
         scene("Mistral", mistral(), an_hour),
-        Scene { traffic: Traffic::Load(4.0), ..scene("Cerebras", cerebras(), a_day) },
-        Scene { traffic: Traffic::Load(4.0), ..scene("Groq", groq(), a_day) },
+        Scene { traffic: load, ..scene("Cerebras", cerebras(), a_day) },
+        Scene { traffic: load, told: true, ..scene("Cerebras, told", cerebras(), a_day) },
+        Scene { traffic: load, ..scene("Groq", groq(), a_day) },
+        Scene { traffic: load, told: true, ..scene("Groq, told", groq(), a_day) },
         scene("per day, windows", day_in_windows(), a_day),
     ]
 }

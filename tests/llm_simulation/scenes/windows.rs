@@ -11,6 +11,7 @@ pub(super) fn scenes(length: Nanos) -> Vec<Scene> {
         scene("IETF draft 6, windows", drafted(Dialect::Draft6, 40, MINUTE), an_hour),
         scene("IETF draft 8, windows", drafted(Dialect::Draft8, 100, 5 * MINUTE), an_hour),
         scene("Azure, windows", azure(), length),
+        Scene { wrong: 1.0, ..scene("Azure, exact estimates", azure(), length) },
         scene("Azure, nothing given back", azure().counting(Counting::ReservedForGood), length),
     ]
 }
@@ -25,9 +26,10 @@ fn drafted(dialect: Dialect, limit: u64, period: Nanos) -> Server {
     Server::new(dialect, [Counter::windows(Counts::Requests, limit, period)])
 }
 
-/// Requests per ten seconds, tokens per minute, and a `reset` that is often zero.
+/// Requests per ten seconds, six requests a minute for each 1,000 tokens, and a `reset` that is
+/// often zero.
 fn azure() -> Server {
-    let requests = Counter::windows(Counts::Requests, 60, 10 * SECOND);
-    let tokens = Counter::windows(Counts::Tokens, 60_000, MINUTE);
+    let requests = Counter::windows(Counts::Requests, 240, 10 * SECOND);
+    let tokens = Counter::windows(Counts::Tokens, 240_000, MINUTE);
     Server::new(Dialect::Azure, [requests, tokens])
 }

@@ -56,10 +56,11 @@ impl Timer for NoTimer {
     }
 }
 
-/// The limits of an account.
-fn limits(account: &Account) -> Limits {
-    let counters = account.server.counters.iter();
-    counters.fold(Limits::new(), |limits, counter| limits.with(kind(counter), counter.limit))
+/// What the client is told of an account.
+fn limits(scene: &Scene, account: &Account) -> Limits {
+    let counters = account.server.counters.iter().filter(|_| scene.told);
+    let none = Limits::new().keep_back(scene.kept_back);
+    counters.fold(none, |limits, counter| limits.with(kind(counter), counter.limit))
 }
 
 fn kind(counter: &Counter) -> LimitKind {
@@ -79,11 +80,12 @@ const ANY_WAIT: Duration = Duration::MAX;
 impl Ours {
     /// One key if there is one, else a pool of them.
     pub(crate) fn new(clock: &SkewedClock, scene: &Scene) -> Self {
-        let limits = |account| if scene.told { limits(account) } else { Limits::new() };
         // Leaked, so that futures and permits can be held beside what they borrow.
         let gate = if scene.accounts_of_keys().len() == 1 {
-            let builder = Limiter::builder().limits(limits(&scene.accounts[0])).clamp_estimates();
-            let builder = builder.max_server_wait(ANY_WAIT).clock(clock.clone());
+            let builder =
+                Limiter::builder().limits(limits(scene, &scene.accounts[0])).clamp_estimates();
+            // As pools do by default: one request goes first if no limits are known.
+            let builder = builder.max_server_wait(ANY_WAIT).try_first(true).clock(clock.clone());
             Gate::One(Box::leak(Box::new(builder.build().unwrap())))
         } else {
             let builder = KeyPool::builder().clamp_estimates().max_server_wait(ANY_WAIT);
@@ -91,7 +93,7 @@ impl Ours {
             let mut key = 0;
             for account in &scene.accounts {
                 let first = key.to_string();
-                pool.add(first.as_str(), key, limits(account)).unwrap();
+                pool.add(first.as_str(), key, limits(scene, account)).unwrap();
                 for other in key + 1..key + account.keys {
                     pool.add_sharing(&first, other.to_string(), other).unwrap();
                 }

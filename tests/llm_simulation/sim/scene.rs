@@ -9,6 +9,8 @@ pub(crate) struct Scene {
     pub(crate) accounts: Vec<Account>,
     /// Whether the client knows its limits from the beginning.
     pub(crate) told: bool,
+    /// A percentage of each limit that the client leaves to others.
+    pub(crate) kept_back: u8,
     pub(crate) failures: Vec<Failure>,
     pub(crate) others: Others,
     pub(crate) restart: Option<Restart>,
