@@ -19,14 +19,17 @@ mod headers;
 mod limit_kind;
 mod limiter;
 pub(crate) mod limits;
+mod low_priority;
 mod meaning;
 #[cfg(feature = "stream")]
 mod metered_stream;
+mod models;
 mod period;
 mod permit;
 mod pool;
 mod reply;
 mod reservation;
+mod state;
 mod tokens;
 mod usage;
 
@@ -37,13 +40,20 @@ pub use headers::{Bound, ServerLimit, ServerLimits};
 pub use limit_kind::{Counted, LimitKind};
 pub use limiter::{Limiter, LimiterBuilder};
 pub use limits::Limits;
+pub use low_priority::LowPriority;
 pub use meaning::Meaning;
 #[cfg(feature = "stream")]
 pub use metered_stream::{MeteredStream, Settle};
+pub use models::{ModelPermit, ModelPool};
 pub use period::Period;
 pub use permit::{OnDrop, OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit, PoolReservation};
 pub use reply::Reply;
 pub use reservation::Reservation;
+pub(crate) use state::{
+    AccountState, EvidenceState, GrantState, HealthState, KeyState, LearnedState, LimitState,
+    PoolAccountState, UsedState, WindowState,
+};
+pub use state::{LimiterState, PoolState, StateError};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};

@@ -32,6 +32,8 @@ pub struct Permit<'a, C: Clock = CounterClock> {
     engine: Handle<'a, C>,
     taken: Taken,
     estimate: Tokens,
+    /// The estimate before it was lowered.
+    asked: Tokens,
     ended: bool,
 }
 
@@ -53,14 +55,37 @@ pub type OwnedPermit<C = CounterClock> = Permit<'static, C>;
 
 impl<'a, C: Clock> Permit<'a, C> {
     #[inline]
-    pub(crate) fn new(engine: Handle<'a, C>, taken: Taken, estimate: Tokens) -> Self {
-        Self { engine, taken, estimate, ended: false }
+    pub(crate) fn new(
+        engine: Handle<'a, C>,
+        taken: Taken,
+        estimate: Tokens,
+        asked: Tokens,
+    ) -> Self {
+        Self { engine, taken, estimate, asked, ended: false }
     }
 
-    /// The tokens that were acquired: the estimate, unless it was clamped.
+    /// The tokens that were acquired: the estimate, unless it was lowered; see
+    /// [`asked`](Self::asked).
     #[must_use]
     pub fn estimate(&self) -> Tokens {
         self.estimate
+    }
+
+    /// The estimate that the caller gave. It is more than [`estimate`](Self::estimate) if it was
+    /// lowered to a limit, by [`clamp_estimates`](super::LimiterBuilder::clamp_estimates) or
+    /// because a response has taught a limit that no request of that size could ever pass. Then the
+    /// server may refuse the request.
+    ///
+    /// ```
+    /// use tollgate::llm::{Limiter, Tokens};
+    /// let model = Limiter::builder().tokens_per_minute(1_000).clamp_estimates().build()?;
+    /// let permit = model.try_acquire(5_000)?;
+    /// assert_eq!((permit.asked(), permit.estimate()), (Tokens::from(5_000), Tokens::from(1_000)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn asked(&self) -> Tokens {
+        self.asked
     }
 
     pub(crate) fn key(&self) -> u32 {
@@ -123,7 +148,12 @@ impl<'a, C: Clock> Permit<'a, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn end(mut self, reply: &Reply) {
-        self.observe_reply(reply);
+        if reply.meaning() == Meaning::Success && reply.reported().closed_for.is_none() {
+            // Settling notes the success.
+            self.observe_limits(reply.reported());
+        } else {
+            self.observe_reply(reply);
+        }
         match reply.meaning() {
             Meaning::Limited | Meaning::Overloaded | Meaning::KeySpent => {
                 self.ended = true;

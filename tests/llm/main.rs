@@ -9,9 +9,12 @@ mod keys;
 mod late;
 #[cfg(feature = "tokio")]
 mod lines;
+mod low_priority;
+mod models;
 mod observing;
 mod reentrancy;
 mod reserving;
+mod restarting;
 mod resting;
 mod server_wait;
 mod settling;

@@ -65,10 +65,11 @@ impl<C: Clock> Engine<C> {
             }
             Meaning::KeyRefused => None,
         };
-        if let Some(pause) = pause.max(reported.closed_for) {
+        let pause = pause.max(reported.closed_for);
+        if let Some(pause) = pause {
             self.pause(key, pause);
         }
-        if meaning != Meaning::Success {
+        if pause.is_some() || !matches!(meaning, Meaning::Success | Meaning::RequestRefused) {
             self.fail_hopeless_waits();
         }
     }

@@ -1,6 +1,5 @@
 //! How a request gets a key of a pool: at once, or by waiting.
 
-#[cfg(feature = "tokio")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,9 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// its limit is [`ServerWait`](crate::llm::LimitKind::ServerWait) if that key is paused.
     /// [`Error::NoKeys`], [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`].
     pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<PoolPermit<'_, T, C>, Error> {
-        let (taken, tokens) = self.engine.try_acquire(estimate.into())?;
-        self.permit(Permit::new(Handle::Borrowed(&self.engine), taken, tokens))
+        let asked = estimate.into();
+        let (taken, tokens) = self.engine.try_acquire(asked)?;
+        self.permit(Permit::new(Handle::Borrowed(&self.engine), taken, tokens, asked))
     }
 
     /// Blocks the thread until a key can serve the request.
@@ -109,7 +109,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         };
         let granted = blocking::wait(enqueue, 1, deadline, cancel);
         let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
-        self.permit(Permit::new(engine, grant.taken, request.tokens))
+        self.permit(Permit::new(engine, grant.taken, request.tokens, request.asked))
     }
 
     /// Waits until a key can serve the request, with the `timer` of any async runtime.
@@ -213,12 +213,31 @@ impl<T, C: Clock> KeyPool<T, C> {
         &self,
         estimate: impl Into<Tokens>,
     ) -> Result<PoolPermit<'static, T, C>, Error> {
+        self.acquire_owned_until(estimate.into(), Timestamp::MAX, &crate::TokioTimer).await
+    }
+
+    /// As [`acquire_on`](Self::acquire_on) until `deadline`, with a permit that borrows nothing.
+    pub(crate) async fn acquire_owned_until(
+        &self,
+        tokens: Tokens,
+        deadline: Timestamp,
+        timer: &dyn Timer,
+    ) -> Result<PoolPermit<'static, T, C>, Error> {
         let engine = Handle::Shared(Arc::clone(&self.engine));
-        self.permit(acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await?)
+        self.permit(acquire(engine, tokens, deadline, timer).await?)
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), with a permit that borrows nothing.
+    pub(crate) fn try_acquire_owned(
+        &self,
+        asked: Tokens,
+    ) -> Result<PoolPermit<'static, T, C>, Error> {
+        let (taken, tokens) = self.engine.try_acquire(asked)?;
+        self.permit(Permit::new(Handle::Shared(Arc::clone(&self.engine)), taken, tokens, asked))
     }
 
     /// Adds the key's record to a permit.
-    pub(super) fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
+    pub(crate) fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
         let record = self.records.lock().get(permit.key() as usize).cloned();
         let Some(record) = record else {
             permit.cancel();

@@ -5,6 +5,7 @@ mod builder;
 mod key;
 mod permit;
 mod reservation;
+mod state;
 
 pub use builder::KeyPoolBuilder;
 pub use key::PoolKey;
@@ -116,6 +117,10 @@ impl<T> Default for KeyPool<T> {
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
+    pub(crate) fn engine(&self) -> &Engine<C> {
+        &self.engine
+    }
+
     pub(crate) fn from_engine(engine: Engine<C>) -> Self {
         Self { engine: Arc::new(engine), records: Mutex::new(Vec::new()) }
     }
@@ -350,7 +355,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// Closes the pool: all further requests are rejected, and all waiters fail with
     /// [`Error::Closed`](crate::llm::Error::Closed).
     pub fn close(&self) {
-        self.engine.with_core(crate::limiters::core::Core::close);
+        self.engine.close();
     }
 }
 

@@ -6,7 +6,7 @@ use crate::Timestamp;
 
 /// A refusal that arrives later than this after the previous pause has ended starts a new overload:
 /// the count of consecutive refusals starts over, even if no request succeeded in between.
-const OVERLOAD_MEMORY: Duration = Duration::from_secs(60);
+pub(super) const OVERLOAD_MEMORY: Duration = Duration::from_secs(60);
 
 /// The pause after the first 429 whose response does not ask for one; it doubles with each further
 /// 429 in a row.
@@ -21,7 +21,7 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 const FIRST_SPENT_REST: Duration = Duration::from_secs(120);
 
 /// How long an account on trial waits for the answer to its request before it sends another one.
-const TRIAL: Duration = Duration::from_secs(10);
+pub(super) const TRIAL: Duration = Duration::from_secs(10);
 
 /// The health of an account: whether it may be used, and whether others are preferred.
 ///
@@ -31,17 +31,17 @@ pub(crate) struct Health {
     /// No request may be sent before: the later of the two times below.
     closed_until: Timestamp,
     /// The end of a pause or a rest.
-    paused_until: Timestamp,
+    pub(super) paused_until: Timestamp,
     /// While on trial: when the next request may be sent, unless an answer arrives earlier.
-    trial_until: Timestamp,
-    on_trial: bool,
+    pub(super) trial_until: Timestamp,
+    pub(super) on_trial: bool,
     /// Whether there is anything that a good answer would change.
-    troubled: bool,
+    pub(super) troubled: bool,
     /// Consecutive 429s, failures, and responses that say that the account is spent. Those of
     /// requests that were in flight together count once.
-    refusals: u32,
-    failures: u32,
-    spent: u32,
+    pub(super) refusals: u32,
+    pub(super) failures: u32,
+    pub(super) spent: u32,
     /// When the last trouble was noted, and the number of the last request that was sent before.
     /// Requests up to that one met the same trouble.
     noted_at: Option<Timestamp>,
@@ -111,8 +111,8 @@ impl Health {
         if !self.troubled {
             return false;
         }
-        *self =
-            Self { paused_until: self.paused_until, noted_at: self.noted_at, ..Self::default() };
+        let Self { paused_until, noted_at, noted_after, .. } = *self;
+        *self = Self { paused_until, noted_at, noted_after, ..Self::default() };
         self.close();
         true
     }
@@ -184,7 +184,7 @@ impl Health {
         self.close();
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.closed_until = self.paused_until.max(self.trial_until);
     }
 }
@@ -239,6 +239,17 @@ mod tests {
         assert!(!health.is_open(at(7)));
         health.succeeded();
         assert!(health.is_open(at(7)) && !health.is_failing());
+    }
+
+    #[test]
+    fn a_success_in_between_does_not_make_an_old_failure_new() {
+        let mut health = Health::default();
+        health.failed(noted(at(2), 1, 5));
+        health.succeeded();
+        for request in 2..=5 {
+            health.failed(noted(at(3), request, 5));
+        }
+        assert!(health.is_open(at(3)));
     }
 
     #[test]

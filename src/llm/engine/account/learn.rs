@@ -13,26 +13,26 @@ use crate::llm::headers::{Bound, ServerLimit, ServerLimits};
 use crate::llm::{Burst, Counted, LimitKind, Period};
 
 /// The most limits that an account keeps evidence about.
-const MAX_SOURCES: usize = crate::llm::limits::MAX_LIMITS;
+pub(super) const MAX_SOURCES: usize = crate::llm::limits::MAX_LIMITS;
 
 /// What responses have reported of one limit: of the one whose period they state, or of the one
 /// whose period they leave open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
-    counted: Counted,
-    stated: Option<Period>,
-    evidence: Evidence,
+    pub(super) counted: Counted,
+    pub(super) stated: Option<Period>,
+    pub(super) evidence: Evidence,
     /// Whether the provider documents that its limits are refilled evenly, and how many responses
     /// there were.
-    documented_even: bool,
-    responses: u8,
+    pub(super) documented_even: bool,
+    pub(super) responses: u8,
     /// The limit in force because of this.
-    kind: Option<LimitKind>,
+    pub(super) kind: Option<LimitKind>,
 }
 
 /// The sources of an account's learned limits.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources(SmallVec<[Source; 4]>);
+pub(super) struct Sources(pub(super) SmallVec<[Source; 4]>);
 
 impl Sources {
     pub(super) fn is_empty(&self) -> bool {
@@ -61,7 +61,7 @@ impl Sources {
     }
 
     /// Whether responses speak of a limit of this kind.
-    fn have(&self, kind: LimitKind) -> bool {
+    pub(super) fn have(&self, kind: LimitKind) -> bool {
         self.0.iter().any(|source| source.kind == Some(kind))
     }
 }
@@ -75,9 +75,15 @@ impl Source {
         }
     }
 
-    /// Whether what remains comes back before the reset.
-    fn comes_back_evenly(&self) -> bool {
-        self.documented_even || self.evidence.looks_even()
+    /// Whether what remains comes back before the reset. If nothing remains, a server that counts in
+    /// windows looks for one answer as if it refilled evenly, so it takes more to believe it.
+    fn comes_back_evenly(&self, remaining: u64) -> bool {
+        let shown = if remaining == 0 {
+            self.evidence.refill() == Refill::Even
+        } else {
+            self.evidence.looks_even()
+        };
+        self.documented_even || shown
     }
 }
 
@@ -175,7 +181,7 @@ impl Account {
     }
 
     /// Puts a learned limit in force; returns whether it differs from the one before.
-    fn learn(
+    pub(super) fn learn(
         &mut self,
         now: Timestamp,
         kind: LimitKind,
@@ -246,8 +252,10 @@ impl Account {
             return Edited::Changed;
         }
         // Near the reserve, each permit less remaining makes two permits less usable; below the
-        // reserve there is debt.
-        let usable = remaining.min(2 * (remaining - reserve));
+        // reserve there is debt. It never takes more than a period to come back.
+        let least = 1 - i128::from(meter.per_period());
+        let below = (2 * (remaining - reserve)).max(remaining - 2 * reserve);
+        let usable = remaining.min(below).max(least);
         // Less remaining than expected means that other clients use the account, and is charged.
         // More is ignored, because requests may be in flight that the server has not seen yet.
         let left = i128::from(meter.burst()) - i128::from(meter.used(now));
@@ -293,7 +301,7 @@ fn window_rest(
     meter: &Meter,
     max_pause: Duration,
 ) -> Option<Duration> {
-    if source.comes_back_evenly() {
+    if source.comes_back_evenly(said.remaining.unwrap_or(0)) {
         return None;
     }
     let period = meter.kind.period().map_or(Duration::MAX, Period::as_duration);

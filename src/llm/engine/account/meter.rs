@@ -9,27 +9,27 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// A limit, and how much of it is used.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
-    level: Level,
+    pub(super) level: Level,
     /// Only with [`Burst::Percent`]: the limit with the burst of a full period. It decides
     /// how much of a permit can still be given back, because the smaller burst has been refilled
     /// long before a response arrives.
-    full_period: Option<Box<(GreedyRefill, GreedyState)>>,
+    pub(super) full_period: Option<Box<(GreedyRefill, GreedyState)>>,
     cost: CostMask,
     pub(crate) kind: LimitKind,
     pub(crate) burst_mode: Burst,
     /// What the server says that can still pass before its window ends.
-    window: Option<Window>,
-    forgiven: Forgiven,
+    pub(super) window: Option<Window>,
+    pub(super) forgiven: Forgiven,
 }
 
 /// What was in use beyond a limit when it was lowered. It is not counted, so that the limit is back
 /// within its period, but it counts again if the limit is raised soon: a server that alternates
 /// between two limits gives nothing away.
 #[derive(Clone, Copy, Debug, Default)]
-struct Forgiven {
+pub(super) struct Forgiven {
     /// What counts again if the limit is raised within its period from `at` on.
-    count: u64,
-    at: Timestamp,
+    pub(super) count: u64,
+    pub(super) at: Timestamp,
     /// What requests up to number `newest` must not give back, because it was not counted for them.
     not_given_back: u64,
     newest: u64,
@@ -84,7 +84,7 @@ impl CostMask {
 
 /// The algorithm of a limit, with its state.
 #[derive(Clone, Debug)]
-enum Level {
+pub(super) enum Level {
     /// For [`Burst::Full`] and [`Burst::Percent`].
     Even(GreedyRefill, GreedyState, Scale),
     /// For [`Burst::Strict`].

@@ -6,9 +6,11 @@ mod health;
 mod learn;
 mod meter;
 mod meters;
+mod state;
 
 pub(crate) use event::LimitEvent;
 pub(crate) use health::{Health, Noted};
+pub(crate) use state::Restored;
 
 use learn::Sources;
 use meter::Meter;
@@ -41,7 +43,18 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
-        let mut account = Self {
+        let mut account = Self::without_meters(limits);
+        account.set_limits(limits, now)?;
+        Ok(account)
+    }
+
+    /// An account that may have one request in flight.
+    pub(crate) fn one_at_a_time() -> Self {
+        Self::without_meters(Limits::new().max_concurrent(1))
+    }
+
+    fn without_meters(limits: Limits) -> Self {
+        Self {
             meters: Meters::default(),
             limits,
             in_flight: 0,
@@ -49,9 +62,7 @@ impl Account {
             newest: 0,
             sources: Sources::default(),
             health: Health::default(),
-        };
-        account.set_limits(limits, now)?;
-        Ok(account)
+        }
     }
 
     /// Replaces all limits, learned ones too. What was used stays used. A limit of a kind that was
@@ -90,12 +101,11 @@ impl Account {
     ) -> Result<Meter, QuotaError> {
         let mut new = Meter::new(kind, count, burst, longest, now)?;
         let in_flight = self.in_flight_of(kind);
-        match self.meters.iter().find(|old| old.kind == kind) {
-            Some(old) => old.carry_over_to(&mut new, now, in_flight, self.newest),
-            None => {
-                new.adopt(now, in_flight, self.newest);
-                new.forgive_excess(now, self.newest);
-            }
+        if let Some(old) = self.meters.iter().find(|old| old.kind == kind) {
+            old.carry_over_to(&mut new, now, in_flight, self.newest);
+        } else {
+            new.adopt(now, in_flight, self.newest);
+            new.forgive_excess(now, self.newest);
         }
         Ok(new)
     }

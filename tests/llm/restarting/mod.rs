@@ -1,0 +1,301 @@
+//! A limiter goes on where the one before the restart ended.
+
+mod twins;
+#[cfg(feature = "serde")]
+mod written;
+
+use std::time::{Duration, SystemTime};
+
+use tollgate::ManualClock;
+use tollgate::llm::{Burst, KeyPool, LimitKind, LimiterState, Limits, Period, Reply};
+
+use crate::support::{MINUTE, OnManual, Pool, SECOND, left, limiter, pool, rpm, tpm, used};
+
+const REQUESTS: LimitKind = LimitKind::Requests(Period::MINUTE);
+const TOKENS: LimitKind = LimitKind::Tokens(Period::MINUTE);
+const DAILY: LimitKind = LimitKind::Requests(Period::DAY);
+
+/// The time by the system's clock when a state is taken.
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
+
+/// The state as a new process reads it: with `serde`, it was written and read again.
+pub(crate) fn stored(state: LimiterState) -> LimiterState {
+    #[cfg(feature = "serde")]
+    let state = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+    state
+}
+
+/// A new limiter, on a clock that begins anew, that goes on from this one after `pause`.
+fn restarted(before: &OnManual, limits: Limits, pause: Duration) -> (OnManual, ManualClock) {
+    let state = stored(before.state_at(start()));
+    let clock = ManualClock::new();
+    let after = limiter(&clock, limits);
+    after.restore_state_at(&state, start() + pause).unwrap();
+    (after, clock)
+}
+
+fn take(limiter: &OnManual, requests: u64, tokens: u64) {
+    for _ in 0..requests {
+        limiter.try_acquire(tokens).unwrap().settle(tokens);
+    }
+}
+
+#[test]
+fn an_even_limit_has_been_refilled_meanwhile() {
+    let clock = ManualClock::new();
+    let before = limiter(&clock, rpm(60));
+    take(&before, 30, 0);
+    clock.advance(Duration::from_millis(500));
+    for (pause, in_use) in [(0, 30), (10, 20), (29, 1), (30, 0), (1_000_000, 0)] {
+        let (after, clock) = restarted(&before, rpm(60), SECOND * pause);
+        assert_eq!(used(&after, REQUESTS), in_use);
+        // To the millisecond: half of a request was refilled before.
+        clock.advance(Duration::from_millis(500));
+        assert_eq!(used(&after, REQUESTS), in_use.saturating_sub(1));
+    }
+}
+
+#[test]
+fn a_clock_that_steps_back_counts_as_no_time() {
+    let before = limiter(&ManualClock::new(), rpm(60));
+    take(&before, 30, 0);
+    let after = limiter(&ManualClock::new(), rpm(60));
+    let hour_before = start() - MINUTE * 60;
+    after.restore_state_at(&before.state_at(start()), hour_before).unwrap();
+    assert_eq!(used(&after, REQUESTS), 30);
+    // Restoring it again takes nothing, and gives nothing back.
+    after.restore_state_at(&before.state_at(start()), hour_before).unwrap();
+    after.restore_state_at(&before.state_at(start()), start() + MINUTE).unwrap();
+    assert_eq!(used(&after, REQUESTS), 30);
+}
+
+#[test]
+fn a_strict_limit_forgets_each_request_in_time_however_often_it_restarts() {
+    let limits = Limits::new().requests_per_day(100).burst(Burst::Strict);
+    let mut clock = ManualClock::new();
+    let mut model = limiter(&clock, limits);
+    let hour = MINUTE * 60;
+    // A restart each hour, with a clock that begins anew each time.
+    for hours in 1..=60 {
+        take(&model, 4, 0);
+        clock.advance(hour / 2);
+        (model, clock) = restarted(&model, limits, hour / 2);
+        // A request counts up to 1/64 of a day longer.
+        let expected = 4 * hours.min(24);
+        assert!((expected - 4..=expected).contains(&used(&model, DAILY)), "{hours}");
+    }
+}
+
+#[test]
+fn requests_in_flight_count_as_used() {
+    let before = limiter(&ManualClock::new(), tpm(1_000));
+    let _open = before.try_acquire(400).unwrap();
+    let (after, _) = restarted(&before, tpm(1_000), Duration::ZERO);
+    assert_eq!((left(&after, TOKENS), after.usage().in_flight), (600, 0));
+}
+
+#[test]
+fn debt_is_still_owed() {
+    let before = limiter(&ManualClock::new(), tpm(600));
+    before.try_acquire(600).unwrap().settle(1_800);
+    let (after, clock) = restarted(&before, tpm(600), MINUTE);
+    assert_eq!((used(&after, TOKENS), left(&after, TOKENS)), (1_200, 0));
+    clock.advance(MINUTE * 2);
+    assert_eq!(used(&after, TOKENS), 0);
+}
+
+/// A response of Groq, which states no period: 1,000 requests a day.
+fn groq(remaining: &str, reset: &str) -> Reply {
+    Reply::new(200).headers([
+        ("x-ratelimit-limit-requests", "1000"),
+        ("x-ratelimit-remaining-requests", remaining),
+        ("x-ratelimit-reset-requests", reset),
+    ])
+}
+
+#[test]
+fn what_was_learned_is_known_and_learning_goes_on() {
+    let clock = ManualClock::new();
+    let before = limiter(&clock, Limits::new());
+    before.observe_reply(&groq("999", "1m26.4s"));
+    before.observe_reply(&groq("998", "2m52.8s"));
+    assert_eq!(left(&before, DAILY), 998);
+    let (after, _) = restarted(&before, Limits::new(), Duration::ZERO);
+    assert_eq!(left(&after, DAILY), 998);
+    // The next response is about the same limit, also without a reset.
+    let headers = [("x-ratelimit-limit-requests", "2000"), ("x-ratelimit-remaining-requests", "9")];
+    for model in [&before, &after] {
+        model.observe(headers);
+    }
+    assert_eq!(after.usage(), before.usage());
+    assert_eq!(after.usage().limits.len(), 1);
+    // Long afterwards, the limit and its period are still known, and nothing is used.
+    let (after, _) = restarted(&before, Limits::new(), MINUTE * 60 * 24 * 400);
+    let daily = after.usage().of(DAILY).unwrap();
+    assert_eq!((daily.limit, daily.used, after.usage().paused_for), (2_000, 0, None));
+}
+
+#[test]
+fn nothing_passes_before_the_servers_window_ends() {
+    let before = limiter(&ManualClock::new(), Limits::new());
+    before.observe_reply(&Reply::new(200).headers([
+        ("x-ratelimit-limit-requests-hour", "50"),
+        ("x-ratelimit-remaining-requests-hour", "0"),
+        ("x-ratelimit-reset-requests-hour", "1800"),
+    ]));
+    let (after, clock) = restarted(&before, Limits::new(), MINUTE * 10);
+    assert!(after.try_acquire(0).is_err());
+    clock.advance(MINUTE * 20 - SECOND);
+    assert!(after.try_acquire(0).is_err());
+    clock.advance(SECOND);
+    assert!(after.try_acquire(0).is_ok());
+}
+
+#[test]
+fn configured_limits_stay_as_they_are_configured_now() {
+    let clock = ManualClock::new();
+    let before = limiter(&clock, rpm(100).tokens_per_minute(5_000));
+    before.observe([("x-ratelimit-limit-requests", "20")]);
+    take(&before, 10, 100);
+    // Lowered by a response, and now by hand: the lower one.
+    for (configured, expected) in [(100, 20), (200, 20), (20, 20), (5, 5)] {
+        let (after, _) = restarted(&before, rpm(configured), Duration::ZERO);
+        let requests = after.usage().of(REQUESTS).unwrap();
+        assert_eq!((requests.limit, requests.used), (expected, expected.min(10)));
+        // Tokens were limited by hand, and are no longer.
+        assert_eq!(after.usage().of(TOKENS), None);
+    }
+}
+
+#[test]
+fn a_server_that_alternates_between_limits_gives_nothing_away_over_a_restart() {
+    let before = limiter(&ManualClock::new(), tpm(10_000));
+    before.observe([("x-ratelimit-limit-tokens", "5000")]);
+    take(&before, 1, 5_000);
+    before.observe([("x-ratelimit-limit-tokens", "1000")]);
+    assert_eq!(used(&before, TOKENS), 1_000);
+    for (pause, in_use) in [(0, 5_000), (30, 4_500), (60, 0)] {
+        let (after, _) = restarted(&before, tpm(10_000), SECOND * pause);
+        after.observe([("x-ratelimit-limit-tokens", "5000")]);
+        assert_eq!(used(&after, TOKENS), in_use);
+    }
+}
+
+#[test]
+fn pauses_and_failures_in_a_row_go_on() {
+    let clock = ManualClock::new();
+    let before = limiter(&clock, Limits::new());
+    before.observe_reply(&Reply::new(429).limited_for(MINUTE));
+    let (after, _) = restarted(&before, Limits::new(), SECOND * 20);
+    assert_eq!(after.usage().paused_for, Some(SECOND * 40));
+    let (after, _) = restarted(&before, Limits::new(), MINUTE);
+    assert_eq!(after.usage().paused_for, None);
+
+    // A key that is spent: the rest after the restart is twice as long as the one before.
+    let before = limiter(&clock, Limits::new());
+    before.observe_reply(&Reply::new(402));
+    let first = before.usage().paused_for.unwrap();
+    let (after, _) = restarted(&before, Limits::new(), first);
+    assert_eq!(after.usage().paused_for, None);
+    after.observe_reply(&Reply::new(402));
+    assert_eq!(after.usage().paused_for, Some(first * 2));
+    // Two days later, nobody remembers.
+    let (after, _) = restarted(&before, Limits::new(), MINUTE * 60 * 48);
+    after.observe_reply(&Reply::new(402));
+    assert_eq!(after.usage().paused_for, Some(first));
+}
+
+/// A pool that sends one request first with each key about which nothing is known.
+fn careful_pool(clock: &ManualClock) -> Pool {
+    let pool = KeyPool::builder().clock(clock.clone()).build();
+    pool.add("a", "sk-a", Limits::new()).unwrap();
+    pool
+}
+
+#[test]
+fn a_restored_key_is_not_on_trial() {
+    let before = careful_pool(&ManualClock::new());
+    before.try_acquire(0).unwrap().end(&groq("999", "1m26.4s"));
+    let after = careful_pool(&ManualClock::new());
+    assert!(after.restore_state_at(&before.state_at(start()), start()).unwrap().is_empty());
+    let one = after.try_acquire(0).unwrap();
+    assert!(after.try_acquire(0).is_ok());
+    drop(one);
+
+    // A key that was never answered still is.
+    let after = careful_pool(&ManualClock::new());
+    let unused = careful_pool(&ManualClock::new()).state_at(start());
+    after.restore_state_at(&unused, start()).unwrap();
+    let _one = after.try_acquire(0).unwrap();
+    assert!(after.try_acquire(0).is_err());
+}
+
+#[test]
+fn a_pool_finds_its_keys_by_their_ids() {
+    let clock = ManualClock::new();
+    let before = pool(&clock);
+    before.add("a", "sk-a", rpm(10)).unwrap();
+    before.add_sharing("a", "shares", "sk-s").unwrap();
+    before.add("gone", "sk-g", rpm(10)).unwrap();
+    before.add("refused", "sk-r", rpm(10)).unwrap();
+    for _ in 0..30 {
+        before.try_acquire(0).unwrap().settle(0);
+    }
+    before.observe_reply("refused", &Reply::new(401));
+    let state = before.state_at(start());
+    assert_eq!(state.ids().collect::<Vec<_>>(), ["a", "shares", "gone", "refused"]);
+
+    let clock = ManualClock::new();
+    let after = pool(&clock);
+    after.add("refused", "sk-r", rpm(10)).unwrap();
+    after.add("new", "sk-n", rpm(10)).unwrap();
+    after.add("a", "sk-a", rpm(10)).unwrap();
+    after.add_sharing("a", "shares", "sk-s").unwrap();
+    assert_eq!(after.restore_state_at(&state, start() + SECOND * 30).unwrap(), ["gone"]);
+    let requests = |id: &str| after.usage(id).unwrap().of(REQUESTS).unwrap().used;
+    // Two keys share one account, and nothing is counted twice.
+    assert_eq!((requests("a"), requests("shares"), requests("new")), (5, 5, 0));
+    let ids = crate::support::ids(&after, 0, 15);
+    assert!(!ids.iter().any(|id| id == "refused"), "{ids:?}");
+    assert!(after.try_acquire(0).is_err());
+}
+
+#[test]
+fn keys_that_share_an_account_only_now_have_used_what_one_of_them_had() {
+    let before = pool(&ManualClock::new());
+    before.add("a", "sk-a", rpm(10)).unwrap();
+    before.add("b", "sk-b", rpm(10)).unwrap();
+    crate::support::ids(&before, 0, 11);
+    let after = pool(&ManualClock::new());
+    after.add("a", "sk-a", rpm(10)).unwrap();
+    after.add_sharing("a", "b", "sk-b").unwrap();
+    after.restore_state_at(&before.state_at(start()), start()).unwrap();
+    assert_eq!(after.usage("a").unwrap().of(REQUESTS).unwrap().used, 6);
+}
+
+#[test]
+fn a_state_can_be_restored_in_the_middle_of_use() {
+    let before = limiter(&ManualClock::new(), rpm(10).burst(Burst::Strict));
+    take(&before, 8, 0);
+    let after = limiter(&ManualClock::new(), rpm(10).burst(Burst::Strict));
+    let open = after.try_acquire(0).unwrap();
+    after.restore_state_at(&before.state_at(start()), start()).unwrap();
+    assert_eq!(used(&after, REQUESTS), 8);
+    open.cancel();
+    assert_eq!(used(&after, REQUESTS), 7);
+}
+
+#[test]
+fn the_time_of_day_is_the_systems() {
+    let before = limiter(&ManualClock::new(), rpm(1));
+    take(&before, 1, 0);
+    let (earliest, state, latest) = (SystemTime::now(), before.state(), SystemTime::now());
+    assert!(state.taken_at() >= earliest && state.taken_at() <= latest + SECOND / 1_000);
+    let after = limiter(&ManualClock::new(), rpm(1));
+    after.restore_state(&state).unwrap();
+    let from_the_future = before.state_at(SystemTime::now() + MINUTE * 60);
+    after.restore_state(&from_the_future).unwrap();
+    assert_eq!(used(&after, REQUESTS), 1);
+}
