@@ -40,7 +40,7 @@ impl Client for Eager {
 
 fn play(scene: &Scene) -> Outcome {
     let keys = scene.accounts_of_keys().len();
-    run(scene, &|_, _| Box::new(Eager { line: VecDeque::new(), keys, holds: false }))
+    run(scene, &|_, _, _| Box::new(Eager { line: VecDeque::new(), keys, holds: false }))
 }
 
 /// One key with room for all and answers after a second.
@@ -146,7 +146,7 @@ fn others_use_their_share() {
 fn a_request_that_is_never_sent_waits_to_the_end() {
     let waits = Scene { traffic: Traffic::Every(SECOND), length: MINUTE, ..scene() };
     let outcome =
-        run(&waits, &|_, _| Box::new(Eager { line: VecDeque::new(), keys: 1, holds: true }));
+        run(&waits, &|_, _, _| Box::new(Eager { line: VecDeque::new(), keys: 1, holds: true }));
     assert_eq!(outcome.answered, 0);
     assert!(outcome.longest_wait > 58 * SECOND, "{outcome:?}");
 }

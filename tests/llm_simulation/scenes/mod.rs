@@ -57,14 +57,14 @@ fn open_ai() -> Server {
 }
 
 pub(crate) fn ours(scene: &Scene) -> Outcome {
-    run(scene, &|clock, _| Box::new(Ours::new(clock, scene)))
+    run(scene, &|clock, state, now| Box::new(Ours::new(clock, scene, state, now)))
 }
 
 pub(crate) fn naive(scene: &Scene) -> Outcome {
-    run(scene, &|clock, _| Box::new(Naive::new(clock, scene)))
+    run(scene, &|clock, _, _| Box::new(Naive::new(clock, scene)))
 }
 
 pub(crate) fn backoff(scene: &Scene) -> Outcome {
     const WORKERS: usize = 48;
-    run(scene, &|clock, _| Box::new(Backoff::new(clock, scene, WORKERS)))
+    run(scene, &|clock, _, _| Box::new(Backoff::new(clock, scene, WORKERS)))
 }

@@ -25,7 +25,7 @@ pub(crate) use dialect::Dialect;
 pub(crate) use failure::Failure;
 pub(crate) use naive::Naive;
 pub(crate) use others::Others;
-pub(crate) use ours::Ours;
+pub(crate) use ours::{Ours, State};
 pub(crate) use outcome::Outcome;
 pub(crate) use scene::{Account, Restart, Scene, Traffic};
 pub(crate) use server::{Counting, Server, Stated};
@@ -101,8 +101,8 @@ pub(crate) trait Client {
     fn next_look(&mut self) -> Option<Nanos>;
     /// An answer has come.
     fn answered(&mut self, job: Job, key: usize, answer: &Answer) -> Next;
-    /// What it hands on to the next process, if it can.
-    fn state(&self) -> Option<String> {
+    /// What it hands on to the next process at this time of the servers, if it can.
+    fn state(&self, _now: Nanos) -> Option<State> {
         None
     }
 }

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tollgate::llm::{
-    Counted, Error, KeyPool, LimitKind, Limiter, Limits, Meaning, Period, Permit, PoolPermit,
-    Reply, Tokens,
+    Counted, Error, KeyPool, LimitKind, Limiter, LimiterState, Limits, Meaning, Period, Permit,
+    PoolPermit, PoolState, Reply, Tokens,
 };
 use tollgate::{Sleep, Timer};
 
@@ -78,8 +78,13 @@ fn kind(counter: &Counter) -> LimitKind {
 const ANY_WAIT: Duration = Duration::MAX;
 
 impl Ours {
-    /// One key if there is one, else a pool of them.
-    pub(crate) fn new(clock: &SkewedClock, scene: &Scene) -> Self {
+    /// One key if there is one, else a pool of them. It goes on from a state, if there is one.
+    pub(crate) fn new(
+        clock: &SkewedClock,
+        scene: &Scene,
+        state: Option<State>,
+        now: Nanos,
+    ) -> Self {
         // Leaked, so that futures and permits can be held beside what they borrow.
         let gate = if scene.accounts_of_keys().len() == 1 {
             let builder =
@@ -101,6 +106,15 @@ impl Ours {
             }
             Gate::Pool(Box::leak(Box::new(pool)))
         };
+        match (gate, state) {
+            (Gate::One(one), Some(State::One(state))) => {
+                one.restore_state_at(&state, system_time(now)).unwrap();
+            }
+            (Gate::Pool(pool), Some(State::Pool(state))) => {
+                assert!(pool.restore_state_at(&state, system_time(now)).unwrap().is_empty());
+            }
+            _ => {}
+        }
         Self {
             clock: clock.clone(),
             gate,
@@ -125,6 +139,18 @@ impl Ours {
 
 fn tokens(size: Size) -> Tokens {
     Tokens::new(size.input, size.output)
+}
+
+/// What outlives the process.
+#[derive(Debug)]
+pub(crate) enum State {
+    One(LimiterState),
+    Pool(PoolState),
+}
+
+/// The time by the system's clock.
+fn system_time(now: Nanos) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(now)
 }
 
 impl Client for Ours {
@@ -162,6 +188,13 @@ impl Client for Ours {
     fn next_look(&mut self) -> Option<Nanos> {
         let woken = self.line.iter().any(|(_, _, flag)| flag.0.load(Ordering::Relaxed));
         if woken { Some(self.clock.shown()) } else { self.clock.next_alarm() }
+    }
+
+    fn state(&self, now: Nanos) -> Option<State> {
+        Some(match self.gate {
+            Gate::One(one) => State::One(one.state_at(system_time(now))),
+            Gate::Pool(pool) => State::Pool(pool.state_at(system_time(now))),
+        })
     }
 
     fn answered(&mut self, job: Job, _: usize, answer: &Answer) -> Next {

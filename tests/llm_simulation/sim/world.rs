@@ -5,7 +5,8 @@ use super::others;
 use super::outcome::{Outcome, Waits};
 use super::traffic::{self, Random};
 use super::{
-    Answer, Client, Counting, Job, MINUTE, Nanos, Next, SECOND, Scene, Server, SkewedClock, Traffic,
+    Answer, Client, Counting, Job, MINUTE, Nanos, Next, SECOND, Scene, Server, SkewedClock, State,
+    Traffic,
 };
 
 /// A request on its way.
@@ -40,8 +41,9 @@ const WARM_UP: Nanos = 5 * MINUTE;
 /// Parts in which an answer is generated.
 const PARTS: u64 = 4;
 
-/// Makes a client on a clock, which may continue from the state of the one before.
-pub(crate) type MakeClient<'a> = dyn Fn(&SkewedClock, Option<&str>) -> Box<dyn Client> + 'a;
+/// Makes a client on a clock, which may continue from the state of the one before, and is told what
+/// time it is for the servers.
+pub(crate) type MakeClient<'a> = dyn Fn(&SkewedClock, Option<State>, Nanos) -> Box<dyn Client> + 'a;
 
 struct World<'a> {
     scene: &'a Scene,
@@ -189,17 +191,18 @@ impl World<'_> {
     fn restart(&mut self) {
         let Some(restart) = self.scene.restart else { return };
         self.process += 1;
-        let state = if restart.keeps_state { self.client.state() } else { None };
-        // Another clock, which began at another time.
-        self.clock = SkewedClock::new(3 * MINUTE + 54_321, self.scene.drift);
-        self.clock.set(self.agenda.now);
-        self.client = (self.make)(&self.clock, state.as_deref());
-        // Whatever had no answer is asked again at once, as far as there is room.
-        let client = &mut self.client;
-        self.waits.retain(|job| client.offer(job));
+        let now = self.agenda.now;
+        let state = if restart.keeps_state { self.client.state(now) } else { None };
         if !self.scene.told && state.is_none() {
             self.known_since.fill(Nanos::MAX);
         }
+        // Another clock, which began at another time.
+        self.clock = SkewedClock::new(3 * MINUTE + 54_321, self.scene.drift);
+        self.clock.set(now);
+        self.client = (self.make)(&self.clock, state, now);
+        // Whatever had no answer is asked again at once, as far as there is room.
+        let client = &mut self.client;
+        self.waits.retain(|job| client.offer(job));
     }
 
     /// Whatever comes next, at the servers or at the client, until the end.
@@ -270,7 +273,7 @@ pub(crate) fn run(scene: &Scene, make: &MakeClient) -> Outcome {
     let mut world = World {
         scene,
         make,
-        client: make(&clock, None),
+        client: make(&clock, None, 0),
         clock,
         process: 0,
         account_of: scene.accounts_of_keys(),
