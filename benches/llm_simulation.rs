@@ -10,7 +10,7 @@ mod sim;
 
 use std::time::Duration;
 
-use sim::{HOUR, Outcome, SECOND, Scene};
+use sim::{HOUR, Outcome, Scene};
 
 fn main() {
     let hours = std::env::var("HOURS").map_or(24, |hours| hours.parse().unwrap());
@@ -32,7 +32,9 @@ fn main() {
     }
 }
 
-const CLIENTS: [(&str, fn(&Scene) -> Outcome); 3] =
+type Play = fn(&Scene) -> Outcome;
+
+const CLIENTS: [(&str, Play); 3] =
     [("tollgate", scenes::ours), ("token buckets", scenes::naive), ("backoff", scenes::backoff)];
 
 const HEAD: &str = "| scene | client | 429s | of them later | quota used | good answers | bad answers \
@@ -41,10 +43,10 @@ const HEAD: &str = "| scene | client | 429s | of them later | quota used | good 
 fn print_row(scene: &Scene, client: &str, outcome: &Outcome) {
     let Outcome { refused, refused_later, used, answered, given_up, sent_in_vain, .. } = outcome;
     let used = used * 100.0;
-    let wait = Duration::from_nanos(outcome.longest_wait / SECOND * SECOND);
+    let wait = Duration::from_nanos(outcome.longest_wait);
     println!(
         "| {} | {client} | {refused} | {refused_later} | {used:.1} % | {answered} | {given_up} | \
-         {sent_in_vain} | {wait:?} |",
+         {sent_in_vain} | {wait:.1?} |",
         scene.name
     );
 }

@@ -45,16 +45,16 @@ fn callers(name: &'static str, status: u16, retries: bool) -> Scene {
     Scene { accounts: two_keys(), traffic, failures, retries, near: true, ..one }
 }
 
-/// A request every ten seconds: it shows how often a key is tried that never comes back.
+/// A request a minute: it shows how often a key is tried that never comes back.
 fn all_day(name: &'static str, status: u16, length: Nanos) -> Scene {
-    let traffic = Traffic::Every(10 * SECOND);
+    let traffic = Traffic::Every(MINUTE);
     Scene { traffic, length, ..callers(name, status, true) }
 }
 
-/// Four requests a minute for each of two keys, of which the first never works. Requests wait for
+/// Two requests a minute for each of two keys, of which the first never works. Requests wait for
 /// the other one, so they would be glad of it.
 fn needed(name: &'static str, status: u16, length: Nanos) -> Scene {
-    let requests = Counter::even(Counts::Requests, 4, MINUTE);
+    let requests = Counter::even(Counts::Requests, 2, MINUTE);
     let one = scene(name, Server::new(Dialect::OpenAi, [requests]), length);
     let accounts = vec![one.accounts[0].clone(); 2];
     let failures = vec![Failure::forever(0..1, status)];

@@ -65,13 +65,13 @@ fn limits(scene: &Scene, account: &Account) -> Limits {
 
 fn kind(counter: &Counter) -> LimitKind {
     let period = Period::of(Duration::from_nanos(counter.period)).unwrap();
-    let counted = match counter.counts {
+    let what = match counter.counts {
         Counts::Requests => Counted::Requests,
         Counts::Tokens => Counted::Tokens,
         Counts::InputTokens => Counted::InputTokens,
         Counts::OutputTokens => Counted::OutputTokens,
     };
-    counted.per(period)
+    what.per(period)
 }
 
 /// Callers wait for as long as the server says.
