@@ -148,11 +148,8 @@ fn what_a_failed_stream_has_used_counts() {
 #[test]
 fn no_response_causes_a_longer_pause_than_the_longest() {
     for status in [402, 429, 500, 503] {
-        let model = Limiter::builder()
-            .max_pause(10 * SECOND)
-            .clock(ManualClock::new())
-            .build()
-            .unwrap();
+        let model =
+            Limiter::builder().max_pause(10 * SECOND).clock(ManualClock::new()).build().unwrap();
         for _ in 0..20 {
             model.observe_reply(&Reply::new(status));
             model.try_acquire(0).map(|it| it.end(&Reply::new(status))).ok();

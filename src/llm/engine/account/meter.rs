@@ -56,6 +56,9 @@ pub(crate) struct Window {
     pub(crate) ends: Timestamp,
     /// Whether the server states the end, or it is guessed.
     pub(crate) is_stated: bool,
+    /// The last request that was sent before the server said what is left. What requests up to that
+    /// one give back is not added: the server's number may contain it already.
+    pub(crate) since: u64,
 }
 
 /// What one request costs under a limit, as masks, so that working out a cost needs no branch.
@@ -254,7 +257,9 @@ impl Meter {
                     && now < known.ends
                     && window.ends < known.ends + SAME =>
             {
-                known.left = known.left.min(window.left);
+                if window.left < known.left {
+                    (known.left, known.since) = (window.left, window.since);
+                }
                 known.ends = known.ends.max(window.ends);
             }
             known => *known = Some(window),
@@ -330,7 +335,7 @@ impl Meter {
     /// Gives back `count` of what was held, as far as it has not been refilled already.
     #[inline]
     pub(crate) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
-        if let Some(window) = &mut self.window {
+        if let Some(window) = self.window.as_mut().filter(|window| receipt.seq > window.since) {
             window.left = window.left.saturating_add(count);
         }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
