@@ -53,7 +53,10 @@ impl<C: Clock> Engine<C> {
                 wait.or_else(|| Some(backoff + Jitter::up_to(backoff / 4).draw()))
             }
             Meaning::Overloaded | Meaning::Failed => {
-                self.edit(|keys, now| keys.note_response(key, now, request, Health::failed));
+                let longest = self.options.max_pause;
+                self.edit(|keys, now| {
+                    keys.note_response(key, now, request, |it, noted| it.failed(noted, longest));
+                });
                 wait.filter(|_| meaning == Meaning::Overloaded)
             }
             Meaning::KeySpent => {
@@ -117,10 +120,5 @@ impl<C: Clock> Engine<C> {
         self.edit(|keys, now| {
             keys.settle(taken, now, estimate, actual, false);
         });
-    }
-
-    /// Settles a request that the server refused: the request counts as used, its tokens do not.
-    pub(crate) fn settle_refused(&self, taken: Taken, estimate: Tokens) {
-        self.settle_failed(taken, estimate, Tokens::default());
     }
 }

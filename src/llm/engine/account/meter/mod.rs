@@ -265,7 +265,7 @@ impl Meter {
     /// Gives back `count` of what was held, as far as it has not been refilled already.
     #[inline]
     pub(crate) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
-        if let Some(window) = &mut self.window {
+        if let Some(window) = self.window.as_mut().filter(|window| receipt.seq > window.since) {
             window.left = window.left.saturating_add(count);
         }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
