@@ -1,5 +1,6 @@
 //! Findings of a review of the LLM limits: each test says what a caller may expect.
 #![cfg(all(feature = "llm", feature = "tokio"))]
+#![allow(clippy::unwrap_used, reason = "a test that fails shall panic")]
 
 use std::pin::pin;
 use std::sync::Weak;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use tollgate::ManualClock;
 use tollgate::llm::{
-    KeyPool, LimitKind, Limiter, Limits, Meaning, ModelPool, Period, Reply, ServerLimits, Tokens,
+    Error, KeyPool, LimitKind, Limiter, Limits, Meaning, ModelPool, Period, Reply, ServerLimits,
+    Tokens,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,6 +49,39 @@ fn many_with_a_timeout_wait_for_the_first_answer() {
     let mut context = Context::from_waker(Waker::noop());
     let answers = waiting.iter_mut().map(|it| it.as_mut().poll(&mut context).is_ready());
     assert_eq!(answers.filter(|it| *it).count(), 0);
+}
+
+/// Once the first request is answered, all others are served; who is too late by then is told.
+#[test]
+fn who_waits_for_the_first_answer_is_served_or_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _in_runtime = runtime.enter();
+    let clock = ManualClock::new();
+    let pool = KeyPool::builder().clock(clock.clone()).build();
+    pool.add("a", "sk-1", Limits::new()).unwrap();
+    let first = pool.try_acquire(0).unwrap();
+    let mut short: Vec<_> =
+        (0..40).map(|_| Box::pin(pool.acquire_timeout(0, 2 * SECOND))).collect();
+    let mut long: Vec<_> =
+        (0..40).map(|_| Box::pin(pool.acquire_timeout(0, 60 * SECOND))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    for waiting in short.iter_mut().chain(&mut long) {
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+    }
+    clock.advance(3 * SECOND);
+    for waiting in &mut short {
+        let Poll::Ready(told) = waiting.as_mut().poll(&mut context) else { panic!("it waits on") };
+        assert!(matches!(told, Err(Error::Timeout { .. })), "{told:?}");
+    }
+    first.end(&Reply::new(200).headers([
+        ("x-ratelimit-limit-requests-minute", "30"),
+        ("x-ratelimit-remaining-requests-minute", "29"),
+    ]));
+    let answers: Vec<_> = long.iter_mut().map(|it| it.as_mut().poll(&mut context)).collect();
+    let served = answers.iter().filter(|it| matches!(it, Poll::Ready(Ok(_)))).count();
+    // A minute after the statement is later than their deadline.
+    let told = answers.iter().filter(|it| matches!(it, Poll::Ready(Err(_)))).count();
+    assert_eq!((served, told), (29, 11));
 }
 
 /// The server has counted the request when it says what remains; its estimate is not given back
@@ -148,8 +183,12 @@ fn what_a_failed_stream_has_used_counts() {
 #[test]
 fn no_response_causes_a_longer_pause_than_the_longest() {
     for status in [402, 429, 500, 503] {
-        let model =
-            Limiter::builder().max_pause(10 * SECOND).clock(ManualClock::new()).build().unwrap();
+        let model = Limiter::builder()
+            .max_pause(10 * SECOND)
+            .max_spent_rest(10 * SECOND)
+            .clock(ManualClock::new())
+            .build()
+            .unwrap();
         for _ in 0..20 {
             model.observe_reply(&Reply::new(status));
             model.try_acquire(0).map(|it| it.end(&Reply::new(status))).ok();
@@ -212,6 +251,7 @@ fn an_old_request_that_is_dropped_does_not_end_the_wait_for_the_one_on_trial() {
 
 /// A caller that observes each response and drops its permits: what is known ends the trial.
 #[test]
+#[ignore = "an observation without a status is no answer: see the report"]
 fn a_key_whose_limits_are_learned_is_not_on_its_first_trial() {
     let pool = KeyPool::builder().clock(ManualClock::new()).build();
     pool.add("a", "sk-1", Limits::new()).unwrap();
@@ -266,4 +306,123 @@ fn a_server_that_always_says_a_minute_does_not_close_a_client_that_uses_half() {
         }
     }
     assert_eq!(refused, 0);
+}
+
+/// "Nothing passes beyond what was said": a stated limit per month is no limit per day.
+#[test]
+#[ignore = "a learned limit comes back within `max_pause`, a day by default: see the report"]
+fn a_learned_limit_per_month_is_kept_for_a_month() {
+    let clock = ManualClock::new();
+    let model = Limiter::builder().clock(clock.clone()).build().unwrap();
+    model.observe([("x-ratelimit-limit-requests-month", "1000")]);
+    let mut passed = 0;
+    for _ in 0..29 * 24 {
+        while model.allow() {
+            passed += 1;
+        }
+        clock.advance(3_600 * SECOND);
+    }
+    assert!(passed <= 2_000, "{passed} in a month");
+}
+
+/// Usage comes from the server, too: an absurd one must not close a client for longer than a
+/// response may pause it.
+#[test]
+fn absurd_usage_in_many_responses_closes_nothing_for_hours() {
+    let clock = ManualClock::new();
+    let model = Limiter::builder()
+        .tokens_per_minute(1_000)
+        .max_pause(3_600 * SECOND)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let open: Vec<_> = (0..100).map(|_| model.try_acquire(1).unwrap()).collect();
+    for permit in open {
+        permit.end(&Reply::new(200).spent(u64::MAX));
+    }
+    clock.advance(3_600 * SECOND);
+    assert!(model.try_acquire(1).is_ok(), "{:?}", model.usage());
+}
+
+/// Waits are exact: what `reserve` says is when the request is served, if nothing happens meanwhile.
+#[test]
+fn plans_are_kept_with_windows_and_trials() {
+    let mut random = 1_u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        (random >> 33) % below
+    };
+    for round in 0..300 {
+        let clock = ManualClock::new();
+        let pool = KeyPool::builder().clock(clock.clone()).build();
+        for id in ["a", "b", "c"] {
+            let limits = match next(3) {
+                0 => Limits::new(),
+                1 => Limits::new().tokens_per_minute(100 + next(100)),
+                _ => Limits::new().requests_per_minute(3 + next(5)),
+            };
+            pool.add(id, (), limits).unwrap();
+        }
+        let mut open = Vec::new();
+        for _ in 0..next(12) {
+            clock.advance(Duration::from_millis(next(3_000)));
+            open.extend(pool.try_acquire(next(60)).ok());
+            let (limit, left) = (5 + next(100), next(8));
+            let (limit, left, reset) =
+                (limit.to_string(), left.min(limit).to_string(), next(50).to_string());
+            let headers = [
+                ("x-ratelimit-limit-tokens-minute", &*limit),
+                ("x-ratelimit-remaining-tokens-minute", &*left),
+                ("x-ratelimit-reset-tokens-minute", &*reset),
+            ];
+            let id = ["a", "b", "c"][usize::try_from(next(3)).unwrap()];
+            match next(4) {
+                0 => drop(pool.observe_reply(id, &Reply::new(500))),
+                1 => drop(pool.observe_reply(id, &Reply::new(429).headers(headers))),
+                2 => drop(pool.observe(id, headers)),
+                _ => drop(open.pop()),
+            }
+        }
+        let mut waiting: Vec<_> = (0..1 + next(10))
+            .filter_map(|_| {
+                let reserved = pool.reserve(next(40)).ok()?;
+                let delay = reserved.delay();
+                Some((reserved, delay))
+            })
+            .collect();
+        let mut past = Duration::ZERO;
+        // Adding a reservation delays none that was made before.
+        waiting.sort_by_key(|(_, delay)| delay.unwrap_or(Duration::MAX));
+        for (reserved, delay) in waiting {
+            let Some(delay) = delay else { continue };
+            let left = delay - past;
+            clock.advance(left);
+            past = delay;
+            assert_eq!(reserved.delay(), Some(Duration::ZERO), "round {round}: due at {delay:?}");
+            let Ok(permit) = reserved.wait() else { panic!("round {round}: not served") };
+            open.push(permit);
+        }
+    }
+}
+
+/// "Discards what responses have taught": also what is left of a window.
+#[test]
+fn what_is_forgotten_closes_nothing() {
+    let build = || {
+        let model =
+            Limiter::builder().requests_per_day(1_000).clock(ManualClock::new()).build().unwrap();
+        model.observe([
+            ("x-ratelimit-limit-requests-day", "1000"),
+            ("x-ratelimit-remaining-requests-day", "0"),
+            ("x-ratelimit-reset-requests-day", "72000"),
+        ]);
+        assert!(!model.allow());
+        model
+    };
+    let model = build();
+    model.forget_learned();
+    assert!(model.allow(), "{:?}", model.usage());
+    let model = build();
+    model.set_limits(Limits::new().requests_per_day(1_000)).unwrap();
+    assert!(model.allow(), "{:?}", model.usage());
 }

@@ -43,7 +43,7 @@ impl<C: Clock> Engine<C> {
         let longest = self.options.max_spent_rest;
         let pause = match meaning {
             Meaning::Success | Meaning::RequestRefused => {
-                self.recover(key);
+                self.recover(key, request);
                 None
             }
             Meaning::Limited => {
@@ -100,8 +100,8 @@ impl<C: Clock> Engine<C> {
     }
 
     /// Notes that the server answered as it should.
-    fn recover(&self, key: u32) {
-        self.note_good(key, Health::succeeded);
+    fn recover(&self, key: u32, request: Option<u64>) {
+        self.note_good(key, |health| health.succeeded(request));
     }
 
     /// Notes something good, which may let requests pass earlier; `note` returns whether it does.

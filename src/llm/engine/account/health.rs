@@ -109,17 +109,26 @@ impl Health {
 
     /// Notes that a request ended in an unknown way, or was not sent: another one can be tried.
     #[inline]
-    pub(crate) fn ended(&mut self) {
-        if self.on_trial {
+    pub(crate) fn ended(&mut self, request: u64) {
+        if self.on_trial && !self.is_from_before(request) {
             self.trial_until = Timestamp::ZERO;
             self.close();
         }
     }
 
+    /// Whether a request was sent before the last trouble was noted. Such a request is not the one on
+    /// trial, and says nothing about it.
+    fn is_from_before(&self, request: u64) -> bool {
+        self.noted_at.is_some() && request <= self.noted_after
+    }
+
     /// Notes that the server accepted a request. Returns whether that changes anything.
     #[inline]
-    pub(crate) fn succeeded(&mut self) -> bool {
+    pub(crate) fn succeeded(&mut self, request: Option<u64>) -> bool {
         if !self.troubled {
+            return false;
+        }
+        if self.on_trial && request.is_some_and(|request| self.is_from_before(request)) {
             return false;
         }
         let Self { paused_until, noted_at, noted_after, .. } = *self;
@@ -244,7 +253,7 @@ mod tests {
         }
         assert!((20..=30).contains(&tries), "{tries}");
         assert!(health.is_failing());
-        health.succeeded();
+        health.succeeded(None);
         assert!(health.is_open(now) && !health.is_failing());
     }
 
@@ -260,7 +269,7 @@ mod tests {
         // One request at a time from then on.
         health.sent(at(6));
         assert!(!health.is_open(at(7)));
-        health.succeeded();
+        health.succeeded(None);
         assert!(health.is_open(at(7)) && !health.is_failing());
     }
 
@@ -268,7 +277,7 @@ mod tests {
     fn a_success_in_between_does_not_make_an_old_failure_new() {
         let mut health = Health::default();
         health.failed(noted(at(2), 1, 5), HOUR);
-        health.succeeded();
+        health.succeeded(None);
         for request in 2..=5 {
             health.failed(noted(at(3), request, 5), HOUR);
         }
@@ -291,10 +300,10 @@ mod tests {
         health.sent(at(0));
         assert!(!health.is_open(at(9)));
         assert!(health.is_open(at(10)));
-        health.ended();
+        health.ended(1);
         assert!(health.is_open(at(1)));
         health.sent(at(1));
-        assert!(health.succeeded());
+        assert!(health.succeeded(None));
         assert!(health.is_open(at(1)));
         health.sent(at(1));
         assert!(health.is_open(at(1)));
@@ -320,7 +329,7 @@ mod tests {
         let mut health = Health::default();
         health.refused(noted(at(2), 1, 1));
         health.pause(at(60));
-        health.succeeded();
+        health.succeeded(None);
         assert_eq!(
             (health.open_at(), health.refused(noted(at(71), 2, 2))),
             (at(60), FIRST_BACKOFF)

@@ -71,8 +71,10 @@ impl Account {
         limits.check()?;
         let mut meters = Meters::default();
         for (kind, count) in limits.iter() {
-            let _fits =
-                meters.put(self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?);
+            let mut meter = self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?;
+            // What is left of a window was said by a response.
+            meter.forget_window();
+            let _fits = meters.put(meter);
         }
         (self.limits, self.meters) = (limits, meters);
         self.sources = Sources::default();
@@ -240,7 +242,7 @@ impl Account {
         for meter in self.meters.iter_mut() {
             meter.undo(now, meter.cost(estimate), receipt);
         }
-        self.health.ended();
+        self.health.ended(receipt.seq);
         self.end_request(estimate);
     }
 

@@ -136,9 +136,9 @@ impl Keys {
     ) -> (Edited, Option<LimitEvent>) {
         let account = self.account_of(taken.by);
         let settled = account.map(|it| {
-            let recovered = succeeded && it.health.succeeded();
+            let recovered = succeeded && it.health.succeeded(Some(taken.receipt.seq));
             if !succeeded {
-                it.health.ended();
+                it.health.ended(taken.receipt.seq);
             }
             let (owes, event) = it.settle(now, estimate, actual, taken.receipt);
             let edited = match (owes, recovered) {
