@@ -251,7 +251,6 @@ fn an_old_request_that_is_dropped_does_not_end_the_wait_for_the_one_on_trial() {
 
 /// A caller that observes each response and drops its permits: what is known ends the trial.
 #[test]
-#[ignore = "an observation without a status is no answer: see the report"]
 fn a_key_whose_limits_are_learned_is_not_on_its_first_trial() {
     let pool = KeyPool::builder().clock(ManualClock::new()).build();
     pool.add("a", "sk-1", Limits::new()).unwrap();
@@ -310,7 +309,6 @@ fn a_server_that_always_says_a_minute_does_not_close_a_client_that_uses_half() {
 
 /// "Nothing passes beyond what was said": a stated limit per month is no limit per day.
 #[test]
-#[ignore = "a learned limit comes back within `max_pause`, a day by default: see the report"]
 fn a_learned_limit_per_month_is_kept_for_a_month() {
     let clock = ManualClock::new();
     let model = Limiter::builder().clock(clock.clone()).build().unwrap();

@@ -119,6 +119,7 @@ impl<'a, C: Clock> Permit<'a, C> {
     /// As [`observe`](Self::observe), with headers that are parsed already.
     pub fn observe_limits(&self, reported: &ServerLimits) {
         self.engine.observe(self.taken.by, reported);
+        self.engine.heard(self.taken.by, reported);
     }
 
     /// Applies what a response says before it has ended, such as the status and the headers of a
@@ -178,7 +179,7 @@ impl<'a, C: Clock> Permit<'a, C> {
     pub fn end(mut self, reply: &Reply) {
         if reply.meaning() == Meaning::Success && reply.reported().closed_for.is_none() {
             // Settling notes the success.
-            self.observe_limits(reply.reported());
+            self.engine.observe(self.taken.by, reply.reported());
         } else {
             self.observe_reply(reply);
         }

@@ -87,6 +87,14 @@ impl<C: Clock> Engine<C> {
         }
     }
 
+    /// Notes that a response has arrived whose status is not known. If it taught something, the first
+    /// trial of the account is over.
+    pub(crate) fn heard(&self, key: u32, reported: &ServerLimits) {
+        if reported.iter().next().is_some() {
+            self.note_good(key, Health::accepted);
+        }
+    }
+
     /// Pauses the account of a key.
     fn pause(&self, key: u32, requested: Duration) {
         let pause = requested.min(self.options.max_pause);

@@ -2,6 +2,7 @@
 
 mod cost;
 mod forgiven;
+mod probe;
 mod window;
 
 pub(super) use forgiven::Forgiven;
@@ -10,6 +11,7 @@ pub(crate) use window::Window;
 use std::time::Duration;
 
 use cost::CostMask;
+use probe::Probe;
 
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Receipt, Scale, StrictWindow};
 use crate::llm::{Burst, LimitKind, Period, Tokens};
@@ -29,6 +31,8 @@ pub(crate) struct Meter {
     /// What the server says that can still pass before its window ends.
     pub(super) window: Option<Window>,
     pub(super) forgiven: Forgiven,
+    /// Only for learned limits over very long periods.
+    probe: Option<Probe>,
 }
 
 /// The algorithm of a limit, with its state.
@@ -51,8 +55,8 @@ macro_rules! on {
 }
 
 impl Meter {
-    /// A limit of `count` per period. Nothing of it is used yet. What is used comes back within
-    /// `longest`, even if the period is longer.
+    /// A limit of `count` per period. Nothing of it is used yet. If the period is longer than
+    /// `longest`, one request may be sent each time that `longest` has passed without one.
     pub(crate) fn new(
         kind: LimitKind,
         count: u64,
@@ -61,8 +65,9 @@ impl Meter {
         now: Timestamp,
     ) -> Result<Self, QuotaError> {
         let period = kind.period().ok_or(QuotaError::ZeroPeriod)?;
-        let period = period.as_duration().min(longest.max(Duration::from_nanos(1)));
+        let period = period.as_duration();
         let quota = Quota::per(count, period);
+        let probe = (period > longest).then(|| Probe::new(longest, now));
         let even = |quota: Quota| {
             let rule = GreedyRefill::try_from(quota)?;
             let state = rule.start(now, 0);
@@ -89,7 +94,16 @@ impl Meter {
         };
         let cost = CostMask::of(kind);
         let forgiven = Forgiven::default();
-        Ok(Self { level, full_period, cost, kind, burst_mode: burst, window: None, forgiven })
+        Ok(Self {
+            level,
+            full_period,
+            cost,
+            kind,
+            burst_mode: burst,
+            window: None,
+            forgiven,
+            probe,
+        })
     }
 
     /// Carries over to a new limit on the same thing what is used of this one, as far as the new one
@@ -185,8 +199,12 @@ impl Meter {
     pub(crate) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
         let cost = self.cost(tokens);
         let ready = on!(&self.level, |rule, state| rule.ready_at(state, now, cost));
-        match self.window {
+        let ready = match self.window {
             Some(window) if cost > window.left => ready.max(window.ends),
+            _ => ready,
+        };
+        match self.probe {
+            Some(probe) if cost <= self.burst() => ready.min(probe.next()),
             _ => ready,
         }
     }
@@ -231,12 +249,15 @@ impl Meter {
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.take(state, now, count);
         }
-        self.take_of_window(count);
+        self.take_of_window(now, count);
         on!(&mut self.level, |rule, state| rule.take(state, now, count));
     }
 
     #[inline]
-    fn take_of_window(&mut self, count: u64) {
+    fn take_of_window(&mut self, now: Timestamp, count: u64) {
+        if let Some(probe) = &mut self.probe {
+            probe.sent(now);
+        }
         if let Some(window) = &mut self.window {
             window.left = window.left.saturating_sub(count);
         }
@@ -246,7 +267,7 @@ impl Meter {
     #[inline]
     pub(crate) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
         let count = self.cost(tokens);
-        self.take_of_window(count);
+        self.take_of_window(now, count);
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.hold(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.take(state, now, count));
