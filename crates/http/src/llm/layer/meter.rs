@@ -3,6 +3,7 @@
 use http::StatusCode;
 use tollgate::llm::{Meaning, Reply, TokenCost, Tokens};
 
+use super::end_mark::contains_end;
 use super::erased::AnyPermit;
 use crate::llm::{AnswerReader, ErrorBody};
 
@@ -11,6 +12,8 @@ pub(super) struct Meter {
     permit: Option<AnyPermit>,
     reader: AnswerReader,
     status: u16,
+    /// Whether the stream has said that it is complete.
+    is_complete: bool,
 }
 
 /// How a body has ended.
@@ -26,13 +29,14 @@ pub(super) enum Ended {
 impl Meter {
     /// Meters an answer with this status, which is a success.
     pub(super) fn new(permit: AnyPermit, status: u16) -> Self {
-        Self { permit: Some(permit), reader: AnswerReader::new(), status }
+        Self { permit: Some(permit), reader: AnswerReader::new(), status, is_complete: false }
     }
 
     /// Reads bytes of the body.
     pub(super) fn read(&mut self, bytes: &[u8]) {
         if self.permit.is_some() {
             self.reader.feed(bytes);
+            self.is_complete |= contains_end(bytes);
         }
     }
 
@@ -48,7 +52,8 @@ impl Meter {
             (None, Ended::Whole | Ended::Dropped) => Reply::new(self.status),
         };
         // If not all was read, the output that is known is only a part.
-        let output = if ended == Ended::Whole { 0 } else { permit.estimate().output };
+        let is_whole = ended == Ended::Whole || self.is_complete;
+        let output = if is_whole { 0 } else { permit.estimate().output };
         match spent.map(|spent| Tokens::new(spent.input, spent.output.max(output))) {
             Some(spent) => permit.end(&reply.spent(spent)),
             None => permit.end(&reply),
