@@ -160,7 +160,7 @@ impl<'a, C: Clock> Permit<'a, C> {
     ///
     /// * Success: settled with the usage of the reply, else as [`OnDrop`] says.
     /// * Limited, overloaded, key spent: the request counts as used, because providers count it.
-    ///   Its tokens are given back.
+    ///   Its tokens are given back, except for the usage of the reply, if it has one.
     /// * Key refused: everything is given back. A [`Limiter`](super::Limiter) has just one key,
     ///   which stays in use; a [`KeyPool`](super::KeyPool) disables the key.
     /// * Failed, request refused: settled with the usage of the reply, else as [`OnDrop`] says.
@@ -185,7 +185,9 @@ impl<'a, C: Clock> Permit<'a, C> {
         match reply.meaning() {
             Meaning::Limited | Meaning::Overloaded | Meaning::KeySpent => {
                 self.ended = true;
-                self.engine.settle_refused(self.taken, self.estimate);
+                // A stream may have used tokens before it failed.
+                let used = reply.tokens().unwrap_or_default();
+                self.engine.settle_failed(self.taken, self.estimate, used);
             }
             Meaning::KeyRefused => self.cancel(),
             meaning => match reply.tokens() {

@@ -18,8 +18,8 @@ mod restarting;
 mod resting;
 mod server_wait;
 mod settling;
-#[cfg(feature = "stream")]
 mod statuses;
+#[cfg(feature = "stream")]
 mod streams;
 mod support;
 mod taking;

@@ -43,7 +43,7 @@ impl<C: Clock> Engine<C> {
         let longest = self.options.max_spent_rest;
         let pause = match meaning {
             Meaning::Success | Meaning::RequestRefused => {
-                self.recover(key);
+                self.recover(key, request);
                 None
             }
             Meaning::Limited => {
@@ -53,7 +53,10 @@ impl<C: Clock> Engine<C> {
                 wait.or_else(|| Some(backoff + Jitter::up_to(backoff / 4).draw()))
             }
             Meaning::Overloaded | Meaning::Failed => {
-                self.edit(|keys, now| keys.note_response(key, now, request, Health::failed));
+                let longest = self.options.max_pause;
+                self.edit(|keys, now| {
+                    keys.note_response(key, now, request, |it, noted| it.failed(noted, longest));
+                });
                 wait.filter(|_| meaning == Meaning::Overloaded)
             }
             Meaning::KeySpent => {
@@ -97,8 +100,8 @@ impl<C: Clock> Engine<C> {
     }
 
     /// Notes that the server answered as it should.
-    fn recover(&self, key: u32) {
-        self.note_good(key, Health::succeeded);
+    fn recover(&self, key: u32, request: Option<u64>) {
+        self.note_good(key, |health| health.succeeded(request));
     }
 
     /// Notes something good, which may let requests pass earlier; `note` returns whether it does.
@@ -117,10 +120,5 @@ impl<C: Clock> Engine<C> {
         self.edit(|keys, now| {
             keys.settle(taken, now, estimate, actual, false);
         });
-    }
-
-    /// Settles a request that the server refused: the request counts as used, its tokens do not.
-    pub(crate) fn settle_refused(&self, taken: Taken, estimate: Tokens) {
-        self.settle_failed(taken, estimate, Tokens::default());
     }
 }

@@ -76,6 +76,17 @@ impl Health {
         self.closed_until
     }
 
+    /// Whether the account is closed until a request on trial is answered.
+    pub(crate) fn waits_for_answer(&self) -> bool {
+        self.on_trial && self.trial_until > self.paused_until
+    }
+
+    /// When a request may be sent at the soonest: as soon as that on trial is answered, if there is
+    /// one.
+    pub(crate) fn soonest(&self) -> Timestamp {
+        self.paused_until
+    }
+
     /// The end of the pause that a response has caused.
     pub(crate) fn paused_until(&self) -> Timestamp {
         self.paused_until
@@ -98,17 +109,26 @@ impl Health {
 
     /// Notes that a request ended in an unknown way, or was not sent: another one can be tried.
     #[inline]
-    pub(crate) fn ended(&mut self) {
-        if self.on_trial {
+    pub(crate) fn ended(&mut self, request: u64) {
+        if self.on_trial && !self.is_from_before(request) {
             self.trial_until = Timestamp::ZERO;
             self.close();
         }
     }
 
+    /// Whether a request was sent before the last trouble was noted. Such a request is not the one on
+    /// trial, and says nothing about it.
+    fn is_from_before(&self, request: u64) -> bool {
+        self.noted_at.is_some() && request <= self.noted_after
+    }
+
     /// Notes that the server accepted a request. Returns whether that changes anything.
     #[inline]
-    pub(crate) fn succeeded(&mut self) -> bool {
+    pub(crate) fn succeeded(&mut self, request: Option<u64>) -> bool {
         if !self.troubled {
+            return false;
+        }
+        if self.on_trial && request.is_some_and(|request| self.is_from_before(request)) {
             return false;
         }
         let Self { paused_until, noted_at, noted_after, .. } = *self;
@@ -143,14 +163,15 @@ impl Health {
 
     /// Notes that the server failed to answer a request: others are preferred until a request
     /// succeeds. From the second failure in a row on, the account rests.
-    pub(crate) fn failed(&mut self, noted: Noted) {
+    pub(crate) fn failed(&mut self, noted: Noted, longest: Duration) {
         if self.is_new(noted) {
             self.failures = self.failures.saturating_add(1);
         }
         self.answered();
         if self.failures > 1 {
             self.on_trial = true;
-            self.pause(noted.now + doubled(FIRST_REST, self.failures - 1, LONGEST_REST));
+            let longest = LONGEST_REST.min(longest);
+            self.pause(noted.now + doubled(FIRST_REST, self.failures - 1, longest));
         }
     }
 
@@ -232,33 +253,33 @@ mod tests {
         }
         assert!((20..=30).contains(&tries), "{tries}");
         assert!(health.is_failing());
-        health.succeeded();
+        health.succeeded(None);
         assert!(health.is_open(now) && !health.is_failing());
     }
 
     #[test]
     fn one_failure_is_no_reason_to_rest_and_the_second_is() {
         let mut health = Health::default();
-        health.failed(noted(at(2), 1, 2));
+        health.failed(noted(at(2), 1, 2), HOUR);
         // In flight together with the first one.
-        health.failed(noted(at(3), 2, 2));
+        health.failed(noted(at(3), 2, 2), HOUR);
         assert!(health.is_failing() && health.is_open(at(3)));
-        health.failed(noted(at(5), 3, 3));
+        health.failed(noted(at(5), 3, 3), HOUR);
         assert_eq!(health.open_at(), at(5) + FIRST_REST);
         // One request at a time from then on.
         health.sent(at(6));
         assert!(!health.is_open(at(7)));
-        health.succeeded();
+        health.succeeded(None);
         assert!(health.is_open(at(7)) && !health.is_failing());
     }
 
     #[test]
     fn a_success_in_between_does_not_make_an_old_failure_new() {
         let mut health = Health::default();
-        health.failed(noted(at(2), 1, 5));
-        health.succeeded();
+        health.failed(noted(at(2), 1, 5), HOUR);
+        health.succeeded(None);
         for request in 2..=5 {
-            health.failed(noted(at(3), request, 5));
+            health.failed(noted(at(3), request, 5), HOUR);
         }
         assert!(health.is_open(at(3)));
     }
@@ -267,7 +288,7 @@ mod tests {
     fn rests_have_a_longest() {
         let mut health = Health::default();
         for n in 0..200 {
-            health.failed(noted(at(100 * n + 2), n, n));
+            health.failed(noted(at(100 * n + 2), n, n), HOUR);
         }
         assert_eq!(health.open_at(), at(100 * 199 + 2) + LONGEST_REST);
     }
@@ -279,10 +300,10 @@ mod tests {
         health.sent(at(0));
         assert!(!health.is_open(at(9)));
         assert!(health.is_open(at(10)));
-        health.ended();
+        health.ended(1);
         assert!(health.is_open(at(1)));
         health.sent(at(1));
-        assert!(health.succeeded());
+        assert!(health.succeeded(None));
         assert!(health.is_open(at(1)));
         health.sent(at(1));
         assert!(health.is_open(at(1)));
@@ -295,11 +316,11 @@ mod tests {
         assert!(health.accepted() && health.is_open(at(1)));
         assert!(!health.accepted());
         // Streams that fail, one after the other.
-        health.failed(noted(at(3), 1, 1));
-        health.failed(noted(at(5), 2, 2));
+        health.failed(noted(at(3), 1, 1), HOUR);
+        health.failed(noted(at(5), 2, 2), HOUR);
         health.sent(at(6));
         assert!(!health.accepted() && !health.is_open(at(7)));
-        health.failed(noted(at(8), 3, 3));
+        health.failed(noted(at(8), 3, 3), HOUR);
         assert_eq!(health.open_at(), at(8) + 2 * FIRST_REST);
     }
 
@@ -308,7 +329,7 @@ mod tests {
         let mut health = Health::default();
         health.refused(noted(at(2), 1, 1));
         health.pause(at(60));
-        health.succeeded();
+        health.succeeded(None);
         assert_eq!(
             (health.open_at(), health.refused(noted(at(71), 2, 2))),
             (at(60), FIRST_BACKOFF)

@@ -71,8 +71,10 @@ impl Account {
         limits.check()?;
         let mut meters = Meters::default();
         for (kind, count) in limits.iter() {
-            let _fits =
-                meters.put(self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?);
+            let mut meter = self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?;
+            // What is left of a window was said by a response.
+            meter.forget_window();
+            let _fits = meters.put(meter);
         }
         (self.limits, self.meters) = (limits, meters);
         self.sources = Sources::default();
@@ -172,6 +174,13 @@ impl Account {
         ready.unwrap_or(now).max(self.health.open_at())
     }
 
+    /// When all limits could allow the request at the soonest, if a request on trial were answered
+    /// at once. It is no later than [`ready_at`](Self::ready_at).
+    pub(crate) fn soonest(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
+        let ready = self.meters.iter().map(|meter| meter.ready_at(now, tokens)).max();
+        ready.unwrap_or(now).max(self.health.soonest())
+    }
+
     /// Whether as many requests are in flight as may be.
     #[inline]
     fn is_busy(&self) -> bool {
@@ -233,7 +242,7 @@ impl Account {
         for meter in self.meters.iter_mut() {
             meter.undo(now, meter.cost(estimate), receipt);
         }
-        self.health.ended();
+        self.health.ended(receipt.seq);
         self.end_request(estimate);
     }
 

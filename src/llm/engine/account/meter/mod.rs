@@ -214,15 +214,16 @@ impl Meter {
     /// Takes the `count` that a request used beyond its estimate, and returns whether that was
     /// capped.
     ///
-    /// For one request, the cap is a burst plus the refill of ten periods, or of one period that is
-    /// longer than a minute: a server may report an absurd usage, which must not block a client for
-    /// ever.
+    /// The cap on all that is in use then is a burst plus the refill of ten periods, or of one period
+    /// that is longer than a minute: a server may report an absurd usage, in many responses, which
+    /// must not block a client for ever.
     pub(crate) fn overdraw(&mut self, now: Timestamp, count: u64) -> bool {
         let minute = self.kind.period().is_none_or(|period| period <= Period::MINUTE);
         let periods = if minute { 10 } else { 1 };
         let most = self.per_period().saturating_mul(periods).saturating_add(self.burst());
-        self.take_count(now, count.min(most));
-        count > most
+        let room = most.saturating_sub(self.used(now));
+        self.take_count(now, count.min(room));
+        count > room
     }
 
     #[inline]
@@ -265,7 +266,7 @@ impl Meter {
     /// Gives back `count` of what was held, as far as it has not been refilled already.
     #[inline]
     pub(crate) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
-        if let Some(window) = &mut self.window {
+        if let Some(window) = self.window.as_mut().filter(|window| receipt.seq > window.since) {
             window.left = window.left.saturating_add(count);
         }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {

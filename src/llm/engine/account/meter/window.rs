@@ -11,6 +11,9 @@ pub(crate) struct Window {
     pub(crate) ends: Timestamp,
     /// Whether the server states the end, or it is guessed.
     pub(crate) is_stated: bool,
+    /// The last request that was sent before the server said what is left. What requests up to that
+    /// one give back is not added: the server's number may contain it already.
+    pub(crate) since: u64,
 }
 
 impl Window {
@@ -21,8 +24,8 @@ impl Window {
         const SAME: Duration = Duration::from_secs(2);
         let is_stated = self.is_stated && said.is_stated;
         if is_stated && now < self.ends && said.ends < self.ends + SAME {
-            let (left, ends) = (self.left.min(said.left), self.ends.max(said.ends));
-            return Self { left, ends, is_stated };
+            let stricter = if said.left < self.left { said } else { self };
+            return Self { ends: self.ends.max(said.ends), ..stricter };
         }
         said
     }

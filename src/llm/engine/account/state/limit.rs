@@ -74,7 +74,7 @@ impl Meter {
         }
         if let Some(window) = limit.window {
             let rest = at.rest_of(window.ends_after_ms).min(period).min(at.max_pause);
-            self.restore_window(window, at.now, rest);
+            self.restore_window(window, at.now, rest, newest);
         }
     }
 
@@ -145,7 +145,7 @@ impl Meter {
         }
     }
 
-    fn restore_window(&mut self, saved: WindowState, now: Timestamp, rest: Duration) {
+    fn restore_window(&mut self, saved: WindowState, now: Timestamp, rest: Duration, since: u64) {
         if rest.is_zero() {
             return;
         }
@@ -155,8 +155,9 @@ impl Meter {
                 left: known.left.min(left),
                 ends: known.ends.max(ends),
                 is_stated: known.is_stated || is_stated,
+                since,
             },
-            None => Window { left, ends, is_stated },
+            None => Window { left, ends, is_stated, since },
         });
     }
 }
