@@ -132,7 +132,7 @@ proptest! {
         let running = build(&clocks[0], limits);
         let open = before(&running, &clocks[0], &first);
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let state = stored(running.state_at(start));
+        let state = stored(&running.state_at(start));
         // Nobody answers these requests: what they took stays used.
         drop(open);
 
@@ -182,7 +182,7 @@ proptest! {
         let running = build(&clocks[0], limits);
         drop(before(&running, &clocks[0], &first));
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let state = stored(running.state_at(start));
+        let state = stored(&running.state_at(start));
         clocks[0].advance(Duration::from_millis(down));
         let restarted = build(&clocks[1], limits);
         restarted.restore_state_at(&state, start + Duration::from_millis(down)).unwrap();
@@ -191,7 +191,7 @@ proptest! {
         for (before, after) in before.iter().zip(&after) {
             prop_assert_eq!((before.kind, before.limit), (after.kind, after.limit));
             // A token comes back each millisecond or less often.
-            let rounded = 1 + before.limit / Period::MINUTE.as_secs() as u64 / 1_000;
+            let rounded = 1 + before.limit / u64::from(Period::MINUTE.as_secs()) / 1_000;
             prop_assert!(before.remaining - after.remaining <= rounded, "{before:?} {after:?}");
         }
     }
