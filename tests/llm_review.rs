@@ -96,7 +96,7 @@ fn settling_adds_nothing_to_what_the_server_says_remains() {
         ("x-ratelimit-reset-tokens-day", "40000"),
     ]);
     permit.settle(100);
-    let tokens = model.usage().of(LimitKind::Tokens(Period::DAY)).unwrap().clone();
+    let tokens = model.usage().of(LimitKind::Tokens(Period::DAY)).unwrap();
     assert_eq!(tokens.remaining, 10);
     assert!(model.try_acquire(500).is_err());
 }
@@ -111,7 +111,7 @@ fn a_request_after_the_statement_is_given_back() {
         ("x-ratelimit-reset-tokens-day", "40000"),
     ]);
     model.try_acquire(1_000).unwrap().settle(100);
-    let tokens = model.usage().of(LimitKind::Tokens(Period::DAY)).unwrap().clone();
+    let tokens = model.usage().of(LimitKind::Tokens(Period::DAY)).unwrap();
     assert_eq!(tokens.remaining, 900);
 }
 
@@ -174,7 +174,7 @@ fn what_a_failed_stream_has_used_counts() {
             Limiter::builder().tokens_per_minute(10_000).clock(ManualClock::new()).build().unwrap();
         let permit = model.try_acquire(3_000).unwrap();
         permit.end(&Reply::new(200).means(meaning).spent(Tokens::new(1_000, 200)));
-        let tokens = model.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap().clone();
+        let tokens = model.usage().of(LimitKind::Tokens(Period::MINUTE)).unwrap();
         assert_eq!(tokens.used, 1_200, "{meaning:?}");
     }
 }
@@ -263,23 +263,24 @@ fn a_key_whose_limits_are_learned_is_not_on_its_first_trial() {
     drop(permit);
 }
 
-/// The deadline of a low-priority request counts from the call, as that of any other request.
+/// The timeouts of low-priority requests and of models count from the call, as all others do.
 #[test]
 fn timeouts_start_with_the_call() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _in_runtime = runtime.enter();
     let clock = ManualClock::new();
-    let model = Limiter::builder().requests_per_minute(1).clock(clock.clone()).build().unwrap();
+    let limits = Limits::new().requests_per_minute(1);
+    let model = Limiter::builder().limits(limits).clock(clock.clone()).build().unwrap();
+    let models = ModelPool::with_options(KeyPool::builder().clock(clock.clone()));
+    models.add("a", (), limits).unwrap();
     drop(model.try_acquire(0).unwrap());
-    let usual = model.acquire_timeout(0, 60 * SECOND);
-    let low = model.low_priority();
-    let low = low.acquire_timeout(0, 60 * SECOND);
-    clock.advance(SECOND);
-    drop(usual);
+    drop(models.try_acquire("m", 0).unwrap());
+    let low = model.low_priority().acquire_timeout(0, 40 * SECOND);
+    let of_model = models.acquire_timeout("m", 0, 40 * SECOND);
     clock.advance(30 * SECOND);
-    // 29 s are left for both, and the wait is 29 s.
-    drop(model.try_acquire(0));
-    assert_eq!(waits(low).map_err(|it| it.map(|_| ())), Ok(()));
+    // 10 s are left, and the wait is 30 s.
+    assert!(waits(low).is_err());
+    assert!(waits(of_model).is_err());
 }
 
 /// A window whose end moves with the time is not one window: what is said last counts.
@@ -381,7 +382,7 @@ fn plans_are_kept_with_windows_and_trials() {
                 _ => drop(open.pop()),
             }
         }
-        let mut waiting: Vec<_> = (0..1 + next(10))
+        let mut waiting: Vec<_> = (0..=next(10))
             .filter_map(|_| {
                 let reserved = pool.reserve(next(40)).ok()?;
                 let delay = reserved.delay();
@@ -393,7 +394,7 @@ fn plans_are_kept_with_windows_and_trials() {
         waiting.sort_by_key(|(_, delay)| delay.unwrap_or(Duration::MAX));
         for (reserved, delay) in waiting {
             let Some(delay) = delay else { continue };
-            let left = delay - past;
+            let left = delay.saturating_sub(past);
             clock.advance(left);
             past = delay;
             assert_eq!(reserved.delay(), Some(Duration::ZERO), "round {round}: due at {delay:?}");

@@ -105,7 +105,8 @@ impl<'a, C: Clock + Clone> LowPriority<'a, Limiter<C>> {
         self.acquire_on(estimate, &crate::TokioTimer).await
     }
 
-    /// As [`acquire`](Self::acquire), but waits for at most `timeout`.
+    /// As [`acquire`](Self::acquire), but waits for at most `timeout`, which starts with this
+    /// call.
     ///
     /// # Errors
     ///
@@ -115,14 +116,14 @@ impl<'a, C: Clock + Clone> LowPriority<'a, Limiter<C>> {
     ///
     /// As [`acquire_on`](Self::acquire_on).
     #[cfg(feature = "tokio")]
-    pub async fn acquire_timeout(
+    pub fn acquire_timeout(
         self,
         estimate: impl Into<Tokens>,
         timeout: Duration,
-    ) -> Result<Permit<'a, C>, Error> {
+    ) -> impl Future<Output = Result<Permit<'a, C>, Error>> {
         let engine = &self.limiter.engine;
         let deadline = engine.clock().now() + timeout;
-        acquire_behind(engine, estimate.into(), deadline, &crate::TokioTimer).await
+        acquire_behind(engine, estimate.into(), deadline, &crate::TokioTimer)
     }
 }
 
@@ -160,7 +161,8 @@ impl<'a, T, C: Clock + Clone> LowPriority<'a, KeyPool<T, C>> {
         self.acquire_on(estimate, &crate::TokioTimer).await
     }
 
-    /// As [`acquire`](Self::acquire), but waits for at most `timeout`.
+    /// As [`acquire`](Self::acquire), but waits for at most `timeout`, which starts with this
+    /// call.
     ///
     /// # Errors
     ///
@@ -170,15 +172,14 @@ impl<'a, T, C: Clock + Clone> LowPriority<'a, KeyPool<T, C>> {
     ///
     /// As [`acquire_on`](Self::acquire_on).
     #[cfg(feature = "tokio")]
-    pub async fn acquire_timeout(
+    pub fn acquire_timeout(
         self,
         estimate: impl Into<Tokens>,
         timeout: Duration,
-    ) -> Result<PoolPermit<'a, T, C>, Error> {
+    ) -> impl Future<Output = Result<PoolPermit<'a, T, C>, Error>> {
         let engine = self.limiter.engine();
         let deadline = engine.clock().now() + timeout;
-        let tokens = estimate.into();
-        let permit = acquire_behind(engine, tokens, deadline, &crate::TokioTimer).await?;
-        self.limiter.permit(permit)
+        let permit = acquire_behind(engine, estimate.into(), deadline, &crate::TokioTimer);
+        async move { self.limiter.permit(permit.await?) }
     }
 }

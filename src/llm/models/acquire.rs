@@ -3,7 +3,7 @@
 #[cfg(feature = "tokio")]
 use std::time::Duration;
 
-use super::{ModelPermit, ModelPool};
+use super::{ModelKeys, ModelPermit, ModelPool};
 use crate::llm::{Error, Tokens};
 use crate::wait::Timer;
 use crate::{Clock, Timestamp};
@@ -39,7 +39,8 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         estimate: impl Into<Tokens>,
         timer: &dyn Timer,
     ) -> Result<ModelPermit<T, C>, Error> {
-        self.acquire_until(model, estimate.into(), |_| Timestamp::MAX, timer).await
+        let pool = self.shared.pool(model);
+        self.acquire_until(model, pool, estimate.into(), Timestamp::MAX, timer).await
     }
 
     /// Waits on tokio until a key can serve a request to `model`.
@@ -74,7 +75,7 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     }
 
     /// As [`acquire`](Self::acquire), but waits for at most `timeout`, and fails at once if the wait
-    /// would take longer.
+    /// would take longer. The timeout starts with this call.
     ///
     /// # Errors
     ///
@@ -84,25 +85,25 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     ///
     /// As [`acquire_on`](Self::acquire_on).
     #[cfg(feature = "tokio")]
-    pub async fn acquire_timeout(
+    pub fn acquire_timeout(
         &self,
         model: &str,
         estimate: impl Into<Tokens>,
         timeout: Duration,
-    ) -> Result<ModelPermit<T, C>, Error> {
-        let deadline = |now: Timestamp| now + timeout;
-        self.acquire_until(model, estimate.into(), deadline, &crate::TokioTimer).await
+    ) -> impl Future<Output = Result<ModelPermit<T, C>, Error>> {
+        let (pool, tokens) = (self.shared.pool(model), estimate.into());
+        let deadline = pool.clock().now() + timeout;
+        self.acquire_until(model, pool, tokens, deadline, &crate::TokioTimer)
     }
 
     async fn acquire_until(
         &self,
         model: &str,
+        pool: ModelKeys<T, C>,
         tokens: Tokens,
-        deadline: impl FnOnce(Timestamp) -> Timestamp,
+        deadline: Timestamp,
         timer: &dyn Timer,
     ) -> Result<ModelPermit<T, C>, Error> {
-        let pool = self.shared.pool(model);
-        let deadline = deadline(pool.engine().clock().now());
         let permit = pool.acquire_owned_until(tokens, deadline, timer).await?;
         Ok(ModelPermit::new(permit, pool, &self.shared, model))
     }
