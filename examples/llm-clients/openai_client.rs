@@ -24,9 +24,10 @@ use async_openai::types::chat::{
 use futures_lite::StreamExt as _;
 use table::{KEYS, Keys};
 use tokio::task::JoinSet;
-use tollgate_llm_clients::clients::{Failure, Journal, OpenAiTransport, PooledLayer, Reqwest};
+use tollgate_http::llm::{LlmError, LlmLayer};
+use tollgate_llm_clients::clients::{Failure, Journal, OpenAiTransport, Reqwest};
 use tollgate_llm_server::{Fault, Server};
-use tower::Layer as _;
+use tower::ServiceBuilder;
 
 /// How often a request is sent, if it has to be sent again.
 const TRIES: u32 = 4;
@@ -39,8 +40,12 @@ async fn main() -> Result<(), Failure> {
     let keys = Keys::new(&server, &journal)?;
 
     // The limits, below the client.
-    let limits = PooledLayer::new(Arc::clone(&keys.pool), TRIES);
-    let service = Journal::asked(limits.layer(journal.sent(Reqwest::default())));
+    let service = ServiceBuilder::new()
+        .map_err(LlmError::<Failure>::into_box)
+        .layer_fn(Journal::asked)
+        .layer(LlmLayer::pool(Arc::clone(&keys.pool)).tries(TRIES))
+        .layer_fn(|inner| journal.sent(inner))
+        .service(Reqwest::default());
     let config = OpenAIConfig::new().with_api_base(server.base_url()).with_api_key("from the pool");
     let client = Client::with_config(config).with_http_service(OpenAiTransport::new(service));
 

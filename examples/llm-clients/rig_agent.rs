@@ -29,9 +29,10 @@ use rig_core::streaming::{Item, StreamEvent};
 use rig_core::tool::{DynamicTool, ToolOutput};
 use table::{KEYS, Keys};
 use tokio::task::JoinSet;
-use tollgate_llm_clients::clients::{Failure, Journal, PooledLayer, Reqwest, RigTransport};
+use tollgate_http::llm::{LlmError, LlmLayer};
+use tollgate_llm_clients::clients::{Failure, Journal, Reqwest, RigTransport};
 use tollgate_llm_server::Server;
-use tower::Layer as _;
+use tower::ServiceBuilder;
 
 /// How often a request is sent, if it has to be sent again.
 const TRIES: u32 = 4;
@@ -44,8 +45,12 @@ async fn main() -> Result<(), Failure> {
     let keys = Keys::new(&server, &journal)?;
 
     // The limits, below the client.
-    let limits = PooledLayer::new(Arc::clone(&keys.pool), TRIES);
-    let service = Journal::asked(limits.layer(journal.sent(Reqwest::default())));
+    let service = ServiceBuilder::new()
+        .map_err(LlmError::<Failure>::into_box)
+        .layer_fn(Journal::asked)
+        .layer(LlmLayer::pool(Arc::clone(&keys.pool)).tries(TRIES))
+        .layer_fn(|inner| journal.sent(inner))
+        .service(Reqwest::default());
     let openai = OpenAIConfig::new("from the pool").with_base_url(server.base_url());
     let model = openai.connect(RigTransport::new(service)).chat("small");
 

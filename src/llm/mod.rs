@@ -32,6 +32,7 @@ mod reservation;
 mod state;
 mod tokens;
 mod usage;
+mod wait_in_text;
 
 pub use burst::Burst;
 pub use call::CallError;
@@ -57,3 +58,4 @@ pub(crate) use state::{
 pub use state::{LimiterState, PoolState, StateError};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};
+pub use wait_in_text::wait_in_text;

@@ -128,11 +128,39 @@ impl<'a, C: Clock> Permit<'a, C> {
         self.engine.answered(self.taken.by, Some(self.taken.receipt.seq), reply);
     }
 
+    /// Applies what the head of a response says: its status and its headers. The permit stays open
+    /// for the body, which may take long.
+    ///
+    /// This is [`observe_reply`](Self::observe_reply) but for one thing: a success counts as one
+    /// only when the permit is [ended](Self::end) or [settled](Self::settle), because a stream can
+    /// still fail. So a key whose streams fail one after the other rests for a growing time. An
+    /// account that sends one request first, because nothing is known of it, has its answer now.
+    ///
+    /// ```
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{KeyPool, Limits, Reply};
+    /// let pool = KeyPool::builder().clock(ManualClock::new()).build();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// let stream = pool.try_acquire(100)?;
+    /// assert!(pool.try_acquire(100).is_err());
+    /// stream.observe_head(&Reply::new(200));
+    /// pool.try_acquire(100)?.settle(100);
+    /// stream.end(&Reply::new(200).spent(90));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn observe_head(&self, reply: &Reply) {
+        if reply.meaning() == Meaning::Success {
+            self.engine.accepted(self.taken.by, reply.reported());
+        } else {
+            self.observe_reply(reply);
+        }
+    }
+
     /// Ends the request with its response: applies what the response says, and settles the permit.
     ///
     /// * Success: settled with the usage of the reply, else as [`OnDrop`] says.
     /// * Limited, overloaded, key spent: the request counts as used, because providers count it.
-    ///   Its tokens are given back.
+    ///   Its tokens are given back, except for the usage of the reply, if it has one.
     /// * Key refused: everything is given back. A [`Limiter`](super::Limiter) has just one key,
     ///   which stays in use; a [`KeyPool`](super::KeyPool) disables the key.
     /// * Failed, request refused: settled with the usage of the reply, else as [`OnDrop`] says.
@@ -157,7 +185,9 @@ impl<'a, C: Clock> Permit<'a, C> {
         match reply.meaning() {
             Meaning::Limited | Meaning::Overloaded | Meaning::KeySpent => {
                 self.ended = true;
-                self.engine.settle_refused(self.taken, self.estimate);
+                // A stream may have used tokens before it failed.
+                let used = reply.tokens().unwrap_or_default();
+                self.engine.settle_failed(self.taken, self.estimate, used);
             }
             Meaning::KeyRefused => self.cancel(),
             meaning => match reply.tokens() {

@@ -46,8 +46,8 @@ fn each_status_has_its_meaning() {
         (vec![403], &wait, Meaning::Limited),
         (vec![403], &used_up, Meaning::Limited),
         (vec![503, 529], &nothing, Meaning::Overloaded),
-        (vec![408, 500, 502, 504, 520, 524], &wait, Meaning::Failed),
-        (vec![0, 301, 400, 404, 413, 422, 501, 525, 999], &wait, Meaning::RequestRefused),
+        (vec![408, 500, 502, 504, 520, 524, 525, 599], &wait, Meaning::Failed),
+        (vec![0, 301, 400, 404, 413, 422, 501, 505, 600, 999], &wait, Meaning::RequestRefused),
     ] {
         for status in statuses {
             assert_eq!(Meaning::of(status, reported), meaning, "{status}");

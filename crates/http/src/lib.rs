@@ -86,6 +86,9 @@ pub mod address;
 pub mod client;
 pub mod engine;
 pub mod layer;
+#[cfg(feature = "llm-tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "llm-tower")))]
+pub mod llm;
 pub mod policy;
 pub mod respond;
 

@@ -12,21 +12,32 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use tollgate::llm::{KeyPool, Limits};
-use tollgate_llm_clients::clients::{Failure, Journal, PooledLayer, Request, Reqwest};
+use tollgate_http::llm::{LlmError, LlmLayer};
+use tollgate_llm_clients::clients::{Failure, Journal, Request, Reqwest};
 use tollgate_llm_server::{Fault, Plan, Server};
-use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
 
 const QUESTION: &str = r#"{"messages": [{"role": "user", "content": "Why?"}], "max_tokens": 50}"#;
 const ANSWER: &str = r#"{"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 8}}"#;
 
-/// A pool of two keys, each with so many requests and 1,000 tokens a day.
+/// A pool of two keys, each with so many requests a day and 2,000 tokens a minute.
 fn pool(requests: u64) -> Arc<KeyPool<String>> {
     let pool = Arc::new(KeyPool::new());
-    let limits = Limits::new().requests_per_day(requests).tokens_per_minute(1_000);
+    let limits = Limits::new().requests_per_day(requests).tokens_per_minute(2_000);
     for id in ["one", "two"] {
         pool.add(id, format!("sk-{id}"), limits).unwrap();
     }
     pool
+}
+
+/// A service whose requests keep to the limits of a pool, as the examples make it.
+macro_rules! limited {
+    ($pool:expr, $tries:expr, $inner:expr) => {
+        ServiceBuilder::new()
+            .map_err(LlmError::<Failure>::into_box)
+            .layer(LlmLayer::pool($pool).tries($tries))
+            .service($inner)
+    };
 }
 
 /// A server that gives these answers, one after another.
@@ -67,7 +78,7 @@ where
 async fn each_request_has_a_key_of_the_pool_and_none_that_the_client_set() {
     let (pool, journal) = (pool(1), Journal::default());
     let server = scripted(&[(200, ANSWER), (200, ANSWER)]);
-    let service = PooledLayer::new(Arc::clone(&pool), 1).layer(journal.sent(server));
+    let service = limited!(Arc::clone(&pool), 1, journal.sent(server));
     for _ in 0..2 {
         let mut request = question();
         request.headers_mut().insert("authorization", "Bearer mine".parse().unwrap());
@@ -84,18 +95,18 @@ async fn each_request_has_a_key_of_the_pool_and_none_that_the_client_set() {
 async fn the_estimate_is_settled_with_the_usage_of_the_answer() {
     let pool = pool(100);
     pool.remove("two");
-    let service = PooledLayer::new(Arc::clone(&pool), 1).layer(scripted(&[(200, ANSWER)]));
+    let service = limited!(Arc::clone(&pool), 1, scripted(&[(200, ANSWER)]));
     assert_eq!(ask(&service).await.unwrap(), (StatusCode::OK, ANSWER.to_owned()));
-    // 10 of 1,000 tokens were used, of 55 that were estimated. A pause of the machine refills some.
-    assert!(pool.try_acquire(990).is_ok());
-    assert!(pool.try_acquire(990).is_err());
+    // 10 of 2,000 tokens were used, of more than 50 that were estimated.
+    assert!(pool.try_acquire(1_990).is_ok());
+    assert!(pool.try_acquire(1_990).is_err());
 }
 
 #[tokio::test]
 async fn a_key_that_is_refused_is_replaced_by_another() {
     let (pool, journal) = (pool(100), Journal::default());
     let server = scripted(&[(401, "{}"), (200, ANSWER), (200, ANSWER)]);
-    let service = PooledLayer::new(pool, 3).layer(journal.sent(server));
+    let service = limited!(pool, 3, journal.sent(server));
     for _ in 0..2 {
         assert_eq!(ask(&service).await.unwrap().0, StatusCode::OK);
     }
@@ -106,25 +117,21 @@ async fn a_key_that_is_refused_is_replaced_by_another() {
 
 #[tokio::test]
 async fn the_last_refusal_is_what_the_client_gets() {
-    let service = PooledLayer::new(pool(100), 2).layer(scripted(&[
-        (401, "one"),
-        (401, "two"),
-        (200, ANSWER),
-    ]));
+    let service = limited!(pool(100), 2, scripted(&[(401, "one"), (401, "two"), (200, ANSWER),]));
     assert_eq!(ask(&service).await.unwrap(), (StatusCode::UNAUTHORIZED, "two".to_owned()));
 }
 
 #[tokio::test]
 async fn what_no_key_could_mend_is_not_tried_again() {
-    let service = PooledLayer::new(pool(100), 3).layer(scripted(&[(400, "odd")]));
+    let service = limited!(pool(100), 3, scripted(&[(400, "odd")]));
     assert_eq!(ask(&service).await.unwrap(), (StatusCode::BAD_REQUEST, "odd".to_owned()));
 }
 
 #[tokio::test]
 async fn failures_of_the_way_and_of_the_pool_reach_the_client() {
-    let service = PooledLayer::new(pool(100), 1).layer(scripted(&[]));
+    let service = limited!(pool(100), 1, scripted(&[]));
     assert_eq!(ask(&service).await.unwrap_err().to_string(), "no more answers");
-    let empty = PooledLayer::new(Arc::new(KeyPool::new()), 1).layer(scripted(&[(200, ANSWER)]));
+    let empty = limited!(Arc::new(KeyPool::<String>::new()), 1, scripted(&[(200, ANSWER)]));
     assert!(ask(&empty).await.unwrap_err().is::<tollgate::llm::Error>());
 }
 
@@ -151,7 +158,7 @@ mod openai {
     use super::*;
 
     fn client(server: &Server, pool: Arc<KeyPool<String>>, tries: u32) -> Client<OpenAIConfig> {
-        let service = PooledLayer::new(pool, tries).layer(Reqwest::default());
+        let service = limited!(pool, tries, Reqwest::default());
         let config = OpenAIConfig::new().with_api_base(server.base_url()).with_api_key("none");
         Client::with_config(config).with_http_service(OpenAiTransport::new(service))
     }
@@ -207,7 +214,7 @@ mod rig {
     use super::*;
 
     fn agent(server: &Server, pool: Arc<KeyPool<String>>, tries: u32) -> Agent {
-        let service = PooledLayer::new(pool, tries).layer(Reqwest::default());
+        let service = limited!(pool, tries, Reqwest::default());
         let openai = OpenAIConfig::new("none").with_base_url(server.base_url());
         AgentBuilder::new(openai.connect(RigTransport::new(service)).chat("small")).build()
     }

@@ -53,7 +53,10 @@ impl<C: Clock> Engine<C> {
                 wait.or_else(|| Some(backoff + Jitter::up_to(backoff / 4).draw()))
             }
             Meaning::Overloaded | Meaning::Failed => {
-                self.edit(|keys, now| keys.note_response(key, now, request, Health::failed));
+                let longest = self.options.max_pause;
+                self.edit(|keys, now| {
+                    keys.note_response(key, now, request, |it, noted| it.failed(noted, longest));
+                });
                 wait.filter(|_| meaning == Meaning::Overloaded)
             }
             Meaning::KeySpent => {
@@ -74,6 +77,16 @@ impl<C: Clock> Engine<C> {
         }
     }
 
+    /// Applies the head of a success whose body is still to come: it teaches limits, and it is the
+    /// answer that an account on its first trial waits for.
+    pub(crate) fn accepted(&self, key: u32, reported: &ServerLimits) {
+        self.observe(key, reported);
+        self.note_good(key, Health::accepted);
+        if let Some(pause) = reported.closed_for {
+            self.pause(key, pause);
+        }
+    }
+
     /// Pauses the account of a key.
     fn pause(&self, key: u32, requested: Duration) {
         let pause = requested.min(self.options.max_pause);
@@ -88,11 +101,16 @@ impl<C: Clock> Engine<C> {
 
     /// Notes that the server answered as it should.
     fn recover(&self, key: u32) {
+        self.note_good(key, Health::succeeded);
+    }
+
+    /// Notes something good, which may let requests pass earlier; `note` returns whether it does.
+    fn note_good(&self, key: u32, note: impl FnOnce(&mut Health) -> bool) {
         self.with_core(|core, now, wakers| {
             core.edit(now, wakers, |keys, _| {
-                let mut recovered = false;
-                keys.note(key, |health| recovered = health.succeeded());
-                ((), if recovered { Edited::GaveBack } else { Edited::Nothing })
+                let mut changed = false;
+                keys.note(key, |health| changed = note(health));
+                ((), if changed { Edited::GaveBack } else { Edited::Nothing })
             });
         });
     }
@@ -102,10 +120,5 @@ impl<C: Clock> Engine<C> {
         self.edit(|keys, now| {
             keys.settle(taken, now, estimate, actual, false);
         });
-    }
-
-    /// Settles a request that the server refused: the request counts as used, its tokens do not.
-    pub(crate) fn settle_refused(&self, taken: Taken, estimate: Tokens) {
-        self.settle_failed(taken, estimate, Tokens::default());
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 /// 31 years in seconds. A wait of at least this is ignored, and a plain number of at least this is
 /// a Unix time.
-pub(super) const TOO_LONG: u64 = 1_000_000_000;
+pub(in crate::llm) const TOO_LONG: u64 = 1_000_000_000;
 
-pub(super) const SECOND: u128 = 1_000_000_000;
-pub(super) const MILLISECOND: u128 = 1_000_000;
+pub(in crate::llm) const SECOND: u128 = 1_000_000_000;
+pub(in crate::llm) const MILLISECOND: u128 = 1_000_000;
 
 /// Units in nanoseconds. A unit comes before all units that it starts with, so that the longest
 /// match is found first.
@@ -78,26 +78,26 @@ fn one(text: &str) -> Option<(u128, &str)> {
 }
 
 /// Nanoseconds as a duration; `None` if that is 10⁹ s or more.
-pub(super) fn from_nanos(nanos: u128) -> Option<Duration> {
+pub(in crate::llm) fn from_nanos(nanos: u128) -> Option<Duration> {
     let secs = u64::try_from(nanos / SECOND).ok().filter(|secs| *secs < TOO_LONG)?;
     Some(Duration::new(secs, u32::try_from(nanos % SECOND).ok()?))
 }
 
 /// A decimal number without a sign.
 #[derive(Clone, Copy)]
-pub(super) struct Decimal<'a> {
+pub(in crate::llm) struct Decimal<'a> {
     whole: &'a str,
     fraction: &'a str,
 }
 
 impl<'a> Decimal<'a> {
     /// Parses a text that is just a number.
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
+    pub(in crate::llm) fn parse(text: &'a str) -> Option<Self> {
         Self::take(text).and_then(|(number, rest)| rest.is_empty().then_some(number))
     }
 
     /// Splits the text into the number that it starts with, and the rest.
-    fn take(text: &'a str) -> Option<(Self, &'a str)> {
+    pub(in crate::llm) fn take(text: &'a str) -> Option<(Self, &'a str)> {
         let (whole, rest) = take_digits(text);
         let (fraction, rest) = rest.strip_prefix('.').map_or(("", rest), take_digits);
         let some = !whole.is_empty() || !fraction.is_empty();
@@ -111,7 +111,7 @@ impl<'a> Decimal<'a> {
 
     /// The number times `unit`, rounded up, so that a wait is never too short. `None` if the part
     /// before the point exceeds 64 bits.
-    pub(super) fn times(self, unit: u128) -> Option<u128> {
+    pub(in crate::llm) fn times(self, unit: u128) -> Option<u128> {
         // 18 digits times the nanoseconds of an hour fit into 128 bits. Further digits only round
         // up.
         let (digits, tail) = self.fraction.split_at(self.fraction.len().min(18));

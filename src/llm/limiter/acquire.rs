@@ -181,6 +181,39 @@ impl<C: Clock> Limiter<C> {
         acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await
     }
 
+    /// As [`acquire_timeout`](Self::acquire_timeout), with a permit that borrows nothing and so can
+    /// be moved to another task.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_timeout`](Self::acquire_timeout).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::llm::Limiter;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let model = Limiter::builder().tokens_per_minute(200_000).build()?;
+    /// let permit = model.acquire_owned_timeout(1_500, Duration::from_secs(30)).await?;
+    /// tokio::spawn(async move { permit.settle(900) }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn acquire_owned_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<OwnedPermit<C>, Error>> {
+        let (tokens, deadline) = (estimate.into(), self.clock().now() + timeout);
+        let engine = Handle::Shared(Arc::clone(&self.engine));
+        acquire(engine, tokens, deadline, &crate::TokioTimer)
+    }
+
     /// The time until a request with this estimate could be sent, behind the current waiters. Takes
     /// nothing.
     ///

@@ -66,8 +66,9 @@ impl<C: Clock> Limiter<C> {
     ///   never raised. What was used of them counts.
     /// * A limiter that [sends one request first](super::LimiterBuilder::try_first) does not do so
     ///   if the earlier limiter was past that.
-    /// * No more passes than the earlier limiter would have let through. Restoring only takes, so
-    ///   restoring twice changes nothing, and a state can be restored while the limiter is in use.
+    /// * Apart from that, no more passes than the earlier limiter would have let through. Restoring
+    ///   only takes, so restoring twice changes nothing, and a state can be restored while the
+    ///   limiter is in use.
     ///
     /// # Errors
     ///

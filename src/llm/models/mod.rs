@@ -159,13 +159,16 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         id: impl Into<Arc<str>>,
         secret: T,
     ) -> Result<(), AddKeyError> {
+        // The secret may use this pool when it is dropped. So it is borrowed by the closure, which
+        // may fail while the lock is held.
         let (id, secret) = (id.into(), Arc::new(secret));
         self.shared.add(&id, |keys| {
             let with = keys
                 .iter()
                 .find(|key| &*key.id == with)
                 .ok_or_else(|| AddKeyError::Unknown(with.into()))?;
-            Ok(ModelKey { id: Arc::clone(&id), secret, is_refused: false, ..with.clone() })
+            let (id, secret) = (Arc::clone(&id), Arc::clone(&secret));
+            Ok(ModelKey { id, secret, is_refused: false, ..with.clone() })
         })
     }
 

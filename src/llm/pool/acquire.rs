@@ -236,6 +236,41 @@ impl<T, C: Clock> KeyPool<T, C> {
         self.permit(Permit::new(Handle::Shared(Arc::clone(&self.engine)), taken, tokens, asked))
     }
 
+    /// As [`acquire_timeout`](Self::acquire_timeout), with a permit that borrows nothing and so can
+    /// be moved to another task.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_timeout`](Self::acquire_timeout).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tollgate::llm::{KeyPool, Limits};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = KeyPool::new();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// let permit = pool.acquire_owned_timeout(100, Duration::from_secs(30)).await?;
+    /// tokio::spawn(async move { permit.settle(80) }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn acquire_owned_timeout(
+        &self,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<PoolPermit<'static, T, C>, Error>> {
+        let (tokens, deadline) = (estimate.into(), self.engine.clock().now() + timeout);
+        let engine = Handle::Shared(Arc::clone(&self.engine));
+        let permit = acquire(engine, tokens, deadline, &crate::TokioTimer);
+        async move { self.permit(permit.await?) }
+    }
+
     /// Adds the key's record to a permit.
     pub(crate) fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
         let record = self.records.lock().get(permit.key() as usize).cloned();

@@ -125,6 +125,12 @@ impl<T, C: Clock> KeyPool<T, C> {
         Self { engine: Arc::new(engine), records: Mutex::new(Vec::new()) }
     }
 
+    /// The clock that the pool reads.
+    #[must_use]
+    pub fn clock(&self) -> &C {
+        self.engine.clock()
+    }
+
     /// Adds a key with its own limits. Requests that already wait may be served by it at once.
     ///
     /// A kind of limit that `limits` does not set is unlimited until

@@ -88,6 +88,16 @@ impl<T, C: Clock> PoolPermit<'_, T, C> {
         }
     }
 
+    /// See [`Permit::observe_head`]. If the key is refused, it is disabled until it is
+    /// [restored](super::KeyPool::restore).
+    pub fn observe_head(&self, reply: &Reply) {
+        if reply.meaning() == Meaning::Success {
+            self.permit.observe_head(reply);
+        } else {
+            self.observe_reply(reply);
+        }
+    }
+
     /// See [`Permit::end`]. If the key is refused, it is disabled until it is
     /// [restored](super::KeyPool::restore).
     pub fn end(self, reply: &Reply) {

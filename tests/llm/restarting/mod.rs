@@ -207,6 +207,63 @@ fn pauses_and_failures_in_a_row_go_on() {
     assert_eq!(after.usage().paused_for, Some(first));
 }
 
+#[test]
+fn the_second_failure_in_a_row_may_come_after_the_restart() {
+    let before = limiter(&ManualClock::new(), Limits::new());
+    before.observe_reply(&Reply::new(500));
+    assert_eq!(before.usage().paused_for, None);
+    let (after, _) = restarted(&before, Limits::new(), SECOND);
+    after.observe_reply(&Reply::new(500));
+    assert_eq!(after.usage().paused_for, Some(SECOND / 2));
+    // On trial from then on: one request at a time.
+    let (after, clock) = restarted(&after, Limits::new(), SECOND);
+    let open = after.try_acquire(0).unwrap();
+    assert!(after.try_acquire(0).is_err());
+    // The request on trial is waited for, although the one who sent it is gone.
+    let (again, _) = restarted(&after, Limits::new(), SECOND * 9);
+    assert!(again.try_acquire(0).is_err());
+    let (again, _) = restarted(&after, Limits::new(), SECOND * 10);
+    assert!(again.try_acquire(0).is_ok());
+    clock.advance(SECOND);
+    open.settle(0);
+    assert!(after.try_acquire(0).is_ok());
+}
+
+#[test]
+fn pauses_without_a_stated_length_go_on_growing() {
+    let (second, refused) = (SECOND, Reply::new(429));
+    let before = limiter(&ManualClock::new(), Limits::new());
+    before.observe_reply(&refused);
+    let grows = |meanwhile| {
+        let (after, clock) = restarted(&before, Limits::new(), meanwhile);
+        clock.advance(second);
+        after.observe_reply(&refused);
+        after.usage().paused_for.unwrap()
+    };
+    // At first a second, then two, and each up to a quarter longer. A minute later it starts over.
+    assert!(grows(second * 2) >= second * 2);
+    assert!(grows(second * 50) >= second * 2);
+    assert!(grows(second * 62) < second * 2);
+}
+
+#[test]
+fn a_smaller_burst_gives_back_as_much_as_without_a_restart() {
+    let limits = tpm(600).burst(Burst::Percent(10));
+    let clock = ManualClock::new();
+    let before = limiter(&clock, limits);
+    for _ in 0..5 {
+        take(&before, 1, 60);
+        clock.advance(SECOND * 6);
+    }
+    let (after, new) = restarted(&before, limits, Duration::ZERO);
+    for (model, clock) in [(&before, &clock), (&after, &new)] {
+        let permit = model.try_acquire(60).unwrap();
+        clock.advance(SECOND * 2);
+        permit.settle(0);
+        assert_eq!(left(model, TOKENS), 60);
+    }
+}
+
 /// A pool that sends one request first with each key about which nothing is known.
 fn careful_pool(clock: &ManualClock) -> Pool {
     let pool = KeyPool::builder().clock(clock.clone()).build();

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use http::Response;
 use http::header::AUTHORIZATION;
 use http_body_util::BodyExt as _;
+use tollgate_http::llm::Estimator;
 use tower::Service;
 
-use super::estimate::estimate;
 use super::{Failure, Request};
 
 /// What was sent, in order. Clones are the same journal.
@@ -109,11 +109,12 @@ where
         let key = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = key.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         let mut entry = Sent { key: key.to_owned(), waited, estimated: 0, status: None };
-        let (body, journal) = (request.body().clone(), self.journal.clone());
+        let (body, path) = (request.body().clone(), request.uri().path().to_owned());
+        let journal = self.journal.clone();
         let sent = self.inner.call(request);
         Box::pin(async move {
             let body = body.collect().await?.to_bytes();
-            entry.estimated = estimate(&body).tokens.total();
+            entry.estimated = Estimator::new().estimate(&path, &body).tokens().total();
             let response = sent.await;
             entry.status = response.as_ref().ok().map(|response| response.status().as_u16());
             journal.lock().push(entry);

@@ -7,21 +7,19 @@
 //!       |           |
 //!     Journal::asked             remembers when the client asked
 //!           |
-//!      PooledLayer               the limits: waits, chooses a key, learns, settles, tries again
+//!        LlmLayer                the limits: waits, chooses a key, learns, settles, tries again
 //!           |
 //!      Journal::sent             notes what was sent, with which key, and what became of it
 //!           |
 //!        Reqwest                 sends
 //! ```
 //!
-//! All of them are [`tower::Service`]s of the same request and answer, so each can be left out or
-//! replaced. [`PooledLayer`] is the only one that knows of limits.
+//! All of them are [`tower::Service`]s of the same request, so each can be left out or replaced.
+//! [`LlmLayer`](tollgate_http::llm::LlmLayer) is the only one that knows of limits.
 
 #[cfg(feature = "openai")]
 mod async_openai;
-mod estimate;
 mod journal;
-mod pooled;
 mod reqwest;
 #[cfg(feature = "rig")]
 mod rig;
@@ -30,7 +28,6 @@ pub use self::reqwest::Reqwest;
 #[cfg(feature = "openai")]
 pub use async_openai::OpenAiTransport;
 pub use journal::{AskedService, Journal, Sent, SentService};
-pub use pooled::{PooledLayer, PooledService};
 #[cfg(feature = "rig")]
 pub use rig::RigTransport;
 

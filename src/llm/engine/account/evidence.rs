@@ -124,7 +124,10 @@ impl Evidence {
             return period;
         }
         let Some(implied) = self.implied else { return Period::MINUTE };
-        let gap = self.window_gap.filter(|gap| *gap >= self.longest_reset);
+        // Resets of a limit that is refilled evenly end at any time. So their distance bounds
+        // nothing, unless answers have shown that the server counts in windows.
+        let shows_windows = self.contradicting > self.agreeing;
+        let gap = self.window_gap.filter(|gap| shows_windows && *gap >= self.longest_reset);
         let allowed = |period: &Period| {
             let period = period.as_duration();
             period >= self.longest_reset && gap.is_none_or(|gap| period <= gap + gap / 50)

@@ -76,6 +76,17 @@ impl Health {
         self.closed_until
     }
 
+    /// Whether the account is closed until a request on trial is answered.
+    pub(crate) fn waits_for_answer(&self) -> bool {
+        self.on_trial && self.trial_until > self.paused_until
+    }
+
+    /// When a request may be sent at the soonest: as soon as that on trial is answered, if there is
+    /// one.
+    pub(crate) fn soonest(&self) -> Timestamp {
+        self.paused_until
+    }
+
     /// The end of the pause that a response has caused.
     pub(crate) fn paused_until(&self) -> Timestamp {
         self.paused_until
@@ -117,6 +128,17 @@ impl Health {
         true
     }
 
+    /// Notes that the server accepted a request whose response is still to come. That ends the first
+    /// trial of an account, and no other trouble. Returns whether that changes anything.
+    pub(crate) fn accepted(&mut self) -> bool {
+        if !self.on_trial || self.failures + self.spent > 0 {
+            return false;
+        }
+        (self.on_trial, self.trial_until) = (false, Timestamp::ZERO);
+        self.close();
+        true
+    }
+
     /// Notes that a request was answered with 429. Returns the pause to make if the response does not
     /// ask for one.
     pub(crate) fn refused(&mut self, noted: Noted) -> Duration {
@@ -132,14 +154,15 @@ impl Health {
 
     /// Notes that the server failed to answer a request: others are preferred until a request
     /// succeeds. From the second failure in a row on, the account rests.
-    pub(crate) fn failed(&mut self, noted: Noted) {
+    pub(crate) fn failed(&mut self, noted: Noted, longest: Duration) {
         if self.is_new(noted) {
             self.failures = self.failures.saturating_add(1);
         }
         self.answered();
         if self.failures > 1 {
             self.on_trial = true;
-            self.pause(noted.now + doubled(FIRST_REST, self.failures - 1, LONGEST_REST));
+            let longest = LONGEST_REST.min(longest);
+            self.pause(noted.now + doubled(FIRST_REST, self.failures - 1, longest));
         }
     }
 
@@ -228,11 +251,11 @@ mod tests {
     #[test]
     fn one_failure_is_no_reason_to_rest_and_the_second_is() {
         let mut health = Health::default();
-        health.failed(noted(at(2), 1, 2));
+        health.failed(noted(at(2), 1, 2), HOUR);
         // In flight together with the first one.
-        health.failed(noted(at(3), 2, 2));
+        health.failed(noted(at(3), 2, 2), HOUR);
         assert!(health.is_failing() && health.is_open(at(3)));
-        health.failed(noted(at(5), 3, 3));
+        health.failed(noted(at(5), 3, 3), HOUR);
         assert_eq!(health.open_at(), at(5) + FIRST_REST);
         // One request at a time from then on.
         health.sent(at(6));
@@ -244,10 +267,10 @@ mod tests {
     #[test]
     fn a_success_in_between_does_not_make_an_old_failure_new() {
         let mut health = Health::default();
-        health.failed(noted(at(2), 1, 5));
+        health.failed(noted(at(2), 1, 5), HOUR);
         health.succeeded();
         for request in 2..=5 {
-            health.failed(noted(at(3), request, 5));
+            health.failed(noted(at(3), request, 5), HOUR);
         }
         assert!(health.is_open(at(3)));
     }
@@ -256,7 +279,7 @@ mod tests {
     fn rests_have_a_longest() {
         let mut health = Health::default();
         for n in 0..200 {
-            health.failed(noted(at(100 * n + 2), n, n));
+            health.failed(noted(at(100 * n + 2), n, n), HOUR);
         }
         assert_eq!(health.open_at(), at(100 * 199 + 2) + LONGEST_REST);
     }
@@ -275,6 +298,21 @@ mod tests {
         assert!(health.is_open(at(1)));
         health.sent(at(1));
         assert!(health.is_open(at(1)));
+    }
+
+    #[test]
+    fn who_accepts_a_request_has_not_answered_it() {
+        let mut health = Health::on_trial();
+        health.sent(at(0));
+        assert!(health.accepted() && health.is_open(at(1)));
+        assert!(!health.accepted());
+        // Streams that fail, one after the other.
+        health.failed(noted(at(3), 1, 1), HOUR);
+        health.failed(noted(at(5), 2, 2), HOUR);
+        health.sent(at(6));
+        assert!(!health.accepted() && !health.is_open(at(7)));
+        health.failed(noted(at(8), 3, 3), HOUR);
+        assert_eq!(health.open_at(), at(8) + 2 * FIRST_REST);
     }
 
     #[test]

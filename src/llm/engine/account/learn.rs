@@ -165,7 +165,8 @@ impl Account {
         let Some(old) = self.meters.remove(before) else { return };
         if self.meters.of(now_meant).is_none() {
             let (burst, in_flight) = (old.burst_mode, self.in_flight_of(before));
-            let new = Meter::new(now_meant, old.per_period(), burst, max_pause, now);
+            let longest = max_pause.max(Period::MINUTE.as_duration());
+            let new = Meter::new(now_meant, old.per_period(), burst, longest, now);
             if let Ok(mut new) = new {
                 old.carry_over_to(&mut new, now, in_flight, self.newest);
                 let _fits = self.meters.put(new);
@@ -206,8 +207,10 @@ impl Account {
         if same_count && same_burst {
             return false;
         }
-        // A learned limit must not close an account for longer than a response may pause it.
-        let longest = if configured.is_none() { max_pause } else { Duration::MAX };
+        // A learned limit must not close an account for longer than a response may pause it. But a
+        // limit per minute stays one: a short longest pause must not raise the rate.
+        let minute = Period::MINUTE.as_duration();
+        let longest = if configured.is_none() { max_pause.max(minute) } else { Duration::MAX };
         match self.renewed(kind, count, burst, longest, now) {
             Ok(meter) => {
                 if !self.meters.put(meter) {
@@ -236,7 +239,7 @@ impl Account {
         max_pause: Duration,
     ) -> Edited {
         let Some(remaining) = said.remaining else { return Edited::Nothing };
-        let (reserve, kept_back) = (self.reserve(kind), self.kept_back(kind));
+        let (reserve, kept_back, since) = (self.reserve(kind), self.kept_back(kind), self.newest);
         let Some(meter) = self.meters.of(kind) else { return Edited::Nothing };
         let remaining = i128::from(remaining) - kept_back;
         let before = meter.window(now);
@@ -244,8 +247,18 @@ impl Account {
             // No reserve: what is left of a window is lost when it ends.
             let left = u64::try_from(remaining.max(0)).unwrap_or(u64::MAX);
             let is_stated = said.reset_after.is_some_and(|reset| !reset.is_zero());
-            meter.set_window(now, Window { left, ends: now + wait, is_stated });
-            return if before == meter.window(now) { Edited::Nothing } else { Edited::Changed };
+            meter.set_window(now, Window { left, ends: now + wait, is_stated, since });
+            return match (before, meter.window(now)) {
+                (Some(one), Some(other)) if (one.left, one.ends) == (other.left, other.ends) => {
+                    Edited::Nothing
+                }
+                // Most responses lower it, or move its end by the time that they took.
+                (Some(one), Some(other)) if other.left <= one.left && other.ends >= one.ends => {
+                    Edited::Took
+                }
+                (None, Some(_)) => Edited::Took,
+                _ => Edited::Changed,
+            };
         }
         meter.forget_window();
         if before.is_some() {

@@ -172,6 +172,13 @@ impl Account {
         ready.unwrap_or(now).max(self.health.open_at())
     }
 
+    /// When all limits could allow the request at the soonest, if a request on trial were answered
+    /// at once. It is no later than [`ready_at`](Self::ready_at).
+    pub(crate) fn soonest(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
+        let ready = self.meters.iter().map(|meter| meter.ready_at(now, tokens)).max();
+        ready.unwrap_or(now).max(self.health.soonest())
+    }
+
     /// Whether as many requests are in flight as may be.
     #[inline]
     fn is_busy(&self) -> bool {

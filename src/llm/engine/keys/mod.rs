@@ -213,6 +213,15 @@ impl Keys {
         self.account(key).is_some_and(|account| account.never(tokens).is_none())
     }
 
+    /// When a key that waits for the answer to a request on trial could serve `tokens` at the
+    /// soonest; `None` if no key does.
+    pub(crate) fn after_trial(&self, now: Timestamp, tokens: Tokens) -> Option<Timestamp> {
+        let accounts = self.active().filter_map(|(_, key)| self.account(key));
+        let on_trial = accounts.filter(|account| account.health.waits_for_answer());
+        let able = on_trial.filter(|account| account.never(tokens).is_none());
+        able.map(|account| account.soonest(now, tokens)).min()
+    }
+
     /// The shortest remaining pause among the active keys that could serve `tokens`; `None` without
     /// an active key.
     pub(crate) fn shortest_pause(&self, now: Timestamp, tokens: Tokens) -> Option<Duration> {

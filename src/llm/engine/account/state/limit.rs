@@ -63,7 +63,8 @@ impl Meter {
         if let Some(forgiven) = limit.not_counted {
             let age = at.age_of(forgiven.ms_ago);
             if age < period && forgiven.count > self.forgiven.count {
-                self.forgiven.count = forgiven.count;
+                // With what is used, it fits into 64 bits.
+                self.forgiven.count = forgiven.count.min(u64::MAX / 2);
                 self.forgiven.at = at.ago(age);
             }
         }
@@ -73,7 +74,7 @@ impl Meter {
         }
         if let Some(window) = limit.window {
             let rest = at.rest_of(window.ends_after_ms).min(period).min(at.max_pause);
-            self.restore_window(window, at.now, rest);
+            self.restore_window(window, at.now, rest, newest);
         }
     }
 
@@ -82,7 +83,8 @@ impl Meter {
         let period = self.level_period();
         // A state can't close a limit for longer than a response can.
         let longest = period.saturating_mul(MOST_PERIODS).max(at.max_pause);
-        let aged = |grant: &GrantState| (at.age_of(grant.ms_ago), grant.count);
+        let most = self.most_owed();
+        let aged = |grant: &GrantState| (at.age_of(grant.ms_ago), grant.count.min(most));
         match (&mut self.level, &limit.used) {
             (Level::Even(..), UsedState::RefilledAfterMs(millis)) => {
                 let rest = at.rest_of(*millis).min(longest);
@@ -125,11 +127,16 @@ impl Meter {
         }
     }
 
+    /// The most that counts as used after a restart, so that a damaged state can't close a limit for
+    /// good.
+    fn most_owed(&self) -> u64 {
+        self.per_period().saturating_mul(MOST_PERIODS.into()).saturating_add(self.burst())
+    }
+
     /// Takes so much of a limit that is refilled evenly that `used` are in use, or as much as may
     /// be owed.
     fn raise_to(&mut self, now: Timestamp, used: u64) {
-        let most = self.per_period().saturating_mul(MOST_PERIODS.into());
-        let missing = used.min(most.saturating_add(self.burst())).saturating_sub(self.used(now));
+        let missing = used.min(self.most_owed()).saturating_sub(self.used(now));
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.take(state, now, missing);
         }
@@ -138,7 +145,7 @@ impl Meter {
         }
     }
 
-    fn restore_window(&mut self, saved: WindowState, now: Timestamp, rest: Duration) {
+    fn restore_window(&mut self, saved: WindowState, now: Timestamp, rest: Duration, since: u64) {
         if rest.is_zero() {
             return;
         }
@@ -148,8 +155,9 @@ impl Meter {
                 left: known.left.min(left),
                 ends: known.ends.max(ends),
                 is_stated: known.is_stated || is_stated,
+                since,
             },
-            None => Window { left, ends, is_stated },
+            None => Window { left, ends, is_stated, since },
         });
     }
 }

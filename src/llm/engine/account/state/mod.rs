@@ -62,9 +62,12 @@ impl Account {
         events: &mut Vec<LimitEvent>,
     ) {
         let learned = self.sources.restore_state(&state.learned);
-        // No account has more limits, so whatever follows was not written by one.
+        let mut seen = Vec::new();
+        // No account has more limits, or two of a kind: whatever else there is was not written by
+        // one.
         for limit in state.limits.iter().take(MAX_LIMITS) {
-            let Some(kind) = limit.kind() else { continue };
+            let Some(kind) = limit.kind().filter(|kind| !seen.contains(kind)) else { continue };
+            seen.push(kind);
             if learned.contains(&kind) {
                 let refill = match limit.used {
                     UsedState::RefilledAfterMs(_) => Refill::Even,

@@ -1,6 +1,15 @@
 //! One limit of an account: a number of requests or tokens per period, and how much of it is used.
 
+mod cost;
+mod forgiven;
+mod window;
+
+pub(super) use forgiven::Forgiven;
+pub(crate) use window::Window;
+
 use std::time::Duration;
+
+use cost::CostMask;
 
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Receipt, Scale, StrictWindow};
 use crate::llm::{Burst, LimitKind, Period, Tokens};
@@ -20,66 +29,6 @@ pub(crate) struct Meter {
     /// What the server says that can still pass before its window ends.
     pub(super) window: Option<Window>,
     pub(super) forgiven: Forgiven,
-}
-
-/// What was in use beyond a limit when it was lowered. It is not counted, so that the limit is back
-/// within its period, but it counts again if the limit is raised soon: a server that alternates
-/// between two limits gives nothing away.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Forgiven {
-    /// What counts again if the limit is raised within its period from `at` on.
-    pub(super) count: u64,
-    pub(super) at: Timestamp,
-    /// What requests up to number `newest` must not give back, because it was not counted for them.
-    not_given_back: u64,
-    newest: u64,
-}
-
-impl Forgiven {
-    /// How much of `count`, which this request gives back, is not counted anyway.
-    #[inline]
-    fn take(&mut self, count: u64, receipt: Receipt) -> u64 {
-        if self.not_given_back == 0 || receipt.seq > self.newest {
-            return 0;
-        }
-        let given = count.min(self.not_given_back);
-        self.not_given_back -= given;
-        self.count = self.count.saturating_sub(given);
-        given
-    }
-}
-
-/// The rest of a server's window: at most `left` may pass before `ends`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) left: u64,
-    pub(crate) ends: Timestamp,
-    /// Whether the server states the end, or it is guessed.
-    pub(crate) is_stated: bool,
-}
-
-/// What one request costs under a limit, as masks, so that working out a cost needs no branch.
-#[derive(Clone, Copy, Debug)]
-struct CostMask {
-    requests: u64,
-    input: u64,
-    output: u64,
-}
-
-impl CostMask {
-    fn of(kind: LimitKind) -> Self {
-        let mask = |one: Tokens| if kind.cost(one) == 1 { u64::MAX } else { 0 };
-        if !kind.counts_tokens() {
-            return Self { requests: 1, input: 0, output: 0 };
-        }
-        Self { requests: 0, input: mask(Tokens::new(1, 0)), output: mask(Tokens::new(0, 1)) }
-    }
-
-    #[inline]
-    fn cost(self, tokens: Tokens) -> u64 {
-        // One of the two operands is 0.
-        self.requests | (tokens.input & self.input).saturating_add(tokens.output & self.output)
-    }
 }
 
 /// The algorithm of a limit, with its state.
@@ -242,23 +191,9 @@ impl Meter {
         }
     }
 
-    /// Records what the server says that can still pass in its window. Of several statements about
-    /// the same window, the lowest number counts: responses can overtake each other. If ends are
-    /// guessed, nobody knows which statements are about the same window, and the last one counts.
-    pub(crate) fn set_window(&mut self, now: Timestamp, window: Window) {
-        const SAME: Duration = Duration::from_secs(2);
-        match &mut self.window {
-            Some(known)
-                if known.is_stated
-                    && window.is_stated
-                    && now < known.ends
-                    && window.ends < known.ends + SAME =>
-            {
-                known.left = known.left.min(window.left);
-                known.ends = known.ends.max(window.ends);
-            }
-            known => *known = Some(window),
-        }
+    /// Records what the server says that can still pass in its window.
+    pub(crate) fn set_window(&mut self, now: Timestamp, said: Window) {
+        self.window = Some(self.window.map_or(said, |known| known.and_then(now, said)));
     }
 
     /// Forgets what the server said of its window.
@@ -330,7 +265,7 @@ impl Meter {
     /// Gives back `count` of what was held, as far as it has not been refilled already.
     #[inline]
     pub(crate) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
-        if let Some(window) = &mut self.window {
+        if let Some(window) = self.window.as_mut().filter(|window| receipt.seq > window.since) {
             window.left = window.left.saturating_add(count);
         }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {

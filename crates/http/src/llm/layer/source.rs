@@ -1,0 +1,214 @@
+//! Where permits come from: a limiter of one key, or a pool of several.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::request::Parts;
+use tollgate::llm::{Error, KeyPool, Limiter, Permit, PoolPermit, Reply, Tokens};
+use tollgate::{Clock, Timestamp};
+
+use super::error::BoxError;
+use super::key_header::KeyHeader;
+use crate::llm::Estimate;
+
+/// Gives permission to send requests. [`Limiter`] and [`KeyPool`] are sources.
+///
+/// Write your own to choose by the [model](Estimate::model) of a request, such as one pool for each
+/// model:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::time::Duration;
+/// use tollgate::llm::{Error, KeyPool, Limits, PoolPermit};
+/// use tollgate::{Clock as _, CounterClock, Timestamp};
+/// use tollgate_http::llm::{Estimate, LlmLayer, PermitSource};
+///
+/// struct ByModel {
+///     pools: HashMap<String, KeyPool<String>>,
+///     others: KeyPool<String>,
+/// }
+///
+/// impl PermitSource for ByModel {
+///     type Permit = PoolPermit<'static, String, CounterClock>;
+///
+///     async fn acquire_for(
+///         &self,
+///         estimate: &Estimate,
+///         timeout: Option<Duration>,
+///     ) -> Result<Self::Permit, Error> {
+///         let model = estimate.model.as_deref().unwrap_or_default();
+///         self.pools.get(model).unwrap_or(&self.others).acquire_for(estimate, timeout).await
+///     }
+///
+///     fn now(&self) -> Timestamp {
+///         self.others.clock().now()
+///     }
+/// }
+/// let others = KeyPool::new();
+/// others.add("main", "sk-1".to_owned(), Limits::new())?;
+/// let layer = LlmLayer::new(ByModel { pools: HashMap::new(), others });
+/// # Ok::<(), tollgate::llm::AddKeyError>(())
+/// ```
+pub trait PermitSource: Send + Sync {
+    /// The permit of one request.
+    type Permit: RequestPermit;
+
+    /// Waits until a request may be sent, for at most `timeout` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the request gets no permit. Nothing is taken then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing.
+    fn acquire_for(
+        &self,
+        estimate: &Estimate,
+        timeout: Option<Duration>,
+    ) -> impl Future<Output = Result<Self::Permit, Error>> + Send;
+
+    /// The time of the clock by which `acquire_for` waits.
+    fn now(&self) -> Timestamp;
+}
+
+/// The permission to send one request: the permit of a [`Limiter`] or of a [`KeyPool`].
+pub trait RequestPermit: Send + Sync {
+    /// Whether another key may serve a request whose key is not accepted.
+    const HAS_OTHER_KEYS: bool;
+
+    /// Puts the key that the permit is for into a request. A source that does not know its key
+    /// leaves the request as it is.
+    ///
+    /// # Errors
+    ///
+    /// If that is not possible. The request is not sent then.
+    fn authorize(&self, header: &KeyHeader, request: &mut Parts) -> Result<(), BoxError>;
+
+    /// See [`Permit::estimate`].
+    fn estimate(&self) -> Tokens;
+
+    /// See [`Permit::observe_head`].
+    fn observe_head(&self, reply: &Reply);
+
+    /// See [`Permit::observe_reply`].
+    fn observe_reply(&self, reply: &Reply);
+
+    /// See [`Permit::end`].
+    fn end(self, reply: &Reply);
+
+    /// See [`Permit::cancel`].
+    fn cancel(self);
+}
+
+impl<C: Clock> PermitSource for Limiter<C> {
+    type Permit = Permit<'static, C>;
+
+    async fn acquire_for(
+        &self,
+        estimate: &Estimate,
+        timeout: Option<Duration>,
+    ) -> Result<Self::Permit, Error> {
+        match timeout {
+            None => self.acquire_owned(estimate.tokens()).await,
+            Some(timeout) => self.acquire_owned_timeout(estimate.tokens(), timeout).await,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+}
+
+impl<T, C> PermitSource for KeyPool<T, C>
+where
+    T: AsRef<str> + Send + Sync,
+    C: Clock,
+{
+    type Permit = PoolPermit<'static, T, C>;
+
+    async fn acquire_for(
+        &self,
+        estimate: &Estimate,
+        timeout: Option<Duration>,
+    ) -> Result<Self::Permit, Error> {
+        acquire_key(self, estimate, timeout).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+}
+
+/// Waits for a key of a pool.
+pub(super) async fn acquire_key<T, C: Clock>(
+    pool: &KeyPool<T, C>,
+    estimate: &Estimate,
+    timeout: Option<Duration>,
+) -> Result<PoolPermit<'static, T, C>, Error> {
+    match timeout {
+        None => pool.acquire_owned(estimate.tokens()).await,
+        Some(timeout) => pool.acquire_owned_timeout(estimate.tokens(), timeout).await,
+    }
+}
+
+/// A limiter does not know its key: the client authenticates as it does without the layer.
+impl<C: Clock> RequestPermit for Permit<'_, C> {
+    const HAS_OTHER_KEYS: bool = false;
+
+    fn authorize(&self, _: &KeyHeader, _: &mut Parts) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn estimate(&self) -> Tokens {
+        Permit::estimate(self)
+    }
+
+    fn observe_head(&self, reply: &Reply) {
+        Permit::observe_head(self, reply);
+    }
+
+    fn observe_reply(&self, reply: &Reply) {
+        Permit::observe_reply(self, reply);
+    }
+
+    fn end(self, reply: &Reply) {
+        Permit::end(self, reply);
+    }
+
+    fn cancel(self) {
+        Permit::cancel(self);
+    }
+}
+
+impl<T, C> RequestPermit for PoolPermit<'_, T, C>
+where
+    T: AsRef<str> + Send + Sync,
+    C: Clock,
+{
+    const HAS_OTHER_KEYS: bool = true;
+
+    fn authorize(&self, header: &KeyHeader, request: &mut Parts) -> Result<(), BoxError> {
+        Ok(header.insert(self.secret().as_ref(), request)?)
+    }
+
+    fn estimate(&self) -> Tokens {
+        PoolPermit::estimate(self)
+    }
+
+    fn observe_head(&self, reply: &Reply) {
+        PoolPermit::observe_head(self, reply);
+    }
+
+    fn observe_reply(&self, reply: &Reply) {
+        PoolPermit::observe_reply(self, reply);
+    }
+
+    fn end(self, reply: &Reply) {
+        PoolPermit::end(self, reply);
+    }
+
+    fn cancel(self) {
+        PoolPermit::cancel(self);
+    }
+}
