@@ -1,6 +1,6 @@
 //! A day of requests at 150 % of the limits, in no time, by this crate, by token buckets, and by
 //! sending and backing off. `[HOURS=24] [SEED=1] [CLIENT=tollgate] cargo bench --features llm
-//! --bench llm_simulation [-- SCENE]`
+//! --bench llm_simulation [-- SCENE]`. With `TRACE=1`, each message is printed.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a program that prints a table")]
 
 #[path = "../tests/llm_simulation/scenes/mod.rs"]

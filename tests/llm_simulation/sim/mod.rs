@@ -15,6 +15,7 @@ mod ours;
 mod outcome;
 mod scene;
 mod server;
+mod trace;
 mod traffic;
 mod world;
 
@@ -101,6 +102,10 @@ pub(crate) trait Client {
     fn next_look(&mut self) -> Option<Nanos>;
     /// An answer has come.
     fn answered(&mut self, job: Job, key: usize, answer: &Answer) -> Next;
+    /// What it takes its limits to be, for a trace.
+    fn believes(&self) -> String {
+        String::new()
+    }
     /// What it hands on to the next process at this time of the servers, if it can.
     fn state(&self, _now: Nanos) -> Option<State> {
         None

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tollgate::llm::{
     Counted, Error, KeyPool, LimitKind, Limiter, LimiterState, Limits, Meaning, Period, Permit,
-    PoolPermit, PoolState, Reply, Tokens,
+    PoolPermit, PoolState, Reply, Tokens, Usage,
 };
 use tollgate::{Sleep, Timer};
 
@@ -141,6 +141,16 @@ fn tokens(size: Size) -> Tokens {
     Tokens::new(size.input, size.output)
 }
 
+fn show(usage: &Usage) -> String {
+    let limits = usage.limits.iter().map(|limit| {
+        let (kind, used, most) = (limit.kind, limit.used, limit.limit);
+        format!("{used}/{most} {kind}, {} left, reset {:.1?}", limit.remaining, limit.reset_after)
+    });
+    let limits = limits.collect::<Vec<_>>().join("; ");
+    let (in_flight, waiting) = (usage.in_flight, usage.waiting);
+    format!("{in_flight} in flight, {waiting} wait, pause {:.1?}; {limits}", usage.paused_for)
+}
+
 /// What outlives the process.
 #[derive(Debug)]
 pub(crate) enum State {
@@ -188,6 +198,18 @@ impl Client for Ours {
     fn next_look(&mut self) -> Option<Nanos> {
         let woken = self.line.iter().any(|(_, _, flag)| flag.0.load(Ordering::Relaxed));
         if woken { Some(self.clock.shown()) } else { self.clock.next_alarm() }
+    }
+
+    fn believes(&self) -> String {
+        match self.gate {
+            Gate::One(one) => show(&one.usage()),
+            Gate::Pool(pool) => {
+                let ids = pool.ids();
+                let usages = ids.iter().filter_map(|id| Some((id, pool.usage(id)?)));
+                let usages = usages.map(|(id, usage)| format!("key {id}: {}", show(&usage)));
+                usages.collect::<Vec<_>>().join("; ")
+            }
+        }
     }
 
     fn state(&self, now: Nanos) -> Option<State> {

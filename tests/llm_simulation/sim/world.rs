@@ -3,6 +3,7 @@
 use super::agenda::Agenda;
 use super::others;
 use super::outcome::{Outcome, Waits};
+use super::trace::Trace;
 use super::traffic::{self, Random};
 use super::{
     Answer, Client, Counting, Job, MINUTE, Nanos, Next, SECOND, Scene, Server, SkewedClock, State,
@@ -50,6 +51,7 @@ struct World<'a> {
     make: &'a MakeClient<'a>,
     client: Box<dyn Client>,
     clock: SkewedClock,
+    trace: Trace,
     process: usize,
     servers: Vec<Server>,
     account_of: Vec<usize>,
@@ -147,6 +149,8 @@ impl World<'_> {
 
     fn arrive(&mut self, sent: Sent) {
         let now = self.agenda.now;
+        let account = self.account_of[sent.key];
+        self.trace.at_server(now, &sent.job, sent.key, &mut self.servers[account]);
         let failing = self.scene.failures.iter().find_map(|failure| failure.answer(sent.key, now));
         if let Some(answer) = failing {
             self.outcome.sent_in_vain += 1;
@@ -160,7 +164,6 @@ impl World<'_> {
             self.agenda.after(transit, Event::AtClient(sent, answer));
             return;
         }
-        let account = self.account_of[sent.key];
         let work = self.servers[account].work(&mut self.random, &sent.job);
         if self.servers[account].counting == Counting::AsGenerated {
             let output = sent.job.actual.output;
@@ -178,7 +181,9 @@ impl World<'_> {
         if sent.process != self.process {
             return;
         }
-        if self.client.answered(sent.job, sent.key, answer) == Next::Done {
+        let next = self.client.answered(sent.job, sent.key, answer);
+        self.trace.answered(self.agenda.now, &sent.job, answer, &*self.client);
+        if next == Next::Done {
             self.waits.end(sent.job.number, self.agenda.now);
             let outcome = &mut self.outcome;
             let count =
@@ -227,6 +232,7 @@ impl World<'_> {
                 }
             }
             for (job, key) in self.client.release() {
+                self.trace.sent(now, &job, key, &*self.client);
                 let sent = Sent { job, key, at: now, process: self.process };
                 let transit = self.transit();
                 self.agenda.after(transit, Event::AtServer(sent));
@@ -275,6 +281,7 @@ pub(crate) fn run(scene: &Scene, make: &MakeClient) -> Outcome {
         make,
         client: make(&clock, None, 0),
         clock,
+        trace: Trace::new(),
         process: 0,
         account_of: scene.accounts_of_keys(),
         random: Random::new(scene.seed),
