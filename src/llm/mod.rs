@@ -1,7 +1,8 @@
 //! Rate limits of model APIs: requests and tokens are taken together, settled when the usage is
 //! known, and learned from response headers.
 //!
-//! Start with a [`Limiter`] for one API key, or a [`KeyPool`] for several.
+//! Start with a [`Limiter`] for one API key in one model, a [`KeyPool`] for several keys, or a
+//! [`ModelPool`] for several keys and models: providers limit each model by itself.
 
 // A request asks a `Limiter` or a `KeyPool` for a permit with an estimate of its tokens. Both pass
 // it to the `Engine`, which keeps all keys and the queue under one lock. There the rule picks a key

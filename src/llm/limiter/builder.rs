@@ -90,7 +90,14 @@ impl<C: Clock> LimiterBuilder<C> {
         self.limits(limits)
     }
 
-    /// Any limit, such as tokens per hour; see [`Limits::with`].
+    /// Any limit, over any period; see [`Limits::with`].
+    ///
+    /// ```
+    /// use tollgate::llm::{Counted, Limiter, Period};
+    /// let hourly = Counted::Tokens.per(Period::HOUR);
+    /// let model = Limiter::builder().limit(hourly, 1_000_000).build()?;
+    /// # Ok::<(), tollgate::QuotaError>(())
+    /// ```
     pub fn limit(self, kind: LimitKind, count: u64) -> Self {
         let limits = self.limits.with(kind, count);
         self.limits(limits)

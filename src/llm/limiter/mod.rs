@@ -123,10 +123,11 @@ impl<C: Clock> Limiter<C> {
     /// ```
     /// use tollgate::llm::{LimitKind, Limiter, Period};
     /// let model = Limiter::builder().tokens_per_minute(200_000).build()?;
+    /// let limit = || model.usage().of(LimitKind::Tokens(Period::MINUTE)).map(|it| it.limit);
     /// model.observe([("x-ratelimit-limit-tokens", "1")]);
-    /// assert!(model.try_acquire(1_000).is_err());
+    /// assert_eq!(limit(), Some(1));
     /// model.forget_learned();
-    /// assert!(model.try_acquire(1_000).is_ok());
+    /// assert_eq!(limit(), Some(200_000));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn forget_learned(&self) {
