@@ -192,3 +192,8 @@ struct Compare;
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../docs/testing.md")]
 struct Testing;
+
+/// The code examples of the guide for agents.
+#[cfg(all(doctest, feature = "tokio", feature = "llm"))]
+#[doc = include_str!("../docs/llm-agents.md")]
+struct LlmAgents;

@@ -3,38 +3,33 @@
 //!
 //! `cargo run --release -p tollgate-llm-examples --example key_pool` (about 15 seconds, real time)
 //!
-//! The API is a small server of this example's own, on loopback: see [`provider`] for what it
-//! enforces. Its limits are enforced by the second, so a key's burst is 1 % of a minute.
+//! The API is a small server on loopback: see [`tollgate_llm_server`] for what it enforces. Its
+//! limits are enforced by the second, so a key's burst is 1 % of a minute.
 
-#[path = "support/account.rs"]
-mod account;
 #[path = "support/chat.rs"]
 mod chat;
 #[path = "support/progress.rs"]
 mod progress;
-#[path = "support/provider.rs"]
-mod provider;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use account::{Plan, Tally};
 use chat::{Answer, Failure, Model, Prompt};
-use provider::Provider;
 use tokio::task::JoinSet;
 use tollgate::llm::{Burst, KeyPool, Limits};
+use tollgate_llm_server::{Plan, Server, Tally};
 
 const REQUESTS: usize = 2_000;
 const TRIES: u32 = 4;
 
 /// Each key's id, its secret, and its limits.
 const KEYS: [(&str, &str, Plan); 5] = [
-    ("main", "sk-1f7a", Plan { requests: 5_000, tokens: 5_000_000 }),
-    ("team", "sk-52c0", Plan { requests: 4_000, tokens: 4_000_000 }),
-    ("batch", "sk-9be3", Plan { requests: 3_000, tokens: 3_000_000 }),
-    ("old", "sk-c418", Plan { requests: 2_000, tokens: 2_000_000 }),
+    ("main", "sk-1f7a", Plan::per_minute(5_000, 5_000_000)),
+    ("team", "sk-52c0", Plan::per_minute(4_000, 4_000_000)),
+    ("batch", "sk-9be3", Plan::per_minute(3_000, 3_000_000)),
+    ("old", "sk-c418", Plan::per_minute(2_000, 2_000_000)),
     // Too small for the longest prompts: those go elsewhere.
-    ("spare", "sk-e06d", Plan { requests: 1_000, tokens: 1_000_000 }),
+    ("spare", "sk-e06d", Plan::per_minute(1_000, 1_000_000)),
 ];
 
 const REVOKED: (&str, Duration) = ("sk-c418", Duration::from_secs(3));
@@ -43,13 +38,13 @@ const CLOSED_FOR: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let provider = Provider::start(&KEYS.map(|(_, secret, plan)| (secret, plan))).await?;
-    let model = Model::at(provider.address);
+    let server = Server::start(&KEYS.map(|(_, secret, plan)| (secret, plan))).await?;
+    let model = Model::at(server.address());
     let pool = Arc::new(KeyPool::new());
     for (id, secret, plan) in KEYS {
         let limits = Limits::new()
-            .requests_per_minute(plan.requests.into())
-            .tokens_per_minute(plan.tokens.into())
+            .requests_per_minute(plan.requests().into())
+            .tokens_per_minute(plan.tokens().into())
             .burst(Burst::Percent(1));
         pool.add(id, secret, limits)?;
     }
@@ -60,7 +55,7 @@ async fn main() -> Result<(), Failure> {
     );
     println!("{:?}, `team` is refused for {CLOSED_FOR:?}, whatever its limits say.\n", CLOSED.1);
 
-    tokio::spawn(trouble(provider.clone()));
+    tokio::spawn(trouble(server.clone()));
     let prompts = Prompt::mixed(REQUESTS);
     let bar = progress::bar(REQUESTS);
     let start = Instant::now();
@@ -85,58 +80,53 @@ async fn main() -> Result<(), Failure> {
     let statuses = tasks.join_all().await;
     let took = start.elapsed();
     bar.finish_and_clear();
-    report(&provider, &prompts, &statuses, start, took);
+    report(&server, &prompts, &statuses, start, took);
     Ok(())
 }
 
 /// What happens to keys in real life.
-async fn trouble(provider: Provider) {
+async fn trouble(server: Server) {
     let (secret, after) = REVOKED;
     tokio::time::sleep(after).await;
-    if let Some(account) = provider.accounts().get_mut(secret) {
-        account.revoke();
-    }
+    server.revoke(secret);
     let (secret, at) = CLOSED;
     tokio::time::sleep(at.saturating_sub(after)).await;
-    if let Some(account) = provider.accounts().get_mut(secret) {
-        account.close_for(CLOSED_FOR);
-    }
+    server.close_for(secret, CLOSED_FOR);
 }
 
 fn report(
-    provider: &Provider,
+    server: &Server,
     prompts: &[Prompt],
     statuses: &[Option<u16>],
     start: Instant,
     took: Duration,
 ) {
-    let accounts = provider.accounts();
     let (mut all, mut quotas) = (Tally::default(), 0.0);
     println!("key     limit/min  served  429s  401s   tokens    quota   used");
     for (id, secret, plan) in KEYS {
-        let Some(account) = accounts.get(secret) else { continue };
-        let (tally, quota) = (account.tally, account.quota(start));
-        print_line(id, plan.tokens, tally, quota);
+        let known = server.tally(secret).zip(server.quota_since(secret, start));
+        let Some((tally, quota)) = known else { continue };
+        print_line(id, plan.tokens(), tally, quota);
         all.served += tally.served;
-        all.refused += tally.refused;
+        all.limited += tally.limited;
         all.unauthorized += tally.unauthorized;
         all.tokens += tally.tokens;
         quotas += quota;
     }
-    print_line("all", KEYS.iter().map(|(_, _, plan)| plan.tokens).sum(), all, quotas);
+    print_line("all", KEYS.iter().map(|(_, _, plan)| plan.tokens()).sum(), all, quotas);
 
     let answered = statuses.iter().filter(|status| **status == Some(200)).count();
     // As if every key had been used up at every moment it could be.
-    let ideal = took.as_secs_f64() * (all.tokens / quotas);
+    let ideal = took.as_secs_f64() * (f64::from(all.tokens) / quotas);
     println!("\nrequests answered  {answered} of {}", prompts.len());
     println!("time taken         {:.2} s", took.as_secs_f64());
     println!("ideal time         {ideal:.2} s");
 }
 
 fn print_line(id: &str, limit: u32, tally: Tally, quota: f64) {
-    let Tally { served, refused, unauthorized, tokens } = tally;
-    let used = tokens / quota * 100.0;
+    let Tally { served, limited, unauthorized, tokens, .. } = tally;
+    let used = f64::from(tokens) / quota * 100.0;
     println!(
-        "{id:<7} {limit:>9} {served:>7} {refused:>5} {unauthorized:>5} {tokens:>8.0} {quota:>8.0} {used:>5.1}%"
+        "{id:<7} {limit:>9} {served:>7} {limited:>5} {unauthorized:>5} {tokens:>8} {quota:>8.0} {used:>5.1}%"
     );
 }

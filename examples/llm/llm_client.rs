@@ -4,38 +4,33 @@
 //! `cargo run --release -p tollgate-llm-examples --example llm_client` (about 20 seconds, real
 //! time)
 //!
-//! The API is a small server of this example's own, on loopback: see [`provider`] for what it
-//! enforces. Its limits are enforced by the second, so the client's burst is 1 % of a minute.
+//! The API is a small server on loopback: see [`tollgate_llm_server`] for what it enforces. Its
+//! limits are enforced by the second, so the client's burst is 1 % of a minute.
 
-#[path = "support/account.rs"]
-#[allow(dead_code, reason = "nothing is revoked here")]
-mod account;
 #[path = "support/chat.rs"]
 mod chat;
 #[path = "support/progress.rs"]
 mod progress;
-#[path = "support/provider.rs"]
-mod provider;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use account::Plan;
 use chat::{Answer, Failure, Model, Prompt};
 use futures_lite::StreamExt as _;
-use provider::Provider;
 use tokio::task::JoinSet;
 use tollgate::llm::{Burst, LimitKind, Limiter, MeteredStream, Period, Tokens};
+use tollgate_llm_server::{Plan, Server};
 
 const REQUESTS: usize = 2_000;
 const KEY: &str = "sk-example";
-const PLAN: Plan = Plan { requests: 12_000, tokens: 12_000_000 };
+/// Requests and tokens per minute.
+const LIMITS: (u32, u32) = (12_000, 12_000_000);
 const TRIES: u32 = 3;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let provider = Provider::start(&[(KEY, PLAN)]).await?;
-    let model = Model::at(provider.address);
+    let server = Server::start(&[(KEY, Plan::per_minute(LIMITS.0, LIMITS.1))]).await?;
+    let model = Model::at(server.address());
     // No limits: the server tells them.
     let limiter = Arc::new(Limiter::builder().burst(Burst::Percent(1)).build()?);
 
@@ -66,7 +61,7 @@ async fn main() -> Result<(), Failure> {
     let took = start.elapsed();
     bar.finish_and_clear();
 
-    report(&provider, &prompts, &answers, start, took);
+    report(&server, &prompts, &answers, start, took);
     Ok(())
 }
 
@@ -118,21 +113,21 @@ impl Events {
 }
 
 fn report(
-    provider: &Provider,
+    server: &Server,
     prompts: &[Prompt],
     statuses: &[Option<u16>],
     start: Instant,
     took: Duration,
 ) {
-    let accounts = provider.accounts();
-    let Some(account) = accounts.get(KEY) else { return };
+    let Some((tally, quota)) = server.tally(KEY).zip(server.quota_since(KEY, start)) else {
+        return;
+    };
     let tokens: f64 = prompts.iter().map(|prompt| f64::from(prompt.total())).sum();
-    let quota = account.quota(start);
     let answered = statuses.iter().filter(|status| **status == Some(200)).count();
     // What the server lets pass at once is there from the beginning.
-    let ideal = (tokens / f64::from(PLAN.tokens) * 60.0 - 1.0).max(0.0);
+    let ideal = (tokens / f64::from(LIMITS.1) * 60.0 - 1.0).max(0.0);
     println!("requests answered   {answered} of {}", prompts.len());
-    println!("429s met            {}", account.tally.refused);
+    println!("429s met            {}", tally.limited);
     println!("tokens used         {tokens:.0}");
     println!("quota in that time  {quota:.0}, of which {:.1} % was used", tokens / quota * 100.0);
     println!("time taken          {:.2} s", took.as_secs_f64());

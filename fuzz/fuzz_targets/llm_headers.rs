@@ -10,17 +10,27 @@ use libfuzzer_sys::fuzz_target;
 use tollgate::llm::ServerLimits;
 
 /// Random bytes would hardly ever be one of them.
-const NAMES: [&[u8]; 18] = [
+const NAMES: [&[u8]; 28] = [
     b"x-ratelimit-limit-requests",
     b"x-ratelimit-remaining-requests",
     b"x-ratelimit-reset-requests",
     b"x-ratelimit-renewalperiod-requests",
+    b"x-ratelimit-limit-requests-hour",
+    b"x-ratelimit-remaining-req-10-second",
+    b"x-ratelimit-requests",
     b"anthropic-ratelimit-requests-limit",
     b"anthropic-ratelimit-requests-remaining",
     b"anthropic-ratelimit-requests-reset",
+    b"anthropic-ratelimit-unified-status",
+    b"anthropic-ratelimit-unified-reset",
     b"x-ratelimit-limit",
     b"x-ratelimit-remaining",
     b"x-ratelimit-reset",
+    b"ratelimit-limit",
+    b"ratelimit",
+    b"ratelimit-policy",
+    b"x-tokenlimit-limit",
+    b"ratelimitbysize-limit",
     b"x-ratelimit-limit-tokens",
     b"x-ratelimit-remaining-tokens",
     b"x-ratelimit-reset-tokens",
@@ -43,9 +53,14 @@ fuzz_target!(|input: (u64, u8, &[u8], &[u8], Vec<(u8, &[u8])>)| {
 
     // A date replaces our clock by the server's, which is no repetition.
     let Some((name, _)) = headers.get(usize::from(repeated)).copied() else { return };
-    if !name.trim_ascii().eq_ignore_ascii_case(b"date") {
+    let is_repetition =
+        !name.trim_ascii().eq_ignore_ascii_case(b"date") && !looser::says_a_unit(again);
+    if is_repetition {
         headers.push((name, &again));
         let after = ServerLimits::from_headers(headers, received);
-        looser::assert_not_looser(&before, &after);
+        // Of more limits than are read, others may be read now.
+        if after.iter().count() < 8 {
+            looser::assert_not_looser(&before, &after);
+        }
     }
 });

@@ -6,6 +6,10 @@
 pub enum Burst {
     /// A full period's worth, refilled evenly, as OpenAI and Anthropic describe their limits. Up to
     /// twice the limit can pass in the first period.
+    ///
+    /// A limit that is learned from responses counts strictly until two answers have shown that the
+    /// server refills it evenly. If answers show that the server counts in windows, a configured
+    /// limit counts strictly too.
     #[default]
     Full,
     /// This percentage of a period's worth, from 0 to 100, refilled evenly; at least one request or

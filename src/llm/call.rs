@@ -1,7 +1,12 @@
 //! A complete request in one call: acquire a permit, send, learn from the response, settle, and
 //! retry after a 429.
 
-use super::{Error, KeyPool, Limiter, Meaning, Permit, PoolKey, PoolPermit, Reply, Tokens};
+use std::sync::Arc;
+
+use super::{
+    Error, KeyPool, Limiter, Meaning, ModelPermit, ModelPool, Permit, PoolKey, PoolPermit, Reply,
+    Tokens,
+};
 use crate::Clock;
 use crate::wait::Timer;
 
@@ -46,6 +51,14 @@ impl<T, C: Clock> CallPermit for PoolPermit<'_, T, C> {
 
     fn end(self, reply: &Reply) {
         PoolPermit::end(self, reply);
+    }
+}
+
+impl<T, C: Clock + Clone> CallPermit for ModelPermit<T, C> {
+    const HAS_OTHER_KEYS: bool = true;
+
+    fn end(self, reply: &Reply) {
+        ModelPermit::end(self, reply);
     }
 }
 
@@ -249,5 +262,57 @@ impl<T, C: Clock> KeyPool<T, C> {
     {
         let estimate = estimate.into();
         run(tries, || self.acquire_on(estimate, timer), |permit| send(permit.key()), read).await
+    }
+}
+
+impl<T, C: Clock + Clone> ModelPool<T, C> {
+    /// As [`KeyPool::call`], for a request to `model`.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPool::call`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Limiter::call`].
+    #[cfg(feature = "tokio")]
+    pub async fn call<R, E, F>(
+        &self,
+        model: &str,
+        estimate: impl Into<Tokens>,
+        tries: u32,
+        send: impl FnMut(PoolKey<Arc<T>>) -> F,
+        read: impl Fn(&R) -> Reply,
+    ) -> Result<R, CallError<R, E>>
+    where
+        F: Future<Output = Result<R, E>>,
+    {
+        self.call_on(&crate::TokioTimer, model, estimate, tries, send, read).await
+    }
+
+    /// As [`call`](Self::call), with the `timer` of any async runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPool::call`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Limiter::call`].
+    pub async fn call_on<R, E, F>(
+        &self,
+        timer: &dyn Timer,
+        model: &str,
+        estimate: impl Into<Tokens>,
+        tries: u32,
+        mut send: impl FnMut(PoolKey<Arc<T>>) -> F,
+        read: impl Fn(&R) -> Reply,
+    ) -> Result<R, CallError<R, E>>
+    where
+        F: Future<Output = Result<R, E>>,
+    {
+        let estimate = estimate.into();
+        let acquire = || self.acquire_on(model, estimate, timer);
+        run(tries, acquire, |permit| send(permit.key()), read).await
     }
 }

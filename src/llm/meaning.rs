@@ -12,7 +12,7 @@ use super::ServerLimits;
 /// | 401 | [`KeyRefused`](Self::KeyRefused) |
 /// | 403 | [`RequestRefused`](Self::RequestRefused); [`Limited`](Self::Limited) if it carries `retry-after`, or if nothing remains of a limit |
 /// | 503, 529 | [`Overloaded`](Self::Overloaded) |
-/// | 408, 500, 502, 504, 520 to 524 | [`Failed`](Self::Failed) |
+/// | 408, and all others from 500 to 599 but 501 and 505 | [`Failed`](Self::Failed) |
 /// | others | [`RequestRefused`](Self::RequestRefused) |
 ///
 /// ```
@@ -60,7 +60,10 @@ impl Meaning {
             401 => Self::KeyRefused,
             403 if reported.retry_after.is_some() || reported.says_used_up() => Self::Limited,
             503 | 529 => Self::Overloaded,
-            408 | 500 | 502 | 504 | 520..=524 => Self::Failed,
+            // What the server can't do for any request is no failure.
+            501 | 505 => Self::RequestRefused,
+            // An unknown status means what the first one of its class means (RFC 9110, section 15).
+            408 | 500..=599 => Self::Failed,
             _ => Self::RequestRefused,
         }
     }

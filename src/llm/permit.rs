@@ -32,6 +32,8 @@ pub struct Permit<'a, C: Clock = CounterClock> {
     engine: Handle<'a, C>,
     taken: Taken,
     estimate: Tokens,
+    /// The estimate before it was lowered.
+    asked: Tokens,
     ended: bool,
 }
 
@@ -53,14 +55,37 @@ pub type OwnedPermit<C = CounterClock> = Permit<'static, C>;
 
 impl<'a, C: Clock> Permit<'a, C> {
     #[inline]
-    pub(crate) fn new(engine: Handle<'a, C>, taken: Taken, estimate: Tokens) -> Self {
-        Self { engine, taken, estimate, ended: false }
+    pub(crate) fn new(
+        engine: Handle<'a, C>,
+        taken: Taken,
+        estimate: Tokens,
+        asked: Tokens,
+    ) -> Self {
+        Self { engine, taken, estimate, asked, ended: false }
     }
 
-    /// The tokens that were acquired: the estimate, unless it was clamped.
+    /// The tokens that were acquired: the estimate, unless it was lowered; see
+    /// [`asked`](Self::asked).
     #[must_use]
     pub fn estimate(&self) -> Tokens {
         self.estimate
+    }
+
+    /// The estimate that the caller gave. It is more than [`estimate`](Self::estimate) if it was
+    /// lowered to a limit, by [`clamp_estimates`](super::LimiterBuilder::clamp_estimates) or
+    /// because a response has taught a limit that no request of that size could ever pass. Then the
+    /// server may refuse the request.
+    ///
+    /// ```
+    /// use tollgate::llm::{Limiter, Tokens};
+    /// let model = Limiter::builder().tokens_per_minute(1_000).clamp_estimates().build()?;
+    /// let permit = model.try_acquire(5_000)?;
+    /// assert_eq!((permit.asked(), permit.estimate()), (Tokens::from(5_000), Tokens::from(1_000)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn asked(&self) -> Tokens {
+        self.asked
     }
 
     pub(crate) fn key(&self) -> u32 {
@@ -94,13 +119,14 @@ impl<'a, C: Clock> Permit<'a, C> {
     /// As [`observe`](Self::observe), with headers that are parsed already.
     pub fn observe_limits(&self, reported: &ServerLimits) {
         self.engine.observe(self.taken.by, reported);
+        self.engine.heard(self.taken.by, reported);
     }
 
     /// Applies what a response says before it has ended, such as the status and the headers of a
     /// stream: learns limits, and pauses or disables the key as the response
     /// [means](super::Meaning). The permit stays open.
     pub fn observe_reply(&self, reply: &Reply) {
-        self.engine.answered(self.taken.by, Some(self.taken.receipt.at), reply);
+        self.engine.answered(self.taken.by, Some(self.taken.receipt.seq), reply);
     }
 
     /// Applies what the head of a response says: its status and its headers. The permit stays open
@@ -135,7 +161,7 @@ impl<'a, C: Clock> Permit<'a, C> {
     ///
     /// * Success: settled with the usage of the reply, else as [`OnDrop`] says.
     /// * Limited, overloaded, key spent: the request counts as used, because providers count it.
-    ///   Its tokens are given back.
+    ///   Its tokens are given back, except for the usage of the reply, if it has one.
     /// * Key refused: everything is given back. A [`Limiter`](super::Limiter) has just one key,
     ///   which stays in use; a [`KeyPool`](super::KeyPool) disables the key.
     /// * Failed, request refused: settled with the usage of the reply, else as [`OnDrop`] says.
@@ -151,11 +177,18 @@ impl<'a, C: Clock> Permit<'a, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn end(mut self, reply: &Reply) {
-        self.observe_reply(reply);
+        if reply.meaning() == Meaning::Success && reply.reported().closed_for.is_none() {
+            // Settling notes the success.
+            self.engine.observe(self.taken.by, reply.reported());
+        } else {
+            self.observe_reply(reply);
+        }
         match reply.meaning() {
             Meaning::Limited | Meaning::Overloaded | Meaning::KeySpent => {
                 self.ended = true;
-                self.engine.settle_refused(self.taken, self.estimate);
+                // A stream may have used tokens before it failed.
+                let used = reply.tokens().unwrap_or_default();
+                self.engine.settle_failed(self.taken, self.estimate, used);
             }
             Meaning::KeyRefused => self.cancel(),
             meaning => match reply.tokens() {

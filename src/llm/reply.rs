@@ -38,18 +38,20 @@ impl Reply {
     }
 
     /// Adds the headers of the response; see [`ServerLimits::from_headers`].
-    pub fn headers<N, V>(mut self, headers: impl IntoIterator<Item = (N, V)>) -> Self
+    pub fn headers<N, V>(self, headers: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        self.reported = ServerLimits::from_headers(headers, wall::now());
-        self
+        self.limits(ServerLimits::from_headers(headers, wall::now()))
     }
 
     /// Adds what the headers of the response say, if they are parsed already.
     pub fn limits(mut self, reported: ServerLimits) -> Self {
+        // The wait that the body has said may have been added before.
+        let wait = self.reported.retry_after;
         self.reported = reported;
+        self.reported.retry_after = self.reported.retry_after.max(wait);
         self
     }
 

@@ -32,17 +32,18 @@ use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 pub struct Reservation<'a, C: Clock = CounterClock> {
     engine: &'a Engine<C>,
     tokens: Tokens,
+    asked: Tokens,
     place: Option<ReservedPlace<'a>>,
 }
 
 impl<'a, C: Clock> Reservation<'a, C> {
     pub(crate) fn new(engine: &'a Engine<C>, tokens: Tokens) -> Result<Self, Error> {
         let request = QueuedRequest::new(Handle::Borrowed(engine), tokens)?;
-        let tokens = request.tokens;
+        let (tokens, asked) = (request.tokens, request.asked);
         let queue = QueueHandle::Owned(Box::new(request));
         let reserved = WaitRequest::new(1, Timestamp::MAX, None).join(queue);
         let reserved = reserved.map_err(|error| engine.explain(error, tokens))?;
-        Ok(Self { engine, tokens, place: Some(ReservedPlace::new(1, reserved)) })
+        Ok(Self { engine, tokens, asked, place: Some(ReservedPlace::new(1, reserved)) })
     }
 
     /// The time until the request may be sent; `None` if it never may, or if that depends on when a
@@ -81,7 +82,10 @@ impl<'a, C: Clock> Reservation<'a, C> {
 
     fn permit(&self, granted: Result<Grant, WaitError>) -> Result<Permit<'a, C>, Error> {
         match granted {
-            Ok(grant) => Ok(Permit::new(Handle::Borrowed(self.engine), grant.taken, self.tokens)),
+            Ok(grant) => {
+                let engine = Handle::Borrowed(self.engine);
+                Ok(Permit::new(engine, grant.taken, self.tokens, self.asked))
+            }
             Err(error) => Err(self.engine.explain(error, self.tokens)),
         }
     }

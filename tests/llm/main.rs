@@ -9,12 +9,16 @@ mod keys;
 mod late;
 #[cfg(feature = "tokio")]
 mod lines;
+mod low_priority;
+mod models;
 mod observing;
 mod reentrancy;
 mod reserving;
+mod restarting;
 mod resting;
 mod server_wait;
 mod settling;
+mod statuses;
 #[cfg(feature = "stream")]
 mod streams;
 mod support;

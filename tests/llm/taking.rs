@@ -12,7 +12,7 @@ const REQUEST: Tokens = Tokens::new(10, 5);
 /// What one such request takes of a limit.
 fn share(kind: LimitKind) -> u64 {
     match kind {
-        LimitKind::Tokens(Period::MINUTE) | LimitKind::Tokens(Period::DAY) => 15,
+        LimitKind::Tokens(Period::MINUTE | Period::DAY) => 15,
         LimitKind::InputTokens(Period::MINUTE) => 10,
         LimitKind::OutputTokens(Period::MINUTE) => 5,
         _ => 1,

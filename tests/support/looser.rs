@@ -6,39 +6,47 @@ use std::time::Duration;
 use tollgate::llm::{Bound, ServerLimit, ServerLimits};
 
 /// Panics if `after` allows anything that `before` does not, or is inconsistent in itself.
+///
+/// What was said of one limit may be said of two limits later: `50, 100;w=60` is not the limit of
+/// 100 that `100, 100;w=60` is. So it is all limits on the same thing together that must not be
+/// looser.
 pub(crate) fn assert_not_looser(before: &ServerLimits, after: &ServerLimits) {
-    let pairs = limits(before).into_iter().zip(limits(after));
-    for (before, after) in pairs {
-        not_above(before.limit, after.limit);
-        // Of no number nothing remains.
-        if after.limit.is_none_or(|limit| limit.count().is_some()) {
-            not_above(before.remaining, after.remaining);
-            not_below(before.reset_after, after.reset_after);
+    for old in before.iter() {
+        let all: Vec<_> = after.iter().filter(|new| new.counted == old.counted).collect();
+        // A server without a number lifts no limit that is known.
+        let is_unlimited = |it: &&ServerLimit| it.limit == Some(Bound::Unlimited);
+        if let Some(Bound::Of(limit)) = old.limit {
+            let kept = |new: &&ServerLimit| {
+                new.limit.and_then(Bound::count).is_some_and(|now| now <= limit)
+                    && new.period >= old.period
+            };
+            assert!(all.iter().copied().any(|new| kept(&new)), "{old:?} became {all:?}");
         }
-        not_below(before.period, after.period);
-        let most = after.limit.and_then(Bound::count).unwrap_or(u64::MAX);
-        assert!(after.remaining.is_none_or(|remaining| remaining <= most), "{after:?}");
+        // What remains, and until when, belong together.
+        let kept = |new: &&ServerLimit| {
+            old.remaining.is_none_or(|old| new.remaining.is_some_and(|new| new <= old))
+                && new.reset_after >= old.reset_after
+        };
+        let any = all.iter().copied().any(|new| kept(&new) || is_unlimited(&new));
+        assert!(any, "{old:?} became {all:?}");
+    }
+    for limit in after.iter() {
+        let most = limit.limit.and_then(Bound::count).unwrap_or(u64::MAX);
+        assert!(limit.remaining.is_none_or(|remaining| remaining <= most), "{limit:?}");
+        let same = |it: &&ServerLimit| (it.counted, it.period) == (limit.counted, limit.period);
+        assert_eq!(after.iter().filter(same).count(), 1, "{after:?}");
     }
     // Milliseconds may refine the seconds.
     let wait = after.retry_after.map(|wait| wait + Duration::from_nanos(999_999_999));
     not_below(before.retry_after, wait);
+    not_below(before.closed_for, after.closed_for);
 }
 
-fn limits(all: &ServerLimits) -> [ServerLimit; 7] {
-    [
-        all.requests,
-        all.requests_per_day,
-        all.tokens,
-        all.tokens_per_day,
-        all.input_tokens,
-        all.output_tokens,
-        all.project_tokens,
-    ]
-}
-
-fn not_above<T: Copy + Ord + Debug>(before: Option<T>, after: Option<T>) {
-    let kept = before.is_none() || after.is_some() && after <= before;
-    assert!(kept, "{after:?} after {before:?}");
+/// Whether a header says what a policy of the IETF drafts counts. What was taken for requests before
+/// may be bytes then, so this is not a repetition.
+pub(crate) fn says_a_unit(value: &[u8]) -> bool {
+    let contains = |word: &[u8]| value.windows(word.len()).any(|part| part == word);
+    contains(b"qu") || contains(b"token") || contains(b"tpm")
 }
 
 fn not_below<T: Copy + Ord + Debug>(before: Option<T>, after: Option<T>) {

@@ -127,6 +127,7 @@ impl Model {
             "messages": [{"role": "user", "content": vec!["word"; prompt.tokens as usize].join(" ")}],
             "max_tokens": MAX_TOKENS,
             "stream": stream,
+            "stream_options": {"include_usage": stream},
             "metadata": {"answer_length": prompt.answer},
         });
         let uri = format!("http://{}/v1/chat/completions", self.address);

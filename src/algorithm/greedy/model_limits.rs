@@ -40,6 +40,15 @@ impl GreedyRefill {
         u64::try_from(given).unwrap_or(permits).min(permits)
     }
 
+    /// Takes so much that the bucket is not full before `until`; nothing, if it is not full before
+    /// in any case.
+    pub(crate) fn raise_until(&self, state: &mut GreedyState, now: Timestamp, until: Timestamp) {
+        if state.is_held() {
+            self.note_refill(state, now);
+        }
+        state.set(state.full_at().max(self.at(until)));
+    }
+
     /// Prepares the argument of [`share_used`](Self::share_used).
     pub(crate) fn scale(&self) -> Scale {
         // The highest 31 bits are precise enough.

@@ -68,7 +68,7 @@ impl<A: Rule> Core<A> {
     ) -> Result<Joined, WaitError> {
         let mut ready = self.check(now, ask, wakers)?;
         let (mut taken, mut ready_unclaimed) = self.take_at_once(ready, ask, held);
-        let is_late = self.is_too_late(ready.min(ready_unclaimed), deadline)
+        let is_late = self.is_too_late(ready.min(ready_unclaimed), ask, deadline)
             && (self.rest.changes > 0 || (A::OPEN_ENDED && !self.rest.is_planned()));
         if taken.is_none() && (is_late || self.is_worth_a_walk(deadline)) {
             // `ready` is only an estimate, or some earlier waiters cannot be served in time.
@@ -80,7 +80,7 @@ impl<A: Rule> Core<A> {
             return Ok(Joined::Granted(self.grant(ask, taken)));
         }
         ready = ready.min(ready_unclaimed);
-        if self.is_too_late(ready, deadline) || ready == Timestamp::MAX {
+        if self.is_too_late(ready, ask, deadline) || ready == Timestamp::MAX {
             return Err(WaitError::Timeout { retry_after: ready - self.latest });
         }
         if self.rest.queue.len() >= self.rest.max_waiters {
@@ -119,9 +119,17 @@ impl<A: Rule> Core<A> {
         (taken, Timestamp::MAX)
     }
 
-    /// Whether a waiter that is due at `due` cannot be served by its deadline.
-    pub(super) fn is_too_late(&self, due: Timestamp, deadline: Timestamp) -> bool {
-        due > deadline && (!is_unknown::<A>(due) || deadline <= self.latest)
+    /// Whether a waiter for `ask` that is due at `due` cannot be served by its deadline.
+    pub(super) fn is_too_late(&self, due: Timestamp, ask: A::Ask, deadline: Timestamp) -> bool {
+        due > deadline
+            && (deadline <= self.latest
+                || !is_unknown::<A>(due) && !self.may_be_in_time(ask, deadline))
+    }
+
+    /// Whether something may happen that serves `ask` by the deadline.
+    fn may_be_in_time(&self, ask: A::Ask, deadline: Timestamp) -> bool {
+        let soonest = self.rest.rule.may_be_sooner(&self.state, self.latest, ask);
+        soonest.is_some_and(|soonest| soonest <= deadline)
     }
 
     /// Whether the queue is short enough to find out at once which waiters can no longer be served

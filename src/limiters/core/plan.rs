@@ -43,7 +43,7 @@ impl<A: Rule> Core<A> {
             // A waiter that can never be served must not delay those behind it, whatever its
             // deadline.
             let never = A::OPEN_ENDED && due == Timestamp::MAX;
-            let in_time = !never && !self.is_too_late(due, waiter.deadline);
+            let in_time = !never && !self.is_too_late(due, waiter.ask, waiter.deadline);
             if in_time {
                 tail.take(&self.rest.rule, due, by, waiter.ask);
             }

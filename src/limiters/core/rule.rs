@@ -29,6 +29,12 @@ pub(crate) trait Rule: Clone + Debug + Send + Sync + 'static {
     /// When `ask` can be taken if no other request takes anything.
     fn ready_at(&self, state: &Self::State, now: Timestamp, ask: Self::Ask) -> Timestamp;
 
+    /// The time from which `ask` could be taken at the soonest, if something may happen that serves
+    /// it before [`ready_at`](Self::ready_at), and nobody knows when. `None` if nothing may.
+    fn may_be_sooner(&self, _: &Self::State, _: Timestamp, _: Self::Ask) -> Option<Timestamp> {
+        None
+    }
+
     /// Takes `ask` if it is available, and returns from which bucket.
     fn try_take(&self, state: &mut Self::State, now: Timestamp, ask: Self::Ask) -> Option<u32>;
 

@@ -30,7 +30,7 @@ impl<A: Rule> Core<A> {
             let is_promise = waiter.is_promise;
             let due = self.rest.rule.ready_at(&self.state, self.rest.served_until, ask);
             let never = A::OPEN_ENDED && due == Timestamp::MAX;
-            if never || self.is_too_late(due, deadline) {
+            if never || self.is_too_late(due, ask, deadline) {
                 // A waiter that cannot be served in time must not delay those behind it.
                 self.give_up_on(ticket, due, wakers);
                 self.rest.changes += 1;

@@ -132,7 +132,7 @@ impl<A: Rule> Core<A> {
         let ready = self.rest.rule.ready_beside(&self.state, self.latest, ask, claims);
         // If another waiter has a claim to one of its buckets, it may still be served sooner.
         let is_certain = !claims.meets(buckets) || deadline < self.latest;
-        if is_certain && self.is_too_late(ready, deadline) {
+        if is_certain && self.is_too_late(ready, ask, deadline) {
             self.give_up_on(first, ready, wakers);
             self.rest.changes += 1;
             return None;

@@ -39,8 +39,8 @@ impl<A: Rule> Core<A> {
             // It does not wait and has no outcome: the outcome was fetched before.
             return Progress::Done(Err(WaitError::Closed));
         };
-        let (mut due, deadline) = (self.expected(waiter), waiter.deadline);
-        if self.is_too_late(due, deadline) {
+        let (mut due, ask, deadline) = (self.expected(waiter), waiter.ask, waiter.deadline);
+        if self.is_too_late(due, ask, deadline) {
             if self.rest.is_planned() {
                 self.give_up_on(ticket, due, wakers);
                 // The waiters behind it may have waited for no other waiter.

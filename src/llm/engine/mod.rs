@@ -9,11 +9,11 @@ mod rule;
 pub(crate) use queued_request::QueuedRequest;
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use account::LimitEvent;
-use keys::Keys;
+use account::{Account, LimitEvent};
+use keys::{Key, Keys};
 use rule::KeyRule;
 
 use crate::answer::Taken;
@@ -31,6 +31,9 @@ pub(crate) struct Engine<C> {
     core: Mutex<Core<KeyRule>>,
     pub(crate) settings: Settings,
     pub(crate) options: Options,
+    /// The line of low-priority requests, once there is one: it lets one of them at a time into the
+    /// queue.
+    low_priority: OnceLock<Arc<Engine<C>>>,
 }
 
 /// The options of a limiter or a pool, other than its limits.
@@ -73,11 +76,31 @@ impl<C: Clock> Engine<C> {
         options: Options,
     ) -> Self {
         let core = Mutex::new(Core::new(KeyRule, keys, now, options.max_waiters));
-        Self { clock, core, settings, options }
+        Self { clock, core, settings, options, low_priority: OnceLock::new() }
+    }
+
+    /// The line of low-priority requests: an engine that permits one request at a time.
+    pub(crate) fn low_priority(&self) -> &Arc<Self>
+    where
+        C: Clone,
+    {
+        self.low_priority.get_or_init(|| {
+            let now = self.clock.now();
+            let account = Account::one_at_a_time();
+            let options = Options { max_waiters: self.options.max_waiters, ..Options::default() };
+            let (keys, settings) = (Keys::one(account, Key::new(0)), self.settings.clone());
+            Arc::new(Self::new(self.clock.clone(), keys, now, settings, options))
+        })
     }
 
     pub(crate) fn clock(&self) -> &C {
         &self.clock
+    }
+
+    /// Refuses all requests from now on, and ends all waits.
+    pub(crate) fn close(&self) {
+        self.with_core(Core::close);
+        // Who stands in that line is let into the queue, and refused there.
     }
 
     /// Calls `act` under the lock. The wakers that `act` collects are called when they are dropped,
@@ -113,6 +136,21 @@ impl<C: Clock> Engine<C> {
         core.edit(now, wakers, |keys, now| (act(keys, now), Edited::Changed))
     }
 
+    /// Reads the keys, after granting permits to waiters that are due.
+    pub(crate) fn read<R>(&self, act: impl FnOnce(&mut Keys, Timestamp) -> R) -> R {
+        self.with_core(|core, now, wakers| {
+            core.edit(now, wakers, |keys, now| (act(keys, now), Edited::Nothing))
+        })
+    }
+
+    /// A state was restored.
+    pub(crate) fn restored(&self, events: Vec<LimitEvent>) {
+        for event in events {
+            event.emit(&self.settings.name);
+        }
+        self.fail_hopeless_waits();
+    }
+
     /// Reads the keys. Grants nothing and wakes nobody.
     pub(crate) fn look<R>(&self, act: impl FnOnce(&Keys) -> R) -> R {
         act(&self.core.lock().state)
@@ -135,10 +173,23 @@ impl<C: Clock> Engine<C> {
             let tokens = self.admit(&core.state, now, tokens)?;
             Ok((core.try_hold(now, tokens, wakers)?, tokens))
         });
-        if let Err(error) = &answer {
-            self.log(error);
+        match &answer {
+            Ok((_, lowered)) => self.log_lowered(tokens, *lowered),
+            Err(error) => self.log(error),
         }
         answer
+    }
+
+    /// Tells if an estimate was lowered.
+    pub(crate) fn log_lowered(&self, asked: Tokens, lowered: Tokens) {
+        if lowered != asked {
+            crate::events::debug!(
+                limiter = self.settings.name,
+                ?asked,
+                ?lowered,
+                "estimate lowered to a limit: the server may refuse the request"
+            );
+        }
     }
 
     /// The tokens to acquire for an estimate of `tokens`.

@@ -15,13 +15,18 @@ use crate::{Clock, Grant, Timestamp, WaitError};
 pub(crate) struct QueuedRequest<'a, C> {
     pub(crate) engine: Handle<'a, C>,
     pub(crate) tokens: Tokens,
+    /// The tokens before they were lowered to the limits.
+    pub(crate) asked: Tokens,
 }
 
 impl<'a, C: Clock> QueuedRequest<'a, C> {
     pub(crate) fn new(engine: Handle<'a, C>, tokens: Tokens) -> Result<Self, Error> {
         let admitted = engine.with_core(|core, now, _| engine.admit(&core.state, now, tokens));
         match admitted {
-            Ok(tokens) => Ok(Self { engine, tokens }),
+            Ok(lowered) => {
+                engine.log_lowered(tokens, lowered);
+                Ok(Self { engine, tokens: lowered, asked: tokens })
+            }
             Err(error) => {
                 engine.log(&error);
                 Err(error)

@@ -9,7 +9,7 @@ use crate::llm::engine::Engine;
 use crate::llm::engine::account::Health;
 use crate::llm::headers::ServerLimits;
 use crate::llm::{Meaning, Reply, Tokens};
-use crate::{Clock, Jitter, Timestamp};
+use crate::{Clock, Jitter};
 
 impl<C: Clock> Engine<C> {
     /// Learns from what the headers of a response to a request of `key` reported. Pauses nothing.
@@ -34,46 +34,45 @@ impl<C: Clock> Engine<C> {
     }
 
     /// Applies all that a response says: it teaches limits, and its meaning changes whether the key
-    /// may be used. `sent` is when the request was sent, if that is known.
-    pub(crate) fn answered(&self, key: u32, sent: Option<Timestamp>, reply: &Reply) {
+    /// may be used. `request` is the number of the request, if it had a permit.
+    pub(crate) fn answered(&self, key: u32, request: Option<u64>, reply: &Reply) {
         let reported = reply.reported();
         self.observe(key, reported);
         let meaning = reply.meaning();
         let wait = reported.retry_after.filter(|wait| !wait.is_zero());
         let longest = self.options.max_spent_rest;
-        let before = |now: Timestamp| sent.unwrap_or(now);
         let pause = match meaning {
             Meaning::Success | Meaning::RequestRefused => {
-                self.recover(key);
+                self.recover(key, request);
                 None
             }
             Meaning::Limited => {
-                let backoff = self.edit(|keys, now| {
-                    let mut backoff = Duration::ZERO;
-                    keys.note(key, |health| backoff = health.refused(before(now), now));
-                    backoff
-                });
+                let backoff =
+                    self.edit(|keys, now| keys.note_response(key, now, request, Health::refused));
                 // Up to a quarter longer, so that clients do not all come back at once.
                 wait.or_else(|| Some(backoff + Jitter::up_to(backoff / 4).draw()))
             }
             Meaning::Overloaded | Meaning::Failed => {
-                self.edit(|keys, now| keys.note(key, |health| health.failed(before(now), now)));
+                let longest = self.options.max_pause;
+                self.edit(|keys, now| {
+                    keys.note_response(key, now, request, |it, noted| it.failed(noted, longest));
+                });
                 wait.filter(|_| meaning == Meaning::Overloaded)
             }
             Meaning::KeySpent => {
-                let spent = |keys: &mut super::keys::Keys, now| {
-                    keys.note(key, |health| health.is_spent(before(now), now, longest));
-                };
-                self.edit(spent);
+                self.edit(|keys, now| {
+                    keys.note_response(key, now, request, |it, noted| it.is_spent(noted, longest));
+                });
                 crate::events::warn!(limiter = self.settings.name, "key spent");
                 None
             }
             Meaning::KeyRefused => None,
         };
-        if let Some(pause) = pause.max(reported.closed_for) {
+        let pause = pause.max(reported.closed_for);
+        if let Some(pause) = pause {
             self.pause(key, pause);
         }
-        if meaning != Meaning::Success {
+        if pause.is_some() || !matches!(meaning, Meaning::Success | Meaning::RequestRefused) {
             self.fail_hopeless_waits();
         }
     }
@@ -85,6 +84,14 @@ impl<C: Clock> Engine<C> {
         self.note_good(key, Health::accepted);
         if let Some(pause) = reported.closed_for {
             self.pause(key, pause);
+        }
+    }
+
+    /// Notes that a response has arrived whose status is not known. If it taught something, the first
+    /// trial of the account is over.
+    pub(crate) fn heard(&self, key: u32, reported: &ServerLimits) {
+        if reported.iter().next().is_some() {
+            self.note_good(key, Health::accepted);
         }
     }
 
@@ -101,8 +108,8 @@ impl<C: Clock> Engine<C> {
     }
 
     /// Notes that the server answered as it should.
-    fn recover(&self, key: u32) {
-        self.note_good(key, Health::succeeded);
+    fn recover(&self, key: u32, request: Option<u64>) {
+        self.note_good(key, |health| health.succeeded(request));
     }
 
     /// Notes something good, which may let requests pass earlier; `note` returns whether it does.
@@ -121,10 +128,5 @@ impl<C: Clock> Engine<C> {
         self.edit(|keys, now| {
             keys.settle(taken, now, estimate, actual, false);
         });
-    }
-
-    /// Settles a request that the server refused: the request counts as used, its tokens do not.
-    pub(crate) fn settle_refused(&self, taken: Taken, estimate: Tokens) {
-        self.settle_failed(taken, estimate, Tokens::default());
     }
 }

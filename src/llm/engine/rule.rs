@@ -59,6 +59,11 @@ impl Rule for KeyRule {
         first.unwrap_or(UNKNOWN)
     }
 
+    /// An account on trial is closed for so long at most: usually its request is answered earlier.
+    fn may_be_sooner(&self, keys: &Keys, now: Timestamp, tokens: Tokens) -> Option<Timestamp> {
+        keys.after_trial(now, tokens)
+    }
+
     #[inline]
     fn try_take(&self, keys: &mut Keys, now: Timestamp, tokens: Tokens) -> Option<u32> {
         let at = keys.choose(now, tokens)?;

@@ -65,7 +65,10 @@ fn one(text: &str) -> Option<(u128, &str)> {
         let (word, rest) = word.split_at(length);
         let is = |unit: &str| {
             word.get(..unit.len()).is_some_and(|start| start.eq_ignore_ascii_case(unit))
-                && matches!(&word[unit.len()..], "" | "s" | "S")
+                && match &word[unit.len()..] {
+                    "" => true,
+                    plural => plural.eq_ignore_ascii_case("s") && !unit.ends_with('s'),
+                }
         };
         let (_, nanos) = WORDS.iter().find(|(unit, _)| is(unit))?;
         return Some((number.times(*nanos)?, rest));

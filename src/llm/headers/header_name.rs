@@ -57,29 +57,34 @@ pub(super) struct Target {
     pub(super) dialect: Dialect,
 }
 
-/// A family of names that says something about all limits of the response.
+/// A family of names that says more than the words of a name do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Any,
     /// Limits are refilled evenly, and remaining tokens are rounded to thousands
     /// ([Anthropic](https://docs.anthropic.com/en/api/rate-limits)).
     Anthropic,
-    /// Limits without a period are per second
+    /// Tokens; all limits of the response without a period are per second
     /// ([Together](https://docs.together.ai/docs/rate-limits)).
     Together,
+    /// Tokens, per minute if the name says no period (Mistral until 2025).
+    BySize,
 }
 
 /// What a header reports about a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Limit,
+    /// The name does not say it (`x-ratelimit-requests`): a limit, if what remains of it is
+    /// reported too.
+    LimitOrUse,
     Remaining,
     Reset,
     Period,
 }
 
 /// The prefixes of headers about limits, and what each of them says about the response.
-const PREFIXES: [(&str, Dialect); 5] = [
+const PREFIXES: [(&str, Dialect); 7] = [
     ("x-ratelimit-", Dialect::Any),
     // Seen from Azure (openai-python#937).
     ("x-rate-limit-", Dialect::Any),
@@ -87,6 +92,8 @@ const PREFIXES: [(&str, Dialect); 5] = [
     ("ratelimit-", Dialect::Any),
     ("anthropic-ratelimit-", Dialect::Anthropic),
     ("x-tokenlimit-", Dialect::Together),
+    ("ratelimitbysize-", Dialect::BySize),
+    ("x-ratelimitbysize-", Dialect::BySize),
 ];
 
 /// What the header with this name (in lower case) is about; `None` if it is not about limits.
@@ -124,6 +131,7 @@ pub(super) fn subject(name: &str) -> Option<Subject> {
 
 /// The words of a name, in any order: `limit-tokens-minute`, `input-tokens-remaining`.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a word")]
 struct Words {
     part: Option<Part>,
     period: Option<Period>,
@@ -138,7 +146,8 @@ struct Words {
 
 impl Words {
     fn read(text: &str, dialect: Dialect) -> Option<(Target, Part)> {
-        let mut words = Self { tokens: dialect == Dialect::Together, ..Self::default() };
+        let tokens = matches!(dialect, Dialect::Together | Dialect::BySize);
+        let mut words = Self { tokens, ..Self::default() };
         for word in text.split(['-', '_']) {
             words.add(word)?;
         }
@@ -146,8 +155,11 @@ impl Words {
         if words.number.is_some() {
             return None;
         }
-        let target = Target { counted: words.counted()?, period: words.period, dialect };
-        Some((target, words.part?))
+        let counted = words.counted().ok()?;
+        // Anthropic's interface for clients of OpenAI has limits without the word.
+        let part = words.part.or_else(|| counted.map(|_| Part::LimitOrUse))?;
+        let minute = (dialect == Dialect::BySize).then_some(Period::MINUTE);
+        Some((Target { counted, period: words.period.or(minute), dialect }, part))
     }
 
     /// `None` if the word is not known, or says the same as another one.
@@ -193,21 +205,27 @@ impl Words {
         Some(())
     }
 
-    /// What is limited; the inner `None` if the name does not say it, the outer one if it says
-    /// several things, or a thing that is not counted here.
-    fn counted(&self) -> Option<Option<Counted>> {
+    /// What is limited; `None` if the name does not say it.
+    ///
+    /// # Errors
+    ///
+    /// The name says several things, or a thing that is not counted here.
+    fn counted(&self) -> Result<Option<Counted>, NotCounted> {
         let Self { requests, tokens, input, output, project, .. } = *self;
-        Some(match (requests, tokens, input, output, project) {
+        Ok(match (requests, tokens, input, output, project) {
             (false, false, false, false, false) => None,
             (true, false, false, false, false) => Some(Counted::Requests),
             (false, true, false, false, false) => Some(Counted::Tokens),
             (false, true, true, false, false) => Some(Counted::InputTokens),
             (false, true, false, true, false) => Some(Counted::OutputTokens),
             (false, true, false, false, true) => Some(Counted::ProjectTokens),
-            _ => return None,
+            _ => return Err(NotCounted),
         })
     }
 }
+
+/// A name is about something that is not counted here.
+struct NotCounted;
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +275,9 @@ mod tests {
             ("x-ratelimit-limit", None, None, Part::Limit),
             ("ratelimit-remaining", None, None, Part::Remaining),
             ("x-tokenlimit-limit", Some(Tokens), None, Part::Limit),
+            ("ratelimitbysize-reset", Some(Tokens), Some(Period::MINUTE), Part::Reset),
+            ("x-ratelimitbysize-limit-month", Some(Tokens), Some(Period::MONTH), Part::Limit),
+            ("x-ratelimit-requests", Some(Requests), None, Part::LimitOrUse),
             ("ANTHROPIC-RATELIMIT-INPUT-TOKENS-RESET", Some(InputTokens), None, Part::Reset),
             ("anthropic-ratelimit-requests-limit", Some(Requests), None, Part::Limit),
             ("llm_provider-x-ratelimit-limit-requests", Some(Requests), None, Part::Limit),
@@ -280,6 +301,7 @@ mod tests {
         for name in [
             "x-ratelimit-",
             "x-ratelimit-type",
+            "x-ratelimit-minute",
             "x-ratelimit-limit-",
             "x-ratelimit-limit-10-requests",
             "x-ratelimit-limit-requests-minute-hour",

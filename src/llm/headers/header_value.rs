@@ -54,13 +54,21 @@ pub(super) fn bound(text: &str) -> Result<Bound, IgnoreReason> {
     })
 }
 
-/// The items of a list, without their parameters: several lines of a header may have been joined by
+/// The items of a list, with their parameters: several lines of a header may have been joined by
 /// commas (RFC 9110, section 5.3), and parameters follow a semicolon.
-pub(super) fn items(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split(',').map(|item| {
+///
+/// # Errors
+///
+/// `1,000` is one number that is written for readers, and neither a list nor valid.
+pub(super) fn items(text: &str) -> Result<impl Iterator<Item = (&str, &str)>, IgnoreReason> {
+    let is_group = |item: &str| item.len() == 3 && item.starts_with('0');
+    if text.split(',').skip(1).any(is_group) {
+        return Err("a number with separators");
+    }
+    Ok(text.split(',').map(|item| {
         let (value, parameters) = item.split_once(';').unwrap_or((item, ""));
         (value.trim_ascii(), parameters)
-    })
+    }))
 }
 
 /// The window of a policy in seconds, from its parameters, such as `w=60`.
@@ -89,7 +97,7 @@ pub(super) fn waits(text: &str) -> Result<Waits, IgnoreReason> {
         Ok(one) => waits.extend(one),
         Err(why) if !text.contains(',') => return Err(why),
         Err(_) => {
-            for (item, _) in items(text) {
+            for (item, _) in items(text)? {
                 waits.extend(when(item)?);
             }
         }
@@ -235,9 +243,10 @@ mod tests {
 
     #[test]
     fn lists_and_parameters() {
-        let items = |text| items(text).collect::<Vec<_>>();
-        assert_eq!(items("991, 98"), [("991", ""), ("98", "")]);
-        assert_eq!(items("100, 100;w=60"), [("100", ""), ("100", "w=60")]);
+        let items = |text| items(text).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(items("991, 98"), Ok(vec![("991", ""), ("98", "")]));
+        assert_eq!(items("100,100;w=60"), Ok(vec![("100", ""), ("100", "w=60")]));
+        assert!(items("1,000").is_err() && items("1,200,050").is_err());
         assert_eq!(window("w=60;comment=\"x\""), Some(Period::MINUTE));
         assert_eq!(window(" burst=5 ; w = 1"), Some(Period::SECOND));
         for parameters in ["", "w", "w=", "w=0", "w=-1", "w=99999999999", "window=60"] {

@@ -54,6 +54,11 @@ impl Policies {
             for part in outside_quotes(item, b';') {
                 policy.read(part);
             }
+            // A number without its window says nothing.
+            let is_number = item.trim_ascii().starts_with(|first: char| first.is_ascii_digit());
+            if policy.window.is_none() && is_number {
+                continue;
+            }
             if policy.names == [0; 2] && policy.window.is_none() {
                 dictionary.merge(policy);
             } else {
@@ -77,6 +82,11 @@ impl Policies {
 }
 
 impl Policy {
+    /// Whether it says anything of a limit.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.quota.is_some() || self.remaining.is_some() || self.reset.is_some()
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.names.iter().any(|name| *name != 0 && other.names.contains(name))
     }
@@ -165,7 +175,9 @@ mod tests {
 
     fn read(fields: &[&str]) -> Vec<Policy> {
         let mut policies = Policies::default();
-        fields.iter().for_each(|field| policies.add(field));
+        for field in fields {
+            policies.add(field);
+        }
         policies.iter().map(|policy| Policy { names: [0; 2], ..policy }).collect()
     }
 
@@ -211,6 +223,8 @@ mod tests {
     #[test]
     fn nonsense_is_ignored() {
         for text in [
+            "1",
+            "1,000",
             "",
             ",,;;",
             "\"",
@@ -221,12 +235,10 @@ mod tests {
             "\"a\";r=99999999999999999999",
         ] {
             let limits = read(&[text]);
-            assert!(
-                limits.iter().all(|it| it.remaining.is_none() && it.window.is_none()),
-                "{text}"
-            );
+            assert!(limits.iter().all(|it| !it.has_numbers() && it.window.is_none()), "{text}");
         }
-        let many: String = (0..99).map(|n| format!("\"{n}\";q=1;w=1,")).collect();
+        let many: Vec<_> = (0..99).map(|n| format!("\"{n}\";q=1;w=1")).collect();
+        let many = many.join(",");
         assert_eq!(read(&[&many]).len(), MOST);
     }
 }

@@ -16,14 +16,36 @@ pub(super) struct HeaderMerge {
     pub(super) date: Option<SystemTime>,
     pub(super) reports: [Option<Report>; MAX_REPORTS],
     policies: Policies,
-    /// Whether the name of any header, with a valid value or not, contains `requests`.
-    pub(super) requests_named: bool,
-    pub(super) dialect: Dialect,
+    pub(super) names: Names,
     pub(super) retry_after: Waits,
     pub(super) retry_after_ms: Option<Duration>,
     /// Whether an Anthropic subscription is used up, and until when.
     pub(super) unified_rejected: bool,
     pub(super) unified_reset: Waits,
+}
+
+/// What the names of headers say together. Whether their values are valid does not matter: else
+/// repeating a header could loosen what it said.
+#[derive(Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each says one thing")]
+pub(super) struct Names {
+    /// Whether a name contains `requests`.
+    pub(super) requests: bool,
+    /// Whether a name is about a limit, and says neither what it counts nor over which period.
+    pub(super) bare_limit: bool,
+    /// Whether a name is about a limit of tokens, and does not say the period.
+    pub(super) token_limit: bool,
+    pub(super) together: bool,
+}
+
+impl Names {
+    fn add(&mut self, target: Target, part: Part) {
+        let is_open_limit = target.period.is_none() && part == Part::Limit;
+        self.requests |= target.counted == Some(Counted::Requests);
+        self.bare_limit |= is_open_limit && target.counted.is_none();
+        self.token_limit |= is_open_limit && target.counted == Some(Counted::Tokens);
+        self.together |= target.dialect == Dialect::Together;
+    }
 }
 
 /// What was reported about one limit.
@@ -34,10 +56,14 @@ pub(super) struct Report {
     /// The period in the name or the parameters.
     pub(super) period: Option<Period>,
     pub(super) limit: Option<Bound>,
+    /// A limit, or what is used of it: the name does not say which.
+    pub(super) limit_or_use: Option<Bound>,
     pub(super) remaining: Option<u64>,
     pub(super) reset: Waits,
     /// The period in a header of its own.
     pub(super) renewal: Option<Period>,
+    /// Whether it is in Anthropic's headers.
+    pub(super) anthropic: bool,
 }
 
 impl HeaderMerge {
@@ -47,8 +73,7 @@ impl HeaderMerge {
             date: None,
             reports: [None; MAX_REPORTS],
             policies: Policies::default(),
-            requests_named: false,
-            dialect: Dialect::Any,
+            names: Names::default(),
             retry_after: Waits::default(),
             retry_after_ms: None,
             unified_rejected: false,
@@ -73,11 +98,8 @@ impl HeaderMerge {
     }
 
     fn merge(&mut self, subject: Subject, value: &[u8]) -> Result<(), IgnoreReason> {
-        if let Subject::Limit(target, _) = subject {
-            self.requests_named |= target.counted == Some(Counted::Requests);
-            if target.dialect != Dialect::Any {
-                self.dialect = target.dialect;
-            }
+        if let Subject::Limit(target, part) = subject {
+            self.names.add(target, part);
         }
         let text = value::text(value)?;
         match subject {
@@ -96,17 +118,21 @@ impl HeaderMerge {
     }
 
     fn merge_limit(&mut self, target: Target, part: Part, text: &str) -> Result<(), IgnoreReason> {
-        let Target { counted, period, .. } = target;
+        let Target { counted, period, dialect } = target;
         match part {
             Part::Limit => {
-                for (item, parameters) in value::items(text) {
+                for (item, parameters) in value::items(text)? {
                     let bound = value::bound(item)?;
                     let period = value::window(parameters).or(period);
                     keep_least(&mut self.report(counted, period)?.limit, bound);
                 }
             }
+            Part::LimitOrUse => {
+                let bound = value::bound(text)?;
+                keep_least(&mut self.report(counted, period)?.limit_or_use, bound);
+            }
             Part::Remaining => {
-                for (item, _) in value::items(text) {
+                for (item, _) in value::items(text)? {
                     let remaining = value::count(item)?;
                     keep_least(&mut self.report(counted, period)?.remaining, remaining);
                 }
@@ -120,6 +146,9 @@ impl HeaderMerge {
                 let report = self.report(counted, period)?;
                 report.renewal = report.renewal.max(renewal);
             }
+        }
+        if dialect == Dialect::Anthropic {
+            self.report(counted, period)?.anthropic = true;
         }
         Ok(())
     }
@@ -136,7 +165,7 @@ impl HeaderMerge {
     /// The merged limits, once all headers were added.
     pub(super) fn finish(mut self) -> ServerLimits {
         let policies = self.policies;
-        for policy in policies.iter().filter(|policy| !policy.is_foreign) {
+        for policy in policies.iter().filter(|policy| !policy.is_foreign && policy.has_numbers()) {
             let Ok(report) = self.report(policy.counted, policy.window) else { break };
             if let Some(quota) = policy.quota {
                 keep_least(&mut report.limit, Bound::Of(quota));
@@ -152,8 +181,16 @@ impl HeaderMerge {
 
 impl Report {
     fn new(counted: Option<Counted>, period: Option<Period>) -> Self {
-        let reset = Waits::default();
-        Self { counted, period, limit: None, remaining: None, reset, renewal: None }
+        Self {
+            counted,
+            period,
+            limit: None,
+            limit_or_use: None,
+            remaining: None,
+            reset: Waits::default(),
+            renewal: None,
+            anthropic: false,
+        }
     }
 
     pub(super) fn is_about(&self, other: &Self) -> bool {

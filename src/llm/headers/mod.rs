@@ -27,41 +27,65 @@ const MAX_REPORTS: usize = 12;
 ///
 /// # Headers
 ///
-/// * OpenAI: `x-ratelimit-{limit,remaining,reset}-{requests,tokens,project-tokens}`, with resets as
-///   `6m0s` ([guide][openai]).
-/// * Azure: the same headers, with resets as plain seconds, and `x-ratelimit-renewalperiod-*` and
-///   `x-ms-retry-after-ms`. The prefix has also been seen misspelt as `x-rate-limit-*`
+/// A name is read word by word: what is counted (`requests` or `req`, `tokens`, `input-tokens` or
+/// `tokens-prompt`, `output-tokens` or `tokens-generated`, `project-tokens`), what is said of it
+/// (`limit`, `remaining`, `reset`, `renewalperiod`), and over which period (`minute`, `10-second`,
+/// `day`), in any order, after one of the prefixes `x-ratelimit-`, `x-rate-limit-`, `ratelimit-`,
+/// `anthropic-ratelimit-`, `x-tokenlimit-`, `ratelimitbysize-` and `x-ratelimitbysize-`. So these
+/// are read, and others like them:
+///
+/// * OpenAI and Groq: `x-ratelimit-{limit,remaining,reset}-{requests,tokens,project-tokens}`, with
+///   resets as `6m0s` ([OpenAI][openai], [Groq][groq]).
+/// * Azure: the same, with resets as plain seconds, and `x-ratelimit-renewalperiod-*`, which is the
+///   period. The prefix has also been seen misspelt as `x-rate-limit-*`
 ///   ([openai-python#937][azure]).
-/// * Groq: the same headers as OpenAI ([docs][groq]).
-/// * Baidu: the same headers as OpenAI, and `input-tokens` and `output-tokens` (Qianfan API
-///   reference).
-/// * Cerebras and Mistral: the same headers as OpenAI, followed by `-minute` or `-day`. Mistral
-///   writes `req` for `requests` ([docs][cerebras]).
+/// * Cerebras and Mistral: the same, followed by the period, as in `-requests-day` and
+///   `-req-10-second` ([Cerebras][cerebras]). Until 2025, Mistral sent
+///   `ratelimitbysize-{limit,remaining,reset}`, which are tokens per minute.
+/// * Fireworks: `x-ratelimit-{limit,remaining}-tokens-{prompt,cache-adjusted-prompt,generated}`
+///   ([docs][fireworks]).
+/// * Together: `x-ratelimit-{limit,remaining,reset}` beside `x-ratelimit-limit-tokens` or
+///   `x-tokenlimit-*`, which are all per second ([docs][together]).
 /// * OpenRouter: `x-ratelimit-{limit,remaining,reset}`, which count requests, with resets in Unix
 ///   milliseconds ([docs][openrouter]).
+/// * Cohere: `x-trial-endpoint-call-{limit,remaining}` per minute, `x-endpoint-monthly-call-limit`.
 /// * Anthropic:
 ///   `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`,
 ///   with resets in RFC 3339 ([docs][anthropic]). The `priority` and `fast` limits are not read,
-///   because they apply to some requests only.
-/// * All: `retry-after`, in seconds or as a date ([RFC 9110, 10.2.3][retry-after]), and
-///   `retry-after-ms`.
+///   because they apply to some requests only. Of a subscription, `anthropic-ratelimit-unified-`
+///   `status` and `reset` are read: see [`closed_for`](Self::closed_for).
+/// * The IETF drafts 3 to 11: `RateLimit-Limit`, `-Remaining`, `-Reset`, `RateLimit` and
+///   `RateLimit-Policy` ([draft][ietf]), as Hugging Face sends them. A policy that counts neither
+///   requests nor tokens is ignored.
+/// * `LiteLLM`: the names above after `llm_provider-`.
+/// * All: `retry-after`, in seconds or as a date ([RFC 9110, 10.2.3][retry-after]),
+///   `retry-after-ms` and `x-ms-retry-after-ms`.
 ///
 /// [openai]: https://platform.openai.com/docs/guides/rate-limits
 /// [azure]: https://github.com/openai/openai-python/issues/937
 /// [groq]: https://console.groq.com/docs/rate-limits
 /// [cerebras]: https://inference-docs.cerebras.ai/support/rate-limits
+/// [fireworks]: https://docs.fireworks.ai/serverless/rate-limits
+/// [together]: https://docs.together.ai/docs/rate-limits
 /// [openrouter]: https://openrouter.ai/docs/api-reference/limits
 /// [anthropic]: https://docs.anthropic.com/en/api/rate-limits
+/// [ietf]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 /// [retry-after]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 ///
 /// # How headers are read
 ///
-/// * Names may be in any case, and values may be surrounded by white space.
-/// * Each reset and `retry-after` may have any of these forms: a duration (`6m0s`), seconds
-///   (`11.4`), a Unix time (a number from 10⁹ on is in seconds, from 10¹¹ on in milliseconds),
-///   RFC 3339, or an HTTP date.
-/// * **The stricter value wins** if several headers report the same thing: the lower limit and
-///   remaining, the longer wait and period. So repeating a header never loosens what it said.
+/// * Names may be in any case, and values may be surrounded by white space. Parameters after a
+///   semicolon are ignored, except `w`, which is the period in seconds of a limit.
+/// * Each reset and `retry-after` may have any of these forms: a duration (`6m0s`, `60 seconds`),
+///   seconds (`11.4`), a Unix time (a number from 10⁹ on is in seconds, from 10¹¹ on in
+///   milliseconds), RFC 3339, or an HTTP date, also with `-0000` as its zone.
+/// * **The stricter value wins** if several headers, or several items of a list that a proxy has
+///   joined with commas, report the same thing: the lower limit and remaining, the longer wait and
+///   period. So repeating a header never loosens what it said, as long as there are not more
+///   limits than are read, which is 12. (One exception: a policy of an IETF draft may say only
+///   later that it counts bytes.)
+/// * What remains of a limit without a period belongs to the limit with the same number whose
+///   period is stated, if there is one (`RateLimit-Limit: 100, 100;w=60`).
 /// * A remaining that exceeds the limit is lowered to the limit. (Anthropic rounds what remains to
 ///   thousands.)
 /// * A wait until a date counts from the response's own `date` header if it has one, and else from
@@ -71,10 +95,12 @@ const MAX_REPORTS: usize = 12;
 ///   second or more, rounding cannot be the reason, and the longer one wins.
 /// * Headers that do not say what they limit (`x-ratelimit-limit`) count as limits of requests, but
 ///   only if no other header names requests: they may come from a gateway and mean something else.
+/// * Names that begin like a limit and have an unknown word are ignored, with one `INFO` event in
+///   the life of the process.
 /// * All other values are ignored, with a `DEBUG` event that has the header's name and the reason,
 ///   but never the value: anything that is not a number or a date, a negative number (so a
 ///   remaining of −1 means "not known"), a number above 64 bits, a wait of 10⁹ s (31 years) or
-///   more, a value that is not text, and a value longer than 64 bytes.
+///   more, a value that is not text, and a value longer than 512 bytes.
 ///
 /// Reading takes time linear in the size of the input. No input makes it panic.
 ///
@@ -100,7 +126,7 @@ const MAX_REPORTS: usize = 12;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// In the order of the headers, without gaps.
+    /// In order of what they count and of their periods, without gaps.
     limits: [Option<ServerLimit>; MAX_REPORTS],
     /// How long to wait before the next request, from when the response was sent. There is no upper
     /// bound here: a server may well report a day. What it means depends on the status of the
@@ -189,13 +215,22 @@ impl ServerLimits {
                     (Some(one), Some(other)) => Some(one.min(other)),
                     (one, other) => one.or(other),
                 };
-                known.remaining = least(known.remaining, new.remaining);
+                let most = known.limit.and_then(Bound::count).unwrap_or(u64::MAX);
+                known.remaining = least(known.remaining, new.remaining).map(|it| it.min(most));
                 known.reset_after = known.reset_after.max(new.reset_after);
                 known.reset_margin = known.reset_margin.max(new.reset_margin);
+                known.count_margin = known.count_margin.max(new.count_margin);
+                known.even |= new.even;
             }
             Some(free) => *free = Some(new),
             None => {}
         }
+    }
+
+    /// Puts the limits in an order that does not depend on that of the headers.
+    fn sort(&mut self) {
+        let key = |limit: &ServerLimit| (limit.counted, limit.period);
+        self.limits.sort_unstable_by_key(|limit| (limit.is_none(), limit.as_ref().map(key)));
     }
 
     /// Whether the headers reported nothing at all.

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::header_name::Dialect;
 use super::merge::{HeaderMerge, Report};
 use super::{Bound, MAX_REPORTS, ServerLimit, ServerLimits};
 use crate::llm::{Counted, Period};
@@ -22,7 +21,7 @@ const CLOCKS: Duration = Duration::from_secs(5);
 pub(super) fn resolve(merge: &HeaderMerge) -> ServerLimits {
     let now = merge.date.unwrap_or(merge.received);
     let mut reports = merge.reports;
-    let per_second = is_per_second(&reports, merge);
+    let second = is_per_second(merge).then_some(Period::SECOND);
     name_the_unnamed(&mut reports, merge);
     join_state_and_policy(&mut reports);
     let mut limits = ServerLimits {
@@ -32,31 +31,27 @@ pub(super) fn resolve(merge: &HeaderMerge) -> ServerLimits {
     };
     for report in reports.into_iter().flatten() {
         let Some(counted) = report.counted else { continue };
-        let second = per_second.then_some(Period::SECOND);
         let period = report.period.or(report.renewal).or(second);
         let mut limit = ServerLimit::new(counted, period);
         state(&mut limit, &report, merge, now);
         limits.add(limit);
     }
+    limits.sort();
     limits
 }
 
 /// Whether limits without a period are per second, as Together's are. Its signs are headers of its
 /// own (`x-tokenlimit-*`), and a limit of tokens beside one that does not say what it limits.
-fn is_per_second(reports: &[Option<Report>; MAX_REPORTS], merge: &HeaderMerge) -> bool {
-    let has_limit = |counted: Option<Counted>| {
-        let mut reports = reports.iter().flatten();
-        reports.any(|it| it.counted == counted && it.period.is_none() && it.limit.is_some())
-    };
-    let both = has_limit(None) && has_limit(Some(Counted::Tokens)) && !merge.requests_named;
-    both || merge.dialect == Dialect::Together
+fn is_per_second(merge: &HeaderMerge) -> bool {
+    let names = merge.names;
+    names.together || names.bare_limit && names.token_limit && !names.requests
 }
 
 /// Headers that do not say what they limit count as limits of requests, unless others name
 /// requests: then they may come from a gateway and mean something else.
 fn name_the_unnamed(reports: &mut [Option<Report>; MAX_REPORTS], merge: &HeaderMerge) {
     for report in reports.iter_mut().flatten().filter(|report| report.counted.is_none()) {
-        if merge.requests_named {
+        if merge.names.requests {
             crate::events::debug!(
                 "headers that do not say what they limit ignored: others name requests"
             );
@@ -67,22 +62,25 @@ fn name_the_unnamed(reports: &mut [Option<Report>; MAX_REPORTS], merge: &HeaderM
 }
 
 /// Joins the state of a limit, whose headers do not say its period, with the policy that has the
-/// same limit and says it, as in `RateLimit-Limit: 100, 100;w=60`.
+/// same limit and says it, as in `RateLimit-Limit: 100, 100;w=60`; of several such policies, with
+/// the one of the longest period.
 fn join_state_and_policy(reports: &mut [Option<Report>; MAX_REPORTS]) {
     for at in 0..reports.len() {
-        let Some(state) = reports[at].filter(|state| state.period.is_none()) else { continue };
+        let is_state = |report: &Report| report.period.is_none() && report.renewal.is_none();
+        let Some(state) = reports[at].filter(is_state) else { continue };
         let belongs = |policy: &&mut Report| {
             policy.counted == state.counted
                 && policy.period.is_some()
-                && policy.remaining.is_none()
+                && (policy.remaining.is_none() || policy.remaining == state.remaining)
                 && (policy.limit == state.limit || state.limit.is_none())
         };
-        let mut policies = reports.iter_mut().flatten().filter(belongs);
-        let Some(policy) = policies.next() else { continue };
-        // Without a limit, the state belongs to the policy only if there is just one.
-        if state.limit.is_none() && policies.next().is_some() {
+        // Without a limit, the state belongs to a policy only if there is just one.
+        let belonging = reports.iter_mut().flatten().filter(belongs);
+        if state.limit.is_none() && belonging.count() > 1 {
             continue;
         }
+        let belonging = reports.iter_mut().flatten().filter(belongs);
+        let Some(policy) = belonging.max_by_key(|policy| policy.period) else { continue };
         policy.remaining = state.remaining;
         policy.reset.merge(state.reset);
         reports[at] = None;
@@ -91,15 +89,16 @@ fn join_state_and_policy(reports: &mut [Option<Report>; MAX_REPORTS]) {
 
 /// Fills in what is reported of a limit, without what contradicts itself.
 fn state(limit: &mut ServerLimit, report: &Report, merge: &HeaderMerge, now: SystemTime) {
-    limit.limit = report.limit;
-    limit.even = merge.dialect == Dialect::Anthropic;
-    if report.limit == Some(Bound::Unlimited) {
+    let or_use = report.limit_or_use.filter(|_| report.remaining.is_some());
+    limit.limit = report.limit.into_iter().chain(or_use).min();
+    limit.even = report.anthropic;
+    if limit.limit == Some(Bound::Unlimited) {
         // Without a limit, remaining and reset are meaningless fillers.
         return;
     }
     limit.remaining = report.remaining;
     limit.reset_after = report.reset.from(now);
-    if let Some(Bound::Of(most)) = report.limit {
+    if let Some(Bound::Of(most)) = limit.limit {
         limit.remaining = report.remaining.map(|remaining| remaining.min(most));
     }
     let is_date = report.reset.at.is_some();
@@ -110,7 +109,7 @@ fn state(limit: &mut ServerLimit, report: &Report, merge: &HeaderMerge, now: Sys
         _ => MILLISECOND,
     };
     // Remaining tokens are rounded to thousands.
-    if merge.dialect == Dialect::Anthropic && limit.counted != Counted::Requests {
+    if report.anthropic && limit.counted != Counted::Requests {
         limit.count_margin = 1_000;
     }
 }

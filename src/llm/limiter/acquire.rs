@@ -31,8 +31,9 @@ impl<C: Clock> Limiter<C> {
     /// ```
     #[inline]
     pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<'_, C>, Error> {
-        let (taken, tokens) = self.engine.try_acquire(estimate.into())?;
-        Ok(Permit::new(self.borrowed(), taken, tokens))
+        let asked = estimate.into();
+        let (taken, tokens) = self.engine.try_acquire(asked)?;
+        Ok(Permit::new(self.borrowed(), taken, tokens, asked))
     }
 
     /// Takes one request without tokens and settles it immediately; returns whether it was allowed.
@@ -86,7 +87,7 @@ impl<C: Clock> Limiter<C> {
         let enqueue = |asked: crate::wait::Request<'_>| asked.join(QueueHandle::Borrowed(&request));
         let granted = blocking::wait(enqueue, 1, deadline, cancel);
         let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
-        Ok(Permit::new(self.borrowed(), grant.taken, request.tokens))
+        Ok(Permit::new(self.borrowed(), grant.taken, request.tokens, request.asked))
     }
 
     /// Reserves the request for a later time; it is queued behind earlier waiters.
@@ -221,15 +222,23 @@ impl<C: Clock> Limiter<C> {
     /// [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`]; [`Error::Denied`] if the time
     /// depends on when a request in flight ends.
     pub fn delay_for(&self, estimate: impl Into<Tokens>) -> Result<Duration, Error> {
-        let request = QueuedRequest::new(self.borrowed(), estimate.into())?;
-        self.engine.with_core(|core, now, wakers| {
-            let ready = core.check(now, request.tokens, wakers)?;
-            match Error::from(core.denial(ready, request.tokens)) {
-                Error::Denied { retry_after: Some(delay), .. } => Ok(delay),
-                unknown => Err(unknown),
-            }
-        })
+        delay_for(self.borrowed(), estimate.into())
     }
+}
+
+/// The time until a request could be sent, behind the current waiters.
+pub(crate) fn delay_for<C: Clock>(
+    engine: Handle<'_, C>,
+    tokens: Tokens,
+) -> Result<Duration, Error> {
+    let request = QueuedRequest::new(engine, tokens)?;
+    request.engine.with_core(|core, now, wakers| {
+        let ready = core.check(now, request.tokens, wakers)?;
+        match Error::from(core.denial(ready, request.tokens)) {
+            Error::Denied { retry_after: Some(delay), .. } => Ok(delay),
+            unknown => Err(unknown),
+        }
+    })
 }
 
 /// Waits for a permit until `deadline`.
@@ -240,11 +249,11 @@ pub(crate) async fn acquire<'a, C: Clock>(
     timer: &dyn Timer,
 ) -> Result<Permit<'a, C>, Error> {
     let request = QueuedRequest::new(engine.clone(), tokens)?;
-    let tokens = request.tokens;
+    let (tokens, asked) = (request.tokens, request.asked);
     let queue = QueueHandle::Borrowed(&request);
     let granted: Result<_, WaitError> = Acquire::in_queue(queue, 1, deadline, timer).await;
     match granted {
-        Ok(grant) => Ok(Permit::new(engine, grant.taken, tokens)),
+        Ok(grant) => Ok(Permit::new(engine, grant.taken, tokens, asked)),
         Err(error) => Err(engine.explain(error, tokens)),
     }
 }

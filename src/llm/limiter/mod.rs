@@ -2,8 +2,9 @@
 
 mod acquire;
 mod builder;
+mod state;
 
-pub(crate) use acquire::acquire;
+pub(crate) use acquire::{acquire, delay_for};
 pub use builder::LimiterBuilder;
 
 use std::sync::Arc;
@@ -14,8 +15,11 @@ use crate::llm::headers::ServerLimits;
 use crate::llm::{Limits, Reply, Tokens, Usage};
 use crate::{Clock, CounterClock, QuotaError};
 
-/// The limits of one API key: requests and tokens per minute and per day, and concurrent requests.
-/// A request takes from all of them, or from none.
+/// The limits of one API key in one model: requests and tokens per minute, per day and over other
+/// periods, and concurrent requests. A request takes from all of them, or from none.
+///
+/// **Use one limiter for each model**, since providers limit each model by itself;
+/// [`ModelPool`](crate::llm::ModelPool) does that for several keys and models.
 ///
 /// Acquire an estimate before the request. After it, [`settle`](crate::llm::Permit::settle) the
 /// permit with the usage that the response reports, and [`observe`](Self::observe) the response's
@@ -119,10 +123,11 @@ impl<C: Clock> Limiter<C> {
     /// ```
     /// use tollgate::llm::{LimitKind, Limiter, Period};
     /// let model = Limiter::builder().tokens_per_minute(200_000).build()?;
+    /// let limit = || model.usage().of(LimitKind::Tokens(Period::MINUTE)).map(|it| it.limit);
     /// model.observe([("x-ratelimit-limit-tokens", "1")]);
-    /// assert!(model.try_acquire(1_000).is_err());
+    /// assert_eq!(limit(), Some(1));
     /// model.forget_learned();
-    /// assert!(model.try_acquire(1_000).is_ok());
+    /// assert_eq!(limit(), Some(200_000));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn forget_learned(&self) {
@@ -143,17 +148,29 @@ impl<C: Clock> Limiter<C> {
         self.engine.edit(|keys, _| keys.resume(0));
     }
 
-    /// Learns from the headers of a response: the limits, what remains of them, and how long to
-    /// pause.
+    /// Learns from the headers of a response: the limits, the periods that they count over, and what
+    /// remains of them. Pauses nothing, since without the status nobody knows what `retry-after`
+    /// means; see [`observe_reply`](Self::observe_reply).
     ///
     /// * A configured limit is only ever lowered by a response, never raised above its configured
     ///   value. A limit that was not configured follows the server.
-    /// * If the server reports less remaining than expected, other clients use the account too, and
-    ///   the difference is charged. If it reports more, that is ignored.
-    /// * Because the reported number is out of date when it arrives, some of what remains is kept
-    ///   in reserve: a twentieth of the burst. For limits in tokens per minute, up to another fifth
-    ///   is added for what requests in flight may use beyond their estimates. Limits per day have
+    /// * **The period** is the one that the headers state. If they state none, `reset × limit /
+    ///   used` gives it for a limit that is refilled evenly: the period that agrees with the last
+    ///   answers, and else the nearest of second, minute, hour and day that no answer contradicts.
+    ///   Without any reset it is a minute. A configured limit of the same number says the period
+    ///   too, until answers show another one.
+    /// * **Windows.** Unless answers have shown that a limit is refilled evenly, what remains is
+    ///   all that passes before the reset: with 0 remaining, nothing passes. If no reset is stated,
+    ///   nothing passes for a minute (or the period, if it is shorter; a sixth of a longer period,
+    ///   but at most an hour), and then one answer says more.
+    /// * **Evenly refilled.** If the server reports less remaining than expected, other clients use
+    ///   the account too, and the difference is charged. If it reports more, that is ignored.
+    ///   Because the reported number is out of date when it arrives, some of what remains is kept
+    ///   in reserve: a twentieth of the burst, and for limits in tokens up to another fifth, for
+    ///   what requests in flight may use beyond their estimates. Limits over more than a minute have
     ///   no reserve.
+    /// * Nothing that is reported holds requests up for longer than
+    ///   [`max_pause`](crate::llm::LimiterBuilder::max_pause).
     ///
     /// [`ServerLimits`] lists the headers that are read, and how invalid values are handled.
     ///
@@ -206,6 +223,6 @@ impl<C: Clock> Limiter<C> {
     /// Closes the limiter: all further requests are rejected, and all waiters fail with
     /// [`Error::Closed`](crate::llm::Error::Closed).
     pub fn close(&self) {
-        self.engine.with_core(crate::limiters::core::Core::close);
+        self.engine.close();
     }
 }

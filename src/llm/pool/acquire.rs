@@ -1,13 +1,12 @@
 //! How a request gets a key of a pool: at once, or by waiting.
 
-#[cfg(feature = "tokio")]
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{KeyPool, PoolPermit};
 use crate::llm::engine::{Handle, QueuedRequest};
-use crate::llm::limiter::acquire;
-use crate::llm::{Error, Permit, Tokens};
+use crate::llm::limiter::{acquire, delay_for};
+use crate::llm::{Error, Permit, PoolReservation, Reservation, Tokens};
 use crate::wait::{Timer, blocking};
 use crate::{CancelToken, Clock, Timestamp};
 
@@ -20,8 +19,9 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// its limit is [`ServerWait`](crate::llm::LimitKind::ServerWait) if that key is paused.
     /// [`Error::NoKeys`], [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`].
     pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<PoolPermit<'_, T, C>, Error> {
-        let (taken, tokens) = self.engine.try_acquire(estimate.into())?;
-        self.permit(Permit::new(Handle::Borrowed(&self.engine), taken, tokens))
+        let asked = estimate.into();
+        let (taken, tokens) = self.engine.try_acquire(asked)?;
+        self.permit(Permit::new(Handle::Borrowed(&self.engine), taken, tokens, asked))
     }
 
     /// Blocks the thread until a key can serve the request.
@@ -47,6 +47,55 @@ impl<T, C: Clock> KeyPool<T, C> {
         self.wait_until(estimate.into(), self.engine.clock().now() + timeout, None)
     }
 
+    /// Blocks the thread until a key can serve the request, or `cancel` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Error::Cancelled`].
+    pub fn wait_cancellable(
+        &self,
+        estimate: impl Into<Tokens>,
+        cancel: &CancelToken,
+    ) -> Result<PoolPermit<'_, T, C>, Error> {
+        self.wait_until(estimate.into(), Timestamp::MAX, Some(cancel))
+    }
+
+    /// Reserves the request for a later time; it is queued behind earlier waiters. Which key serves
+    /// it is known when its time has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{KeyPool, Limits};
+    /// let clock = ManualClock::new();
+    /// let pool = KeyPool::builder().clock(clock.clone()).build();
+    /// pool.add("main", "sk-1", Limits::new().requests_per_minute(1))?;
+    /// pool.try_acquire(0)?.settle(0);
+    /// let reservation = pool.reserve(0)?;
+    /// assert_eq!(reservation.delay(), Some(Duration::from_secs(60)));
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(reservation.wait()?.id(), "main");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserve(&self, estimate: impl Into<Tokens>) -> Result<PoolReservation<'_, T, C>, Error> {
+        Ok(PoolReservation::new(self, Reservation::new(&self.engine, estimate.into())?))
+    }
+
+    /// The time until a request with this estimate could be sent with some key, behind the current
+    /// waiters. Takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeys`], [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`];
+    /// [`Error::Denied`] if the time depends on when a request in flight ends.
+    pub fn delay_for(&self, estimate: impl Into<Tokens>) -> Result<Duration, Error> {
+        delay_for(Handle::Borrowed(&*self.engine), estimate.into())
+    }
+
     fn wait_until(
         &self,
         tokens: Tokens,
@@ -60,7 +109,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         };
         let granted = blocking::wait(enqueue, 1, deadline, cancel);
         let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
-        self.permit(Permit::new(engine, grant.taken, request.tokens))
+        self.permit(Permit::new(engine, grant.taken, request.tokens, request.asked))
     }
 
     /// Waits until a key can serve the request, with the `timer` of any async runtime.
@@ -164,8 +213,27 @@ impl<T, C: Clock> KeyPool<T, C> {
         &self,
         estimate: impl Into<Tokens>,
     ) -> Result<PoolPermit<'static, T, C>, Error> {
+        self.acquire_owned_until(estimate.into(), Timestamp::MAX, &crate::TokioTimer).await
+    }
+
+    /// As [`acquire_on`](Self::acquire_on) until `deadline`, with a permit that borrows nothing.
+    pub(crate) async fn acquire_owned_until(
+        &self,
+        tokens: Tokens,
+        deadline: Timestamp,
+        timer: &dyn Timer,
+    ) -> Result<PoolPermit<'static, T, C>, Error> {
         let engine = Handle::Shared(Arc::clone(&self.engine));
-        self.permit(acquire(engine, estimate.into(), Timestamp::MAX, &crate::TokioTimer).await?)
+        self.permit(acquire(engine, tokens, deadline, timer).await?)
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), with a permit that borrows nothing.
+    pub(crate) fn try_acquire_owned(
+        &self,
+        asked: Tokens,
+    ) -> Result<PoolPermit<'static, T, C>, Error> {
+        let (taken, tokens) = self.engine.try_acquire(asked)?;
+        self.permit(Permit::new(Handle::Shared(Arc::clone(&self.engine)), taken, tokens, asked))
     }
 
     /// As [`acquire_timeout`](Self::acquire_timeout), with a permit that borrows nothing and so can
@@ -204,7 +272,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     }
 
     /// Adds the key's record to a permit.
-    fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
+    pub(crate) fn permit<'a>(&self, permit: Permit<'a, C>) -> Result<PoolPermit<'a, T, C>, Error> {
         let record = self.records.lock().get(permit.key() as usize).cloned();
         let Some(record) = record else {
             permit.cancel();

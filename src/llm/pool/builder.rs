@@ -81,7 +81,10 @@ impl<C: Clock> KeyPoolBuilder<C> {
     /// that one is answered; default: yes. Until its first response, nothing is known about such an
     /// account, and a first salvo would meet its limits.
     ///
-    /// If there is no answer after 10 seconds, another request is sent.
+    /// If there is no answer after 10 seconds, another request is sent. A request with a timeout
+    /// waits for that answer, since nobody knows when it comes. The answer is a permit that is settled
+    /// or ended, or the head of a stream that is [observed](crate::llm::Permit::observe_head); headers
+    /// alone are none.
     pub fn try_first(mut self, first: bool) -> Self {
         self.options.try_first = first;
         self

@@ -4,20 +4,25 @@ mod acquire;
 mod builder;
 mod key;
 mod permit;
+mod reservation;
+mod state;
 
 pub use builder::KeyPoolBuilder;
 pub use key::PoolKey;
 pub use permit::PoolPermit;
+pub use reservation::PoolReservation;
 
 use std::fmt;
 use std::sync::Arc;
 
 use key::KeyRecord;
 
+use crate::clock::wall;
 use crate::llm::engine::Engine;
 use crate::llm::engine::account::{Account, Health};
 use crate::llm::engine::keys::{Key, Keys};
-use crate::llm::{Limits, Usage};
+use crate::llm::headers::ServerLimits;
+use crate::llm::{Limits, Meaning, Reply, Tokens, Usage};
 use crate::sync::Mutex;
 use crate::wakers::Wakers;
 use crate::{Clock, CounterClock, QuotaError, Timestamp};
@@ -29,13 +34,16 @@ use crate::{Clock, CounterClock, QuotaError, Timestamp};
 ///   left, and takes turns among equals.
 /// * If no key can serve it now, the request waits for **all** keys at once: the first key that
 ///   becomes available serves the first waiter.
-/// * A key whose request was answered with 429 is paused for as long as the server asked for. If
-///   the server gave no time, the pause doubles with each 429 in a row, up to a minute, with
-///   jitter.
-/// * A key whose request was answered with 401 or 403 is disabled until it is
-///   [restored](Self::restore).
-/// * Keys can be added and removed at any time, and several keys can [share](Self::add_sharing) the
-///   limits of one account.
+/// * What a response [means](crate::llm::Meaning) decides what becomes of its key. After a 429 the
+///   key is paused for as long as the server asked for; if the server gave no time, the pause
+///   doubles with each 429 in a row, up to a minute, with jitter. A key that is not accepted (401)
+///   is disabled until it is [restored](Self::restore). A key without credit (402) rests for a time
+///   that grows up to an hour. A key whose requests fail (500) is used only if no other key can
+///   serve a request, and from the second failure in a row on it rests up to 30 s.
+/// * Keys that [share](Self::add_sharing) an account are paused together.
+/// * A key that is added without limits sends one request first; see
+///   [`KeyPoolBuilder::try_first`].
+/// * Keys can be added and removed at any time.
 ///
 /// Each key has an id and a secret. The id appears in events and errors. The secret can be of any
 /// type `T`, for example the API key itself or a client that is configured with it; it is never
@@ -109,6 +117,10 @@ impl<T> Default for KeyPool<T> {
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
+    pub(crate) fn engine(&self) -> &Engine<C> {
+        &self.engine
+    }
+
     pub(crate) fn from_engine(engine: Engine<C>) -> Self {
         Self { engine: Arc::new(engine), records: Mutex::new(Vec::new()) }
     }
@@ -123,8 +135,8 @@ impl<T, C: Clock> KeyPool<T, C> {
     ///
     /// A kind of limit that `limits` does not set is unlimited until
     /// [`set_limits`](Self::set_limits) sets it or a response teaches it, usually the first one
-    /// that is [observed](PoolPermit::observe). So a key that is added with [`Limits::new()`] is
-    /// unlimited at first.
+    /// that is [observed](PoolPermit::observe). Until its first answer, a key that is added with
+    /// [`Limits::new()`] sends one request at a time.
     ///
     /// # Errors
     ///
@@ -272,6 +284,62 @@ impl<T, C: Clock> KeyPool<T, C> {
         usage
     }
 
+    /// The current usage of all keys, by their ids, including disabled ones. Takes nothing.
+    ///
+    /// ```
+    /// use tollgate::llm::{KeyPool, Limits};
+    /// let pool = KeyPool::new();
+    /// pool.add("main", "sk-1", Limits::new().requests_per_minute(500))?;
+    /// for (id, usage) in pool.usages() {
+    ///     assert_eq!((&*id, usage.limits.len()), ("main", 1));
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn usages(&self) -> Vec<(Arc<str>, Usage)> {
+        let usage = |id: Arc<str>| self.usage(&id).map(|usage| (id, usage));
+        self.ids().into_iter().filter_map(usage).collect()
+    }
+
+    /// Learns from the headers of a response to a request that was sent without a permit; see
+    /// [`Limiter::observe`](crate::llm::Limiter::observe). Returns whether the key exists.
+    pub fn observe<N, V>(&self, id: &str, headers: impl IntoIterator<Item = (N, V)>) -> bool
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let reported = ServerLimits::from_headers(headers, wall::now());
+        let key = self.number(id);
+        key.map(|key| self.engine.observe(key, &reported)).is_some()
+    }
+
+    /// Applies all that a response to a request says that was sent without a permit; see
+    /// [`Limiter::observe_reply`](crate::llm::Limiter::observe_reply). A key that is refused is
+    /// disabled. Returns whether the key exists.
+    pub fn observe_reply(&self, id: &str, reply: &Reply) -> bool {
+        let Some(key) = self.number(id) else { return false };
+        if reply.meaning() == Meaning::KeyRefused {
+            self.with_key(id, |keys, key, _| keys.disable(key));
+        }
+        self.engine.answered(key, None, reply);
+        true
+    }
+
+    /// Charges tokens that were used with a key without a permit. Returns whether the key exists.
+    pub fn consume_tokens(&self, id: &str, tokens: impl Into<Tokens>) -> bool {
+        let tokens = tokens.into();
+        let consumed = self.with_key(id, |keys, key, now| {
+            keys.account_of(key).map(|account| account.consume(now, tokens))
+        });
+        consumed.is_some()
+    }
+
+    /// The engine's number of the key with this id.
+    fn number(&self, id: &str) -> Option<u32> {
+        let records = self.records.lock();
+        let number = self.engine.look(|keys| find(&records, keys, id))?;
+        u32::try_from(number).ok()
+    }
+
     /// Changes the limits of a key's account, and ends the key's pause; see
     /// [`Limiter::set_limits`](crate::llm::Limiter::set_limits).
     ///
@@ -293,7 +361,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// Closes the pool: all further requests are rejected, and all waiters fail with
     /// [`Error::Closed`](crate::llm::Error::Closed).
     pub fn close(&self) {
-        self.engine.with_core(crate::limiters::core::Core::close);
+        self.engine.close();
     }
 }
 

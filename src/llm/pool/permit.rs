@@ -47,6 +47,12 @@ impl<T, C: Clock> PoolPermit<'_, T, C> {
         self.permit.estimate()
     }
 
+    /// See [`Permit::asked`].
+    #[must_use]
+    pub fn asked(&self) -> Tokens {
+        self.permit.asked()
+    }
+
     /// See [`Permit::settle`].
     pub fn settle(self, actual: impl Into<Tokens>) {
         self.permit.settle(actual);

@@ -24,9 +24,7 @@ pub(super) fn limits(rates: Rates) -> Limits {
 
 pub(super) fn cost(kind: LimitKind, tokens: Tokens) -> u64 {
     match kind {
-        LimitKind::Tokens(Period::MINUTE) | LimitKind::Tokens(Period::DAY) => {
-            tokens.input + tokens.output
-        }
+        LimitKind::Tokens(Period::MINUTE | Period::DAY) => tokens.input + tokens.output,
         LimitKind::InputTokens(Period::MINUTE) => tokens.input,
         LimitKind::OutputTokens(Period::MINUTE) => tokens.output,
         _ => 1,

@@ -5,12 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tollgate::llm::{Error, KeyPool, Limiter, Limits, Permit, PoolPermit, Tokens};
+use tollgate::llm::{
+    Counted, Error, KeyPool, LimitKind, Limiter, LimiterState, Limits, Meaning, Period, Permit,
+    PoolPermit, PoolState, Reply, Tokens, Usage,
+};
 use tollgate::{Sleep, Timer};
 
-use super::{Answer, Client, Job, Nanos, SkewedClock};
+use super::{Account, Answer, Client, Counter, Counts, Job, Nanos, Next, Scene, Size, SkewedClock};
 
 type One = Limiter<SkewedClock>;
 type Pool = KeyPool<usize, SkewedClock>;
@@ -32,6 +35,7 @@ pub(crate) struct Ours {
     gate: Gate,
     line: VecDeque<(Job, Future, Arc<Flag>)>,
     room: usize,
+    retries: bool,
     out: HashMap<usize, Leave>,
 }
 
@@ -52,27 +56,77 @@ impl Timer for NoTimer {
     }
 }
 
+/// What the client is told of an account.
+fn limits(scene: &Scene, account: &Account) -> Limits {
+    let counters = account.server.counters.iter().filter(|_| scene.told);
+    let none = Limits::new().keep_back(scene.kept_back);
+    counters.fold(none, |limits, counter| limits.with(kind(counter), counter.limit))
+}
+
+fn kind(counter: &Counter) -> LimitKind {
+    let period = Period::of(Duration::from_nanos(counter.period)).unwrap();
+    let what = match counter.counts {
+        Counts::Requests => Counted::Requests,
+        Counts::Tokens => Counted::Tokens,
+        Counts::InputTokens => Counted::InputTokens,
+        Counts::OutputTokens => Counted::OutputTokens,
+    };
+    what.per(period)
+}
+
+/// Callers wait for as long as the server says.
+const ANY_WAIT: Duration = Duration::MAX;
+
 impl Ours {
-    /// One key if there is one, else a pool of them.
-    pub(crate) fn new(clock: &SkewedClock, limits: &[Limits], room: usize) -> Self {
+    /// One key if there is one, else a pool of them. It goes on from a state, if there is one.
+    pub(crate) fn new(
+        clock: &SkewedClock,
+        scene: &Scene,
+        state: Option<State>,
+        now: Nanos,
+    ) -> Self {
         // Leaked, so that futures and permits can be held beside what they borrow.
-        let gate = if let [limits] = limits {
-            let builder = Limiter::builder().limits(*limits).clamp_estimates();
-            Gate::One(Box::leak(Box::new(builder.clock(clock.clone()).build().unwrap())))
+        let gate = if scene.accounts_of_keys().len() == 1 {
+            let builder =
+                Limiter::builder().limits(limits(scene, &scene.accounts[0])).clamp_estimates();
+            // As pools do by default: one request goes first if no limits are known.
+            let builder = builder.max_server_wait(ANY_WAIT).try_first(true).clock(clock.clone());
+            Gate::One(Box::leak(Box::new(builder.build().unwrap())))
         } else {
-            let builder = KeyPool::builder().clamp_estimates();
+            let builder = KeyPool::builder().clamp_estimates().max_server_wait(ANY_WAIT);
             let pool: Pool = builder.clock(clock.clone()).build();
-            for (key, limits) in limits.iter().enumerate() {
-                pool.add(key.to_string(), key, *limits).unwrap();
+            let mut key = 0;
+            for account in &scene.accounts {
+                let first = key.to_string();
+                pool.add(first.as_str(), key, limits(scene, account)).unwrap();
+                for other in key + 1..key + account.keys {
+                    pool.add_sharing(&first, other.to_string(), other).unwrap();
+                }
+                key += account.keys;
             }
             Gate::Pool(Box::leak(Box::new(pool)))
         };
-        let (line, out) = (VecDeque::new(), HashMap::new());
-        Self { clock: clock.clone(), gate, line, room, out }
+        match (gate, state) {
+            (Gate::One(one), Some(State::One(state))) => {
+                one.restore_state_at(&state, system_time(now)).unwrap();
+            }
+            (Gate::Pool(pool), Some(State::Pool(state))) => {
+                assert!(pool.restore_state_at(&state, system_time(now)).unwrap().is_empty());
+            }
+            _ => {}
+        }
+        Self {
+            clock: clock.clone(),
+            gate,
+            line: VecDeque::new(),
+            room: scene.room(),
+            retries: scene.retries,
+            out: HashMap::new(),
+        }
     }
 
     fn queue(&mut self, job: Job) {
-        let (gate, tokens): (_, Tokens) = (self.gate, job.estimate);
+        let (gate, tokens) = (self.gate, tokens(job.estimate));
         let future: Future = Box::pin(async move {
             Ok(match gate {
                 Gate::One(one) => Leave::One(one.acquire_on(tokens, &NoTimer).await?),
@@ -83,11 +137,39 @@ impl Ours {
     }
 }
 
+fn tokens(size: Size) -> Tokens {
+    Tokens::new(size.input, size.output)
+}
+
+fn show(usage: &Usage) -> String {
+    let limits = usage.limits.iter().map(|limit| {
+        let (kind, used, most) = (limit.kind, limit.used, limit.limit);
+        format!("{used}/{most} {kind}, {} left, reset {:.1?}", limit.remaining, limit.reset_after)
+    });
+    let limits = limits.collect::<Vec<_>>().join("; ");
+    let (in_flight, waiting) = (usage.in_flight, usage.waiting);
+    format!("{in_flight} in flight, {waiting} wait, pause {:.1?}; {limits}", usage.paused_for)
+}
+
+/// What outlives the process.
+#[derive(Debug)]
+pub(crate) enum State {
+    One(LimiterState),
+    Pool(PoolState),
+}
+
+/// The time by the system's clock.
+fn system_time(now: Nanos) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(now)
+}
+
 impl Client for Ours {
-    fn offer(&mut self, job: Job) {
-        if self.line.len() < self.room {
+    fn offer(&mut self, job: Job) -> bool {
+        let fits = self.line.len() < self.room;
+        if fits {
             self.queue(job);
         }
+        fits
     }
 
     fn release(&mut self) -> Vec<(Job, usize)> {
@@ -118,24 +200,50 @@ impl Client for Ours {
         if woken { Some(self.clock.shown()) } else { self.clock.next_alarm() }
     }
 
-    fn answered(&mut self, job: Job, _: usize, answer: &Answer) {
-        let headers = answer.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        match self.out.remove(&job.number).unwrap() {
-            Leave::One(permit) if answer.accepted => {
-                permit.observe(headers);
-                permit.settle(job.actual);
-            }
-            Leave::Key(permit) if answer.accepted => {
-                permit.observe(headers);
-                permit.settle(job.actual);
-            }
-            refused => {
-                match refused {
-                    Leave::One(permit) => permit.limited(headers),
-                    Leave::Key(permit) => permit.limited(headers),
-                }
-                self.queue(job);
+    fn believes(&self) -> String {
+        match self.gate {
+            Gate::One(one) => show(&one.usage()),
+            Gate::Pool(pool) => {
+                let ids = pool.ids();
+                let usages = ids.iter().filter_map(|id| Some((id, pool.usage(id)?)));
+                let usages = usages.map(|(id, usage)| format!("key {id}: {}", show(&usage)));
+                usages.collect::<Vec<_>>().join("; ")
             }
         }
+    }
+
+    fn state(&self, now: Nanos) -> Option<State> {
+        Some(match self.gate {
+            Gate::One(one) => State::One(one.state_at(system_time(now))),
+            Gate::Pool(pool) => State::Pool(pool.state_at(system_time(now))),
+        })
+    }
+
+    fn answered(&mut self, job: Job, _: usize, answer: &Answer) -> Next {
+        let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut reply = Reply::new(answer.status).headers(headers);
+        if answer.is_good() {
+            reply = reply.spent(tokens(job.actual));
+        }
+        if let Some(wait) = answer.told_in_body {
+            reply = reply.limited_for(Duration::from_nanos(wait));
+        }
+        let has_other_keys = match self.out.remove(&job.number).unwrap() {
+            Leave::One(permit) => {
+                permit.end(&reply);
+                false
+            }
+            Leave::Key(permit) => {
+                permit.end(&reply);
+                true
+            }
+        };
+        // As `call` does.
+        let may_help = has_other_keys || reply.meaning() != Meaning::KeyRefused;
+        let again = reply.wants_retry() && may_help && (self.retries || answer.status == 429);
+        if again {
+            self.queue(job);
+        }
+        if again { Next::Again } else { Next::Done }
     }
 }

@@ -1,16 +1,19 @@
-//! A server that enforces its limits, each as a token bucket of its own arithmetic.
+//! A server that enforces the limits of one account.
 
-use tollgate::llm::Tokens;
+use super::counter::{Counter, Counts};
+use super::dialect::{Dialect, Headers};
+use super::traffic::{self, Random};
+use super::{Answer, Job, Nanos};
 
-use super::{Answer, Job, MINUTE, Nanos, SECOND};
-
-/// Whose rules and headers.
+/// When tokens are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// The prompt and the longest answer are reserved on arrival, and corrected at the end.
-    OpenAi,
-    /// The prompt counts on arrival, the answer as it is generated.
-    Anthropic,
+pub(crate) enum Counting {
+    /// The prompt and the longest answer are taken on arrival, and corrected at the end.
+    Reserved,
+    /// The prompt and the longest answer are taken on arrival, and nothing is given back.
+    ReservedForGood,
+    /// The prompt is taken on arrival, the answer as it is generated.
+    AsGenerated,
 }
 
 /// Which moment the headers of an answer speak of.
@@ -20,214 +23,167 @@ pub(crate) enum Stated {
     OnArrival,
 }
 
-#[derive(Clone, Debug)]
-struct Bucket {
-    limit: f64,
-    level: f64,
-    at: Nanos,
-}
-
-impl Bucket {
-    fn new(limit: u64) -> Self {
-        let limit = float(limit);
-        Self { limit, level: limit, at: 0 }
-    }
-
-    fn level(&mut self, now: Nanos) -> f64 {
-        let came = float(now - self.at) * self.limit / float(MINUTE);
-        self.level = (self.level + came).min(self.limit);
-        self.at = now;
-        self.level
-    }
-
-    fn take(&mut self, now: Nanos, count: f64) {
-        self.level(now);
-        self.level = (self.level - count).min(self.limit);
-    }
-
-    /// Seconds until so many are there.
-    fn wait(&mut self, now: Nanos, count: f64) -> f64 {
-        (count - self.level(now)).max(0.0) * 60.0 / self.limit
-    }
-
-    fn reset(&mut self, now: Nanos) -> f64 {
-        let full = self.limit;
-        self.wait(now, full)
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a day in nanoseconds has 47 bits")]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
-/// One account's limits.
+/// An account's limits, and what is left of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    dialect: Dialect,
-    requests: Bucket,
-    /// All tokens, or those of prompts.
-    tokens: Bucket,
-    output: Bucket,
-    /// What was used in the end.
-    spent: Tokens,
-    served: u64,
+    pub(crate) dialect: Dialect,
+    pub(crate) counting: Counting,
+    pub(crate) counters: Vec<Counter>,
+    stated: Stated,
+    /// How long each answer takes, if not as long as its tokens do.
+    takes: Option<Nanos>,
+    /// What answers with status 200 say in `retry-after`.
+    retry_after_when_good: Option<u64>,
 }
 
-/// A billionth of a token is no reason to refuse: these are floats.
-const SLACK: f64 = 1e-6;
-
 impl Server {
-    pub(crate) fn new(dialect: Dialect, requests: u64, tokens: u64, output: u64) -> Self {
+    pub(crate) fn new(dialect: Dialect, counters: impl Into<Vec<Counter>>) -> Self {
         Self {
             dialect,
-            requests: Bucket::new(requests),
-            tokens: Bucket::new(tokens),
-            output: Bucket::new(output),
-            spent: Tokens::default(),
-            served: 0,
+            counting: Counting::Reserved,
+            counters: counters.into(),
+            stated: Stated::AtTheEnd,
+            takes: None,
+            retry_after_when_good: None,
         }
     }
 
-    fn counted_on_arrival(&self, job: &Job) -> f64 {
-        float(match self.dialect {
-            Dialect::OpenAi => job.actual.input + job.max_output,
-            Dialect::Anthropic => job.actual.input,
-        })
+    pub(crate) fn counting(self, counting: Counting) -> Self {
+        Self { counting, ..self }
     }
 
+    pub(crate) fn stated(self, stated: Stated) -> Self {
+        Self { stated, ..self }
+    }
+
+    pub(crate) fn takes(self, time: Nanos) -> Self {
+        Self { takes: Some(time), ..self }
+    }
+
+    pub(crate) fn retry_after_when_good(self, seconds: u64) -> Self {
+        Self { retry_after_when_good: Some(seconds), ..self }
+    }
+
+    /// What the request takes of a limit on arrival.
+    fn on_arrival(&self, counts: Counts, job: &Job) -> u64 {
+        let answer = match self.counting {
+            Counting::Reserved | Counting::ReservedForGood => job.max_output,
+            Counting::AsGenerated => 0,
+        };
+        match counts {
+            Counts::Requests => 1,
+            Counts::Tokens => job.actual.input + answer,
+            Counts::InputTokens => job.actual.input,
+            Counts::OutputTokens => answer,
+        }
+    }
+
+    /// Takes a request if all its limits allow it. The answer's headers are those of a refusal, or
+    /// those as of now.
     pub(crate) fn arrive(&mut self, now: Nanos, job: &Job) -> Answer {
-        let tokens = self.counted_on_arrival(job);
-        let mut wait = self.requests.wait(now, 1.0).max(self.tokens.wait(now, tokens));
-        if self.dialect == Dialect::Anthropic {
-            wait = wait.max(self.output.wait(now, 1.0));
+        let mut wait = 0;
+        for number in 0..self.counters.len() {
+            let counts = self.counters[number].counts;
+            // An answer that is counted as it is generated needs room for its first token.
+            let needed = self.on_arrival(counts, job).max(1);
+            wait = wait.max(self.counters[number].wait(now, needed));
         }
-        let accepted = wait <= SLACK;
-        // Requests that fail count too, as far as there are any left.
-        let one = self.requests.level(now).clamp(0.0, 1.0);
-        self.requests.take(now, one);
-        if accepted {
-            self.tokens.take(now, tokens);
-        }
-        let mut headers = self.headers(now);
-        if !accepted {
-            headers.push(("retry-after", format!("{}", wait.ceil())));
-            if self.dialect == Dialect::OpenAi {
-                headers.push(("retry-after-ms", format!("{}", (wait * 1e3).ceil())));
+        for number in 0..self.counters.len() {
+            let counts = self.counters[number].counts;
+            let taken = self.on_arrival(counts, job);
+            if wait == 0 {
+                self.counters[number].take(now, taken);
+            } else if counts == Counts::Requests {
+                // Requests that fail count too, as far as there are any left.
+                self.counters[number].take_one_at_most(now);
             }
         }
-        Answer { accepted, headers }
+        if wait == 0 {
+            return Answer { status: 200, headers: self.good_headers(now), told_in_body: None };
+        }
+        let mut headers = self.dialect.headers(&mut self.counters, now);
+        headers.extend(self.dialect.refusal(wait));
+        Answer { status: 429, headers, told_in_body: self.dialect.refusal_in_body(wait) }
     }
 
     /// A part of the answer was generated.
     pub(crate) fn generated(&mut self, now: Nanos, output: u64) {
-        if self.dialect == Dialect::Anthropic {
-            self.output.take(now, float(output));
+        if self.counting == Counting::AsGenerated {
+            for counter in &mut self.counters {
+                if matches!(counter.counts, Counts::Tokens | Counts::OutputTokens) {
+                    counter.take(now, output);
+                }
+            }
         }
     }
 
-    pub(crate) fn end(&mut self, now: Nanos, job: &Job) {
-        if self.dialect == Dialect::OpenAi {
-            self.tokens.take(now, float(job.actual.output) - float(job.max_output));
+    /// The answer to a request that arrived at `arrived` is complete.
+    pub(crate) fn end(&mut self, now: Nanos, arrived: Nanos, job: &Job, answer: &mut Answer) {
+        let kept = self.counting == Counting::ReservedForGood;
+        let output = if kept { job.max_output } else { job.actual.output };
+        for counter in &mut self.counters {
+            let has_answer = matches!(counter.counts, Counts::Tokens | Counts::OutputTokens);
+            if has_answer && self.counting == Counting::Reserved {
+                counter.give_back(now, arrived, job.max_output - output);
+            }
+            counter.spent(match counter.counts {
+                Counts::Requests => 1,
+                Counts::Tokens => job.actual.input + output,
+                Counts::InputTokens => job.actual.input,
+                Counts::OutputTokens => output,
+            });
         }
-        self.served += 1;
-        self.spent.input += job.actual.input;
-        self.spent.output += job.actual.output;
+        if self.stated == Stated::AtTheEnd {
+            answer.headers = self.good_headers(now);
+        }
+    }
+
+    fn good_headers(&mut self, now: Nanos) -> Headers {
+        let mut headers = self.dialect.headers(&mut self.counters, now);
+        let seconds = self.retry_after_when_good.map(|seconds| seconds.to_string());
+        headers.extend(seconds.map(|seconds| ("retry-after".to_owned(), seconds)));
+        headers
     }
 
     /// Somebody else uses the account, if there is room.
-    pub(crate) fn serve_another(&mut self, now: Nanos, tokens: u64) -> u64 {
-        if self.tokens.level(now) < float(tokens) || self.requests.level(now) < 1.0 {
-            return 0;
-        }
-        self.requests.take(now, 1.0);
-        self.tokens.take(now, float(tokens));
-        tokens
-    }
-
-    pub(crate) fn headers(&mut self, now: Nanos) -> Vec<(&'static str, String)> {
-        let whole = |level: f64| format!("{}", level.floor().max(0.0));
-        let thousands = |level: f64| format!("{}", (level / 1e3).round().max(0.0) * 1e3);
-        let (requests, tokens) = (&mut self.requests, &mut self.tokens);
-        match self.dialect {
-            Dialect::OpenAi => vec![
-                ("x-ratelimit-limit-requests", requests.limit.to_string()),
-                ("x-ratelimit-limit-tokens", tokens.limit.to_string()),
-                ("x-ratelimit-remaining-requests", whole(requests.level(now))),
-                ("x-ratelimit-remaining-tokens", whole(tokens.level(now))),
-                ("x-ratelimit-reset-requests", go_duration(requests.reset(now))),
-                ("x-ratelimit-reset-tokens", go_duration(tokens.reset(now))),
-            ],
-            Dialect::Anthropic => {
-                let output = &mut self.output;
-                vec![
-                    ("date", httpdate(now)),
-                    ("anthropic-ratelimit-requests-limit", requests.limit.to_string()),
-                    ("anthropic-ratelimit-requests-remaining", whole(requests.level(now))),
-                    ("anthropic-ratelimit-requests-reset", rfc3339(now, requests.reset(now))),
-                    ("anthropic-ratelimit-input-tokens-limit", tokens.limit.to_string()),
-                    ("anthropic-ratelimit-input-tokens-remaining", thousands(tokens.level(now))),
-                    ("anthropic-ratelimit-input-tokens-reset", rfc3339(now, tokens.reset(now))),
-                    ("anthropic-ratelimit-output-tokens-limit", output.limit.to_string()),
-                    ("anthropic-ratelimit-output-tokens-remaining", thousands(output.level(now))),
-                    ("anthropic-ratelimit-output-tokens-reset", rfc3339(now, output.reset(now))),
-                ]
-            }
+    pub(crate) fn serve_another(&mut self, now: Nanos, tokens: u64) {
+        let needs = |counts| if counts == Counts::Requests { 1 } else { tokens };
+        if self.counters.iter_mut().all(|counter| counter.wait(now, needs(counter.counts)) == 0) {
+            self.counters.iter_mut().for_each(|c| c.take_elsewhere(now, needs(c.counts)));
         }
     }
 
-    /// Begins to count what is used anew.
-    pub(crate) fn forget(&mut self) {
-        (self.spent, self.served) = (Tokens::default(), 0);
+    /// How long it works on an answer.
+    pub(crate) fn work(&self, random: &mut Random, job: &Job) -> Nanos {
+        self.takes.unwrap_or_else(|| traffic::work(random, job))
     }
 
-    /// The largest share of a limit that was used in so much time, where `elsewhere` was not to be
-    /// had.
-    pub(crate) fn share_used(&self, time: Nanos, elsewhere: u64) -> f64 {
-        let given = |bucket: &Bucket| bucket.limit * float(time) / float(MINUTE);
-        let requests = float(self.served) / given(&self.requests);
-        let tokens = match self.dialect {
-            Dialect::OpenAi => float(self.spent.total()) / (given(&self.tokens) - float(elsewhere)),
-            Dialect::Anthropic => {
-                let input = float(self.spent.input) / given(&self.tokens);
-                input.max(float(self.spent.output) / given(&self.output))
-            }
+    /// Begins to count anew what is used.
+    pub(crate) fn begin_tally(&mut self, now: Nanos) {
+        self.counters.iter_mut().for_each(|counter| counter.begin_tally(now));
+    }
+
+    /// The largest share of a limit that was used, of what others left.
+    pub(crate) fn share_used(&mut self, now: Nanos) -> f64 {
+        let shares = self.counters.iter_mut().map(|counter| counter.share_used(now));
+        shares.fold(0.0, f64::max)
+    }
+
+    /// How many average requests the limits let pass in the long run; none if there are no limits.
+    pub(crate) fn requests_per_second(&self) -> Option<f64> {
+        let rate = |counter: &Counter| {
+            let answer = match self.counting {
+                Counting::ReservedForGood => traffic::float(traffic::MAX_OUTPUT),
+                Counting::Reserved | Counting::AsGenerated => traffic::OUTPUT_MEAN,
+            };
+            counter.per_second()
+                / match counter.counts {
+                    Counts::Requests => 1.0,
+                    Counts::Tokens => traffic::INPUT_MEAN + answer,
+                    Counts::InputTokens => traffic::INPUT_MEAN,
+                    Counts::OutputTokens => answer,
+                }
         };
-        requests.max(tokens)
+        self.counters.iter().map(rate).reduce(f64::min)
     }
-
-    /// What the limit lets pass in a minute.
-    pub(crate) fn tokens_per_minute(&self) -> f64 {
-        match self.dialect {
-            Dialect::OpenAi => self.tokens.limit,
-            // An answer has half as many tokens as its prompt.
-            Dialect::Anthropic => (self.tokens.limit * 1.5).min(self.output.limit * 3.0),
-        }
-    }
-}
-
-/// `6m0s`, `1.5s`, `12ms`, as Go writes them.
-fn go_duration(secs: f64) -> String {
-    if secs < 1.0 {
-        return format!("{}ms", (secs * 1e3).ceil());
-    }
-    let minutes = (secs / 60.0).floor();
-    let rest = secs - minutes * 60.0;
-    if minutes > 0.0 { format!("{minutes}m{rest:.3}s") } else { format!("{rest:.3}s") }
-}
-
-/// The servers' day begins at midnight of 2026-11-23, a Monday.
-fn httpdate(now: Nanos) -> String {
-    let secs = now / SECOND;
-    let (day, time) = (23 + secs / 86_400, secs % 86_400);
-    let name = ["Mon", "Tue", "Wed"][usize::try_from(secs / 86_400).unwrap()];
-    let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
-    format!("{name}, {day} Nov 2026 {hour:02}:{minute:02}:{second:02} GMT")
-}
-
-fn rfc3339(now: Nanos, after: f64) -> String {
-    let secs = now / SECOND + super::traffic::count(after);
-    let (day, time) = (23 + secs / 86_400, secs % 86_400);
-    let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
-    format!("2026-11-{day}T{hour:02}:{minute:02}:{second:02}Z")
 }

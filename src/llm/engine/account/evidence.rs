@@ -32,17 +32,17 @@ pub(crate) enum Refill {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Evidence {
     /// The period with which the last answers agree, if the limit is refilled evenly.
-    even: Option<Period>,
+    pub(super) even: Option<Period>,
     /// How many answers in a row agreed with that period, and how many agreed with none.
-    agreeing: u8,
-    contradicting: u8,
+    pub(super) agreeing: u8,
+    pub(super) contradicting: u8,
     /// The longest reset, which no period can be shorter than.
-    longest_reset: Duration,
+    pub(super) longest_reset: Duration,
     /// `reset x limit / used` of the last answer.
-    implied: Option<Duration>,
+    pub(super) implied: Option<Duration>,
     /// The end of the last window, and the shortest time between the ends of two windows.
-    window_end: Option<Timestamp>,
-    window_gap: Option<Duration>,
+    pub(super) window_end: Option<Timestamp>,
+    pub(super) window_gap: Option<Duration>,
 }
 
 impl Evidence {
@@ -75,7 +75,8 @@ impl Evidence {
         };
         let near = |period: Period| {
             let period = period.as_duration();
-            period >= shortest - shortest / 100 && period <= longest.saturating_add(longest / 100)
+            period >= shortest.saturating_sub(shortest / 100)
+                && period <= longest.saturating_add(longest / 100)
         };
         let close = |period: Period| {
             let period = period.as_duration();
@@ -123,7 +124,10 @@ impl Evidence {
             return period;
         }
         let Some(implied) = self.implied else { return Period::MINUTE };
-        let gap = self.window_gap.filter(|gap| *gap >= self.longest_reset);
+        // Resets of a limit that is refilled evenly end at any time. So their distance bounds
+        // nothing, unless answers have shown that the server counts in windows.
+        let shows_windows = self.contradicting > self.agreeing;
+        let gap = self.window_gap.filter(|gap| shows_windows && *gap >= self.longest_reset);
         let allowed = |period: &Period| {
             let period = period.as_duration();
             period >= self.longest_reset && gap.is_none_or(|gap| period <= gap + gap / 50)

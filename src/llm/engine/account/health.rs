@@ -6,7 +6,7 @@ use crate::Timestamp;
 
 /// A refusal that arrives later than this after the previous pause has ended starts a new overload:
 /// the count of consecutive refusals starts over, even if no request succeeded in between.
-const OVERLOAD_MEMORY: Duration = Duration::from_secs(60);
+pub(super) const OVERLOAD_MEMORY: Duration = Duration::from_secs(60);
 
 /// The pause after the first 429 whose response does not ask for one; it doubles with each further
 /// 429 in a row.
@@ -21,7 +21,7 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 const FIRST_SPENT_REST: Duration = Duration::from_secs(120);
 
 /// How long an account on trial waits for the answer to its request before it sends another one.
-const TRIAL: Duration = Duration::from_secs(10);
+pub(super) const TRIAL: Duration = Duration::from_secs(10);
 
 /// The health of an account: whether it may be used, and whether others are preferred.
 ///
@@ -31,19 +31,31 @@ pub(crate) struct Health {
     /// No request may be sent before: the later of the two times below.
     closed_until: Timestamp,
     /// The end of a pause or a rest.
-    paused_until: Timestamp,
+    pub(super) paused_until: Timestamp,
     /// While on trial: when the next request may be sent, unless an answer arrives earlier.
-    trial_until: Timestamp,
-    on_trial: bool,
+    pub(super) trial_until: Timestamp,
+    pub(super) on_trial: bool,
     /// Whether there is anything that a good answer would change.
-    troubled: bool,
+    pub(super) troubled: bool,
     /// Consecutive 429s, failures, and responses that say that the account is spent. Those of
     /// requests that were in flight together count once.
-    refusals: u32,
-    failures: u32,
-    spent: u32,
-    /// When the last trouble was noted. Requests sent before then met the same trouble.
+    pub(super) refusals: u32,
+    pub(super) failures: u32,
+    pub(super) spent: u32,
+    /// When the last trouble was noted, and the number of the last request that was sent before.
+    /// Requests up to that one met the same trouble.
     noted_at: Option<Timestamp>,
+    noted_after: u64,
+}
+
+/// A request whose response is noted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noted {
+    pub(crate) now: Timestamp,
+    /// The number of the request, if it had a permit.
+    pub(crate) request: Option<u64>,
+    /// The number of the last request that was sent.
+    pub(crate) newest: u64,
 }
 
 impl Health {
@@ -62,6 +74,17 @@ impl Health {
     #[inline]
     pub(crate) fn open_at(&self) -> Timestamp {
         self.closed_until
+    }
+
+    /// Whether the account is closed until a request on trial is answered.
+    pub(crate) fn waits_for_answer(&self) -> bool {
+        self.on_trial && self.trial_until > self.paused_until
+    }
+
+    /// When a request may be sent at the soonest: as soon as that on trial is answered, if there is
+    /// one.
+    pub(crate) fn soonest(&self) -> Timestamp {
+        self.paused_until
     }
 
     /// The end of the pause that a response has caused.
@@ -86,21 +109,30 @@ impl Health {
 
     /// Notes that a request ended in an unknown way, or was not sent: another one can be tried.
     #[inline]
-    pub(crate) fn ended(&mut self) {
-        if self.on_trial {
+    pub(crate) fn ended(&mut self, request: u64) {
+        if self.on_trial && !self.is_from_before(request) {
             self.trial_until = Timestamp::ZERO;
             self.close();
         }
     }
 
+    /// Whether a request was sent before the last trouble was noted. Such a request is not the one on
+    /// trial, and says nothing about it.
+    fn is_from_before(&self, request: u64) -> bool {
+        self.noted_at.is_some() && request <= self.noted_after
+    }
+
     /// Notes that the server accepted a request. Returns whether that changes anything.
     #[inline]
-    pub(crate) fn succeeded(&mut self) -> bool {
+    pub(crate) fn succeeded(&mut self, request: Option<u64>) -> bool {
         if !self.troubled {
             return false;
         }
-        *self =
-            Self { paused_until: self.paused_until, noted_at: self.noted_at, ..Self::default() };
+        if self.on_trial && request.is_some_and(|request| self.is_from_before(request)) {
+            return false;
+        }
+        let Self { paused_until, noted_at, noted_after, .. } = *self;
+        *self = Self { paused_until, noted_at, noted_after, ..Self::default() };
         self.close();
         true
     }
@@ -116,11 +148,11 @@ impl Health {
         true
     }
 
-    /// Notes that a request sent at `sent` was answered with 429. Returns the pause to make if the
-    /// response does not ask for one.
-    pub(crate) fn refused(&mut self, sent: Timestamp, now: Timestamp) -> Duration {
-        if self.is_new(sent, now) {
-            if now - self.paused_until > OVERLOAD_MEMORY {
+    /// Notes that a request was answered with 429. Returns the pause to make if the response does not
+    /// ask for one.
+    pub(crate) fn refused(&mut self, noted: Noted) -> Duration {
+        if self.is_new(noted) {
+            if noted.now - self.paused_until > OVERLOAD_MEMORY {
                 self.refusals = 0;
             }
             self.refusals = self.refusals.saturating_add(1);
@@ -129,28 +161,29 @@ impl Health {
         doubled(FIRST_BACKOFF, self.refusals.max(1), LONGEST_BACKOFF)
     }
 
-    /// Notes that the server failed to answer a request that was sent at `sent`: others are
-    /// preferred until a request succeeds. From the second failure in a row on, the account rests.
-    pub(crate) fn failed(&mut self, sent: Timestamp, now: Timestamp) {
-        if self.is_new(sent, now) {
+    /// Notes that the server failed to answer a request: others are preferred until a request
+    /// succeeds. From the second failure in a row on, the account rests.
+    pub(crate) fn failed(&mut self, noted: Noted, longest: Duration) {
+        if self.is_new(noted) {
             self.failures = self.failures.saturating_add(1);
         }
         self.answered();
         if self.failures > 1 {
             self.on_trial = true;
-            self.pause(now + doubled(FIRST_REST, self.failures - 1, LONGEST_REST));
+            let longest = LONGEST_REST.min(longest);
+            self.pause(noted.now + doubled(FIRST_REST, self.failures - 1, longest));
         }
     }
 
-    /// Notes that the account is spent, as the response to a request sent at `sent` says. It rests
-    /// for a time that doubles with each such response, and then sends one request.
-    pub(crate) fn is_spent(&mut self, sent: Timestamp, now: Timestamp, longest: Duration) {
-        if self.is_new(sent, now) {
+    /// Notes that a response says that the account is spent. It rests for a time that doubles with
+    /// each such response, and then sends one request.
+    pub(crate) fn is_spent(&mut self, noted: Noted, longest: Duration) {
+        if self.is_new(noted) {
             self.spent = self.spent.saturating_add(1);
         }
         self.answered();
         self.on_trial = true;
-        self.pause(now + doubled(FIRST_SPENT_REST, self.spent.max(1), longest));
+        self.pause(noted.now + doubled(FIRST_SPENT_REST, self.spent.max(1), longest));
     }
 
     /// Sends no request before `until`, nor before the end of an earlier pause.
@@ -164,14 +197,17 @@ impl Health {
         *self = Self::default();
     }
 
-    /// Whether trouble with a request sent at `sent` is new. Requests that were in flight together
-    /// met the same one.
-    fn is_new(&mut self, sent: Timestamp, now: Timestamp) -> bool {
-        if self.noted_at.is_some_and(|at| sent <= at) {
-            return false;
+    /// Whether this trouble is new. Requests that were in flight together met the same one.
+    fn is_new(&mut self, noted: Noted) -> bool {
+        let is_new = match (noted.request, self.noted_at) {
+            (Some(request), Some(_)) => request > self.noted_after,
+            (None, Some(at)) => noted.now > at,
+            (_, None) => true,
+        };
+        if is_new {
+            (self.noted_at, self.noted_after) = (Some(noted.now), noted.newest);
         }
-        self.noted_at = Some(now);
-        true
+        is_new
     }
 
     /// The request on trial was answered, and there is trouble.
@@ -180,7 +216,7 @@ impl Health {
         self.close();
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.closed_until = self.paused_until.max(self.trial_until);
     }
 }
@@ -200,43 +236,59 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
+    /// The response to request number `request`, when `newest` was the last one that was sent.
+    fn noted(now: Timestamp, request: u64, newest: u64) -> Noted {
+        Noted { now, request: Some(request), newest }
+    }
+
     #[test]
     fn a_spent_account_is_tried_at_most_30_times_a_day() {
         let mut health = Health::default();
         let (mut now, mut tries) = (at(1), 0);
         while now < at(24 * 3_600) {
             health.sent(now);
-            health.is_spent(now, now + Duration::from_millis(100), HOUR);
             tries += 1;
+            health.is_spent(noted(now + Duration::from_millis(100), tries, tries), HOUR);
             now = health.open_at();
         }
         assert!((20..=30).contains(&tries), "{tries}");
         assert!(health.is_failing());
-        health.succeeded();
+        health.succeeded(None);
         assert!(health.is_open(now) && !health.is_failing());
     }
 
     #[test]
     fn one_failure_is_no_reason_to_rest_and_the_second_is() {
         let mut health = Health::default();
-        health.failed(at(1), at(2));
+        health.failed(noted(at(2), 1, 2), HOUR);
         // In flight together with the first one.
-        health.failed(at(2), at(3));
+        health.failed(noted(at(3), 2, 2), HOUR);
         assert!(health.is_failing() && health.is_open(at(3)));
-        health.failed(at(4), at(5));
+        health.failed(noted(at(5), 3, 3), HOUR);
         assert_eq!(health.open_at(), at(5) + FIRST_REST);
         // One request at a time from then on.
         health.sent(at(6));
         assert!(!health.is_open(at(7)));
-        health.succeeded();
+        health.succeeded(None);
         assert!(health.is_open(at(7)) && !health.is_failing());
+    }
+
+    #[test]
+    fn a_success_in_between_does_not_make_an_old_failure_new() {
+        let mut health = Health::default();
+        health.failed(noted(at(2), 1, 5), HOUR);
+        health.succeeded(None);
+        for request in 2..=5 {
+            health.failed(noted(at(3), request, 5), HOUR);
+        }
+        assert!(health.is_open(at(3)));
     }
 
     #[test]
     fn rests_have_a_longest() {
         let mut health = Health::default();
         for n in 0..200 {
-            health.failed(at(100 * n + 1), at(100 * n + 2));
+            health.failed(noted(at(100 * n + 2), n, n), HOUR);
         }
         assert_eq!(health.open_at(), at(100 * 199 + 2) + LONGEST_REST);
     }
@@ -248,10 +300,10 @@ mod tests {
         health.sent(at(0));
         assert!(!health.is_open(at(9)));
         assert!(health.is_open(at(10)));
-        health.ended();
+        health.ended(1);
         assert!(health.is_open(at(1)));
         health.sent(at(1));
-        assert!(health.succeeded());
+        assert!(health.succeeded(None));
         assert!(health.is_open(at(1)));
         health.sent(at(1));
         assert!(health.is_open(at(1)));
@@ -264,20 +316,23 @@ mod tests {
         assert!(health.accepted() && health.is_open(at(1)));
         assert!(!health.accepted());
         // Streams that fail, one after the other.
-        health.failed(at(2), at(3));
-        health.failed(at(4), at(5));
+        health.failed(noted(at(3), 1, 1), HOUR);
+        health.failed(noted(at(5), 2, 2), HOUR);
         health.sent(at(6));
         assert!(!health.accepted() && !health.is_open(at(7)));
-        health.failed(at(6), at(8));
+        health.failed(noted(at(8), 3, 3), HOUR);
         assert_eq!(health.open_at(), at(8) + 2 * FIRST_REST);
     }
 
     #[test]
     fn a_success_ends_no_pause() {
         let mut health = Health::default();
-        health.refused(at(1), at(2));
+        health.refused(noted(at(2), 1, 1));
         health.pause(at(60));
-        health.succeeded();
-        assert_eq!((health.open_at(), health.refused(at(70), at(71))), (at(60), FIRST_BACKOFF));
+        health.succeeded(None);
+        assert_eq!(
+            (health.open_at(), health.refused(noted(at(71), 2, 2))),
+            (at(60), FIRST_BACKOFF)
+        );
     }
 }

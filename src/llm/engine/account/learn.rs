@@ -13,26 +13,26 @@ use crate::llm::headers::{Bound, ServerLimit, ServerLimits};
 use crate::llm::{Burst, Counted, LimitKind, Period};
 
 /// The most limits that an account keeps evidence about.
-const MAX_SOURCES: usize = crate::llm::limits::MAX_LIMITS;
+pub(super) const MAX_SOURCES: usize = crate::llm::limits::MAX_LIMITS;
 
 /// What responses have reported of one limit: of the one whose period they state, or of the one
 /// whose period they leave open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
-    counted: Counted,
-    stated: Option<Period>,
-    evidence: Evidence,
+    pub(super) counted: Counted,
+    pub(super) stated: Option<Period>,
+    pub(super) evidence: Evidence,
     /// Whether the provider documents that its limits are refilled evenly, and how many responses
     /// there were.
-    documented_even: bool,
-    responses: u8,
+    pub(super) documented_even: bool,
+    pub(super) responses: u8,
     /// The limit in force because of this.
-    kind: Option<LimitKind>,
+    pub(super) kind: Option<LimitKind>,
 }
 
 /// The sources of an account's learned limits.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources(SmallVec<[Source; 4]>);
+pub(super) struct Sources(pub(super) SmallVec<[Source; 4]>);
 
 impl Sources {
     pub(super) fn is_empty(&self) -> bool {
@@ -61,7 +61,7 @@ impl Sources {
     }
 
     /// Whether responses speak of a limit of this kind.
-    fn have(&self, kind: LimitKind) -> bool {
+    pub(super) fn have(&self, kind: LimitKind) -> bool {
         self.0.iter().any(|source| source.kind == Some(kind))
     }
 }
@@ -75,9 +75,15 @@ impl Source {
         }
     }
 
-    /// Whether what remains comes back before the reset.
-    fn comes_back_evenly(&self) -> bool {
-        self.documented_even || self.evidence.looks_even()
+    /// Whether what remains comes back before the reset. If nothing remains, a server that counts in
+    /// windows looks for one answer as if it refilled evenly, so it takes more to believe it.
+    fn comes_back_evenly(&self, remaining: u64) -> bool {
+        let shown = if remaining == 0 {
+            self.evidence.refill() == Refill::Even
+        } else {
+            self.evidence.looks_even()
+        };
+        self.documented_even || shown
     }
 }
 
@@ -159,7 +165,8 @@ impl Account {
         let Some(old) = self.meters.remove(before) else { return };
         if self.meters.of(now_meant).is_none() {
             let (burst, in_flight) = (old.burst_mode, self.in_flight_of(before));
-            let new = Meter::new(now_meant, old.per_period(), burst, max_pause, now);
+            let longest = max_pause.max(Period::MINUTE.as_duration());
+            let new = Meter::new(now_meant, old.per_period(), burst, longest, now);
             if let Ok(mut new) = new {
                 old.carry_over_to(&mut new, now, in_flight, self.newest);
                 let _fits = self.meters.put(new);
@@ -175,7 +182,7 @@ impl Account {
     }
 
     /// Puts a learned limit in force; returns whether it differs from the one before.
-    fn learn(
+    pub(super) fn learn(
         &mut self,
         now: Timestamp,
         kind: LimitKind,
@@ -200,8 +207,10 @@ impl Account {
         if same_count && same_burst {
             return false;
         }
-        // A learned limit must not close an account for longer than a response may pause it.
-        let longest = if configured.is_none() { max_pause } else { Duration::MAX };
+        // A learned limit must not close an account for longer than a response may pause it. But a
+        // limit per minute stays one: a short longest pause must not raise the rate.
+        let minute = Period::MINUTE.as_duration();
+        let longest = if configured.is_none() { max_pause.max(minute) } else { Duration::MAX };
         match self.renewed(kind, count, burst, longest, now) {
             Ok(meter) => {
                 if !self.meters.put(meter) {
@@ -230,7 +239,7 @@ impl Account {
         max_pause: Duration,
     ) -> Edited {
         let Some(remaining) = said.remaining else { return Edited::Nothing };
-        let (reserve, kept_back) = (self.reserve(kind), self.kept_back(kind));
+        let (reserve, kept_back, since) = (self.reserve(kind), self.kept_back(kind), self.newest);
         let Some(meter) = self.meters.of(kind) else { return Edited::Nothing };
         let remaining = i128::from(remaining) - kept_back;
         let before = meter.window(now);
@@ -238,16 +247,28 @@ impl Account {
             // No reserve: what is left of a window is lost when it ends.
             let left = u64::try_from(remaining.max(0)).unwrap_or(u64::MAX);
             let is_stated = said.reset_after.is_some_and(|reset| !reset.is_zero());
-            meter.set_window(now, Window { left, ends: now + wait, is_stated });
-            return if before == meter.window(now) { Edited::Nothing } else { Edited::Changed };
+            meter.set_window(now, Window { left, ends: now + wait, is_stated, since });
+            return match (before, meter.window(now)) {
+                (Some(one), Some(other)) if (one.left, one.ends) == (other.left, other.ends) => {
+                    Edited::Nothing
+                }
+                // Most responses lower it, or move its end by the time that they took.
+                (Some(one), Some(other)) if other.left <= one.left && other.ends >= one.ends => {
+                    Edited::Took
+                }
+                (None, Some(_)) => Edited::Took,
+                _ => Edited::Changed,
+            };
         }
         meter.forget_window();
         if before.is_some() {
             return Edited::Changed;
         }
         // Near the reserve, each permit less remaining makes two permits less usable; below the
-        // reserve there is debt.
-        let usable = remaining.min(2 * (remaining - reserve));
+        // reserve there is debt. It never takes more than a period to come back.
+        let least = 1 - i128::from(meter.per_period());
+        let below = (2 * (remaining - reserve)).max(remaining - 2 * reserve);
+        let usable = remaining.min(below).max(least);
         // Less remaining than expected means that other clients use the account, and is charged.
         // More is ignored, because requests may be in flight that the server has not seen yet.
         let left = i128::from(meter.burst()) - i128::from(meter.used(now));
@@ -293,7 +314,7 @@ fn window_rest(
     meter: &Meter,
     max_pause: Duration,
 ) -> Option<Duration> {
-    if source.comes_back_evenly() {
+    if source.comes_back_evenly(said.remaining.unwrap_or(0)) {
         return None;
     }
     let period = meter.kind.period().map_or(Duration::MAX, Period::as_duration);

@@ -6,9 +6,11 @@ mod health;
 mod learn;
 mod meter;
 mod meters;
+mod state;
 
 pub(crate) use event::LimitEvent;
-pub(crate) use health::Health;
+pub(crate) use health::{Health, Noted};
+pub(crate) use state::Restored;
 
 use learn::Sources;
 use meter::Meter;
@@ -41,7 +43,18 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn new(limits: Limits, now: Timestamp) -> Result<Self, QuotaError> {
-        let mut account = Self {
+        let mut account = Self::without_meters(limits);
+        account.set_limits(limits, now)?;
+        Ok(account)
+    }
+
+    /// An account that may have one request in flight.
+    pub(crate) fn one_at_a_time() -> Self {
+        Self::without_meters(Limits::new().max_concurrent(1))
+    }
+
+    fn without_meters(limits: Limits) -> Self {
+        Self {
             meters: Meters::default(),
             limits,
             in_flight: 0,
@@ -49,9 +62,7 @@ impl Account {
             newest: 0,
             sources: Sources::default(),
             health: Health::default(),
-        };
-        account.set_limits(limits, now)?;
-        Ok(account)
+        }
     }
 
     /// Replaces all limits, learned ones too. What was used stays used. A limit of a kind that was
@@ -60,8 +71,10 @@ impl Account {
         limits.check()?;
         let mut meters = Meters::default();
         for (kind, count) in limits.iter() {
-            let _fits =
-                meters.put(self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?);
+            let mut meter = self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?;
+            // What is left of a window was said by a response.
+            meter.forget_window();
+            let _fits = meters.put(meter);
         }
         (self.limits, self.meters) = (limits, meters);
         self.sources = Sources::default();
@@ -90,12 +103,11 @@ impl Account {
     ) -> Result<Meter, QuotaError> {
         let mut new = Meter::new(kind, count, burst, longest, now)?;
         let in_flight = self.in_flight_of(kind);
-        match self.meters.iter().find(|old| old.kind == kind) {
-            Some(old) => old.carry_over_to(&mut new, now, in_flight, self.newest),
-            None => {
-                new.adopt(now, in_flight, self.newest);
-                new.forgive_excess(now, self.newest);
-            }
+        if let Some(old) = self.meters.iter().find(|old| old.kind == kind) {
+            old.carry_over_to(&mut new, now, in_flight, self.newest);
+        } else {
+            new.adopt(now, in_flight, self.newest);
+            new.forgive_excess(now, self.newest);
         }
         Ok(new)
     }
@@ -103,6 +115,11 @@ impl Account {
     /// What the requests in flight have taken of a limit of this kind.
     fn in_flight_of(&self, kind: LimitKind) -> u64 {
         if kind.counts_tokens() { kind.cost(self.reserved) } else { self.in_flight }
+    }
+
+    /// A response to request number `request` (if it had a permit), to be noted in the health.
+    pub(crate) fn noted(&self, now: Timestamp, request: Option<u64>) -> Noted {
+        Noted { now, request, newest: self.newest }
     }
 
     /// Why a request for `tokens` can never pass, if so.
@@ -155,6 +172,13 @@ impl Account {
         }
         let ready = self.meters.iter().map(|meter| meter.ready_at(now, tokens)).max();
         ready.unwrap_or(now).max(self.health.open_at())
+    }
+
+    /// When all limits could allow the request at the soonest, if a request on trial were answered
+    /// at once. It is no later than [`ready_at`](Self::ready_at).
+    pub(crate) fn soonest(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
+        let ready = self.meters.iter().map(|meter| meter.ready_at(now, tokens)).max();
+        ready.unwrap_or(now).max(self.health.soonest())
     }
 
     /// Whether as many requests are in flight as may be.
@@ -218,7 +242,7 @@ impl Account {
         for meter in self.meters.iter_mut() {
             meter.undo(now, meter.cost(estimate), receipt);
         }
-        self.health.ended();
+        self.health.ended(receipt.seq);
         self.end_request(estimate);
     }
 

@@ -29,6 +29,11 @@ impl Key {
         self.status == KeyStatus::Removed && self.in_flight == 0
     }
 
+    /// Whether the server does not accept the key.
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.status == KeyStatus::Disabled
+    }
+
     #[inline]
     pub(super) fn is_active(&self) -> bool {
         self.status == KeyStatus::Active

@@ -18,7 +18,7 @@ use key::KeyStatus;
 use crate::Timestamp;
 use crate::answer::Taken;
 use crate::limiters::core::Edited;
-use crate::llm::engine::account::{Account, Health, LimitEvent};
+use crate::llm::engine::account::{Account, Health, LimitEvent, Noted};
 use crate::llm::{Tokens, Usage};
 
 /// The keys and their accounts. Several keys may share an account.
@@ -136,9 +136,9 @@ impl Keys {
     ) -> (Edited, Option<LimitEvent>) {
         let account = self.account_of(taken.by);
         let settled = account.map(|it| {
-            let recovered = succeeded && it.health.succeeded();
+            let recovered = succeeded && it.health.succeeded(Some(taken.receipt.seq));
             if !succeeded {
-                it.health.ended();
+                it.health.ended(taken.receipt.seq);
             }
             let (owes, event) = it.settle(now, estimate, actual, taken.receipt);
             let edited = match (owes, recovered) {
@@ -165,6 +165,19 @@ impl Keys {
         if let Some(account) = self.account_of(key) {
             note(&mut account.health);
         }
+    }
+
+    /// Notes a response in the health of a key's account.
+    pub(crate) fn note_response<R: Default>(
+        &mut self,
+        key: u32,
+        now: Timestamp,
+        request: Option<u64>,
+        note: impl FnOnce(&mut Health, Noted) -> R,
+    ) -> R {
+        let Some(account) = self.account_of(key) else { return R::default() };
+        let noted = account.noted(now, request);
+        note(&mut account.health, noted)
     }
 
     /// Ends the pause of a key's account.
@@ -198,6 +211,15 @@ impl Keys {
     /// Whether `tokens` are within the limits of a key's account, however long that takes.
     pub(crate) fn could_serve(&self, key: &Key, tokens: Tokens) -> bool {
         self.account(key).is_some_and(|account| account.never(tokens).is_none())
+    }
+
+    /// When a key that waits for the answer to a request on trial could serve `tokens` at the
+    /// soonest; `None` if no key does.
+    pub(crate) fn after_trial(&self, now: Timestamp, tokens: Tokens) -> Option<Timestamp> {
+        let accounts = self.active().filter_map(|(_, key)| self.account(key));
+        let on_trial = accounts.filter(|account| account.health.waits_for_answer());
+        let able = on_trial.filter(|account| account.never(tokens).is_none());
+        able.map(|account| account.soonest(now, tokens)).min()
     }
 
     /// The shortest remaining pause among the active keys that could serve `tokens`; `None` without

@@ -17,8 +17,9 @@ pin_project! {
     ///
     /// Of a success, the usage is read while the body passes, without keeping it, and the permit of
     /// the request is settled when the body ends, fails or is dropped. If it is dropped before its
-    /// end, the usage that was reported until then counts, with the estimated output if that is
-    /// more; without a report, [`on_drop`](tollgate::llm::LimiterBuilder::on_drop) decides.
+    /// end and before the mark of a stream's end (`data: [DONE]`), the usage that was reported until
+    /// then counts, with the estimated output if that is more; without a report,
+    /// [`on_drop`](tollgate::llm::LimiterBuilder::on_drop) decides.
     ///
     /// Of an error, the beginning was read before the answer was given to the caller, and is
     /// repeated here.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tollgate::llm::{Meaning, Reply, TokenCost, Tokens};
 
+use super::end_mark::contains_end;
 use super::erased::AnyPermit;
 use crate::llm::{AnswerReader, ErrorBody};
 
@@ -15,7 +16,15 @@ pub(super) struct Meter {
     first: Option<Bytes>,
     is_begun: bool,
     status: u16,
+    /// In how many of the next pieces the mark of the stream's end is looked for.
+    watched: u8,
+    /// Whether the stream has said that it is complete.
+    is_complete: bool,
 }
+
+/// The piece with the last report of the usage, and those after it in which the mark of the end is
+/// looked for.
+const WATCHED: u8 = 4;
 
 /// How a body has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +40,15 @@ impl Meter {
     /// Meters an answer with this status, which is a success.
     pub(super) fn new(permit: AnyPermit, status: u16) -> Self {
         let reader = AnswerReader::new();
-        Self { permit: Some(permit), reader, first: None, is_begun: false, status }
+        Self {
+            permit: Some(permit),
+            reader,
+            first: None,
+            is_begun: false,
+            status,
+            watched: 0,
+            is_complete: false,
+        }
     }
 
     /// Reads the next piece of the body.
@@ -43,11 +60,24 @@ impl Meter {
             self.first = Some(bytes.clone());
         } else {
             if let Some(first) = self.first.take() {
-                self.reader.feed(&first);
+                self.feed(&first);
             }
-            self.reader.feed(bytes);
+            self.feed(bytes);
         }
         self.is_begun = true;
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        let reports = self.reader.reports();
+        self.reader.feed(bytes);
+        // The mark follows the last report of the usage. Without a report, it does not matter.
+        if self.reader.reports() != reports {
+            self.watched = WATCHED;
+        }
+        if self.watched > 0 {
+            self.watched -= 1;
+            self.is_complete |= contains_end(bytes);
+        }
     }
 
     /// Settles the permit, if that has not happened yet.
@@ -63,7 +93,8 @@ impl Meter {
             return end_with_error(permit, error.reply(), spent);
         }
         // If not all was read, the output that is known is only a part.
-        let least = if ended == Ended::Whole { 0 } else { permit.estimate().output };
+        let is_whole = ended == Ended::Whole || self.is_complete;
+        let least = if is_whole { 0 } else { permit.estimate().output };
         let spent = spent.map(|spent| Tokens::new(spent.input, spent.output.max(least)));
         match (spent, ended) {
             (Some(spent), Ended::Broken) => permit.end(&Reply::new(502).spent(spent)),

@@ -1,6 +1,7 @@
 //! The layer for HTTP clients, and its settings.
 
 mod body;
+mod end_mark;
 mod erased;
 mod error;
 mod key_header;

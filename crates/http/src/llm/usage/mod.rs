@@ -66,6 +66,7 @@ enum Form {
 #[derive(Debug, Default)]
 struct Found {
     numbers: Numbers,
+    reports: u32,
     error: Option<ErrorBody>,
     /// Whether the event that is being read has the type `error`.
     is_error_event: bool,
@@ -142,6 +143,11 @@ impl AnswerReader {
         self.found.numbers.spent()
     }
 
+    /// How often usage was reported.
+    pub(super) fn reports(&self) -> u32 {
+        self.found.reports
+    }
+
     /// What error the answer reported, in spite of its status; the first one, if there were several.
     #[must_use]
     pub fn error(&self) -> Option<ErrorBody> {
@@ -153,7 +159,10 @@ impl Listener for Found {
     fn found(&mut self, name: Name, json: &[u8]) {
         let document = &mut self.document;
         match name {
-            Name::Usage => self.numbers.add(json),
+            Name::Usage => {
+                self.numbers.add(json);
+                self.reports = self.reports.wrapping_add(1);
+            }
             Name::Error => {
                 let is_nothing = matches!(json, b"null" | b"false" | b"{}" | b"[]" | b"\"\"");
                 document.error = (!is_nothing).then(|| json.to_vec());

@@ -72,9 +72,9 @@ async fn failures_are_tried_again_with_growing_rests() {
     let service = client.around(&scene(1, tokens()).1.tries(4));
     assert_eq!(send(&service, request(4, 4)).await.expect("an answer").0, 200);
     let times: Vec<u128> = client.keys_and_times().into_iter().map(|(_, at)| at).collect();
-    // The second one was sent in the very millisecond of the first failure, and so counts as one
-    // with it.
-    assert_eq!(times, [0, 1, 2, 503]);
+    // The first failure is no reason to rest. The second one in a row costs half a second, and each
+    // further one twice as much.
+    assert_eq!(times, [0, 1, 502, 1_503]);
 }
 
 #[tokio::test(start_paused = true)]

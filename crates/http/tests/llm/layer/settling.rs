@@ -109,3 +109,23 @@ async fn an_answer_that_reads_itself_to_the_end_is_settled_without_another_poll(
     assert!(http_body::Body::is_end_stream(&body));
     assert_eq!((tokens_used(&pool, "a"), usage(&pool, "a").in_flight), (7, 0));
 }
+
+/// Client libraries stop at the mark, and drop the body.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_dropped_at_the_mark_of_its_end_is_whole() {
+    let usage = r#"data: {"choices":[],"usage":{"prompt_tokens":25,"completion_tokens":3}}"#;
+    let start = r#"data: {"message":{"usage":{"input_tokens":25,"output_tokens":1}}}"#;
+    let delta = r#"data: {"usage":{"output_tokens":3}}"#;
+    let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}";
+    for events in [vec!["data: {}", usage, "data: [DONE]"], vec![start, "data: {}", delta, stop]] {
+        let (pool, layer) = scene(1, tokens());
+        let client = Client::new([stream(&events)]);
+        let answer = client.around(&layer).oneshot(request(400, 300)).await.expect("an answer");
+        let mut body = answer.into_body();
+        for _ in &events {
+            body.frame().await.expect("a frame").expect("no error");
+        }
+        drop(body);
+        assert_eq!(tokens_used(&pool, "a"), 28, "{events:?}");
+    }
+}

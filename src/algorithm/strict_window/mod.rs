@@ -5,6 +5,9 @@
 //! old. So no grant stops counting too early, a grant counts at most 1/64 of a period too long, and
 //! at most 66 entries count at any time.
 
+#[cfg(feature = "llm")]
+mod model_limits;
+
 use std::collections::VecDeque;
 
 use super::fixed_window::without_burst;
@@ -57,11 +60,21 @@ pub struct StrictState {
     total: u128,
     /// Grants from this number on can be cancelled.
     first: u64,
+    /// How long before the clock's origin the times of the entries are counted from, in ns: grants
+    /// of an earlier process can be older than the clock.
+    before_origin: u64,
+}
+
+impl StrictState {
+    /// A time as entries count it.
+    fn time(&self, at: Timestamp) -> u64 {
+        at.as_nanos().saturating_add(self.before_origin)
+    }
 }
 
 impl Default for StrictState {
     fn default() -> Self {
-        Self { entries: VecDeque::new(), total: 0, first: NO_RECEIPTS }
+        Self { entries: VecDeque::new(), total: 0, first: NO_RECEIPTS, before_origin: 0 }
     }
 }
 
@@ -78,7 +91,7 @@ struct Entry {
 impl StrictWindow {
     /// The entries that count at `now`.
     fn alive<'a>(&self, state: &'a StrictState, now: Timestamp) -> impl Iterator<Item = &'a Entry> {
-        let period = self.period;
+        let (period, now) = (self.period, state.time(now));
         state.entries.iter().skip_while(move |entry| entry.expired(period, now))
     }
 
@@ -91,7 +104,8 @@ impl StrictWindow {
                 break;
             }
             rest = rest.saturating_sub(entry.permits.into());
-            at = Timestamp::from_nanos(entry.last.saturating_add(self.period));
+            let expires = entry.last.saturating_add(self.period);
+            at = Timestamp::from_nanos(expires.saturating_sub(state.before_origin));
         }
         at
     }
@@ -129,6 +143,7 @@ impl StrictWindow {
     }
 
     fn expire(&self, state: &mut StrictState, now: Timestamp) {
+        let now = state.time(now);
         while let Some(entry) =
             state.entries.front().filter(|entry| entry.expired(self.period, now))
         {
@@ -139,8 +154,8 @@ impl StrictWindow {
 }
 
 impl Entry {
-    fn expired(&self, period: u64, now: Timestamp) -> bool {
-        now.as_nanos().saturating_sub(self.last) >= period
+    fn expired(&self, period: u64, now: u64) -> bool {
+        now.saturating_sub(self.last) >= period
     }
 }
 
@@ -196,9 +211,10 @@ impl Algorithm for StrictWindow {
         if permits == 0 || self.quota.is_unlimited() {
             return;
         }
-        self.add(state, now.as_nanos(), permits);
+        let now = state.time(now);
+        self.add(state, now, permits);
         if let Some(entry) = state.entries.back_mut() {
-            entry.last = entry.last.max(now.as_nanos());
+            entry.last = entry.last.max(now);
         }
     }
 
@@ -214,10 +230,11 @@ impl Algorithm for StrictWindow {
     ) -> StrictState {
         let mut state = state.clone();
         previous.expire(&mut state, now);
+        let time = state.time(now);
         let aged = |at: u64| {
-            let age = u128::from(now.as_nanos().saturating_sub(at));
+            let age = u128::from(time.saturating_sub(at));
             let share = age * u128::from(self.period) / u128::from(previous.period);
-            now.as_nanos().saturating_sub(u64::try_from(share.min(age)).unwrap_or(u64::MAX))
+            time.saturating_sub(u64::try_from(share.min(age)).unwrap_or(u64::MAX))
         };
         if self.period != previous.period {
             for entry in &mut state.entries {
@@ -248,7 +265,7 @@ impl Algorithm for StrictWindow {
             CarryOver::Keep | CarryOver::AddDifference if new < old => {
                 self.give_back(&mut state, now, old - new);
             }
-            CarryOver::Keep if new > old => self.add(&mut state, now.as_nanos(), new - old),
+            CarryOver::Keep if new > old => self.add(&mut state, time, new - old),
             CarryOver::Keep | CarryOver::AddDifference | CarryOver::KeepUsed => {}
         }
         state
@@ -264,7 +281,7 @@ impl Algorithm for StrictWindow {
         if receipt.seq < state.first {
             return;
         }
-        let at = receipt.at.as_nanos();
+        let at = state.time(receipt.at);
         // The grant was counted in the last entry that was opened at or before `at`.
         let index = state.entries.partition_point(|entry| entry.opened <= at);
         let entry = index.checked_sub(1).and_then(|index| state.entries.get_mut(index));
@@ -299,6 +316,7 @@ impl Algorithm for StrictWindow {
     }
 
     fn used(&self, state: &StrictState, now: Timestamp) -> u128 {
+        let now = state.time(now);
         let expired: u128 = state
             .entries
             .iter()

@@ -1,6 +1,17 @@
 //! One limit of an account: a number of requests or tokens per period, and how much of it is used.
 
+mod cost;
+mod forgiven;
+mod probe;
+mod window;
+
+pub(super) use forgiven::Forgiven;
+pub(crate) use window::Window;
+
 use std::time::Duration;
+
+use cost::CostMask;
+use probe::Probe;
 
 use crate::algorithm::{Algorithm, GreedyRefill, GreedyState, Receipt, Scale, StrictWindow};
 use crate::llm::{Burst, LimitKind, Period, Tokens};
@@ -9,82 +20,24 @@ use crate::{CarryOver, Quota, QuotaError, Timestamp};
 /// A limit, and how much of it is used.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
-    level: Level,
+    pub(super) level: Level,
     /// Only with [`Burst::Percent`]: the limit with the burst of a full period. It decides
     /// how much of a permit can still be given back, because the smaller burst has been refilled
     /// long before a response arrives.
-    full_period: Option<Box<(GreedyRefill, GreedyState)>>,
+    pub(super) full_period: Option<Box<(GreedyRefill, GreedyState)>>,
     cost: CostMask,
     pub(crate) kind: LimitKind,
     pub(crate) burst_mode: Burst,
     /// What the server says that can still pass before its window ends.
-    window: Option<Window>,
-    forgiven: Forgiven,
-}
-
-/// What was in use beyond a limit when it was lowered. It is not counted, so that the limit is back
-/// within its period, but it counts again if the limit is raised soon: a server that alternates
-/// between two limits gives nothing away.
-#[derive(Clone, Copy, Debug, Default)]
-struct Forgiven {
-    /// What counts again if the limit is raised within its period from `at` on.
-    count: u64,
-    at: Timestamp,
-    /// What requests up to number `newest` must not give back, because it was not counted for them.
-    not_given_back: u64,
-    newest: u64,
-}
-
-impl Forgiven {
-    /// How much of `count`, which this request gives back, is not counted anyway.
-    #[inline]
-    fn take(&mut self, count: u64, receipt: Receipt) -> u64 {
-        if self.not_given_back == 0 || receipt.seq > self.newest {
-            return 0;
-        }
-        let given = count.min(self.not_given_back);
-        self.not_given_back -= given;
-        self.count = self.count.saturating_sub(given);
-        given
-    }
-}
-
-/// The rest of a server's window: at most `left` may pass before `ends`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) left: u64,
-    pub(crate) ends: Timestamp,
-    /// Whether the server states the end, or it is guessed.
-    pub(crate) is_stated: bool,
-}
-
-/// What one request costs under a limit, as masks, so that working out a cost needs no branch.
-#[derive(Clone, Copy, Debug)]
-struct CostMask {
-    requests: u64,
-    input: u64,
-    output: u64,
-}
-
-impl CostMask {
-    fn of(kind: LimitKind) -> Self {
-        let mask = |one: Tokens| if kind.cost(one) == 1 { u64::MAX } else { 0 };
-        if !kind.counts_tokens() {
-            return Self { requests: 1, input: 0, output: 0 };
-        }
-        Self { requests: 0, input: mask(Tokens::new(1, 0)), output: mask(Tokens::new(0, 1)) }
-    }
-
-    #[inline]
-    fn cost(self, tokens: Tokens) -> u64 {
-        // One of the two operands is 0.
-        self.requests | (tokens.input & self.input).saturating_add(tokens.output & self.output)
-    }
+    pub(super) window: Option<Window>,
+    pub(super) forgiven: Forgiven,
+    /// Only for learned limits over very long periods.
+    probe: Option<Probe>,
 }
 
 /// The algorithm of a limit, with its state.
 #[derive(Clone, Debug)]
-enum Level {
+pub(super) enum Level {
     /// For [`Burst::Full`] and [`Burst::Percent`].
     Even(GreedyRefill, GreedyState, Scale),
     /// For [`Burst::Strict`].
@@ -102,8 +55,8 @@ macro_rules! on {
 }
 
 impl Meter {
-    /// A limit of `count` per period. Nothing of it is used yet. What is used comes back within
-    /// `longest`, even if the period is longer.
+    /// A limit of `count` per period. Nothing of it is used yet. If the period is longer than
+    /// `longest`, one request may be sent each time that `longest` has passed without one.
     pub(crate) fn new(
         kind: LimitKind,
         count: u64,
@@ -112,8 +65,9 @@ impl Meter {
         now: Timestamp,
     ) -> Result<Self, QuotaError> {
         let period = kind.period().ok_or(QuotaError::ZeroPeriod)?;
-        let period = period.as_duration().min(longest.max(Duration::from_nanos(1)));
+        let period = period.as_duration();
         let quota = Quota::per(count, period);
+        let probe = (period > longest).then(|| Probe::new(longest, now));
         let even = |quota: Quota| {
             let rule = GreedyRefill::try_from(quota)?;
             let state = rule.start(now, 0);
@@ -140,7 +94,16 @@ impl Meter {
         };
         let cost = CostMask::of(kind);
         let forgiven = Forgiven::default();
-        Ok(Self { level, full_period, cost, kind, burst_mode: burst, window: None, forgiven })
+        Ok(Self {
+            level,
+            full_period,
+            cost,
+            kind,
+            burst_mode: burst,
+            window: None,
+            forgiven,
+            probe,
+        })
     }
 
     /// Carries over to a new limit on the same thing what is used of this one, as far as the new one
@@ -236,29 +199,19 @@ impl Meter {
     pub(crate) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
         let cost = self.cost(tokens);
         let ready = on!(&self.level, |rule, state| rule.ready_at(state, now, cost));
-        match self.window {
+        let ready = match self.window {
             Some(window) if cost > window.left => ready.max(window.ends),
+            _ => ready,
+        };
+        match self.probe {
+            Some(probe) if cost <= self.burst() => ready.min(probe.next()),
             _ => ready,
         }
     }
 
-    /// Records what the server says that can still pass in its window. Of several statements about
-    /// the same window, the lowest number counts: responses can overtake each other. If ends are
-    /// guessed, nobody knows which statements are about the same window, and the last one counts.
-    pub(crate) fn set_window(&mut self, now: Timestamp, window: Window) {
-        const SAME: Duration = Duration::from_secs(2);
-        match &mut self.window {
-            Some(known)
-                if known.is_stated
-                    && window.is_stated
-                    && now < known.ends
-                    && window.ends < known.ends + SAME =>
-            {
-                known.left = known.left.min(window.left);
-                known.ends = known.ends.max(window.ends);
-            }
-            known => *known = Some(window),
-        }
+    /// Records what the server says that can still pass in its window.
+    pub(crate) fn set_window(&mut self, now: Timestamp, said: Window) {
+        self.window = Some(self.window.map_or(said, |known| known.and_then(now, said)));
     }
 
     /// Forgets what the server said of its window.
@@ -279,15 +232,16 @@ impl Meter {
     /// Takes the `count` that a request used beyond its estimate, and returns whether that was
     /// capped.
     ///
-    /// For one request, the cap is a burst plus the refill of ten periods, or of one period that is
-    /// longer than a minute: a server may report an absurd usage, which must not block a client for
-    /// ever.
+    /// The cap on all that is in use then is a burst plus the refill of ten periods, or of one period
+    /// that is longer than a minute: a server may report an absurd usage, in many responses, which
+    /// must not block a client for ever.
     pub(crate) fn overdraw(&mut self, now: Timestamp, count: u64) -> bool {
         let minute = self.kind.period().is_none_or(|period| period <= Period::MINUTE);
         let periods = if minute { 10 } else { 1 };
         let most = self.per_period().saturating_mul(periods).saturating_add(self.burst());
-        self.take_count(now, count.min(most));
-        count > most
+        let room = most.saturating_sub(self.used(now));
+        self.take_count(now, count.min(room));
+        count > room
     }
 
     #[inline]
@@ -295,12 +249,15 @@ impl Meter {
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.take(state, now, count);
         }
-        self.take_of_window(count);
+        self.take_of_window(now, count);
         on!(&mut self.level, |rule, state| rule.take(state, now, count));
     }
 
     #[inline]
-    fn take_of_window(&mut self, count: u64) {
+    fn take_of_window(&mut self, now: Timestamp, count: u64) {
+        if let Some(probe) = &mut self.probe {
+            probe.sent(now);
+        }
         if let Some(window) = &mut self.window {
             window.left = window.left.saturating_sub(count);
         }
@@ -310,7 +267,7 @@ impl Meter {
     #[inline]
     pub(crate) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
         let count = self.cost(tokens);
-        self.take_of_window(count);
+        self.take_of_window(now, count);
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.hold(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.take(state, now, count));
@@ -330,7 +287,7 @@ impl Meter {
     /// Gives back `count` of what was held, as far as it has not been refilled already.
     #[inline]
     pub(crate) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
-        if let Some(window) = &mut self.window {
+        if let Some(window) = self.window.as_mut().filter(|window| receipt.seq > window.since) {
             window.left = window.left.saturating_add(count);
         }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
