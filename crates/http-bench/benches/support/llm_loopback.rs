@@ -87,7 +87,7 @@ where
         length += frame.data_ref().map_or(0, Bytes::len);
     }
     assert_eq!(length, chat().iter().map(Bytes::len).sum::<usize>(), "the whole stream");
-    (cpu_time() - begun).as_secs_f64() * 1e6
+    cpu_time().saturating_sub(begun).as_secs_f64() * 1e6
 }
 
 pub(crate) fn print(size: Size) {
@@ -122,7 +122,7 @@ pub(crate) fn print(size: Size) {
         });
         let median = |of: fn(&(f64, f64)) -> f64| Spread::of(rounds.iter().map(of).collect());
         let ratio = median(|(bare, with)| with / bare);
-        let each = |spread: Spread| format!("{:.2}", spread.median / EVENTS as f64);
+        let each = |spread: Spread| format!("{:.2}", spread.median / f64::from(EVENTS));
         let cells = [
             name.to_owned(),
             each(median(|(bare, _)| *bare)),
