@@ -127,6 +127,12 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         Self { shared: Arc::new(Shared { builder: options, state }) }
     }
 
+    /// The clock that the pool reads.
+    #[must_use]
+    pub fn clock(&self) -> &C {
+        self.shared.builder.read_clock()
+    }
+
     /// Adds a key for all models. `limits` are its limits in each model for which
     /// [`set_limits`](Self::set_limits) sets none.
     ///

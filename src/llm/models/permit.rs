@@ -95,6 +95,13 @@ impl<T, C: Clock + Clone> ModelPermit<T, C> {
         self.shared.spread(&self.pool, self.permit.id(), reply);
     }
 
+    /// See [`Permit::observe_head`](crate::llm::Permit::observe_head). What concerns the key itself
+    /// is applied to all models.
+    pub fn observe_head(&self, reply: &Reply) {
+        self.permit.observe_head(reply);
+        self.shared.spread(&self.pool, self.permit.id(), reply);
+    }
+
     /// See [`Permit::end`](crate::llm::Permit::end). What concerns the key itself is applied to all
     /// models.
     pub fn end(self, reply: &Reply) {

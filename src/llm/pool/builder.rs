@@ -29,6 +29,10 @@ impl KeyPoolBuilder {
 }
 
 impl<C: Clock> KeyPoolBuilder<C> {
+    pub(crate) fn read_clock(&self) -> &C {
+        &self.clock
+    }
+
     /// The clock to read; default: [`CounterClock`].
     pub fn clock<D: Clock>(self, clock: D) -> KeyPoolBuilder<D> {
         KeyPoolBuilder { clock, settings: self.settings, options: self.options }

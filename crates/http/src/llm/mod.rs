@@ -4,8 +4,9 @@
 //! [`tollgate::llm`](tollgate::llm) leaves to the caller:
 //!
 //! 1. It **estimates** the request's tokens from its body, with an [`Estimator`].
-//! 2. It **waits for a permit** of a [`Limiter`](tollgate::llm::Limiter), or of a
-//!    [`KeyPool`](tollgate::llm::KeyPool), whose key it puts into the request.
+//! 2. It **waits for a permit** of a [`Limiter`](tollgate::llm::Limiter), a
+//!    [`KeyPool`](tollgate::llm::KeyPool) or a [`ModelPool`](tollgate::llm::ModelPool), and puts the
+//!    key of a pool into the request.
 //! 3. It **learns** from status and headers, so the limits need not be known beforehand.
 //! 4. It **settles** with the usage that the answer reports, JSON or stream, while the body passes.
 //!    The body is neither changed nor kept, whatever its size; see [`AnswerReader`].
@@ -88,8 +89,9 @@
 //!   the client's own, belongs inside.
 //! * **The permit is held as long as the body**: a body that is neither read nor dropped keeps its
 //!   place among the concurrent requests.
-//! * **One limiter for each model**: providers limit models separately. Requests for models with
-//!   limits of their own need a layer each, or a [`PermitSource`] that chooses.
+//! * **Providers limit each model by itself**: give requests for several models to a
+//!   [`ModelPool`](LlmLayer::models). A [`KeyPool`](LlmLayer::pool) and a
+//!   [`Limiter`](LlmLayer::limiter) are for one model.
 //! * **Timeouts** inside of this layer count from when a request is sent; outside, the wait for
 //!   permits and all tries count.
 //! * **Other retries**, such as the client library's own, should be turned off: they do not know

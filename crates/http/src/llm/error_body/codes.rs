@@ -34,7 +34,7 @@ const LONGEST: usize = 64;
 /// Of several certain codes, the one that says most: `RESOURCE_EXHAUSTED` with the reason
 /// `MODEL_CAPACITY_EXHAUSTED` is an overload.
 pub(super) fn most_telling(codes: impl Iterator<Item = u16>) -> Option<u16> {
-    const ORDER: [u16; 9] = [402, 401, 529, 503, 413, 404, 400, 429, 504];
+    const ORDER: [u16; 10] = [402, 401, 529, 503, 413, 404, 403, 400, 429, 504];
     codes.min_by_key(|code| ORDER.iter().position(|other| other == code).unwrap_or(ORDER.len()))
 }
 
@@ -53,6 +53,7 @@ const CERTAIN: &[(u16, &[&str])] = &[
             "insufficient_balance",
             // Anthropic.
             "billing_error",
+            "out_of_credits",
             // Moonshot.
             "exceeded_current_quota_error",
             // Google's Code Assist.
@@ -95,6 +96,8 @@ const CERTAIN: &[(u16, &[&str])] = &[
             "server_overloaded",
             "overloaded",
             "capacity_exceeded",
+            // Cerebras: its queue is full.
+            "queue_exceeded",
             // Mistral: the service tier's capacity is exceeded for this model.
             "3505",
             // Alibaba.
@@ -117,6 +120,7 @@ const CERTAIN: &[(u16, &[&str])] = &[
         ],
     ),
     (413, &["request_too_large"]),
+    (403, &["unsupported_country_region_territory"]),
     (
         404,
         &[
@@ -166,6 +170,10 @@ const CERTAIN: &[(u16, &[&str])] = &[
             "Throttling.RateQuota",
             "Throttling.AllocationQuota",
             "LimitRequests",
+            "limit_burst_rate",
+            // Together.
+            "dynamic_request_limited",
+            "dynamic_token_limited",
             // Codex.
             "usage_limit_reached",
             // Mistral; Zhipu: too many at once, too many in a time.
@@ -204,6 +212,7 @@ const VAGUE: &[(u16, &[&str])] = &[
             "AccessDeniedException",
             "access_denied",
             "forbidden",
+            "request_forbidden",
             "usage_not_included",
         ],
     ),

@@ -21,8 +21,9 @@ pub(super) fn meaning(text: &str, is_message: bool) -> Option<Phrase> {
     let text = if is_message { without_quotes(text) } else { Cow::Borrowed(text) };
     let text = text.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-    // OpenAI and Groq say it with a 429 and the code of a limit.
-    if text.trim_start().starts_with("request too large for") {
+    // OpenAI, Groq and Anthropic say it with a 429 and the code of a limit.
+    let too_large = ["request too large for", "extra usage is required for long context"];
+    if too_large.iter().any(|phrase| text.trim_start().starts_with(phrase)) {
         return Some(Phrase::TooLarge);
     }
     if says(SPENT) {
@@ -62,13 +63,15 @@ const SPENT: &[&str] = &[
     "insufficient balance",
     "account balance is insufficient",
     // Hugging Face.
-    "exceeded your monthly included credits",
+    "your monthly included credits",
     // OpenRouter.
     "insufficient credits",
     "requires more credits",
     // OpenAI.
     "billing hard limit",
     "account is not active, please check your billing",
+    // Fireworks.
+    "account is suspended",
     // Zhipu: the balance does not suffice.
     "余额不足",
 ];

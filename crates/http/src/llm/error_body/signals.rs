@@ -69,7 +69,7 @@ impl Signals {
             Code::Vague(_) => None,
         });
         let certain = codes::most_telling(certain);
-        let is_about_the_request = matches!(certain, Some(400 | 404 | 413));
+        let is_about_the_request = matches!(certain, Some(400 | 403 | 404 | 413));
         if !is_about_the_request && status != Some(404) {
             if self.phrases.contains(&Phrase::Spent) {
                 return Some(402);

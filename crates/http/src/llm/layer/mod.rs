@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use tollgate::Clock;
-use tollgate::llm::{KeyPool, Limiter};
+use tollgate::llm::{KeyPool, Limiter, ModelPool};
 use tower_layer::Layer;
 
 pub use body::LlmBody;
@@ -83,6 +83,28 @@ impl LlmLayer {
     where
         T: AsRef<str> + Send + Sync + 'static,
         C: Clock,
+    {
+        Self::new(pool)
+    }
+
+    /// As [`pool`](Self::pool), for requests to several models, each of which has limits of its own.
+    /// The body of a request names its model.
+    ///
+    /// ```
+    /// use tollgate::llm::{Limits, ModelPool};
+    /// use tollgate_http::llm::LlmLayer;
+    ///
+    /// let pool = ModelPool::new();
+    /// pool.add("main", "sk-1234", Limits::new())?;
+    /// pool.set_limits("main", "gpt-large", Limits::new().requests_per_minute(60))?;
+    /// let layer = LlmLayer::models(pool);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn models<T, C>(pool: impl Into<Arc<ModelPool<T, C>>>) -> Self
+    where
+        T: AsRef<str> + Send + Sync + 'static,
+        C: Clock + Clone,
     {
         Self::new(pool)
     }

@@ -4,17 +4,19 @@ use std::future::Future;
 use std::time::Duration;
 
 use http::request::Parts;
-use tollgate::llm::{Error, KeyPool, Limiter, Permit, PoolPermit, Reply, Tokens};
+use tollgate::llm::{
+    Error, KeyPool, Limiter, ModelPermit, ModelPool, Permit, PoolPermit, Reply, Tokens,
+};
 use tollgate::{Clock, Timestamp};
 
 use super::error::BoxError;
 use super::key_header::KeyHeader;
 use crate::llm::Estimate;
 
-/// Gives permission to send requests. [`Limiter`] and [`KeyPool`] are sources.
+/// Gives permission to send requests. [`Limiter`], [`KeyPool`] and [`ModelPool`] are sources.
 ///
-/// Write your own to choose by the [model](Estimate::model) of a request, such as one pool for each
-/// model:
+/// Write your own to choose in another way, such as a pool of its own for one
+/// [model](Estimate::model):
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -72,7 +74,8 @@ pub trait PermitSource: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// The permission to send one request: the permit of a [`Limiter`] or of a [`KeyPool`].
+/// The permission to send one request: the permit of a [`Limiter`], a [`KeyPool`] or a
+/// [`ModelPool`].
 pub trait RequestPermit: Send + Sync {
     /// Whether another key may serve a request whose key is not accepted.
     const HAS_OTHER_KEYS: bool;
@@ -136,6 +139,31 @@ where
         timeout: Option<Duration>,
     ) -> Result<Self::Permit, Error> {
         acquire_key(self, estimate, timeout).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+}
+
+/// A request whose body names no model has the limits of the model without a name.
+impl<T, C> PermitSource for ModelPool<T, C>
+where
+    T: AsRef<str> + Send + Sync,
+    C: Clock + Clone,
+{
+    type Permit = ModelPermit<T, C>;
+
+    async fn acquire_for(
+        &self,
+        estimate: &Estimate,
+        timeout: Option<Duration>,
+    ) -> Result<Self::Permit, Error> {
+        let (model, tokens) = (estimate.model.as_deref().unwrap_or_default(), estimate.tokens());
+        match timeout {
+            None => self.acquire(model, tokens).await,
+            Some(timeout) => self.acquire_timeout(model, tokens, timeout).await,
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -221,5 +249,41 @@ where
 
     fn cancel(self) {
         PoolPermit::cancel(self);
+    }
+}
+
+impl<T, C> RequestPermit for ModelPermit<T, C>
+where
+    T: AsRef<str> + Send + Sync,
+    C: Clock + Clone,
+{
+    const HAS_OTHER_KEYS: bool = true;
+
+    fn authorize(&self, header: &KeyHeader, request: &mut Parts) -> Result<(), BoxError> {
+        Ok(header.insert(self.secret().as_ref(), request)?)
+    }
+
+    fn estimate(&self) -> Tokens {
+        ModelPermit::estimate(self)
+    }
+
+    fn observe_head(&self, reply: &Reply) {
+        ModelPermit::observe_head(self, reply);
+    }
+
+    fn observe_reply(&self, reply: &Reply) {
+        ModelPermit::observe_reply(self, reply);
+    }
+
+    fn settle(self, tokens: Tokens) {
+        ModelPermit::settle(self, tokens);
+    }
+
+    fn end(self, reply: &Reply) {
+        ModelPermit::end(self, reply);
+    }
+
+    fn cancel(self) {
+        ModelPermit::cancel(self);
     }
 }

@@ -5,6 +5,7 @@ mod cancelling;
 mod contract;
 mod failing;
 mod keys;
+mod models;
 mod real_server;
 mod retries;
 mod settling;

@@ -232,10 +232,15 @@ impl Body for Scripted {
     }
 }
 
-/// A request with this many characters of text, and this many tokens of output.
+/// A request to model `m` with this many characters of text, and this many tokens of output.
 pub(super) fn request(characters: usize, max_tokens: u64) -> Request<Full<Bytes>> {
+    request_to("m", characters, max_tokens)
+}
+
+pub(super) fn request_to(model: &str, characters: usize, max_tokens: u64) -> Request<Full<Bytes>> {
     let text = "x".repeat(characters);
-    let body = format!(r#"{{"model":"m","input":"{text}","max_output_tokens":{max_tokens}}}"#);
+    let body =
+        format!(r#"{{"model":"{model}","input":"{text}","max_output_tokens":{max_tokens}}}"#);
     let uri = "https://api.example.com/v1/responses";
     Request::post(uri).body(Full::from(body)).expect("a valid request")
 }
