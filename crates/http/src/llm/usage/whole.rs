@@ -1,8 +1,8 @@
 //! The usage of an answer whose body is there at once.
 
 // What comes before the usage need not be read: that it is a field of the document, and not of
-// something inside of it, is known from what follows it. That is little, because providers write the
-// usage near the end. All that is not that simple is left to the scanner.
+// something inside of it, is known from what follows it. That is little, because providers write
+// the usage near the end. All that is not that simple is left to the scanner.
 
 use std::sync::LazyLock;
 
