@@ -248,6 +248,13 @@ pub(crate) async fn acquire<'a, C: Clock>(
     deadline: Timestamp,
     timer: &dyn Timer,
 ) -> Result<Permit<'a, C>, Error> {
+    // Most requests can be sent at once. As for those that wait, tokio's budget is checked before
+    // anything is taken.
+    #[cfg(feature = "tokio")]
+    tokio::task::coop::consume_budget().await;
+    if let Some(taken) = engine.try_acquire_at_once(tokens) {
+        return Ok(Permit::new(engine, taken, tokens, tokens));
+    }
     let request = QueuedRequest::new(engine.clone(), tokens)?;
     let (tokens, asked) = (request.tokens, request.asked);
     let queue = QueueHandle::Borrowed(&request);
