@@ -215,7 +215,7 @@ fn the_last_of_a_minutes_limit_is_kept_in_reserve() {
 #[test]
 fn of_small_limits_and_of_a_days_nothing_is_kept_in_reserve() {
     let clock = ManualClock::new();
-    let limiter = limiter(&clock, Limits::new().requests_per_minute(19).requests_per_day(1_000));
+    let limiter = limiter(&clock, Limits::new().requests_per_minute(9).requests_per_day(1_000));
     limiter.observe([
         ("x-ratelimit-remaining-requests", "1"),
         ("x-ratelimit-remaining-requests-day", "2"),

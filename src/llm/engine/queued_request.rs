@@ -35,6 +35,24 @@ impl<'a, C: Clock> QueuedRequest<'a, C> {
     }
 }
 
+impl<'a, C: Clock> QueuedRequest<'a, C> {
+    /// The same request after its wait has failed, if a limit has been learned meanwhile that it
+    /// exceeds: with its estimate lowered to that limit, for another place in the queue.
+    ///
+    /// # Errors
+    ///
+    /// Why the wait has failed, if there is nothing to lower.
+    pub(crate) fn lowered(self, error: WaitError) -> Result<Self, Error> {
+        if matches!(error, WaitError::ExceedsBurst { .. }) {
+            let again = Self::new(self.engine.clone(), self.asked)?;
+            if again.tokens != self.tokens {
+                return Ok(again);
+            }
+        }
+        Err(self.engine.explain(error, self.tokens))
+    }
+}
+
 impl<C: Clock> WaitQueue for QueuedRequest<'_, C> {
     fn now(&self) -> Timestamp {
         self.engine.clock.now()

@@ -83,11 +83,7 @@ impl<C: Clock> Limiter<C> {
         deadline: Timestamp,
         cancel: Option<&CancelToken>,
     ) -> Result<Permit<'_, C>, Error> {
-        let request = QueuedRequest::new(self.borrowed(), tokens)?;
-        let enqueue = |asked: crate::wait::Request<'_>| asked.join(QueueHandle::Borrowed(&request));
-        let granted = blocking::wait(enqueue, 1, deadline, cancel);
-        let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
-        Ok(Permit::new(self.borrowed(), grant.taken, request.tokens, request.asked))
+        wait_until(self.borrowed(), tokens, deadline, cancel)
     }
 
     /// Reserves the request for a later time; it is queued behind earlier waiters.
@@ -241,6 +237,25 @@ pub(crate) fn delay_for<C: Clock>(
     })
 }
 
+/// Blocks the thread until a permit is granted, `deadline` has passed, or `cancel` is cancelled.
+pub(crate) fn wait_until<'a, C: Clock>(
+    engine: Handle<'a, C>,
+    tokens: Tokens,
+    deadline: Timestamp,
+    cancel: Option<&CancelToken>,
+) -> Result<Permit<'a, C>, Error> {
+    let mut request = QueuedRequest::new(engine.clone(), tokens)?;
+    loop {
+        let enqueue = |asked: crate::wait::Request<'_>| asked.join(QueueHandle::Borrowed(&request));
+        match blocking::wait(enqueue, 1, deadline, cancel) {
+            Ok(grant) => {
+                return Ok(Permit::new(engine, grant.taken, request.tokens, request.asked));
+            }
+            Err(error) => request = request.lowered(error)?,
+        }
+    }
+}
+
 /// Waits for a permit until `deadline`.
 pub(crate) async fn acquire<'a, C: Clock>(
     engine: Handle<'a, C>,
@@ -255,12 +270,15 @@ pub(crate) async fn acquire<'a, C: Clock>(
     if let Some(taken) = engine.try_acquire_at_once(tokens) {
         return Ok(Permit::new(engine, taken, tokens, tokens));
     }
-    let request = QueuedRequest::new(engine.clone(), tokens)?;
-    let (tokens, asked) = (request.tokens, request.asked);
-    let queue = QueueHandle::Borrowed(&request);
-    let granted: Result<_, WaitError> = Acquire::in_queue(queue, 1, deadline, timer).await;
-    match granted {
-        Ok(grant) => Ok(Permit::new(engine, grant.taken, tokens, asked)),
-        Err(error) => Err(engine.explain(error, tokens)),
+    let mut request = QueuedRequest::new(engine.clone(), tokens)?;
+    loop {
+        let queue = QueueHandle::Borrowed(&request);
+        let granted: Result<_, WaitError> = Acquire::in_queue(queue, 1, deadline, timer).await;
+        match granted {
+            Ok(grant) => {
+                return Ok(Permit::new(engine, grant.taken, request.tokens, request.asked));
+            }
+            Err(error) => request = request.lowered(error)?,
+        }
     }
 }

@@ -4,7 +4,7 @@ mod acquire;
 mod builder;
 mod state;
 
-pub(crate) use acquire::{acquire, delay_for};
+pub(crate) use acquire::{acquire, delay_for, wait_until};
 pub use builder::LimiterBuilder;
 
 use std::sync::Arc;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{KeyPool, PoolPermit};
-use crate::llm::engine::{Handle, QueuedRequest};
-use crate::llm::limiter::{acquire, delay_for};
+use crate::llm::engine::Handle;
+use crate::llm::limiter::{acquire, delay_for, wait_until};
 use crate::llm::{Error, Permit, PoolReservation, Reservation, Tokens};
-use crate::wait::{Timer, blocking};
+use crate::wait::Timer;
 use crate::{CancelToken, Clock, Timestamp};
 
 impl<T, C: Clock> KeyPool<T, C> {
@@ -102,14 +102,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         deadline: Timestamp,
         cancel: Option<&CancelToken>,
     ) -> Result<PoolPermit<'_, T, C>, Error> {
-        let engine = Handle::Borrowed(&*self.engine);
-        let request = QueuedRequest::new(engine.clone(), tokens)?;
-        let enqueue = |asked: crate::wait::Request<'_>| {
-            asked.join(crate::wait::QueueHandle::Borrowed(&request))
-        };
-        let granted = blocking::wait(enqueue, 1, deadline, cancel);
-        let grant = granted.map_err(|error| self.engine.explain(error, request.tokens))?;
-        self.permit(Permit::new(engine, grant.taken, request.tokens, request.asked))
+        self.permit(wait_until(Handle::Borrowed(&*self.engine), tokens, deadline, cancel)?)
     }
 
     /// Waits until a key can serve the request, with the `timer` of any async runtime.

@@ -65,7 +65,10 @@ impl Evidence {
             let nanos = reset.as_nanos() * u128::from(limit) / u128::from(used.max(1));
             Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
         };
-        self.implied = Some(times(reset, used));
+        // A limit of which nothing is used says nothing about its refill.
+        if used > 0 {
+            self.implied = Some(times(reset, used));
+        }
         // More may be in use than what is stated, by rounding, but not much less.
         let most_used = used.saturating_add(said.count_margin - 1);
         let shortest = times(at_least, most_used);
@@ -123,11 +126,14 @@ impl Evidence {
         if let Some(period) = self.even.filter(|_| self.agreeing > self.contradicting) {
             return period;
         }
-        let Some(implied) = self.implied else { return Period::MINUTE };
+        let minute = Period::MINUTE.as_duration();
+        let implied = self.implied.unwrap_or_else(|| self.longest_reset.max(minute));
         // Resets of a limit that is refilled evenly end at any time. So their distance bounds
         // nothing, unless answers have shown that the server counts in windows.
         let shows_windows = self.contradicting > self.agreeing;
-        let gap = self.window_gap.filter(|gap| shows_windows && *gap >= self.longest_reset);
+        // (Resets are stated in whole seconds, and responses are on their way for a while.)
+        let gap = self.window_gap.filter(|_| shows_windows);
+        let gap = gap.map(|gap| gap.max(self.longest_reset));
         let allowed = |period: &Period| {
             let period = period.as_duration();
             period >= self.longest_reset && gap.is_none_or(|gap| period <= gap + gap / 50)

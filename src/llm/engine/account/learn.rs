@@ -5,7 +5,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::evidence::{Evidence, Refill};
-use super::meter::{Meter, Window};
+use super::meter::{Meter, Probing, Window};
 use super::{Account, LimitEvent};
 use crate::Timestamp;
 use crate::limiters::core::Edited;
@@ -60,6 +60,20 @@ impl Sources {
         self.0.get_mut(at)
     }
 
+    /// How a limit of this kind is refilled that counts strictly: in windows, or nobody knows.
+    pub(super) fn strict_refill(&self, kind: LimitKind) -> Refill {
+        let source = self.0.iter().find(|source| source.kind == Some(kind));
+        match source.map(Source::refill) {
+            Some(Refill::Windows) => Refill::Windows,
+            _ => Refill::Unknown,
+        }
+    }
+
+    /// Whether the period of a limit of this kind is a guess.
+    fn guess(&self, kind: LimitKind) -> bool {
+        self.0.iter().any(|source| source.kind == Some(kind) && source.is_guess())
+    }
+
     /// Whether responses speak of a limit of this kind.
     pub(super) fn have(&self, kind: LimitKind) -> bool {
         self.0.iter().any(|source| source.kind == Some(kind))
@@ -73,6 +87,11 @@ impl Source {
         } else {
             self.evidence.refill()
         }
+    }
+
+    /// Whether the period is neither stated nor shown by an even refill.
+    fn is_guess(&self) -> bool {
+        self.stated.is_none() && !self.documented_even && !self.evidence.looks_even()
     }
 
     /// Whether what remains comes back before the reset. If nothing remains, a server that counts in
@@ -165,8 +184,8 @@ impl Account {
         let Some(old) = self.meters.remove(before) else { return };
         if self.meters.of(now_meant).is_none() {
             let (burst, in_flight) = (old.burst_mode, self.in_flight_of(before));
-            let longest = max_pause.max(Period::MINUTE.as_duration());
-            let new = Meter::new(now_meant, old.per_period(), burst, longest, now);
+            let probing = self.probing(now_meant, max_pause);
+            let new = Meter::new(now_meant, old.per_period(), burst, probing, now);
             if let Ok(mut new) = new {
                 old.carry_over_to(&mut new, now, in_flight, self.newest);
                 let _fits = self.meters.put(new);
@@ -174,7 +193,7 @@ impl Account {
         }
         if let Some(configured) = self.limits.get(before) {
             let burst = self.limits.burst_mode();
-            if let Ok(mut new) = Meter::new(before, configured, burst, Duration::MAX, now) {
+            if let Ok(mut new) = Meter::new(before, configured, burst, Probing::NEVER, now) {
                 old.carry_over_to(&mut new, now, self.in_flight_of(before), self.newest);
                 let _fits = self.meters.put(new);
             }
@@ -194,24 +213,26 @@ impl Account {
         let configured = self.limits.get(kind);
         let count = configured.map_or(count, |configured| configured.min(count));
         let burst = match (self.limits.burst_mode(), refill) {
+            // Messages are on their way for as long as such a period: only an even pace keeps it.
+            (Burst::Full, _) if configured.is_none() && is_short(kind) && !kind.counts_tokens() => {
+                Burst::Percent(30)
+            }
             (Burst::Full, Refill::Windows) => Burst::Strict,
             // Until it is known how the server counts, the strictest way. A configured limit is
             // as configured.
             (Burst::Full, Refill::Unknown) if configured.is_none() => Burst::Strict,
             (burst, _) => burst,
         };
+        let probing = self.probing(kind, max_pause);
         let known = self.meters.of(kind);
-        let (same_count, same_burst) = known.map_or((false, false), |meter| {
-            (meter.per_period() == count, meter.burst_mode == burst)
+        let (same_count, same_rule) = known.map_or((false, false), |meter| {
+            let same_rule = meter.burst_mode == burst && meter.is_probed(probing);
+            (meter.per_period() == count, same_rule)
         });
-        if same_count && same_burst {
+        if same_count && same_rule {
             return false;
         }
-        // A learned limit must not close an account for longer than a response may pause it. But a
-        // limit per minute stays one: a short longest pause must not raise the rate.
-        let minute = Period::MINUTE.as_duration();
-        let longest = if configured.is_none() { max_pause.max(minute) } else { Duration::MAX };
-        match self.renewed(kind, count, burst, longest, now) {
+        match self.renewed(kind, count, burst, probing, now) {
             Ok(meter) => {
                 if !self.meters.put(meter) {
                     events.push(LimitEvent::TooMany(kind));
@@ -229,6 +250,19 @@ impl Account {
         true
     }
 
+    /// When a limit of this kind is probed. A learned limit must not close an account for longer than
+    /// a response may pause it, and if its period is a guess, an answer a minute shows whether it is
+    /// wrong.
+    fn probing(&self, kind: LimitKind, max_pause: Duration) -> Probing {
+        let minute = Period::MINUTE.as_duration();
+        let after_request = max_pause.max(minute);
+        match self.limits.get(kind) {
+            Some(_) => Probing::NEVER,
+            None if self.sources.guess(kind) => Probing { after_statement: minute, after_request },
+            None => Probing { after_statement: after_request, after_request },
+        }
+    }
+
     /// Applies what a response says that remains of a limit.
     fn observe_remaining(
         &mut self,
@@ -240,13 +274,19 @@ impl Account {
     ) -> Edited {
         let Some(remaining) = said.remaining else { return Edited::Nothing };
         let (reserve, kept_back, since) = (self.reserve(kind), self.kept_back(kind), self.newest);
+        // The response is that of the only request in flight: it is not out of date.
+        let is_exact = self.in_flight <= 1;
         let Some(meter) = self.meters.of(kind) else { return Edited::Nothing };
+        meter.heard(now);
         let remaining = i128::from(remaining) - kept_back;
         let before = meter.window(now);
         if let Some(wait) = window_rest(said, source, meter, max_pause) {
             // No reserve: what is left of a window is lost when it ends.
             let left = u64::try_from(remaining.max(0)).unwrap_or(u64::MAX);
             let is_stated = said.reset_after.is_some_and(|reset| !reset.is_zero());
+            if is_exact {
+                meter.forget_window();
+            }
             meter.set_window(now, Window { left, ends: now + wait, is_stated, since });
             return match (before, meter.window(now)) {
                 (Some(one), Some(other)) if (one.left, one.ends) == (other.left, other.ends) => {
@@ -302,7 +342,10 @@ impl Account {
         let reserved = kind.cost(self.reserved);
         let uncertain = (reserved / self.in_flight.max(1)).max(reserved / 2);
         let uncertain = if kind.counts_tokens() { uncertain } else { 0 };
-        i128::from(meter.burst() / 20) + i128::from(uncertain.min(meter.burst() / 5))
+        // At least one request, unless the limit is small: else the clock of a client that is a
+        // little fast brings each request a little early.
+        let one = u64::from(!kind.counts_tokens() && meter.burst() >= 10);
+        i128::from((meter.burst() / 20).max(one)) + i128::from(uncertain.min(meter.burst() / 5))
     }
 }
 
@@ -314,19 +357,29 @@ fn window_rest(
     meter: &Meter,
     max_pause: Duration,
 ) -> Option<Duration> {
-    if source.comes_back_evenly(said.remaining.unwrap_or(0)) {
+    if source.comes_back_evenly(said.remaining.unwrap_or(0)) || is_short(meter.kind) {
         return None;
     }
     let period = meter.kind.period().map_or(Duration::MAX, Period::as_duration);
     let reset = said.reset_after.filter(|reset| !reset.is_zero());
     let wait = match reset {
         // No window is longer than its period: Azure has sent milliseconds instead of seconds.
-        Some(reset) => reset.min(period),
+        // Clocks of clients and servers differ by up to 200 millionths.
+        Some(reset) => {
+            let reset = reset.min(period);
+            let differs = reset > Duration::from_secs(600);
+            reset.saturating_add(if differs { reset / 5_000 } else { Duration::ZERO })
+        }
         None if meter.burst_mode == Burst::Strict => guessed_rest(period),
         None if said.remaining == Some(0) && said.period.is_some() => guessed_rest(period),
         None => return None,
     };
     Some(wait.min(max_pause))
+}
+
+/// Whether the period of a limit is hardly longer than messages are on their way.
+fn is_short(kind: LimitKind) -> bool {
+    kind.period().is_some_and(|period| period.as_secs() <= 2)
 }
 
 /// How long a statement about a window is believed if its end is not stated. The window ends within

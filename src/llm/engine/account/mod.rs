@@ -13,10 +13,8 @@ pub(crate) use health::{Health, Noted};
 pub(crate) use state::Restored;
 
 use learn::Sources;
-use meter::Meter;
+use meter::{Meter, Probing};
 use meters::Meters;
-
-use std::time::Duration;
 
 use crate::algorithm::Receipt;
 use crate::limiters::core::UNKNOWN;
@@ -71,7 +69,7 @@ impl Account {
         limits.check()?;
         let mut meters = Meters::default();
         for (kind, count) in limits.iter() {
-            let mut meter = self.renewed(kind, count, limits.burst_mode(), Duration::MAX, now)?;
+            let mut meter = self.renewed(kind, count, limits.burst_mode(), Probing::NEVER, now)?;
             // What is left of a window was said by a response.
             meter.forget_window();
             let _fits = meters.put(meter);
@@ -98,10 +96,10 @@ impl Account {
         kind: LimitKind,
         count: u64,
         burst: Burst,
-        longest: Duration,
+        probing: Probing,
         now: Timestamp,
     ) -> Result<Meter, QuotaError> {
-        let mut new = Meter::new(kind, count, burst, longest, now)?;
+        let mut new = Meter::new(kind, count, burst, probing, now)?;
         let in_flight = self.in_flight_of(kind);
         if let Some(old) = self.meters.iter().find(|old| old.kind == kind) {
             old.carry_over_to(&mut new, now, in_flight, self.newest);

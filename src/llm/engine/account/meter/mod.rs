@@ -6,6 +6,7 @@ mod probe;
 mod window;
 
 pub(super) use forgiven::Forgiven;
+pub(crate) use probe::Probing;
 pub(crate) use window::Window;
 
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub(crate) struct Meter {
     /// What the server says that can still pass before its window ends.
     pub(super) window: Option<Window>,
     pub(super) forgiven: Forgiven,
-    /// Only for learned limits over very long periods.
+    /// Only for learned limits.
     probe: Option<Probe>,
 }
 
@@ -55,19 +56,18 @@ macro_rules! on {
 }
 
 impl Meter {
-    /// A limit of `count` per period. Nothing of it is used yet. If the period is longer than
-    /// `longest`, one request may be sent each time that `longest` has passed without one.
+    /// A limit of `count` per period. Nothing of it is used yet.
     pub(crate) fn new(
         kind: LimitKind,
         count: u64,
         burst: Burst,
-        longest: Duration,
+        probing: Probing,
         now: Timestamp,
     ) -> Result<Self, QuotaError> {
         let period = kind.period().ok_or(QuotaError::ZeroPeriod)?;
         let period = period.as_duration();
         let quota = Quota::per(count, period);
-        let probe = (period > longest).then(|| Probe::new(longest, now));
+        let probe = (period > probing.after_statement).then(|| Probe::new(probing, now));
         let even = |quota: Quota| {
             let rule = GreedyRefill::try_from(quota)?;
             let state = rule.start(now, 0);
@@ -199,13 +199,27 @@ impl Meter {
     pub(crate) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
         let cost = self.cost(tokens);
         let ready = on!(&self.level, |rule, state| rule.ready_at(state, now, cost));
-        let ready = match self.window {
-            Some(window) if cost > window.left => ready.max(window.ends),
-            _ => ready,
-        };
-        match self.probe {
+        let ready = match self.probe {
             Some(probe) if cost <= self.burst() => ready.min(probe.next()),
             _ => ready,
+        };
+        match self.window {
+            Some(window) if cost > window.left => ready.max(window.ends),
+            _ => ready,
+        }
+    }
+
+    /// Whether the limit is probed in this way.
+    pub(crate) fn is_probed(&self, probing: Probing) -> bool {
+        let period = self.kind.period().map_or(Duration::ZERO, Period::as_duration);
+        let due = (period > probing.after_statement).then_some(probing);
+        self.probe.map(|probe| probe.probing) == due
+    }
+
+    /// Notes that the server has said what remains.
+    pub(crate) fn heard(&mut self, now: Timestamp) {
+        if let Some(probe) = &mut self.probe {
+            probe.heard(now);
         }
     }
 

@@ -71,7 +71,7 @@ impl Account {
             if learned.contains(&kind) {
                 let refill = match limit.used {
                     UsedState::RefilledAfterMs(_) => Refill::Even,
-                    UsedState::Grants(_) => Refill::Windows,
+                    UsedState::Grants(_) => self.sources.strict_refill(kind),
                 };
                 self.learn(at.now, kind, limit.limit, refill, at.max_pause, events);
             }
