@@ -160,11 +160,17 @@ impl<C: Clock> Engine<C> {
     /// tokens, which may have been clamped.
     #[inline]
     pub(crate) fn try_acquire(&self, tokens: Tokens) -> Result<(Taken, Tokens), Error> {
-        let now = self.clock.now();
-        if let Some(taken) = self.core.lock().hold_if_idle(now, tokens) {
-            return Ok((taken, tokens));
+        match self.try_acquire_at_once(tokens) {
+            Some(taken) => Ok((taken, tokens)),
+            None => self.acquire_slowly(tokens),
         }
-        self.acquire_slowly(tokens)
+    }
+
+    /// Takes one request and its tokens, if nobody waits and nothing has to be worked out.
+    #[inline]
+    pub(crate) fn try_acquire_at_once(&self, tokens: Tokens) -> Option<Taken> {
+        let now = self.clock.now();
+        self.core.lock().hold_if_idle(now, tokens)
     }
 
     #[cold]

@@ -263,6 +263,13 @@ pub(crate) async fn acquire<'a, C: Clock>(
     deadline: Timestamp,
     timer: &dyn Timer,
 ) -> Result<Permit<'a, C>, Error> {
+    // Most requests can be sent at once. As for those that wait, tokio's budget is checked before
+    // anything is taken.
+    #[cfg(feature = "tokio")]
+    tokio::task::coop::consume_budget().await;
+    if let Some(taken) = engine.try_acquire_at_once(tokens) {
+        return Ok(Permit::new(engine, taken, tokens, tokens));
+    }
     let mut request = QueuedRequest::new(engine.clone(), tokens)?;
     loop {
         let queue = QueueHandle::Borrowed(&request);

@@ -1,7 +1,7 @@
 //! For clients of model APIs (LLMs): a tower layer that keeps requests to the limits of their keys.
 //!
 //! [`LlmLayer`] goes around an HTTP client, and does for each request what
-//! [`tollgate::llm`](tollgate::llm) leaves to the caller:
+//! [`tollgate::llm`] leaves to the caller:
 //!
 //! 1. It **estimates** the request's tokens from its body, with an [`Estimator`].
 //! 2. It **waits for a permit** of a [`Limiter`](tollgate::llm::Limiter), a
