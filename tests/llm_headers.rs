@@ -4,8 +4,6 @@
 
 #[path = "support/looser.rs"]
 mod looser;
-#[path = "support/recorder.rs"]
-mod recorder;
 
 mod llm_headers {
     mod dialects;

@@ -66,8 +66,7 @@ fn name_the_unnamed(reports: &mut [Option<Report>; MAX_REPORTS], merge: &HeaderM
 /// the one of the longest period.
 fn join_state_and_policy(reports: &mut [Option<Report>; MAX_REPORTS]) {
     for at in 0..reports.len() {
-        let is_state = |report: &Report| report.period.is_none() && report.renewal.is_none();
-        let Some(state) = reports[at].filter(is_state) else { continue };
+        let Some(state) = reports[at].filter(|report| report.period.is_none()) else { continue };
         let belongs = |policy: &&mut Report| {
             policy.counted == state.counted
                 && policy.period.is_some()
@@ -83,7 +82,10 @@ fn join_state_and_policy(reports: &mut [Option<Report>; MAX_REPORTS]) {
         let Some(policy) = belonging.max_by_key(|policy| policy.period) else { continue };
         policy.remaining = state.remaining;
         policy.reset.merge(state.reset);
-        reports[at] = None;
+        // With a period of its own, it is a limit of its own as well.
+        if state.renewal.is_none() {
+            reports[at] = None;
+        }
     }
 }
 
