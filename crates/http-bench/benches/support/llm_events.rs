@@ -7,7 +7,7 @@ use crate::llm_client::{Client, added, layer};
 use crate::table::{Table, Target};
 
 /// How many events a stream has.
-pub(crate) const EVENTS: usize = 500;
+pub(crate) const EVENTS: u16 = 500;
 
 /// An event of a chat whose request asked for the usage.
 pub(crate) const CHAT: &str = "data: {\"id\":\"chatcmpl-DHuWKsotqRhLx9uGWvg0GSKwVSnbP\",\"object\":\"chat.completion.chunk\",\"created\":1773165244,\"model\":\"gpt-5.2-2025-12-11\",\"service_tier\":\"default\",\"system_fingerprint\":null,\"choices\":[{\"index\":0,\"delta\":{\"content\":\" limiter\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"Ygn2Hk\"}\n\n";
@@ -21,7 +21,7 @@ const ANTHROPIC_END: &str = "event: message_delta\ndata: {\"type\":\"message_del
 /// A stream of events, so many in each piece.
 pub(crate) fn stream(event: &str, end: &str, in_a_piece: usize) -> Vec<Bytes> {
     let piece = Bytes::from(event.repeat(in_a_piece));
-    let pieces = std::iter::repeat_n(piece, EVENTS / in_a_piece);
+    let pieces = std::iter::repeat_n(piece, usize::from(EVENTS) / in_a_piece);
     pieces.chain([Bytes::from(end.to_owned())]).collect()
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn print(size: Size) {
     ] {
         let client = Client::new(&[("content-type", "text/event-stream")], pieces);
         let (spread, _) = added(size, &client, &layer(1), &request);
-        let each = |time: f64| time / EVENTS as f64;
+        let each = |time: f64| time / f64::from(EVENTS);
         let cells = [
             name.to_owned(),
             format!("{:.0}", each(spread.median)),

@@ -86,7 +86,7 @@ where
     while let Some(Ok(frame)) = body.frame().await {
         length += frame.data_ref().map_or(0, Bytes::len);
     }
-    let time = cpu_time() - begun;
+    let time = cpu_time().saturating_sub(begun);
     assert_eq!(length, whole, "the whole stream");
     time.as_secs_f64() * 1e6
 }
@@ -131,7 +131,7 @@ pub(crate) fn print(size: Size) {
             (1, "without, again", Target::None),
             (2, "with the layer", target),
         ] {
-            let time = spread(&|times| times[contestant]).median / EVENTS as f64;
+            let time = spread(&|times| times[contestant]).median / f64::from(EVENTS);
             let ratio = spread(&|times| times[contestant] / times[0]);
             let cells = [
                 name.to_owned(),
