@@ -343,7 +343,7 @@ fn absurd_usage_in_many_responses_closes_nothing_for_hours() {
     assert!(model.try_acquire(1).is_ok(), "{:?}", model.usage());
 }
 
-/// Waits are exact: what `reserve` says is when the request is served, if nothing happens meanwhile.
+/// Waits are exact: `reserve` says when the request is served, if nothing happens meanwhile.
 #[test]
 fn plans_are_kept_with_windows_and_trials() {
     let mut random = 1_u64;

@@ -7,10 +7,11 @@ use super::ServerLimits;
 /// | status | meaning |
 /// |---|---|
 /// | 200 to 299 | [`Success`](Self::Success) |
-/// | 429 | [`Limited`](Self::Limited); [`KeySpent`](Self::KeySpent) if a limit is 0 with 0 remaining |
+/// | 429 | [`Limited`](Self::Limited), or [`KeySpent`](Self::KeySpent) if a limit is 0 of 0 |
 /// | 402 | [`KeySpent`](Self::KeySpent) |
 /// | 401 | [`KeyRefused`](Self::KeyRefused) |
-/// | 403 | [`RequestRefused`](Self::RequestRefused); [`Limited`](Self::Limited) if it carries `retry-after`, or if nothing remains of a limit |
+/// | 403 with `retry-after` or nothing remaining | [`Limited`](Self::Limited) |
+/// | other 403 | [`RequestRefused`](Self::RequestRefused) |
 /// | 503, 529 | [`Overloaded`](Self::Overloaded) |
 /// | 408, and all others from 500 to 599 but 501 and 505 | [`Failed`](Self::Failed) |
 /// | others | [`RequestRefused`](Self::RequestRefused) |

@@ -43,7 +43,8 @@ pin_project! {
     /// let chunks = stream::iter([10, 20, 30]);
     /// let chunks = MeteredStream::new(chunks, permit, |so_far| Some(Tokens::new(1_000, *so_far)));
     /// future::block_on(chunks.for_each(|_| ()));
-    /// assert_eq!(model.usage().of(LimitKind::Tokens(Period::MINUTE)).map(|tokens| tokens.used), Some(1_030));
+    /// let tokens = model.usage().of(LimitKind::Tokens(Period::MINUTE));
+    /// assert_eq!(tokens.map(|it| it.used), Some(1_030));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[derive(Debug)]

@@ -23,7 +23,8 @@ use crate::{Clock, CounterClock};
 /// let permit = limiter.try_acquire(Tokens::new(1_000, 500))?;
 /// // ... the request ...
 /// permit.settle(Tokens::new(1_000, 120));
-/// assert_eq!(limiter.usage().of(LimitKind::Tokens(Period::MINUTE)).map(|tokens| tokens.used), Some(1_120));
+/// let tokens = limiter.usage().of(LimitKind::Tokens(Period::MINUTE));
+/// assert_eq!(tokens.map(|it| it.used), Some(1_120));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

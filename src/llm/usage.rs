@@ -9,7 +9,8 @@ use super::LimitKind;
 /// ```
 /// use tollgate::llm::{LimitKind, Period, Limiter};
 /// let model = Limiter::builder().requests_per_minute(10).build()?;
-/// assert_eq!(model.usage().of(LimitKind::Requests(Period::MINUTE)).map(|requests| requests.remaining), Some(10));
+/// let requests = model.usage().of(LimitKind::Requests(Period::MINUTE));
+/// assert_eq!(requests.map(|it| it.remaining), Some(10));
 /// assert_eq!(model.usage().of(LimitKind::Tokens(Period::MINUTE)), None); // not limited
 /// # Ok::<(), tollgate::QuotaError>(())
 /// ```

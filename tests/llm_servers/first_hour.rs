@@ -117,8 +117,8 @@ proptest! {
     }
 }
 
-/// The period in seconds of a limit of a recording: the one that is stated, or the usual one that is
-/// nearest to `reset x limit / used`.
+/// The period in seconds of a limit of a recording: the one that is stated, or the usual one that
+/// is nearest to `reset x limit / used`.
 fn period_of(limit: &ServerLimit, most: u64) -> Option<u64> {
     if let Some(period) = limit.period {
         return Some(period.as_secs().into());

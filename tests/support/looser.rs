@@ -42,8 +42,8 @@ pub(crate) fn assert_not_looser(before: &ServerLimits, after: &ServerLimits) {
     not_below(before.closed_for, after.closed_for);
 }
 
-/// Whether a header says what a policy of the IETF drafts counts. What was taken for requests before
-/// may be bytes then, so this is not a repetition.
+/// Whether a header says what a policy of the IETF drafts counts. What was taken for requests
+/// before may be bytes then, so this is not a repetition.
 pub(crate) fn says_a_unit(value: &[u8]) -> bool {
     let contains = |word: &[u8]| value.windows(word.len()).any(|part| part == word);
     contains(b"qu") || contains(b"token") || contains(b"tpm")

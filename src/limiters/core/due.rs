@@ -20,8 +20,8 @@ pub(super) fn is_unknown<A: Rule>(due: Timestamp) -> bool {
     A::OPEN_ENDED && due == UNKNOWN
 }
 
-/// When a waiter looks again by itself: when it is due, or at its deadline if it waits for something
-/// sooner, or if the due time is not known.
+/// When a waiter looks again by itself: when it is due, or at its deadline if it waits for
+/// something sooner, or if the due time is not known.
 pub(super) fn alarm<A: Rule>(due: Timestamp, deadline: Timestamp) -> Timestamp {
     if A::OPEN_ENDED { deadline.min(due) } else { due }
 }

@@ -35,7 +35,7 @@ impl<'a, C: Clock> QueuedRequest<'a, C> {
     }
 }
 
-impl<'a, C: Clock> QueuedRequest<'a, C> {
+impl<C: Clock> QueuedRequest<'_, C> {
     /// The same request after its wait has failed, if a limit has been learned meanwhile that it
     /// exceeds: with its estimate lowered to that limit, for another place in the queue.
     ///

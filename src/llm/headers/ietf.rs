@@ -1,8 +1,8 @@
 //! The fields `RateLimit` and `RateLimit-Policy` of the IETF drafts.
 //!
 //! * Drafts 8 to 11: `RateLimit: "default";r=50;t=30` beside
-//!   `RateLimit-Policy: "default";q=100;w=60;qu="requests"`. An item of one and an item of the other
-//!   belong together if they have a name in common. (Hugging Face names a policy twice:
+//!   `RateLimit-Policy: "default";q=100;w=60;qu="requests"`. An item of one and an item of the
+//!   other belong together if they have a name in common. (Hugging Face names a policy twice:
 //!   `"fixed window";"api";q=1000;w=300`.)
 //! * Draft 7: `RateLimit: limit=100, remaining=50, reset=30` beside `RateLimit-Policy: 100;w=60`.
 //! * Drafts 3 to 6 have the latter policy beside `RateLimit-Limit` and so on, which

@@ -160,8 +160,9 @@ impl<C: Clock> LimiterBuilder<C> {
     /// The longest pause that one response can cause; default: 24 hours. A longer `retry-after` is
     /// lowered to this, so that a mistaken or hostile value cannot stop the limiter for years.
     ///
-    /// A learned limit over a longer period than this, and than a minute, comes back within this time.
-    /// The rest of a key that is spent has a bound of its own, [`max_spent_rest`](Self::max_spent_rest).
+    /// A learned limit over a longer period than this, and than a minute, comes back within this
+    /// time. The rest of a key that is spent has a bound of its own,
+    /// [`max_spent_rest`](Self::max_spent_rest).
     ///
     /// ```
     /// use std::time::Duration;
@@ -190,9 +191,9 @@ impl<C: Clock> LimiterBuilder<C> {
     /// limits, and a first salvo would meet them.
     ///
     /// If there is no answer after 10 seconds, another request is sent. A request with a timeout
-    /// waits for that answer, since nobody knows when it comes. The answer is a permit that is settled
-    /// or ended, or the head of a stream that is [observed](crate::llm::Permit::observe_head); headers
-    /// alone are none.
+    /// waits for that answer, since nobody knows when it comes. The answer is a permit that is
+    /// settled or ended, or the head of a stream that is
+    /// [observed](crate::llm::Permit::observe_head); headers alone are none.
     pub fn try_first(mut self, first: bool) -> Self {
         self.options.try_first = first;
         self

@@ -102,7 +102,8 @@ impl<C: Clock> Limiter<C> {
     /// let model = Limiter::builder().requests_per_minute(10).build()?;
     /// model.allow();
     /// model.set_limits(Limits::new().requests_per_minute(500))?;
-    /// assert_eq!(model.usage().of(LimitKind::Requests(Period::MINUTE)).expect("limited").remaining, 499);
+    /// let requests = model.usage().of(LimitKind::Requests(Period::MINUTE));
+    /// assert_eq!(requests.map(|it| it.remaining), Some(499));
     /// # Ok::<(), tollgate::QuotaError>(())
     /// ```
     pub fn set_limits(&self, limits: Limits) -> Result<(), QuotaError> {

@@ -23,8 +23,8 @@ const FURTHER_MODELS: &str = "";
 /// A pool of API keys for several models. Most providers limit each model by itself, but a key that
 /// is refused in one model is refused in all.
 ///
-/// Each model has a [`KeyPool`] of its own with the same keys, which is made when the model is first
-/// used. So requests for one model never wait behind those for another.
+/// Each model has a [`KeyPool`] of its own with the same keys, which is made when the model is
+/// first used. So requests for one model never wait behind those for another.
 ///
 /// * A response that refuses the key (401) disables it for all models, and one that says that the
 ///   account is spent (402) lets it rest for all models. Limits and all other pauses are those of
@@ -350,8 +350,8 @@ impl<T, C: Clock> State<T, C> {
     }
 }
 
-/// Adds the last of these keys to the pool of a model. It shares the account of the first key before
-/// it that has the same one.
+/// Adds the last of these keys to the pool of a model. It shares the account of the first key
+/// before it that has the same one.
 fn add_last<T, C: Clock>(keys: &[ModelKey<T>], pool: &KeyPool<Arc<T>, C>, model: &str) {
     let Some((key, before)) = keys.split_last() else { return };
     let (id, secret) = (Arc::clone(&key.id), Arc::clone(&key.secret));

@@ -5,8 +5,8 @@
 //!
 //! 1. It **estimates** the request's tokens from its body, with an [`Estimator`].
 //! 2. It **waits for a permit** of a [`Limiter`](tollgate::llm::Limiter), a
-//!    [`KeyPool`](tollgate::llm::KeyPool) or a [`ModelPool`](tollgate::llm::ModelPool), and puts the
-//!    key of a pool into the request.
+//!    [`KeyPool`](tollgate::llm::KeyPool) or a [`ModelPool`](tollgate::llm::ModelPool), and puts
+//!    the key of a pool into the request.
 //! 3. It **learns** from status and headers, so the limits need not be known beforehand.
 //! 4. It **settles** with the usage that the answer reports, JSON or stream, while the body passes.
 //!    The body is neither changed nor kept, whatever its size; see [`AnswerReader`].
@@ -45,7 +45,7 @@
 //! let layer = LlmLayer::pool(Arc::clone(&pool));
 //! let client = ServiceBuilder::new().layer(layer).service(client);
 //!
-//! let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"Hello"}],"max_tokens":50}"#;
+//! let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"Hi"}],"max_tokens":50}"#;
 //! let request = Request::post("https://api.openai.com/v1/chat/completions");
 //! let answer = client.oneshot(request.body(body.into())?).await?;
 //! assert_eq!(answer.status(), 200);

@@ -23,12 +23,12 @@ use signals::Signals;
 /// | status | such as |
 /// |---|---|
 /// | 401: the key is not accepted | `authentication_error`, `invalid_api_key`, `API_KEY_INVALID` |
-/// | 402: the key is spent | `insufficient_quota`, `billing_error`, `Your credit balance is too low` |
+/// | 402: the key is spent | `insufficient_quota`, `billing_error`, `credit balance is too low` |
 /// | 403: this request is not allowed | `permission_error`, `PERMISSION_DENIED` |
 /// | 413: the request is too large for the limit | `Request too large for gpt-4o ... Limit 30000` |
 /// | 429: a limit was reached | `rate_limit_error`, `rate_limit_exceeded`, `RESOURCE_EXHAUSTED` |
 /// | 500: the server failed | `api_error`, `server_error`, `INTERNAL` |
-/// | 503, 529: the model is overloaded | `overloaded_error`, `server_is_overloaded`, `UNAVAILABLE` |
+/// | 503, 529: overloaded | `overloaded_error`, `server_is_overloaded`, `UNAVAILABLE` |
 ///
 /// Codes that leave no doubt count more than the status of the answer, and vague ones, such as
 /// `invalid_request_error`, less. Whatever is not known leaves the status as it is.

@@ -71,8 +71,8 @@ type Count = dyn Fn(&str, &str) -> u64 + Send + Sync;
 ///
 /// # What is not understood
 ///
-/// A request without a body, such as for a list of models, uses no tokens. A body that is not such a
-/// JSON object, is nested deeper than 128 levels or is larger than
+/// A request without a body, such as for a list of models, uses no tokens. A body that is not such
+/// a JSON object, is nested deeper than 128 levels or is larger than
 /// [`max_body`](Self::max_body) is estimated as [`otherwise`](Self::otherwise). So a body costs
 /// memory and time in proportion to its length up to that bound, and none beyond it. No body causes
 /// a panic.

@@ -15,8 +15,8 @@ const MARKS: [(&[u8], [&[u8]; 2]); 3] = [
 static FINDERS: LazyLock<[Finder<'static>; 3]> =
     LazyLock::new(|| MARKS.map(|(mark, _)| Finder::new(mark)));
 
-/// Whether these bytes of a stream contain the mark of its end. Client libraries stop reading there,
-/// and drop the body before its end is read.
+/// Whether these bytes of a stream contain the mark of its end. Client libraries stop reading
+/// there, and drop the body before its end is read.
 ///
 /// A mark is a line of its own, which a text that a model writes cannot be: JSON has no line breaks
 /// in strings. A mark that is split between two pieces is not found, which costs no more than an

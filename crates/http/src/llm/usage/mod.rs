@@ -19,8 +19,8 @@ use whole::Whole;
 ///
 /// The body may be JSON or a stream of server-sent events; its first byte tells which. Bytes may be
 /// split anywhere. Nothing of the body is kept but the few values that matter, of which each has at
-/// most 16 KiB, so the memory is bounded whatever the size of the answer or of an event. Events that
-/// contain neither `"usage"` nor `error` are passed over without being read.
+/// most 16 KiB, so the memory is bounded whatever the size of the answer or of an event. Events
+/// that contain neither `"usage"` nor `error` are passed over without being read.
 ///
 /// # What is read
 ///
@@ -41,7 +41,7 @@ use whole::Whole;
 /// let mut reader = AnswerReader::new();
 /// reader.feed(b"data: {\"choices\":[{\"delta\":{\"content\":\"Hello\"}}],\"usage\":null}\n\nda");
 /// assert_eq!(reader.spent(), None);
-/// reader.feed(b"ta: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1}}\n\n");
+/// reader.feed(b"ta: {\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1}}\n\n");
 /// let spent = reader.spent().expect("reported");
 /// assert_eq!((spent.input, spent.output), (9, 1));
 /// assert!(reader.error().is_none());
@@ -95,7 +95,8 @@ impl AnswerReader {
         Self { form: Form::Unknown, scanner: Scanner::new(), found: Found::default() }
     }
 
-    /// Reads a whole body at once. That is quicker than [`feed`](Self::feed), and comes to the same.
+    /// Reads a whole body at once. That is quicker than [`feed`](Self::feed), and comes to the
+    /// same.
     ///
     /// ```
     /// use tollgate_http::llm::AnswerReader;
@@ -148,7 +149,8 @@ impl AnswerReader {
         self.found.reports
     }
 
-    /// What error the answer reported, in spite of its status; the first one, if there were several.
+    /// What error the answer reported, in spite of its status; the first one, if there were
+    /// several.
     #[must_use]
     pub fn error(&self) -> Option<ErrorBody> {
         self.found.error

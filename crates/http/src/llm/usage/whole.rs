@@ -1,8 +1,8 @@
 //! The usage of an answer whose body is there at once.
 
 // What comes before the usage need not be read: that it is a field of the document, and not of
-// something inside of it, is known from what follows it. That is little, because providers write the
-// usage near the end. All that is not that simple is left to the scanner.
+// something inside of it, is known from what follows it. That is little, because providers write
+// the usage near the end. All that is not that simple is left to the scanner.
 
 use std::sync::LazyLock;
 
@@ -32,7 +32,8 @@ pub(super) fn look(body: &[u8]) -> Whole<'_> {
     }
     let Some(start) = USAGE.find(body) else { return Whole::Nothing };
     let rest = &body[start..];
-    if USAGE.find(&rest[1..]).is_some() {
+    // A quotation mark within a string would begin no name.
+    if body[..start].ends_with(b"\\") || USAGE.find(&rest[1..]).is_some() {
         return Whole::Unclear;
     }
     usage_at(rest).map_or(Whole::Unclear, Whole::Usage)
@@ -101,6 +102,7 @@ mod tests {
             r#"{"usage":null}"#,
             r#"{"x":"usage"}"#,
             r#"{"usages":{"a":1}}"#,
+            r#"{"\"usage":{"a":1}}"#,
             r#"{"usage":{"a":1},"x":{"usage":{"a":2}}}"#,
             r#"{"x":{"usage":{"a":2}},"usage":{"a":1}}"#,
             r#"{"usage":{"a":1},"error":null}"#,

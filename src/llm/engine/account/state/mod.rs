@@ -1,8 +1,8 @@
 //! The state of an account as plain values, and an account that goes on from there.
 //!
 //! To restore a state only ever takes: nothing that is used already is given back, no configured
-//! limit is raised, and no pause is shortened. So a state can be restored twice, and into an account
-//! that is in use.
+//! limit is raised, and no pause is shortened. So a state can be restored twice, and into an
+//! account that is in use.
 
 mod health;
 mod learned;
