@@ -31,7 +31,7 @@ pub(crate) fn chat() -> Vec<Bytes> {
 }
 
 pub(crate) fn print(size: Size) {
-    let heads = ["stream", "adds ns to an event", "quartiles", "of a stream"];
+    let heads = ["stream", "adds ns to an event", "quartiles", "us of a stream"];
     let mut table = Table::new("events: what the layer adds to a stream of 500 events", &heads);
     let request = Bytes::from_static(br#"{"model":"gpt-4o","messages":[],"max_tokens":500}"#);
     for (name, pieces) in [
@@ -42,14 +42,14 @@ pub(crate) fn print(size: Size) {
     ] {
         let client = Client::new(&[("content-type", "text/event-stream")], pieces);
         let (spread, _) = added(size, &client, &layer(1), &request);
-        let each = spread.median / f64::from(EVENTS);
+        let each = |time: f64| time / f64::from(EVENTS);
         let cells = [
             name.to_owned(),
-            format!("{each:.1}"),
-            spread.to_string(),
-            format!("{:.0}", spread.median),
+            format!("{:.0}", each(spread.median)),
+            format!("{:.0} to {:.0}", each(spread.low), each(spread.high)),
+            format!("{:.1}", spread.median / 1e3),
         ];
-        table.row(cells, each, Target::None);
+        table.row(cells, each(spread.median), Target::None);
     }
     size.show(&table);
 }

@@ -19,7 +19,7 @@ use crate::llm_events::{EVENTS, chat};
 use crate::spread::Spread;
 use crate::table::{Table, Target};
 
-const ROUNDS: usize = 41;
+const ROUNDS: usize = 61;
 
 /// Sends a stream for each request: each event by itself, and a while after the one before.
 fn serve(stream: &TcpStream, between: Duration) -> std::io::Result<()> {
@@ -70,8 +70,8 @@ fn cpu_time() -> Duration {
     Duration::try_from(time).expect("a time after the start")
 }
 
-/// The CPU time that it takes to read a stream, in microseconds.
-async fn read_stream<S, B>(service: &S, server: SocketAddr) -> f64
+/// The CPU time that it takes to read a stream of this length, in microseconds.
+async fn read_stream<S, B>(service: &S, server: SocketAddr, whole: usize) -> f64
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
     B: http_body::Body<Data = Bytes>,
@@ -86,51 +86,62 @@ where
     while let Some(Ok(frame)) = body.frame().await {
         length += frame.data_ref().map_or(0, Bytes::len);
     }
-    assert_eq!(length, chat().iter().map(Bytes::len).sum::<usize>(), "the whole stream");
-    cpu_time().saturating_sub(begun).as_secs_f64() * 1e6
+    let time = cpu_time().saturating_sub(begun);
+    assert_eq!(length, whole, "the whole stream");
+    time.as_secs_f64() * 1e6
 }
 
 pub(crate) fn print(size: Size) {
-    let heads = ["events", "CPU us of an event", "with the layer", "ratio", "quartiles"];
+    let heads = ["events", "client", "CPU us of an event", "ratio", "quartiles"];
     let title = "loopback: the CPU time of a client that reads streams of 500 events";
     let mut table = Table::new(title, &heads);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let whole = chat().iter().map(Bytes::len).sum();
     for (name, between, target) in [
         ("one at a time", Duration::from_micros(50), Target::AtMost(1.05)),
         ("as fast as they can", Duration::ZERO, Target::None),
     ] {
         let server = server(between);
         let client = || Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let (bare, with) = (client(), layer(1).layer(client()));
+        let (bare, again, with) = (client(), client(), layer(1).layer(client()));
         let rounds = runtime.block_on(async {
             let mut rounds = Vec::new();
             for round in 0..=size.rounds(ROUNDS) {
-                let (bare, with) = if round % 2 == 0 {
-                    let bare = read_stream(&bare, server).await;
-                    (bare, read_stream(&with, server).await)
-                } else {
-                    let with = read_stream(&with, server).await;
-                    (read_stream(&bare, server).await, with)
-                };
+                let mut times = [0.0; 3];
+                // Each of them comes first, second and last equally often.
+                for turn in 0..3 {
+                    let contestant = (round + turn) % 3;
+                    times[contestant] = match contestant {
+                        0 => read_stream(&bare, server, whole).await,
+                        1 => read_stream(&again, server, whole).await,
+                        _ => read_stream(&with, server, whole).await,
+                    };
+                }
                 // The first round connects.
                 if round > 0 {
-                    rounds.push((bare, with));
+                    rounds.push(times);
                 }
             }
             rounds
         });
-        let median = |of: fn(&(f64, f64)) -> f64| Spread::of(rounds.iter().map(of).collect());
-        let ratio = median(|(bare, with)| with / bare);
-        let each = |spread: Spread| format!("{:.2}", spread.median / f64::from(EVENTS));
-        let cells = [
-            name.to_owned(),
-            each(median(|(bare, _)| *bare)),
-            each(median(|(_, with)| *with)),
-            format!("{:.3}", ratio.median),
-            ratio.to_string(),
-        ];
-        table.row(cells, ratio.median, target);
+        let spread = |of: &dyn Fn(&[f64; 3]) -> f64| Spread::of(rounds.iter().map(of).collect());
+        for (contestant, client, target) in [
+            (0, "without the layer", Target::None),
+            (1, "without, again", Target::None),
+            (2, "with the layer", target),
+        ] {
+            let time = spread(&|times| times[contestant]).median / f64::from(EVENTS);
+            let ratio = spread(&|times| times[contestant] / times[0]);
+            let cells = [
+                name.to_owned(),
+                client.to_owned(),
+                format!("{time:.2}"),
+                format!("{:.3}", ratio.median),
+                ratio.to_string(),
+            ];
+            table.row(cells, ratio.median, target);
+        }
     }
     size.show(&table);
 }

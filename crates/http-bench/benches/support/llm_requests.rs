@@ -37,8 +37,8 @@ pub(crate) fn print(size: Size) {
         ("1 message, 1 key", 1, 1, fields(4), Target::AtMost(2_000.0)),
         ("1 message, 1 key, limits in the headers", 1, 1, fields(10), Target::AtMost(2_000.0)),
         ("1 message, 10 keys, limits in the headers", 10, 1, fields(10), Target::AtMost(2_000.0)),
-        ("10 messages (1 kB), 1 key", 1, 10, fields(10), Target::None),
-        ("1,000 messages (100 kB), 1 key", 1, 1_000, fields(10), Target::None),
+        ("10 messages (1 kB), 1 key, limits", 1, 10, fields(10), Target::None),
+        ("1,000 messages (100 kB), 1 key, limits", 1, 1_000, fields(10), Target::None),
     ] {
         let (spread, bare) = added(size, &client, &layer(keys), &chat(messages));
         let cells = [

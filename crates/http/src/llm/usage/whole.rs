@@ -32,7 +32,8 @@ pub(super) fn look(body: &[u8]) -> Whole<'_> {
     }
     let Some(start) = USAGE.find(body) else { return Whole::Nothing };
     let rest = &body[start..];
-    if USAGE.find(&rest[1..]).is_some() {
+    // A quotation mark within a string would begin no name.
+    if body[..start].ends_with(b"\\") || USAGE.find(&rest[1..]).is_some() {
         return Whole::Unclear;
     }
     usage_at(rest).map_or(Whole::Unclear, Whole::Usage)
@@ -101,6 +102,7 @@ mod tests {
             r#"{"usage":null}"#,
             r#"{"x":"usage"}"#,
             r#"{"usages":{"a":1}}"#,
+            r#"{"\"usage":{"a":1}}"#,
             r#"{"usage":{"a":1},"x":{"usage":{"a":2}}}"#,
             r#"{"x":{"usage":{"a":2}},"usage":{"a":1}}"#,
             r#"{"usage":{"a":1},"error":null}"#,
