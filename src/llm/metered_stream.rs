@@ -37,7 +37,8 @@ pin_project! {
     /// use futures_lite::{StreamExt, future, stream};
     /// use tollgate::llm::{LimitKind, Period, Limiter, MeteredStream, Tokens};
     ///
-    /// let model = Limiter::builder().tokens_per_minute(10_000).build()?;
+    /// let builder = Limiter::builder().tokens_per_minute(10_000);
+    /// let model = builder.clock(tollgate::ManualClock::new()).build()?;
     /// let permit = model.try_acquire(Tokens::new(1_000, 4_000))?;
     /// // Each chunk says how many tokens were generated so far.
     /// let chunks = stream::iter([10, 20, 30]);

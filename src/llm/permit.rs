@@ -17,9 +17,11 @@ use crate::{Clock, CounterClock};
 /// used. In each case the request is no longer in flight.
 ///
 /// ```
-/// use tollgate::llm::{LimitKind, Period, Limiter, Tokens};
+/// use tollgate::ManualClock;
+/// use tollgate::llm::{LimitKind, Limiter, Period, Tokens};
 ///
-/// let limiter = Limiter::builder().tokens_per_minute(10_000).build()?;
+/// let builder = Limiter::builder().tokens_per_minute(10_000);
+/// let limiter = builder.clock(ManualClock::new()).build()?;
 /// let permit = limiter.try_acquire(Tokens::new(1_000, 500))?;
 /// // ... the request ...
 /// permit.settle(Tokens::new(1_000, 120));
