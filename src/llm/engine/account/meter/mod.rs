@@ -216,6 +216,13 @@ impl Meter {
         self.probe.map(|probe| probe.probing) == due
     }
 
+    /// Notes that a request may have been sent to probe the limit.
+    pub(crate) fn probed(&mut self, now: Timestamp) {
+        if let Some(probe) = &mut self.probe {
+            probe.sent(now);
+        }
+    }
+
     /// Notes that the server has said what remains.
     pub(crate) fn heard(&mut self, now: Timestamp) {
         if let Some(probe) = &mut self.probe {

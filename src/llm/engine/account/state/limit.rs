@@ -69,6 +69,8 @@ impl Meter {
             }
         }
         self.restore_used(limit, at);
+        // The earlier process may have sent a request to probe the limit.
+        self.probed(at.now);
         if limit.limit != self.per_period() {
             self.forgive_excess(at.now, newest);
         }
