@@ -1,4 +1,5 @@
-//! Any body of a model API is read without a panic, and an answer the same however it is split.
+//! Any body of a model API is read without a panic, and an answer the same however it is
+//! split, or at once if it is JSON.
 #![no_main]
 
 use http::StatusCode;
@@ -39,4 +40,10 @@ fuzz_target!(|input: (u16, Vec<u16>, &[u8])| {
     split.feed(rest);
     assert_eq!(whole.spent(), split.spent());
     assert_eq!(whole.error(), split.error());
+
+    if serde_json::from_slice::<serde_json::Value>(body).is_ok() {
+        let at_once = AnswerReader::whole(body);
+        assert_eq!(at_once.spent(), whole.spent());
+        assert_eq!(at_once.error(), whole.error());
+    }
 });
