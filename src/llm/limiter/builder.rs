@@ -160,9 +160,10 @@ impl<C: Clock> LimiterBuilder<C> {
     /// The longest pause that one response can cause; default: 24 hours. A longer `retry-after` is
     /// lowered to this, so that a mistaken or hostile value cannot stop the limiter for years.
     ///
-    /// A learned limit over a longer period than this, and than a minute, comes back within this
-    /// time. The rest of a key that is spent has a bound of its own,
-    /// [`max_spent_rest`](Self::max_spent_rest).
+    /// A learned limit over a longer period than this, and than a minute, may be closed for longer.
+    /// While it is, one request passes each time this has gone by since the last request, so that
+    /// its answer can show whether the limit is still what it was. The rest of a key that is spent
+    /// has a bound of its own, [`max_spent_rest`](Self::max_spent_rest).
     ///
     /// ```
     /// use std::time::Duration;
