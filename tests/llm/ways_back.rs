@@ -101,6 +101,24 @@ fn an_absurd_usage_costs_minutes_and_not_years() {
     assert!(limiter.try_acquire(1_000).is_ok());
 }
 
+/// The period of this limit is a guess, so a request a minute asks whether it is right. A charge
+/// for what a request used beyond its estimate asks nothing, and so does not put that off.
+#[test]
+fn an_absurd_usage_does_not_put_off_the_question_whether_a_period_is_right() {
+    let clock = ManualClock::new();
+    let limiter = limiter(&clock, Limits::new());
+    let said = |remaining| [(TOKENS, "1000"), ("x-ratelimit-remaining-tokens", remaining)];
+    let reset = ("x-ratelimit-reset-tokens", "6h");
+    limiter.observe(said("990").into_iter().chain([reset]));
+    let permit = limiter.try_acquire(10).unwrap();
+    permit.observe(said("980"));
+    permit.settle(5_000);
+    assert!(limiter.try_acquire(10).is_err());
+    clock.advance(60 * MINUTE);
+    limiter.try_acquire(10).unwrap().settle(10);
+    assert!(limiter.try_acquire(10).is_err(), "one request, and not more");
+}
+
 #[test]
 fn refusals_of_one_overload_are_one() {
     let clock = ManualClock::new();

@@ -216,7 +216,9 @@ impl Meter {
         self.probe.map(|probe| probe.probing) == due
     }
 
-    /// Notes that a request may have been sent to probe the limit.
+    /// Notes that a request is sent, or may have been sent, whose answer shows whether the limit is
+    /// what it seems to be.
+    #[inline]
     pub(crate) fn probed(&mut self, now: Timestamp) {
         if let Some(probe) = &mut self.probe {
             probe.sent(now);
@@ -247,6 +249,7 @@ impl Meter {
 
     #[inline]
     pub(crate) fn take(&mut self, now: Timestamp, tokens: Tokens) {
+        self.probed(now);
         self.take_count(now, self.cost(tokens));
     }
 
@@ -270,15 +273,12 @@ impl Meter {
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.take(state, now, count);
         }
-        self.take_of_window(now, count);
+        self.take_of_window(count);
         on!(&mut self.level, |rule, state| rule.take(state, now, count));
     }
 
     #[inline]
-    fn take_of_window(&mut self, now: Timestamp, count: u64) {
-        if let Some(probe) = &mut self.probe {
-            probe.sent(now);
-        }
+    fn take_of_window(&mut self, count: u64) {
         if let Some(window) = &mut self.window {
             window.left = window.left.saturating_sub(count);
         }
@@ -288,7 +288,8 @@ impl Meter {
     #[inline]
     pub(crate) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
         let count = self.cost(tokens);
-        self.take_of_window(now, count);
+        self.probed(now);
+        self.take_of_window(count);
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.hold(state, now, count, receipt);
             return on!(&mut self.level, |rule, state| rule.take(state, now, count));
