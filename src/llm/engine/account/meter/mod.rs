@@ -131,9 +131,8 @@ impl Meter {
     /// its period in any case.) `newest` is the number of the last request.
     pub(crate) fn forgive_excess(&mut self, now: Timestamp, newest: u64) {
         let Level::Even(rule, state, _) = &mut self.level else { return };
-        let period = self.kind.period().map_or(Duration::ZERO, Period::as_duration);
         let Forgiven { count, at, not_given_back, .. } = std::mem::take(&mut self.forgiven);
-        let again = if now - at < period { count } else { 0 };
+        let again = if now - at < rule.quota().period() { count } else { 0 };
         rule.take(state, now, again);
         let not_given_back = not_given_back - again.min(not_given_back);
         let used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
@@ -189,6 +188,11 @@ impl Meter {
         on!(&self.level, |rule, _state| rule.quota().permits())
     }
 
+    /// The period of the limit.
+    pub(crate) fn period(&self) -> Duration {
+        on!(&self.level, |rule, _state| rule.quota().period())
+    }
+
     /// What a request costs under this limit.
     #[inline]
     pub(crate) fn cost(&self, tokens: Tokens) -> u64 {
@@ -211,8 +215,7 @@ impl Meter {
 
     /// Whether the limit is probed in this way.
     pub(crate) fn is_probed(&self, probing: Probing) -> bool {
-        let period = self.kind.period().map_or(Duration::ZERO, Period::as_duration);
-        let due = (period > probing.after_statement).then_some(probing);
+        let due = (self.period() > probing.after_statement).then_some(probing);
         self.probe.map(|probe| probe.probing) == due
     }
 
@@ -260,8 +263,8 @@ impl Meter {
     /// that is longer than a minute: a server may report an absurd usage, in many responses, which
     /// must not block a client for ever.
     pub(crate) fn overdraw(&mut self, now: Timestamp, count: u64) -> bool {
-        let minute = self.kind.period().is_none_or(|period| period <= Period::MINUTE);
-        let periods = if minute { 10 } else { 1 };
+        let is_short = self.period() <= Period::MINUTE.as_duration();
+        let periods = if is_short { 10 } else { 1 };
         let most = self.per_period().saturating_mul(periods).saturating_add(self.burst());
         let room = most.saturating_sub(self.used(now));
         self.take_count(now, count.min(room));

@@ -59,7 +59,7 @@ impl Meter {
     /// Counts as used what the state says, less what has come back since. `newest` is the number of
     /// the last request.
     pub(super) fn restore_state(&mut self, limit: &LimitState, at: Restored, newest: u64) {
-        let period = self.kind.period().map_or(Duration::ZERO, Period::as_duration);
+        let period = self.period();
         if let Some(forgiven) = limit.not_counted {
             let age = at.age_of(forgiven.ms_ago);
             if age < period && forgiven.count > self.forgiven.count {
@@ -82,7 +82,7 @@ impl Meter {
 
     fn restore_used(&mut self, limit: &LimitState, at: Restored) {
         let same_limit = limit.limit == self.per_period();
-        let period = self.level_period();
+        let period = self.period();
         // A state can't close a limit for longer than a response can.
         let longest = period.saturating_mul(MOST_PERIODS).max(at.max_pause);
         let most = self.most_owed();
@@ -108,14 +108,6 @@ impl Meter {
                 let used = limit.used_for(at.rest_of(*millis).min(longest), period);
                 rule.raise_to(state, at.now, vec![(Duration::ZERO, used)]);
             }
-        }
-    }
-
-    /// The time in which all of the limit comes back.
-    fn level_period(&self) -> Duration {
-        match &self.level {
-            Level::Even(rule, ..) => rule.quota().period(),
-            Level::Strict(rule, _) => rule.quota().period(),
         }
     }
 
