@@ -23,6 +23,18 @@ pub(crate) enum Edited {
     Changed,
 }
 
+#[cfg(feature = "llm")]
+impl Edited {
+    /// What both together have done.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, edited) | (edited, Self::Nothing) => edited,
+            (one, other) if one == other => one,
+            _ => Self::Changed,
+        }
+    }
+}
+
 impl<A: Rule> Core<A> {
     /// Refuses all requests from now on, and ends all waits. Returns whether the limiter was open.
     pub(crate) fn close(&mut self, now: Timestamp, wakers: &mut Wakers) -> bool {

@@ -119,10 +119,7 @@ impl Account {
     ) -> Edited {
         let mut edited = Edited::Nothing;
         for said in reported.iter().filter(|said| said.limit != Some(Bound::Of(0))) {
-            match (self.observe_limit(now, said, max_pause, events), edited) {
-                (Edited::Nothing, _) | (_, Edited::Changed) => {}
-                (new, _) => edited = new,
-            }
+            edited = edited.and(self.observe_limit(now, said, max_pause, events));
         }
         edited
     }
@@ -161,12 +158,7 @@ impl Account {
                 edited = Edited::Changed;
             }
         }
-        match self.observe_remaining(now, kind, said, &source, max_pause) {
-            Edited::Nothing => edited,
-            Edited::Changed => Edited::Changed,
-            other if edited == Edited::Nothing => other,
-            _ => edited,
-        }
+        edited.and(self.observe_remaining(now, kind, said, &source, max_pause))
     }
 
     /// Puts an end to the limit that responses seemed to mean before: it counts over another
@@ -360,7 +352,7 @@ fn window_rest(
     if source.comes_back_evenly(said.remaining.unwrap_or(0)) || is_short(meter.kind) {
         return None;
     }
-    let period = meter.kind.period().map_or(Duration::MAX, Period::as_duration);
+    let period = meter.period();
     let reset = said.reset_after.filter(|reset| !reset.is_zero());
     let wait = match reset {
         // No window is longer than its period: Azure has sent milliseconds instead of seconds.

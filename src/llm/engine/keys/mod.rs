@@ -141,12 +141,9 @@ impl Keys {
                 it.health.ended(taken.receipt.seq);
             }
             let (owes, event) = it.settle(now, estimate, actual, taken.receipt);
-            let edited = match (owes, recovered) {
-                (false, _) => Edited::GaveBack,
-                (true, false) => Edited::Took,
-                (true, true) => Edited::Changed,
-            };
-            (edited, event)
+            let charged = if owes { Edited::Took } else { Edited::GaveBack };
+            let health = if recovered { Edited::GaveBack } else { Edited::Nothing };
+            (charged.and(health), event)
         });
         self.end_request(taken.by);
         settled.unwrap_or((Edited::Nothing, None))
