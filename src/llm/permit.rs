@@ -121,7 +121,6 @@ impl<'a, C: Clock> Permit<'a, C> {
 
     /// As [`observe`](Self::observe), with headers that are parsed already.
     pub fn observe_limits(&self, reported: &ServerLimits) {
-        self.engine.observe(self.taken.by, reported);
         self.engine.heard(self.taken.by, reported);
     }
 

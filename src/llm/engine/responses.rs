@@ -40,10 +40,9 @@ impl<C: Clock> Engine<C> {
         self.observe(key, reported);
         let meaning = reply.meaning();
         let wait = reported.retry_after.filter(|wait| !wait.is_zero());
-        let longest = self.options.max_spent_rest;
         let pause = match meaning {
             Meaning::Success | Meaning::RequestRefused => {
-                self.recover(key, request);
+                self.note_good(key, |health| health.succeeded(request));
                 None
             }
             Meaning::Limited => {
@@ -60,6 +59,7 @@ impl<C: Clock> Engine<C> {
                 wait.filter(|_| meaning == Meaning::Overloaded)
             }
             Meaning::KeySpent => {
+                let longest = self.options.max_spent_rest;
                 self.edit(|keys, now| {
                     keys.note_response(key, now, request, |it, noted| it.is_spent(noted, longest));
                 });
@@ -87,9 +87,10 @@ impl<C: Clock> Engine<C> {
         }
     }
 
-    /// Notes that a response has arrived whose status is not known. If it taught something, the first
-    /// trial of the account is over.
+    /// Applies what the headers of a response reported whose status is not known. If they reported
+    /// anything, the first trial of the account is over.
     pub(crate) fn heard(&self, key: u32, reported: &ServerLimits) {
+        self.observe(key, reported);
         if reported.iter().next().is_some() {
             self.note_good(key, Health::accepted);
         }
@@ -105,11 +106,6 @@ impl<C: Clock> Engine<C> {
             ?requested,
             "account paused by a response"
         );
-    }
-
-    /// Notes that the server answered as it should.
-    fn recover(&self, key: u32, request: Option<u64>) {
-        self.note_good(key, |health| health.succeeded(request));
     }
 
     /// Notes something good, which may let requests pass earlier; `note` returns whether it does.
