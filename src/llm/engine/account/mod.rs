@@ -6,15 +6,16 @@ mod health;
 mod learn;
 mod meter;
 mod meters;
+mod sources;
 mod state;
 
 pub(crate) use event::LimitEvent;
 pub(crate) use health::{Health, Noted};
 pub(crate) use state::Restored;
 
-use learn::Sources;
 use meter::{Meter, Probing};
 use meters::Meters;
+use sources::Sources;
 
 use crate::algorithm::Receipt;
 use crate::limiters::core::UNKNOWN;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::llm::engine::account::evidence::Evidence;
-use crate::llm::engine::account::learn::{MAX_SOURCES, Source, Sources};
+use crate::llm::engine::account::sources::{MAX_SOURCES, Source, Sources};
 use crate::llm::{EvidenceState, LearnedState, LimitKind, Period};
 
 impl Sources {

@@ -1,0 +1,101 @@
+//! What responses have reported of each limit of an account, and what that shows.
+
+use smallvec::SmallVec;
+
+use super::evidence::{Evidence, Refill};
+use crate::llm::headers::ServerLimit;
+use crate::llm::{Counted, LimitKind, Period};
+
+/// The most limits that an account keeps evidence about.
+pub(super) const MAX_SOURCES: usize = crate::llm::limits::MAX_LIMITS;
+
+/// What responses have reported of one limit: of the one whose period they state, or of the one
+/// whose period they leave open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) counted: Counted,
+    pub(super) stated: Option<Period>,
+    pub(super) evidence: Evidence,
+    /// Whether the provider documents that its limits are refilled evenly, and how many responses
+    /// there were.
+    pub(super) documented_even: bool,
+    pub(super) responses: u8,
+    /// The limit in force because of this.
+    pub(super) kind: Option<LimitKind>,
+}
+
+/// The sources of an account's learned limits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources(pub(super) SmallVec<[Source; 4]>);
+
+impl Sources {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The source of what is said here; a new one if there is room.
+    pub(super) fn of(&mut self, said: &ServerLimit) -> Option<&mut Source> {
+        let is_it = |it: &Source| it.counted == said.counted && it.stated == said.period;
+        let at = match self.0.iter().position(is_it) {
+            Some(at) => at,
+            None if self.0.len() < MAX_SOURCES => {
+                self.0.push(Source {
+                    counted: said.counted,
+                    stated: said.period,
+                    evidence: Evidence::default(),
+                    documented_even: false,
+                    responses: 0,
+                    kind: None,
+                });
+                self.0.len() - 1
+            }
+            None => return None,
+        };
+        self.0.get_mut(at)
+    }
+
+    /// How a limit of this kind is refilled that counts strictly: in windows, or nobody knows.
+    pub(super) fn strict_refill(&self, kind: LimitKind) -> Refill {
+        let source = self.0.iter().find(|source| source.kind == Some(kind));
+        match source.map(Source::refill) {
+            Some(Refill::Windows) => Refill::Windows,
+            _ => Refill::Unknown,
+        }
+    }
+
+    /// Whether the period of a limit of this kind is a guess.
+    pub(super) fn guess(&self, kind: LimitKind) -> bool {
+        self.0.iter().any(|source| source.kind == Some(kind) && source.is_guess())
+    }
+
+    /// Whether responses speak of a limit of this kind.
+    pub(super) fn have(&self, kind: LimitKind) -> bool {
+        self.0.iter().any(|source| source.kind == Some(kind))
+    }
+}
+
+impl Source {
+    pub(super) fn refill(&self) -> Refill {
+        if self.documented_even && self.responses >= 2 {
+            Refill::Even
+        } else {
+            self.evidence.refill()
+        }
+    }
+
+    /// Whether the period is neither stated nor shown by an even refill.
+    fn is_guess(&self) -> bool {
+        self.stated.is_none() && !self.documented_even && !self.evidence.looks_even()
+    }
+
+    /// Whether what remains comes back before the reset. If nothing remains, a server that counts in
+    /// windows looks for one answer as if it refilled evenly, so it takes more to believe it.
+    pub(super) fn comes_back_evenly(&self, remaining: u64) -> bool {
+        let shown = if remaining == 0 {
+            self.evidence.refill() == Refill::Even
+        } else {
+            self.evidence.looks_even()
+        };
+        self.documented_even || shown
+    }
+}
