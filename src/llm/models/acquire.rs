@@ -3,7 +3,8 @@
 #[cfg(feature = "tokio")]
 use std::time::Duration;
 
-use super::{ModelKeys, ModelPermit, ModelPool};
+use super::shared::ModelKeys;
+use super::{ModelPermit, ModelPool};
 use crate::llm::{Error, Tokens};
 use crate::wait::Timer;
 use crate::{Clock, Timestamp};

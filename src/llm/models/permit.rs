@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ModelKeys, Shared};
+use super::shared::{ModelKeys, Shared};
 use crate::llm::headers::ServerLimits;
 use crate::llm::{PoolKey, PoolPermit, Reply, Tokens};
 use crate::{Clock, CounterClock};
