@@ -1,5 +1,5 @@
 //! Every interleaving of small scenes with at most three preemptions on keyed limiters, by loom:
-//! `RUSTFLAGS="--cfg tollgate_loom" cargo test --test loom_keyed`.
+//! `RUSTFLAGS="--cfg tollgate_loom" cargo test --profile loom --test loom_keyed`.
 //!
 //! As in `loom.rs`, time stands still or is moved by the scene's own threads, so a wait that nobody
 //! ends is found as a deadlock.

@@ -1,5 +1,6 @@
 //! Every interleaving of small scenes with at most three preemptions with LLM limits and pools of
-//! keys, by loom: `RUSTFLAGS="--cfg tollgate_loom" cargo test --features llm --test loom_llm`.
+//! keys, by loom:
+//! `RUSTFLAGS="--cfg tollgate_loom" cargo test --profile loom --features llm --test loom_llm`.
 //!
 //! Time stands still or is moved by the scene's own threads, so a wait that nobody ends is found
 //! as a deadlock.
@@ -11,7 +12,7 @@ use std::time::Duration;
 use loom::sync::Arc;
 use loom::thread;
 use tollgate::ManualClock;
-use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Period};
+use tollgate::llm::{Error, KeyPool, LimitKind, Limiter, Limits, Period, Reply};
 
 type OnManual = Limiter<ManualClock>;
 type Pool = KeyPool<&'static str, ManualClock>;
@@ -33,6 +34,11 @@ fn pool(clock: &ManualClock) -> Arc<Pool> {
 
 fn tpm(tokens: u64) -> Limits {
     Limits::new().tokens_per_minute(tokens)
+}
+
+/// A refusal that names a longer wait than the limiter's `max_pause`.
+fn too_many() -> Reply {
+    Reply::new(429).headers([("retry-after", "500")])
 }
 
 fn used(limiter: &OnManual) -> u64 {
@@ -116,7 +122,7 @@ fn the_end_of_a_request_against_one_that_waits_for_it() {
 fn headers_against_an_acquire() {
     model(|| {
         let limiter = limiter(tpm(100));
-        let other = beside(&limiter, |limiter| limiter.observe([("retry-after", "500")]));
+        let other = beside(&limiter, |limiter| limiter.observe_reply(&too_many()));
         let mine = limiter.wait(10).map(|permit| permit.settle(10));
         other.join().unwrap();
         let too_long = Error::ServerWait { retry_after: Duration::from_secs(500) };
@@ -132,7 +138,7 @@ fn a_wait_that_the_server_makes_too_long_ends_whenever_it_began() {
         let limiter = limiter(Limits::new().max_concurrent(1));
         let _busy = limiter.try_acquire(0).unwrap();
         let waiting = beside(&limiter, |limiter| limiter.wait(0).map(drop));
-        limiter.observe([("retry-after", "500")]);
+        limiter.observe_reply(&too_many());
         let too_long = Error::ServerWait { retry_after: Duration::from_secs(500) };
         assert_eq!(waiting.join().unwrap(), Err(too_long));
     });
