@@ -53,6 +53,7 @@
 //! * `stream`: `rate_limited(&limiter)` for streams and sinks.
 //! * `serde`: quotas, terms and limits as settings, usages as answers.
 //! * `llm`: the limits of model APIs, read from response headers.
+//! * `shared`: limits that many processes share through a store.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -74,6 +75,8 @@ mod quota;
 mod rate_limiter;
 #[cfg(feature = "serde")]
 mod serde_forms;
+#[cfg(feature = "shared")]
+pub mod shared;
 #[cfg(feature = "stream")]
 pub mod stream;
 mod sync;
