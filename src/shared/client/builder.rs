@@ -12,13 +12,18 @@ use crate::shared::Outage;
 use crate::shared::store::{Memory, Namespace, OpenError, Store};
 use crate::sync::Mutex;
 
-/// Builds a [`Client`]. Returned by [`Client::builder`].
+/// Builds a [`Client`]. Returned by [`Client::builder`]. Clients of clones of a builder share what
+/// this process has of the quotas in an outage.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `open`"]
 pub struct ClientBuilder {
     store: Arc<dyn Store>,
     deadline: Duration,
     probe_every: Duration,
     trust_refusals_for: Duration,
     outage: Outage,
+    /// Where the shares of [`Outage::LocalShare`] are kept.
+    share: Memory<TokioClock>,
 }
 
 impl ClientBuilder {
@@ -29,11 +34,12 @@ impl ClientBuilder {
             probe_every: Duration::from_millis(100),
             trust_refusals_for: Duration::from_secs(1),
             outage: Outage::default(),
+            // Everything that a client does runs on tokio's time.
+            share: Memory::builder().clock(TokioClock::default()).build(),
         }
     }
 
     /// Another store.
-    #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Arc::new(store);
         self
@@ -41,7 +47,6 @@ impl ClientBuilder {
 
     /// The longest time that a decision takes, with queueing, sending and answering. The default is
     /// 50 ms.
-    #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -49,14 +54,12 @@ impl ClientBuilder {
 
     /// How requests are decided while the store does not answer. The default is
     /// [`Outage::Closed`].
-    #[must_use]
     pub fn on_outage(mut self, outage: Outage) -> Self {
         self.outage = outage;
         self
     }
 
     /// How long to wait during an outage before the store is asked again. The default is 100 ms.
-    #[must_use]
     pub fn probe_every(mut self, pause: Duration) -> Self {
         self.probe_every = pause;
         self
@@ -65,7 +68,6 @@ impl ClientBuilder {
     /// The longest time for which a refusal of the store answers further requests of the same
     /// subject. The default is 1 s. Within this time, this process does not see that another process
     /// has given permits back. Zero asks the store each time.
-    #[must_use]
     pub fn trust_refusals_for(mut self, longest: Duration) -> Self {
         self.trust_refusals_for = longest;
         self
@@ -77,9 +79,7 @@ impl ClientBuilder {
     ///
     /// If the store can't keep a quota exactly.
     pub fn open(self, namespaces: &[Namespace]) -> Result<Client, OpenError> {
-        // Everything that a client does runs on tokio's time.
-        let share = Memory::builder().clock(TokioClock::default()).build();
-        let opened = super::Opened::new(&*self.store, self.outage, namespaces, &share)?;
+        let opened = super::Opened::new(&*self.store, self.outage, namespaces, &self.share)?;
         let batching = Batching::new(opened.buckets.batch_size());
         Ok(Client {
             inner: Arc::new(Inner {
@@ -87,7 +87,7 @@ impl ClientBuilder {
                 deadline: self.deadline,
                 probe_every: self.probe_every,
                 outage: self.outage,
-                share,
+                share: self.share,
                 opened: RwLock::new(opened),
                 refusals: Refusals::new(self.trust_refusals_for),
                 is_out: AtomicBool::new(false),
