@@ -1,6 +1,7 @@
 //! What a policy says, as plain values: each setting by the word that the file has for it.
 
 use std::fmt;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::header::HeaderName;
@@ -80,6 +81,13 @@ pub enum KeyPart {
     Method,
     /// `host`
     Host,
+}
+
+/// Displays the word that a policy has for the part, such as `api-key`.
+impl fmt::Display for KeyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::words::key::word(self))
+    }
 }
 
 /// What happens to a request without a part of the key.
