@@ -38,6 +38,19 @@ fn a_store_that_answers_later_is_one() {
     suite(|clock| LaterStore::new(memory(clock), 3));
 }
 
+#[cfg(feature = "shared")]
+#[test]
+fn a_store_that_processes_share_is_one() {
+    use tollgate::shared::store::Memory;
+    use tollgate_http::engine::store::{SharedStore, Store};
+
+    suite::levels_and_decisions(&|clock: ManualClock| -> Box<dyn Store> {
+        let memory = Memory::builder().clock(clock).build();
+        // The suite's clock moves, and that of the client does not.
+        Box::new(SharedStore::new(memory).trust_refusals_for(std::time::Duration::ZERO))
+    });
+}
+
 #[test]
 fn a_store_that_copies_is_one() {
     suite(|clock| CopyingStore(memory(clock)));

@@ -1,7 +1,6 @@
 //! What a policy says, as plain values: each setting by the word that the file has for it.
 
 use std::fmt;
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::header::HeaderName;

@@ -10,6 +10,14 @@ use crate::{levels, quotas, reload, room, together};
 pub(crate) fn suite<S: Store>(make: impl Fn(ManualClock) -> S) {
     let make = |clock| Box::new(make(clock)) as Box<dyn Store>;
     let make: Make<'_> = &make;
+    levels_and_decisions(make);
+    room::share(make);
+    room::deny(make);
+    room::most_limited(make);
+}
+
+/// What also holds for a store that does not know how many keys it has, or whom it has refused.
+pub(crate) fn levels_and_decisions(make: Make<'_>) {
     together::all_or_nothing(make);
     together::each_refusal_has_its_own_wait(make);
     together::algorithms_together(make);
@@ -35,7 +43,4 @@ pub(crate) fn suite<S: Store>(make: impl Fn(ManualClock) -> S) {
     reload::both_policies_share_levels(make);
     reload::a_limit_that_was_left_out_begins_full(make);
     reload::a_failed_opening_changes_nothing(make);
-    room::share(make);
-    room::deny(make);
-    room::most_limited(make);
 }

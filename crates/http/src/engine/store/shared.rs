@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate::Quota;
-use tollgate::shared::store::{self as asked, Ask, Namespace, OpenError, Rule};
+use tollgate::shared::store::{self as asked, Ask, Namespace, OpenError, Outcome, Rule};
 use tollgate::shared::{AskError, Client, ClientBuilder, Decision, Outage};
 
 use super::{Answer, Buckets, Charge, LimitSpec, Reply, Store, StoreError, Verb, Verdict};
@@ -114,9 +114,8 @@ struct SharedBuckets {
 
 impl Buckets for SharedBuckets {
     fn ask(&self, verb: Verb, charges: &mut [Charge]) -> Reply {
-        let mut parts = smallvec::SmallVec::new();
-        // Which charges are asked about: those under an unlimited quota are not.
-        let mut is_asked = Vec::with_capacity(charges.len());
+        let mut parts = Vec::with_capacity(charges.len());
+        let mut asked_about = Vec::with_capacity(charges.len());
         for charge in charges.iter() {
             let quota = self.quotas.get(charge.limit).and_then(|quotas| quotas.get(charge.quota));
             let Some(quota) = quota else {
@@ -124,7 +123,11 @@ impl Buckets for SharedBuckets {
                     "a charge of an unknown quota".into(),
                 ));
             };
-            is_asked.push(quota.is_some());
+            asked_about.push(match quota {
+                None => Asked::No,
+                Some(_) if charge.shadow && verb == Verb::Take => Asked::AfterOthers,
+                Some(_) => Asked::Yes,
+            });
             if let Some(quota) = *quota {
                 let mut cost = asked::Charge::new(charge.cost);
                 cost.quota = quota;
@@ -146,7 +149,7 @@ impl Buckets for SharedBuckets {
                 }
                 other => StoreError::Unavailable(other.to_string()),
             })?;
-            Ok(answers(&decision, &is_asked))
+            Ok(answers(&decision, &asked_about))
         };
         match verb {
             Verb::Take | Verb::Look => Reply::Later(Box::pin(asking)),
@@ -241,13 +244,25 @@ fn subject(key: &KeyParts) -> String {
     name
 }
 
+/// Whether a store was asked about a charge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Yes,
+    /// It is under an unlimited quota.
+    No,
+    /// A shadow limit is asked only if the request is let through.
+    AfterOthers,
+}
+
 /// One answer for each charge.
-fn answers(decision: &Decision, is_asked: &[bool]) -> Vec<Answer> {
+fn answers(decision: &Decision, asked_about: &[Asked]) -> Vec<Answer> {
+    let was_refused = decision.answer.outcome == Outcome::Refused;
     let mut levels = decision.answer.levels.iter();
-    let answer = |is_asked: &bool| {
-        let level = if *is_asked { levels.next() } else { None };
+    let answer = |asked: &Asked| {
+        let level = if *asked == Asked::No { None } else { levels.next() };
         level.map_or(Answer::UNLIMITED, |level| {
             let verdict = match level.verdict {
+                _ if was_refused && *asked == Asked::AfterOthers => Verdict::Granted,
                 asked::Verdict::Never => Verdict::Never,
                 asked::Verdict::Refused => Verdict::Refused,
                 _ => Verdict::Granted,
@@ -255,7 +270,7 @@ fn answers(decision: &Decision, is_asked: &[bool]) -> Vec<Answer> {
             Answer::new(verdict, level.remaining, level.full_after, level.wait)
         })
     };
-    is_asked.iter().map(answer).collect()
+    asked_about.iter().map(answer).collect()
 }
 
 fn refused(error: OpenError) -> StoreError {
