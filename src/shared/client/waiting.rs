@@ -49,10 +49,12 @@ impl Future for Waiting {
     type Output = Reply;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
-        let has_ended =
-            self.call.as_mut().is_some_and(|call| Pin::new(call).poll(context).is_ready());
-        if has_ended {
+        let ended = self.call.as_mut().map(|call| Pin::new(call).poll(context));
+        if let Some(Poll::Ready(next)) = ended {
             self.call = None;
+            if let Some(next) = next {
+                next.go_on();
+            }
         }
         let reply = ready!(Pin::new(&mut self.answer).poll(context));
         Poll::Ready(

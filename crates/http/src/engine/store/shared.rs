@@ -123,10 +123,11 @@ impl Buckets for SharedBuckets {
                     "a charge of an unknown quota".into(),
                 ));
             };
-            asked_about.push(match quota {
-                None => Asked::No,
-                Some(_) if charge.shadow && verb == Verb::Take => Asked::AfterOthers,
-                Some(_) => Asked::Yes,
+            asked_about.push(match (quota, verb) {
+                (None, _) => Asked::No,
+                (_, Verb::Look) => Asked::WhatIfTaken(charge.cost),
+                (_, Verb::Take) if charge.shadow => Asked::AfterOthers,
+                _ => Asked::Yes,
             });
             if let Some(quota) = *quota {
                 let mut cost = asked::Charge::new(charge.cost);
@@ -252,6 +253,8 @@ enum Asked {
     No,
     /// A shadow limit is asked only if the request is let through.
     AfterOthers,
+    /// What would be left if so much was taken. The engine asks what is left now.
+    WhatIfTaken(u64),
 }
 
 /// One answer for each charge.
@@ -267,7 +270,12 @@ fn answers(decision: &Decision, asked_about: &[Asked]) -> Vec<Answer> {
                 asked::Verdict::Refused => Verdict::Refused,
                 _ => Verdict::Granted,
             };
-            Answer::new(verdict, level.remaining, level.full_after, level.wait)
+            let untaken = match asked {
+                Asked::WhatIfTaken(cost) if !was_refused => *cost,
+                _ => 0,
+            };
+            let remaining = level.remaining.saturating_add(untaken);
+            Answer::new(verdict, remaining, level.full_after, level.wait)
         })
     };
     asked_about.iter().map(answer).collect()
