@@ -9,6 +9,7 @@ use tollgate::shared::store::{self as asked, Ask, Namespace, OpenError, Outcome,
 use tollgate::shared::{AskError, Client, ClientBuilder, Decision, Outage};
 
 use super::{Answer, Buckets, Charge, LimitSpec, Reply, Store, StoreError, Verb, Verdict};
+use crate::address::Prefixes;
 use crate::engine::key::{Key, KeyParts, Part};
 use crate::policy::{Algorithm, KeyPart};
 
@@ -185,9 +186,8 @@ fn namespace(limit: &LimitSpec) -> Namespace {
         // Writing to a text does not fail.
         let _ = write!(name, ",{part}");
     }
-    if identity.key.iter().any(|part| matches!(part, KeyPart::Address | KeyPart::Caller)) {
-        let _ = write!(name, "/{}/{}", identity.prefixes.ipv4, identity.prefixes.ipv6);
-    }
+    let Prefixes { ipv4, ipv6 } = identity.prefixes;
+    let _ = write!(name, "/{ipv4}/{ipv6}");
     let quotas = limit.quotas.iter().filter(|quota| !quota.is_unlimited());
     let mut quotas: Vec<Quota> = quotas.copied().collect();
     if quotas.is_empty() {
