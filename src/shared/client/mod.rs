@@ -122,7 +122,6 @@ impl Opened {
 
 impl Client {
     /// Begins to build a client of `store`.
-    #[must_use]
     pub fn builder(store: impl Store) -> ClientBuilder {
         ClientBuilder::new(Arc::new(store))
     }
