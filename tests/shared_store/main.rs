@@ -1,6 +1,11 @@
 //! The store in memory: the suite of all stores, and what is its own.
 #![cfg(feature = "shared")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::unchecked_time_subtraction,
+    reason = "what fails here is a failed test"
+)]
 
 #[path = "../support/shared_store/mod.rs"]
 #[macro_use]

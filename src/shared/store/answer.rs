@@ -91,7 +91,7 @@ pub enum Verdict {
     Never,
 }
 
-/// What a store knows of a charge, to take it back later: a time on the store's clock, whose meaning
-/// is the store's.
+/// What a store knows of a charge, to take it back later: a time on the store's clock, whose
+/// meaning is the store's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Receipt(pub u64);

@@ -1,7 +1,7 @@
 //! What every store of shared limits must do, whatever it is made of.
 //!
-//! A store takes part by a [`StoreUnderTest`] and [`shared_store_suite!`], in a crate whose root has
-//! this module as `shared_store`. The clock is the suite's, and moves in whole microseconds.
+//! A store takes part by a [`StoreUnderTest`] and [`shared_store_suite!`], in a crate whose root
+//! has this module as `shared_store`. The clock is the suite's, and moves in whole microseconds.
 
 pub(crate) mod changed;
 pub(crate) mod clock;

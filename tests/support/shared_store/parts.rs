@@ -142,7 +142,8 @@ pub(crate) fn a_look_over_parts_takes_nothing(store: &dyn StoreUnderTest) {
         let take = both.ask(ask_all(Verb::Take, n, parts()));
         assert_eq!((take.outcome, take.count), (look.outcome, look.count));
         assert_eq!((verdicts(&take), remaining(&take)), (verdicts(&look), remaining(&look)));
-        let reset = |part| both.ask(Ask::new(Verb::Reset, 1, part));
-        parts().into_iter().for_each(|part| drop(reset(part)));
+        for part in parts() {
+            both.ask(Ask::new(Verb::Reset, 1, part));
+        }
     }
 }
