@@ -9,6 +9,8 @@ mod answers;
 mod batches;
 #[path = "shared/cancelling.rs"]
 mod cancelling;
+#[path = "shared/leases.rs"]
+mod leases;
 #[path = "shared/outages.rs"]
 mod outages;
 #[path = "shared/refusals.rs"]

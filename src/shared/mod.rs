@@ -36,6 +36,7 @@ mod client;
 mod limiter;
 mod outage;
 mod race;
+mod recent;
 mod source;
 pub mod store;
 

@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::sync::atomic::Ordering;
 
-use super::{Cost, Grant, LimitUsage, Limiter, Refused, Usage};
+use super::builder::reduce;
+use super::{Cost, Grant, Leases, LimitUsage, Limiter, Refused, Usage};
 use crate::Quota;
+use crate::shared::Source;
 use crate::shared::store::{Level, LimitSpec, Namespace, OpenError, Verb};
 
 impl<K: Display + ?Sized> Limiter<K> {
@@ -69,7 +71,11 @@ impl<K: Display + ?Sized> Limiter<K> {
         };
         let unused = of_each(&|taken, actual| taken.saturating_sub(actual));
         let missing = of_each(&|taken, actual| actual.saturating_sub(taken));
-        if unused.iter().any(|permits| *permits > 0) {
+        let leases = self.inner.leases.as_ref().filter(|_| grant.source == Source::Leased);
+        if let (Some(leases), [unused]) = (leases, &unused[..]) {
+            let ask = self.asked(Verb::HandBack, subject, &0.into())?;
+            ask.parts.iter().for_each(|part| leases.put_back(part, *unused));
+        } else if unused.iter().any(|permits| *permits > 0) {
             let mut ask = self.asked(Verb::HandBack, subject, &unused[..].into())?;
             let charges = ask.parts.iter_mut().flat_map(|part| &mut part.charges);
             for (charge, receipt) in charges.zip(&grant.receipts) {
@@ -136,7 +142,10 @@ impl<K: Display + ?Sized> Limiter<K> {
         for (limit, quota) in limits.iter_mut().zip(quotas) {
             limit.quotas = vec![*quota];
         }
-        let namespace = Namespace::new(name.clone(), limits);
+        let mut namespace = Namespace::new(name.clone(), limits);
+        if let Some(leases) = &self.inner.leases {
+            reduce(&mut namespace, leases.length())?;
+        }
         self.inner.client.set_namespaces(std::slice::from_ref(&namespace))?;
         *current = namespace.limits.into();
         Ok(())
@@ -156,6 +165,7 @@ impl<K: Display + ?Sized> Limiter<K> {
     pub fn close(&self) {
         self.inner.is_closed.store(true, Ordering::Relaxed);
         self.inner.closing.notify_waiters();
+        self.inner.leases.iter().for_each(Leases::end);
     }
 
     /// Whether the limiter is closed.
