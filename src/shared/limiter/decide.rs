@@ -97,6 +97,7 @@ fn burst(limit: &LimitSpec) -> u64 {
     limit.quotas.first().map_or(u64::MAX, crate::Quota::burst_size)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
 pub(super) fn unavailable(error: AskError) -> Refused {
     let retry_after = match error {
         AskError::Unavailable { retry_after } => retry_after,

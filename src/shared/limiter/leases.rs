@@ -6,10 +6,19 @@
 //!
 //! # Proof of the bound
 //!
-//! The store enforces the quota with a burst that is smaller by the refill of `D`: `burst' = burst -
-//! rate * D`. A permit is used at most `D` after it was taken. So the permits that all processes use
-//! in a window of length `w` were taken in a window of length `w + D`, and are at most `burst' + rate
-//! * (w + D) = burst + rate * w`, however many processes there are.
+//! The store enforces the quota with a burst that is smaller by the refill of `D`:
+//!
+//! ```text
+//! small = burst - rate * D
+//! ```
+//!
+//! A permit is used at most `D` after it was taken. So the permits that all processes use in a window
+//! of length `w` were taken in a window of length `w + D`, and however many processes there are, they
+//! are at most
+//!
+//! ```text
+//! small + rate * (w + D) = burst + rate * w
+//! ```
 
 use std::sync::Arc;
 use std::time::Duration;
