@@ -15,6 +15,8 @@ mod leases;
 mod outages;
 #[path = "shared/refusals.rs"]
 mod refusals;
+#[path = "shared/threads.rs"]
+mod threads;
 #[path = "shared/unruly_store.rs"]
 mod unruly_store;
 #[path = "shared/waits.rs"]
