@@ -6,14 +6,18 @@
 pub(crate) mod changed;
 pub(crate) mod clock;
 pub(crate) mod debt;
+pub(crate) mod dice;
 pub(crate) mod giving_back;
 pub(crate) mod misfits;
+pub(crate) mod model;
 pub(crate) mod parts;
 pub(crate) mod patience;
+pub(crate) mod random;
 pub(crate) mod scene;
 pub(crate) mod shadows;
 pub(crate) mod taking;
 pub(crate) mod windows;
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,6 +138,13 @@ macro_rules! shared_store_suite {
             clock:
                 a_step_back_brings_nothing,
                 a_step_back_does_not_lengthen_a_wait,
+                ;
+            random:
+                token_buckets_are_exact,
+                fixed_windows_are_exact,
+                sliding_windows_are_exact,
+                strict_windows_are_exact,
+                several_limits_are_exact,
                 ;
         }
     };

@@ -200,21 +200,53 @@ impl Bucket {
         receipt
     }
 
+    /// Takes the permits of a token bucket at once, if they are there. It has the effect of
+    /// [`judge`](Self::judge), [`take`](Self::take) and [`show`](Self::show) in one step. `None`
+    /// means that nothing was taken, and says no more.
+    #[inline]
+    pub(super) fn take_at_once(&mut self, demand: &Demand<'_>, now: Timestamp) -> Option<Level> {
+        let permits = demand.permits.filter(|_| !demand.is_free)?;
+        let (AnyRule::Greedy(rule), AnyState::Greedy(state)) =
+            (&demand.terms.rule, &mut self.state)
+        else {
+            return None;
+        };
+        if !Arc::ptr_eq(demand.terms, &self.terms) || !rule.try_take(state, now, permits) {
+            return None;
+        }
+        let (receipt, full_at) = rule.full_between(state);
+        let mut level = Level { receipt: Receipt(receipt.as_nanos()), ..Level::new(0) };
+        show(rule, state, full_at, now, &mut level);
+        Some(level)
+    }
+
     /// Writes the level at `now` under the demand's quota. Verdict, wait and receipt are written
     /// already, but for the wait of a limit that has nothing left.
     #[inline]
     pub(super) fn show(&self, demand: &Demand<'_>, now: Timestamp, level: &mut Level) {
         let (rule, state) = (&demand.terms.rule, &*self.under(demand.terms, now));
-        let full_at = match (rule, state) {
-            (AnyRule::Greedy(rule), AnyState::Greedy(state)) => rule.full_between(state).1,
-            _ => rule.full_at(state, now),
-        };
-        level.full_after = full_at - now;
-        level.used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
-        level.remaining = rule.limit().saturating_sub(level.used);
-        let is_at_once = level.verdict == Verdict::Granted && level.wait.is_zero();
-        if is_at_once && level.remaining == 0 {
-            level.wait = rule.ready_at(state, now, 1) - now;
+        match (rule, state) {
+            (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
+                show(rule, state, rule.full_between(state).1, now, level);
+            }
+            _ => show(rule, state, rule.full_at(state, now), now, level),
         }
+    }
+}
+
+#[inline]
+fn show<A: Algorithm>(
+    rule: &A,
+    state: &A::State,
+    full_at: Timestamp,
+    now: Timestamp,
+    level: &mut Level,
+) {
+    level.full_after = full_at - now;
+    level.used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
+    level.remaining = rule.limit().saturating_sub(level.used);
+    let is_at_once = level.verdict == Verdict::Granted && level.wait.is_zero();
+    if is_at_once && level.remaining == 0 {
+        level.wait = rule.ready_at(state, now, 1) - now;
     }
 }

@@ -94,10 +94,15 @@ fn decide<'a>(
         }
         Verb::TakeUpTo => Ok(take_up_to(parties, call.count, before, now)),
         _ => {
-            let (mut copies, mut levels) = (before, Levels::new());
+            let mut copies = before;
+            let mut levels: SmallVec<[Levels; 4]> = SmallVec::new();
             for (index, party) in parties.iter().enumerate() {
-                levels.extend(party.impose(copies.of(index), call, now)?);
+                levels.push(party.impose(copies.of(index), call, now)?);
             }
+            for ((index, party), levels) in parties.iter().enumerate().zip(&mut levels) {
+                party.show(copies.of(index), now, levels);
+            }
+            let levels = levels.into_iter().flatten().collect();
             Ok((Answer { outcome: DONE, count: call.count, levels }, Some(copies)))
         }
     }
@@ -118,13 +123,12 @@ fn take<'a>(
         let each = parties.iter().enumerate().zip(&mut levels);
         for ((index, party), levels) in each.filter(|((_, party), _)| party.shadow == shadows) {
             let buckets = copies.of(index);
-            let opinion = party.judge(buckets, count, patience, now);
-            *levels = opinion.levels;
+            let (passes, after) = party.judge(buckets, count, patience, now, levels);
             if !shadows {
-                all_pass &= opinion.passes;
-                longest = longest.max(opinion.after);
+                all_pass &= passes;
+                longest = longest.max(after);
             }
-            if opinion.passes && all_pass {
+            if passes && all_pass {
                 party.take(buckets, count, now, levels);
             }
         }
