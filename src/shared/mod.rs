@@ -41,7 +41,7 @@ mod source;
 pub mod store;
 
 use client::give_back;
-pub use client::{AskError, Client, ClientBuilder, Decision};
+pub use client::{AskError, Client, ClientBuilder, Decision, Stats};
 pub use limiter::{Builder, Cost, Grant, LimitUsage, Limiter, Refused, Reservation, Usage};
 pub use outage::Outage;
 pub use source::Source;
