@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::buckets::Redis;
 use crate::connection::{Link, Settings};
 
-/// A clock of the caller's: the time since the Unix epoch, or since any other moment that is the same
-/// for all processes.
+/// A clock of the caller's: the time since the Unix epoch, or since any other moment that is the
+/// same for all processes.
 pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Sets a store up. [`Redis::builder`] returns one.
@@ -45,7 +45,8 @@ pub enum ConnectError {
     /// The server can't be reached, or does not answer.
     #[error("the server can't be reached: {0}")]
     Unreachable(String),
-    /// The server refuses, for example because of a wrong password, or because the user lacks a right.
+    /// The server refuses, for example because of a wrong password, or because the user lacks a
+    /// right.
     #[error("the server refuses: {0}")]
     Refused(String),
     /// There is no tokio runtime, on which the connection could live.
@@ -64,8 +65,8 @@ impl Builder {
         self.change(|settings| settings.set_database(number))
     }
 
-    /// The certificates, in PEM, of the authorities that may have signed the server's certificate, instead
-    /// of those that the system trusts. The URL must begin with `rediss://`.
+    /// The certificates, in PEM, of the authorities that may have signed the server's certificate,
+    /// instead of those that the system trusts. The URL must begin with `rediss://`.
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn certificate_authority(self, pem: impl Into<Vec<u8>>) -> Self {
@@ -73,14 +74,14 @@ impl Builder {
     }
 
     /// How long the answer to one call may take: 50 ms by default. After that, the answer is
-    /// [`StoreError::Lost`](tollgate::shared::store::StoreError::Lost). After two such calls in a row the
-    /// connection is replaced.
+    /// [`StoreError::Lost`](tollgate::shared::store::StoreError::Lost). After two such calls in a
+    /// row the connection is replaced.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.change(|settings| settings.deadline = deadline)
     }
 
-    /// How long making a connection may take, all of it: 250 ms by default. Nothing waits for that but
-    /// [`connect`](Self::connect).
+    /// How long making a connection may take, all of it: 250 ms by default. Nothing waits for that
+    /// but [`connect`](Self::connect).
     pub fn connect_deadline(self, deadline: Duration) -> Self {
         self.change(|settings| settings.connect_deadline = deadline)
     }
@@ -91,12 +92,13 @@ impl Builder {
         self
     }
 
-    /// Decides with a clock of the caller's instead of the server's, for servers on which a script can't
-    /// read the clock, and for tests.
+    /// Decides with a clock of the caller's instead of the server's, for servers on which a script
+    /// can't read the clock, and for tests.
     ///
-    /// The clock must be the same for all processes, and count from the same moment. A process whose clock
-    /// lags counts as if no time had passed. A process whose clock is ahead by some time gets the permits of
-    /// that time too early, once; the others then wait for their clocks to catch up.
+    /// The clock must be the same for all processes, and count from the same moment. A process
+    /// whose clock lags counts as if no time had passed. A process whose clock is ahead by some
+    /// time gets the permits of that time too early, once; the others then wait for their clocks to
+    /// catch up.
     pub fn callers_clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -117,8 +119,9 @@ impl Builder {
         Ok(Redis::new(link, self.prefix, self.clock))
     }
 
-    /// The store at once: the connection is made in the background, again and again until there is one.
-    /// Until then, every ask is [unreachable](tollgate::shared::store::StoreError::Unreachable).
+    /// The store at once: the connection is made in the background, again and again until there is
+    /// one. Until then, every ask is
+    /// [unreachable](tollgate::shared::store::StoreError::Unreachable).
     ///
     /// # Errors
     ///

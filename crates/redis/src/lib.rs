@@ -1,8 +1,8 @@
 //! Rate limits that many processes share through Redis or Valkey.
 //!
-//! [`Redis`] is a [`Store`](tollgate::shared::store::Store) for the limits of [`tollgate::shared`]. A
-//! decision is one call of a script on the server, which is exact, and which takes from all limits of an
-//! ask or from none.
+//! [`Redis`] is a [`Store`](tollgate::shared::store::Store) for the limits of [`tollgate::shared`].
+//! A decision is one call of a script on the server, which is exact, and which takes from all
+//! limits of an ask or from none.
 //!
 //! ```no_run
 //! use tollgate::Quota;

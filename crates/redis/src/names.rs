@@ -4,9 +4,9 @@
 //! another set of limits has other keys, and levels are never read as those of another limit. The
 //! quotas are no part of it, because a changed quota carries the used share over.
 //!
-//! Names and subjects that are long or contain anything but visible ASCII characters are replaced with
-//! `#` and their SHA-256. Nobody can make two texts with the same hash, so two subjects never share a
-//! bucket, whoever chooses them.
+//! Names and subjects that are long or contain anything but visible ASCII characters are replaced
+//! with `#` and their SHA-256. Nobody can make two texts with the same hash, so two subjects never
+//! share a bucket, whoever chooses them.
 
 use sha2::{Digest, Sha256};
 use tollgate::shared::store::{Namespace, Rule};

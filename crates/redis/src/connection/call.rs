@@ -31,8 +31,8 @@ impl Connection {
         Ok(Self { connection, hashes })
     }
 
-    /// Calls the script. If the server has forgotten the script, it has done nothing; then the script is
-    /// sent again together with the call.
+    /// Calls the script. If the server has forgotten the script, it has done nothing; then the
+    /// script is sent again together with the call.
     pub(super) async fn call(&mut self, call: &Call, clock: Option<u64>) -> RedisResult<Vec<u8>> {
         let which = usize::from(!call.are_buckets);
         let command = command(&self.hashes[which], call, clock);

@@ -18,11 +18,12 @@ use crate::builder::ConnectError;
 use crate::events;
 use crate::wire::{Call, clock};
 
-/// After so many calls in a row without an answer, the connection is replaced: it may be one that swallows
-/// everything.
+/// After so many calls in a row without an answer, the connection is replaced: it may be one that
+/// swallows everything.
 const SILENT_CALLS: u32 = 2;
 
-/// The pauses between attempts to connect: from the first one on, twice as long each time, up to the second.
+/// The pauses between attempts to connect: from the first one on, twice as long each time, up to
+/// the second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 
 /// The connection, if there is one, and what is known of the server.
@@ -88,8 +89,8 @@ impl Link {
         Ok(())
     }
 
-    /// Makes a connection in the background, unless that is being done. `false` if there is no runtime for
-    /// it.
+    /// Makes a connection in the background, unless that is being done. `false` if there is no
+    /// runtime for it.
     pub(crate) fn reconnect(self: &Arc<Self>) -> bool {
         let Ok(runtime) = Handle::try_current() else { return false };
         if std::mem::replace(&mut self.state().is_connecting, true) {

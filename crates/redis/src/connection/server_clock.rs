@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// The difference between the server's clock and ours, in µs: each reply bounds it from both sides, by
-/// when the command was sent and when the reply came.
+/// The difference between the server's clock and ours, in µs: each reply bounds it from both sides,
+/// by when the command was sent and when the reply came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerClock {
     origin: Instant,
@@ -15,7 +15,8 @@ impl ServerClock {
         Self { origin: Instant::now(), bounds: None }
     }
 
-    /// Notes that the server's clock said `server`, in µs, at some time between `sent` and `received`.
+    /// Notes that the server's clock said `server`, in µs, at some time between `sent` and
+    /// `received`.
     pub(super) fn note(&mut self, server: u64, sent: Instant, received: Instant) {
         let server = i64::try_from(server).unwrap_or(i64::MAX);
         let least = server.saturating_sub(self.micros(received));
@@ -29,8 +30,8 @@ impl ServerClock {
         });
     }
 
-    /// The latest time that the server's clock may show when it is `at` here, in µs. Nothing, if the server
-    /// has not answered yet.
+    /// The latest time that the server's clock may show when it is `at` here, in µs. Nothing, if
+    /// the server has not answered yet.
     pub(super) fn latest(&self, at: Instant, later: Duration) -> Option<u64> {
         let (_, most) = self.bounds?;
         let later = i64::try_from(later.as_micros()).ok()?;

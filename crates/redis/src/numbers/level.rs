@@ -6,10 +6,10 @@ use tollgate::shared::store::{Level, Receipt, Verb, Verdict};
 
 use super::Numbers;
 
-/// The three numbers that the script answers for a charge. Token bucket: the time until it is full, in
-/// µs and units. Fixed window: permits in use, and µs until the window ends. Sliding window: µs since
-/// the window began, permits of this window, and of the window before. Strict window: permits in use,
-/// µs until none is, and µs until the charge passes or, if it does, until the next permit.
+/// The three numbers that the script answers for a charge. Token bucket: the time until it is full,
+/// in µs and units. Fixed window: permits in use, and µs until the window ends. Sliding window: µs
+/// since the window began, permits of this window, and of the window before. Strict window: permits
+/// in use, µs until none is, and µs until the charge passes or, if it does, until the next permit.
 pub(crate) type Raw = [u64; 3];
 
 /// What was asked of a limit, and what became of it.

@@ -10,8 +10,8 @@ use tollgate::{Quota, QuotaError};
 /// The largest amount that is kept: six bytes.
 const MOST: u64 = (1 << 48) - 1;
 
-/// The bound of what a quota may contain: half of that, so that a sum with a patience, which has the
-/// same bound, is below it.
+/// The bound of what a quota may contain: half of that, so that a sum with a patience, which has
+/// the same bound, is below it.
 const BOUND: u128 = 1 << 47;
 
 /// The parts of a µs that a receipt tells apart.
@@ -135,8 +135,8 @@ impl Numbers {
         push(into, if self.is_bucket() { narrow(units.min(u128::from(self.x) - 1)) } else { 0 });
     }
 
-    /// The receipt of a charge after which the level was `raw` at `now`: for a token bucket, when it
-    /// will be full. What does not fit is rounded down, so that less is given back.
+    /// The receipt of a charge after which the level was `raw` at `now`: for a token bucket, when
+    /// it will be full. What does not fit is rounded down, so that less is given back.
     fn receipt(&self, raw: Raw, now: u64) -> Receipt {
         let (whole, units) = if self.is_bucket() { (now + raw[0], raw[1]) } else { (now, 0) };
         let (units, speed) = (u128::from(units), u128::from(self.x));

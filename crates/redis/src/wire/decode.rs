@@ -45,7 +45,8 @@ pub(crate) fn clock(reply: &[u8]) -> Option<u64> {
     Reader(reply).number()
 }
 
-/// The answers to one call. A reply that is too short or too long by anything is not believed at all.
+/// The answers to one call. A reply that is too short or too long by anything is not believed at
+/// all.
 fn read(
     opened: &Opened,
     asks: &[Ask],
@@ -123,7 +124,8 @@ impl Reader<'_> {
         Some(Ok(Answer::new(outcome, count, levels)))
     }
 
-    /// An error of one ask. It was found before anything was written, but for one case, which says so.
+    /// An error of one ask. It was found before anything was written, but for one case, which says
+    /// so.
     fn error(&mut self) -> Read<StoreError> {
         let length = usize::from(u16::from_le_bytes(self.bytes()?));
         let text = String::from_utf8_lossy(self.0.get(..length)?).into_owned();

@@ -45,8 +45,9 @@ pub(crate) struct Call {
 }
 
 impl Batch {
-    /// Packs asks of these namespaces. `nobody_after` says after which time, in µs on the clock of the
-    /// decision, nobody waits for the answer any more; nothing means that the ask is always done.
+    /// Packs asks of these namespaces. `nobody_after` says after which time, in µs on the clock of
+    /// the decision, nobody waits for the answer any more; nothing means that the ask is always
+    /// done.
     ///
     /// If `is_split`, each ask is a call of its own.
     pub(crate) fn new(

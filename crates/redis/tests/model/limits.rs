@@ -265,8 +265,8 @@ impl Limit for Fixed {
     }
 }
 
-/// A token bucket by its definition: what is used, in units of which a permit has as many as the period
-/// has nanoseconds, and a nanosecond as many as there are permits.
+/// A token bucket by its definition: what is used, in units of which a permit has as many as the
+/// period has nanoseconds, and a nanosecond as many as there are permits.
 #[derive(Clone)]
 pub struct Bucket {
     quotas: Vec<Quota>,
@@ -312,7 +312,8 @@ impl Limit for Bucket {
         let differs = self.quotas[self.quota] != self.quotas[quota];
         self.quota = quota;
         if self.used > 0 && differs {
-            // The store keeps the old level and capacity in whole µs, the one rounded up and the other down.
+            // The store keeps the old level and capacity in whole µs, the one rounded up and the
+            // other down.
             let (used, before) = (self.used.div_ceil(old), (before / old).max(1));
             let unit = self.speed() * 1000 / gcd(self.speed() * 1000, self.cost());
             let most = (self.burst() * self.cost()).div_ceil(self.speed() * 1000);

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The servers that are tested, as far as they are installed. Where one is missing the tests are skipped,
-/// which is said; in CI (with the environment variable `CI`) that is a failure.
+/// The servers that are tested, as far as they are installed. Where one is missing the tests are
+/// skipped, which is said; in CI (with the environment variable `CI`) that is a failure.
 pub fn kinds() -> Vec<&'static str> {
     let is_there = |name: &&str| {
         let found = Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
@@ -80,7 +80,8 @@ impl Server {
         &self.dir
     }
 
-    /// Sends a command on a connection of its own, and returns what the server says, in its protocol.
+    /// Sends a command on a connection of its own, and returns what the server says, in its
+    /// protocol.
     pub fn command(&self, words: &[&str]) -> String {
         self.try_command(words).expect("the server answers")
     }
