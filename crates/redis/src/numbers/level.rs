@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tollgate::shared::store::{Level, Receipt, Verb, Verdict};
 
-use super::Numbers;
+use super::{Numbers, PARTS};
 
 /// The three numbers that the script answers for a charge. Token bucket: the time until it is full,
 /// in µs and units. Fixed window: permits in use, and µs until the window ends. Sliding window: µs
@@ -16,7 +16,7 @@ pub(crate) type Raw = [u64; 3];
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) verb: Verb,
-    /// The permits of the charge; for [`Verb::TakeUpTo`], those of one time.
+    /// The permits of the charge.
     pub(crate) permits: u128,
     /// Whether the cost of the charge is 0: then the limit is left as it is.
     pub(crate) is_free: bool,
@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     pub(crate) is_done: bool,
     /// How long the caller would wait, in µs.
     pub(crate) patience: u64,
+    /// For verbs that take a charge back, its receipt.
+    pub(crate) receipt: Receipt,
     /// The time of the decision, in µs.
     pub(crate) now: u64,
 }
@@ -37,29 +39,11 @@ struct Facts {
 
 impl Numbers {
     /// The level that `raw` says, and for how long the permits of the charge are still to come.
-    pub(crate) fn level(&self, raw: Raw, asked: Asked) -> (Level, Duration) {
+    /// `before` says how it was just before the charge, if several parts charge the same subject.
+    pub(crate) fn level(&self, raw: Raw, before: Option<Raw>, asked: Asked) -> (Level, Duration) {
         let Facts { used, remaining, full_after } = self.facts(raw);
-        let decides = matches!(asked.verb, Verb::Take | Verb::TakeUpTo | Verb::Look);
-        let (mut verdict, mut wait, mut later) = (Verdict::Granted, 0, 0);
-        if asked.is_done && asked.verb == Verb::Take && !asked.is_free {
-            // Nothing more: what is above the burst was taken for later.
-            later = if self.is_bucket() { self.wait(raw, 0) } else { 0 };
-            wait = later;
-        } else if decides && !asked.is_done && !asked.is_free {
-            let until = self.wait(raw, asked.permits);
-            let patience = if self.is_bucket() && asked.verb != Verb::TakeUpTo {
-                u128::from(asked.patience)
-            } else {
-                0
-            };
-            if asked.permits > self.burst.into() {
-                verdict = Verdict::Never;
-            } else if until > patience {
-                (verdict, wait) = (Verdict::Refused, until);
-            } else {
-                (later, wait) = (until, until);
-            }
-        }
+        let (verdict, mut wait) = self.judge(raw, before, asked);
+        let later = if verdict == Verdict::Granted { wait } else { 0 };
         if verdict == Verdict::Granted && wait == 0 && remaining == 0 {
             wait = self.wait(raw, 1);
         }
@@ -68,12 +52,49 @@ impl Numbers {
         level.used = narrow(used);
         level.full_after = duration(full_after);
         level.wait = duration(wait);
-        if asked.is_done && matches!(asked.verb, Verb::Take | Verb::TakeUpTo | Verb::Consume) {
-            level.receipt = self.receipt(raw, asked.now);
-        } else {
-            level.receipt = Receipt::default();
-        }
+        level.receipt = self.new_receipt(raw, before, asked);
         (level, duration(later))
+    }
+
+    /// What the limit says to the charge, and the time until its permits are there.
+    fn judge(&self, raw: Raw, before: Option<Raw>, asked: Asked) -> (Verdict, u128) {
+        if asked.is_free || !matches!(asked.verb, Verb::Take | Verb::TakeUpTo | Verb::Look) {
+            return (Verdict::Granted, 0);
+        }
+        if asked.is_done && before.is_none() {
+            // What is above the burst was taken for later.
+            return (Verdict::Granted, if self.is_bucket() { self.wait(raw, 0) } else { 0 });
+        }
+        if asked.permits > self.burst.into() {
+            return (Verdict::Never, 0);
+        }
+        let wait = self.wait(before.unwrap_or(raw), asked.permits);
+        let patience = if self.is_bucket() { asked.patience.into() } else { 0 };
+        (if wait > patience { Verdict::Refused } else { Verdict::Granted }, wait)
+    }
+
+    fn new_receipt(&self, raw: Raw, before: Option<Raw>, asked: Asked) -> Receipt {
+        match asked.verb {
+            Verb::Take | Verb::TakeUpTo | Verb::Look | Verb::Consume if asked.is_done => self
+                .receipt(
+                    before.map_or(raw, |before| self.charged(before, asked.permits)),
+                    asked.now,
+                ),
+            // Of the rest of the charge.
+            Verb::HandBack | Verb::Cancel if before.is_none() => {
+                let given = if self.is_bucket() { raw[2] } else { 0 };
+                Receipt(asked.receipt.0.saturating_sub(given.saturating_mul(PARTS)))
+            }
+            _ => Receipt::default(),
+        }
+    }
+
+    /// The level of a token bucket after a charge.
+    fn charged(&self, before: Raw, permits: u128) -> Raw {
+        let (whole, rest) = self.cost_of(permits);
+        let units = u128::from(before[1]) + rest;
+        let (more, rest) = (units / u128::from(self.x), units % u128::from(self.x));
+        [narrow(u128::from(before[0]) + whole + more), narrow(rest), 0]
     }
 
     fn facts(&self, raw: Raw) -> Facts {

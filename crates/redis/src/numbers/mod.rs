@@ -15,7 +15,7 @@ const MOST: u64 = (1 << 48) - 1;
 const BOUND: u128 = 1 << 47;
 
 /// The parts of a µs that a receipt tells apart.
-const PARTS: u128 = 1 << 12;
+const PARTS: u64 = 1 << 12;
 
 /// A quota under a rule, as the script sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,6 @@ impl Numbers {
     /// The numbers of a quota.
     pub(crate) fn new(rule: Rule, quota: Quota) -> Result<Self, Unfit> {
         quota.validate().map_err(Unfit::Quota)?;
-        if quota.is_unlimited() {
-            return Err(Unfit::Inexact("leave the limit out where nothing is limited".into()));
-        }
         match rule {
             Rule::TokenBucket => Self::token_bucket(quota),
             Rule::FixedWindow => Self::window(1, quota),
@@ -115,24 +112,32 @@ impl Numbers {
 
     /// The cost of so many permits, as the script reads it.
     pub(crate) fn pack_cost(&self, permits: u128, into: &mut Vec<u8>) {
-        let (whole, rest) = if self.is_bucket() {
-            let (units, speed) = (permits.saturating_mul(self.cost.into()), u128::from(self.x));
-            (units / speed, units % speed)
-        } else {
-            (permits, 0)
-        };
+        let (whole, rest) = self.cost_of(permits);
         let fits = whole <= MOST.into();
         push(into, if fits { narrow(whole) } else { MOST });
         push(into, if fits { narrow(rest) } else { 0 });
     }
 
+    /// Whether the cost of so many permits is more than can be kept.
+    pub(crate) fn is_too_much(&self, permits: u128) -> bool {
+        self.cost_of(permits).0 > MOST.into()
+    }
+
+    fn cost_of(&self, permits: u128) -> (u128, u128) {
+        if !self.is_bucket() {
+            return (permits, 0);
+        }
+        let (units, speed) = (permits.saturating_mul(self.cost.into()), u128::from(self.x));
+        (units / speed, units % speed)
+    }
+
     /// A receipt as the script reads it: a time in µs and units.
     pub(crate) fn pack_receipt(&self, receipt: Receipt, into: &mut Vec<u8>) {
-        let (whole, parts) = (u128::from(receipt.0) / PARTS, u128::from(receipt.0) % PARTS);
-        let units =
-            if u128::from(self.x) <= PARTS { parts } else { parts * u128::from(self.x) / PARTS };
-        push(into, narrow(whole));
-        push(into, if self.is_bucket() { narrow(units.min(u128::from(self.x) - 1)) } else { 0 });
+        let (whole, parts) = (receipt.0 / PARTS, u128::from(receipt.0 % PARTS));
+        let speed = u128::from(self.x);
+        let units = if speed <= PARTS.into() { parts } else { parts * speed / u128::from(PARTS) };
+        push(into, whole);
+        push(into, if self.is_bucket() { narrow(units.min(speed - 1)) } else { 0 });
     }
 
     /// The receipt of a charge after which the level was `raw` at `now`: for a token bucket, when
@@ -140,8 +145,9 @@ impl Numbers {
     fn receipt(&self, raw: Raw, now: u64) -> Receipt {
         let (whole, units) = if self.is_bucket() { (now + raw[0], raw[1]) } else { (now, 0) };
         let (units, speed) = (u128::from(units), u128::from(self.x));
-        let parts = if speed <= PARTS { units } else { units * PARTS / speed };
-        Receipt(u64::try_from(u128::from(whole) * PARTS + parts).unwrap_or(0))
+        let all = u128::from(PARTS);
+        let parts = if speed <= all { units } else { units * all / speed };
+        Receipt(u64::try_from(u128::from(whole) * all + parts).unwrap_or(0))
     }
 }
 

@@ -36,7 +36,8 @@ do
   end
 
   function fixed.take(q, now, used, left, c, permits)
-    return math.min(used + permits, MOST), left, 0
+    if used + permits > MOST then return end
+    return used + permits, left, 0
   end
 
   function fixed.give(q, now, used, left, c, permits)

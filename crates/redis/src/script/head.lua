@@ -11,7 +11,7 @@
 local call, pack, unpack = redis.pcall, struct.pack, struct.unpack
 local fmod, sub, format, concat = math.fmod, string.sub, string.format, table.concat
 
--- What does not fit into six bytes is kept as this. Capacities and patience are below half of it.
+-- The most that fits into six bytes: a larger debt is refused. Capacities and patience are below half of it.
 local MOST = 2 ^ 48 - 1
 
 -- The clock, and how many ms longer than needed a key lives. A caller's clock may lag.

@@ -38,7 +38,8 @@ do
   end
 
   function sliding.take(q, now, into, this, last, permits)
-    return into, math.min(this + permits, MOST), last
+    if this + permits > MOST then return end
+    return into, this + permits, last
   end
 
   function sliding.give(q, now, into, this, last, permits)

@@ -87,8 +87,8 @@ do
   end
 
   function strict.take(q, now, used, entries, c, permits)
-    permits = math.min(permits, MOST - used)
-    if permits <= 0 then return used, entries, 0 end
+    if used + permits > MOST then return end
+    if permits == 0 then return used, entries, 0 end
     local n, first, last, before = #entries / SIZE, now, now, 0
     if n > 0 then
       first, last, before = entry(entries, n - 1)

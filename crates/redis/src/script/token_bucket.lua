@@ -10,7 +10,6 @@ do
   local function plus(q, a, b, more_a, more_b)
     a, b = a + more_a, b + more_b
     if b >= x[q] then a, b = a + 1, b - x[q] end
-    if a > MOST then return MOST, 0 end
     return a, b
   end
 
@@ -30,8 +29,9 @@ do
     if z[q] > 0 then most = most + 1 end
     local rest
     a, rest = muldiv(a, most, capacity)
-    b = muldiv_ceil(rest, x[q], capacity)
-    return plus(q, a, 0, 0, b)
+    a, b = plus(q, a, 0, 0, muldiv_ceil(rest, x[q], capacity))
+    if a > MOST then return MOST, 0 end
+    return a, b
   end
 
   function bucket.read(text, at, q, now, elapsed)
@@ -71,15 +71,19 @@ do
   end
 
   function bucket.take(q, now, a, b, c, cost_a, cost_b)
-    return plus(q, a, b, cost_a, cost_b)
+    a, b = plus(q, a, b, cost_a, cost_b)
+    if a > MOST then return end
+    return a, b, 0
   end
 
   function bucket.give(q, now, a, b, c, cost_a, cost_b)
-    return minus(q, a, b, cost_a, cost_b)
+    a, b = minus(q, a, b, cost_a, cost_b)
+    return a, b, 0
   end
 
   -- At most what is still missing until the time at which the bucket was to be full after the charge: the rest has
-  -- been refilled since. If the charge is cancelled, what others have taken behind it stays taken.
+  -- been refilled since. If the charge is cancelled, what others have taken behind it stays taken. c becomes what was
+  -- given back, in µs, rounded up.
   function bucket.undo(q, now, a, b, c, cost_a, cost_b, when_a, when_b, is_cancelled)
     if is_cancelled then
       local behind_a, behind_b = minus(q, now + a, b, when_a, when_b)
@@ -87,7 +91,8 @@ do
     end
     local left_a, left_b = minus(q, when_a, when_b, now, 0)
     if left_a < cost_a or left_a == cost_a and left_b < cost_b then cost_a, cost_b = left_a, left_b end
-    return minus(q, a, b, cost_a, cost_b)
+    a, b = minus(q, a, b, cost_a, cost_b)
+    return a, b, cost_b > 0 and cost_a + 1 or cost_a
   end
 
   -- The kept form, and the time until the bucket is full.
@@ -95,7 +100,7 @@ do
     return pack('<I6I6I6I3', a, b, y[q], tag[q]), b > 0 and a + 1 or a
   end
 
-  function bucket.tell(q, now, a, b)
-    return a, b, 0
+  function bucket.tell(q, now, a, b, c)
+    return a, b, c
   end
 end

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tollgate::shared::store::{Answer, Ask, Level, Outcome, StoreError};
+use tollgate::shared::store::{Answer, Ask, Level, Outcome, StoreError, Verb};
 
 use super::Opened;
-use super::encode::{Batch, Call, MOST_TIMES, patience, permits};
+use super::encode::{Batch, Call, DEBT, MOST_TIMES, is_twice, patience, permits, verb};
 use crate::numbers::{Asked, Raw};
 
 /// A reply, of which the first part has been read. `None` means that it is not one that the script
@@ -93,6 +93,10 @@ impl Reader<'_> {
         }
     }
 
+    fn raw(&mut self) -> Read<Raw> {
+        Some([self.number()?, self.number()?, self.number()?])
+    }
+
     fn answer(&mut self, opened: &Opened, ask: &Ask) -> Read<Result<Answer, StoreError>> {
         let done = match self.bytes()? {
             [0] => true,
@@ -103,23 +107,27 @@ impl Reader<'_> {
         };
         let count = self.number()?;
         let (mut levels, mut after) = (SmallVec::<[Level; 2]>::new(), Duration::ZERO);
+        // The script was told of at most so many times.
+        let count = if count >= MOST_TIMES { ask.count } else { count };
+        let (verb, is_twice) = (verb(ask), is_twice(opened, ask));
+        let times = if verb == Verb::TakeUpTo { count.max(1) } else { 1 };
         for part in &ask.parts {
             let (is_done, now) = (self.flag()?, self.number()?);
             let limits = &opened.namespaces[part.namespace].limits;
             for (limit, charge) in limits.iter().zip(&part.charges) {
-                let raw: Raw = [self.number()?, self.number()?, self.number()?];
-                let (permits, is_free) = (permits(ask, *charge), charge.cost == 0);
-                let (verb, patience) = (ask.verb, patience(ask));
-                let asked = Asked { verb, permits, is_free, is_done, patience, now };
-                let (level, later) = limit[charge.quota].level(raw, asked);
+                let raw = self.raw()?;
+                let before = if is_twice { Some(self.raw()?) } else { None };
+                let permits = permits(ask, *charge).saturating_mul(times.into());
+                let (is_free, patience) = (charge.cost == 0, patience(ask));
+                let receipt = charge.receipt;
+                let asked = Asked { verb, permits, is_free, is_done, patience, receipt, now };
+                let (level, later) = limit[charge.quota].level(raw, before, asked);
                 levels.push(level);
                 if !part.shadow {
                     after = after.max(later);
                 }
             }
         }
-        // The script was told of at most so many times.
-        let count = if count >= MOST_TIMES { ask.count } else { count };
         let outcome = if done { Outcome::Done { after } } else { Outcome::Refused };
         Some(Ok(Answer::new(outcome, count, levels)))
     }
@@ -130,10 +138,10 @@ impl Reader<'_> {
         let length = usize::from(u16::from_le_bytes(self.bytes()?));
         let text = String::from_utf8_lossy(self.0.get(..length)?).into_owned();
         self.0 = &self.0[length..];
-        Some(match text.strip_prefix("TOLLGATE ") {
-            Some(text) if text.starts_with("partly") => StoreError::Unreadable(text.to_string()),
-            Some(text) => StoreError::Refused(text.to_string()),
-            None => StoreError::Refused(text),
+        Some(match text.split(' ').next() {
+            Some("DEBT") => StoreError::Misfit(DEBT),
+            Some("PARTLY") => StoreError::Unreadable(text),
+            _ => StoreError::Refused(text),
         })
     }
 }

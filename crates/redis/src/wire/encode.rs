@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::shared::store::{Ask, Charge, StoreError, Verb};
+use tollgate::shared::store::{Ask, Charge, Part, StoreError, Verb};
 
 use super::{Opened, number};
 use crate::names;
@@ -16,6 +16,10 @@ const MOST_QUOTAS: usize = 256;
 
 /// The largest count that the script sees. It is more than any limit has permits for.
 pub(super) const MOST_TIMES: u64 = 1 << 48;
+
+/// A debt that the script could not keep.
+pub(super) const DEBT: &str =
+    "the debt would be more than the store can keep: 8.9 years, or 2^48 permits";
 
 /// A charge whose cost is 0.
 const FREE: u8 = 1;
@@ -42,6 +46,25 @@ pub(crate) struct Call {
     /// The numbers of the asks in the batch.
     pub(super) members: Vec<usize>,
     table: Vec<Numbers>,
+}
+
+/// What an ask comes down to.
+pub(super) fn verb(ask: &Ask) -> Verb {
+    match ask.verb {
+        // Both are refused only by a debt.
+        Verb::TakeUpTo if ask.count == 0 => Verb::Take,
+        verb => verb,
+    }
+}
+
+/// Whether a subject is in several parts of an ask.
+pub(super) fn is_twice(opened: &Opened, ask: &Ask) -> bool {
+    let name = |part: &Part| &opened.namespaces[part.namespace].name;
+    let parts = ask.parts.iter().enumerate();
+    parts.skip(1).any(|(at, part)| {
+        let is_same = |other: &Part| other.subject == part.subject && name(other) == name(part);
+        ask.parts[..at].iter().any(is_same)
+    })
 }
 
 impl Batch {
@@ -87,8 +110,9 @@ impl Call {
 
     fn add(&mut self, opened: &Opened, ask: &Ask, at: usize, nobody_after: u64) {
         self.members.push(at);
-        let head = [number(ask.verb).unwrap_or(0), u8::try_from(ask.parts.len()).unwrap_or(0)];
-        self.asks.extend_from_slice(&head);
+        let parts = u8::try_from(ask.parts.len()).unwrap_or(0);
+        let is_twice = u8::from(is_twice(opened, ask));
+        self.asks.extend_from_slice(&[number(verb(ask)).unwrap_or(0), parts, is_twice]);
         let length_at = self.asks.len();
         self.asks.extend_from_slice(&[0; 4]);
         push(&mut self.asks, ask.count.min(MOST_TIMES));
@@ -131,7 +155,7 @@ impl Call {
 
 /// The permits of a charge: those of one time if the store finds out how many times.
 pub(super) fn permits(ask: &Ask, charge: Charge) -> u128 {
-    let count = if ask.verb == Verb::TakeUpTo { 1 } else { ask.count };
+    let count = if verb(ask) == Verb::TakeUpTo { 1 } else { ask.count };
     u128::from(count) * u128::from(charge.cost)
 }
 
@@ -163,7 +187,7 @@ fn misfit(opened: &Opened, ask: &Ask, is_split: bool) -> Option<&'static str> {
     if ask.parts.iter().map(|part| part.charges.len()).sum::<usize>() > MOST_QUOTAS {
         return Some("an ask has at most 256 charges");
     }
-    for (at, part) in ask.parts.iter().enumerate() {
+    for part in &ask.parts {
         let Some(namespace) = opened.namespaces.get(part.namespace) else {
             return Some("there is no such namespace");
         };
@@ -174,12 +198,11 @@ fn misfit(opened: &Opened, ask: &Ask, is_split: bool) -> Option<&'static str> {
         if charges.any(|(limit, charge)| charge.quota >= limit.len()) {
             return Some("there is no such quota");
         }
-        let is_same = |other: &tollgate::shared::store::Part| {
-            opened.namespaces.get(other.namespace).is_some_and(|it| it.name == namespace.name)
-                && other.subject == part.subject
-        };
-        if ask.parts[..at].iter().any(is_same) {
-            return Some("an ask charges a subject in one part");
+        let mut charges = namespace.limits.iter().zip(&part.charges);
+        if ask.verb == Verb::Consume
+            && charges.any(|(limit, it)| limit[it.quota].is_too_much(permits(ask, *it)))
+        {
+            return Some(DEBT);
         }
     }
     None

@@ -8,6 +8,7 @@ pub(crate) use encode::{Batch, Call, micros};
 
 use std::sync::Arc;
 
+use tollgate::Quota;
 use tollgate::shared::store::{Namespace, OpenError, Verb};
 
 use crate::names;
@@ -53,6 +54,9 @@ impl Spec {
                 Some("two limits have the same name")
             }
             _ if limits.iter().any(|limit| limit.quotas.is_empty()) => Some("a limit has no quota"),
+            _ if limits.iter().any(|limit| limit.quotas.iter().any(Quota::is_unlimited)) => {
+                Some("a quota is unlimited: leave the limit out where nothing is limited")
+            }
             _ => None,
         };
         if let Some(why) = why {

@@ -209,9 +209,6 @@ fn random_ask(
     for _ in 0..=random.below(8).saturating_sub(5) {
         let at = random.below(namespaces.len() as u64) as usize;
         let subject = format!("s{}", random.below(3));
-        if parts.iter().any(|part| part.namespace == at && *part.subject == *subject) {
-            continue;
-        }
         let charges = namespaces[at].limits.iter().map(|limit| {
             let quota = if may.change_quotas && random.below(4) == 0 {
                 random.below(limit.quotas.len() as u64) as usize
