@@ -8,6 +8,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::{Algorithm, GreedyRefill, Receipt, Whole};
+#[cfg(feature = "shared")]
+use super::{FixedWindow, IntervalState};
 use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
 
 type Greedy = <GreedyRefill as Algorithm>::State;
@@ -32,6 +34,16 @@ impl AnyRule {
             Some(greedy) => Self::Greedy(*greedy),
             None => Self::Other(Arc::new(rule)),
         }
+    }
+
+    /// The rule and its state, if the rule is a fixed window.
+    #[cfg(feature = "shared")]
+    pub(crate) fn as_fixed_window<'a>(
+        &'a self,
+        state: &'a AnyState,
+    ) -> Option<(&'a FixedWindow, &'a IntervalState)> {
+        let Self::Other(rule) = self else { return None };
+        Some(((**rule).as_any().downcast_ref()?, state.object().downcast_ref()?))
     }
 }
 

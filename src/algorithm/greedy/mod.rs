@@ -9,6 +9,8 @@
 
 #[cfg(feature = "llm")]
 mod model_limits;
+#[cfg(feature = "shared")]
+mod shared_limits;
 mod state;
 
 #[cfg(feature = "llm")]

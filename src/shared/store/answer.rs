@@ -55,8 +55,8 @@ pub struct Level {
     /// The time until no permit is in use, rounded up.
     pub full_after: Duration,
     /// If the limit [refuses](Verdict::Refused), or the permits were taken for later: the time until
-    /// the permits are there, rounded up. If it does not refuse and nothing is left: the time until
-    /// the next permit.
+    /// the permits are there, rounded up. If it grants at once and nothing is left: the time until
+    /// the next permit. Otherwise zero.
     pub wait: Duration,
     /// What [`Verb::HandBack`](super::Verb::HandBack) and [`Verb::Cancel`](super::Verb::Cancel) need
     /// to know of the charge.
@@ -91,7 +91,7 @@ pub enum Verdict {
     Never,
 }
 
-/// What a store knows of a charge, to take it back later: a time on the store's clock, whose meaning
-/// is the store's.
+/// What a store knows of a charge, to take it back later: a time on the store's clock, whose
+/// meaning is the store's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Receipt(pub u64);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+#[cfg(doc)]
+use super::answer::Level;
 use super::answer::Receipt;
 
 /// What one request asks of a store: charges against one subject or several, all or nothing.
@@ -33,7 +35,13 @@ impl Ask {
     /// late it is. Change the other fields as needed.
     #[must_use]
     pub fn new(verb: Verb, count: u64, part: Part) -> Self {
-        let parts = SmallVec::from_buf([part]);
+        Self::over(verb, count, [part])
+    }
+
+    /// As [`new`](Self::new), over several parts.
+    #[must_use]
+    pub fn over(verb: Verb, count: u64, parts: impl IntoIterator<Item = Part>) -> Self {
+        let parts = parts.into_iter().collect();
         Self { verb, count, parts, patience: Duration::ZERO, lifetime: Duration::MAX }
     }
 }
@@ -49,7 +57,7 @@ pub struct Part {
     /// One charge for each limit of the namespace, in their order.
     pub charges: SmallVec<[Charge; 2]>,
     /// Whether the part only tells what it would refuse: it is left out of "all or nothing". If all
-    /// other parts pass, its permits are taken for itself, if they are there.
+    /// other parts pass, its permits are taken for itself, if it would pass too.
     pub shadow: bool,
 }
 
@@ -70,9 +78,11 @@ impl Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Charge {
-    /// The permits that each of [`Ask::count`] costs. 0 leaves the limit as it is.
+    /// The permits that each of [`Ask::count`] costs. 0 leaves the limit as it is, and then the
+    /// limit does not refuse.
     pub cost: u64,
-    /// The quota, by its index in [`LimitSpec::quotas`](super::LimitSpec::quotas).
+    /// The quota, by its index in [`LimitSpec::quotas`](super::LimitSpec::quotas). To give back
+    /// permits of an earlier charge, name the quota of that charge.
     pub quota: usize,
     /// For [`Verb::HandBack`] and [`Verb::Cancel`]: the receipt of the charge that took the permits.
     pub receipt: Receipt,
@@ -92,19 +102,29 @@ impl Charge {
 pub enum Verb {
     /// Takes all permits, or none.
     Take,
-    /// Takes as many times the charges as there are permits for, at most [`Ask::count`] times.
+    /// Takes as many times the charges as there are permits for, at most [`Ask::count`] times. If
+    /// there are not even permits for one time, it is refused as [`Take`](Self::Take) is for one.
     TakeUpTo,
-    /// Takes nothing, and answers what [`Take`](Self::Take) would answer.
+    /// Takes nothing, and answers what [`Take`](Self::Take) would answer, also the levels. To see
+    /// the levels as they are, look with a count of 0.
     Look,
-    /// Takes all permits, also if they are not there; what is missing becomes debt.
+    /// Takes all permits, also if they are not there; what is missing becomes debt. A debt
+    /// that is too large for the store is [`StoreError::Misfit`](super::StoreError::Misfit).
     Consume,
     /// Gives permits back. A bucket that is full stays full.
     Credit,
     /// Gives back permits of an earlier charge that were not used, without lasting effect on what
     /// others get: at most what refill has not brought back since the charge.
+    ///
+    /// A token bucket gives back at most the time from now until the bucket would have been full
+    /// after the charge. The answer has the [receipt](Level::receipt) for the rest of the charge. A
+    /// window gives back in the window in which the charge was counted, as long as that counts: a
+    /// fixed window until it ends, a sliding or strict window until the charge has faded. If the
+    /// bucket was charged under another quota since, a store may give back less.
     HandBack,
     /// Cancels a charge [for later](Ask::patience): gives back what nobody has taken permits behind,
-    /// and at most what refill has not brought back since.
+    /// and at most what refill has not brought back since. For windows, this is
+    /// [`HandBack`](Self::HandBack).
     Cancel,
     /// Makes all limits full.
     Reset,

@@ -8,6 +8,7 @@ mod answer;
 mod ask;
 mod error;
 mod limits;
+mod memory;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use answer::{Answer, Level, Outcome, Receipt, Verdict};
 pub use ask::{Ask, Charge, Part, Verb};
 pub use error::{OpenError, StoreError};
 pub use limits::{LimitSpec, Namespace, Rule};
+pub use memory::{Memory, MemoryBuckets, MemoryBuilder, SubjectAsk};
 
 /// A store of levels that several limiters, and usually several processes, share.
 pub trait Store: Send + Sync + 'static {
