@@ -12,12 +12,16 @@
 
 local TAKE, TAKE_UP_TO, LOOK, CONSUME, CREDIT, HAND_BACK, CANCEL, RESET = 0, 1, 2, 3, 4, 5, 6, 7
 local DONE, REFUSED, EXPIRED, FAILED = 0, 1, 2, 3
-local FOREIGN = 'FOREIGN the key holds something else'
+local FOREIGN = 'FOREIGN the text is not one of levels'
+-- The place among the quotas for the one under which something is kept.
+local KEPT = -1
 local asks, out = ARGV[2], { pack('<d', clock) }
 
--- The charges of an ask: quota, flags, cost, receipt, level, how much is asked for, and what is told before.
+-- The charges of an ask: quota, flags, cost, receipt; level, how much is asked for, and what is told before.
 local quota, flags, cost_a, cost_b, when_a, when_b = {}, {}, {}, {}, {}, {}
 local a, b, c, asked, told_before = {}, {}, {}, {}, {}
+-- Where the limit of a charge begins in the text that was loaded.
+local place = {}
 -- Its parts: the first and the last charge, whether it is a shadow, and the first part with the same subject.
 local first, last, shadow, same = {}, {}, {}, {}
 -- Of each such first part: what is kept, the time of the decision, the time since the last write, by how much the
@@ -93,6 +97,7 @@ local function load(p, is_new)
   if is_new then text, since, back = new[o], 0, 0 end
   for j = first[p], last[p] do
     local q = quota[j]
+    place[j] = at
     a[j], b[j], c[j], at = rules[rule_of[q]].read(text, at, q, now, since, back)
     if not at then return false end
   end
@@ -115,6 +120,20 @@ local function judge(verb, p, count, patience, is_twice)
   return passes
 end
 
+-- A limit that a charge costs nothing stays as it is, also under the quota that it has: only time passes. Returns what
+-- is to be kept, and the time until it is full.
+local function untouched(p, j)
+  local o = same[p]
+  local text, since, back = kept[o], elapsed[o], stepped_back[o]
+  if new[o] then text, since, back = new[o], 0, 0 end
+  local q, rule = quota[j], rules[rule_of[quota[j]]]
+  if text then
+    q = KEPT
+    x[q], y[q], tag[q] = rule.quota_of(text, place[j])
+  end
+  return rule.write(q, time[o], rule.read(text, place[j], q, time[o], since, back))
+end
+
 -- Changes the levels of a part as the verb says, so many times. Returns an error.
 local function change(verb, p, count)
   local o = same[p]
@@ -122,20 +141,24 @@ local function change(verb, p, count)
   for j = first[p], last[p] do
     local q = quota[j]
     local rule, n_a, n_b = rules[rule_of[q]], cost_a[j], cost_b[j]
-    if verb == RESET then
-      a[j], b[j], c[j] = rule.read(false, 0, q)
-    elseif verb == CREDIT then
-      a[j], b[j], c[j] = rule.give(q, now, a[j], b[j], c[j], n_a, n_b)
-    elseif verb == HAND_BACK or verb == CANCEL then
-      a[j], b[j], c[j] =
-        rule.undo(q, now, a[j], b[j], c[j], n_a, n_b, when_a[j], when_b[j], verb == CANCEL)
-    else
-      if verb == TAKE_UP_TO then n_a, n_b = rule.multiplied(q, n_a, n_b, count) end
-      a[j], b[j], c[j] = rule.take(q, now, a[j], b[j], c[j], n_a, n_b)
-      if not a[j] then return 'DEBT' end
-    end
     local full_after
-    texts[#texts + 1], full_after = rule.write(q, now, a[j], b[j], c[j])
+    if flags[j] % 2 == 1 and verb ~= RESET then
+      texts[#texts + 1], full_after = untouched(p, j)
+    else
+      if verb == RESET then
+        a[j], b[j], c[j] = rule.read(false, 0, q)
+      elseif verb == CREDIT then
+        a[j], b[j], c[j] = rule.give(q, now, a[j], b[j], c[j], n_a, n_b)
+      elseif verb == HAND_BACK or verb == CANCEL then
+        a[j], b[j], c[j] =
+          rule.undo(q, now, a[j], b[j], c[j], n_a, n_b, when_a[j], when_b[j], verb == CANCEL)
+      else
+        if verb == TAKE_UP_TO then n_a, n_b = rule.multiplied(q, n_a, n_b, count) end
+        a[j], b[j], c[j] = rule.take(q, now, a[j], b[j], c[j], n_a, n_b)
+        if not a[j] then return 'DEBT' end
+      end
+      texts[#texts + 1], full_after = rule.write(q, now, a[j], b[j], c[j])
+    end
     if full_after > longest then longest = full_after end
   end
   new[o], full[o] = concat(texts), longest
@@ -211,7 +234,7 @@ local function ask(verb, parts, is_twice, count, patience, at, k)
     for p = 1, parts do
       if new[same[p]] then load(p, true) end
       judge(verb, p, count, 0, is_twice)
-      local err = change(verb, p, count)
+      local err = (count > 0 or verb == RESET) and change(verb, p, count)
       if err then return err end
       charged[p] = true
     end

@@ -31,6 +31,11 @@ do
     return used, left, 0, at
   end
 
+  -- The quota under which a limit is kept.
+  function fixed.quota_of(text, at)
+    return unpack('<I6I6I3', text, at + 12)
+  end
+
   function fixed.room(q, used)
     return x[q] - used
   end

@@ -33,6 +33,11 @@ do
     return into, this, last, at
   end
 
+  -- The quota under which a limit is kept.
+  function sliding.quota_of(text, at)
+    return unpack('<I6I6I3', text, at + 18)
+  end
+
   function sliding.room(q, into, this, last)
     return x[q] - this - muldiv_ceil(last, y[q] - into, y[q])
   end

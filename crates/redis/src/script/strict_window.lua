@@ -82,6 +82,11 @@ do
     return used, entries, 0, stop
   end
 
+  -- The quota under which a limit is kept.
+  function strict.quota_of(text, at)
+    return unpack('<I6I6I3', text, at + 6)
+  end
+
   function strict.room(q, used)
     return x[q] - used
   end

@@ -45,6 +45,12 @@ do
     return a, b, 0, at
   end
 
+  -- The quota under which a limit is kept, as far as it is known.
+  function bucket.quota_of(text, at)
+    local capacity, written = unpack('<I6I3', text, at + 12)
+    return 1, capacity, written
+  end
+
   -- Whether the charge passes at the latest after this time.
   function bucket.fits(q, a, b, c, cost_a, cost_b, patience)
     a, b = plus(q, a, b, cost_a, cost_b)

@@ -141,6 +141,7 @@ impl Reader<'_> {
         Some(match text.split(' ').next() {
             Some("DEBT") => StoreError::Misfit(DEBT),
             Some("PARTLY") => StoreError::Unreadable(text),
+            Some("FOREIGN" | "WRONGTYPE") => StoreError::Foreign(text),
             _ => StoreError::Refused(text),
         })
     }

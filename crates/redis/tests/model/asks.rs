@@ -116,8 +116,9 @@ impl Model {
             let is_kept = match ask.verb {
                 Verb::Look => false,
                 Verb::Take | Verb::TakeUpTo => count > 0 && charged.contains(&key),
-                Verb::Consume => true,
-                _ => self.subjects.contains_key(&key),
+                Verb::Consume => count > 0,
+                Verb::Reset => self.subjects.contains_key(&key),
+                _ => count > 0 && self.subjects.contains_key(&key),
             };
             if is_kept {
                 self.subjects.insert(key, subject);
@@ -171,19 +172,31 @@ fn charge(ask: &Ask, count: u64, mut subjects: HashMap<Key, Subject>) -> Attempt
                     limit.take(u128::from(charge.cost) * u128::from(count));
                     receipts[at].push(limit.receipt());
                 }
-                subjects.insert(key(part), subject);
+                write(ask, part, subject, &mut subjects);
             }
         }
     }
     Attempt { is_done, subjects, judged, receipts, charged }
 }
 
+/// Replaces the limits of a subject that a part charges. The others stay as they are, also under
+/// the quotas that they have.
+fn write(ask: &Ask, part: &Part, subject: Subject, subjects: &mut HashMap<Key, Subject>) {
+    let known = subjects.get_mut(&key(part)).expect("a subject");
+    let limits = known.limits.iter_mut().zip(subject.limits);
+    for ((known, limit), charge) in limits.zip(&part.charges) {
+        if ask.verb == Verb::Reset || charge.cost > 0 && ask.count > 0 {
+            *known = limit;
+        }
+    }
+}
+
 /// Does what the verbs say that ask no limit.
 fn impose(ask: &Ask, receipts: &[Receipts], mut subjects: HashMap<Key, Subject>) -> Attempt {
     let (mut judged, mut new_receipts) = (Vec::new(), Vec::new());
     for (at, part) in ask.parts.iter().enumerate() {
-        let subject = subjects.get_mut(&key(part)).expect("a subject");
-        bring(subject, part);
+        let mut subject = subjects[&key(part)].clone();
+        bring(&mut subject, part);
         let mut of_part = Receipts::new();
         for (j, (limit, charge)) in subject.limits.iter_mut().zip(&part.charges).enumerate() {
             let permits = u128::from(charge.cost) * u128::from(ask.count);
@@ -197,6 +210,7 @@ fn impose(ask: &Ask, receipts: &[Receipts], mut subjects: HashMap<Key, Subject>)
         }
         judged.push(part.charges.iter().map(|_| (Verdict::Granted, 0)).collect());
         new_receipts.push(of_part);
+        write(ask, part, subject, &mut subjects);
     }
     let charged = ask.parts.iter().map(key).collect();
     Attempt { is_done: true, subjects, judged, receipts: new_receipts, charged }

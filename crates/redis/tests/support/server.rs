@@ -8,20 +8,20 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The servers that are tested, as far as they are installed. Where one is missing the tests are
-/// skipped, which is said; in CI (with the environment variable `CI`) that is a failure.
+/// The servers that are tested, as far as they are installed.
 pub fn kinds() -> Vec<&'static str> {
-    let is_there = |name: &&str| {
-        let found = Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
-        if !found {
-            eprintln!(
-                "NO {name} HERE: ITS TESTS ARE SKIPPED. `scripts/redis_servers` installs it."
-            );
-            assert!(std::env::var_os("CI").is_none(), "{name} must be installed in CI");
-        }
-        found
-    };
-    ["redis-server", "valkey-server"].into_iter().filter(is_there).collect()
+    ["redis-server", "valkey-server"].into_iter().filter(|kind| is_installed(kind)).collect()
+}
+
+/// Whether a server is installed. Where it is not, its tests are skipped, which is said; in CI
+/// (with the environment variable `CI`) that is a failure.
+pub fn is_installed(kind: &str) -> bool {
+    let is_there = Command::new(kind).arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !is_there {
+        eprintln!("NO {kind} HERE: ITS TESTS ARE SKIPPED. `scripts/redis_servers` installs it.");
+        assert!(std::env::var_os("CI").is_none(), "{kind} must be installed in CI");
+    }
+    is_there
 }
 
 /// A running server.
