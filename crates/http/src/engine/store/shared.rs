@@ -147,7 +147,9 @@ impl Buckets for SharedBuckets {
             }
         }
         if parts.is_empty() {
-            charges.iter_mut().for_each(|charge| charge.answer = Answer::UNLIMITED);
+            for charge in charges.iter_mut() {
+                charge.answer = Answer::UNLIMITED;
+            }
             return Reply::Now;
         }
         let client = self.client.clone();
