@@ -52,7 +52,7 @@ pub(crate) fn several_limits_are_exact(store: &dyn StoreUnderTest) {
     compare(store, "several limits", vec![many, two]);
 }
 
-/// Compares so many random asks of namespaces with such limits, as far as the store has their rules.
+/// Compares random asks of namespaces with such limits, as far as the store has their rules.
 fn compare(store: &dyn StoreUnderTest, what: &str, mut limits: Vec<Vec<Limit>>) {
     let rules = store.rules();
     limits.iter_mut().for_each(|limits| limits.retain(|(rule, _)| rules.contains(rule)));

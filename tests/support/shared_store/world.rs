@@ -341,18 +341,15 @@ impl<'a> World<'a> {
     /// Replaces what is known. Charges under another quota are forgotten, because a store need not
     /// take them back.
     fn commit(&mut self, models: Models) {
-        let now = self.now();
         for (subject, models) in models {
-            let known = self.models.get(&subject);
             let quotas_of = &self.limits[subject.0];
             self.held.retain(|held| {
                 let each = held.part.charges.iter().enumerate();
                 self::subject(&held.part) != subject
                     || each.into_iter().all(|(index, charge)| {
-                        let quota = models[index].quota();
-                        let before = known.map_or(quota, |known| known[index].quota());
-                        quotas_of[index].1[charge.quota] == quota
-                            && (before == quota || held.marks[index].at == now)
+                        let model = &models[index];
+                        quotas_of[index].1[charge.quota] == model.quota()
+                            && held.marks[index].changes == model.changes()
                     })
             });
             self.models.insert(subject, models);
