@@ -37,7 +37,8 @@
 //!
 //! # What this crate does not do
 //!
-//! * It does not share a limit between processes or hosts, and does not store limits on disk.
+//! * It does not store limits on disk. Processes and hosts share limits through a store of another
+//!   program (feature `shared`).
 //! * It does not limit how many operations run at the same time. Use a semaphore for that. (The
 //!   limiters of the feature `llm` can limit concurrent requests.)
 //! * It does not retry requests, and has no priorities: waiters are served in order of arrival.

@@ -5,7 +5,7 @@
 //! receipt `R` is `V` right after its charge, so `V - R` is at least what was taken since. Of a
 //! charge, at most `used - (V - R)` is given back. This is safe: if the charge had never been made,
 //! at most what was taken since would be in use now, or as much less as the charge took, whichever
-//! is more. So charges that are taken back admit no more than if they had never been made. (The time
+//! is more. So charges that are taken back admit no more than if they had not been made. (The time
 //! at which the bucket *is* full would not do as a receipt: what others give back meanwhile moves
 //! it, and then a charge that refill has brought back long ago seems to be in use.)
 //!

@@ -35,7 +35,13 @@ impl Ask {
     /// late it is. Change the other fields as needed.
     #[must_use]
     pub fn new(verb: Verb, count: u64, part: Part) -> Self {
-        let parts = SmallVec::from_buf([part]);
+        Self::over(verb, count, [part])
+    }
+
+    /// As [`new`](Self::new), over several parts.
+    #[must_use]
+    pub fn over(verb: Verb, count: u64, parts: impl IntoIterator<Item = Part>) -> Self {
+        let parts = parts.into_iter().collect();
         Self { verb, count, parts, patience: Duration::ZERO, lifetime: Duration::MAX }
     }
 }

@@ -47,8 +47,8 @@ fn use_at_random(
     gives_back: bool,
     dice: &mut Dice,
 ) -> Vec<Use> {
-    let users = users(scene, rule, quotas);
-    let (mut uses, mut last): (Vec<Use>, usize) = (Vec::new(), 0);
+    let opened = users(scene, rule, quotas);
+    let (mut uses, mut last): (Vec<Use>, usize) = (Vec::with_capacity(ASKS), 0);
     for _ in 0..ASKS {
         scene.pass(Duration::from_micros(match dice.below(4) {
             0 => 0,
@@ -69,14 +69,14 @@ fn use_at_random(
             let n = n.min(one.permits);
             let verb = if one.at > now { Verb::Cancel } else { Verb::HandBack };
             one.permits -= n;
-            one.receipt = users.ask(ask(verb, n, quota, one.receipt)).levels[0].receipt;
+            one.receipt = opened.ask(ask(verb, n, quota, one.receipt)).levels[0].receipt;
             continue;
         }
         last = quota;
         let verb = if dice.once_in(4) { Verb::TakeUpTo } else { Verb::Take };
         let mut take = ask(verb, n, quota, Receipt::default());
         take.patience = Duration::from_micros(dice.below(400_000) * dice.below(2));
-        let answer = users.ask(take);
+        let answer = opened.ask(take);
         if let Outcome::Done { after } = answer.outcome {
             let after = u64::try_from(after.as_nanos().div_ceil(1_000)).expect("a short wait");
             let receipt = answer.levels[0].receipt;

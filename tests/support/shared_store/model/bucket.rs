@@ -67,12 +67,12 @@ impl Bucket {
         least..=most
     }
 
-    pub(super) fn take(&mut self, now: u64, permits: u64) -> Option<[BigRational; 2]> {
+    pub(super) fn take(&mut self, now: u64, permits: u64) -> [BigRational; 2] {
         let cost = time_for(self.quota, permits);
         let charged_until = self.charged_until(now).map(|until| until + &cost);
         self.full_at = self.both(|full_at| full_at.max(&whole(now)) + &cost);
-        self.charged_until = charged_until.clone();
-        Some(charged_until)
+        self.charged_until.clone_from(&charged_until);
+        charged_until
     }
 
     /// At `now`, both sides.

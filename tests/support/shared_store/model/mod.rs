@@ -25,7 +25,7 @@ pub(crate) type Range = RangeInclusive<u64>;
 /// A limit of one subject.
 #[derive(Clone, Debug)]
 pub(crate) enum Model {
-    Bucket(Bucket),
+    Bucket(Box<Bucket>),
     Fixed(Fixed),
     Sliding(Sliding),
     Strict(Strict),
@@ -59,7 +59,7 @@ impl Model {
             Rule::FixedWindow => Self::Fixed(Fixed::full(quota)),
             Rule::SlidingWindow => Self::Sliding(Sliding::full(quota)),
             Rule::StrictWindow => Self::Strict(Strict::full(quota)),
-            _ => Self::Bucket(Bucket::full(quota, tick)),
+            _ => Self::Bucket(Box::new(Bucket::full(quota, tick))),
         }
     }
 
@@ -83,7 +83,21 @@ impl Model {
     }
 
     pub(crate) fn take(&mut self, now: u64, permits: u64) -> Mark {
-        let charged_until = each!(self, model => model.take(now, permits));
+        let charged_until = match self {
+            Self::Bucket(bucket) => Some(bucket.take(now, permits)),
+            Self::Fixed(window) => {
+                window.take(now, permits);
+                None
+            }
+            Self::Sliding(window) => {
+                window.take(now, permits);
+                None
+            }
+            Self::Strict(window) => {
+                window.take(now, permits);
+                None
+            }
+        };
         Mark { at: now, charged_until, changes: self.changes() }
     }
 
