@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use super::builder::reduce;
 use super::{Cost, Grant, Leases, LimitUsage, Limiter, Refused, Usage};
 use crate::Quota;
-use crate::shared::Source;
 use crate::shared::store::{Level, LimitSpec, Namespace, OpenError, Verb};
+use crate::shared::{Source, Stats};
 
 impl<K: Display + ?Sized> Limiter<K> {
     /// Charges permits that were used already, also if they are not there: the shortfall is debt.
@@ -158,6 +158,24 @@ impl<K: Display + ?Sized> Limiter<K> {
     /// See [`set_quotas`](Self::set_quotas).
     pub fn set_quota(&self, quota: Quota) -> Result<(), OpenError> {
         self.set_quotas(&[quota])
+    }
+
+    /// What this limiter has done so far, for metrics.
+    ///
+    /// ```
+    /// use tollgate::Quota;
+    /// use tollgate::shared::Limiter;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let limiter: Limiter = Limiter::builder("api", Quota::per_hour(5)).build()?;
+    /// limiter.allow("alice").await?;
+    /// let stats = limiter.stats();
+    /// assert_eq!((stats.shared, stats.calls), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.client.stats()
     }
 
     /// Closes the limiter in this process: whoever waits or asks is refused from now on. Others are

@@ -118,7 +118,10 @@ impl Leases {
         loop {
             let drawn = lease.drawn.notified();
             match lease.turn(&ask, self.length, burst) {
-                Turn::Granted(decision) => return Ok(decision),
+                Turn::Granted(decision) => {
+                    client.decided(Source::Leased);
+                    return Ok(decision);
+                }
                 Turn::Wait => drawn.await,
                 Turn::Alone => return client.ask(ask).await,
                 Turn::Draw(more) => {
