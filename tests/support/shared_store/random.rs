@@ -14,7 +14,7 @@ const SUBJECTS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// Token buckets whose permits take a whole number of microseconds, and others.
 fn buckets() -> Limit {
-    let odd = Quota::per(7, Duration::from_millis(3_000)).burst(12);
+    let odd = Quota::per(7, Duration::from_secs(3)).burst(12);
     let slow = Quota::per(999, Duration::from_secs(61)).burst(5);
     (Rule::TokenBucket, vec![Quota::per_second(10), odd, slow])
 }
@@ -52,10 +52,12 @@ pub(crate) fn several_limits_are_exact(store: &dyn StoreUnderTest) {
     compare(store, "several limits", vec![many, two]);
 }
 
-/// Compares so many random asks of namespaces with such limits, as far as the store has their rules.
+/// Compares random asks of namespaces with such limits, as far as the store has their rules.
 fn compare(store: &dyn StoreUnderTest, what: &str, mut limits: Vec<Vec<Limit>>) {
     let rules = store.rules();
-    limits.iter_mut().for_each(|limits| limits.retain(|(rule, _)| rules.contains(rule)));
+    for limits in &mut limits {
+        limits.retain(|(rule, _)| rules.contains(rule));
+    }
     limits.retain(|limits| !limits.is_empty());
     if limits.is_empty() {
         return;
@@ -70,7 +72,7 @@ fn compare(store: &dyn StoreUnderTest, what: &str, mut limits: Vec<Vec<Limit>>) 
     for _ in 0..decisions {
         scene.pass(step(&mut dice));
         let ask = random_ask(&mut dice, &world, &limits, spans);
-        world.ask(ask);
+        world.ask(&ask);
     }
     println!("{what}: {decisions} decisions, {} of them unclear by rounding", world.unclear);
     assert!(world.unclear <= decisions / 100, "the model must settle almost all");

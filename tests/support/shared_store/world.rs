@@ -62,14 +62,14 @@ impl<'a> World<'a> {
     }
 
     /// Asks the store, and checks what it answers.
-    pub(crate) fn ask(&mut self, ask: Ask) {
+    pub(crate) fn ask(&mut self, ask: &Ask) {
         let answer = self.opened.ask(ask.clone());
-        let _shown = IfPanicking(&ask, &answer);
+        let _shown = IfPanicking(ask, &answer);
         let levels: usize = ask.parts.iter().map(|part| part.charges.len()).sum();
         assert_eq!(answer.levels.len(), levels, "{ask:?}: {answer:?}");
         match ask.verb {
-            Verb::Take | Verb::TakeUpTo | Verb::Look => self.check_asking(&ask, &answer),
-            _ => self.check_imposing(&ask, &answer),
+            Verb::Take | Verb::TakeUpTo | Verb::Look => self.check_asking(ask, &answer),
+            _ => self.check_imposing(ask, &answer),
         }
     }
 
@@ -151,7 +151,9 @@ impl<'a> World<'a> {
                 let marks: Option<Vec<Mark>> =
                     judged[number].iter().map(|judged| judged.mark.clone()).collect();
                 let levels = levels_of(ask, answer, number);
-                marks.into_iter().for_each(|marks| self.hold(part, times, marks, levels));
+                if let Some(marks) = marks {
+                    self.hold(part, times, marks, levels);
+                }
             }
             self.commit(after);
         }
@@ -341,18 +343,15 @@ impl<'a> World<'a> {
     /// Replaces what is known. Charges under another quota are forgotten, because a store need not
     /// take them back.
     fn commit(&mut self, models: Models) {
-        let now = self.now();
         for (subject, models) in models {
-            let known = self.models.get(&subject);
             let quotas_of = &self.limits[subject.0];
             self.held.retain(|held| {
                 let each = held.part.charges.iter().enumerate();
                 self::subject(&held.part) != subject
                     || each.into_iter().all(|(index, charge)| {
-                        let quota = models[index].quota();
-                        let before = known.map_or(quota, |known| known[index].quota());
-                        quotas_of[index].1[charge.quota] == quota
-                            && (before == quota || held.marks[index].at == now)
+                        let model = &models[index];
+                        quotas_of[index].1[charge.quota] == model.quota()
+                            && held.marks[index].changes == model.changes()
                     })
             });
             self.models.insert(subject, models);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::party::{Call, Party, no_answer};
 use super::room::Room;
 use super::several::{self, Parties};
-use super::shard::{Shard, hash, is_full};
+use super::shard::{Shard, hash, is_idle};
 use super::spaces::{Space, Spaces};
 use crate::keyed::RandomState;
 use crate::limiters::core::LAST;
@@ -100,7 +100,7 @@ impl Shards {
             return self.execute_new(&mut shard, hash, party, call, now, answer);
         };
         party.execute(buckets, call, now, answer)?;
-        if call.verb.gives() && is_full(buckets, now) {
+        if call.verb.gives() && is_idle(buckets, now) {
             shard.remove(hash, party, &self.room);
         }
         Ok(())
@@ -118,7 +118,7 @@ impl Shards {
     ) -> Result<(), Failure> {
         let mut buckets = party.full(now);
         party.execute(&mut buckets, call, now, answer)?;
-        if !is_full(&buckets, now) {
+        if !is_idle(&buckets, now) {
             if !self.room.reserve(1) {
                 return Err(Failure::NoRoom);
             }

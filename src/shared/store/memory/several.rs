@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::buckets::{Failure, Shards};
 use super::party::{BucketsOfOne, Call, DONE, Levels, Party};
-use super::shard::{Shard, is_full};
+use super::shard::{Shard, is_idle};
 use crate::Timestamp;
 use crate::shared::store::{Answer, Outcome, Receipt, Verb};
 use crate::sync::MutexGuard;
@@ -185,21 +185,21 @@ fn commit(
     copies: Copies<'_>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let is_new = |copy: &&Copy<'_>| !copy.is_known && !is_full(&copy.buckets, now);
+    let is_new = |copy: &&Copy<'_>| !copy.is_known && !is_idle(&copy.buckets, now);
     if !shards.room.reserve(copies.all.iter().filter(is_new).count()) {
         return Err(Failure::NoRoom);
     }
     // New subjects come last, because each evicts others that are full in the table.
     let (known, new): (Vec<_>, Vec<_>) = copies.all.into_iter().partition(|copy| copy.is_known);
     for Copy { party, hash, shard, buckets, .. } in known {
-        if is_full(&buckets, now) {
+        if is_idle(&buckets, now) {
             locked[shard].remove(hash, &party, &shards.room);
         } else if let Some(known) = locked[shard].get_mut(hash, &party) {
             *known = buckets;
         }
     }
     for Copy { party, hash, shard, buckets, .. } in new {
-        if !is_full(&buckets, now) {
+        if !is_idle(&buckets, now) {
             locked[shard].insert(hash, &party, buckets, &shards.hasher, &shards.room);
         }
     }

@@ -12,6 +12,9 @@ pub(crate) struct Bucket {
     pub(super) quota: Quota,
     /// When it will be full, for both sides.
     full_at: [BigRational; 2],
+    /// When it would be full if nothing had ever been given back.
+    charged_until: [BigRational; 2],
+    pub(super) changes: u32,
     tick: BigRational,
 }
 
@@ -32,7 +35,8 @@ fn time_for(quota: Quota, permits: u64) -> BigRational {
 
 impl Bucket {
     pub(super) fn full(quota: Quota, tick: u64) -> Self {
-        Self { quota, full_at: [BigRational::zero(), BigRational::zero()], tick: whole(tick) }
+        let never = || [BigRational::zero(), BigRational::zero()];
+        Self { quota, full_at: never(), charged_until: never(), changes: 0, tick: whole(tick) }
     }
 
     /// Does the same to both sides.
@@ -63,38 +67,62 @@ impl Bucket {
         least..=most
     }
 
-    pub(super) fn take(&mut self, now: u64, permits: u64) -> Option<[BigRational; 2]> {
+    pub(super) fn take(&mut self, now: u64, permits: u64) -> [BigRational; 2] {
         let cost = time_for(self.quota, permits);
+        let charged_until = self.charged_until(now).map(|until| until + &cost);
         self.full_at = self.both(|full_at| full_at.max(&whole(now)) + &cost);
-        Some(self.full_at.clone())
+        self.charged_until.clone_from(&charged_until);
+        charged_until
     }
 
-    pub(super) fn credit(&mut self, _: u64, permits: u64) {
+    /// At `now`, both sides.
+    fn charged_until(&self, now: u64) -> [BigRational; 2] {
+        [0, 1].map(|side| {
+            let until = (&self.charged_until[side]).max(&self.full_at[side]);
+            until.max(&whole(now)).clone()
+        })
+    }
+
+    pub(super) fn credit(&mut self, now: u64, permits: u64) {
         let cost = time_for(self.quota, permits);
+        self.charged_until = self.charged_until(now);
         self.full_at = self.both(|full_at| full_at - &cost);
     }
 
+    /// Gives back what is in use, less what was taken since.
     pub(super) fn hand_back(&mut self, now: u64, permits: u64, mark: &mut Mark, unfollowed: bool) {
-        let Some(charged) = &mut mark.full_at else { return };
+        let Some(charged) = &mut mark.charged_until else { return };
         let (cost, zero) = (time_for(self.quota, permits), BigRational::zero());
-        let not_refilled = |full_at: &BigRational| (full_at - whole(now)).max(BigRational::zero());
+        let until = self.charged_until(now);
+        let positive = |value: BigRational| value.max(zero.clone());
+        let used = self.both(|full_at| positive(full_at - whole(now)));
         // The receipt is rounded down.
-        let mut least = cost.clone().min(not_refilled(&(&charged[0] - &self.tick)));
-        let mut most = cost.clone().min(not_refilled(&charged[1]));
-        if unfollowed {
-            let behind = &self.full_at[1] - (&charged[0] - &self.tick);
-            least = least.min((&cost - behind.max(zero.clone())).max(zero.clone()));
-            let behind = &self.full_at[0] - &charged[1];
-            most = most.min((&cost - behind.max(zero.clone())).max(zero));
+        let most_behind = positive(&until[1] - &charged[0] + &self.tick);
+        let least_behind = positive(&until[0] - &charged[1]);
+        let mut least = positive(&used[0] - &most_behind).min(cost.clone());
+        let mut most = positive(&used[1] - &least_behind).min(cost.clone());
+        let burst = whole(now) + time_for(self.quota, self.quota.burst_size());
+        if unfollowed || until[1] > burst {
+            least = least.min(positive(&cost - most_behind));
+        }
+        if unfollowed || until[0] > burst {
+            most = most.min(positive(&cost - least_behind));
         }
         self.full_at = [&self.full_at[0] - &most, &self.full_at[1] - &least];
-        *charged = [&charged[0] - most - &self.tick, &charged[1] - least];
+        self.charged_until = until;
+        if self.charged_until == *charged {
+            // Nobody took permits since.
+            self.charged_until = [&charged[0] - most, &charged[1] - least];
+            charged.clone_from(&self.charged_until);
+        }
     }
 
     pub(super) fn change(&mut self, now: u64, quota: Quota) {
         if quota == self.quota {
             return;
         }
+        self.charged_until = self.charged_until(now);
+        self.changes += 1;
         let capacity = |quota: Quota| time_for(quota, quota.burst_size());
         let (factor, now) = (capacity(quota) / capacity(self.quota), whole(now));
         let carried = |full_at: &BigRational| {

@@ -1,6 +1,5 @@
 //! A fixed window: a counter, and the end of the window. Full, there is no window.
 
-use num_rational::BigRational;
 use tollgate::Quota;
 
 use super::{Mark, Range};
@@ -56,13 +55,12 @@ impl Fixed {
         full_at..=full_at
     }
 
-    pub(super) fn take(&mut self, now: u64, permits: u64) -> Option<[BigRational; 2]> {
+    pub(super) fn take(&mut self, now: u64, permits: u64) {
         *self = self.at(now);
         if self.used == 0 && permits > 0 {
             self.end = now + self.period();
         }
         self.used += permits;
-        None
     }
 
     pub(super) fn credit(&mut self, now: u64, permits: u64) {

@@ -25,7 +25,7 @@ pub(crate) type Range = RangeInclusive<u64>;
 /// A limit of one subject.
 #[derive(Clone, Debug)]
 pub(crate) enum Model {
-    Bucket(Bucket),
+    Bucket(Box<Bucket>),
     Fixed(Fixed),
     Sliding(Sliding),
     Strict(Strict),
@@ -36,8 +36,10 @@ pub(crate) enum Model {
 pub(crate) struct Mark {
     /// When the permits were taken.
     pub(crate) at: u64,
-    /// When the bucket would have been full, for both sides.
-    pub(crate) full_at: Option<[num_rational::BigRational; 2]>,
+    /// When the bucket would have been full if nothing had ever been given back, for both sides.
+    pub(crate) charged_until: Option<[num_rational::BigRational; 2]>,
+    /// How often the quota had changed.
+    pub(crate) changes: u32,
 }
 
 macro_rules! each {
@@ -57,7 +59,7 @@ impl Model {
             Rule::FixedWindow => Self::Fixed(Fixed::full(quota)),
             Rule::SlidingWindow => Self::Sliding(Sliding::full(quota)),
             Rule::StrictWindow => Self::Strict(Strict::full(quota)),
-            _ => Self::Bucket(Bucket::full(quota, tick)),
+            _ => Self::Bucket(Box::new(Bucket::full(quota, tick))),
         }
     }
 
@@ -81,8 +83,22 @@ impl Model {
     }
 
     pub(crate) fn take(&mut self, now: u64, permits: u64) -> Mark {
-        let full_at = each!(self, model => model.take(now, permits));
-        Mark { at: now, full_at }
+        let charged_until = match self {
+            Self::Bucket(bucket) => Some(bucket.take(now, permits)),
+            Self::Fixed(window) => {
+                window.take(now, permits);
+                None
+            }
+            Self::Sliding(window) => {
+                window.take(now, permits);
+                None
+            }
+            Self::Strict(window) => {
+                window.take(now, permits);
+                None
+            }
+        };
+        Mark { at: now, charged_until, changes: self.changes() }
     }
 
     pub(crate) fn credit(&mut self, now: u64, permits: u64) {
@@ -91,6 +107,14 @@ impl Model {
 
     pub(crate) fn hand_back(&mut self, now: u64, permits: u64, mark: &mut Mark, unfollowed: bool) {
         each!(self, model => model.hand_back(now, permits, mark, unfollowed));
+    }
+
+    /// How often the quota has changed.
+    pub(crate) fn changes(&self) -> u32 {
+        match self {
+            Self::Bucket(bucket) => bucket.changes,
+            _ => 0,
+        }
     }
 
     /// Carries the used share over. Only token buckets do here: the windows are compared under one

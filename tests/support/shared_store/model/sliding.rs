@@ -1,6 +1,5 @@
 //! A sliding window: two counters, of which the older one fades. Full, there is no window.
 
-use num_rational::BigRational;
 use tollgate::Quota;
 
 use super::{Mark, Range};
@@ -80,13 +79,12 @@ impl Sliding {
         full_at..=full_at
     }
 
-    pub(super) fn take(&mut self, now: u64, permits: u64) -> Option<[BigRational; 2]> {
+    pub(super) fn take(&mut self, now: u64, permits: u64) {
         *self = self.at(now);
         if self.is_full() {
             self.start = now;
         }
         self.current += permits;
-        None
     }
 
     pub(super) fn credit(&mut self, now: u64, permits: u64) {

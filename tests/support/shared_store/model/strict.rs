@@ -1,7 +1,6 @@
 //! A strict window: a log of all charges. A charge counts for a period, and the store may count it
 //! for 1/64 of the period longer.
 
-use num_rational::BigRational;
 use tollgate::Quota;
 
 use super::{Mark, Range};
@@ -70,12 +69,11 @@ impl Strict {
         self.down_to(now, 0)
     }
 
-    pub(super) fn take(&mut self, now: u64, permits: u64) -> Option<[BigRational; 2]> {
+    pub(super) fn take(&mut self, now: u64, permits: u64) {
         self.forget(now);
         if permits > 0 {
             self.logs.iter_mut().for_each(|log| log.push((now, permits)));
         }
-        None
     }
 
     /// The oldest charges are lowered first.
