@@ -112,15 +112,12 @@ impl Keys {
     /// The account of a key, to be changed.
     #[inline]
     pub(crate) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
-        let key = self.list.get(key as usize)?;
-        match &mut *self.accounts {
-            // The cached refusal is read only to choose among several accounts.
-            [account] => Some(account),
-            accounts => {
-                *self.refusals.get_mut(key.account)? = CachedRefusal::default();
-                accounts.get_mut(key.account)
-            }
+        let account = self.list.get(key as usize)?.account;
+        // The cached refusal is read only to choose among several keys.
+        if self.list.len() > 1 {
+            *self.refusals.get_mut(account)? = CachedRefusal::default();
         }
+        self.accounts.get_mut(account)
     }
 
     /// Ends a request of a key that used `actual` tokens instead of the estimate. Returns how that
