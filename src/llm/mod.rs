@@ -14,6 +14,7 @@
 
 mod burst;
 mod call;
+mod end_permit;
 mod engine;
 mod error;
 mod headers;
@@ -37,6 +38,7 @@ mod wait_in_text;
 
 pub use burst::Burst;
 pub use call::CallError;
+pub use end_permit::EndPermit;
 pub use error::Error;
 pub use headers::{Bound, ServerLimit, ServerLimits};
 pub use limit_kind::{Counted, LimitKind};
@@ -45,7 +47,7 @@ pub use limits::Limits;
 pub use low_priority::LowPriority;
 pub use meaning::Meaning;
 #[cfg(feature = "stream")]
-pub use metered_stream::{MeteredStream, Settle};
+pub use metered_stream::{ChunkReport, MeteredStream};
 pub use models::{ModelPermit, ModelPool};
 pub use period::Period;
 pub use permit::{OnDrop, OwnedPermit, Permit};
