@@ -48,7 +48,7 @@ pub use low_priority::LowPriority;
 pub use meaning::Meaning;
 #[cfg(feature = "stream")]
 pub use metered_stream::{ChunkReport, MeteredStream};
-pub use models::{ModelPermit, ModelPool};
+pub use models::{ModelPermit, ModelPool, ModelReservation};
 pub use period::Period;
 pub use permit::{OnDrop, OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit, PoolReservation};
@@ -56,9 +56,9 @@ pub use reply::Reply;
 pub use reservation::Reservation;
 pub(crate) use state::{
     AccountState, EvidenceState, GrantState, HealthState, KeyState, LearnedState, LimitState,
-    PoolAccountState, UsedState, WindowState,
+    ModelState, PoolAccountState, UsedState, WindowState,
 };
-pub use state::{LimiterState, PoolState, StateError};
+pub use state::{LimiterState, ModelPoolState, PoolState, StateError};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};
 pub use wait_in_text::wait_in_text;

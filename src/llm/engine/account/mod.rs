@@ -7,10 +7,12 @@ mod learn;
 mod meter;
 mod meters;
 mod sources;
+mod spent_rest;
 mod state;
 
 pub(crate) use event::LimitEvent;
 pub(crate) use health::{Health, Noted};
+pub(crate) use spent_rest::SpentRest;
 pub(crate) use state::Restored;
 
 use meter::{Meter, Probing};
@@ -199,6 +201,20 @@ impl Account {
             // On trial: one request at a time.
             None => LimitKind::Concurrency,
         }
+    }
+
+    /// Whether nothing of the account would be lost if it were made anew: no request is in flight,
+    /// nothing of the limits is in use, and no pause lasts but the rest that is `known` elsewhere. What
+    /// responses have taught does not count.
+    pub(crate) fn is_idle(
+        &self,
+        now: Timestamp,
+        known: impl FnOnce() -> Option<SpentRest>,
+    ) -> bool {
+        let is_known = || known().is_some_and(|rest| self.health.open_at() <= rest.until());
+        self.in_flight == 0
+            && (self.health.is_open(now) || is_known())
+            && self.meters.iter().all(|meter| meter.is_idle(now))
     }
 
     /// Takes what a request needs, for good.

@@ -18,7 +18,7 @@ use key::KeyStatus;
 use crate::Timestamp;
 use crate::answer::Taken;
 use crate::limiters::core::Edited;
-use crate::llm::engine::account::{Account, Health, LimitEvent, Noted};
+use crate::llm::engine::account::{Account, Health, LimitEvent, Noted, SpentRest};
 use crate::llm::{Tokens, Usage};
 
 /// The keys and their accounts. Several keys may share an account.
@@ -226,6 +226,19 @@ impl Keys {
         // If no active key could ever serve the tokens, the error to report is `Error::Never`, and
         // no pause.
         able.or_else(|| pauses(&mut self.active().map(|(_, key)| key)).map(|_| Duration::ZERO))
+    }
+
+    /// Whether nothing would be lost if all keys were added anew; see [`Account::is_idle`].
+    /// `known_rest` returns the rest of a key that is known elsewhere.
+    pub(crate) fn are_idle(
+        &self,
+        now: Timestamp,
+        known_rest: impl Fn(usize) -> Option<SpentRest>,
+    ) -> bool {
+        let mut keys = self.list.iter().enumerate().filter(|(_, key)| !key.is_free());
+        keys.all(|(at, key)| {
+            self.account(key).is_none_or(|account| account.is_idle(now, || known_rest(at)))
+        })
     }
 
     pub(crate) fn usage(&self, key: u32, now: Timestamp, waiting: usize) -> Usage {

@@ -289,4 +289,10 @@ impl Meter {
         let full = on!(&self.level, |rule, state| rule.full_at(state, now));
         self.window(now).map_or(full, |window| full.max(window.ends))
     }
+
+    /// Whether nothing of the limit is in use, and nothing would be if the limit were raised.
+    pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
+        let is_forgiven = self.forgiven.count == 0 || self.forgiven.at + self.period() <= now;
+        self.full_at(now) <= now && is_forgiven
+    }
 }
