@@ -180,7 +180,7 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         let mut state = self.shared.state.lock();
         let at = state.keys.iter().position(|key| &*key.id == id);
         let removed = at.map(|at| state.keys.remove(at));
-        state.version += 1;
+        state.keys_changed();
         let models = state.places.all();
         // Its secret may use this pool when it is dropped.
         drop(state);
@@ -228,8 +228,9 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         model: &str,
         change: impl FnOnce(&KeyPool<Arc<T>, C>) -> bool,
     ) -> bool {
-        let state = self.shared.state.lock();
+        let mut state = self.shared.state.lock();
         let exists = state.keys.iter().any(|key| &*key.id == id);
+        state.keys_changed();
         let pool = state.places.keys_of(model);
         drop(state);
         pool.map_or(exists, |pool| change(&pool))
@@ -239,7 +240,7 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     pub fn close(&self) {
         let mut state = self.shared.state.lock();
         state.is_closed = true;
-        state.version += 1;
+        state.keys_changed();
         let models = state.places.all();
         drop(state);
         for (_, pool) in models {

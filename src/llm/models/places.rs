@@ -3,12 +3,13 @@
 //! Names of models may come from requests, and so from attackers. So the number of places has a
 //! bound, and a model that is idle makes room for a new one.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use super::shared::Keys;
-use crate::Clock;
+use crate::{Clock, Timestamp};
 
 /// The most models that have limits of their own.
 pub(super) const MAX_MODELS: usize = 1_024;
@@ -35,6 +36,9 @@ struct Place<T, C: Clock> {
     model: Arc<Model<T, C>>,
     /// The number of the last use.
     last_use: u64,
+    /// Before this time the model is not idle, if it was found to be unused since its last use. So
+    /// names that find no place cost little.
+    busy_until: Cell<Timestamp>,
 }
 
 /// Whether there is a place for one more model.
@@ -56,28 +60,43 @@ impl<T, C: Clock> Places<T, C> {
         let place = self.models.get_mut(name)?;
         self.uses += 1;
         place.last_use = self.uses;
+        place.busy_until.set(Timestamp::ZERO);
         Some(Arc::clone(&place.model))
     }
 
     /// Whether there is a place for a model with this name that has none yet.
     ///
-    /// Of the models that nobody uses and of which nothing would be lost, the one that was not used
-    /// for longest makes room. `is_idle` says of the keys of a model whether nothing would be.
-    pub(super) fn room_for(&self, name: &str, is_idle: impl Fn(&Keys<T, C>) -> bool) -> Room {
+    /// Of the models that are idle, the one that was not used for longest makes room. `idle_at` says
+    /// from when on the keys of an unused model are idle. Wakes nobody, and drops nothing.
+    pub(super) fn room_for(
+        &self,
+        name: &str,
+        now: Timestamp,
+        idle_at: impl Fn(&Keys<T, C>) -> Timestamp,
+    ) -> Room {
         let without_place = usize::from(self.models.contains_key(WITHOUT_PLACE));
         if name == WITHOUT_PLACE || self.models.len() - without_place < self.max {
             return Room::Free;
         }
-        let unused = self.models.iter().filter(|(_, place)| place.is_unused());
+        let may_be_idle = |place: &Place<T, C>| place.busy_until.get() <= now && place.is_unused();
+        let unused = self.models.iter().filter(|(_, place)| may_be_idle(place));
         // Nearly always the first one is idle, so they are not sorted.
         let mut unused: BinaryHeap<_> =
             unused.map(|(name, place)| Reverse((place.last_use, name))).collect();
         while let Some(Reverse((_, name))) = unused.pop() {
-            if self.models.get(name).is_some_and(|place| is_idle(&place.model.keys)) {
+            let Some(place) = self.models.get(name) else { continue };
+            place.busy_until.set(idle_at(&place.model.keys));
+            if place.busy_until.get() <= now {
                 return Room::InsteadOf(Arc::clone(name));
             }
         }
         Room::None
+    }
+
+    /// Notes that keys have changed in all models, so that they may be idle earlier than they were
+    /// found to be.
+    pub(super) fn keys_changed(&self) {
+        self.models.values().for_each(|place| place.busy_until.set(Timestamp::ZERO));
     }
 
     /// Adds a model that is used now. Returns the one that makes room; the caller drops it when no
@@ -89,7 +108,8 @@ impl<T, C: Clock> Places<T, C> {
     ) -> Option<Arc<Model<T, C>>> {
         let leaves = instead_of.and_then(|name| self.models.remove(name));
         self.uses += 1;
-        let place = Place { model: Arc::clone(model), last_use: self.uses };
+        let busy_until = Cell::new(Timestamp::ZERO);
+        let place = Place { model: Arc::clone(model), last_use: self.uses, busy_until };
         self.models.insert(Arc::clone(&model.name), place);
         leaves.map(|place| place.model)
     }

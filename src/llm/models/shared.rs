@@ -84,7 +84,7 @@ impl<T, C: Clock + Clone> Shared<T, C> {
         }
         let key = key(&state.keys)?;
         state.keys.push(key);
-        state.version += 1;
+        state.keys_changed();
         let (keys, models) = (state.keys.clone(), state.places.all());
         drop(state);
         for (model, pool) in &models {
@@ -111,8 +111,8 @@ impl<T, C: Clock + Clone> Shared<T, C> {
             if let Some(model) = state.places.use_model(name) {
                 return model;
             }
-            let room =
-                state.places.room_for(name, |keys| keys.is_idle(now, |id| state.known_rest(id)));
+            let idle_at = |keys: &Keys<T, C>| keys.idle_at(now, |id| state.known_rest(id));
+            let room = state.places.room_for(name, now, idle_at);
             let name = if room == Room::None { WITHOUT_PLACE } else { name };
             if let Some(model) = state.places.use_model(name) {
                 return model;
@@ -165,7 +165,7 @@ impl<T, C: Clock + Clone> Shared<T, C> {
         if let Some(key) = state.keys.iter_mut().find(|key| &*key.id == id) {
             key.is_refused = true;
         }
-        state.version += 1;
+        state.keys_changed();
         let models = state.places.all();
         drop(state);
         for (_, pool) in models {
@@ -188,6 +188,12 @@ impl<T, C: Clock + Clone> Shared<T, C> {
 }
 
 impl<T, C: Clock> State<T, C> {
+    /// Notes that keys have changed.
+    pub(super) fn keys_changed(&mut self) {
+        self.version += 1;
+        self.places.keys_changed();
+    }
+
     /// The rest of a key's account that holds in all models.
     fn known_rest(&self, id: &str) -> Option<SpentRest> {
         self.keys.iter().find(|key| &*key.id == id)?.account.spent_rest
@@ -206,7 +212,7 @@ impl<T, C: Clock> State<T, C> {
         for key in self.keys.iter_mut().filter(|key| key.account.id == changed.id) {
             key.account = Arc::clone(&changed);
         }
-        self.version += 1;
+        self.keys_changed();
         true
     }
 }

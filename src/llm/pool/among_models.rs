@@ -7,17 +7,17 @@ use crate::llm::engine::keys::Keys;
 use crate::{Clock, Timestamp};
 
 impl<T, C: Clock> KeyPool<T, C> {
-    /// Whether nothing would be lost if a new pool with the same keys took the place of this one,
-    /// except for what responses have taught. `known_rest` returns the rest of a key that is known
-    /// elsewhere. Wakes nobody, so it may be called under another lock.
-    pub(crate) fn is_idle(
+    /// When nothing would be lost if a new pool with the same keys took the place of this one, except
+    /// for what responses have taught. `known_rest` returns the rest of a key that is known elsewhere.
+    /// Wakes nobody, so it may be called under another lock.
+    pub(crate) fn idle_at(
         &self,
         now: Timestamp,
         known_rest: impl Fn(&str) -> Option<SpentRest>,
-    ) -> bool {
+    ) -> Timestamp {
         let records = self.records.lock();
         let rest_of = |key: usize| known_rest(&records.get(key)?.id);
-        self.engine.look(|keys| keys.are_idle(now, rest_of))
+        self.engine.look(|keys| keys.idle_at(now, rest_of))
     }
 
     /// The rest of a key's account, if responses say that the account is spent.

@@ -137,6 +137,29 @@ fn who_found_no_place_gets_one_as_soon_as_a_model_is_idle() {
     shared.settle(0);
 }
 
+/// Each model is held back for as long as its own pause lasts.
+#[test]
+fn a_pause_that_is_ended_by_hand_makes_room() {
+    let clock = ManualClock::new();
+    let pool = used_up(&clock);
+    for model in 0..PLACES {
+        let wait = [("retry-after", "100")];
+        assert!(pool.observe_reply("a", &model.to_string(), &Reply::new(429).headers(wait)));
+    }
+    pool.try_acquire("real", 0).unwrap().cancel();
+    assert!(!has_place(&pool, "real"));
+    assert!(pool.resume("a", "5"));
+    pool.try_acquire("real", 0).unwrap().cancel();
+    assert!(has_place(&pool, "real") && !has_place(&pool, "5"));
+    assert!(pool.set_limits("a", "7", rpm(1)).is_ok());
+    pool.try_acquire("another", 0).unwrap().cancel();
+    assert!(has_place(&pool, "another"));
+    assert_eq!(["real", "7"].map(|model| has_place(&pool, model)), [true, false]);
+    assert!(pool.restore("a"));
+    flood(&pool, PLACES);
+    assert!(!has_place(&pool, "real") && !has_place(&pool, "100"));
+}
+
 /// A request that names no model needs no place.
 #[test]
 fn the_model_without_a_name_is_always_there() {

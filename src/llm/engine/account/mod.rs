@@ -203,18 +203,21 @@ impl Account {
         }
     }
 
-    /// Whether nothing of the account would be lost if it were made anew: no request is in flight,
-    /// nothing of the limits is in use, and no pause lasts but the rest that is `known` elsewhere. What
-    /// responses have taught does not count.
-    pub(crate) fn is_idle(
+    /// When nothing of the account would be lost if it were made anew: no request is in flight,
+    /// nothing of the limits is in use, and no pause lasts but the rest that is `known` elsewhere.
+    /// What responses have taught does not count.
+    pub(crate) fn idle_at(
         &self,
         now: Timestamp,
         known: impl FnOnce() -> Option<SpentRest>,
-    ) -> bool {
-        let is_known = || known().is_some_and(|rest| self.health.open_at() <= rest.until());
-        self.in_flight == 0
-            && (self.health.is_open(now) || is_known())
-            && self.meters.iter().all(|meter| meter.is_idle(now))
+    ) -> Timestamp {
+        if self.in_flight > 0 {
+            return UNKNOWN;
+        }
+        let open_at = Some(self.health.open_at()).filter(|open| *open > now);
+        let open_at = open_at.filter(|open| known().is_none_or(|rest| *open > rest.until()));
+        let idle_at = self.meters.iter().map(|meter| meter.idle_at(now)).max();
+        idle_at.unwrap_or(now).max(open_at.unwrap_or(now))
     }
 
     /// Takes what a request needs, for good.

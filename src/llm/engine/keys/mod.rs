@@ -228,17 +228,16 @@ impl Keys {
         able.or_else(|| pauses(&mut self.active().map(|(_, key)| key)).map(|_| Duration::ZERO))
     }
 
-    /// Whether nothing would be lost if all keys were added anew; see [`Account::is_idle`].
+    /// When nothing would be lost if all keys were added anew; see [`Account::idle_at`].
     /// `known_rest` returns the rest of a key that is known elsewhere.
-    pub(crate) fn are_idle(
+    pub(crate) fn idle_at(
         &self,
         now: Timestamp,
         known_rest: impl Fn(usize) -> Option<SpentRest>,
-    ) -> bool {
-        let mut keys = self.list.iter().enumerate().filter(|(_, key)| !key.is_free());
-        keys.all(|(at, key)| {
-            self.account(key).is_none_or(|account| account.is_idle(now, || known_rest(at)))
-        })
+    ) -> Timestamp {
+        let keys = self.list.iter().enumerate().filter(|(_, key)| !key.is_free());
+        let idle_at = |(at, key)| Some(self.account(key)?.idle_at(now, || known_rest(at)));
+        keys.filter_map(idle_at).max().unwrap_or(now)
     }
 
     pub(crate) fn usage(&self, key: u32, now: Timestamp, waiting: usize) -> Usage {

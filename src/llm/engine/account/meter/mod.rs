@@ -290,9 +290,12 @@ impl Meter {
         self.window(now).map_or(full, |window| full.max(window.ends))
     }
 
-    /// Whether nothing of the limit is in use, and nothing would be if the limit were raised.
-    pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
-        let is_forgiven = self.forgiven.count == 0 || self.forgiven.at + self.period() <= now;
-        self.full_at(now) <= now && is_forgiven
+    /// When nothing of the limit is in use any more, and nothing would be if the limit were raised.
+    pub(crate) fn idle_at(&self, now: Timestamp) -> Timestamp {
+        let full_at = self.full_at(now);
+        if self.forgiven.count == 0 {
+            return full_at;
+        }
+        full_at.max(self.forgiven.at + self.period())
     }
 }
