@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use tollgate::ManualClock;
-use tollgate::llm::{KeyPool, Limits, ModelPool, ModelPoolState, Reply};
+use tollgate::llm::{Limits, ModelPoolState, Reply};
 
 use super::{Pool, pool};
 use crate::support::{MINUTE, SECOND, rpm};
@@ -155,11 +155,11 @@ fn the_time_of_day_is_the_systems() {
     assert!(after.try_acquire("x", 0).is_err() && after.try_acquire("y", 0).is_ok());
 }
 
-/// The first field of the last word is the one before it.
+/// The stored form of a state.
 #[cfg(feature = "serde")]
 mod written {
     use serde_json::{from_value, json, to_value};
-    use tollgate::llm::StateError;
+    use tollgate::llm::{KeyPool, ModelPool, StateError};
 
     use super::*;
 
