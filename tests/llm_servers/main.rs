@@ -16,3 +16,4 @@ mod lowered;
 mod numbers;
 mod played_back;
 mod sequences;
+mod windows_end;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::evidence::Refill;
-use super::meter::{Meter, Probing, Window};
+use super::meter::{Meter, Probing, Window, clocks_differ};
 use super::sources::Source;
 use super::{Account, LimitEvent};
 use crate::Timestamp;
@@ -63,6 +63,7 @@ impl Account {
                 edited = Edited::Changed;
             }
         }
+        edited = edited.and(self.observe_end(now, kind, said, &source));
         edited.and(self.observe_remaining(now, kind, said, &source, max_pause))
     }
 
@@ -217,6 +218,36 @@ impl Account {
         Edited::Took
     }
 
+    /// Applies what a response says of when the window ends: all of a limit that was learned can be
+    /// used again then, if responses have shown that the server counts in windows. One response
+    /// cannot show that, and a limit that is configured to count strictly does so.
+    fn observe_end(
+        &mut self,
+        now: Timestamp,
+        kind: LimitKind,
+        said: &ServerLimit,
+        source: &Source,
+    ) -> Edited {
+        if source.refill() != Refill::Windows || is_short(kind) {
+            let meter = self.meters.of(kind);
+            return meter.map_or(Edited::Nothing, |meter| meter.forget_renewal(now));
+        }
+        match said.reset_after.filter(|reset| !reset.is_zero()) {
+            Some(reset) => self.expect_renewal(now, kind, reset),
+            None => Edited::Nothing,
+        }
+    }
+
+    /// Expects that the server's window ends after `rest`, unless the limit is configured.
+    fn expect_renewal(&mut self, now: Timestamp, kind: LimitKind, rest: Duration) -> Edited {
+        let in_flight = self.in_flight_of(kind);
+        let is_learned = self.limits.get(kind).is_none() && self.limits.burst_mode() == Burst::Full;
+        match self.meters.of(kind).filter(|meter| is_learned && rest <= meter.period()) {
+            Some(meter) => meter.expect_renewal(now, now + rest + clocks_differ(rest), in_flight),
+            None => Edited::Nothing,
+        }
+    }
+
     /// How much of what the server reports as remaining is left to other clients of the account.
     fn kept_back(&mut self, kind: LimitKind) -> i128 {
         let percent = i128::from(self.limits.kept_back());
@@ -261,11 +292,9 @@ fn window_rest(
     let reset = said.reset_after.filter(|reset| !reset.is_zero());
     let wait = match reset {
         // No window is longer than its period: Azure has sent milliseconds instead of seconds.
-        // Clocks of clients and servers differ by up to 200 millionths.
         Some(reset) => {
             let reset = reset.min(period);
-            let differs = reset > Duration::from_secs(600);
-            reset.saturating_add(if differs { reset / 5_000 } else { Duration::ZERO })
+            reset.saturating_add(clocks_differ(reset))
         }
         None if meter.burst_mode == Burst::Strict => guessed_rest(period),
         None if said.remaining == Some(0) && said.period.is_some() => guessed_rest(period),

@@ -73,8 +73,9 @@ impl Account {
         let mut meters = Meters::default();
         for (kind, count) in limits.iter() {
             let mut meter = self.renewed(kind, count, limits.burst_mode(), Probing::NEVER, now)?;
-            // What is left of a window was said by a response.
+            // What is left of a window was said by a response, and so was its end.
             meter.forget_window();
+            let _edited = meter.forget_renewal(now);
             let _fits = meters.put(meter);
         }
         (self.limits, self.meters) = (limits, meters);
@@ -295,7 +296,8 @@ impl Account {
     /// Charges tokens that were used without a permit.
     pub(crate) fn consume(&mut self, now: Timestamp, tokens: Tokens) {
         for meter in self.meters.iter_mut().filter(|meter| meter.kind.counts_tokens()) {
-            meter.take(now, tokens);
+            meter.probed(now);
+            meter.take_count(now, meter.cost(tokens));
         }
     }
 

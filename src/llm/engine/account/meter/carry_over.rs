@@ -22,6 +22,10 @@ impl Meter {
         if self.kind == new.kind && self.per_period() == new.per_period() {
             new.window = self.window;
         }
+        if self.kind == new.kind && new.is_strict() {
+            new.renewal = self.renewal;
+            new.renew(now);
+        }
         new.forgive_excess(now, newest);
     }
 

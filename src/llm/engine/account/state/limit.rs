@@ -29,7 +29,8 @@ impl LimitState {
 impl Meter {
     pub(super) fn state(&self, now: Timestamp) -> Option<LimitState> {
         let (counted, period) = self.kind.metered()?;
-        let used = match &self.level {
+        let renewed = self.renewed(now);
+        let used = match renewed.as_ref().unwrap_or(&self.level) {
             Level::Even(rule, state, _) => {
                 UsedState::RefilledAfterMs(millis_up(rule.full_at(state, now) - now))
             }
@@ -53,6 +54,7 @@ impl Meter {
             used,
             window,
             not_counted: Some(forgiven).filter(|it| it.count > 0),
+            renewal: self.renewal_state(now),
         })
     }
 
