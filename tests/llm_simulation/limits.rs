@@ -83,6 +83,21 @@ fn without_a_reset_nothing_is_refused() {
     assert_eq!(ours("Cerebras").refused, 0);
 }
 
+/// What comes back between answers shows that Cerebras refills its days evenly.
+#[test]
+fn without_a_reset_an_even_refill_is_used() {
+    let outcome = ours("Cerebras");
+    assert!(outcome.used > 0.85, "{outcome:?}");
+}
+
+/// No pace fits exactly into windows of a second: the first 429s show that it is a little too fast.
+#[test]
+fn windows_of_a_second_are_used() {
+    let outcome = ours("per second, windows");
+    assert!(outcome.used > 0.85, "{outcome:?}");
+    assert!(outcome.refused_later * 100 < outcome.answered, "{outcome:?}");
+}
+
 #[test]
 fn retry_after_with_a_good_answer_is_no_pause() {
     goes_well_from_the_start("retry-after with 200");

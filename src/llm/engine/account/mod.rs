@@ -6,6 +6,8 @@ mod health;
 mod learn;
 mod meter;
 mod meters;
+mod remaining;
+mod returns;
 mod sources;
 mod spent_rest;
 mod state;

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::evidence::{Evidence, Refill};
+use super::returns::Returns;
 use crate::llm::headers::ServerLimit;
 use crate::llm::{Counted, LimitKind, Period};
 
@@ -16,12 +17,20 @@ pub(super) struct Source {
     pub(super) counted: Counted,
     pub(super) stated: Option<Period>,
     pub(super) evidence: Evidence,
+    pub(super) returns: Returns,
     /// Whether the provider documents that its limits are refilled evenly, and how many responses
     /// there were.
     pub(super) documented_even: bool,
     pub(super) responses: u8,
+    /// Whether the server has refused a request because of this limit, or perhaps of it.
+    pub(super) has_refused: bool,
     /// The limit in force because of this.
     pub(super) kind: Option<LimitKind>,
+}
+
+/// Whether the period of a limit is hardly longer than messages are on their way.
+pub(super) fn is_short(kind: LimitKind) -> bool {
+    kind.period().is_some_and(|period| period.as_secs() <= 2)
 }
 
 /// The sources of an account's learned limits.
@@ -35,16 +44,17 @@ impl Sources {
 
     /// The source of what is said here; a new one if there is room.
     pub(super) fn of(&mut self, said: &ServerLimit) -> Option<&mut Source> {
-        let is_it = |it: &Source| it.counted == said.counted && it.stated == said.period;
-        let at = match self.0.iter().position(is_it) {
+        let at = match self.0.iter().position(|source| source.is_of(said)) {
             Some(at) => at,
             None if self.0.len() < MAX_SOURCES => {
                 self.0.push(Source {
                     counted: said.counted,
                     stated: said.period,
                     evidence: Evidence::default(),
+                    returns: Returns::default(),
                     documented_even: false,
                     responses: 0,
+                    has_refused: false,
                     kind: None,
                 });
                 self.0.len() - 1
@@ -75,12 +85,29 @@ impl Sources {
 }
 
 impl Source {
+    /// Whether this is the limit that is spoken of.
+    pub(super) fn is_of(&self, said: &ServerLimit) -> bool {
+        (self.counted, self.stated) == (said.counted, said.period)
+    }
+
     pub(super) fn refill(&self) -> Refill {
         if self.documented_even && self.responses >= 2 {
-            Refill::Even
-        } else {
-            self.evidence.refill()
+            return Refill::Even;
         }
+        match self.evidence.refill() {
+            // Requests were sent at an even pace, and the server refused one.
+            Refill::Unknown if self.has_refused && self.kind.is_some_and(is_short) => {
+                Refill::Windows
+            }
+            Refill::Unknown if self.has_returned_evenly() => Refill::Even,
+            refill => refill,
+        }
+    }
+
+    /// Whether what has come back between answers shows that the limit is refilled evenly.
+    fn has_returned_evenly(&self) -> bool {
+        let period = self.kind.and_then(LimitKind::period);
+        period.is_some_and(|period| self.returns.is_even(period.as_duration()))
     }
 
     /// Whether the period is neither stated nor shown by an even refill.
@@ -96,6 +123,6 @@ impl Source {
         } else {
             self.evidence.looks_even()
         };
-        self.documented_even || shown
+        self.documented_even || shown || self.refill() == Refill::Even
     }
 }

@@ -1,6 +1,6 @@
 //! What is used of a limit when another limit takes its place.
 
-use super::{Forgiven, Level, Meter, on};
+use super::{Forgiven, Level, Meter, Renewal, on};
 use crate::algorithm::Algorithm;
 use crate::{CarryOver, Timestamp};
 
@@ -23,7 +23,8 @@ impl Meter {
             new.window = self.window;
         }
         if self.kind == new.kind && new.is_strict() {
-            new.renewal = self.renewal;
+            // What was refilled evenly until now is not renewed within a period from now on.
+            new.renewal = if self.is_strict() { self.renewal } else { Some(Renewal::after(now)) };
             new.renew(now);
         }
         new.forgive_excess(now, newest);

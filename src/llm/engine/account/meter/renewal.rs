@@ -27,6 +27,11 @@ pub(in crate::llm::engine::account) struct Renewal {
 }
 
 impl Renewal {
+    /// As if a window had ended at `last`.
+    pub(super) fn after(last: Timestamp) -> Self {
+        Self { next: None, last: Some(last), in_flight: 0 }
+    }
+
     /// Notes that a request takes `count`, which is in flight from now on.
     #[inline]
     pub(super) fn sent(&mut self, count: u64) {
@@ -68,6 +73,13 @@ impl Meter {
                 Edited::Nothing
             }
         }
+    }
+
+    /// Whether the limit was renewed within its last period.
+    pub(crate) fn was_renewed(&self, now: Timestamp) -> bool {
+        let due = self.renewal.and_then(|renewal| renewal.next).filter(|end| *end <= now);
+        let last = due.or(self.renewal.and_then(|renewal| renewal.last));
+        last.is_some_and(|last| now - last < self.period())
     }
 
     /// Forgets the stated end of the window, because responses no longer show that there is one.

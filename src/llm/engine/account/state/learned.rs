@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::llm::engine::account::evidence::Evidence;
+use crate::llm::engine::account::returns::Returns;
 use crate::llm::engine::account::sources::{MAX_SOURCES, Source, Sources};
 use crate::llm::{EvidenceState, LearnedState, LimitKind, Period};
 
@@ -46,8 +47,10 @@ impl Source {
             counted: state.counted,
             stated: state.stated_seconds.and_then(Period::seconds),
             evidence: Evidence::restored(&state.evidence),
+            returns: Returns::default(),
             documented_even: state.documented_even,
             responses: state.responses,
+            has_refused: false,
             kind: period.map(|period| state.counted.per(period)),
         }
     }
@@ -75,6 +78,7 @@ impl Evidence {
             contradicting: state.contradicting,
             longest_reset: Duration::from_nanos(state.longest_reset_ns),
             implied: state.implied_ns.map(Duration::from_nanos),
+            if_even: None,
             window_end: None,
             window_gap: state.window_gap_ns.map(Duration::from_nanos),
         }
