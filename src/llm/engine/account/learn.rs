@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::evidence::Refill;
 use super::meter::{Meter, Probing};
 use super::returns::Success;
-use super::sources::is_short;
+use super::sources::{Source, is_short};
 use super::{Account, LimitEvent};
 use crate::Timestamp;
 use crate::algorithm::Receipt;
@@ -45,7 +45,12 @@ impl Account {
         events: &mut Vec<LimitEvent>,
     ) -> Edited {
         let limits = self.limits;
-        let Some(source) = self.sources.of(said) else { return Edited::Nothing };
+        let mut edited = Edited::Nothing;
+        if let Some(forgotten) = self.sources.make_room(said, now, max_pause) {
+            self.forget(forgotten, now);
+            edited = Edited::Changed;
+        }
+        let Some(source) = self.sources.hear(said, now) else { return Edited::Nothing };
         source.evidence.add(now, said);
         source.documented_even |= said.even;
         source.responses = source.responses.saturating_add(1);
@@ -60,7 +65,6 @@ impl Account {
         let kind = said.counted.per(period);
         let before = source.kind.replace(kind).filter(|before| *before != kind);
         let source = *source;
-        let mut edited = Edited::Nothing;
         if let Some(before) = before {
             self.retire(before, kind, max_pause, now);
             edited = Edited::Changed;
@@ -72,6 +76,20 @@ impl Account {
         }
         edited = edited.and(self.observe_end(now, kind, said, &source));
         edited.and(self.observe_remaining(now, kind, said, &source, max_pause))
+    }
+
+    /// Puts an end to a limit that responses no longer report.
+    fn forget(&mut self, source: Source, now: Timestamp) {
+        let Some(kind) = source.kind.filter(|kind| !self.sources.have(*kind)) else { return };
+        let configured = self
+            .limits
+            .get(kind)
+            .map(|count| self.renewed(kind, count, self.limits.burst_mode(), Probing::NEVER, now));
+        match configured {
+            Some(Ok(meter)) => _ = self.meters.put(meter),
+            Some(Err(_)) => {}
+            None => _ = self.meters.remove(kind),
+        }
     }
 
     /// Adds to what has come back of a limit between answers.

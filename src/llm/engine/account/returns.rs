@@ -1,10 +1,10 @@
 //! What comes back of a limit between two moments, as `remaining` alone shows it.
 //!
-//! Among some requests that the server has counted, one was counted last, and its answer was written
-//! after all of them were. So at least `least remaining + counted - remaining before` has come back
-//! meanwhile, in whatever order requests arrive and answers come: the least of their `remaining`,
-//! and what these requests cost, against what was left before the first of them was sent. Nobody
-//! else can make that look like more, since what others take makes less remain.
+//! Among some requests that the server has counted, one was counted last, and its answer was
+//! written after all of them were. So at least `least remaining + counted - remaining before` has
+//! come back meanwhile, in whatever order requests arrive and answers come: the least of their
+//! `remaining`, and what these requests cost, against what was left before the first of them was
+//! sent. Nobody else can make that look like more, since what others take makes less remain.
 //!
 //! * A server that refills evenly gives back `limit x time / period`, so its period is at most
 //!   `limit x time / what came back`.

@@ -1,9 +1,12 @@
 //! What responses have reported of each limit of an account, and what that shows.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::evidence::{Evidence, Refill};
 use super::returns::Returns;
+use crate::Timestamp;
 use crate::llm::headers::ServerLimit;
 use crate::llm::{Counted, LimitKind, Period};
 
@@ -24,6 +27,8 @@ pub(super) struct Source {
     pub(super) responses: u8,
     /// Whether the server has refused a request because of this limit, or perhaps of it.
     pub(super) has_refused: bool,
+    /// When a response reported this last.
+    pub(super) reported: Timestamp,
     /// The limit in force because of this.
     pub(super) kind: Option<LimitKind>,
 }
@@ -42,8 +47,13 @@ impl Sources {
         self.0.is_empty()
     }
 
-    /// The source of what is said here; a new one if there is room.
+    /// The source of what is said here, if there is one.
     pub(super) fn of(&mut self, said: &ServerLimit) -> Option<&mut Source> {
+        self.0.iter_mut().find(|source| source.is_of(said))
+    }
+
+    /// The source of what is said here at `now`; a new one if there is room.
+    pub(super) fn hear(&mut self, said: &ServerLimit, now: Timestamp) -> Option<&mut Source> {
         let at = match self.0.iter().position(|source| source.is_of(said)) {
             Some(at) => at,
             None if self.0.len() < MAX_SOURCES => {
@@ -55,13 +65,33 @@ impl Sources {
                     documented_even: false,
                     responses: 0,
                     has_refused: false,
+                    reported: now,
                     kind: None,
                 });
                 self.0.len() - 1
             }
             None => return None,
         };
-        self.0.get_mut(at)
+        let source = self.0.get_mut(at)?;
+        source.reported = now;
+        Some(source)
+    }
+
+    /// Removes the source that was reported least recently, if there is no room for what is said
+    /// here, and returns it. A limit that was reported within its period, or within `longest`, stays:
+    /// some of it may be in use.
+    pub(super) fn make_room(
+        &mut self,
+        said: &ServerLimit,
+        now: Timestamp,
+        longest: Duration,
+    ) -> Option<Source> {
+        if self.0.len() < MAX_SOURCES || self.0.iter().any(|source| source.is_of(said)) {
+            return None;
+        }
+        let (at, oldest) = self.0.iter().enumerate().min_by_key(|(_, it)| it.reported)?;
+        let period = oldest.kind.and_then(LimitKind::period).map_or(longest, Period::as_duration);
+        (now - oldest.reported >= period.min(longest)).then(|| self.0.remove(at))
     }
 
     /// How a limit of this kind is refilled that counts strictly: in windows, or nobody knows.

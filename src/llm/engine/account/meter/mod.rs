@@ -278,6 +278,7 @@ impl Meter {
         }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             let given = rule.undo_counted(state, now, count, receipt);
+            let given = given - self.forgiven.take(given, receipt);
             return on!(&mut self.level, |rule, state| rule.give_back(state, now, given));
         }
         match &mut self.level {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::Timestamp;
 use crate::llm::engine::account::evidence::Evidence;
 use crate::llm::engine::account::returns::Returns;
 use crate::llm::engine::account::sources::{MAX_SOURCES, Source, Sources};
@@ -14,9 +15,13 @@ impl Sources {
 
     /// Adds what an earlier process had learned, as far as this one has learned nothing of the same
     /// limit. Returns the kinds of limits that are in force because of that.
-    pub(super) fn restore_state(&mut self, learned: &[LearnedState]) -> Vec<LimitKind> {
+    pub(super) fn restore_state(
+        &mut self,
+        learned: &[LearnedState],
+        now: Timestamp,
+    ) -> Vec<LimitKind> {
         let mut kinds = Vec::new();
-        for source in learned.iter().take(MAX_SOURCES).map(Source::restored) {
+        for source in learned.iter().take(MAX_SOURCES).map(|it| Source::restored(it, now)) {
             let of_the_same =
                 |it: &Source| it.counted == source.counted && it.stated == source.stated;
             if self.0.len() >= MAX_SOURCES || self.0.iter().any(of_the_same) {
@@ -41,7 +46,7 @@ impl Source {
         }
     }
 
-    fn restored(state: &LearnedState) -> Self {
+    fn restored(state: &LearnedState, now: Timestamp) -> Self {
         let period = state.per_seconds.and_then(Period::seconds);
         Self {
             counted: state.counted,
@@ -51,6 +56,7 @@ impl Source {
             documented_even: state.documented_even,
             responses: state.responses,
             has_refused: false,
+            reported: now,
             kind: period.map(|period| state.counted.per(period)),
         }
     }

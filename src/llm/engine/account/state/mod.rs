@@ -62,7 +62,7 @@ impl Account {
         at: Restored,
         events: &mut Vec<LimitEvent>,
     ) {
-        let learned = self.sources.restore_state(&state.learned);
+        let learned = self.sources.restore_state(&state.learned, at.now);
         let mut seen = Vec::new();
         // No account has more limits, or two of a kind: whatever else there is was not written by
         // one.
