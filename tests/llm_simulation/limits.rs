@@ -98,6 +98,21 @@ fn windows_of_a_second_are_used() {
     assert!(outcome.refused_later * 100 < outcome.answered, "{outcome:?}");
 }
 
+/// What a server admitted before it refused is a limit, if it states none.
+#[test]
+fn servers_that_state_no_limit_refuse_little() {
+    for name in [
+        "nothing but 429",
+        "nothing but 429, windows",
+        "retry-after alone",
+        "retry-after alone, windows",
+    ] {
+        let outcome = ours(name);
+        assert!(outcome.used > 0.9, "{name}: {outcome:?}");
+        assert!(outcome.refused < 40, "{name}: {outcome:?}");
+    }
+}
+
 #[test]
 fn retry_after_with_a_good_answer_is_no_pause() {
     goes_well_from_the_start("retry-after with 200");

@@ -61,6 +61,9 @@ impl<C: Clock> Engine<C> {
                 let backoff = self.edit(|keys, now| {
                     if let Some(account) = keys.account_of(key) {
                         account.refused(reported);
+                        if self.options.provisional_limit {
+                            account.refused_for_no_stated_limit(now, request);
+                        }
                     }
                     keys.note_response(key, now, request, Health::refused)
                 });

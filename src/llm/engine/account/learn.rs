@@ -27,6 +27,9 @@ impl Account {
         events: &mut Vec<LimitEvent>,
     ) -> Edited {
         let mut edited = Edited::Nothing;
+        if reported.iter().next().is_some() && self.end_provisional() {
+            edited = Edited::Changed;
+        }
         for said in reported.iter() {
             self.add_returns(now, said, success);
         }

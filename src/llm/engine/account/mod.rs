@@ -6,6 +6,7 @@ mod health;
 mod learn;
 mod meter;
 mod meters;
+mod provisional;
 mod remaining;
 mod returns;
 mod sources;
@@ -19,6 +20,7 @@ pub(crate) use state::Restored;
 
 use meter::{Meter, Probing};
 use meters::Meters;
+use provisional::Provisional;
 use sources::Sources;
 
 use crate::algorithm::Receipt;
@@ -40,6 +42,8 @@ pub(crate) struct Account {
     newest: u64,
     /// What responses have reported, and what they have shown about each limit.
     sources: Sources,
+    /// What servers admit that state no limits.
+    provisional: Provisional,
     /// Whether the account may be used, after what its last responses said of it.
     pub(crate) health: Health,
 }
@@ -64,6 +68,7 @@ impl Account {
             reserved: Tokens::default(),
             newest: 0,
             sources: Sources::default(),
+            provisional: Provisional::default(),
             health: Health::default(),
         }
     }
@@ -82,6 +87,7 @@ impl Account {
         }
         (self.limits, self.meters) = (limits, meters);
         self.sources = Sources::default();
+        self.provisional = Provisional::default();
         Ok(())
     }
 
@@ -245,6 +251,9 @@ impl Account {
     #[inline]
     fn start_request(&mut self, now: Timestamp, tokens: Tokens) {
         self.health.sent(now);
+        if self.is_unknown() {
+            self.provisional.sent(now);
+        }
         self.in_flight += 1;
         self.reserved.input = self.reserved.input.saturating_add(tokens.input);
         self.reserved.output = self.reserved.output.saturating_add(tokens.output);
@@ -292,6 +301,7 @@ impl Account {
             }
         }
         self.end_request(estimate);
+        self.grow_provisional(now);
         (owes, event)
     }
 

@@ -113,6 +113,17 @@ impl Meter {
         }
     }
 
+    /// Counts the grants of a strict window, each with its age, as far as they are not counted yet.
+    pub(in crate::llm::engine::account) fn raise_to_grants(
+        &mut self,
+        now: Timestamp,
+        grants: Vec<(Duration, u64)>,
+    ) {
+        if let Level::Strict(rule, state) = &mut self.level {
+            rule.raise_to(state, now, grants);
+        }
+    }
+
     /// Takes so much that a limit that is refilled evenly is not full before `until`.
     fn raise_until(&mut self, now: Timestamp, until: Timestamp) {
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
