@@ -90,6 +90,14 @@ fn without_a_reset_an_even_refill_is_used() {
     assert!(outcome.used > 0.85, "{outcome:?}");
 }
 
+/// Whoever sends a request again that needed more than was estimated estimates more.
+#[test]
+fn a_request_that_is_estimated_too_low_is_refused_a_few_times() {
+    let outcome = ours("Cerebras, told");
+    assert!(outcome.refused <= 5, "{outcome:?}");
+    assert!(outcome.used > 0.98, "{outcome:?}");
+}
+
 /// No pace fits exactly into windows of a second: the first 429s show that it is a little too fast.
 #[test]
 fn windows_of_a_second_are_used() {
