@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::algorithm::Receipt;
 use crate::answer::Taken;
 use crate::limiters::core::Edited;
 use crate::llm::engine::Engine;
@@ -14,6 +15,16 @@ use crate::{Clock, Jitter};
 impl<C: Clock> Engine<C> {
     /// Learns from what the headers of a response to a request of `key` reported. Pauses nothing.
     pub(crate) fn observe(&self, key: u32, reported: &ServerLimits) {
+        self.learn(key, reported, None);
+    }
+
+    /// As [`observe`](Self::observe), from the response to a request that has succeeded, of which
+    /// it is called once. `used` is nothing if that is not known.
+    pub(crate) fn observe_success(&self, taken: Taken, used: Tokens, reported: &ServerLimits) {
+        self.learn(taken.by, reported, Some((taken.receipt, used)));
+    }
+
+    fn learn(&self, key: u32, reported: &ServerLimits, success: Option<(Receipt, Tokens)>) {
         if reported.iter().next().is_none() {
             return;
         }
@@ -23,7 +34,8 @@ impl<C: Clock> Engine<C> {
             core.edit(now, wakers, |keys, now| {
                 let account = keys.account_of(key);
                 // Most responses report nothing new, and the due times of waiters do not change.
-                let observed = account.map(|it| it.observe(now, reported, max_pause, &mut events));
+                let observed =
+                    account.map(|it| it.observe(now, reported, success, max_pause, &mut events));
                 ((), observed.unwrap_or(Edited::Nothing))
             });
         });
@@ -46,8 +58,15 @@ impl<C: Clock> Engine<C> {
                 None
             }
             Meaning::Limited => {
-                let backoff =
-                    self.edit(|keys, now| keys.note_response(key, now, request, Health::refused));
+                let backoff = self.edit(|keys, now| {
+                    if let Some(account) = keys.account_of(key) {
+                        account.refused(reported);
+                        if self.options.provisional_limit {
+                            account.refused_for_no_stated_limit(now, request);
+                        }
+                    }
+                    keys.note_response(key, now, request, Health::refused)
+                });
                 // Up to a quarter longer, so that clients do not all come back at once.
                 wait.or_else(|| Some(backoff + Jitter::up_to(backoff / 4).draw()))
             }

@@ -218,7 +218,7 @@ proptest! {
         let on_drop = if refund { OnDrop::Refund } else { OnDrop::Keep };
         let clock = ManualClock::new();
         let builder = KeyPool::builder().on_drop(on_drop).try_first(false).clock(clock.clone());
-        let pool: Pool = builder.build();
+        let pool: Pool = builder.provisional_limit(false).build();
         let keys = [const { None }; 3];
         let mut both = Both { clock, pool: &pool, on_drop, now: 0, keys, out: Vec::new() };
         both.step(0, &Step::Add(0, [0, 15, 0, 0, 0, 0]));
