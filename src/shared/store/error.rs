@@ -56,8 +56,8 @@ pub enum StoreError {
     /// The answer is not one that the store gives. Permits may have been taken.
     #[error("the store's answer can't be read: {0}")]
     Unreadable(String),
-    /// The store holds something else where the subject's levels should be. Nothing was taken; other
-    /// subjects are not affected.
+    /// The store holds something else where the subject's levels should be. Nothing was taken;
+    /// other subjects are not affected.
     #[error("the store holds something else than levels for this subject: {0}")]
     Foreign(String),
     /// The ask does not fit the namespaces with which the buckets were opened. Nothing was taken.

@@ -235,8 +235,8 @@ impl<C: Clock> MemoryBuckets<C> {
     /// # Errors
     ///
     /// [`StoreError::Misfit`] if the ask does not fit the namespaces, or if a debt could not be
-    /// repaid within 584 years; [`StoreError::Refused`] if a subject is new and there is no room for
-    /// it. Then nothing has changed.
+    /// repaid within 584 years; [`StoreError::Refused`] if a subject is new and there is no room
+    /// for it. Then nothing has changed.
     ///
     /// ```
     /// use tollgate::Quota;
