@@ -112,12 +112,22 @@ impl Bucket {
         }
         self.full_at = [&self.full_at[0] - &most, &self.full_at[1] - &least];
         self.charged_until = until;
-        if self.charged_until == *charged {
-            // Nobody took permits since.
-            self.charged_until = [&charged[0] - most, &charged[1] - least];
-            charged.clone_from(&self.charged_until);
+        // If nobody took permits since, it is as if less had been charged; but a store may round so
+        // that it can't tell.
+        if self.charged_until[0] == charged[0] {
+            let is_certain = self.charged_until[1] == charged[1];
+            self.charged_until[0] -= &most;
+            if is_certain {
+                self.charged_until[1] -= &least;
+                charged[1] -= least;
+            }
+            charged[0] -= most;
         } else {
             self.charged_until[1] += &self.tick;
+        }
+        // A receipt from before a reset becomes one of now.
+        for (receipt, until) in charged.iter_mut().zip(&self.charged_until) {
+            *receipt = (&*receipt).min(until).clone();
         }
     }
 
