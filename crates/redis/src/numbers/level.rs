@@ -7,9 +7,10 @@ use tollgate::shared::store::{Level, Receipt, Verb, Verdict};
 use super::Numbers;
 
 /// The three numbers that the script answers for a charge. Token bucket: the time until it is full,
-/// in µs and units, and how many µs later it would be if nothing had ever been given back. Fixed window: permits in use, and µs until the window ends. Sliding window: µs
-/// since the window began, permits of this window, and of the window before. Strict window: permits
-/// in use, µs until none is, and µs until the charge passes or, if it does, until the next permit.
+/// in µs and units, and how many µs later it would be if nothing had ever been given back. Fixed
+/// window: permits in use, and µs until the window ends. Sliding window: µs since the window began,
+/// permits of this window, and of the window before. Strict window: permits in use, µs until none
+/// is, and µs until the charge passes or, if it does, until the next permit.
 pub(crate) type Raw = [u64; 3];
 
 /// What was asked of a limit, and what became of it.

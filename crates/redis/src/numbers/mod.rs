@@ -141,7 +141,8 @@ impl Numbers {
     }
 
     /// The receipt of a charge after which the level was `raw` at `now`: for a token bucket, when
-    /// it would be full if nothing had ever been given back. What does not fit is rounded down, so that less is given back.
+    /// it would be full if nothing had ever been given back. What does not fit is rounded down, so
+    /// that less is given back.
     fn receipt(&self, raw: Raw, now: u64) -> Receipt {
         let (whole, units) = match raw {
             [a, b, c] if self.is_bucket() => (now + a + c, b),

@@ -389,7 +389,8 @@ impl Limit for Bucket {
         self.used.div_ceil(self.speed())
     }
 
-    /// When the bucket would be full if nothing had ever been given back. The store's receipt has 1/4096 of a µs, rounded down.
+    /// When the bucket would be full if nothing had ever been given back. The store's receipt has
+    /// 1/4096 of a µs, rounded down.
     fn receipt(&self) -> u128 {
         let micro = self.speed() * 1000;
         let units = micro / gcd(micro, self.cost());
