@@ -122,6 +122,7 @@ impl RedisBuckets {
                 None => left.and_then(|left| self.link.server_time_in(left)),
             }
         });
+        let number = self.link.number();
         let replies = self.link.call_all(&batch.calls, now).await;
         let mut answers = batch.answers(&self.opened, replies).into_iter();
         let expired = || Ok(Answer::new(Outcome::Expired, 0, []));
@@ -130,7 +131,7 @@ impl RedisBuckets {
             .into_iter()
             .map(|is_late| if is_late { expired() } else { answers.next().unwrap_or_else(missing) })
             .collect();
-        self.link.heed(&answers);
+        self.link.heed(number, &answers);
         answers
     }
 }

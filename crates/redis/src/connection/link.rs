@@ -176,13 +176,17 @@ impl Link {
         }
     }
 
-    /// Replaces the connection if a server said that it has been demoted to a replica.
-    pub(crate) fn heed(self: &Arc<Self>, answers: &[Result<Answer, StoreError>]) {
+    /// Replaces connection `number` if its answers say that it is of no more use.
+    pub(crate) fn heed(self: &Arc<Self>, number: u64, answers: &[Result<Answer, StoreError>]) {
         let mut errors = answers.iter().filter_map(|answer| answer.as_ref().err());
-        if let Some(error) = errors.find(|error| error::is_read_only(error)) {
-            let number = self.state().number;
+        if let Some(error) = errors.find(|error| error::is_useless(error)) {
             self.replace(number, &error.to_string());
         }
+    }
+
+    /// The number of the connection.
+    pub(crate) fn number(&self) -> u64 {
+        self.state().number
     }
 
     /// The latest time that the server's clock may show after `later`, in µs.
