@@ -75,7 +75,7 @@ impl Proxy {
 
 async fn pass_on(mut client: TcpStream, port: u16, damage: Arc<AtomicU8>) -> std::io::Result<()> {
     let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
-    let (mut from_client, mut from_server) = ([0; 65_536], [0; 65_536]);
+    let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
             read = client.read(&mut from_client) => match read? {
