@@ -10,7 +10,7 @@ use crate::wire::Call;
 #[derive(Clone)]
 pub(super) struct Connection {
     connection: MultiplexedConnection,
-    /// The hashes of the script for token buckets alone, and of the one for all rules.
+    /// The hashes of the scripts.
     hashes: [String; 2],
 }
 
@@ -34,7 +34,7 @@ impl Connection {
     /// Calls the script. If the server has forgotten the script, it has done nothing; then the
     /// whole script is sent with the call.
     pub(super) async fn call(&mut self, call: &Call, clock: Option<u64>) -> RedisResult<Vec<u8>> {
-        let which = usize::from(!call.are_buckets);
+        let which = usize::from(!call.is_plain);
         let hash = command("EVALSHA", &self.hashes[which], call, clock);
         let mut reply = self.send(&hash).await;
         if reply.as_ref().is_err_and(is_forgotten) {
@@ -51,7 +51,8 @@ impl Connection {
     }
 }
 
-const SCRIPTS: [&str; 2] = [script::TOKEN_BUCKETS, script::ALL_RULES];
+/// The script of the usual asks, and the one of all asks.
+const SCRIPTS: [&str; 2] = [script::PLAIN, script::ANY];
 
 fn command(name: &str, script: &str, call: &Call, clock: Option<u64>) -> Cmd {
     let mut command = Cmd::new();

@@ -71,7 +71,7 @@ impl Link {
             let mut connection = Connection::new(self.settings.connect().await?).await?;
             // A call without asks answers the server's clock.
             let sent = Instant::now();
-            let reply = connection.call(&Call::empty(), None).await?;
+            let reply = connection.call(&Call::default(), None).await?;
             Ok((connection, sent, reply))
         };
         let (connection, sent, reply) =

@@ -56,7 +56,7 @@ fn what_would_be_rounded_is_refused_with_its_bound() {
 fn a_receipt_is_never_later_than_the_time_it_stands_for() {
     let quotas = [
         Quota::per(7, Duration::from_secs(3)),
-        Quota::per(4_096, Duration::from_nanos(4_097_000)),
+        Quota::per(4_096, Duration::from_micros(4_097)),
         Quota::per(999_983, Duration::from_nanos(77_777_777)),
     ];
     for quota in quotas {

@@ -35,9 +35,9 @@ fn asks() -> Vec<Ask> {
 
 fn decode(reply: &[u8]) -> Vec<Result<Answer, StoreError>> {
     let opened = opened();
-    let batch = Batch::new(&opened, asks(), false, |_| None);
+    let batch = Batch::new(&opened, asks(), false, true, |_| None);
     assert_eq!(batch.calls.len(), 1);
-    batch.answers(&opened, vec![Ok(reply.to_vec())])
+    batch.answers(&opened, vec![Ok(reply.to_vec())]).with(Vec::new())
 }
 
 /// A reply to the asks, in which everything is `number`.
@@ -137,7 +137,7 @@ fn enormous_asks_fit() {
     {
         let mut ask = Ask::new(verb, u64::MAX, part.clone());
         ask.patience = std::time::Duration::MAX;
-        let batch = Batch::new(&opened, vec![ask; 300], false, |_| Some(u64::MAX));
+        let batch = Batch::new(&opened, vec![ask; 300], false, true, |_| Some(u64::MAX));
         assert_eq!(batch.calls.len(), 2, "at most 256 asks a call");
         assert!(batch.calls.iter().all(|call| call.keys.iter().all(|key| key.len() < 100)));
     }
@@ -145,8 +145,8 @@ fn enormous_asks_fit() {
     let mut many = Ask::new(Verb::Take, 1, part.clone());
     many.parts.extend(vec![part; 255]);
     for ask in [consume, many] {
-        let batch = Batch::new(&opened, vec![ask], false, |_| None);
-        let answers = batch.answers(&opened, Vec::new());
+        let batch = Batch::new(&opened, vec![ask], false, true, |_| None);
+        let answers = batch.answers(&opened, Vec::new()).with(Vec::new());
         assert!(matches!(answers[..], [Err(StoreError::Misfit(_))]), "{answers:?}");
     }
 }
