@@ -9,10 +9,14 @@ mod answers;
 mod batches;
 #[path = "shared/cancelling.rs"]
 mod cancelling;
+#[path = "shared/leases.rs"]
+mod leases;
 #[path = "shared/outages.rs"]
 mod outages;
 #[path = "shared/refusals.rs"]
 mod refusals;
+#[path = "shared/threads.rs"]
+mod threads;
 #[path = "shared/unruly_store.rs"]
 mod unruly_store;
 #[path = "shared/waits.rs"]

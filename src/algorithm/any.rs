@@ -267,6 +267,7 @@ impl Algorithm for AnyRule {
         }
     }
 
+    #[inline]
     fn limit(&self) -> u64 {
         match self {
             Self::Greedy(rule) => Algorithm::limit(rule),
@@ -285,10 +286,12 @@ impl Algorithm for AnyRule {
         call!(self, state.object_mut, restart(now));
     }
 
+    #[inline]
     fn ready_at(&self, state: &AnyState, now: Timestamp, permits: u64) -> Timestamp {
         call!(self, state.object, ready_at(now, permits))
     }
 
+    #[inline]
     fn take(&self, state: &mut AnyState, now: Timestamp, permits: u64) {
         call!(self, state.object_mut, take(now, permits));
     }
@@ -309,6 +312,7 @@ impl Algorithm for AnyRule {
         call!(self, state.object_mut, give_back(now, permits));
     }
 
+    #[inline]
     fn used(&self, state: &AnyState, now: Timestamp) -> u128 {
         call!(self, state.object, used(now))
     }

@@ -26,6 +26,8 @@ pub(crate) use any::AnyRule;
 #[cfg(feature = "shared")]
 pub(crate) use any::AnyState;
 pub use fixed_window::FixedWindow;
+#[cfg(feature = "shared")]
+pub(crate) use greedy::MaybeReturned;
 #[cfg(feature = "llm")]
 pub(crate) use greedy::Scale;
 pub use greedy::{GreedyRefill, GreedyState, Level};

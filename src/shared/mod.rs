@@ -26,6 +26,9 @@
 //! [`Source`]: an answer of the store, or one of the process while the store does not answer. What
 //! the process may then grant is the choice of its [`Outage`] mode.
 //!
+//! The page `docs/shared-limits.md` of the repository says what to choose, what to run, and what holds
+//! when the store fails.
+//!
 //! # Limits over one subject and over many
 //!
 //! A [`Limiter`] has one to eight limits for each subject, such as requests and tokens of each user.
@@ -36,11 +39,12 @@ mod client;
 mod limiter;
 mod outage;
 mod race;
+mod recent;
 mod source;
 pub mod store;
 
 use client::give_back;
-pub use client::{AskError, Client, ClientBuilder, Decision};
+pub use client::{AskError, Client, ClientBuilder, Decision, Stats};
 pub use limiter::{Builder, Cost, Grant, LimitUsage, Limiter, Refused, Reservation, Usage};
 pub use outage::Outage;
 pub use source::Source;

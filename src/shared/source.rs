@@ -8,6 +8,9 @@ use std::fmt;
 pub enum Source {
     /// The store decided.
     Shared,
+    /// The store had given this process some permits ahead, see
+    /// [`Builder::lease`](super::Builder::lease).
+    Leased,
     /// Nobody had to be asked: the limiter is closed, or the request can't be one of its own.
     Local,
     /// The store refused a moment ago and said until when, so it was not asked again.
@@ -27,7 +30,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// A short name for metrics and logs: `shared`, `local`, `cached`, `local_share`, `last_known`, `open` or
+    /// A short name for metrics and logs: `shared`, `leased`, `local`, `cached`, `local_share`, `last_known`, `open` or
     /// `closed`.
     ///
     /// ```
@@ -38,6 +41,7 @@ impl Source {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Shared => "shared",
+            Self::Leased => "leased",
             Self::Local => "local",
             Self::Cached => "cached",
             Self::LocalShare => "local_share",

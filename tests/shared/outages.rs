@@ -59,6 +59,10 @@ async fn the_first_deadline_turns_everybody_to_the_outage_mode() {
     store.set(Manner::Answers(Duration::ZERO));
     assert!(until_shared(&limiter).await <= 101 * MS);
     assert_eq!(limiter.usage("alice").await.unwrap().limits[0].used, 1);
+    let stats = limiter.stats();
+    assert_eq!((stats.shared, stats.outages), (2, 1));
+    assert!(stats.open >= 51, "{stats:?}");
+    assert!(stats.in_outage_for >= MS && stats.in_outage_for <= 102 * MS, "{stats:?}");
 }
 
 #[tokio::test(start_paused = true)]

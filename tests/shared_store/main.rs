@@ -36,7 +36,7 @@ impl StoreUnderTest for InMemory {
     }
 
     fn random_decisions(&self) -> u32 {
-        20_000
+        8_000
     }
 }
 

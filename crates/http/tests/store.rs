@@ -72,7 +72,8 @@ fn keys_with_hashed_parts_need_a_secret_that_all_processes_have() {
             .expect("a policy");
     let memory = Memory::new();
     let error = HttpLimiter::builder(&policy).store(SharedStore::new(memory.clone())).build();
-    let error = error.err().expect("no secret").to_string();
+    let Err(error) = error else { panic!("there is no secret") };
+    let error = error.to_string();
     let expected = StoreError::NeedsSecret { limit: "a".into() }.to_string();
     assert_eq!(error, expected);
     // Two processes with the same secret count a key together; one with another does not.

@@ -68,3 +68,79 @@ impl<A, W> Batching<A, W> {
         Some(Departure { call, asks })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Join,
+        End(usize),
+        GiveUp,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => Just(Step::Join),
+            3 => any::<usize>().prop_map(Step::End),
+            1 => Just(Step::GiveUp),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens, each ask goes out once at most and in order, nobody is left behind when
+        /// all calls have ended, and each waiter is told once.
+        #[test]
+        fn nobody_is_lost_or_told_twice(
+            steps in prop::collection::vec(step(), 0..200),
+            batch_size in 0_usize..6,
+        ) {
+            let mut batching = Batching::new(batch_size);
+            let (mut joined, mut sent, mut told) = (0, Vec::new(), Vec::new());
+            // Calls of which the end is still to come, with what they carry.
+            let mut under_way: Vec<Departure<u32>> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Join => {
+                        under_way.extend(batching.join(joined, joined));
+                        joined += 1;
+                    }
+                    Step::End(which) if !under_way.is_empty() => {
+                        let ended = under_way.swap_remove(which % under_way.len());
+                        let (waiters, next) = batching.end(ended.call);
+                        if let Some(waiters) = waiters {
+                            prop_assert_eq!(&waiters, &ended.asks);
+                            told.extend(waiters);
+                        }
+                        sent.extend(ended.asks);
+                        under_way.extend(next);
+                    }
+                    Step::End(_) => {}
+                    Step::GiveUp => told.extend(batching.give_up()),
+                }
+                prop_assert!(batching.calls.len() <= MAX_CALLS);
+                for call in &under_way {
+                    prop_assert!(!call.asks.is_empty() && call.asks.len() <= batch_size.max(1));
+                    prop_assert!(call.asks.is_sorted());
+                }
+                // Whoever queues waits for a call that is under way.
+                prop_assert!(batching.queue.is_empty() || !batching.calls.is_empty());
+            }
+            while let Some(ended) = under_way.pop() {
+                let (waiters, next) = batching.end(ended.call);
+                told.extend(waiters.into_iter().flatten());
+                sent.extend(ended.asks);
+                under_way.extend(next);
+            }
+            told.sort_unstable();
+            prop_assert_eq!(told, (0..joined).collect::<Vec<_>>());
+            sent.sort_unstable();
+            let count = sent.len();
+            sent.dedup();
+            prop_assert_eq!(sent.len(), count);
+        }
+    }
+}

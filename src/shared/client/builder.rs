@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::{Batching, Client, Inner, Refusals, State};
+use super::{Batching, Client, Counters, Inner, Refusals, State, Stats};
 use crate::TokioClock;
 use crate::shared::Outage;
 use crate::shared::store::{Memory, Namespace, OpenError, Store};
 use crate::sync::Mutex;
 
-/// Builds a [`Client`]. Returned by [`Client::builder`]. Clients of clones of a builder share what
-/// this process has of the quotas in an outage.
+/// Builds a [`Client`]. Returned by [`Client::builder`]. Clients of clones of a builder have their
+/// [`Stats`] in common, and what this process has of the quotas in an outage.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `open`"]
 pub struct ClientBuilder {
@@ -22,6 +22,7 @@ pub struct ClientBuilder {
     probe_every: Duration,
     trust_refusals_for: Duration,
     outage: Outage,
+    counters: Arc<Counters>,
     /// Where the shares of [`Outage::LocalShare`] are kept.
     share: Memory<TokioClock>,
 }
@@ -34,6 +35,7 @@ impl ClientBuilder {
             probe_every: Duration::from_millis(100),
             trust_refusals_for: Duration::from_secs(1),
             outage: Outage::default(),
+            counters: Arc::default(),
             // Everything that a client does runs on tokio's time.
             share: Memory::builder().clock(TokioClock::default()).build(),
         }
@@ -73,6 +75,12 @@ impl ClientBuilder {
         self
     }
 
+    /// What the clients of clones of this builder have done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.counters.stats()
+    }
+
     /// Opens the store with the namespaces of the subjects.
     ///
     /// # Errors
@@ -87,6 +95,7 @@ impl ClientBuilder {
                 deadline: self.deadline,
                 probe_every: self.probe_every,
                 outage: self.outage,
+                counters: self.counters,
                 share: self.share,
                 opened: RwLock::new(opened),
                 refusals: Refusals::new(self.trust_refusals_for),

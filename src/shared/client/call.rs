@@ -26,6 +26,7 @@ impl Call {
     pub(super) fn new(inner: Arc<Inner>, departure: Departure<Queued>) -> Self {
         let now = Instant::now();
         let asks: Vec<Ask> = departure.asks.into_iter().map(|queued| queued.ask_at(now)).collect();
+        inner.counters.called(asks.len());
         let answers = inner.buckets().ask(asks.clone());
         Self { inner, number: departure.call, asks, answers: Some(answers) }
     }

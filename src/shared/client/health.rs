@@ -38,6 +38,7 @@ impl Inner {
             }
             state.batching.give_up()
         };
+        self.counters.outage_begins();
         crate::events::warn!(%error, mode = ?self.outage, "the store of shared limits does not answer");
         for waiter in waiters.into_iter().flatten() {
             // Whoever has gone away needs no answer.
@@ -49,6 +50,7 @@ impl Inner {
     fn end_outage(&self) {
         let _state = self.state.lock();
         if self.is_out.swap(false, Ordering::Relaxed) {
+            self.counters.outage_ends();
             crate::events::info!("the store of shared limits answers again");
         }
     }

@@ -8,6 +8,7 @@ mod decision;
 mod give_back;
 mod health;
 mod refusals;
+mod stats;
 mod waiting;
 
 use std::sync::Arc;
@@ -31,6 +32,8 @@ use call::Call;
 pub use decision::{AskError, Decision};
 pub(super) use give_back::give_back;
 pub(super) use refusals::Refusals;
+use stats::Counters;
+pub use stats::Stats;
 use waiting::Waiting;
 
 /// Asks a [`Store`] on behalf of one process.
@@ -56,6 +59,7 @@ struct Inner {
     deadline: Duration,
     probe_every: Duration,
     outage: Outage,
+    counters: Arc<Counters>,
     /// Where the shares of [`Outage::LocalShare`] are kept.
     share: Memory<TokioClock>,
     opened: RwLock<Opened>,
@@ -137,7 +141,17 @@ impl Client {
     ///
     /// If the future is dropped before the ask has gone out, nothing is taken. If it is dropped
     /// later, what was taken is given back as soon as the store has answered.
-    pub async fn ask(&self, mut ask: Ask) -> Result<Decision, AskError> {
+    pub async fn ask(&self, ask: Ask) -> Result<Decision, AskError> {
+        let decision = self.decide(ask).await;
+        self.inner.counters.decided(match &decision {
+            Ok(decision) => decision.source,
+            Err(AskError::Unavailable { .. }) => Source::Closed,
+            Err(AskError::Misfit(_)) => Source::Local,
+        });
+        decision
+    }
+
+    async fn decide(&self, mut ask: Ask) -> Result<Decision, AskError> {
         let inner = &self.inner;
         if let Some(answer) = inner.refusals.answer_to(&ask) {
             return Ok(Decision { answer, source: Source::Cached });
@@ -175,7 +189,7 @@ impl Client {
     }
 
     /// Sends an ask whose answer nobody needs, such as one that gives something back.
-    pub(crate) fn send(&self, ask: Ask) {
+    pub(super) fn send(&self, ask: Ask) {
         self.inner.send(ask);
     }
 
@@ -189,6 +203,17 @@ impl Client {
         let opened = Opened::new(&*inner.store, inner.outage, namespaces, &inner.share)?;
         *inner.opened.write() = opened;
         Ok(())
+    }
+
+    /// What this client, and others of clones of its builder, have done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.stats()
+    }
+
+    /// Counts a decision that was made without the client.
+    pub(super) fn decided(&self, source: Source) {
+        self.inner.counters.decided(source);
     }
 
     /// Whether the store did not answer when it was last asked.

@@ -1,23 +1,12 @@
 //! Refusals that are still true, so that a subject that keeps asking costs no call.
 
-use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::keyed::RandomState;
+use crate::shared::recent::Recent;
 use crate::shared::store::{Answer, Ask, Charge, Outcome, Part, Verb, Verdict};
-use crate::sync::Mutex;
-
-/// The number of parts with a lock of their own; a power of two.
-const SHARDS: usize = 16;
-
-/// The most subjects in each generation of a shard. Two generations are kept, so at least 16,384
-/// refused subjects are remembered, and at most 32,768.
-const GENERATION: usize = 1024;
 
 /// The last refusal of each subject.
 ///
@@ -25,37 +14,8 @@ const GENERATION: usize = 1024;
 /// give permits back meanwhile, which this process does not see; so a refusal is trusted for a short
 /// time only.
 pub(crate) struct Refusals {
-    shards: [Mutex<Generations>; SHARDS],
-    hasher: RandomState,
+    last: Recent<Refusal>,
     trusted_for: Duration,
-}
-
-/// When the younger generation is full, it becomes the older one, which is forgotten.
-#[derive(Default)]
-struct Generations {
-    young: HashTable<(Subject, Refusal)>,
-    old: HashTable<(Subject, Refusal)>,
-}
-
-/// The namespace and the name of a subject, with their hash.
-struct Subject {
-    hash: u64,
-    namespace: usize,
-    name: Arc<str>,
-}
-
-/// A subject that is looked for.
-#[derive(Clone, Copy)]
-struct Sought<'a> {
-    hash: u64,
-    namespace: usize,
-    name: &'a str,
-}
-
-impl Sought<'_> {
-    fn is(&self, subject: &Subject) -> bool {
-        (self.hash, self.namespace, self.name) == (subject.hash, subject.namespace, &*subject.name)
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -71,8 +31,7 @@ struct Refusal {
 impl Refusals {
     /// Remembers refusals, and answers with them for `trusted_for`.
     pub(crate) fn new(trusted_for: Duration) -> Self {
-        let shards = std::array::from_fn(|_| Mutex::new(Generations::default()));
-        Self { shards, hasher: RandomState::default(), trusted_for }
+        Self { last: Recent::new(), trusted_for }
     }
 
     /// The refusal of an ask, if it is known and trusted.
@@ -99,65 +58,27 @@ impl Refusals {
                     let (charges, count) = (part.charges.clone(), ask.count);
                     let answer = answer.clone();
                     let refusal = Refusal { charges, count, answer, since: Instant::now(), wait };
-                    let sought = self.sought(part);
-                    let name = Arc::clone(&part.subject);
-                    self.shard(sought).lock().insert(sought, name, refusal);
+                    self.last.set(part.namespace, &part.subject, refusal);
                 }
             }
             // Whoever was granted something is not refused, and what was given back may be there.
             (Outcome::Done { .. }, _) if ask.verb != Verb::Look => {
                 for part in &ask.parts {
-                    let sought = self.sought(part);
-                    self.shard(sought).lock().forget(sought);
+                    self.last.forget(part.namespace, &part.subject);
                 }
             }
             _ => {}
         }
     }
 
-    fn sought<'a>(&self, part: &'a Part) -> Sought<'a> {
-        let (namespace, name) = (part.namespace, &*part.subject);
-        Sought { hash: self.hasher.hash_one((namespace, name)), namespace, name }
-    }
-
-    fn shard(&self, sought: Sought<'_>) -> &Mutex<Generations> {
-        &self.shards[usize::try_from(sought.hash % SHARDS as u64).unwrap_or(0)]
-    }
-
     fn find(&self, ask: &Ask) -> Option<Refusal> {
         let part = only_part(ask)?;
-        let sought = self.sought(part);
-        let shard = self.shard(sought).lock();
-        let found = shard.find(sought)?;
         // Another quota, or fewer permits, may pass.
-        let is_as_large = found.charges == part.charges && ask.count >= found.count;
-        is_as_large.then(|| found.clone())
-    }
-}
-
-impl Generations {
-    fn find<'a>(&'a self, sought: Sought<'_>) -> Option<&'a Refusal> {
-        let mut tables = [&self.young, &self.old].into_iter();
-        let found = |table: &'a HashTable<_>| table.find(sought.hash, |(it, _)| sought.is(it));
-        tables.find_map(found).map(|(_, refusal)| refusal)
-    }
-
-    fn insert(&mut self, sought: Sought<'_>, name: Arc<str>, refusal: Refusal) {
-        self.forget(sought);
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
-        }
-        let Sought { hash, namespace, .. } = sought;
-        let subject = Subject { hash, namespace, name };
-        self.young.insert_unique(hash, (subject, refusal), |(subject, _)| subject.hash);
-    }
-
-    fn forget(&mut self, sought: Sought<'_>) {
-        for table in [&mut self.young, &mut self.old] {
-            if let Ok(entry) = table.find_entry(sought.hash, |(subject, _)| sought.is(subject)) {
-                entry.remove();
-            }
-        }
+        let is_as_large = |refusal: &Refusal| {
+            let is_as_large = refusal.charges == part.charges && ask.count >= refusal.count;
+            is_as_large.then(|| refusal.clone())
+        };
+        self.last.read(part.namespace, &part.subject, is_as_large)?
     }
 }
 

@@ -3,9 +3,11 @@
 use std::fmt::Display;
 use std::sync::atomic::Ordering;
 
-use super::{Cost, Grant, LimitUsage, Limiter, Refused, Usage};
+use super::builder::reduce;
+use super::{Cost, Grant, Leases, LimitUsage, Limiter, Refused, Usage};
 use crate::Quota;
 use crate::shared::store::{Level, LimitSpec, Namespace, OpenError, Verb};
+use crate::shared::{Source, Stats};
 
 impl<K: Display + ?Sized> Limiter<K> {
     /// Charges permits that were used already, also if they are not there: the shortfall is debt.
@@ -69,7 +71,11 @@ impl<K: Display + ?Sized> Limiter<K> {
         };
         let unused = of_each(&|taken, actual| taken.saturating_sub(actual));
         let missing = of_each(&|taken, actual| actual.saturating_sub(taken));
-        if unused.iter().any(|permits| *permits > 0) {
+        let leases = self.inner.leases.as_ref().filter(|_| grant.source == Source::Leased);
+        if let (Some(leases), [unused]) = (leases, &unused[..]) {
+            let ask = self.asked(Verb::HandBack, subject, &0.into())?;
+            ask.parts.iter().for_each(|part| leases.put_back(part, *unused));
+        } else if unused.iter().any(|permits| *permits > 0) {
             let mut ask = self.asked(Verb::HandBack, subject, &unused[..].into())?;
             let charges = ask.parts.iter_mut().flat_map(|part| &mut part.charges);
             for (charge, receipt) in charges.zip(&grant.receipts) {
@@ -136,7 +142,10 @@ impl<K: Display + ?Sized> Limiter<K> {
         for (limit, quota) in limits.iter_mut().zip(quotas) {
             limit.quotas = vec![*quota];
         }
-        let namespace = Namespace::new(name.clone(), limits);
+        let mut namespace = Namespace::new(name.clone(), limits);
+        if let Some(leases) = &self.inner.leases {
+            reduce(&mut namespace, leases.length())?;
+        }
         self.inner.client.set_namespaces(std::slice::from_ref(&namespace))?;
         *current = namespace.limits.into();
         Ok(())
@@ -151,11 +160,30 @@ impl<K: Display + ?Sized> Limiter<K> {
         self.set_quotas(&[quota])
     }
 
+    /// What this limiter has done so far, for metrics.
+    ///
+    /// ```
+    /// use tollgate::Quota;
+    /// use tollgate::shared::Limiter;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let limiter: Limiter = Limiter::builder("api", Quota::per_hour(5)).build()?;
+    /// limiter.allow("alice").await?;
+    /// let stats = limiter.stats();
+    /// assert_eq!((stats.shared, stats.calls), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.client.stats()
+    }
+
     /// Closes the limiter in this process: whoever waits or asks is refused from now on. Others are
     /// not affected. Closing twice does nothing.
     pub fn close(&self) {
         self.inner.is_closed.store(true, Ordering::Relaxed);
         self.inner.closing.notify_waiters();
+        self.inner.leases.iter().for_each(Leases::end);
     }
 
     /// Whether the limiter is closed.

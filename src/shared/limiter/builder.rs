@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-use super::{Inner, Limiter};
+use super::{Inner, Leases, Limiter};
 use crate::Quota;
 use crate::shared::store::{LimitSpec, Memory, Namespace, OpenError, Rule, Store};
 use crate::shared::{Client, ClientBuilder, Outage};
@@ -18,6 +18,7 @@ use crate::shared::{Client, ClientBuilder, Outage};
 pub struct Builder<K: ?Sized> {
     namespace: Namespace,
     client: ClientBuilder,
+    lease: Option<Duration>,
     key: PhantomData<fn(&K)>,
 }
 
@@ -27,6 +28,7 @@ impl<K: ?Sized> Builder<K> {
         Self {
             namespace: Namespace::new(name, vec![limit]),
             client: Client::builder(Memory::new()),
+            lease: None,
             key: PhantomData,
         }
     }
@@ -98,23 +100,75 @@ impl<K: ?Sized> Builder<K> {
         self
     }
 
+    /// Lets the process draw permits ahead for subjects that it sees often, and use them within
+    /// `length`, so that most requests of such a subject need no call. All processes must use the same
+    /// length. 50 to 200 ms is a good choice.
+    ///
+    /// The refill of `length` is held back from the burst, so that all processes together never
+    /// exceed the quota. Only [`allow`](Limiter::allow) and
+    /// [`try_acquire`](Limiter::try_acquire) use leases, and only of a limiter with one limit, which
+    /// is a token bucket. What was drawn and not used is handed back after `length`, and when the
+    /// limiter is closed or dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::Quota;
+    /// use tollgate::shared::Limiter;
+    /// let limiter: Limiter = Limiter::builder("api", Quota::per_second(1_000))
+    ///     .lease(Duration::from_millis(100))
+    ///     .build()?;
+    /// // 100 permits arrive in 100 ms.
+    /// let too_small = Limiter::<str>::builder("api", Quota::per_second(1_000).burst(100))
+    ///     .lease(Duration::from_millis(100))
+    ///     .build();
+    /// assert!(too_small.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn lease(mut self, length: Duration) -> Self {
+        self.lease = Some(length);
+        self
+    }
+
     /// Builds the limiter.
     ///
     /// # Errors
     ///
-    /// If a quota is not valid, if the store can't keep it exactly, or if there are more than eight
-    /// limits or two of the same name.
-    pub fn build(self) -> Result<Limiter<K>, OpenError> {
+    /// If a quota is not valid, if the store can't keep it exactly, if there are more than eight
+    /// limits or two of the same name, or if the limiter can't have [leases](Self::lease).
+    pub fn build(mut self) -> Result<Limiter<K>, OpenError> {
+        if let Some(length) = self.lease {
+            reduce(&mut self.namespace, length)?;
+        }
         let client = self.client.open(std::slice::from_ref(&self.namespace))?;
         Ok(Limiter {
             inner: Arc::new(Inner {
                 client,
                 limits: RwLock::new(self.namespace.limits.into()),
                 name: self.namespace.name,
+                leases: self.lease.map(Leases::new),
                 is_closed: AtomicBool::new(false),
                 closing: Notify::new(),
             }),
             key: PhantomData,
         })
     }
+}
+
+/// Holds back what leases of this length can use late.
+pub(super) fn reduce(namespace: &mut Namespace, length: Duration) -> Result<(), OpenError> {
+    let name = namespace.name.to_string();
+    let [LimitSpec { rule: Rule::TokenBucket, name: limit, quotas, .. }] =
+        &mut namespace.limits[..]
+    else {
+        let why = "leases are possible only with one limit, which must be a token bucket";
+        return Err(OpenError::Namespace { namespace: name, why });
+    };
+    for quota in quotas {
+        *quota = Leases::reduced(*quota, length).map_err(|error| OpenError::Quota {
+            namespace: name.clone(),
+            limit: limit.to_string(),
+            error,
+        })?;
+    }
+    Ok(())
 }

@@ -39,6 +39,10 @@ impl Cost {
         }
     }
 
+    pub(super) fn is_the_same_for_all(&self) -> bool {
+        matches!(self.0, Form::Each(_))
+    }
+
     /// The permits of the limit with this index.
     pub(super) fn of(&self, limit: usize) -> u64 {
         match &self.0 {

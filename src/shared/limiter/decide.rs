@@ -29,14 +29,12 @@ impl<K: Display + ?Sized> Limiter<K> {
     }
 
     pub(super) async fn decide(&self, ask: Ask) -> Result<Decision, Refused> {
-        self.inner.client.ask(ask).await.map_err(|error| {
-            let retry_after = match error {
-                AskError::Unavailable { retry_after } => retry_after,
-                // A limiter asks for no limits but its own.
-                AskError::Misfit(_) => Duration::ZERO,
-            };
-            Refused { rejection: Rejection::Unavailable { retry_after }, source: Source::Closed }
-        })
+        self.inner.client.ask(ask).await.map_err(unavailable)
+    }
+
+    /// The burst of the first limit.
+    pub(super) fn burst(&self) -> u64 {
+        self.inner.limits.read().first().map_or(0, burst)
     }
 
     /// The answer to a request for permits.
@@ -97,6 +95,16 @@ fn rejection(limit: &LimitSpec, level: &Level, requested: u64, which: WhichLimit
 /// The burst of a limit under its own quota.
 fn burst(limit: &LimitSpec) -> u64 {
     limit.quotas.first().map_or(u64::MAX, crate::Quota::burst_size)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
+pub(super) fn unavailable(error: AskError) -> Refused {
+    let retry_after = match error {
+        AskError::Unavailable { retry_after } => retry_after,
+        // A limiter asks for no limits but its own.
+        AskError::Misfit(_) => Duration::ZERO,
+    };
+    Refused { rejection: Rejection::Unavailable { retry_after }, source: Source::Closed }
 }
 
 pub(super) fn closed() -> Refused {

@@ -5,6 +5,7 @@ mod builder;
 mod cost;
 mod decide;
 mod grant;
+mod leases;
 mod reservation;
 mod waiting;
 
@@ -21,7 +22,9 @@ use super::store::{LimitSpec, Verb};
 use crate::Quota;
 pub use builder::Builder;
 pub use cost::Cost;
+use decide::unavailable;
 pub use grant::{Grant, LimitUsage, Refused, Usage};
+use leases::Leases;
 pub use reservation::Reservation;
 
 /// One to eight limits for each subject, which many processes share through a store.
@@ -53,6 +56,7 @@ struct Inner {
     client: Client,
     name: Arc<str>,
     limits: RwLock<Arc<[LimitSpec]>>,
+    leases: Option<Leases>,
     is_closed: AtomicBool,
     /// Wakes those who wait when the limiter is closed.
     closing: Notify,
@@ -110,7 +114,14 @@ impl<K: Display + ?Sized> Limiter<K> {
     pub async fn try_acquire(&self, subject: &K, cost: impl Into<Cost>) -> Result<Grant, Refused> {
         let cost = cost.into();
         let asked = self.asked(Verb::Take, subject, &cost)?;
-        let decision = self.decide(asked).await?;
+        let decision = match &self.inner.leases {
+            // A request for nothing, or for more than one limit, is not leased.
+            Some(leases) if asked.count > 0 && cost.is_the_same_for_all() => {
+                let decision = leases.decide(&self.inner.client, asked, self.burst()).await;
+                decision.map_err(unavailable)?
+            }
+            _ => self.decide(asked).await?,
+        };
         self.grant(&cost, &decision)
     }
 

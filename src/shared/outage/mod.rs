@@ -31,7 +31,7 @@ pub enum Outage {
         of: u32,
     },
     /// Refuses those whom the store has refused, until the time that the store has named, and lets
-    /// all others pass. The last refusals of at least 16,384 subjects are remembered.
+    /// all others pass. The last refusals of at least 16,000 subjects are remembered.
     LastKnown,
     /// Lets everybody pass.
     Open,

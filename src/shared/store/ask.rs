@@ -116,9 +116,12 @@ pub enum Verb {
     /// Gives back permits of an earlier charge that were not used, without lasting effect on what
     /// others get: at most what refill has not brought back since the charge.
     ///
-    /// A token bucket gives back at most the time from now until the bucket would have been full
-    /// after the charge. The answer has the [receipt](Level::receipt) for the rest of the charge. A
-    /// window gives back in the window in which the charge was counted, as long as that counts: a
+    /// A token bucket gives back at most what is in use now less what was taken since the charge,
+    /// and what of that was given back since counts as taken. While others wait for permits that
+    /// they have taken for later, it gives back what [`Cancel`](Self::Cancel) would. The answer has
+    /// the [receipt](Level::receipt) for the rest of the charge.
+    ///
+    /// A window gives back in the window in which the charge was counted, as long as that counts: a
     /// fixed window until it ends, a sliding or strict window until the charge has faded. If the
     /// bucket was charged under another quota since, a store may give back less.
     HandBack,

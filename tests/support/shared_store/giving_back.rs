@@ -82,6 +82,34 @@ pub(crate) fn what_refill_has_brought_back_is_not_handed_back(store: &dyn StoreU
     assert_eq!(users.level("alice").used, 4, "all of them are refilled");
 }
 
+/// Bob gives back what he has taken before Carol, and by then the permits of Carol are refilled.
+pub(crate) fn what_others_have_given_back_is_not_handed_back_twice(store: &dyn StoreUnderTest) {
+    let scene = Scene::new(store);
+    let users = scene.bucket(TEN);
+    let bob = users.take("alice", 5).levels[0].receipt;
+    let carol = users.take("alice", 5).levels[0].receipt;
+    give(&users, Verb::HandBack, 5, bob);
+    scene.pass(500 * MILLI);
+    assert!(users.allows("alice", 10));
+    give(&users, Verb::HandBack, 5, carol);
+    assert_eq!(users.level("alice").used, 10);
+    // The same after the bucket was full for a moment, and could have been forgotten.
+    scene.pass(450 * MILLI);
+    let before = users.level("alice").used;
+    give(&users, Verb::HandBack, 5, carol);
+    assert_eq!(users.level("alice").used, before);
+}
+
+/// Otherwise they could be used again just when those permits are used.
+pub(crate) fn nothing_is_handed_back_before_permits_for_later(store: &dyn StoreUnderTest) {
+    let scene = Scene::new(store);
+    let users = scene.bucket(TEN);
+    let receipt = users.take("alice", 10).levels[0].receipt;
+    assert!(is_done(&users.ask(patient(ask(Verb::Take, 9, "alice", &[1]), SECOND))));
+    give(&users, Verb::HandBack, 10, receipt);
+    assert_eq!(users.level("alice").used, 18, "nine were taken behind");
+}
+
 pub(crate) fn the_rest_of_a_charge_can_be_handed_back_later(store: &dyn StoreUnderTest) {
     let scene = Scene::new(store);
     let users = scene.bucket(TEN);

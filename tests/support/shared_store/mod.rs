@@ -3,17 +3,22 @@
 //! A store takes part by a [`StoreUnderTest`] and [`shared_store_suite!`], in a crate whose root
 //! has this module as `shared_store`. The clock is the suite's, and moves in whole microseconds.
 
+pub(crate) mod bound;
 pub(crate) mod changed;
 pub(crate) mod clock;
 pub(crate) mod debt;
+pub(crate) mod dice;
 pub(crate) mod giving_back;
 pub(crate) mod misfits;
+pub(crate) mod model;
 pub(crate) mod parts;
 pub(crate) mod patience;
+pub(crate) mod random;
 pub(crate) mod scene;
 pub(crate) mod shadows;
 pub(crate) mod taking;
 pub(crate) mod windows;
+pub(crate) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +95,8 @@ macro_rules! shared_store_suite {
                 a_reset_makes_all_limits_full,
                 a_charge_is_handed_back,
                 what_refill_has_brought_back_is_not_handed_back,
+                what_others_have_given_back_is_not_handed_back_twice,
+                nothing_is_handed_back_before_permits_for_later,
                 the_rest_of_a_charge_can_be_handed_back_later,
                 a_charge_for_later_is_cancelled,
                 what_others_have_taken_behind_is_not_cancelled,
@@ -134,6 +141,19 @@ macro_rules! shared_store_suite {
             clock:
                 a_step_back_brings_nothing,
                 a_step_back_does_not_lengthen_a_wait,
+                ;
+            bound:
+                never_more_than_burst_and_rate,
+                never_more_with_tiers_to_and_fro,
+                never_more_with_hand_back_and_cancel,
+                never_more_than_a_window_promises,
+                ;
+            random:
+                token_buckets_are_exact,
+                fixed_windows_are_exact,
+                sliding_windows_are_exact,
+                strict_windows_are_exact,
+                several_limits_are_exact,
                 ;
         }
     };

@@ -75,6 +75,9 @@ pub(crate) fn one_subject_in_two_parts(store: &dyn StoreUnderTest) {
         assert_eq!((answer.outcome, remaining(&answer)), (Outcome::Refused, vec![3, 3]));
         assert_eq!(verdicts(&answer), [Verdict::Granted, Verdict::Refused], "{rule:?}");
         assert_eq!(remaining(&twice(1, 2)), [0, 0], "{rule:?}");
+        let parts = [part("alice", &[2]), part("alice", &[3])];
+        let answer = users.ask(ask_all(Verb::Credit, 1, parts));
+        assert_eq!(remaining(&answer), [5, 5], "{rule:?}: the levels after all of it");
         scene.pass(Duration::from_secs(60));
     }
 }

@@ -54,6 +54,11 @@ impl<'a> Scene<'a> {
         self.clock.advance(time);
     }
 
+    /// The store's tick in nanoseconds.
+    pub(crate) fn tick_nanos(&self) -> u64 {
+        u64::try_from(self.under_test.tick().as_nanos()).expect("a microsecond at most")
+    }
+
     pub(crate) fn has(&self, rule: Rule) -> bool {
         self.under_test.rules().contains(&rule)
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithm::{
-    Algorithm, AnyRule, AnyState, FixedWindow, GreedyRefill, Receipt as Grant, SlidingWindow,
-    StrictWindow,
+    Algorithm, AnyRule, AnyState, FixedWindow, GreedyRefill, MaybeReturned, Receipt as Grant,
+    SlidingWindow, StrictWindow,
 };
 use crate::shared::store::{Level, Receipt, Rule, Verdict};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
@@ -60,15 +60,28 @@ impl Demand<'_> {
 pub(super) struct Bucket {
     state: AnyState,
     terms: Arc<Terms>,
+    /// For token buckets.
+    returned: MaybeReturned,
 }
 
 impl Bucket {
     /// A bucket of which nothing is in use.
     pub(super) fn full(terms: &Arc<Terms>, now: Timestamp) -> Self {
-        Self { state: terms.rule.start(now, 0), terms: Arc::clone(terms) }
+        let (state, terms) = (terms.rule.start(now, 0), Arc::clone(terms));
+        Self { state, terms, returned: None }
     }
 
-    pub(super) fn is_full(&self, now: Timestamp) -> bool {
+    /// Whether the bucket need not be stored: it is the same as [`full`](Self::full).
+    pub(super) fn is_idle(&self, now: Timestamp) -> bool {
+        match (&self.terms.rule, &self.state) {
+            (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
+                rule.is_idle(state, &self.returned, now)
+            }
+            _ => self.is_full(now),
+        }
+    }
+
+    fn is_full(&self, now: Timestamp) -> bool {
         self.terms.rule.full_at(&self.state, now) <= now
     }
 
@@ -98,10 +111,17 @@ impl Bucket {
     /// Makes the state what it is at `now` under a quota.
     #[inline]
     fn bring(&mut self, terms: &Arc<Terms>, now: Timestamp) {
-        if let Cow::Owned(state) = self.under(terms, now) {
-            self.state = state;
-            self.terms = Arc::clone(terms);
+        let Cow::Owned(state) = self.under(terms, now) else { return };
+        let rules = (&terms.rule, &self.terms.rule);
+        if let ((AnyRule::Greedy(new), AnyRule::Greedy(old)), AnyState::Greedy(after)) =
+            (rules, &state)
+        {
+            if let AnyState::Greedy(before) = &self.state {
+                new.carry_returned(after, (old, before), &mut self.returned, now);
+            }
         }
+        self.state = state;
+        self.terms = Arc::clone(terms);
     }
 
     /// The verdict on a demand, and how long its permits take to arrive.
@@ -154,14 +174,14 @@ impl Bucket {
         let permits = demand.most_permits();
         if permits > 0 {
             self.bring(demand.terms, now);
-            self.terms.rule.take(&mut self.state, now, permits);
         }
-        Receipt(match (&self.terms.rule, &self.state) {
-            (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
-                rule.full_between(state).0.as_nanos()
-            }
-            _ => now.as_nanos(),
-        })
+        let (rule, state) = (&self.terms.rule, &mut self.state);
+        if let (AnyRule::Greedy(rule), AnyState::Greedy(state)) = (rule, &mut *state) {
+            let receipt = rule.charge(state, &mut self.returned, now, permits);
+            return Receipt(receipt.as_nanos());
+        }
+        rule.take(state, now, permits);
+        Receipt(now.as_nanos())
     }
 
     /// Gives permits back, whoever took them.
@@ -169,7 +189,12 @@ impl Bucket {
         let permits = demand.most_permits();
         if permits > 0 {
             self.bring(demand.terms, now);
-            self.terms.rule.give_back(&mut self.state, now, permits);
+            match (&self.terms.rule, &mut self.state) {
+                (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
+                    rule.credit(state, &mut self.returned, now, permits);
+                }
+                (rule, state) => rule.give_back(state, now, permits),
+            }
         }
     }
 
@@ -189,7 +214,8 @@ impl Bucket {
         self.bring(demand.terms, now);
         let (rule, state) = (&self.terms.rule, &mut self.state);
         if let (AnyRule::Greedy(rule), AnyState::Greedy(state)) = (rule, &mut *state) {
-            let rest = rule.hand_back(state, now, permits, at, only_unfollowed);
+            let (returned, charge) = (&mut self.returned, (permits, at));
+            let rest = rule.hand_back(state, returned, now, charge, only_unfollowed);
             return Receipt(rest.as_nanos());
         }
         match rule.as_fixed_window(state).map(|(window, state)| window.window_began(state, now)) {
@@ -200,21 +226,53 @@ impl Bucket {
         receipt
     }
 
+    /// Takes the permits of a token bucket at once, if they are there. It has the effect of
+    /// [`judge`](Self::judge), [`take`](Self::take) and [`show`](Self::show) in one step. `None`
+    /// means that nothing was taken, and says no more.
+    #[inline]
+    pub(super) fn take_at_once(&mut self, demand: &Demand<'_>, now: Timestamp) -> Option<Level> {
+        let permits = demand.permits.filter(|_| !demand.is_free && self.returned.is_none())?;
+        let (AnyRule::Greedy(rule), AnyState::Greedy(state)) =
+            (&demand.terms.rule, &mut self.state)
+        else {
+            return None;
+        };
+        if !Arc::ptr_eq(demand.terms, &self.terms) || !rule.try_take(state, now, permits) {
+            return None;
+        }
+        let (receipt, full_at) = rule.full_between(state);
+        let mut level = Level { receipt: Receipt(receipt.as_nanos()), ..Level::new(0) };
+        show(rule, state, full_at, now, &mut level);
+        Some(level)
+    }
+
     /// Writes the level at `now` under the demand's quota. Verdict, wait and receipt are written
     /// already, but for the wait of a limit that has nothing left.
     #[inline]
     pub(super) fn show(&self, demand: &Demand<'_>, now: Timestamp, level: &mut Level) {
         let (rule, state) = (&demand.terms.rule, &*self.under(demand.terms, now));
-        let full_at = match (rule, state) {
-            (AnyRule::Greedy(rule), AnyState::Greedy(state)) => rule.full_between(state).1,
-            _ => rule.full_at(state, now),
-        };
-        level.full_after = full_at - now;
-        level.used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
-        level.remaining = rule.limit().saturating_sub(level.used);
-        let is_at_once = level.verdict == Verdict::Granted && level.wait.is_zero();
-        if is_at_once && level.remaining == 0 {
-            level.wait = rule.ready_at(state, now, 1) - now;
+        match (rule, state) {
+            (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
+                show(rule, state, rule.full_between(state).1, now, level);
+            }
+            _ => show(rule, state, rule.full_at(state, now), now, level),
         }
+    }
+}
+
+#[inline]
+fn show<A: Algorithm>(
+    rule: &A,
+    state: &A::State,
+    full_at: Timestamp,
+    now: Timestamp,
+    level: &mut Level,
+) {
+    level.full_after = full_at - now;
+    level.used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
+    level.remaining = rule.limit().saturating_sub(level.used);
+    let is_at_once = level.verdict == Verdict::Granted && level.wait.is_zero();
+    if is_at_once && level.remaining == 0 {
+        level.wait = rule.ready_at(state, now, 1) - now;
     }
 }

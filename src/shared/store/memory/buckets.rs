@@ -5,10 +5,10 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::party::{Call, Party};
+use super::party::{Call, Party, no_answer};
 use super::room::Room;
 use super::several::{self, Parties};
-use super::shard::{Shard, hash, is_full};
+use super::shard::{Shard, hash, is_idle};
 use super::spaces::{Space, Spaces};
 use crate::keyed::RandomState;
 use crate::limiters::core::LAST;
@@ -91,26 +91,40 @@ impl Shards {
         party: &Party<'_>,
         call: Call,
         now: Timestamp,
-    ) -> Result<Answer, Failure> {
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
         let hash = self.hash(party);
         let mut shard = self.lock(self.index_of(hash));
         let now = shard.advance(now);
-        if let Some(buckets) = shard.get_mut(hash, party) {
-            let answer = party.execute(buckets, call, now)?;
-            if call.verb.gives() && is_full(buckets, now) {
-                shard.remove(hash, party, &self.room);
-            }
-            return Ok(answer);
+        let Some(buckets) = shard.get_mut(hash, party) else {
+            return self.execute_new(&mut shard, hash, party, call, now, answer);
+        };
+        party.execute(buckets, call, now, answer)?;
+        if call.verb.gives() && is_idle(buckets, now) {
+            shard.remove(hash, party, &self.room);
         }
+        Ok(())
+    }
+
+    /// As [`execute_one`](Self::execute_one), with a subject of which nothing is known.
+    fn execute_new(
+        &self,
+        shard: &mut Shard,
+        hash: u64,
+        party: &Party<'_>,
+        call: Call,
+        now: Timestamp,
+        answer: &mut Answer,
+    ) -> Result<(), Failure> {
         let mut buckets = party.full(now);
-        let answer = party.execute(&mut buckets, call, now)?;
-        if !is_full(&buckets, now) {
+        party.execute(&mut buckets, call, now, answer)?;
+        if !is_idle(&buckets, now) {
             if !self.room.reserve(1) {
                 return Err(Failure::NoRoom);
             }
             shard.insert(hash, party, buckets, &self.hasher, &self.room);
         }
-        Ok(answer)
+        Ok(())
     }
 
     /// Searches a few shards for full subjects. Returns whether any was evicted.
@@ -131,20 +145,35 @@ impl Shards {
     fn with_room(
         &self,
         now: Timestamp,
-        attempt: impl Fn() -> Result<Answer, Failure>,
+        attempt: impl Fn(&mut Answer) -> Result<(), Failure>,
     ) -> Result<Answer, StoreError> {
-        let answer = match attempt() {
-            Err(Failure::NoRoom) if self.make_room(now) => attempt(),
-            answer => answer,
-        };
-        answer.map_err(|failure| match failure {
-            Failure::Store(error) => error,
-            Failure::NoRoom => StoreError::Refused(format!(
-                "a subject is new, and the store holds its most subjects already, {}: \
-                 allow more with `max_subjects`",
-                self.room.most()
-            )),
-        })
+        // One variable from here to the caller: an answer is large, and this saves copies of it.
+        let mut answer = Ok(no_answer());
+        if let Ok(place) = &mut answer {
+            match attempt(place) {
+                Ok(()) => {}
+                Err(Failure::Store(error)) => answer = Err(error),
+                Err(Failure::NoRoom) => answer = self.with_more_room(now, attempt),
+            }
+        }
+        answer
+    }
+
+    #[cold]
+    fn with_more_room(
+        &self,
+        now: Timestamp,
+        attempt: impl Fn(&mut Answer) -> Result<(), Failure>,
+    ) -> Result<Answer, StoreError> {
+        let mut answer = no_answer();
+        if self.make_room(now) && attempt(&mut answer).is_ok() {
+            return Ok(answer);
+        }
+        Err(StoreError::Refused(format!(
+            "a subject is new, and the store holds its most subjects already, {}: \
+             allow more with `max_subjects`",
+            self.room.most()
+        )))
     }
 }
 
@@ -231,8 +260,10 @@ impl<C: Clock> MemoryBuckets<C> {
                 let parties = parts.iter().map(|part| self.party(part));
                 let parties: Parties<'_> = parties.collect::<Result<_, _>>()?;
                 let now = self.now();
-                let attempt = || several::execute(&self.shards, &parties, call, now);
-                self.shards.with_room(now, attempt)
+                self.shards.with_room(now, |answer| {
+                    *answer = several::execute(&self.shards, &parties, call, now)?;
+                    Ok(())
+                })
             }
         }
     }
@@ -276,7 +307,8 @@ impl<C: Clock> MemoryBuckets<C> {
     #[inline]
     fn one(&self, party: &Party<'_>, call: Call) -> Result<Answer, StoreError> {
         let now = self.now();
-        self.shards.with_room(now, || self.shards.execute_one(party, call, now))
+        let shards = &*self.shards;
+        shards.with_room(now, |answer| shards.execute_one(party, call, now, answer))
     }
 
     /// The current time, below the time that means "never".

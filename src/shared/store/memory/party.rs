@@ -32,17 +32,6 @@ pub(super) struct Party<'a> {
     pub(super) shadow: bool,
 }
 
-/// What the limits of a party say to its charges.
-#[derive(Debug)]
-pub(super) struct Opinion {
-    /// Whether all of them let the charges pass.
-    pub(super) passes: bool,
-    /// The time until the permits are there, if they pass.
-    pub(super) after: Duration,
-    /// Of each level, the verdict and the wait.
-    pub(super) levels: Levels,
-}
-
 impl<'a> Party<'a> {
     /// # Errors
     ///
@@ -83,7 +72,8 @@ impl<'a> Party<'a> {
         self.space.number == other.space.number && self.subject == other.subject
     }
 
-    /// What the limits say to `count` times the charges.
+    /// What the limits say to `count` times the charges: whether all of them let the charges pass,
+    /// and the time until the permits are there. Adds the levels, of each the verdict and the wait.
     #[inline]
     pub(super) fn judge(
         &self,
@@ -91,15 +81,16 @@ impl<'a> Party<'a> {
         count: u64,
         patience: Duration,
         now: Timestamp,
-    ) -> Opinion {
-        let mut opinion = Opinion { passes: true, after: Duration::ZERO, levels: Levels::new() };
+        levels: &mut Levels,
+    ) -> (bool, Duration) {
+        let (mut passes, mut after) = (true, Duration::ZERO);
         for (bucket, demand) in buckets.iter().zip(self.demands(count)) {
             let (verdict, wait) = bucket.judge(&demand, now, patience);
-            opinion.passes &= verdict == Verdict::Granted;
-            opinion.after = opinion.after.max(wait);
-            opinion.levels.push(Level { verdict, wait, ..Level::new(0) });
+            passes &= verdict == Verdict::Granted;
+            after = after.max(wait);
+            levels.push(Level { verdict, wait, ..Level::new(0) });
         }
-        opinion
+        (passes, after)
     }
 
     /// Takes `count` times the charges, and writes the receipts.
@@ -133,7 +124,7 @@ impl<'a> Party<'a> {
         })
     }
 
-    /// Does what a verb says that asks no limit. Returns the receipts.
+    /// Does what a verb says that asks no limit. Returns the levels, of each only the receipt.
     ///
     /// # Errors
     ///
@@ -150,7 +141,7 @@ impl<'a> Party<'a> {
             return Err(StoreError::Misfit("the debt could not be repaid within 584 years"));
         }
         let each = buckets.iter_mut().zip(self.demands(count));
-        let mut levels: Levels = each
+        let levels = each
             .map(|(bucket, demand)| {
                 let receipt = match call.verb {
                     Verb::Consume => bucket.take(&demand, now),
@@ -170,35 +161,38 @@ impl<'a> Party<'a> {
                 Level { receipt, ..Level::new(0) }
             })
             .collect();
-        self.show(buckets, now, &mut levels);
         Ok(levels)
     }
 
-    /// Does all of a call on the only subject of an ask.
+    /// Does all of a call on the only subject of an ask. The answer is written in place, since it is
+    /// large.
     #[inline]
     pub(super) fn execute(
         &self,
         buckets: &mut [Bucket],
         call: Call,
         now: Timestamp,
-    ) -> Result<Answer, StoreError> {
+        answer: &mut Answer,
+    ) -> Result<(), StoreError> {
         match call.verb {
-            Verb::Take => Ok(self.execute_take(buckets, call.count, call.patience, now)),
+            Verb::Take => self.execute_take(buckets, call.count, call.patience, now, answer),
             Verb::Look => {
                 let mut copy = BucketsOfOne::from(&*buckets);
-                Ok(self.execute_take(&mut copy, call.count, call.patience, now))
+                self.execute_take(&mut copy, call.count, call.patience, now, answer);
             }
             Verb::TakeUpTo => {
                 let count = self.times(buckets, call.count, now);
                 // If not even one is there, the answer says when it will be.
                 let count = count.max(call.count.min(1));
-                Ok(self.execute_take(buckets, count, Duration::ZERO, now))
+                self.execute_take(buckets, count, Duration::ZERO, now, answer);
             }
             _ => {
-                let levels = self.impose(buckets, call, now)?;
-                Ok(Answer { outcome: DONE, count: call.count, levels })
+                answer.levels = self.impose(buckets, call, now)?;
+                self.show(buckets, now, &mut answer.levels);
+                (answer.outcome, answer.count) = (DONE, call.count);
             }
         }
+        Ok(())
     }
 
     #[inline]
@@ -208,18 +202,29 @@ impl<'a> Party<'a> {
         count: u64,
         patience: Duration,
         now: Timestamp,
-    ) -> Answer {
-        let Opinion { passes, after, mut levels } = self.judge(buckets, count, patience, now);
-        if passes {
-            self.take(buckets, count, now, &mut levels);
+        answer: &mut Answer,
+    ) {
+        let levels = &mut answer.levels;
+        if let ([bucket], Some(demand)) = (&mut *buckets, self.demands(count).next()) {
+            if let Some(level) = bucket.take_at_once(&demand, now) {
+                levels.push(level);
+                (answer.outcome, answer.count) = (DONE, count);
+                return;
+            }
         }
-        self.show(buckets, now, &mut levels);
+        let (passes, after) = self.judge(buckets, count, patience, now, levels);
         if passes {
-            Answer { outcome: Outcome::Done { after }, count, levels }
-        } else {
-            Answer { outcome: Outcome::Refused, count: 0, levels }
+            self.take(buckets, count, now, levels);
+            (answer.outcome, answer.count) = (Outcome::Done { after }, count);
         }
+        self.show(buckets, now, levels);
     }
+}
+
+/// An answer that was not filled in.
+#[inline]
+pub(super) fn no_answer() -> Answer {
+    Answer { outcome: Outcome::Refused, count: 0, levels: Levels::new() }
 }
 
 /// Done at once.

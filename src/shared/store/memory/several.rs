@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::buckets::{Failure, Shards};
 use super::party::{BucketsOfOne, Call, DONE, Levels, Party};
-use super::shard::{Shard, is_full};
+use super::shard::{Shard, is_idle};
 use crate::Timestamp;
 use crate::shared::store::{Answer, Outcome, Receipt, Verb};
 use crate::sync::MutexGuard;
@@ -94,10 +94,15 @@ fn decide<'a>(
         }
         Verb::TakeUpTo => Ok(take_up_to(parties, call.count, before, now)),
         _ => {
-            let (mut copies, mut levels) = (before, Levels::new());
+            let mut copies = before;
+            let mut levels: SmallVec<[Levels; 4]> = SmallVec::new();
             for (index, party) in parties.iter().enumerate() {
-                levels.extend(party.impose(copies.of(index), call, now)?);
+                levels.push(party.impose(copies.of(index), call, now)?);
             }
+            for ((index, party), levels) in parties.iter().enumerate().zip(&mut levels) {
+                party.show(copies.of(index), now, levels);
+            }
+            let levels = levels.into_iter().flatten().collect();
             Ok((Answer { outcome: DONE, count: call.count, levels }, Some(copies)))
         }
     }
@@ -118,13 +123,12 @@ fn take<'a>(
         let each = parties.iter().enumerate().zip(&mut levels);
         for ((index, party), levels) in each.filter(|((_, party), _)| party.shadow == shadows) {
             let buckets = copies.of(index);
-            let opinion = party.judge(buckets, count, patience, now);
-            *levels = opinion.levels;
+            let (passes, after) = party.judge(buckets, count, patience, now, levels);
             if !shadows {
-                all_pass &= opinion.passes;
-                longest = longest.max(opinion.after);
+                all_pass &= passes;
+                longest = longest.max(after);
             }
-            if opinion.passes && all_pass {
+            if passes && all_pass {
                 party.take(buckets, count, now, levels);
             }
         }
@@ -181,21 +185,21 @@ fn commit(
     copies: Copies<'_>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let is_new = |copy: &&Copy<'_>| !copy.is_known && !is_full(&copy.buckets, now);
+    let is_new = |copy: &&Copy<'_>| !copy.is_known && !is_idle(&copy.buckets, now);
     if !shards.room.reserve(copies.all.iter().filter(is_new).count()) {
         return Err(Failure::NoRoom);
     }
     // New subjects come last, because each evicts others that are full in the table.
     let (known, new): (Vec<_>, Vec<_>) = copies.all.into_iter().partition(|copy| copy.is_known);
     for Copy { party, hash, shard, buckets, .. } in known {
-        if is_full(&buckets, now) {
+        if is_idle(&buckets, now) {
             locked[shard].remove(hash, &party, &shards.room);
         } else if let Some(known) = locked[shard].get_mut(hash, &party) {
             *known = buckets;
         }
     }
     for Copy { party, hash, shard, buckets, .. } in new {
-        if !is_full(&buckets, now) {
+        if !is_idle(&buckets, now) {
             locked[shard].insert(hash, &party, buckets, &shards.hasher, &shards.room);
         }
     }

@@ -91,7 +91,7 @@ impl Shard {
             &mut self.table,
             &mut self.cursor,
             places,
-            |subject| is_full(&subject.buckets, now),
+            |subject| is_idle(&subject.buckets, now),
             |subject| subject.hash(hasher),
         );
         let evicted = before - self.table.len();
@@ -115,7 +115,7 @@ impl Subject {
     }
 }
 
-/// Whether nothing is in use, so that the subject need not be in the table.
-pub(super) fn is_full(buckets: &BucketsOfOne, now: Timestamp) -> bool {
-    buckets.iter().all(|bucket| bucket.is_full(now))
+/// Whether the subject need not be in the table.
+pub(super) fn is_idle(buckets: &BucketsOfOne, now: Timestamp) -> bool {
+    buckets.iter().all(|bucket| bucket.is_idle(now))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tollgate::Quota;
 use tollgate::shared::store::{self as asked, Ask, Namespace, OpenError, Outcome, Rule};
-use tollgate::shared::{AskError, Client, ClientBuilder, Decision, Outage};
+use tollgate::shared::{AskError, Client, ClientBuilder, Decision, Outage, Stats};
 
 use super::{Answer, Buckets, Charge, LimitSpec, Reply, Store, StoreError, Verb, Verdict};
 use crate::address::Prefixes;
@@ -41,6 +41,7 @@ use crate::policy::{Algorithm, KeyPart};
 /// # });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct SharedStore {
     client: ClientBuilder,
     key_secret: Option<[u8; 16]>,
@@ -73,6 +74,13 @@ impl SharedStore {
     pub fn trust_refusals_for(mut self, longest: Duration) -> Self {
         self.client = self.client.trust_refusals_for(longest);
         self
+    }
+
+    /// What was asked and decided so far, also for the limiters that clones of this store were given
+    /// to.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.client.stats()
     }
 
     /// The secret with which API keys, and values that are too long, are hashed. It must be the same
@@ -139,7 +147,9 @@ impl Buckets for SharedBuckets {
             }
         }
         if parts.is_empty() {
-            charges.iter_mut().for_each(|charge| charge.answer = Answer::UNLIMITED);
+            for charge in charges.iter_mut() {
+                charge.answer = Answer::UNLIMITED;
+            }
             return Reply::Now;
         }
         let client = self.client.clone();
