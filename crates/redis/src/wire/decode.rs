@@ -27,10 +27,10 @@ impl Batch {
         replies: Vec<Result<Vec<u8>, StoreError>>,
     ) -> Answers {
         let lost = || Err(StoreError::Unreadable("no reply belongs to the ask".into()));
-        let first = |misfit: &Option<&'static str>| {
+        let first = |misfit: Option<&'static str>| {
             Some(misfit.map_or_else(lost, |misfit| Err(StoreError::Misfit(misfit))))
         };
-        let mut answers: Vec<_> = self.misfits.iter().map(first).collect();
+        let mut answers: Vec<_> = self.misfits.iter().copied().map(first).collect();
         for (call, reply) in self.calls.iter().zip(replies) {
             let read = reply.and_then(|reply| read(opened, &self.asks, call, &reply));
             match read {
