@@ -1,6 +1,8 @@
 //! Quotas and levels as the whole numbers with which the script calculates.
 
 mod level;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use level::{Asked, Raw};
 
