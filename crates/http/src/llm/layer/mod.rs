@@ -24,7 +24,7 @@ use tollgate::llm::{KeyPool, Limiter, ModelPool};
 use tower_layer::Layer;
 
 pub use body::LlmBody;
-pub use error::{BoxError, LlmError};
+pub use error::LlmError;
 pub use key_header::KeyHeader;
 pub use retry::Attempt;
 pub use service::{LlmFuture, LlmService};
@@ -35,6 +35,7 @@ use settings::Settings;
 use with_secrets::WithSecrets;
 
 use super::Estimator;
+use crate::BoxError;
 
 /// A layer for HTTP clients of model APIs: requests keep to the limits of their keys.
 ///

@@ -16,12 +16,13 @@ use tower_service::Service;
 
 use super::body::LlmBody;
 use super::erased::{AnyPermit, AnySource};
-use super::error::{BoxError, LlmError};
+use super::error::LlmError;
 use super::meter::Meter;
 use super::payload::Payload;
 use super::refusal::Beginning;
 use super::retry::Attempt;
 use super::settings::Settings;
+use crate::BoxError;
 
 /// An HTTP client whose requests keep to the limits of a model API; made by an
 /// [`LlmLayer`](super::LlmLayer).
