@@ -8,6 +8,7 @@ mod key_header;
 mod meter;
 mod payload;
 mod refusal;
+mod request_copy;
 mod retry;
 mod service;
 mod settings;
