@@ -37,7 +37,8 @@
 //!
 //! # What this crate does not do
 //!
-//! * It does not share a limit between processes or hosts, and does not store limits on disk.
+//! * It does not store limits on disk. Processes and hosts share limits through a store of another
+//!   program (feature `shared`).
 //! * It does not limit how many operations run at the same time. Use a semaphore for that. (The
 //!   limiters of the feature `llm` can limit concurrent requests.)
 //! * It does not retry requests, and has no priorities: waiters are served in order of arrival.
@@ -53,6 +54,7 @@
 //! * `stream`: `rate_limited(&limiter)` for streams and sinks.
 //! * `serde`: quotas, terms and limits as settings, usages as answers.
 //! * `llm`: the limits of model APIs, read from response headers.
+//! * `shared`: limits that many processes share through a store.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -74,6 +76,8 @@ mod quota;
 mod rate_limiter;
 #[cfg(feature = "serde")]
 mod serde_forms;
+#[cfg(feature = "shared")]
+pub mod shared;
 #[cfg(feature = "stream")]
 pub mod stream;
 mod sync;

@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["charges", "stream"],
     &["limiters"],
     &["keyed", "llm"],
+    &["shared"],
     &["serde_forms"],
 ];
 

@@ -8,6 +8,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::{Algorithm, GreedyRefill, Receipt, Whole};
+#[cfg(feature = "shared")]
+use super::{FixedWindow, IntervalState};
 use crate::{CarryOver, Quota, QuotaError, Timestamp, WhichLimit};
 
 type Greedy = <GreedyRefill as Algorithm>::State;
@@ -32,6 +34,16 @@ impl AnyRule {
             Some(greedy) => Self::Greedy(*greedy),
             None => Self::Other(Arc::new(rule)),
         }
+    }
+
+    /// The rule and its state, if the rule is a fixed window.
+    #[cfg(feature = "shared")]
+    pub(crate) fn as_fixed_window<'a>(
+        &'a self,
+        state: &'a AnyState,
+    ) -> Option<(&'a FixedWindow, &'a IntervalState)> {
+        let Self::Other(rule) = self else { return None };
+        Some(((**rule).as_any().downcast_ref()?, state.object().downcast_ref()?))
     }
 }
 
@@ -255,6 +267,7 @@ impl Algorithm for AnyRule {
         }
     }
 
+    #[inline]
     fn limit(&self) -> u64 {
         match self {
             Self::Greedy(rule) => Algorithm::limit(rule),
@@ -273,10 +286,12 @@ impl Algorithm for AnyRule {
         call!(self, state.object_mut, restart(now));
     }
 
+    #[inline]
     fn ready_at(&self, state: &AnyState, now: Timestamp, permits: u64) -> Timestamp {
         call!(self, state.object, ready_at(now, permits))
     }
 
+    #[inline]
     fn take(&self, state: &mut AnyState, now: Timestamp, permits: u64) {
         call!(self, state.object_mut, take(now, permits));
     }
@@ -297,6 +312,7 @@ impl Algorithm for AnyRule {
         call!(self, state.object_mut, give_back(now, permits));
     }
 
+    #[inline]
     fn used(&self, state: &AnyState, now: Timestamp) -> u128 {
         call!(self, state.object, used(now))
     }

@@ -49,6 +49,12 @@ impl FixedWindow {
     pub fn aligned_to(self, border: Timestamp) -> Self {
         Self(self.0.aligned_to(border))
     }
+
+    /// The time at which the window that `now` is in began.
+    #[cfg(feature = "shared")]
+    pub(crate) fn window_began(&self, state: &IntervalState, now: Timestamp) -> Timestamp {
+        self.0.last_refill(state, now)
+    }
 }
 
 /// Accepts a quota for a window: its burst must be equal to its permits.

@@ -141,6 +141,12 @@ impl IntervalRefill {
         (state.used.saturating_sub(permits), next_refill)
     }
 
+    /// The time of the last refill at or before `now`.
+    #[cfg(feature = "shared")]
+    pub(super) fn last_refill(&self, state: &IntervalState, now: Timestamp) -> Timestamp {
+        Timestamp::from_nanos(self.refilled(state, now).1.saturating_sub(self.period))
+    }
+
     #[inline]
     fn refill(&self, state: &mut IntervalState, now: Timestamp) {
         (state.used, state.next_refill) = self.refilled(state, now);

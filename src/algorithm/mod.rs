@@ -23,7 +23,11 @@ mod strict_window;
 
 pub use all_of::AllOf;
 pub(crate) use any::AnyRule;
+#[cfg(feature = "shared")]
+pub(crate) use any::AnyState;
 pub use fixed_window::FixedWindow;
+#[cfg(feature = "shared")]
+pub(crate) use greedy::MaybeReturned;
 #[cfg(feature = "llm")]
 pub(crate) use greedy::Scale;
 pub use greedy::{GreedyRefill, GreedyState, Level};

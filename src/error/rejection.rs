@@ -36,6 +36,7 @@ pub enum WhichLimit {
 /// | [`Blocked`](Self::Blocked) | 403 | – |
 /// | [`BlockedFor`](Self::BlockedFor) | 403 | [`retry_after_secs`] |
 /// | [`TooManyKeys`](Self::TooManyKeys), [`Closed`](Self::Closed) | 503 | – |
+/// | [`Unavailable`](Self::Unavailable) | 503 | [`retry_after_secs`] |
 ///
 /// [`is_global`]: Self::is_global
 /// [`retry_after_secs`]: Self::retry_after_secs
@@ -99,6 +100,12 @@ pub enum Rejection {
         /// The maximum number of keys.
         max_keys: usize,
     },
+    /// The store of a shared limit does not answer, and the limiter refuses everybody meanwhile.
+    #[error("the store of the limit does not answer: retry after {}", Rounded(*.retry_after))]
+    Unavailable {
+        /// The time after which it is worth trying again.
+        retry_after: Duration,
+    },
 }
 
 impl Rejection {
@@ -123,8 +130,8 @@ impl Rejection {
     }
 
     /// The HTTP status for this rejection: 429 if the request was [`Denied`](Self::Denied); 503 if
-    /// the global limit denied it, or if the limiter is closed or holds too many keys; 413 if the
-    /// request [exceeds the burst](Self::ExceedsBurst); 403 if the key is
+    /// the global limit denied it, or if the limiter is closed, holds too many keys, or has a store
+    /// that does not answer; 413 if the request [exceeds the burst](Self::ExceedsBurst); 403 if the key is
     /// [`Blocked`](Self::Blocked).
     ///
     /// ```
@@ -142,7 +149,7 @@ impl Rejection {
             Self::Denied { .. } => 429,
             Self::ExceedsBurst { .. } => 413,
             Self::Blocked | Self::BlockedFor { .. } => 403,
-            Self::TooManyKeys { .. } | Self::Closed => 503,
+            Self::TooManyKeys { .. } | Self::Closed | Self::Unavailable { .. } => 503,
         }
     }
 
@@ -216,9 +223,9 @@ impl Rejection {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Denied { retry_after, .. } | Self::BlockedFor { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::Denied { retry_after, .. }
+            | Self::BlockedFor { retry_after }
+            | Self::Unavailable { retry_after } => Some(*retry_after),
             Self::ExceedsBurst { .. } | Self::Closed | Self::Blocked | Self::TooManyKeys { .. } => {
                 None
             }

@@ -64,6 +64,12 @@ pub enum WaitError {
         /// The maximum number of keys.
         max_keys: usize,
     },
+    /// The store of a shared limit does not answer, and the limiter refuses everybody meanwhile.
+    #[error("the store of the limit does not answer: retry after {}", Rounded(*.retry_after))]
+    Unavailable {
+        /// The time after which it is worth trying again.
+        retry_after: Duration,
+    },
     /// An async wait ran outside of a runtime with a timer.
     #[error(
         "no timer: await this inside a tokio runtime with `enable_time`, \
@@ -83,6 +89,7 @@ impl From<Rejection> for WaitError {
             Rejection::Blocked => Self::Blocked,
             Rejection::BlockedFor { retry_after } => Self::BlockedFor { retry_after },
             Rejection::TooManyKeys { max_keys } => Self::TooManyKeys { max_keys },
+            Rejection::Unavailable { retry_after } => Self::Unavailable { retry_after },
         }
     }
 }

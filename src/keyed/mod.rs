@@ -48,6 +48,8 @@ use crate::sync::{CacheLine, Mutex, MutexGuard};
 use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Timestamp};
 use max_keys::KeyLimit;
 use shard::guard::ShardGuard;
+#[cfg(feature = "shared")]
+pub(crate) use shard::sweep::sweep;
 use shard::{Call, Shard};
 use terms::function::TermsFunction;
 use terms::interner::TermsInterner;

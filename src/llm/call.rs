@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Error, KeyPool, Limiter, Meaning, ModelPermit, ModelPool, Permit, PoolKey, PoolPermit, Reply,
-    Tokens,
+    EndPermit, Error, KeyPool, Limiter, Meaning, ModelPermit, ModelPool, Permit, PoolKey,
+    PoolPermit, Reply, Tokens,
 };
 use crate::Clock;
 use crate::wait::Timer;
@@ -30,36 +30,22 @@ pub enum CallError<R, E> {
     Request(#[source] E),
 }
 
-/// What a call does with a permit, whether it is from a limiter or from a pool.
-trait CallPermit: Sized {
+/// A permit of a call, whether it is from a limiter or from a pool.
+trait CallPermit: EndPermit {
     /// Whether another key may serve a request whose key is not accepted.
     const HAS_OTHER_KEYS: bool;
-
-    fn end(self, reply: &Reply);
 }
 
 impl<C: Clock> CallPermit for Permit<'_, C> {
     const HAS_OTHER_KEYS: bool = false;
-
-    fn end(self, reply: &Reply) {
-        Permit::end(self, reply);
-    }
 }
 
 impl<T, C: Clock> CallPermit for PoolPermit<'_, T, C> {
     const HAS_OTHER_KEYS: bool = true;
-
-    fn end(self, reply: &Reply) {
-        PoolPermit::end(self, reply);
-    }
 }
 
 impl<T, C: Clock + Clone> CallPermit for ModelPermit<T, C> {
     const HAS_OTHER_KEYS: bool = true;
-
-    fn end(self, reply: &Reply) {
-        ModelPermit::end(self, reply);
-    }
 }
 
 /// Ends a request as its response demands.

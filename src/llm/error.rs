@@ -111,7 +111,8 @@ impl From<Rejection> for Error {
             Rejection::Closed
             | Rejection::Blocked
             | Rejection::BlockedFor { .. }
-            | Rejection::TooManyKeys { .. } => Self::Closed,
+            | Rejection::TooManyKeys { .. }
+            | Rejection::Unavailable { .. } => Self::Closed,
         }
     }
 }
@@ -129,7 +130,8 @@ impl From<WaitError> for Error {
             WaitError::Closed
             | WaitError::Blocked
             | WaitError::BlockedFor { .. }
-            | WaitError::TooManyKeys { .. } => Self::Closed,
+            | WaitError::TooManyKeys { .. }
+            | WaitError::Unavailable { .. } => Self::Closed,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A streamed response whose permit is settled when the stream ends.
+//! A streamed response whose permit is ended when the stream ends or fails.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,32 +6,54 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use super::{Permit, PoolPermit, Tokens};
-use crate::Clock;
+use super::{EndPermit, Reply, Tokens};
 
-/// A permit that can be settled: a limiter's [`Permit`] or a pool's [`PoolPermit`].
-pub trait Settle {
-    /// See [`Permit::settle`].
-    fn settle(self, actual: Tokens);
+/// What a chunk of a streamed response says of the request.
+///
+/// An `Option<Tokens>` says as much as `Nothing` or `Usage`. So what reads the chunks can return
+/// that, if a stream can't fail in a way that matters.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum ChunkReport {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The usage of the whole response so far.
+    Usage(Tokens),
+    /// The request has failed, although its status was a success: the chunk is an error event, or
+    /// the connection was lost. The reply says [what that means](super::Meaning). A [`Reply`] turns
+    /// into this with `into()`.
+    Failed(Box<Reply>),
 }
 
-impl<C: Clock> Settle for Permit<'_, C> {
-    fn settle(self, actual: Tokens) {
-        Permit::settle(self, actual);
+impl From<Option<Tokens>> for ChunkReport {
+    fn from(usage: Option<Tokens>) -> Self {
+        usage.map_or(Self::Nothing, Self::Usage)
     }
 }
 
-impl<T, C: Clock> Settle for PoolPermit<'_, T, C> {
-    fn settle(self, actual: Tokens) {
-        PoolPermit::settle(self, actual);
+impl From<Tokens> for ChunkReport {
+    fn from(usage: Tokens) -> Self {
+        Self::Usage(usage)
+    }
+}
+
+impl From<Reply> for ChunkReport {
+    fn from(failure: Reply) -> Self {
+        Self::Failed(Box::new(failure))
     }
 }
 
 pin_project! {
-    /// A stream of chunks that settles its permit when it ends or is dropped.
+    /// A stream of chunks that ends its permit when it ends, fails or is dropped.
     ///
-    /// It settles with the last usage that a chunk reported. If no chunk reported any, the permit
-    /// is dropped, and [`on_drop`](super::LimiterBuilder::on_drop) decides what counts as used.
+    /// * It is settled with the last usage that a chunk reported.
+    /// * If no chunk reported any, [`on_drop`](super::LimiterBuilder::on_drop) decides what counts
+    ///   as used. A stream that was read to its end was a success.
+    /// * If a chunk says that the request [failed](ChunkReport::Failed), the permit is
+    ///   [ended](super::Permit::end) at once with that reply: an overloaded server, an exceeded limit
+    ///   or a refused key within a stream counts as what it is. The last usage counts, unless the
+    ///   reply has one of its own. Later chunks change nothing.
     ///
     /// ```
     /// use futures_lite::{StreamExt, future, stream};
@@ -48,11 +70,42 @@ pin_project! {
     /// assert_eq!(tokens.map(|it| it.used), Some(1_030));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// A stream that can fail:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use futures_lite::{StreamExt, future, stream};
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{ChunkReport, Limiter, MeteredStream, Reply, Tokens};
+    ///
+    /// enum Event {
+    ///     Text(u64),
+    ///     RateLimited { retry_after: Duration },
+    /// }
+    ///
+    /// let model = Limiter::builder().clock(ManualClock::new()).build()?;
+    /// let permit = model.try_acquire(100)?;
+    /// let wait = Duration::from_secs(20);
+    /// let events = stream::iter([
+    ///     Ok(Event::Text(10)),
+    ///     Ok(Event::RateLimited { retry_after: wait }),
+    ///     Err("the connection was lost"),
+    /// ]);
+    /// let events = MeteredStream::new(events, permit, |event| match event {
+    ///     Ok(Event::Text(so_far)) => ChunkReport::Usage(Tokens::new(50, *so_far)),
+    ///     Ok(Event::RateLimited { retry_after }) => Reply::new(429).limited_for(*retry_after).into(),
+    ///     Err(_) => Reply::new(502).into(),
+    /// });
+    /// future::block_on(events.for_each(|_| ()));
+    /// assert_eq!(model.usage().paused_for, Some(wait));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct MeteredStream<S, P, F>
     where
-        P: Settle,
+        P: EndPermit,
     {
         #[pin]
         chunks: S,
@@ -63,55 +116,71 @@ pin_project! {
 
 /// A permit that is settled with the last reported usage, at the latest when this is dropped.
 #[derive(Debug)]
-struct OpenPermit<P: Settle> {
+struct OpenPermit<P: EndPermit> {
     permit: Option<P>,
     spent: Option<Tokens>,
 }
 
-impl<P: Settle> OpenPermit<P> {
-    fn settle(&mut self) {
-        if let (Some(spent), Some(permit)) = (self.spent, self.permit.take()) {
-            permit.settle(spent);
+impl<P: EndPermit> OpenPermit<P> {
+    /// Notes what a chunk says.
+    fn note(&mut self, report: ChunkReport) {
+        match report {
+            ChunkReport::Nothing => {}
+            ChunkReport::Usage(spent) => self.spent = Some(spent),
+            ChunkReport::Failed(reply) => self.end(*reply),
+        }
+    }
+
+    /// Ends the request with its outcome.
+    fn end(&mut self, reply: Reply) {
+        let Some(permit) = self.permit.take() else { return };
+        let spent = reply.tokens().or(self.spent);
+        permit.end(&match spent {
+            Some(spent) => reply.spent(spent),
+            None => reply,
+        });
+    }
+}
+
+impl<P: EndPermit> Drop for OpenPermit<P> {
+    fn drop(&mut self) {
+        // Without a usage, the dropped permit decides what counts.
+        if self.spent.is_some() {
+            self.end(Reply::new(200));
         }
     }
 }
 
-impl<P: Settle> Drop for OpenPermit<P> {
-    fn drop(&mut self) {
-        self.settle();
-    }
-}
-
-impl<S, P, F> MeteredStream<S, P, F>
+impl<S, P, F, R> MeteredStream<S, P, F>
 where
     S: Stream,
-    P: Settle,
-    F: FnMut(&S::Item) -> Option<Tokens>,
+    P: EndPermit,
+    F: FnMut(&S::Item) -> R,
+    R: Into<ChunkReport>,
 {
-    /// Wraps a stream of `chunks` under `permit`. `read` returns the usage of the whole response so
-    /// far, if the chunk reports it.
+    /// Wraps a stream of `chunks` under `permit`. `read` returns what a chunk says: the usage of the
+    /// whole response so far, or that the request has failed.
     pub fn new(chunks: S, permit: P, read: F) -> Self {
         Self { chunks, open: OpenPermit { permit: Some(permit), spent: None }, read }
     }
 }
 
-impl<S, P, F> Stream for MeteredStream<S, P, F>
+impl<S, P, F, R> Stream for MeteredStream<S, P, F>
 where
     S: Stream,
-    P: Settle,
-    F: FnMut(&S::Item) -> Option<Tokens>,
+    P: EndPermit,
+    F: FnMut(&S::Item) -> R,
+    R: Into<ChunkReport>,
 {
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.project();
         let chunk = std::task::ready!(this.chunks.poll_next(cx));
-        if let Some(chunk) = &chunk {
-            this.open.spent = (this.read)(chunk).or(this.open.spent);
-        } else {
+        match &chunk {
+            Some(chunk) => this.open.note((this.read)(chunk).into()),
             // The request has ended, even if the stream is kept.
-            this.open.settle();
-            this.open.permit = None;
+            None => this.open.end(Reply::new(200)),
         }
         Poll::Ready(chunk)
     }

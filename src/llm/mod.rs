@@ -14,6 +14,7 @@
 
 mod burst;
 mod call;
+mod end_permit;
 mod engine;
 mod error;
 mod headers;
@@ -37,6 +38,7 @@ mod wait_in_text;
 
 pub use burst::Burst;
 pub use call::CallError;
+pub use end_permit::EndPermit;
 pub use error::Error;
 pub use headers::{Bound, ServerLimit, ServerLimits};
 pub use limit_kind::{Counted, LimitKind};
@@ -45,8 +47,8 @@ pub use limits::Limits;
 pub use low_priority::LowPriority;
 pub use meaning::Meaning;
 #[cfg(feature = "stream")]
-pub use metered_stream::{MeteredStream, Settle};
-pub use models::{ModelPermit, ModelPool};
+pub use metered_stream::{ChunkReport, MeteredStream};
+pub use models::{ModelPermit, ModelPool, ModelReservation};
 pub use period::Period;
 pub use permit::{OnDrop, OwnedPermit, Permit};
 pub use pool::{AddKeyError, KeyPool, KeyPoolBuilder, PoolKey, PoolPermit, PoolReservation};
@@ -54,9 +56,9 @@ pub use reply::Reply;
 pub use reservation::Reservation;
 pub(crate) use state::{
     AccountState, EvidenceState, GrantState, HealthState, KeyState, LearnedState, LimitState,
-    PoolAccountState, UsedState, WindowState,
+    ModelState, PoolAccountState, UsedState, WindowState,
 };
-pub use state::{LimiterState, PoolState, StateError};
+pub use state::{LimiterState, ModelPoolState, PoolState, StateError};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};
 pub use usage::{LimitUsage, Usage};
 pub use wait_in_text::wait_in_text;

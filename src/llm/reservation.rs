@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::engine::{Engine, Handle, QueuedRequest};
+use super::engine::{Handle, QueuedRequest};
 use super::{Error, Permit, Tokens};
 use crate::wait::{QueueHandle, Request as WaitRequest, Reservation as ReservedPlace, Timer};
 use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
@@ -30,15 +30,15 @@ use crate::{Clock, CounterClock, Grant, Timestamp, WaitError};
 #[must_use = "a reservation that is dropped gives up its place"]
 #[derive(Debug)]
 pub struct Reservation<'a, C: Clock = CounterClock> {
-    engine: &'a Engine<C>,
+    engine: Handle<'a, C>,
     tokens: Tokens,
     asked: Tokens,
     place: Option<ReservedPlace<'a>>,
 }
 
 impl<'a, C: Clock> Reservation<'a, C> {
-    pub(crate) fn new(engine: &'a Engine<C>, tokens: Tokens) -> Result<Self, Error> {
-        let request = QueuedRequest::new(Handle::Borrowed(engine), tokens)?;
+    pub(crate) fn new(engine: Handle<'a, C>, tokens: Tokens) -> Result<Self, Error> {
+        let request = QueuedRequest::new(engine.clone(), tokens)?;
         let (tokens, asked) = (request.tokens, request.asked);
         let queue = QueueHandle::Owned(Box::new(request));
         let reserved = WaitRequest::new(1, Timestamp::MAX, None).join(queue);
@@ -72,7 +72,7 @@ impl<'a, C: Clock> Reservation<'a, C> {
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in the queue and the permit.
-    pub async fn wait_on(mut self, timer: &'a dyn Timer) -> Result<Permit<'a, C>, Error> {
+    pub async fn wait_on(mut self, timer: &dyn Timer) -> Result<Permit<'a, C>, Error> {
         let granted = match self.place.take() {
             Some(place) => place.wait_on(timer).await,
             None => Err(WaitError::Closed),
@@ -83,7 +83,7 @@ impl<'a, C: Clock> Reservation<'a, C> {
     fn permit(&self, granted: Result<Grant, WaitError>) -> Result<Permit<'a, C>, Error> {
         match granted {
             Ok(grant) => {
-                let engine = Handle::Borrowed(self.engine);
+                let engine = self.engine.clone();
                 Ok(Permit::new(engine, grant.taken, self.tokens, self.asked))
             }
             Err(error) => Err(self.engine.explain(error, self.tokens)),

@@ -182,3 +182,22 @@ fn a_clock_that_starts_late_is_no_obstacle() {
         (LimitKind::Requests(Period::MINUTE), Some(SECOND))
     );
 }
+
+/// A refusal is remembered for as long as it holds, also if there is only one account.
+#[test]
+fn keys_of_the_only_account_are_used_as_soon_as_it_is_free() {
+    let pool = pool(&ManualClock::new());
+    pool.add("a", "", tpm(600).max_concurrent(1)).unwrap();
+    pool.add_sharing("a", "b", "").unwrap();
+    let open = pool.try_acquire(600).unwrap();
+    assert!(pool.try_acquire(1).is_err());
+    open.settle(0);
+    let open = pool.try_acquire(600).expect("all was given back");
+    open.limited([("retry-after", "60")]);
+    assert!(pool.try_acquire(1).is_err());
+    assert!(pool.restore("a"));
+    pool.try_acquire(600).expect("the pause is over").settle(600);
+    assert!(pool.try_acquire(1).is_err());
+    pool.set_limits("b", tpm(1_200)).unwrap();
+    assert!(pool.try_acquire(1).is_ok());
+}

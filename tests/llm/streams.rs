@@ -2,9 +2,12 @@
 
 use futures_lite::{Stream, StreamExt, future, stream};
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, MeteredStream, Period, Tokens};
+use tollgate::llm::{
+    ChunkReport, KeyPool, LimitKind, Limits, MeteredStream, ModelPool, OnDrop, Period, Reply,
+    Tokens,
+};
 
-use crate::support::{OnManual, limiter, pool, tpm, used};
+use crate::support::{MINUTE, OnManual, SECOND, limiter, pool, tpm, used};
 
 fn one(clock: &ManualClock) -> OnManual {
     limiter(clock, tpm(10_000))
@@ -72,4 +75,121 @@ fn a_stream_of_a_pools_key_is_settled_with_that_key() {
     assert_eq!(chunks.size_hint(), (1, Some(1)));
     assert_eq!(future::block_on(chunks.count()), 1);
     assert_eq!(pool.usage("a").unwrap().of(LimitKind::Tokens(Period::MINUTE)).unwrap().used, 120);
+}
+
+const TOKENS: LimitKind = LimitKind::Tokens(Period::MINUTE);
+
+/// A chunk: the tokens that were generated so far, or an error event with this status.
+type Chunk = Result<u64, u16>;
+
+fn report(chunk: &Chunk) -> ChunkReport {
+    match chunk {
+        Ok(output) => Tokens::new(100, *output).into(),
+        Err(429) => Reply::new(429).limited_for(20 * SECOND).into(),
+        Err(status) => Reply::new(*status).into(),
+    }
+}
+
+#[test]
+fn a_stream_that_fails_counts_as_what_it_is() {
+    // The status, what counts as used without a usage before, and the pause.
+    let cases = [
+        (429, 0, Some(20 * SECOND)),
+        (529, 0, None),
+        (402, 0, Some(2 * MINUTE)),
+        (401, 0, None),
+        (500, 500, None),
+        (400, 500, None),
+    ];
+    for (status, unknown, pause) in cases {
+        for usage in [None, Some(30)] {
+            let limiter = one(&ManualClock::new());
+            let permit = limiter.try_acquire(Tokens::new(100, 400)).unwrap();
+            let chunks = usage.map(Ok).into_iter().chain([Err(status)]);
+            let mut chunks = MeteredStream::new(stream::iter(chunks), permit, report);
+            let mut seen = 0;
+            while seen < 1 + usize::from(usage.is_some()) {
+                assert_eq!(limiter.usage().in_flight, 1, "{status}");
+                assert!(future::block_on(chunks.next()).is_some());
+                seen += 1;
+            }
+            // At once, while the stream is still held. A refused key gives all back.
+            let known = usage.filter(|_| status != 401).map_or(unknown, |output| 100 + output);
+            let after = limiter.usage();
+            assert_eq!((after.in_flight, after.paused_for), (0, pause), "{status}");
+            assert_eq!(after.of(TOKENS).unwrap().used, known, "{status}");
+            assert!(future::block_on(chunks.next()).is_none());
+            drop(chunks);
+            assert_eq!(used(&limiter, TOKENS), known, "nothing is counted twice");
+        }
+    }
+}
+
+#[test]
+fn streams_that_fail_one_after_the_other_let_the_key_rest() {
+    let limiter = one(&ManualClock::new());
+    for failure in 1..=2 {
+        let permit = limiter.try_acquire(10).unwrap();
+        permit.observe_head(&Reply::new(200));
+        let chunks = MeteredStream::new(stream::iter([Ok(5), Err(502)]), permit, report);
+        assert_eq!(future::block_on(chunks.count()), 2);
+        let rest = (failure == 2).then_some(SECOND / 2);
+        assert_eq!(limiter.usage().paused_for, rest, "failure {failure}");
+    }
+}
+
+#[test]
+fn the_first_failure_counts_and_nothing_after_it() {
+    let limiter = one(&ManualClock::new());
+    let permit = limiter.try_acquire(Tokens::new(100, 400)).unwrap();
+    let chunks = stream::iter([Ok(10), Err(429), Err(402), Ok(900), Err(500)]);
+    assert_eq!(future::block_on(MeteredStream::new(chunks, permit, report).count()), 5);
+    assert_eq!(limiter.usage().paused_for, Some(20 * SECOND));
+    assert_eq!(used(&limiter, TOKENS), 110);
+}
+
+#[test]
+fn the_usage_of_the_failure_itself_counts_before_that_of_earlier_chunks() {
+    let limiter = one(&ManualClock::new());
+    let permit = limiter.try_acquire(Tokens::new(100, 400)).unwrap();
+    let read = |chunk: &Chunk| match chunk {
+        Err(_) => Reply::new(529).spent(77).into(),
+        told => report(told),
+    };
+    let chunks = MeteredStream::new(stream::iter([Ok(10), Err(529)]), permit, read);
+    assert_eq!(future::block_on(chunks.count()), 2);
+    assert_eq!(used(&limiter, TOKENS), 77);
+}
+
+#[test]
+fn a_stream_that_was_read_to_its_end_was_a_success() {
+    for on_drop in [OnDrop::Keep, OnDrop::Refund] {
+        for tells in [true, false] {
+            let pool = KeyPool::builder().on_drop(on_drop).clock(ManualClock::new()).build();
+            pool.add("a", "", Limits::new()).unwrap();
+            pool.observe_reply("a", &Reply::new(500));
+            let permit = pool.try_acquire(10).unwrap();
+            let read = move |chunk: &Option<u64>| so_far(chunk).filter(|_| tells);
+            let chunks = MeteredStream::new(stream::iter([Some(1), None]), permit, read);
+            assert_eq!(future::block_on(chunks.count()), 2);
+            // So the next failure is again the first.
+            pool.observe_reply("a", &Reply::new(500));
+            assert_eq!(pool.usage("a").unwrap().paused_for, None, "{on_drop:?}, {tells}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_can_end_a_key_in_a_pool_and_in_all_models() {
+    let keys = pool(&ManualClock::new());
+    keys.add("a", "", Limits::new()).unwrap();
+    let models = ModelPool::with_options(KeyPool::builder().clock(ManualClock::new()));
+    models.add("a", "", Limits::new()).unwrap();
+    let refused = || stream::iter([Ok(10), Err(401)]);
+    let of_keys = MeteredStream::new(refused(), keys.try_acquire(10).unwrap(), report);
+    let of_models = MeteredStream::new(refused(), models.try_acquire("x", 10).unwrap(), report);
+    assert_eq!(future::block_on(of_keys.count()), 2);
+    assert_eq!(future::block_on(of_models.count()), 2);
+    assert!(keys.try_acquire(0).is_err());
+    assert!(["x", "y"].iter().all(|model| models.try_acquire(model, 0).is_err()));
 }

@@ -103,6 +103,13 @@ proptest! {
     }
 }
 
+#[test]
+fn a_second_limit_of_zero_takes_no_state_away_from_the_first() {
+    let one = ("ratelimit", "\"0\";r=1;t=1, 0;w=1");
+    let before = read(&[one]);
+    assert_not_looser(&before, &read(&[one, ("ratelimit", "0;w=2")]));
+}
+
 fn is_date((name, value): &(Vec<u8>, Vec<u8>)) -> bool {
     let text = std::str::from_utf8(value).unwrap_or_default();
     name == b"date" && httpdate::parse_http_date(text.trim()).is_ok()

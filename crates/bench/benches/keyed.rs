@@ -3,7 +3,7 @@
 //!
 //! * `cargo bench -p tollgate-bench --bench keyed`: all tables.
 //! * `cargo bench -p tollgate-bench --bench keyed -- PATTERN`: those in whose name it is: `memory`,
-//!   `idle`, `pause`, `attack`, `charges`.
+//!   `idle`, `pause`, `attack`, `charges`, `shared`.
 //! * `cargo bench -p tollgate-bench --bench keyed -- --test`: everything once, small, no figures.
 //!
 //! | scene | what is measured |
@@ -13,6 +13,7 @@
 //! | [pause](keyed_pause) | the slowest call of millions, while tables grow, shrink or are swept |
 //! | [attack](keyed_attack) | millions of made-up keys against a limiter that holds few |
 //! | [charges](keyed_charges) | several limits in one decision against one after another |
+//! | [shared](keyed_shared) | the store of shared limits in memory, against a keyed limiter |
 //!
 //! Resident memory is that of a child process for each figure, so that none sits on pages that
 //! another has left; it is read where Linux tells it.
@@ -38,6 +39,8 @@ mod keyed_limiters;
 mod keyed_memory;
 #[path = "support/keyed_pause.rs"]
 mod keyed_pause;
+#[path = "support/keyed_shared.rs"]
+mod keyed_shared;
 #[path = "support/memory.rs"]
 mod memory;
 #[path = "support/random.rs"]
@@ -93,12 +96,13 @@ fn main() {
     let wanted = |name: &str| {
         patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()))
     };
-    let scenes: [(&str, Scene); 5] = [
+    let scenes: [(&str, Scene); 6] = [
         ("memory", keyed_memory::print),
         ("idle", keyed_idle::print),
         ("pause", keyed_pause::print),
         ("attack", keyed_attack::print),
         ("charges", keyed_charges::print),
+        ("shared", keyed_shared::print),
     ];
     for (_, print) in scenes.into_iter().filter(|(name, _)| wanted(name)) {
         print(size);

@@ -9,10 +9,14 @@
 
 #[cfg(feature = "llm")]
 mod model_limits;
+#[cfg(feature = "shared")]
+mod shared_limits;
 mod state;
 
 #[cfg(feature = "llm")]
 pub(crate) use model_limits::Scale;
+#[cfg(feature = "shared")]
+pub(crate) use shared_limits::MaybeReturned;
 pub use state::{GreedyState, Level};
 
 use super::holds::Holds;

@@ -153,7 +153,7 @@ fn is_idle<K, A: Algorithm>(special: &Special<K, A>, basis: &Basis<A>, now: Time
 }
 
 /// Scans the next `places` positions of `table`, and removes idle entries.
-fn sweep<T>(
+pub(crate) fn sweep<T>(
     table: &mut HashTable<T>,
     cursor: &mut usize,
     places: usize,

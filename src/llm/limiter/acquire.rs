@@ -92,7 +92,7 @@ impl<C: Clock> Limiter<C> {
     ///
     /// As [`wait`](Self::wait).
     pub fn reserve(&self, estimate: impl Into<Tokens>) -> Result<Reservation<'_, C>, Error> {
-        Reservation::new(&self.engine, estimate.into())
+        Reservation::new(self.borrowed(), estimate.into())
     }
 
     /// Waits until the request may be sent, with the `timer` of any async runtime.

@@ -53,7 +53,7 @@ impl Limiter {
 }
 
 impl<C: Clock> Limiter<C> {
-    fn borrowed(&self) -> Handle<'_, C> {
+    pub(crate) fn borrowed(&self) -> Handle<'_, C> {
         Handle::Borrowed(&self.engine)
     }
 

@@ -1,13 +1,13 @@
-//! How a request for a model gets a key: at once, or by waiting.
+//! How a request for a model gets a key: at once, by waiting, or for a later time.
 
-#[cfg(feature = "tokio")]
 use std::time::Duration;
 
-use super::shared::ModelKeys;
-use super::{ModelPermit, ModelPool};
-use crate::llm::{Error, Tokens};
+use super::in_use::ModelInUse;
+use super::{ModelPermit, ModelPool, ModelReservation};
+use crate::llm::limiter::{acquire, delay_for, wait_until};
+use crate::llm::{Error, Permit, Reservation, Tokens};
 use crate::wait::Timer;
-use crate::{Clock, Timestamp};
+use crate::{CancelToken, Clock, Timestamp};
 
 impl<T, C: Clock + Clone> ModelPool<T, C> {
     /// Takes one request to `model` and its estimated tokens from a key that can serve it now.
@@ -20,9 +20,112 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         model: &str,
         estimate: impl Into<Tokens>,
     ) -> Result<ModelPermit<T, C>, Error> {
-        let pool = self.shared.pool(model);
-        let permit = pool.try_acquire_owned(estimate.into())?;
-        Ok(ModelPermit::new(permit, pool, &self.shared, model))
+        let (model, asked) = (self.in_use(model), estimate.into());
+        let engine = model.engine();
+        let (taken, tokens) = engine.try_acquire(asked)?;
+        model.permit(Permit::new(engine, taken, tokens, asked))
+    }
+
+    /// Blocks the thread until a key can serve the request to `model`.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPool::wait`](crate::llm::KeyPool::wait).
+    ///
+    /// ```
+    /// use tollgate::llm::{Limits, ModelPool};
+    /// let pool = ModelPool::new();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// pool.wait("gpt-x", 1_500)?.settle(900);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait(
+        &self,
+        model: &str,
+        estimate: impl Into<Tokens>,
+    ) -> Result<ModelPermit<T, C>, Error> {
+        self.wait_until(model, estimate.into(), Timestamp::MAX, None)
+    }
+
+    /// Blocks the thread for at most `timeout`. Fails at once if the wait would take longer.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPool::wait_timeout`](crate::llm::KeyPool::wait_timeout).
+    pub fn wait_timeout(
+        &self,
+        model: &str,
+        estimate: impl Into<Tokens>,
+        timeout: Duration,
+    ) -> Result<ModelPermit<T, C>, Error> {
+        self.wait_until(model, estimate.into(), self.clock().now() + timeout, None)
+    }
+
+    /// Blocks the thread until a key can serve the request to `model`, or `cancel` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPool::wait_cancellable`](crate::llm::KeyPool::wait_cancellable).
+    pub fn wait_cancellable(
+        &self,
+        model: &str,
+        estimate: impl Into<Tokens>,
+        cancel: &CancelToken,
+    ) -> Result<ModelPermit<T, C>, Error> {
+        self.wait_until(model, estimate.into(), Timestamp::MAX, Some(cancel))
+    }
+
+    fn wait_until(
+        &self,
+        model: &str,
+        tokens: Tokens,
+        deadline: Timestamp,
+        cancel: Option<&CancelToken>,
+    ) -> Result<ModelPermit<T, C>, Error> {
+        let model = self.in_use(model);
+        let permit = wait_until(model.engine(), tokens, deadline, cancel)?;
+        model.permit(permit)
+    }
+
+    /// Reserves the request to `model` for a later time; it is queued behind earlier waiters. Which
+    /// key serves it is known when its time has come.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPool::reserve`](crate::llm::KeyPool::reserve).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{KeyPool, Limits, ModelPool};
+    /// let clock = ManualClock::new();
+    /// let pool = ModelPool::with_options(KeyPool::builder().clock(clock.clone()));
+    /// pool.add("main", "sk-1", Limits::new().requests_per_minute(1))?;
+    /// pool.try_acquire("gpt-x", 0)?.settle(0);
+    /// let reservation = pool.reserve("gpt-x", 0)?;
+    /// assert_eq!(reservation.delay(), Some(Duration::from_secs(60)));
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(reservation.wait()?.id(), "main");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reserve(
+        &self,
+        model: &str,
+        estimate: impl Into<Tokens>,
+    ) -> Result<ModelReservation<T, C>, Error> {
+        let model = self.in_use(model);
+        let reservation = Reservation::new(model.engine(), estimate.into())?;
+        Ok(ModelReservation::new(reservation, model))
+    }
+
+    /// The time until a request to `model` with this estimate could be sent with some key, behind
+    /// the current waiters. Takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyPool::delay_for`](crate::llm::KeyPool::delay_for).
+    pub fn delay_for(&self, model: &str, estimate: impl Into<Tokens>) -> Result<Duration, Error> {
+        delay_for(self.in_use(model).engine(), estimate.into())
     }
 
     /// Waits until a key can serve a request to `model`, with the `timer` of any async runtime.
@@ -40,11 +143,11 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         estimate: impl Into<Tokens>,
         timer: &dyn Timer,
     ) -> Result<ModelPermit<T, C>, Error> {
-        let pool = self.shared.pool(model);
-        self.acquire_until(model, pool, estimate.into(), Timestamp::MAX, timer).await
+        acquire_until(self.in_use(model), estimate.into(), Timestamp::MAX, timer).await
     }
 
-    /// Waits on tokio until a key can serve a request to `model`.
+    /// Waits on tokio until a key can serve a request to `model`. The permit borrows nothing, so it
+    /// can be moved to another task.
     ///
     /// # Errors
     ///
@@ -92,20 +195,17 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         estimate: impl Into<Tokens>,
         timeout: Duration,
     ) -> impl Future<Output = Result<ModelPermit<T, C>, Error>> {
-        let (pool, tokens) = (self.shared.pool(model), estimate.into());
-        let deadline = pool.clock().now() + timeout;
-        self.acquire_until(model, pool, tokens, deadline, &crate::TokioTimer)
+        let deadline = self.clock().now() + timeout;
+        acquire_until(self.in_use(model), estimate.into(), deadline, &crate::TokioTimer)
     }
+}
 
-    async fn acquire_until(
-        &self,
-        model: &str,
-        pool: ModelKeys<T, C>,
-        tokens: Tokens,
-        deadline: Timestamp,
-        timer: &dyn Timer,
-    ) -> Result<ModelPermit<T, C>, Error> {
-        let permit = pool.acquire_owned_until(tokens, deadline, timer).await?;
-        Ok(ModelPermit::new(permit, pool, &self.shared, model))
-    }
+async fn acquire_until<T, C: Clock + Clone>(
+    model: ModelInUse<T, C>,
+    tokens: Tokens,
+    deadline: Timestamp,
+    timer: &dyn Timer,
+) -> Result<ModelPermit<T, C>, Error> {
+    let permit = acquire(model.engine(), tokens, deadline, timer).await?;
+    model.permit(permit)
 }

@@ -1,19 +1,27 @@
 //! A pool of API keys whose limits are each model's own.
 
 mod acquire;
+mod in_use;
 mod permit;
+mod places;
+mod reservation;
 mod shared;
+mod state;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod without_permit;
 
 pub use permit::ModelPermit;
+pub use reservation::ModelReservation;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use shared::{AccountLimits, ModelKey, Shared, State};
+use shared::{ModelAccount, ModelKey, Shared};
 
-use super::{AddKeyError, KeyPool, KeyPoolBuilder, Limits, Usage};
-use crate::sync::Mutex;
+use super::{AddKeyError, KeyPool, KeyPoolBuilder, Limits};
 use crate::{Clock, CounterClock};
 
 /// A pool of API keys for several models. Most providers limit each model by itself, but a key that
@@ -25,7 +33,23 @@ use crate::{Clock, CounterClock};
 /// * A response that refuses the key (401) disables it for all models, and one that says that the
 ///   account is spent (402) lets it rest for all models. Limits and all other pauses are those of
 ///   one model. A limit that is 0 with 0 remaining concerns that model only.
-/// * Up to 1,024 models have limits of their own. All further ones share the limits of one model.
+/// * Up to 1,024 models have limits of their own. A further model takes the place of an idle one:
+///   no request of it is in flight or waits, nothing of its limits is in use, and no key of it is
+///   paused. Of several, the one that was not used for longest makes room. So names that attackers
+///   invent lock no other model out for good.
+/// * A model that is in use, or of which anything lasts, keeps its place. While there are 1,024 of
+///   these, further models share the limits of the model without a name, which needs no place.
+/// * A model that comes back after it has made room begins as a new one. What responses had taught
+///   it is lost, so its first request is sent alone again
+///   ([`try_first`](KeyPoolBuilder::try_first)). So are failures whose rest is over: how many there
+///   were in a row, that other keys are preferred, and that one request is sent at a time until one
+///   succeeds. Nothing else is lost. What [`set_limits`](Self::set_limits) has set is kept, and so
+///   is what concerns a key in all models: whether it is refused, and the rest of a spent account,
+///   even if that rest was ended in the one model before.
+///
+/// The verbs are those of a [`KeyPool`], and take the model as well: a request as its first
+/// argument, and what concerns one key (`set_limits`, `usage`, `observe`) after the id of the key.
+/// Permits borrow nothing, so there is no `acquire_owned`.
 ///
 /// ```
 /// use tollgate::llm::{Limits, ModelPool};
@@ -71,9 +95,7 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     /// ```
     #[must_use]
     pub fn with_options(options: KeyPoolBuilder<C>) -> Self {
-        let (keys, models) = (Vec::new(), BTreeMap::new());
-        let state = Mutex::new(State { keys, models, is_closed: false, version: 0 });
-        Self { shared: Arc::new(Shared { builder: options, state }) }
+        Self { shared: Arc::new(Shared::new(options)) }
     }
 
     /// The clock that the pool reads.
@@ -96,10 +118,14 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     ) -> Result<(), AddKeyError> {
         limits.check()?;
         let (id, secret) = (id.into(), Arc::new(secret));
-        let limits = AccountLimits { elsewhere: limits, ..AccountLimits::default() };
         self.shared.add(&id, |_| {
-            let (account, limits) = (Arc::clone(&id), Arc::new(limits));
-            Ok(ModelKey { id: Arc::clone(&id), secret, account, limits, is_refused: false })
+            let account = Arc::new(ModelAccount {
+                id: Arc::clone(&id),
+                limits,
+                limits_of_models: BTreeMap::new(),
+                spent_rest: None,
+            });
+            Ok(ModelKey { id: Arc::clone(&id), secret, account, is_refused: false })
         })
     }
 
@@ -136,19 +162,16 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     pub fn set_limits(&self, id: &str, model: &str, limits: Limits) -> Result<(), AddKeyError> {
         limits.check()?;
         let mut state = self.shared.state.lock();
-        let Some(key) = state.keys.iter().find(|key| &*key.id == id).cloned() else {
-            return Err(AddKeyError::Unknown(id.into()));
-        };
-        let mut changed = AccountLimits::clone(&key.limits);
-        changed.of_models.insert(model.into(), limits);
-        let changed = Arc::new(changed);
-        for sharing in state.keys.iter_mut().filter(|other| other.account == key.account) {
-            sharing.limits = Arc::clone(&changed);
-        }
-        state.version += 1;
-        let pool = state.models.get(model).cloned();
+        let exists = state.change_account(id, |account| {
+            account.limits_of_models.insert(model.into(), limits);
+        });
+        let pool = state.places.keys_of(model);
         drop(state);
-        pool.map_or(Ok(()), |pool| pool.set_limits(id, limits))
+        match pool {
+            _ if !exists => Err(AddKeyError::Unknown(id.into())),
+            Some(pool) => pool.set_limits(id, limits),
+            None => Ok(()),
+        }
     }
 
     /// Removes a key from all models. Returns whether it existed.
@@ -157,11 +180,11 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         let mut state = self.shared.state.lock();
         let at = state.keys.iter().position(|key| &*key.id == id);
         let removed = at.map(|at| state.keys.remove(at));
-        state.version += 1;
-        let pools = state.pools();
+        state.keys_changed();
+        let models = state.places.all();
         // Its secret may use this pool when it is dropped.
         drop(state);
-        for pool in pools {
+        for (_, pool) in models {
             pool.remove(id);
         }
         removed.is_some()
@@ -172,44 +195,55 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     #[allow(clippy::must_use_candidate, reason = "it changes the pool")]
     pub fn restore(&self, id: &str) -> bool {
         let mut state = self.shared.state.lock();
-        let key = state.keys.iter_mut().find(|key| &*key.id == id);
-        let exists = key.map(|key| key.is_refused = false).is_some();
-        state.version += 1;
-        let pools = state.pools();
+        let exists = state.change_account(id, |account| account.spent_rest = None);
+        if let Some(key) = state.keys.iter_mut().find(|key| &*key.id == id) {
+            key.is_refused = false;
+        }
+        let models = state.places.all();
         drop(state);
-        for pool in pools {
+        for (_, pool) in models {
             pool.restore(id);
         }
         exists
     }
 
-    /// The ids of all keys.
-    #[must_use]
-    pub fn ids(&self) -> Vec<Arc<str>> {
-        self.shared.state.lock().keys.iter().map(|key| Arc::clone(&key.id)).collect()
+    /// Ends a pause of a key's account in one model that a server asked for; see
+    /// [`KeyPool::resume`]. Returns whether the key exists.
+    #[allow(clippy::must_use_candidate, reason = "it changes the pool")]
+    pub fn resume(&self, id: &str, model: &str) -> bool {
+        self.change_model(id, model, |pool| pool.resume(id))
     }
 
-    /// The models that were used so far. All models beyond the 1,024th have an empty name.
-    #[must_use]
-    pub fn models(&self) -> Vec<Arc<str>> {
-        self.shared.state.lock().models.keys().cloned().collect()
+    /// Discards what responses have taught about the limits of a key's account in one model, and ends
+    /// the key's pause there; see [`KeyPool::forget_learned`]. Returns whether the key exists.
+    #[allow(clippy::must_use_candidate, reason = "it changes the pool")]
+    pub fn forget_learned(&self, id: &str, model: &str) -> bool {
+        self.change_model(id, model, |pool| pool.forget_learned(id))
     }
 
-    /// The current usage of all keys in one model, by their ids; empty if the model was not used.
-    #[must_use]
-    pub fn usages(&self, model: &str) -> Vec<(Arc<str>, Usage)> {
-        let pool = self.shared.state.lock().models.get(model).cloned();
-        pool.map(|pool| pool.usages()).unwrap_or_default()
+    /// Changes a model that has limits of its own. Returns whether the key exists.
+    fn change_model(
+        &self,
+        id: &str,
+        model: &str,
+        change: impl FnOnce(&KeyPool<Arc<T>, C>) -> bool,
+    ) -> bool {
+        let mut state = self.shared.state.lock();
+        let exists = state.keys.iter().any(|key| &*key.id == id);
+        state.keys_changed();
+        let pool = state.places.keys_of(model);
+        drop(state);
+        pool.map_or(exists, |pool| change(&pool))
     }
 
     /// Closes the pool: all further requests are rejected, and all waiters fail.
     pub fn close(&self) {
         let mut state = self.shared.state.lock();
         state.is_closed = true;
-        state.version += 1;
-        let pools = state.pools();
+        state.keys_changed();
+        let models = state.places.all();
         drop(state);
-        for pool in pools {
+        for (_, pool) in models {
             pool.close();
         }
     }

@@ -4,34 +4,29 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::shared::{ModelKeys, Shared};
+use super::in_use::ModelInUse;
 use crate::llm::headers::ServerLimits;
 use crate::llm::{PoolKey, PoolPermit, Reply, Tokens};
 use crate::{Clock, CounterClock};
 
-/// Permission to send one request to a model with a key, as a [`PoolPermit`] is one of a pool.
+/// Permission to send one request to a model with a key, as a [`PoolPermit`] is one of a pool. It
+/// borrows nothing, and so can be moved to another task.
 #[must_use = "a permit that is dropped counts its estimate as used, unless configured otherwise"]
 pub struct ModelPermit<T, C: Clock + Clone = CounterClock> {
+    // Dropped first: the model is in use until the permit has ended.
     permit: PoolPermit<'static, Arc<T>, C>,
-    pool: ModelKeys<T, C>,
-    shared: Arc<Shared<T, C>>,
-    model: Arc<str>,
+    model: ModelInUse<T, C>,
 }
 
 impl<T, C: Clock + Clone> ModelPermit<T, C> {
-    pub(super) fn new(
-        permit: PoolPermit<'static, Arc<T>, C>,
-        pool: ModelKeys<T, C>,
-        shared: &Arc<Shared<T, C>>,
-        model: &str,
-    ) -> Self {
-        Self { permit, pool, shared: Arc::clone(shared), model: model.into() }
+    pub(super) fn new(permit: PoolPermit<'static, Arc<T>, C>, model: ModelInUse<T, C>) -> Self {
+        Self { permit, model }
     }
 
     /// The model that was asked for.
     #[must_use]
     pub fn model(&self) -> &str {
-        &self.model
+        self.model.name()
     }
 
     /// The id of the key.
@@ -92,21 +87,23 @@ impl<T, C: Clock + Clone> ModelPermit<T, C> {
     /// is applied to all models.
     pub fn observe_reply(&self, reply: &Reply) {
         self.permit.observe_reply(reply);
-        self.shared.spread(&self.pool, self.permit.id(), reply);
+        self.model.spread(self.id(), reply);
     }
 
     /// See [`Permit::observe_head`](crate::llm::Permit::observe_head). What concerns the key itself
     /// is applied to all models.
     pub fn observe_head(&self, reply: &Reply) {
         self.permit.observe_head(reply);
-        self.shared.spread(&self.pool, self.permit.id(), reply);
+        self.model.spread(self.id(), reply);
     }
 
     /// See [`Permit::end`](crate::llm::Permit::end). What concerns the key itself is applied to all
     /// models.
     pub fn end(self, reply: &Reply) {
-        self.shared.spread(&self.pool, self.permit.id(), reply);
-        self.permit.end(reply);
+        let Self { permit, model } = self;
+        let key = permit.key();
+        permit.end(reply);
+        model.spread(key.id(), reply);
     }
 
     /// See [`Permit::limited`](crate::llm::Permit::limited).
@@ -133,7 +130,7 @@ impl<T, C: Clock + Clone> ModelPermit<T, C> {
 impl<T, C: Clock + Clone> fmt::Debug for ModelPermit<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ModelPermit")
-            .field("model", &self.model)
+            .field("model", self.model.name())
             .field("id", &self.id())
             .field("estimate", &self.estimate())
             .finish_non_exhaustive()

@@ -1,10 +1,8 @@
 //! How a request gets a key of a pool: at once, or by waiting.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{KeyPool, PoolPermit};
-use crate::llm::engine::Handle;
 use crate::llm::limiter::{acquire, delay_for, wait_until};
 use crate::llm::{Error, Permit, PoolReservation, Reservation, Tokens};
 use crate::wait::Timer;
@@ -21,7 +19,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     pub fn try_acquire(&self, estimate: impl Into<Tokens>) -> Result<PoolPermit<'_, T, C>, Error> {
         let asked = estimate.into();
         let (taken, tokens) = self.engine.try_acquire(asked)?;
-        self.permit(Permit::new(Handle::Borrowed(&self.engine), taken, tokens, asked))
+        self.permit(Permit::new(self.borrowed(), taken, tokens, asked))
     }
 
     /// Blocks the thread until a key can serve the request.
@@ -82,7 +80,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reserve(&self, estimate: impl Into<Tokens>) -> Result<PoolReservation<'_, T, C>, Error> {
-        Ok(PoolReservation::new(self, Reservation::new(&self.engine, estimate.into())?))
+        Ok(PoolReservation::new(self, Reservation::new(self.borrowed(), estimate.into())?))
     }
 
     /// The time until a request with this estimate could be sent with some key, behind the current
@@ -93,7 +91,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// [`Error::NoKeys`], [`Error::Never`], [`Error::ServerWait`] or [`Error::Closed`];
     /// [`Error::Denied`] if the time depends on when a request in flight ends.
     pub fn delay_for(&self, estimate: impl Into<Tokens>) -> Result<Duration, Error> {
-        delay_for(Handle::Borrowed(&*self.engine), estimate.into())
+        delay_for(self.borrowed(), estimate.into())
     }
 
     fn wait_until(
@@ -102,7 +100,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         deadline: Timestamp,
         cancel: Option<&CancelToken>,
     ) -> Result<PoolPermit<'_, T, C>, Error> {
-        self.permit(wait_until(Handle::Borrowed(&*self.engine), tokens, deadline, cancel)?)
+        self.permit(wait_until(self.borrowed(), tokens, deadline, cancel)?)
     }
 
     /// Waits until a key can serve the request, with the `timer` of any async runtime.
@@ -119,8 +117,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         estimate: impl Into<Tokens>,
         timer: &dyn Timer,
     ) -> Result<PoolPermit<'_, T, C>, Error> {
-        let engine = Handle::Borrowed(&*self.engine);
-        self.permit(acquire(engine, estimate.into(), Timestamp::MAX, timer).await?)
+        self.permit(acquire(self.borrowed(), estimate.into(), Timestamp::MAX, timer).await?)
     }
 
     /// Waits on tokio until a key can serve the request.
@@ -173,8 +170,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         timeout: Duration,
     ) -> impl Future<Output = Result<PoolPermit<'_, T, C>, Error>> {
         let (tokens, deadline) = (estimate.into(), self.engine.clock().now() + timeout);
-        let engine = Handle::Borrowed(&*self.engine);
-        let permit = acquire(engine, tokens, deadline, &crate::TokioTimer);
+        let permit = acquire(self.borrowed(), tokens, deadline, &crate::TokioTimer);
         async move { self.permit(permit.await?) }
     }
 
@@ -206,27 +202,8 @@ impl<T, C: Clock> KeyPool<T, C> {
         &self,
         estimate: impl Into<Tokens>,
     ) -> Result<PoolPermit<'static, T, C>, Error> {
-        self.acquire_owned_until(estimate.into(), Timestamp::MAX, &crate::TokioTimer).await
-    }
-
-    /// As [`acquire_on`](Self::acquire_on) until `deadline`, with a permit that borrows nothing.
-    pub(crate) async fn acquire_owned_until(
-        &self,
-        tokens: Tokens,
-        deadline: Timestamp,
-        timer: &dyn Timer,
-    ) -> Result<PoolPermit<'static, T, C>, Error> {
-        let engine = Handle::Shared(Arc::clone(&self.engine));
-        self.permit(acquire(engine, tokens, deadline, timer).await?)
-    }
-
-    /// As [`try_acquire`](Self::try_acquire), with a permit that borrows nothing.
-    pub(crate) fn try_acquire_owned(
-        &self,
-        asked: Tokens,
-    ) -> Result<PoolPermit<'static, T, C>, Error> {
-        let (taken, tokens) = self.engine.try_acquire(asked)?;
-        self.permit(Permit::new(Handle::Shared(Arc::clone(&self.engine)), taken, tokens, asked))
+        let timer = &crate::TokioTimer;
+        self.permit(acquire(self.shared(), estimate.into(), Timestamp::MAX, timer).await?)
     }
 
     /// As [`acquire_timeout`](Self::acquire_timeout), with a permit that borrows nothing and so can
@@ -259,8 +236,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         timeout: Duration,
     ) -> impl Future<Output = Result<PoolPermit<'static, T, C>, Error>> {
         let (tokens, deadline) = (estimate.into(), self.engine.clock().now() + timeout);
-        let engine = Handle::Shared(Arc::clone(&self.engine));
-        let permit = acquire(engine, tokens, deadline, &crate::TokioTimer);
+        let permit = acquire(self.shared(), tokens, deadline, &crate::TokioTimer);
         async move { self.permit(permit.await?) }
     }
 

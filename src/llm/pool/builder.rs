@@ -33,6 +33,10 @@ impl<C: Clock> KeyPoolBuilder<C> {
         &self.clock
     }
 
+    pub(crate) fn read_options(&self) -> &Options {
+        &self.options
+    }
+
     /// The clock to read; default: [`CounterClock`].
     pub fn clock<D: Clock>(self, clock: D) -> KeyPoolBuilder<D> {
         KeyPoolBuilder { clock, settings: self.settings, options: self.options }

@@ -1,11 +1,13 @@
 //! A pool of API keys, each with its own limits.
 
 mod acquire;
+mod among_models;
 mod builder;
 mod key;
 mod permit;
 mod reservation;
 mod state;
+mod usage;
 mod without_permit;
 
 pub use builder::KeyPoolBuilder;
@@ -18,10 +20,10 @@ use std::sync::Arc;
 
 use key::KeyRecord;
 
-use crate::llm::engine::Engine;
+use crate::llm::Limits;
 use crate::llm::engine::account::{Account, Health};
 use crate::llm::engine::keys::{Key, Keys};
-use crate::llm::{Limits, Usage};
+use crate::llm::engine::{Engine, Handle};
 use crate::sync::Mutex;
 use crate::wakers::Wakers;
 use crate::{Clock, CounterClock, QuotaError, Timestamp};
@@ -116,8 +118,14 @@ impl<T> Default for KeyPool<T> {
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
-    pub(crate) fn engine(&self) -> &Engine<C> {
-        &self.engine
+    /// The engine, for a permit that borrows the pool.
+    pub(crate) fn borrowed(&self) -> Handle<'_, C> {
+        Handle::Borrowed(&self.engine)
+    }
+
+    /// The engine, for a permit that borrows nothing.
+    pub(crate) fn shared(&self) -> Handle<'static, C> {
+        Handle::Shared(Arc::clone(&self.engine))
     }
 
     pub(crate) fn from_engine(engine: Engine<C>) -> Self {
@@ -252,51 +260,28 @@ impl<T, C: Clock> KeyPool<T, C> {
         self.with_key(id, |keys, key, _| keys.restore(key)).is_some()
     }
 
+    /// Ends a pause of a key's account that a server asked for; see
+    /// [`Limiter::resume`](crate::llm::Limiter::resume). A key that is disabled stays so. Returns
+    /// whether the key exists.
+    ///
+    /// ```
+    /// use tollgate::llm::{KeyPool, Limits, Reply};
+    /// let pool = KeyPool::new();
+    /// pool.add("main", "sk-1", Limits::new())?;
+    /// pool.observe_reply("main", &Reply::new(429).headers([("retry-after", "86400")]));
+    /// assert!(pool.resume("main"));
+    /// assert_eq!(pool.usage("main").and_then(|usage| usage.paused_for), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resume(&self, id: &str) -> bool {
+        self.with_key(id, |keys, key, _| keys.resume(key)).is_some()
+    }
+
     /// Discards what responses have taught about the limits of a key's account, and ends the key's
     /// pause; see [`Limiter::forget_learned`](crate::llm::Limiter::forget_learned). Returns whether
     /// the key exists.
     pub fn forget_learned(&self, id: &str) -> bool {
         self.with_key(id, Keys::forget_learned).is_some()
-    }
-
-    /// The ids of all keys, including disabled ones.
-    pub fn ids(&self) -> Vec<Arc<str>> {
-        let records = self.records.lock();
-        let known = |number: &usize| self.engine.look(|keys| keys.is_known(*number));
-        (0..records.len())
-            .filter(known)
-            .filter_map(|number| Some(Arc::clone(&records.get(number)?.id)))
-            .collect()
-    }
-
-    /// The current usage of a key's limits; `None` if there is no such key. Takes nothing.
-    pub fn usage(&self, id: &str) -> Option<Usage> {
-        let mut wakers = Wakers::default();
-        let records = self.records.lock();
-        let usage = self.engine.usage_under(&mut wakers, |keys| {
-            find(&records, keys, id).and_then(|number| u32::try_from(number).ok())
-        });
-        // Reading the usage also grants permits to waiters that are due. Their wakers are foreign
-        // code, so they are called after both locks are released.
-        drop(records);
-        drop(wakers);
-        usage
-    }
-
-    /// The current usage of all keys, by their ids, including disabled ones. Takes nothing.
-    ///
-    /// ```
-    /// use tollgate::llm::{KeyPool, Limits};
-    /// let pool = KeyPool::new();
-    /// pool.add("main", "sk-1", Limits::new().requests_per_minute(500))?;
-    /// for (id, usage) in pool.usages() {
-    ///     assert_eq!((&*id, usage.limits.len()), ("main", 1));
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn usages(&self) -> Vec<(Arc<str>, Usage)> {
-        let usage = |id: Arc<str>| self.usage(&id).map(|usage| (id, usage));
-        self.ids().into_iter().filter_map(usage).collect()
     }
 
     /// Changes the limits of a key's account, and ends the key's pause; see

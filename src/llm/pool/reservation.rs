@@ -44,7 +44,7 @@ impl<'a, T, C: Clock> PoolReservation<'a, T, C> {
     /// # Cancel safety
     ///
     /// Dropping the future gives up the place in the queue and the permit.
-    pub async fn wait_on(self, timer: &'a dyn Timer) -> Result<PoolPermit<'a, T, C>, Error> {
+    pub async fn wait_on(self, timer: &dyn Timer) -> Result<PoolPermit<'a, T, C>, Error> {
         self.pool.permit(self.reservation.wait_on(timer).await?)
     }
 }

@@ -1,7 +1,7 @@
 //! The state of a pool, before and after a restart.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::KeyPool;
 use crate::Clock;
@@ -28,7 +28,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     }
 
     /// The states of the accounts, each with its keys.
-    fn account_states(&self) -> Vec<PoolAccountState> {
+    pub(crate) fn account_states(&self) -> Vec<PoolAccountState> {
         self.with_records(|records, keys, now| {
             let mut accounts: BTreeMap<usize, PoolAccountState> = BTreeMap::new();
             for (number, record) in records.iter().enumerate() {
@@ -93,6 +93,16 @@ impl<T, C: Clock> KeyPool<T, C> {
         now: SystemTime,
     ) -> Result<Vec<String>, StateError> {
         let (accounts, elapsed) = state.open(now)?;
+        Ok(self.restore_accounts(accounts, elapsed))
+    }
+
+    /// Goes on from the states of accounts that were taken `elapsed` ago. Returns the ids of the keys
+    /// that the pool does not have.
+    pub(crate) fn restore_accounts(
+        &self,
+        accounts: &[PoolAccountState],
+        elapsed: Duration,
+    ) -> Vec<String> {
         let max_pause = self.engine.options.max_pause;
         let (mut events, mut unknown) = (Vec::new(), Vec::new());
         self.with_records(|records, keys, now| {
@@ -119,6 +129,6 @@ impl<T, C: Clock> KeyPool<T, C> {
             }
         });
         self.engine.restored(events);
-        Ok(unknown)
+        unknown
     }
 }

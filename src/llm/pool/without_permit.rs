@@ -14,9 +14,14 @@ impl<T, C: Clock> KeyPool<T, C> {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let reported = ServerLimits::from_headers(headers, wall::now());
+        self.observe_limits(id, &ServerLimits::from_headers(headers, wall::now()))
+    }
+
+    /// As [`observe`](Self::observe), with headers that are parsed already. Returns whether the key
+    /// exists.
+    pub fn observe_limits(&self, id: &str, reported: &ServerLimits) -> bool {
         let key = self.number(id);
-        key.map(|key| self.engine.observe(key, &reported)).is_some()
+        key.map(|key| self.engine.observe(key, reported)).is_some()
     }
 
     /// Applies all that a response to a request says that was sent without a permit; see

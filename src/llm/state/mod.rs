@@ -1,11 +1,14 @@
 //! The state of a limiter and of a pool, which outlives a restart.
 
 mod account;
+mod models;
 
 pub(crate) use account::{
     AccountState, EvidenceState, GrantState, HealthState, LearnedState, LimitState, UsedState,
     WindowState,
 };
+pub use models::ModelPoolState;
+pub(crate) use models::ModelState;
 
 use std::time::{Duration, SystemTime};
 
@@ -127,7 +130,7 @@ pub enum StateError {
 
 impl LimiterState {
     pub(crate) fn new(taken_at: SystemTime, account: AccountState) -> Self {
-        Self { version: VERSION, taken_at_ms: millis_up(since_epoch(taken_at)), account }
+        Self { version: VERSION, taken_at_ms: taken_at_ms(taken_at), account }
     }
 
     /// When the state was taken, by the system's clock.
@@ -145,7 +148,7 @@ impl LimiterState {
 
 impl PoolState {
     pub(crate) fn new(taken_at: SystemTime, accounts: Vec<PoolAccountState>) -> Self {
-        Self { version: VERSION, taken_at_ms: millis_up(since_epoch(taken_at)), accounts }
+        Self { version: VERSION, taken_at_ms: taken_at_ms(taken_at), accounts }
     }
 
     /// When the state was taken, by the system's clock.
@@ -181,6 +184,10 @@ pub(crate) fn millis_up(duration: Duration) -> u64 {
 /// A duration in milliseconds, rounded down.
 pub(crate) fn millis_down(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn taken_at_ms(taken_at: SystemTime) -> u64 {
+    millis_up(since_epoch(taken_at))
 }
 
 fn since_epoch(time: SystemTime) -> Duration {

@@ -12,12 +12,14 @@ use tollgate::{KeyedLimiter, Quota, RateLimiter, TokenBucket, take_all, take_eac
 use crate::Size;
 use crate::table::{Table, Target};
 
-const KEYS: u64 = 1_000;
+pub(crate) const KEYS: u64 = 1_000;
 /// Decisions in a turn.
 const TURN: u32 = 20_000;
 const TURNS: usize = 301;
 
-const AMPLE: Quota = Quota::per_second(1_000_000).burst(1_000_000_000);
+pub(crate) const AMPLE: Quota = Quota::per_second(1_000_000).burst(1_000_000_000);
+/// So much of it that no bucket is full again before the end.
+pub(crate) const IN_USE: u64 = 900_000_000;
 
 pub(crate) fn print(size: Size) {
     let heads = ["limits", "one by one ns", "together ns", "ratio"];
@@ -36,12 +38,11 @@ fn rows(size: Size, table: &mut Table) -> Result<(), tollgate::QuotaError> {
     let gold = in_tiers.tier(Quota::per_second(2_000_000).burst(1_000_000_000))?;
     let all = TokenBucket::new(AMPLE)?;
     for key in 0..KEYS {
-        // So much that no bucket is full again before the end.
-        assert!(per_user.allow_n(name(key), 900_000_000));
-        assert!(per_address.allow_n(&key, 900_000_000) && per_route.allow_n(&key, 900_000_000));
-        assert!(in_tiers.charge(&key).cost(900_000_000).under(&gold).allow());
+        assert!(per_user.allow_n(name(key), IN_USE));
+        assert!(per_address.allow_n(&key, IN_USE) && per_route.allow_n(&key, IN_USE));
+        assert!(in_tiers.charge(&key).cost(IN_USE).under(&gold).allow());
     }
-    assert!(all.allow_n(900_000_000));
+    assert!(all.allow_n(IN_USE));
     let mut row = |what: &str, target, one: &mut dyn FnMut(u64), other: &mut dyn FnMut(u64)| {
         let (one, other) = compare(size, one, other);
         table.row(what, format!("{one:.1}"), format!("{other:.1}"), other / one, target);
@@ -125,7 +126,11 @@ fn rows(size: Size, table: &mut Table) -> Result<(), tollgate::QuotaError> {
 }
 
 /// The median time of each, in nanoseconds.
-fn compare(size: Size, one: &mut dyn FnMut(u64), other: &mut dyn FnMut(u64)) -> (f64, f64) {
+pub(crate) fn compare(
+    size: Size,
+    one: &mut dyn FnMut(u64),
+    other: &mut dyn FnMut(u64),
+) -> (f64, f64) {
     let (mut ones, mut others) = (Vec::new(), Vec::new());
     for round in 0..size.rounds(TURNS) {
         // The first of the two may find the caches as another left them.

@@ -98,7 +98,7 @@ impl HttpLimiterBuilder {
         let store = self.store.unwrap_or_else(|| Arc::new(Memory::on(clock.clone())));
         let compiled = Compiled::new(&self.policy, &*store)?;
         let engine = Engine {
-            secret: Secret::new(),
+            secret: store.key_secret().map_or_else(Secret::new, Secret::common),
             penalties: Penalties::new(clock.clone()),
             wall_clock: self.wall_clock,
             fails_closed: self.fails_closed,

@@ -6,15 +6,22 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::key::{Hashed, Part};
 
-/// The key of the hashes, random in each process.
+/// The key of the hashes.
 #[derive(Clone, Copy)]
 pub(crate) struct Secret(u64, u64);
 
 impl Secret {
-    /// A new one, from the randomness of the standard library's hash maps.
+    /// A random one, from the randomness of the standard library's hash maps.
     pub(crate) fn new() -> Self {
         let random = || std::hash::RandomState::new().hash_one(0_u8);
         Self(random(), random())
+    }
+
+    /// One that several processes have.
+    pub(crate) fn common(secret: [u8; 16]) -> Self {
+        let (first, second) = secret.split_at(8);
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        Self(number(first), number(second))
     }
 
     /// The hash of `value`. Values with the same hash are practically the same value.

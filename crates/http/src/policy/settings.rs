@@ -82,6 +82,13 @@ pub enum KeyPart {
     Host,
 }
 
+/// Displays the word that a policy has for the part, such as `api-key`.
+impl fmt::Display for KeyPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::words::key::word(self))
+    }
+}
+
 /// What happens to a request without a part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,7 +1,7 @@
 //! What stays when the store is opened for another policy (rules L3 and L5).
 
 use tollgate_http::address::Prefixes;
-use tollgate_http::engine::store::{Identity, Verb};
+use tollgate_http::engine::store::{Identity, LimitSpec, Verb};
 use tollgate_http::policy::{Algorithm, KeyPart};
 
 use crate::scene::{ALGORITHMS, Make, Scene, bucket, charge, limit};
@@ -35,22 +35,35 @@ pub(crate) fn a_new_quota_carries_over(make: Make<'_>) {
 
 /// Another key, algorithm, prefix or name is another limit, which begins full.
 pub(crate) fn another_limit_begins_full(make: Make<'_>) {
-    let before = bucket("a", &["10/h"]);
-    let mut others = vec![before.clone(); 5];
+    for other in other_limits() {
+        let mut scene = Scene::new(make, &[bucket("a", &["10/h"])]);
+        scene.take(&charge(0, "alice", 4));
+        scene.reopen(std::slice::from_ref(&other));
+        assert_eq!(scene.left(&charge(0, "alice", 0)), 10, "{:?}", other.identity);
+    }
+}
+
+/// A limit that was left out has ended, and begins full when it comes back.
+pub(crate) fn a_limit_that_comes_back_begins_full(make: Make<'_>) {
+    for other in other_limits() {
+        let before = [bucket("a", &["10/h"])];
+        let mut scene = Scene::new(make, &before);
+        scene.take(&charge(0, "alice", 4));
+        scene.reopen(std::slice::from_ref(&other));
+        scene.reopen(&before);
+        assert_eq!(scene.left(&charge(0, "alice", 0)), 10, "{:?}", other.identity);
+    }
+}
+
+/// Limits that are not the limit `a` per user.
+fn other_limits() -> Vec<LimitSpec> {
+    let mut others = vec![bucket("a", &["10/h"]); 5];
     others[0].identity.algorithm = Algorithm::FixedWindow;
     others[1].identity.key = vec![KeyPart::Caller];
     others[2].identity.key = vec![KeyPart::User, KeyPart::Route];
     others[3].identity.prefixes = Prefixes { ipv4: 24, ..Prefixes::default() };
     others[4].identity = Identity::new("b", vec![KeyPart::User], Algorithm::TokenBucket);
-    for other in others {
-        let mut scene = Scene::new(make, std::slice::from_ref(&before));
-        scene.take(&charge(0, "alice", 4));
-        scene.reopen(std::slice::from_ref(&other));
-        assert_eq!(scene.left(&charge(0, "alice", 0)), 10, "{:?}", other.identity);
-        // A limit that was left out has ended.
-        scene.reopen(std::slice::from_ref(&before));
-        assert_eq!(scene.left(&charge(0, "alice", 0)), 10, "{:?}", other.identity);
-    }
+    others
 }
 
 /// Buckets of the policy before work on for requests that still use them, on the same levels.

@@ -177,3 +177,47 @@ impl Buckets for CopyingBuckets {
         self.0.most_limited(limit, n)
     }
 }
+
+/// A store whose threads are inside a tokio runtime whenever they ask it.
+#[cfg(feature = "shared")]
+pub(crate) struct OnRuntime<S> {
+    pub(crate) store: S,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+#[cfg(feature = "shared")]
+struct OnRuntimeBuckets {
+    buckets: Arc<dyn Buckets>,
+    runtime: tokio::runtime::Handle,
+}
+
+#[cfg(feature = "shared")]
+impl<S: Store> Store for OnRuntime<S> {
+    fn open(&self, limits: &[LimitSpec]) -> Result<Arc<dyn Buckets>, StoreError> {
+        let (buckets, runtime) = (self.store.open(limits)?, self.runtime.clone());
+        Ok(Arc::new(OnRuntimeBuckets { buckets, runtime }))
+    }
+}
+
+#[cfg(feature = "shared")]
+impl Buckets for OnRuntimeBuckets {
+    fn ask(&self, verb: Verb, charges: &mut [Charge]) -> Reply {
+        let inside = self.runtime.enter();
+        let reply = self.buckets.ask(verb, charges);
+        drop(inside);
+        let Reply::Later(mut later) = reply else { return reply };
+        let runtime = self.runtime.clone();
+        Reply::Later(Box::pin(std::future::poll_fn(move |context| {
+            let _inside = runtime.enter();
+            later.as_mut().poll(context)
+        })))
+    }
+
+    fn keys(&self, limit: usize) -> usize {
+        self.buckets.keys(limit)
+    }
+
+    fn most_limited(&self, limit: usize, n: usize) -> Vec<(Key, u64)> {
+        self.buckets.most_limited(limit, n)
+    }
+}

@@ -42,6 +42,8 @@ pub(crate) struct Health {
     pub(super) refusals: u32,
     pub(super) failures: u32,
     pub(super) spent: u32,
+    /// The end of the last rest of a spent account.
+    pub(super) spent_until: Timestamp,
     /// When the last trouble was noted, and the number of the last request that was sent before.
     /// Requests up to that one met the same trouble.
     noted_at: Option<Timestamp>,
@@ -183,7 +185,8 @@ impl Health {
         }
         self.answered();
         self.on_trial = true;
-        self.pause(noted.now + doubled(FIRST_SPENT_REST, self.spent.max(1), longest));
+        self.spent_until = noted.now + doubled(FIRST_SPENT_REST, self.spent.max(1), longest);
+        self.pause(self.spent_until);
     }
 
     /// Sends no request before `until`, nor before the end of an earlier pause.

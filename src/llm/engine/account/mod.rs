@@ -7,10 +7,12 @@ mod learn;
 mod meter;
 mod meters;
 mod sources;
+mod spent_rest;
 mod state;
 
 pub(crate) use event::LimitEvent;
 pub(crate) use health::{Health, Noted};
+pub(crate) use spent_rest::SpentRest;
 pub(crate) use state::Restored;
 
 use meter::{Meter, Probing};
@@ -199,6 +201,23 @@ impl Account {
             // On trial: one request at a time.
             None => LimitKind::Concurrency,
         }
+    }
+
+    /// When nothing of the account would be lost if it were made anew: no request is in flight,
+    /// nothing of the limits is in use, and no pause lasts but the rest that is `known` elsewhere.
+    /// What responses have taught does not count.
+    pub(crate) fn idle_at(
+        &self,
+        now: Timestamp,
+        known: impl FnOnce() -> Option<SpentRest>,
+    ) -> Timestamp {
+        if self.in_flight > 0 {
+            return UNKNOWN;
+        }
+        let open_at = Some(self.health.open_at()).filter(|open| *open > now);
+        let open_at = open_at.filter(|open| known().is_none_or(|rest| *open > rest.until()));
+        let idle_at = self.meters.iter().map(|meter| meter.idle_at(now)).max();
+        idle_at.unwrap_or(now).max(open_at.unwrap_or(now))
     }
 
     /// Takes what a request needs, for good.

@@ -18,7 +18,7 @@ use key::KeyStatus;
 use crate::Timestamp;
 use crate::answer::Taken;
 use crate::limiters::core::Edited;
-use crate::llm::engine::account::{Account, Health, LimitEvent, Noted};
+use crate::llm::engine::account::{Account, Health, LimitEvent, Noted, SpentRest};
 use crate::llm::{Tokens, Usage};
 
 /// The keys and their accounts. Several keys may share an account.
@@ -112,15 +112,12 @@ impl Keys {
     /// The account of a key, to be changed.
     #[inline]
     pub(crate) fn account_of(&mut self, key: u32) -> Option<&mut Account> {
-        let key = self.list.get(key as usize)?;
-        match &mut *self.accounts {
-            // The cached refusal is read only to choose among several accounts.
-            [account] => Some(account),
-            accounts => {
-                *self.refusals.get_mut(key.account)? = CachedRefusal::default();
-                accounts.get_mut(key.account)
-            }
+        let account = self.list.get(key as usize)?.account;
+        // The cached refusal is read only to choose among several keys.
+        if self.list.len() > 1 {
+            *self.refusals.get_mut(account)? = CachedRefusal::default();
         }
+        self.accounts.get_mut(account)
     }
 
     /// Ends a request of a key that used `actual` tokens instead of the estimate. Returns how that
@@ -229,6 +226,18 @@ impl Keys {
         // If no active key could ever serve the tokens, the error to report is `Error::Never`, and
         // no pause.
         able.or_else(|| pauses(&mut self.active().map(|(_, key)| key)).map(|_| Duration::ZERO))
+    }
+
+    /// When nothing would be lost if all keys were added anew; see [`Account::idle_at`].
+    /// `known_rest` returns the rest of a key that is known elsewhere.
+    pub(crate) fn idle_at(
+        &self,
+        now: Timestamp,
+        known_rest: impl Fn(usize) -> Option<SpentRest>,
+    ) -> Timestamp {
+        let keys = self.list.iter().enumerate().filter(|(_, key)| !key.is_free());
+        let idle_at = |(at, key)| Some(self.account(key)?.idle_at(now, || known_rest(at)));
+        keys.filter_map(idle_at).max().unwrap_or(now)
     }
 
     pub(crate) fn usage(&self, key: u32, now: Timestamp, waiting: usize) -> Usage {

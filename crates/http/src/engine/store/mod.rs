@@ -4,6 +4,8 @@
 //! at once. A store that other processes share answers later, with a future.
 
 mod memory;
+#[cfg(feature = "shared")]
+mod shared;
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +17,8 @@ use tollgate::{Quota, QuotaError};
 
 pub(crate) use memory::EngineClock;
 pub use memory::Memory;
+#[cfg(feature = "shared")]
+pub use shared::SharedStore;
 
 use super::key::{Key, KeyParts};
 use crate::address::Prefixes;
@@ -121,6 +125,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// If the store can't keep a limit.
     fn open(&self, limits: &[LimitSpec]) -> Result<Arc<dyn Buckets>, StoreError>;
+
+    /// The secret with which API keys and long values are hashed, if all users of the store must
+    /// hash them alike. By default, each limiter has a random secret of its own.
+    fn key_secret(&self) -> Option<[u8; 16]> {
+        None
+    }
 }
 
 /// The buckets of one policy's limits.
@@ -278,6 +288,24 @@ pub enum StoreError {
         limit: String,
         /// Why.
         error: QuotaError,
+    },
+    /// The store can't keep a limit.
+    #[error("limit `{limit}`: {why}")]
+    Unsupported {
+        /// The limit's name.
+        limit: String,
+        /// Why, and what to use instead.
+        why: String,
+    },
+    /// The key of a limit has parts that are hashed, and the processes that share the store have no
+    /// common secret for that.
+    #[error(
+        "limit `{limit}`: parts of its key are hashed: give all processes the same secret with \
+         `SharedStore::key_secret`"
+    )]
+    NeedsSecret {
+        /// The limit's name.
+        limit: String,
     },
     /// The store did not answer.
     #[error("the store does not answer: {0}")]

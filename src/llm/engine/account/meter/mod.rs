@@ -289,4 +289,13 @@ impl Meter {
         let full = on!(&self.level, |rule, state| rule.full_at(state, now));
         self.window(now).map_or(full, |window| full.max(window.ends))
     }
+
+    /// When nothing of the limit is in use any more, and nothing would be if the limit were raised.
+    pub(crate) fn idle_at(&self, now: Timestamp) -> Timestamp {
+        let full_at = self.full_at(now);
+        if self.forgiven.count == 0 {
+            return full_at;
+        }
+        full_at.max(self.forgiven.at + self.period())
+    }
 }

@@ -15,7 +15,7 @@ const TROUBLE_MEMORY: Duration = Duration::from_secs(24 * 3_600);
 const MOST_IN_A_ROW: u32 = 1_000;
 
 impl Health {
-    pub(super) fn state(&self, now: Timestamp) -> HealthState {
+    pub(in crate::llm::engine::account) fn state(&self, now: Timestamp) -> HealthState {
         HealthState {
             pause_ends_after_ms: millis_up(self.paused_until - now),
             pause_ended_ms_ago: millis_down(now - self.paused_until),
@@ -29,7 +29,11 @@ impl Health {
 
     /// Goes on from the state. An account about which nothing is known sends one request first, but
     /// not if it was past that before the restart.
-    pub(super) fn restore_state(&mut self, state: &HealthState, at: Restored) {
+    pub(in crate::llm::engine::account) fn restore_state(
+        &mut self,
+        state: &HealthState,
+        at: Restored,
+    ) {
         let pause = at.rest_of(state.pause_ends_after_ms).min(at.max_pause);
         let since_pause = at.age_of(state.pause_ended_ms_ago);
         let since_pause =

@@ -1,5 +1,9 @@
 //! One pool for several models: limits are each model's own, keys are not.
 
+mod places;
+mod restarting;
+mod verbs;
+
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -122,13 +126,31 @@ fn mistakes_are_errors() {
     assert_eq!(pool.try_acquire("new", 0).map(drop), Err(Error::Closed));
 }
 
+/// Responses that were in flight together met the same trouble: no model rests for longer than the
+/// one that they came from.
 #[test]
-fn a_flood_of_names_shares_the_limits_of_one_model() {
+fn what_is_spent_rests_as_long_in_all_models_as_in_the_first() {
     let pool = pool(&ManualClock::new());
-    pool.add("a", "sk", rpm(1)).unwrap();
-    let allowed = |model: usize| pool.try_acquire(&model.to_string(), 0).is_ok();
-    assert_eq!((0..3_000).filter(|model| allowed(*model)).count(), 1_025);
-    assert_eq!(pool.models().len(), 1_025);
+    pool.add("a", "sk", rpm(100)).unwrap();
+    pool.try_acquire("y", 0).unwrap().settle(0);
+    let open: Vec<_> = (0..10).map(|_| pool.try_acquire("x", 0).unwrap()).collect();
+    for permit in open {
+        permit.end(&Reply::new(402));
+    }
+    let paused = |model: &str| pool.usage("a", model).unwrap().paused_for;
+    assert_eq!((paused("x"), paused("y")), (Some(2 * MINUTE), Some(2 * MINUTE)));
+}
+
+#[test]
+fn a_pause_in_one_model_does_not_spread_with_a_rest() {
+    let pool = pool(&ManualClock::new());
+    pool.add("a", "sk", rpm(100)).unwrap();
+    pool.try_acquire("y", 0).unwrap().settle(0);
+    let spent = pool.try_acquire("x", 0).unwrap();
+    pool.try_acquire("x", 0).unwrap().limited([("retry-after", "3600")]);
+    spent.end(&Reply::new(402));
+    let paused = |model: &str| pool.usage("a", model).unwrap().paused_for;
+    assert_eq!((paused("x"), paused("y")), (Some(60 * MINUTE), Some(2 * MINUTE)));
 }
 
 #[test]

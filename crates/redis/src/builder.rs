@@ -1,0 +1,164 @@
+//! How a store is set up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::buckets::Redis;
+use crate::connection::{Link, Settings};
+
+/// A clock of the caller's: the time since the Unix epoch, or since any other moment that is the
+/// same for all processes.
+pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// Sets a store up. [`Redis::builder`] returns one.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tollgate_redis::Redis;
+///
+/// # async fn run() -> Result<(), tollgate_redis::ConnectError> {
+/// let store = Redis::builder("redis://10.0.0.7:6379")
+///     .user("limiter", "secret")
+///     .prefix("shop:")
+///     .deadline(Duration::from_millis(20))
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+#[derive(Clone)]
+pub struct Builder {
+    pub(crate) settings: Result<Settings, ConnectError>,
+    pub(crate) prefix: String,
+    pub(crate) clock: Option<Clock>,
+}
+
+/// Why a store can't be connected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL is not one of a server, or an option does not go with it.
+    #[error("{0}")]
+    Settings(String),
+    /// The server can't be reached, or does not answer.
+    #[error("the server can't be reached: {0}")]
+    Unreachable(String),
+    /// The server refuses, for example because of a wrong password, or because the user lacks a
+    /// right.
+    #[error("the server refuses: {0}")]
+    Refused(String),
+    /// There is no tokio runtime, on which the connection could live.
+    #[error("a connection needs a tokio runtime: call this within one")]
+    NoRuntime,
+}
+
+impl Builder {
+    /// The server's user and password, instead of those of the URL.
+    pub fn user(self, name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.change(|settings| settings.set_user(name.as_ref(), password.as_ref()))
+    }
+
+    /// The number of the database, instead of that of the URL. It is 0 by default.
+    pub fn database(self, number: u32) -> Self {
+        self.change(|settings| settings.set_database(number))
+    }
+
+    /// The certificates, in PEM, of the authorities that may have signed the server's certificate,
+    /// instead of those that the system trusts. The URL must begin with `rediss://`.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn certificate_authority(self, pem: impl Into<Vec<u8>>) -> Self {
+        self.try_change(|settings| settings.set_authority(pem.into()))
+    }
+
+    /// How long the answer to one call may take: 50 ms by default. After that, the answer is
+    /// [`StoreError::Lost`](tollgate::shared::store::StoreError::Lost). After two such calls in a
+    /// row the connection is replaced.
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.change(|settings| settings.deadline = deadline)
+    }
+
+    /// How long making a connection may take, all of it: 250 ms by default. Nothing waits for that
+    /// but [`connect`](Self::connect).
+    pub fn connect_deadline(self, deadline: Duration) -> Self {
+        self.change(|settings| settings.connect_deadline = deadline)
+    }
+
+    /// What the names of all keys begin with: `tollgate:` by default.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Decides with a clock of the caller's instead of the server's, for servers on which a script
+    /// can't read the clock, and for tests.
+    ///
+    /// The clock must be the same for all processes, and count from the same moment. A process
+    /// whose clock lags counts as if no time had passed. A process whose clock is ahead by some
+    /// time gets the permits of that time too early, once; the others then wait for their clocks to
+    /// catch up.
+    pub fn callers_clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// If there is no connection within [`connect_deadline`](Self::connect_deadline).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing is left behind.
+    pub async fn connect(self) -> Result<Redis, ConnectError> {
+        let link = Link::new(self.settings?);
+        link.connect().await?;
+        Ok(Redis::new(link, self.prefix, self.clock))
+    }
+
+    /// The store at once: the connection is made in the background, again and again until there is
+    /// one. Until then, every ask is
+    /// [unreachable](tollgate::shared::store::StoreError::Unreachable).
+    ///
+    /// # Errors
+    ///
+    /// If the settings are not valid, or there is no tokio runtime.
+    pub fn connect_later(self) -> Result<Redis, ConnectError> {
+        let link = Link::new(self.settings?);
+        if !link.reconnect() {
+            return Err(ConnectError::NoRuntime);
+        }
+        Ok(Redis::new(link, self.prefix, self.clock))
+    }
+
+    fn change(self, change: impl FnOnce(&mut Settings)) -> Self {
+        self.try_change(|settings| {
+            change(settings);
+            Ok(())
+        })
+    }
+
+    fn try_change(
+        mut self,
+        change: impl FnOnce(&mut Settings) -> Result<(), ConnectError>,
+    ) -> Self {
+        self.settings =
+            self.settings.and_then(|mut settings| change(&mut settings).map(|()| settings));
+        self
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (settings, prefix) = (&self.settings, &self.prefix);
+        let is_callers_clock = self.clock.is_some();
+        f.debug_struct("Builder")
+            .field("settings", settings)
+            .field("prefix", prefix)
+            .field("is_callers_clock", &is_callers_clock)
+            .finish()
+    }
+}

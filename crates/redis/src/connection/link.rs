@@ -1,0 +1,243 @@
+//! A connection that is made again in the background whenever it is lost.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+use tollgate::shared::store::{Answer, StoreError};
+
+use super::call::Connection;
+use super::error;
+use super::server_clock::ServerClock;
+use super::settings::Settings;
+use crate::builder::ConnectError;
+use crate::events;
+use crate::wire::{Call, clock};
+
+/// After so many calls in a row without an answer, the connection is replaced: it may be one that
+/// swallows everything.
+const SILENT_CALLS: u32 = 2;
+
+/// The pauses between attempts to connect: from the first one on, twice as long each time, up to
+/// the second.
+const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
+
+/// The connection, if there is one, and what is known of the server.
+pub(crate) struct Link {
+    settings: Settings,
+    state: Mutex<State>,
+}
+
+struct State {
+    connection: Option<Connection>,
+    /// Counts the connections: what an old one says is no longer of interest.
+    number: u64,
+    silent_calls: u32,
+    is_connecting: bool,
+    /// Why there is no connection.
+    why: String,
+    server_clock: ServerClock,
+}
+
+impl Link {
+    /// No connection yet.
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+        let state = State {
+            connection: None,
+            number: 0,
+            silent_calls: 0,
+            is_connecting: false,
+            why: "there is no connection yet".into(),
+            server_clock: ServerClock::new(),
+        };
+        Arc::new(Self { settings, state: Mutex::new(state) })
+    }
+
+    /// Makes a connection.
+    pub(crate) async fn connect(&self) -> Result<(), ConnectError> {
+        if Handle::try_current().is_err() {
+            return Err(ConnectError::NoRuntime);
+        }
+        let made = timeout(self.settings.connect_deadline, self.make()).await;
+        made.unwrap_or_else(|_| Err(ConnectError::Unreachable("it does not answer".into())))
+    }
+
+    async fn make(&self) -> Result<(), ConnectError> {
+        let connected = async {
+            let mut connection = Connection::new(self.settings.connect().await?).await?;
+            // A call without asks answers the server's clock.
+            let sent = Instant::now();
+            let reply = connection.call(&Call::empty(), None).await?;
+            Ok((connection, sent, reply))
+        };
+        let (connection, sent, reply) =
+            connected.await.map_err(|error| error::of_connect(&error))?;
+        let mut state = self.state();
+        state.server_clock = ServerClock::new();
+        if let Some(server) = clock(&reply) {
+            state.server_clock.note(server, sent, Instant::now());
+        }
+        state.connection = Some(connection);
+        state.number += 1;
+        state.silent_calls = 0;
+        drop(state);
+        events::connected();
+        Ok(())
+    }
+
+    /// Makes a connection in the background, unless that is being done. `false` if there is no
+    /// runtime for it.
+    pub(crate) fn reconnect(self: &Arc<Self>) -> bool {
+        let Ok(runtime) = Handle::try_current() else { return false };
+        if std::mem::replace(&mut self.state().is_connecting, true) {
+            return true;
+        }
+        // If the runtime drops the task, another call starts it again.
+        let attempt = Attempt(Arc::downgrade(self));
+        runtime.spawn(async move {
+            let mut pause = PAUSES[0];
+            while let Some(link) = attempt.0.upgrade() {
+                match link.connect().await {
+                    Ok(()) => break,
+                    Err(why) => link.state().why = why.to_string(),
+                }
+                drop(link);
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSES[1]);
+            }
+        });
+        true
+    }
+
+    /// Sends all calls at once, and returns the reply to each.
+    pub(crate) async fn call_all(
+        self: &Arc<Self>,
+        calls: &[Call],
+        clock: Option<u64>,
+    ) -> Vec<Result<Vec<u8>, StoreError>> {
+        // One is by far the most frequent case.
+        if let [call] = calls {
+            return vec![self.call(call, clock).await];
+        }
+        let mut calls: Vec<_> = calls.iter().map(|call| Box::pin(self.call(call, clock))).collect();
+        let mut replies: Vec<_> = calls.iter().map(|_| None).collect();
+        poll_fn(|context| {
+            for (call, reply) in calls.iter_mut().zip(&mut replies) {
+                if reply.is_none() {
+                    *reply = match call.as_mut().poll(context) {
+                        Poll::Ready(reply) => Some(reply),
+                        Poll::Pending => None,
+                    };
+                }
+            }
+            if replies.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        replies.into_iter().flatten().collect()
+    }
+
+    async fn call(self: &Arc<Self>, call: &Call, at: Option<u64>) -> Result<Vec<u8>, StoreError> {
+        let (mut connection, number) = self.current()?;
+        let sent = Instant::now();
+        let reply = timeout(self.settings.deadline, connection.call(call, at)).await;
+        let received = Instant::now();
+        match reply {
+            Ok(Ok(reply)) => {
+                let mut state = self.state();
+                state.silent_calls = 0;
+                if let (None, Some(server)) = (at, clock(&reply)) {
+                    state.server_clock.note(server, sent, received);
+                }
+                Ok(reply)
+            }
+            Ok(Err(error)) => {
+                let for_ask = error::of_call(&error);
+                if error::ends_connection(&error) {
+                    self.replace(number, &for_ask.to_string());
+                }
+                Err(for_ask)
+            }
+            Err(_) => {
+                let mut state = self.state();
+                state.silent_calls += 1;
+                let is_silent = state.silent_calls >= SILENT_CALLS;
+                drop(state);
+                let deadline = self.settings.deadline;
+                let why = format!("no answer within {deadline:?}");
+                if is_silent {
+                    self.replace(number, &why);
+                }
+                Err(StoreError::Lost(why))
+            }
+        }
+    }
+
+    /// Replaces the connection if a server said that it has been demoted to a replica.
+    pub(crate) fn heed(self: &Arc<Self>, answers: &[Result<Answer, StoreError>]) {
+        let mut errors = answers.iter().filter_map(|answer| answer.as_ref().err());
+        if let Some(error) = errors.find(|error| error::is_read_only(error)) {
+            let number = self.state().number;
+            self.replace(number, &error.to_string());
+        }
+    }
+
+    /// The latest time that the server's clock may show after `later`, in µs.
+    pub(crate) fn server_time_in(&self, later: Duration) -> Option<u64> {
+        self.state().server_clock.latest(Instant::now(), later)
+    }
+
+    /// The connection and its number.
+    fn current(self: &Arc<Self>) -> Result<(Connection, u64), StoreError> {
+        let state = self.state();
+        if let Some(connection) = &state.connection {
+            return Ok((connection.clone(), state.number));
+        }
+        let why = state.why.clone();
+        drop(state);
+        self.reconnect();
+        Err(StoreError::Unreachable(why))
+    }
+
+    /// Gives connection `number` up, if it is still in use, and makes another.
+    fn replace(self: &Arc<Self>, number: u64, why: &str) {
+        let mut state = self.state();
+        if state.number != number || state.connection.is_none() {
+            return;
+        }
+        let old = state.connection.take();
+        state.why = why.to_string();
+        drop(state);
+        drop(old);
+        events::disconnected(why);
+        self.reconnect();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt to connect, which ends when this is dropped.
+struct Attempt(Weak<Link>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.upgrade() {
+            link.state().is_connecting = false;
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_connected = self.state().connection.is_some();
+        f.debug_struct("Link")
+            .field("settings", &self.settings)
+            .field("is_connected", &is_connected)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! Replies of the script as answers.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tollgate::shared::store::{Answer, Ask, Level, Outcome, StoreError, Verb};
+
+use super::Opened;
+use super::encode::{Batch, Call, DEBT, MOST_TIMES, is_twice, patience, permits, verb};
+use crate::numbers::{Asked, Raw};
+
+/// A reply, of which the first part has been read. `None` means that it is not one that the script
+/// gives.
+struct Reader<'a>(&'a [u8]);
+
+type Read<T> = Option<T>;
+
+impl Batch {
+    /// The answers of the asks, from the reply to each call.
+    pub(crate) fn answers(
+        self,
+        opened: &Opened,
+        replies: Vec<Result<Vec<u8>, StoreError>>,
+    ) -> Vec<Result<Answer, StoreError>> {
+        let lost = || Err(StoreError::Unreadable("no reply belongs to the ask".into()));
+        let mut answers: Vec<_> =
+            self.misfits.into_iter().map(|it| it.map_or_else(lost, Err)).collect();
+        for (call, reply) in self.calls.iter().zip(replies) {
+            let read = reply.and_then(|reply| read(opened, &self.asks, call, &reply));
+            match read {
+                Ok(read) => {
+                    for (at, answer) in call.members.iter().zip(read) {
+                        answers[*at] = answer;
+                    }
+                }
+                Err(error) => call.members.iter().for_each(|at| answers[*at] = Err(error.clone())),
+            }
+        }
+        answers
+    }
+}
+
+/// The time on the clock of the decision, in µs, that a reply begins with.
+pub(crate) fn clock(reply: &[u8]) -> Option<u64> {
+    Reader(reply).number()
+}
+
+/// The answers to one call. A reply that is too short or too long by anything is not believed at
+/// all.
+fn read(
+    opened: &Opened,
+    asks: &[Ask],
+    call: &Call,
+    reply: &[u8],
+) -> Result<Vec<Result<Answer, StoreError>>, StoreError> {
+    let mut reader = Reader(reply);
+    let mut all = || {
+        reader.number()?;
+        let members = call.members.iter().map(|at| reader.answer(opened, &asks[*at]));
+        let answers: Vec<_> = members.collect::<Option<_>>()?;
+        reader.0.is_empty().then_some(answers)
+    };
+    all().ok_or_else(|| {
+        let length = reply.len();
+        StoreError::Unreadable(format!("a reply of {length} bytes is not one of the script"))
+    })
+}
+
+impl Reader<'_> {
+    fn bytes<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    /// A whole number below 2^53.
+    fn number(&mut self) -> Read<u64> {
+        let number = f64::from_le_bytes(self.bytes()?);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked before"
+        )]
+        let whole = || number as u64;
+        ((0.0..9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0).then(whole)
+    }
+
+    fn flag(&mut self) -> Read<bool> {
+        match self.bytes()? {
+            [0] => Some(false),
+            [1] => Some(true),
+            _ => None,
+        }
+    }
+
+    fn raw(&mut self) -> Read<Raw> {
+        Some([self.number()?, self.number()?, self.number()?])
+    }
+
+    fn answer(&mut self, opened: &Opened, ask: &Ask) -> Read<Result<Answer, StoreError>> {
+        let done = match self.bytes()? {
+            [0] => true,
+            [1] => false,
+            [2] => return Some(Ok(Answer::new(Outcome::Expired, 0, []))),
+            [3] => return self.error().map(Err),
+            _ => return None,
+        };
+        let count = self.number()?;
+        let (mut levels, mut after) = (SmallVec::<[Level; 2]>::new(), Duration::ZERO);
+        // The script was told of at most so many times.
+        let count = if count >= MOST_TIMES { ask.count } else { count };
+        let (verb, is_twice) = (verb(ask), is_twice(opened, ask));
+        let times = if verb == Verb::TakeUpTo { count.max(1) } else { 1 };
+        for part in &ask.parts {
+            let (is_done, now) = (self.flag()?, self.number()?);
+            let limits = &opened.namespaces[part.namespace].limits;
+            for (limit, charge) in limits.iter().zip(&part.charges) {
+                let raw = self.raw()?;
+                let before = if is_twice { Some(self.raw()?) } else { None };
+                let permits = permits(ask, *charge).saturating_mul(times.into());
+                let (is_free, patience) = (charge.cost == 0, patience(ask));
+                let receipt = charge.receipt;
+                let asked = Asked { verb, permits, is_free, is_done, patience, receipt, now };
+                let (level, later) = limit[charge.quota].level(raw, before, asked);
+                levels.push(level);
+                if !part.shadow {
+                    after = after.max(later);
+                }
+            }
+        }
+        let outcome = if done { Outcome::Done { after } } else { Outcome::Refused };
+        Some(Ok(Answer::new(outcome, count, levels)))
+    }
+
+    /// An error of one ask. It was found before anything was written, but for one case, which says
+    /// so.
+    fn error(&mut self) -> Read<StoreError> {
+        let length = usize::from(u16::from_le_bytes(self.bytes()?));
+        let text = String::from_utf8_lossy(self.0.get(..length)?).into_owned();
+        self.0 = &self.0[length..];
+        Some(match text.split(' ').next() {
+            Some("DEBT") => StoreError::Misfit(DEBT),
+            Some("PARTLY") => StoreError::Unreadable(text),
+            Some("FOREIGN" | "WRONGTYPE") => StoreError::Foreign(text),
+            _ => StoreError::Refused(text),
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! Asks as the script reads them.
+
+use std::time::Duration;
+
+use tollgate::shared::store::{Ask, Charge, Part, StoreError, Verb};
+
+use super::{Opened, number};
+use crate::names;
+use crate::numbers::{Numbers, push};
+
+/// The most asks of one call: a longer call would hold other clients of the server up.
+const MOST_ASKS: usize = 256;
+
+/// The most quotas of one call.
+const MOST_QUOTAS: usize = 256;
+
+/// The largest count that the script sees. It is more than any limit has permits for.
+pub(super) const MOST_TIMES: u64 = 1 << 48;
+
+/// A debt that the script could not keep.
+pub(super) const DEBT: &str =
+    "the debt would be more than the store can keep: 8.9 years, or 2^48 permits";
+
+/// A charge whose cost is 0.
+const FREE: u8 = 1;
+
+/// A charge that is larger than the burst.
+const NEVER: u8 = 2;
+
+/// Asks that are on their way: a call or several, each for some of the asks.
+pub(crate) struct Batch {
+    pub(crate) calls: Vec<Call>,
+    /// Why an ask is in none of the calls.
+    pub(super) misfits: Vec<Option<StoreError>>,
+    pub(super) asks: Vec<Ask>,
+}
+
+/// One call of the script.
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    pub(crate) keys: Vec<Vec<u8>>,
+    pub(crate) quotas: Vec<u8>,
+    pub(crate) asks: Vec<u8>,
+    /// Whether all limits are token buckets.
+    pub(crate) are_buckets: bool,
+    /// The numbers of the asks in the batch.
+    pub(super) members: Vec<usize>,
+    table: Vec<Numbers>,
+}
+
+/// What an ask comes down to.
+pub(super) fn verb(ask: &Ask) -> Verb {
+    match ask.verb {
+        // Both are refused only by a debt.
+        Verb::TakeUpTo if ask.count == 0 => Verb::Take,
+        verb => verb,
+    }
+}
+
+/// Whether a subject is in several parts of an ask.
+pub(super) fn is_twice(opened: &Opened, ask: &Ask) -> bool {
+    let name = |part: &Part| &opened.namespaces[part.namespace].name;
+    let parts = ask.parts.iter().enumerate();
+    parts.skip(1).any(|(at, part)| {
+        let is_same = |other: &Part| other.subject == part.subject && name(other) == name(part);
+        ask.parts[..at].iter().any(is_same)
+    })
+}
+
+impl Batch {
+    /// Packs asks of these namespaces. `nobody_after` says after which time, in µs on the clock of
+    /// the decision, nobody waits for the answer any more; nothing means that the ask is always
+    /// done.
+    ///
+    /// If `is_split`, each ask is a call of its own.
+    pub(crate) fn new(
+        opened: &Opened,
+        asks: Vec<Ask>,
+        is_split: bool,
+        nobody_after: impl Fn(&Ask) -> Option<u64>,
+    ) -> Self {
+        let mut batch = Self { calls: Vec::new(), misfits: Vec::new(), asks: Vec::new() };
+        for (at, ask) in asks.iter().enumerate() {
+            let misfit = misfit(opened, ask, is_split);
+            batch.misfits.push(misfit.map(StoreError::Misfit));
+            if misfit.is_some() {
+                continue;
+            }
+            let new = ask.parts.iter().map(|part| part.charges.len()).sum::<usize>();
+            let is_full = |call: &Call| {
+                is_split || call.members.len() >= MOST_ASKS || call.table.len() + new > MOST_QUOTAS
+            };
+            if batch.calls.last().is_none_or(is_full) {
+                batch.calls.push(Call::empty());
+            }
+            if let Some(call) = batch.calls.last_mut() {
+                call.add(opened, ask, at, nobody_after(ask).unwrap_or(0));
+            }
+        }
+        batch.asks = asks;
+        batch
+    }
+}
+
+impl Call {
+    /// A call without asks.
+    pub(crate) fn empty() -> Self {
+        Self { are_buckets: true, ..Self::default() }
+    }
+
+    fn add(&mut self, opened: &Opened, ask: &Ask, at: usize, nobody_after: u64) {
+        self.members.push(at);
+        let parts = u8::try_from(ask.parts.len()).unwrap_or(0);
+        let is_twice = u8::from(is_twice(opened, ask));
+        self.asks.extend_from_slice(&[number(verb(ask)).unwrap_or(0), parts, is_twice]);
+        let length_at = self.asks.len();
+        self.asks.extend_from_slice(&[0; 4]);
+        push(&mut self.asks, ask.count.min(MOST_TIMES));
+        push(&mut self.asks, patience(ask));
+        push(&mut self.asks, nobody_after);
+        let begin = self.asks.len();
+        for part in &ask.parts {
+            let namespace = &opened.namespaces[part.namespace];
+            self.keys.push(names::key(&namespace.name, &part.subject));
+            let charges = u8::try_from(part.charges.len()).unwrap_or(0);
+            self.asks.extend_from_slice(&[u8::from(part.shadow), charges]);
+            for (limit, charge) in namespace.limits.iter().zip(&part.charges) {
+                self.charge(ask, &limit[charge.quota], *charge);
+            }
+        }
+        let length = u32::try_from(self.asks.len() - begin).unwrap_or(u32::MAX);
+        self.asks[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+    }
+
+    fn charge(&mut self, ask: &Ask, quota: &Numbers, charge: Charge) {
+        let index = self.table.iter().position(|known| known == quota).unwrap_or_else(|| {
+            self.table.push(*quota);
+            quota.pack(&mut self.quotas);
+            self.are_buckets &= quota.is_bucket();
+            self.table.len() - 1
+        });
+        let permits = permits(ask, charge);
+        let flags = match permits {
+            _ if charge.cost == 0 => FREE,
+            permits if permits > quota.burst().into() => NEVER,
+            _ => 0,
+        };
+        self.asks.extend_from_slice(&[u8::try_from(index).unwrap_or(0), flags]);
+        quota.pack_cost(permits, &mut self.asks);
+        if matches!(ask.verb, Verb::HandBack | Verb::Cancel) {
+            quota.pack_receipt(charge.receipt, &mut self.asks);
+        }
+    }
+}
+
+/// The permits of a charge: those of one time if the store finds out how many times.
+pub(super) fn permits(ask: &Ask, charge: Charge) -> u128 {
+    let count = if verb(ask) == Verb::TakeUpTo { 1 } else { ask.count };
+    u128::from(count) * u128::from(charge.cost)
+}
+
+/// How long the caller of an ask would wait, in whole µs, rounded up.
+pub(super) fn patience(ask: &Ask) -> u64 {
+    if matches!(ask.verb, Verb::Take | Verb::Look) {
+        micros(ask.patience).min((1 << 47) - 1)
+    } else {
+        0
+    }
+}
+
+/// Whole µs, rounded up.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+/// What an ask has that does not fit the namespaces.
+fn misfit(opened: &Opened, ask: &Ask, is_split: bool) -> Option<&'static str> {
+    if number(ask.verb).is_none() {
+        return Some("the verb is not known");
+    }
+    if ask.parts.is_empty() || ask.parts.len() > 255 {
+        return Some("an ask has 1 to 255 parts");
+    }
+    if is_split && ask.parts.len() > 1 {
+        return Some("in a cluster, an ask has one part");
+    }
+    if ask.parts.iter().map(|part| part.charges.len()).sum::<usize>() > MOST_QUOTAS {
+        return Some("an ask has at most 256 charges");
+    }
+    for part in &ask.parts {
+        let Some(namespace) = opened.namespaces.get(part.namespace) else {
+            return Some("there is no such namespace");
+        };
+        if namespace.limits.len() != part.charges.len() {
+            return Some("a part has one charge for each limit of its namespace");
+        }
+        let mut charges = namespace.limits.iter().zip(&part.charges);
+        if charges.any(|(limit, charge)| charge.quota >= limit.len()) {
+            return Some("there is no such quota");
+        }
+        let mut charges = namespace.limits.iter().zip(&part.charges);
+        if ask.verb == Verb::Consume
+            && charges.any(|(limit, it)| limit[it.quota].is_too_much(permits(ask, *it)))
+        {
+            return Some(DEBT);
+        }
+    }
+    None
+}

@@ -1,0 +1,383 @@
+//! What a limit does, exactly: by the core's rules, and for what they don't have in this form, by
+//! definitions in whole numbers. Times are in µs.
+
+use tollgate::algorithm::{
+    Algorithm, FixedWindow, GreedyRefill, Receipt, SlidingWindow, StrictWindow,
+};
+use tollgate::{CarryOver, Quota, Timestamp};
+
+/// The level of one limit of one subject.
+pub trait Limit {
+    fn boxed(&self) -> Box<dyn Limit>;
+    /// Brings the level to `now`, under quota number `quota`.
+    fn advance(&mut self, now: u64, quota: usize);
+    /// The wait in ns until so many permits can be taken; `None` if they never can.
+    fn wait(&self, permits: u128) -> Option<u128>;
+    fn take(&mut self, permits: u128);
+    fn give(&mut self, permits: u128);
+    fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool);
+    fn reset(&mut self);
+    fn used(&self) -> u128;
+    fn remaining(&self) -> u128;
+    /// In ns.
+    fn full_after(&self) -> u128;
+    /// The receipt of what was taken now.
+    fn receipt(&self) -> u128;
+    /// Whether only decisions at once are possible.
+    fn is_window(&self) -> bool;
+}
+
+/// A rule of the core. Windows run on a clock whose nanoseconds are µs, so that what they round is
+/// rounded to µs, too.
+#[derive(Clone)]
+pub struct Core<A: Algorithm> {
+    rules: Vec<A>,
+    quota: usize,
+    state: Option<A::State>,
+    now: u64,
+    /// Ticks of the rule's clock in a µs.
+    ticks: u64,
+}
+
+impl<A: Algorithm> Core<A> {
+    fn at(&self) -> Timestamp {
+        Timestamp::from_nanos(self.now * self.ticks)
+    }
+
+    fn rule(&self) -> &A {
+        &self.rules[self.quota]
+    }
+
+    fn state(&self) -> A::State {
+        self.state.clone().unwrap_or_else(|| self.rule().start(self.at(), 0))
+    }
+
+    fn change(&mut self, change: impl FnOnce(&A, &mut A::State, Timestamp)) {
+        let mut state = self.state();
+        change(self.rule(), &mut state, self.at());
+        self.state = Some(state);
+        self.forget_if_full();
+    }
+
+    fn forget_if_full(&mut self) {
+        let is_full = self.state.as_ref().is_some_and(|it| self.rule().used(it, self.at()) == 0);
+        if is_full {
+            self.state = None;
+        }
+    }
+
+    fn nanos(&self, at: Timestamp) -> u128 {
+        u128::from(at.as_nanos() - self.at().as_nanos()) * u128::from(1000 / self.ticks)
+    }
+}
+
+impl<A: Algorithm> Limit for Core<A> {
+    fn boxed(&self) -> Box<dyn Limit> {
+        Box::new(self.clone())
+    }
+
+    fn advance(&mut self, now: u64, quota: usize) {
+        self.now = now;
+        self.forget_if_full();
+        let previous = std::mem::replace(&mut self.quota, quota);
+        if let Some(state) = self.state.take() {
+            let (previous, at) = (&self.rules[previous], self.at());
+            let state = match previous {
+                _ if std::ptr::eq(previous, self.rule()) => state,
+                _ => self.rule().carry_over(previous, &state, at, CarryOver::Proportional),
+            };
+            self.state = Some(state);
+        }
+    }
+
+    fn wait(&self, permits: u128) -> Option<u128> {
+        let permits = u64::try_from(permits).ok().filter(|it| *it <= self.rule().limit())?;
+        Some(self.nanos(self.rule().ready_at(&self.state(), self.at(), permits)))
+    }
+
+    fn take(&mut self, permits: u128) {
+        let (permits, at) = (permits as u64, self.at());
+        let receipt = Receipt::new(0, at);
+        self.change(|rule, state, now| rule.hold(state, now, permits, receipt));
+    }
+
+    fn give(&mut self, permits: u128) {
+        self.change(|rule, state, now| rule.give_back(state, now, permits as u64));
+    }
+
+    fn undo(&mut self, permits: u128, receipt: u128, _: bool) {
+        let receipt = Receipt::new(0, Timestamp::from_nanos(receipt as u64 * self.ticks));
+        self.change(|rule, state, now| {
+            // A credit has made the receipt worthless: the store does not remember credits.
+            rule.hold(state, now, 0, receipt);
+            rule.undo(state, now, permits as u64, receipt);
+        });
+    }
+
+    fn reset(&mut self) {
+        self.state = None;
+    }
+
+    fn used(&self) -> u128 {
+        self.rule().used(&self.state(), self.at())
+    }
+
+    fn remaining(&self) -> u128 {
+        u128::from(self.rule().limit()).saturating_sub(self.used())
+    }
+
+    fn full_after(&self) -> u128 {
+        self.nanos(self.rule().full_at(&self.state(), self.at()))
+    }
+
+    fn receipt(&self) -> u128 {
+        self.now.into()
+    }
+
+    fn is_window(&self) -> bool {
+        self.ticks == 1
+    }
+}
+
+fn core<A: Algorithm>(rules: Vec<A>, ticks: u64) -> Box<dyn Limit> {
+    Box::new(Core { rules, quota: 0, state: None, now: 0, ticks })
+}
+
+fn in_micros<A: TryFrom<Quota, Error: std::fmt::Debug>>(quotas: &[Quota]) -> Vec<A> {
+    let scaled = |quota: &Quota| Quota::per(quota.permits(), quota.period() / 1000);
+    quotas.iter().map(|quota| A::try_from(scaled(quota)).expect("a valid quota")).collect()
+}
+
+pub fn greedy(quotas: &[Quota]) -> Box<dyn Limit> {
+    core(quotas.iter().map(|it| GreedyRefill::try_from(*it).expect("valid")).collect(), 1000)
+}
+
+pub fn fixed_of_core(quotas: &[Quota]) -> Box<dyn Limit> {
+    core(in_micros::<FixedWindow>(quotas), 1)
+}
+
+pub fn sliding(quotas: &[Quota]) -> Box<dyn Limit> {
+    core(in_micros::<SlidingWindow>(quotas), 1)
+}
+
+pub fn strict(quotas: &[Quota]) -> Box<dyn Limit> {
+    core(in_micros::<StrictWindow>(quotas), 1)
+}
+
+/// A fixed window by its definition, with quotas that change and charges that are taken back.
+#[derive(Clone)]
+pub struct Fixed {
+    quotas: Vec<Quota>,
+    quota: usize,
+    used: u128,
+    /// In µs.
+    end: u64,
+    now: u64,
+}
+
+impl Fixed {
+    pub fn boxed_new(quotas: &[Quota]) -> Box<dyn Limit> {
+        Box::new(Self { quotas: quotas.to_vec(), quota: 0, used: 0, end: 0, now: 0 })
+    }
+
+    fn limit(&self) -> u128 {
+        self.quotas[self.quota].permits().into()
+    }
+
+    fn period(&self) -> u64 {
+        self.quotas[self.quota].period().as_micros() as u64
+    }
+}
+
+impl Limit for Fixed {
+    fn boxed(&self) -> Box<dyn Limit> {
+        Box::new(self.clone())
+    }
+
+    fn advance(&mut self, now: u64, quota: usize) {
+        self.now = now;
+        while self.used > 0 && self.end <= now {
+            self.used = self.used.saturating_sub(self.limit());
+            self.end += self.period();
+        }
+        let (limit, period) = (self.limit(), self.period());
+        self.quota = quota;
+        if self.used == 0 {
+            self.end = now + self.period();
+            return;
+        }
+        self.used = (self.used * self.limit()).div_ceil(limit);
+        let passed = period - (self.end - now);
+        let share = u128::from(passed) * u128::from(self.period()) / u128::from(period);
+        self.end = now + (self.period() - passed.min(share as u64)).max(1);
+    }
+
+    fn wait(&self, permits: u128) -> Option<u128> {
+        if permits > self.limit() {
+            return None;
+        }
+        let short = (self.used + permits).saturating_sub(self.limit()).div_ceil(self.limit());
+        let until =
+            |refills| u128::from(self.end - self.now) + (refills - 1) * u128::from(self.period());
+        Some(if short == 0 { 0 } else { until(short) * 1000 })
+    }
+
+    fn take(&mut self, permits: u128) {
+        self.used += permits;
+    }
+
+    fn give(&mut self, permits: u128) {
+        self.used = self.used.saturating_sub(permits);
+    }
+
+    fn undo(&mut self, permits: u128, receipt: u128, _: bool) {
+        let began = i128::from(self.end) - i128::from(self.period());
+        if receipt as i128 >= began {
+            self.give(permits);
+        }
+    }
+
+    fn reset(&mut self) {
+        (self.used, self.end) = (0, self.now + self.period());
+    }
+
+    fn used(&self) -> u128 {
+        self.used
+    }
+
+    fn remaining(&self) -> u128 {
+        self.limit().saturating_sub(self.used)
+    }
+
+    fn full_after(&self) -> u128 {
+        match self.used.div_ceil(self.limit()) {
+            0 => 0,
+            n => (u128::from(self.end - self.now) + (n - 1) * u128::from(self.period())) * 1000,
+        }
+    }
+
+    fn receipt(&self) -> u128 {
+        self.now.into()
+    }
+
+    fn is_window(&self) -> bool {
+        true
+    }
+}
+
+/// A token bucket by its definition: what is used, in units of which a permit has as many as the
+/// period has nanoseconds, and a nanosecond as many as there are permits.
+#[derive(Clone)]
+pub struct Bucket {
+    quotas: Vec<Quota>,
+    quota: usize,
+    used: u128,
+    now: u64,
+}
+
+impl Bucket {
+    pub fn boxed_new(quotas: &[Quota]) -> Box<dyn Limit> {
+        Box::new(Self { quotas: quotas.to_vec(), quota: 0, used: 0, now: 0 })
+    }
+
+    fn cost(&self) -> u128 {
+        self.quotas[self.quota].period().as_nanos()
+    }
+
+    /// Units in a ns.
+    fn speed(&self) -> u128 {
+        self.quotas[self.quota].permits().into()
+    }
+
+    fn burst(&self) -> u128 {
+        self.quotas[self.quota].burst_size().into()
+    }
+
+    /// In units, counted from the origin of the clock.
+    fn full_at(&self) -> u128 {
+        u128::from(self.now) * 1000 * self.speed() + self.used
+    }
+}
+
+impl Limit for Bucket {
+    fn boxed(&self) -> Box<dyn Limit> {
+        Box::new(self.clone())
+    }
+
+    fn advance(&mut self, now: u64, quota: usize) {
+        let elapsed = u128::from(now - self.now) * 1000 * self.speed();
+        self.used = self.used.saturating_sub(elapsed);
+        self.now = now;
+        let (before, old) = (self.burst() * self.cost(), self.speed() * 1000);
+        let differs = self.quotas[self.quota] != self.quotas[quota];
+        self.quota = quota;
+        if self.used > 0 && differs {
+            // The store keeps the old level and capacity in whole µs, the one rounded up and the
+            // other down.
+            let (used, before) = (self.used.div_ceil(old), (before / old).max(1));
+            let unit = self.speed() * 1000 / gcd(self.speed() * 1000, self.cost());
+            let most = (self.burst() * self.cost()).div_ceil(self.speed() * 1000);
+            let (whole, rest) = (used * most / before, used * most % before);
+            let parts = (rest * unit).div_ceil(before);
+            self.used = whole * self.speed() * 1000 + parts * (self.speed() * 1000 / unit);
+        }
+    }
+
+    fn wait(&self, permits: u128) -> Option<u128> {
+        let excess = (self.used + permits * self.cost()).saturating_sub(self.burst() * self.cost());
+        (permits <= self.burst()).then(|| excess.div_ceil(self.speed()))
+    }
+
+    fn take(&mut self, permits: u128) {
+        self.used += permits * self.cost();
+    }
+
+    fn give(&mut self, permits: u128) {
+        self.used = self.used.saturating_sub(permits * self.cost());
+    }
+
+    fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool) {
+        let mut back = permits * self.cost();
+        if is_cancelled {
+            back = back.saturating_sub(self.full_at().saturating_sub(receipt));
+        }
+        let left = receipt.saturating_sub(u128::from(self.now) * 1000 * self.speed());
+        self.used = self.used.saturating_sub(back.min(left));
+    }
+
+    fn reset(&mut self) {
+        self.used = 0;
+    }
+
+    fn used(&self) -> u128 {
+        self.used.div_ceil(self.cost())
+    }
+
+    fn remaining(&self) -> u128 {
+        (self.burst() * self.cost()).saturating_sub(self.used) / self.cost()
+    }
+
+    fn full_after(&self) -> u128 {
+        self.used.div_ceil(self.speed())
+    }
+
+    /// When the bucket will be full. The store's receipt has 1/4096 of a µs, rounded down.
+    fn receipt(&self) -> u128 {
+        let micro = self.speed() * 1000;
+        let units = micro / gcd(micro, self.cost());
+        if units <= 4096 {
+            return self.full_at();
+        }
+        let (whole, rest) = (self.full_at() / micro, self.full_at() % micro / (micro / units));
+        let parts = rest * 4096 / units;
+        whole * micro + parts * units / 4096 * (micro / units)
+    }
+
+    fn is_window(&self) -> bool {
+        false
+    }
+}
+
+fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

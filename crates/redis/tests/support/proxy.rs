@@ -1,0 +1,1 @@
+//! A proxy that damages what it passes on.

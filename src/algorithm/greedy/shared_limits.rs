@@ -1,0 +1,174 @@
+//! What a store of shared levels needs beyond the rule: to take a charge back by a receipt that is
+//! one number, so that the store keeps nothing about each charge.
+//!
+//! Let `V` be the time at which the bucket would be full if nothing had ever been given back. A
+//! receipt `R` is `V` right after its charge, so `V - R` is at least what was taken since. Of a
+//! charge, at most `used - (V - R)` is given back. This is safe: if the charge had never been made,
+//! at most what was taken since would be in use now, or as much less as the charge took, whichever
+//! is more. So charges that are taken back admit no more than if they had not been made. (The time
+//! at which the bucket *is* full would not do as a receipt: what others give back meanwhile moves
+//! it, and then a charge that refill has brought back long ago seems to be in use.)
+//!
+//! `V` is the time at which the bucket is full as long as nobody gives anything back. If it is more
+//! than a burst away, permits may have been taken for a later time, and must not be used again
+//! before that time by others: then nothing is given back that somebody has taken permits behind.
+
+use super::{GreedyRefill, GreedyState};
+use crate::Timestamp;
+use crate::algorithm::Algorithm;
+
+/// What a bucket remembers of what was given back.
+#[derive(Clone, Debug)]
+pub(crate) struct Returned {
+    /// `V`, in units.
+    charged_until: u128,
+    /// Receipts up to this one are void, because the quota has changed since.
+    void: Timestamp,
+}
+
+/// What was returned to most buckets: nothing.
+pub(crate) type MaybeReturned = Option<Box<Returned>>;
+
+impl GreedyRefill {
+    /// The time at which the bucket will be full, in ns, rounded down and rounded up. It is in the
+    /// past if the bucket is full.
+    #[inline]
+    pub(crate) fn full_between(&self, state: &GreedyState) -> (Timestamp, Timestamp) {
+        let units = state.full_at();
+        if let Ok(units) = u64::try_from(units) {
+            let down = units / self.speed;
+            let up = down.saturating_add(u64::from(units % self.speed != 0));
+            return (Timestamp::from_nanos(down), Timestamp::from_nanos(up));
+        }
+        (self.nanos_floor(units), self.nanos_ceil(units))
+    }
+
+    /// Takes `permits`, and returns the receipt, rounded down.
+    pub(crate) fn charge(
+        &self,
+        state: &mut GreedyState,
+        returned: &mut MaybeReturned,
+        now: Timestamp,
+        permits: u64,
+    ) -> Timestamp {
+        if returned.as_ref().is_some_and(|it| it.is_over(self.at(now), now)) {
+            *returned = None;
+        }
+        let until = self.charged_until(state, returned, now).saturating_add(self.cost_of(permits));
+        self.take(state, now, permits);
+        if let Some(returned) = returned {
+            returned.charged_until = until;
+        }
+        self.nanos_floor(until)
+    }
+
+    /// Gives back `permits`, whoever took them.
+    pub(crate) fn credit(
+        &self,
+        state: &mut GreedyState,
+        returned: &mut MaybeReturned,
+        now: Timestamp,
+        permits: u64,
+    ) {
+        let until = self.charged_until(state, returned, now);
+        self.give_back(state, now, permits);
+        self.remember(state, returned, until, now);
+    }
+
+    /// Gives back `permits` of the charge that has this receipt, as far as they can be. Returns the
+    /// receipt for the rest of the charge.
+    ///
+    /// With `only_unfollowed`, or if somebody may still wait for permits that were taken for later,
+    /// it gives back at most what nobody has taken permits behind.
+    pub(crate) fn hand_back(
+        &self,
+        state: &mut GreedyState,
+        returned: &mut MaybeReturned,
+        now: Timestamp,
+        (permits, receipt): (u64, Timestamp),
+        only_unfollowed: bool,
+    ) -> Timestamp {
+        if returned.as_ref().is_some_and(|it| receipt <= it.void) {
+            return receipt;
+        }
+        let until = self.charged_until(state, returned, now);
+        let (cost, behind) = (self.cost_of(permits), until.saturating_sub(self.at(receipt)));
+        let mut given = cost.min(self.used_units(state, now).saturating_sub(behind));
+        // Who was promised permits for later uses them then, also if others give theirs back now.
+        let is_promised = until > self.at(now).saturating_add(self.capacity);
+        if only_unfollowed || is_promised {
+            given = given.min(cost.saturating_sub(behind));
+        }
+        state.set(state.full_at().saturating_sub(given));
+        // If nobody took permits since, it is as if fewer had been charged. A receipt can only tell
+        // that if a permit takes a nanosecond or longer.
+        let is_last = self.cost >= self.speed && self.nanos_floor(until) == receipt;
+        let (until, rest) = if is_last {
+            (until - given, self.nanos_floor(until - given))
+        } else {
+            (until, receipt)
+        };
+        if given > 0 {
+            self.remember(state, returned, until, now);
+        }
+        rest
+    }
+
+    /// What to remember under this rule, which has replaced `previous`. `before` was the state then,
+    /// and `state` is the state now.
+    pub(crate) fn carry_returned(
+        &self,
+        state: &GreedyState,
+        (previous, before): (&Self, &GreedyState),
+        returned: &mut MaybeReturned,
+        now: Timestamp,
+    ) {
+        let void = previous.nanos_ceil(previous.charged_until(before, returned, now));
+        let charged_until = self.at(void).max(state.full_at());
+        let void = returned.as_ref().map_or(void, |it| it.void.max(void));
+        *returned = (void > now).then(|| Box::new(Returned { charged_until, void }));
+    }
+
+    /// Whether nothing is in use, and no receipt is worth anything.
+    pub(crate) fn is_idle(
+        &self,
+        state: &GreedyState,
+        returned: &MaybeReturned,
+        now: Timestamp,
+    ) -> bool {
+        let at = self.at(now);
+        state.full_at() <= at && returned.as_ref().is_none_or(|it| it.is_over(at, now))
+    }
+
+    /// `V`, in units.
+    fn charged_until(&self, state: &GreedyState, returned: &MaybeReturned, now: Timestamp) -> u128 {
+        let until = returned.as_ref().map_or(0, |it| it.charged_until);
+        until.max(state.full_at()).max(self.at(now))
+    }
+
+    /// Remembers `V`, if the state does not tell.
+    fn remember(
+        &self,
+        state: &GreedyState,
+        returned: &mut MaybeReturned,
+        until: u128,
+        now: Timestamp,
+    ) {
+        if let Some(returned) = returned {
+            returned.charged_until = until;
+        } else if until > state.full_at().max(self.at(now)) {
+            *returned = Some(Box::new(Returned { charged_until: until, void: Timestamp::ZERO }));
+        }
+    }
+
+    fn nanos_floor(&self, units: u128) -> Timestamp {
+        Timestamp::from_wide(units / u128::from(self.speed))
+    }
+}
+
+impl Returned {
+    /// Whether there is nothing left to remember at `now`, which is `at` in units.
+    fn is_over(&self, at: u128, now: Timestamp) -> bool {
+        self.charged_until <= at && self.void <= now
+    }
+}

@@ -1,0 +1,114 @@
+//! One call to the store: a batch of asks that has gone out, and what becomes of its answers.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::give_back::give_back;
+use super::{Departure, Failure, Inner, Queued};
+use crate::shared::store::{Answer, Answers, Ask, StoreError};
+
+/// A call that is under way. It ends when its answers are there, and then returns the call that goes
+/// out next. If it is dropped before, whoever waits for its answers is told that they are lost.
+pub(super) struct Call {
+    inner: Arc<Inner>,
+    number: u64,
+    /// What was asked, to take it back if nobody waits for the answer any more.
+    asks: Vec<Ask>,
+    answers: Option<Answers>,
+}
+
+impl Call {
+    /// Sends the asks of a departure.
+    pub(super) fn new(inner: Arc<Inner>, departure: Departure<Queued>) -> Self {
+        let now = Instant::now();
+        let asks: Vec<Ask> = departure.asks.into_iter().map(|queued| queued.ask_at(now)).collect();
+        inner.counters.called(asks.len());
+        let answers = inner.buckets().ask(asks.clone());
+        Self { inner, number: departure.call, asks, answers: Some(answers) }
+    }
+
+    /// Lets the call, and those that follow it, go on by themselves. Without a runtime, only a store
+    /// that answers at once can answer.
+    pub(super) fn go_on(self) {
+        let mut next = Some(self);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                while let Some(call) = next {
+                    next = call.await;
+                }
+            });
+            return;
+        }
+        let mut nobody = Context::from_waker(Waker::noop());
+        while let Some(call) = next {
+            next = match pin!(call).poll(&mut nobody) {
+                Poll::Ready(next) => next,
+                Poll::Pending => None,
+            };
+        }
+    }
+
+    /// Tells the answers to those who wait. Returns the asks that go out next.
+    fn end(&mut self, results: Vec<Result<Answer, StoreError>>) -> Option<Departure<Queued>> {
+        let (waiters, next) = self.inner.state.lock().batching.end(self.number);
+        let mut waiters = waiters.unwrap_or_default().into_iter();
+        let of_the_store = |result: &Result<_, StoreError>| {
+            result.as_ref().err().filter(|error| error.is_of_the_store()).cloned()
+        };
+        let sign_of_outage = results.iter().find_map(of_the_store);
+        for (ask, result) in self.asks.drain(..).zip(results) {
+            let reply = result.map_err(Failure::Store);
+            let unheard = match waiters.next().flatten() {
+                Some(waiter) => waiter.send(reply).err(),
+                None => Some(reply),
+            };
+            let unused = unheard.and_then(Result::ok);
+            if let Some(back) = unused.and_then(|answer| give_back(&ask, &answer)) {
+                self.inner.send(back);
+            }
+        }
+        if let Some(error) = sign_of_outage {
+            self.inner.begin_outage(&error);
+        }
+        next
+    }
+}
+
+impl Future for Call {
+    type Output = Option<Call>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Call>> {
+        let Some(answers) = &mut self.answers else { return Poll::Ready(None) };
+        let mut results = ready!(answers.as_mut().poll(context));
+        self.answers = None;
+        if results.len() != self.asks.len() {
+            let why = format!("{} answers to {} asks", results.len(), self.asks.len());
+            results = vec![Err(StoreError::Unreadable(why)); self.asks.len()];
+        }
+        let next = self.end(results);
+        Poll::Ready(next.map(|departure| Self::new(Arc::clone(&self.inner), departure)))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.answers.take().is_none() {
+            return;
+        }
+        // Its runtime has ended, so nobody can send what queues behind it either.
+        let lost = StoreError::Lost("the call was dropped with its runtime".into());
+        let mut next = self.end(vec![Err(lost.clone()); self.asks.len()]);
+        while let Some(Departure { call, .. }) = next {
+            let (waiters, following) = self.inner.state.lock().batching.end(call);
+            for waiter in waiters.into_iter().flatten().flatten() {
+                // Whoever has gone away needs no answer.
+                let _ = waiter.send(Err(Failure::Store(lost.clone())));
+            }
+            next = following;
+        }
+    }
+}

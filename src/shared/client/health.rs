@@ -1,0 +1,102 @@
+//! When an outage begins and ends.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use tokio::runtime::Handle;
+
+use super::{AskError, Decision, Failure, Inner};
+use crate::shared::race::race;
+use crate::shared::store::{Ask, Charge, Part, StoreError, Verb};
+use crate::{Timer, TokioTimer};
+
+/// The subject that the store is asked about to find out whether it answers again. It has a bucket
+/// like every other subject.
+const PROBE: &str = "tollgate/probe";
+
+impl Inner {
+    /// Decides without the store, and sees to it that somebody finds out when it answers again.
+    pub(super) fn without_store(self: &Arc<Self>, ask: &Ask) -> Result<Decision, AskError> {
+        self.ensure_probing();
+        let fallback = Arc::clone(&self.opened.read().fallback);
+        fallback.decide(ask, &self.refusals)
+    }
+
+    /// Notes that an answer did not come in time.
+    pub(super) fn deadline_has_passed(self: &Arc<Self>) -> StoreError {
+        let error = StoreError::Lost(format!("no answer within {:?}", self.deadline));
+        self.begin_outage(&error);
+        error
+    }
+
+    /// Begins an outage: nobody waits for the store from here on, and all who wait are told.
+    pub(super) fn begin_outage(self: &Arc<Self>, error: &StoreError) {
+        let waiters = {
+            let mut state = self.state.lock();
+            if self.is_out.swap(true, Ordering::Relaxed) {
+                return;
+            }
+            state.batching.give_up()
+        };
+        self.counters.outage_begins();
+        crate::events::warn!(%error, mode = ?self.outage, "the store of shared limits does not answer");
+        for waiter in waiters.into_iter().flatten() {
+            // Whoever has gone away needs no answer.
+            let _ = waiter.send(Err(Failure::Outage));
+        }
+        self.ensure_probing();
+    }
+
+    fn end_outage(&self) {
+        let _state = self.state.lock();
+        if self.is_out.swap(false, Ordering::Relaxed) {
+            self.counters.outage_ends();
+            crate::events::info!("the store of shared limits answers again");
+        }
+    }
+
+    /// Starts the task that asks the store whether it answers again, if none is at work.
+    fn ensure_probing(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.is_out.load(Ordering::Relaxed) && !self.is_probing.swap(true, Ordering::Relaxed) {
+            let probing = Probing(Arc::downgrade(self));
+            runtime.spawn(async move { probing.until_it_answers().await });
+        }
+    }
+
+    /// Whether the store answers within the deadline.
+    async fn probe(&self) -> bool {
+        let Some(limits) = self.opened.read().fallback.limits_of(0) else { return true };
+        let charges = (0..limits).map(|_| Charge::new(1));
+        let mut ask = Ask::new(Verb::Take, 1, Part::new(0, PROBE, charges));
+        ask.lifetime = self.deadline;
+        let answers = self.buckets().ask(vec![ask]);
+        let Some(deadline) = TokioTimer.sleep(self.deadline) else { return false };
+        race(answers, deadline).await.is_ok_and(|answers| matches!(&answers[..], [Ok(_)]))
+    }
+}
+
+/// The task that asks again and again. If it is dropped with its runtime, the next request that
+/// notices the outage starts another one.
+struct Probing(Weak<Inner>);
+
+impl Probing {
+    async fn until_it_answers(self) {
+        while let Some(inner) = self.0.upgrade() {
+            if inner.probe().await {
+                return inner.end_outage();
+            }
+            let Some(pause) = TokioTimer.sleep(inner.probe_every) else { return };
+            drop(inner);
+            pause.await;
+        }
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.upgrade() {
+            inner.is_probing.store(false, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! How one process asks a store: with a deadline, in batches, and with an answer while the store
+//! gives none.
+
+mod batching;
+mod builder;
+mod call;
+mod decision;
+mod give_back;
+mod health;
+mod refusals;
+mod stats;
+mod waiting;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::outage::Fallback;
+use super::store::{
+    Answer, Ask, Buckets, Memory, Namespace, OpenError, Outcome, Store, StoreError, Verb,
+};
+use super::{Outage, Source};
+use crate::TokioClock;
+use crate::sync::Mutex;
+use batching::{Batching, Departure};
+pub use builder::ClientBuilder;
+use call::Call;
+pub use decision::{AskError, Decision};
+pub(super) use give_back::give_back;
+pub(super) use refusals::Refusals;
+use stats::Counters;
+pub use stats::Stats;
+use waiting::Waiting;
+
+/// Asks a [`Store`] on behalf of one process.
+///
+/// * **Deadline.** Each decision is made within [`deadline`](ClientBuilder::deadline): by the store,
+///   or else as the [`Outage`] mode says.
+/// * **Outage.** The first deadline that passes, or the first error of the connection, begins an
+///   outage for everybody at once. From then on, no request waits for the store. It is asked again in
+///   the background until it answers.
+/// * **Batches.** While a call is under way, further asks queue, and go out in one call.
+/// * **Refusals.** A subject that the store has refused is refused here until the store's answer can
+///   have changed, but at most for [`trust_refusals_for`](ClientBuilder::trust_refusals_for).
+///
+/// A client needs a tokio runtime with a timer. Clones share everything.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+/// What is behind all clones of a client.
+struct Inner {
+    store: Arc<dyn Store>,
+    deadline: Duration,
+    probe_every: Duration,
+    outage: Outage,
+    counters: Arc<Counters>,
+    /// Where the shares of [`Outage::LocalShare`] are kept.
+    share: Memory<TokioClock>,
+    opened: RwLock<Opened>,
+    refusals: Refusals,
+    /// Whether an outage lasts; written under the lock of `state` only.
+    is_out: AtomicBool,
+    /// Whether a task asks the store whether it answers again.
+    is_probing: AtomicBool,
+    state: Mutex<State>,
+}
+
+/// The buckets, and what decides while the store does not.
+struct Opened {
+    buckets: Arc<dyn Buckets>,
+    fallback: Arc<Fallback>,
+}
+
+struct State {
+    batching: Batching<Queued, Waiter>,
+}
+
+/// Whom to tell the answer; nobody, if the ask gives something back.
+type Waiter = Option<oneshot::Sender<Reply>>;
+
+/// What whoever waits is told.
+type Reply = Result<Answer, Failure>;
+
+#[derive(Debug)]
+enum Failure {
+    Store(StoreError),
+    /// An outage has begun.
+    Outage,
+}
+
+/// An ask that queues.
+#[derive(Debug)]
+struct Queued {
+    ask: Ask,
+    since: Instant,
+}
+
+impl Queued {
+    /// The ask, if it goes out `now`.
+    fn ask_at(self, now: Instant) -> Ask {
+        let mut ask = self.ask;
+        if ask.lifetime != Duration::MAX {
+            ask.lifetime = ask.lifetime.saturating_sub(now.saturating_duration_since(self.since));
+        }
+        ask
+    }
+}
+
+impl Opened {
+    fn new(
+        store: &dyn Store,
+        outage: Outage,
+        namespaces: &[Namespace],
+        share: &Memory<TokioClock>,
+    ) -> Result<Self, OpenError> {
+        let fallback = Arc::new(Fallback::new(outage, namespaces, share)?);
+        Ok(Self { buckets: store.open(namespaces)?, fallback })
+    }
+}
+
+impl Client {
+    /// Begins to build a client of `store`.
+    pub fn builder(store: impl Store) -> ClientBuilder {
+        ClientBuilder::new(Arc::new(store))
+    }
+
+    /// Decides an ask. The client sets its [`lifetime`](Ask::lifetime).
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer and the client is [closed](Outage::Closed) then, or if the ask
+    /// does not fit the namespaces.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before the ask has gone out, nothing is taken. If it is dropped
+    /// later, what was taken is given back as soon as the store has answered.
+    pub async fn ask(&self, ask: Ask) -> Result<Decision, AskError> {
+        let decision = self.decide(ask).await;
+        self.inner.counters.decided(match &decision {
+            Ok(decision) => decision.source,
+            Err(AskError::Unavailable { .. }) => Source::Closed,
+            Err(AskError::Misfit(_)) => Source::Local,
+        });
+        decision
+    }
+
+    async fn decide(&self, mut ask: Ask) -> Result<Decision, AskError> {
+        let inner = &self.inner;
+        if let Some(answer) = inner.refusals.answer_to(&ask) {
+            return Ok(Decision { answer, source: Source::Cached });
+        }
+        let started = Instant::now();
+        // A debt, or what was given back, counts also if nobody waits for the answer any more.
+        ask.lifetime = match ask.verb {
+            Verb::Take | Verb::TakeUpTo | Verb::Look => inner.deadline,
+            Verb::Consume | Verb::Credit | Verb::HandBack | Verb::Cancel | Verb::Reset => {
+                Duration::MAX
+            }
+        };
+        while !inner.is_out.load(Ordering::Relaxed) {
+            let left = inner.deadline.saturating_sub(started.elapsed());
+            match Waiting::new(inner, ask.clone()).within(left).await {
+                // The store came to it too late by its own clock, although the deadline has not
+                // passed: its clock was moved.
+                Some(Ok(answer)) if answer.outcome == Outcome::Expired && !left.is_zero() => {}
+                Some(Ok(answer)) if answer.outcome == Outcome::Expired => break,
+                Some(Ok(answer)) => {
+                    inner.note(&ask, &answer);
+                    return Ok(Decision { answer, source: Source::Shared });
+                }
+                Some(Err(Failure::Store(StoreError::Misfit(why)))) => {
+                    return Err(AskError::Misfit(why));
+                }
+                Some(Err(_)) => break,
+                None => {
+                    inner.deadline_has_passed();
+                    break;
+                }
+            }
+        }
+        inner.without_store(&ask)
+    }
+
+    /// Sends an ask whose answer nobody needs, such as one that gives something back.
+    pub(super) fn send(&self, ask: Ask) {
+        self.inner.send(ask);
+    }
+
+    /// Changes the quotas of the namespaces. The used shares are carried over, and an outage lasts.
+    ///
+    /// # Errors
+    ///
+    /// If the store can't keep a quota exactly. Then nothing has changed.
+    pub fn set_namespaces(&self, namespaces: &[Namespace]) -> Result<(), OpenError> {
+        let inner = &self.inner;
+        let opened = Opened::new(&*inner.store, inner.outage, namespaces, &inner.share)?;
+        *inner.opened.write() = opened;
+        Ok(())
+    }
+
+    /// What this client, and others of clones of its builder, have done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.stats()
+    }
+
+    /// Counts a decision that was made without the client.
+    pub(super) fn decided(&self, source: Source) {
+        self.inner.counters.decided(source);
+    }
+
+    /// Whether the store did not answer when it was last asked.
+    #[must_use]
+    pub fn is_in_outage(&self) -> bool {
+        self.inner.is_out.load(Ordering::Relaxed)
+    }
+}
+
+impl Inner {
+    fn buckets(&self) -> Arc<dyn Buckets> {
+        Arc::clone(&self.opened.read().buckets)
+    }
+
+    /// Takes an ask in. Returns the call that carries it, if it goes out at once.
+    fn join(self: &Arc<Self>, queued: Queued, waiter: Waiter) -> Option<Call> {
+        let departure = {
+            let mut state = self.state.lock();
+            if self.is_out.load(Ordering::Relaxed) {
+                drop(state);
+                if let Some(waiter) = waiter {
+                    // Whoever waits is the caller, and hears it at once.
+                    let _ = waiter.send(Err(Failure::Outage));
+                }
+                return None;
+            }
+            state.batching.join(queued, waiter)
+        };
+        departure.map(|departure| Call::new(Arc::clone(self), departure))
+    }
+
+    /// Sends an ask whose answer nobody needs.
+    fn send(self: &Arc<Self>, ask: Ask) {
+        if let Some(call) = self.join(Queued { ask, since: Instant::now() }, None) {
+            call.go_on();
+        }
+    }
+
+    /// Notes what the store has decided.
+    fn note(&self, ask: &Ask, answer: &Answer) {
+        self.refusals.note(ask, answer);
+        if matches!(answer.outcome, Outcome::Done { .. }) {
+            self.opened.read().fallback.keep_warm(ask, answer.count);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Refusals that are still true, so that a subject that keeps asking costs no call.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::shared::recent::Recent;
+use crate::shared::store::{Answer, Ask, Charge, Outcome, Part, Verb, Verdict};
+
+/// The last refusal of each subject.
+///
+/// A refusal of `n` permits also answers requests for more, as long as it lasts. Another process can
+/// give permits back meanwhile, which this process does not see; so a refusal is trusted for a short
+/// time only.
+pub(crate) struct Refusals {
+    last: Recent<Refusal>,
+    trusted_for: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct Refusal {
+    charges: SmallVec<[Charge; 2]>,
+    count: u64,
+    answer: Answer,
+    since: Instant,
+    /// The time from `since` on until the request could pass.
+    wait: Duration,
+}
+
+impl Refusals {
+    /// Remembers refusals, and answers with them for `trusted_for`.
+    pub(crate) fn new(trusted_for: Duration) -> Self {
+        Self { last: Recent::new(), trusted_for }
+    }
+
+    /// The refusal of an ask, if it is known and trusted.
+    pub(crate) fn answer_to(&self, ask: &Ask) -> Option<Answer> {
+        let refusal = self.find(ask)?;
+        let age = refusal.since.elapsed();
+        if age >= self.trusted_for { None } else { refusal.after(age, ask.patience) }
+    }
+
+    /// The refusal of an ask, if it is known, however long ago it was made.
+    pub(crate) fn last_known(&self, ask: &Ask) -> Option<Answer> {
+        let refusal = self.find(ask)?;
+        let age = refusal.since.elapsed();
+        refusal.after(age, ask.patience)
+    }
+
+    /// Notes what the store has answered.
+    pub(crate) fn note(&self, ask: &Ask, answer: &Answer) {
+        match (answer.outcome, only_part(ask)) {
+            (Outcome::Refused, Some(part)) => {
+                let refuses = |verdict| answer.levels.iter().any(|level| level.verdict == verdict);
+                let wait = answer.levels.iter().map(|level| level.wait).max().unwrap_or_default();
+                if refuses(Verdict::Refused) && !refuses(Verdict::Never) && !wait.is_zero() {
+                    let (charges, count) = (part.charges.clone(), ask.count);
+                    let answer = answer.clone();
+                    let refusal = Refusal { charges, count, answer, since: Instant::now(), wait };
+                    self.last.set(part.namespace, &part.subject, refusal);
+                }
+            }
+            // Whoever was granted something is not refused, and what was given back may be there.
+            (Outcome::Done { .. }, _) if ask.verb != Verb::Look => {
+                for part in &ask.parts {
+                    self.last.forget(part.namespace, &part.subject);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn find(&self, ask: &Ask) -> Option<Refusal> {
+        let part = only_part(ask)?;
+        // Another quota, or fewer permits, may pass.
+        let is_as_large = |refusal: &Refusal| {
+            let is_as_large = refusal.charges == part.charges && ask.count >= refusal.count;
+            is_as_large.then(|| refusal.clone())
+        };
+        self.last.read(part.namespace, &part.subject, is_as_large)?
+    }
+}
+
+impl Refusal {
+    /// The answer to the same request, `age` later.
+    fn after(self, age: Duration, patience: Duration) -> Option<Answer> {
+        if self.wait.saturating_sub(age) <= patience {
+            return None;
+        }
+        let mut answer = self.answer;
+        for level in &mut answer.levels {
+            level.wait = level.wait.saturating_sub(age);
+            level.full_after = level.full_after.saturating_sub(age);
+            if level.verdict == Verdict::Refused && level.wait.is_zero() {
+                level.verdict = Verdict::Granted;
+            }
+        }
+        Some(answer)
+    }
+}
+
+/// The part of a request that takes from one subject. Requests over several are always asked.
+fn only_part(ask: &Ask) -> Option<&Part> {
+    match &ask.parts[..] {
+        [part] if ask.verb == Verb::Take && !part.shadow => Some(part),
+        _ => None,
+    }
+}

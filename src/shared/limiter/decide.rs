@@ -1,0 +1,112 @@
+//! From a request to an ask, and from a decision to an answer.
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Cost, Grant, Limiter, Refused};
+use crate::shared::store::{Ask, Level, LimitSpec, Outcome, Part, Verb, Verdict};
+use crate::shared::{AskError, Decision, Source};
+use crate::{Rejection, WhichLimit};
+
+impl<K: Display + ?Sized> Limiter<K> {
+    /// The ask for a request.
+    pub(super) fn asked(&self, verb: Verb, subject: &K, cost: &Cost) -> Result<Ask, Refused> {
+        if self.inner.is_closed.load(Ordering::Relaxed) {
+            return Err(closed());
+        }
+        let limits = self.inner.limits.read().len();
+        if let Some((limit, requested)) = cost.beyond(limits) {
+            let limit = WhichLimit::Nth(limit);
+            let rejection = Rejection::ExceedsBurst { requested, burst: 0, limit };
+            return Err(Refused { rejection, source: Source::Local });
+        }
+        let mut name = String::new();
+        // A subject that can't be displayed has the name that it has written so far.
+        let _ = write!(name, "{subject}");
+        let (count, charges) = cost.charges(limits);
+        Ok(Ask::new(verb, count, Part::new(0, name, charges)))
+    }
+
+    pub(super) async fn decide(&self, ask: Ask) -> Result<Decision, Refused> {
+        self.inner.client.ask(ask).await.map_err(unavailable)
+    }
+
+    /// The burst of the first limit.
+    pub(super) fn burst(&self) -> u64 {
+        self.inner.limits.read().first().map_or(0, burst)
+    }
+
+    /// The answer to a request for permits.
+    pub(super) fn grant(&self, cost: &Cost, decision: &Decision) -> Result<Grant, Refused> {
+        let limits = self.inner.limits.read().clone();
+        let levels = || limits.iter().zip(&decision.answer.levels).enumerate();
+        let source = decision.source;
+        if !matches!(decision.answer.outcome, Outcome::Done { .. }) {
+            let refusing = levels().filter(|(_, (_, level))| level.verdict != Verdict::Granted);
+            let strictest = refusing
+                .max_by_key(|(_, (_, level))| (level.verdict == Verdict::Never, level.wait));
+            let which = |index| match limits.len() {
+                1 => WhichLimit::Only,
+                _ => WhichLimit::Nth(index),
+            };
+            let rejection = strictest.map_or(Rejection::denied(Duration::ZERO), |(index, it)| {
+                rejection(it.0, it.1, cost.of(index), which(index))
+            });
+            return Err(Refused { rejection, source });
+        }
+        // The limit with the smallest share left.
+        let scarcest = levels().min_by(|(_, (a, a_level)), (_, (b, b_level))| {
+            let share = |level: &Level, other: &LimitSpec| {
+                u128::from(level.remaining) * u128::from(burst(other))
+            };
+            share(a_level, b).cmp(&share(b_level, a))
+        });
+        let (index, (limit, level)) = scarcest.map_or_else(
+            || (0, (None, Level::new(u64::MAX))),
+            |(index, (limit, level))| (index, (Some(limit), *level)),
+        );
+        Ok(Grant {
+            permits: cost.of(index),
+            remaining: level.remaining,
+            limit: limit.map_or(u64::MAX, burst),
+            reset_after: level.full_after,
+            source,
+            taken: cost.clone(),
+            receipts: decision.answer.levels.iter().map(|level| level.receipt).collect(),
+        })
+    }
+}
+
+fn rejection(limit: &LimitSpec, level: &Level, requested: u64, which: WhichLimit) -> Rejection {
+    let burst = burst(limit);
+    match level.verdict {
+        Verdict::Never => Rejection::ExceedsBurst { requested, burst, limit: which },
+        Verdict::Granted | Verdict::Refused => Rejection::Denied {
+            retry_after: level.wait,
+            available: level.remaining,
+            reset_after: level.full_after,
+            burst,
+            limit: which,
+        },
+    }
+}
+
+/// The burst of a limit under its own quota.
+fn burst(limit: &LimitSpec) -> u64 {
+    limit.quotas.first().map_or(u64::MAX, crate::Quota::burst_size)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
+pub(super) fn unavailable(error: AskError) -> Refused {
+    let retry_after = match error {
+        AskError::Unavailable { retry_after } => retry_after,
+        // A limiter asks for no limits but its own.
+        AskError::Misfit(_) => Duration::ZERO,
+    };
+    Refused { rejection: Rejection::Unavailable { retry_after }, source: Source::Closed }
+}
+
+pub(super) fn closed() -> Refused {
+    Refused { rejection: Rejection::Closed, source: Source::Local }
+}

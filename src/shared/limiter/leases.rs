@@ -1,0 +1,287 @@
+//! Leases: permits that a process draws ahead for the subjects that it sees most.
+//!
+//! A hot subject would cost one ask for each request. Instead, a process takes some permits at once
+//! and grants them itself. They must be used within [`Leases::length`] `D` of the moment at which
+//! the ask was sent; what is left then is handed back.
+//!
+//! # Proof of the bound
+//!
+//! The store enforces the quota with a burst that is smaller by the refill of `D`:
+//!
+//! ```text
+//! small = burst - rate * D
+//! ```
+//!
+//! A permit is used at most `D` after it was taken. So the permits that all processes use in a window
+//! of length `w` were taken in a window of length `w + D`, and however many processes there are, they
+//! are at most
+//!
+//! ```text
+//! small + rate * (w + D) = burst + rate * w
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::shared::recent::Recent;
+use crate::shared::store::{Answer, Ask, Level, Outcome, Part, Verb};
+use crate::shared::{AskError, Client, Decision, Source, give_back};
+use crate::sync::Mutex;
+use crate::{Quota, QuotaError, Timer, TokioTimer};
+
+/// A lease takes at most this part of the burst, so that other processes find some too.
+const LARGEST_SHARE: u64 = 8;
+
+/// The leases of a limiter.
+pub(super) struct Leases {
+    /// For how long a lease can be used.
+    length: Duration,
+    of_subjects: Recent<Arc<Lease>>,
+}
+
+/// The lease of one subject. If it is forgotten, what is left of it is handed back.
+struct Lease {
+    client: Client,
+    state: Mutex<State>,
+    /// Wakes those who wait for permits that are being drawn.
+    drawn: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// What was drawn, and how much of it is left.
+    held: Option<Held>,
+    is_drawing: bool,
+    /// When the subject was last asked for.
+    asked: Option<Instant>,
+    /// How many permits were used since the last lease began.
+    used: u64,
+}
+
+struct Held {
+    left: u64,
+    expires: Instant,
+    /// What gives the permits back, if its count is what is left.
+    hand_back: Ask,
+    /// The level after the draw.
+    level: Level,
+}
+
+/// What to do with a request for a subject.
+enum Turn {
+    /// It is granted.
+    Granted(Decision),
+    /// Somebody draws permits: wait for them.
+    Wait,
+    /// Draw so many permits more than are needed.
+    Draw(u64),
+    /// Ask the store for this request alone.
+    Alone,
+}
+
+impl Leases {
+    pub(super) fn new(length: Duration) -> Self {
+        Self { length, of_subjects: Recent::new() }
+    }
+
+    pub(super) fn length(&self) -> Duration {
+        self.length
+    }
+
+    /// The quota that the store enforces, so that leases of this length never exceed `quota`.
+    pub(super) fn reduced(quota: Quota, length: Duration) -> Result<Quota, QuotaError> {
+        let period = quota.period_nanos()?;
+        let refill = u128::from(quota.permits()).saturating_mul(length.as_nanos());
+        let held_back = u64::try_from(refill.div_ceil(period.into())).unwrap_or(u64::MAX);
+        match quota.burst_size().checked_sub(held_back) {
+            None | Some(0) => Err(QuotaError::BurstBelowLeases { held_back }),
+            Some(burst) => Ok(quota.burst(burst)),
+        }
+    }
+
+    /// Decides a request for some permits of one subject, with a lease if it is hot.
+    pub(super) async fn decide(
+        &self,
+        client: &Client,
+        ask: Ask,
+        burst: u64,
+    ) -> Result<Decision, AskError> {
+        let [part] = &ask.parts[..] else { return client.ask(ask).await };
+        let lease = self.of_subjects.get_or_insert(part.namespace, &part.subject, || {
+            let (state, drawn) = (Mutex::new(State::default()), Notify::new());
+            Arc::new(Lease { client: client.clone(), state, drawn })
+        });
+        loop {
+            let drawn = lease.drawn.notified();
+            match lease.turn(&ask, self.length, burst) {
+                Turn::Granted(decision) => {
+                    client.decided(Source::Leased);
+                    return Ok(decision);
+                }
+                Turn::Wait => drawn.await,
+                Turn::Alone => return client.ask(ask).await,
+                Turn::Draw(more) => {
+                    if let Some(decision) = lease.draw(&ask, more, self.length).await? {
+                        return Ok(decision);
+                    }
+                    // Fewer are there than needed: the store says when there will be more.
+                    return client.ask(ask).await;
+                }
+            }
+        }
+    }
+
+    /// Puts permits back that were granted by a lease and not used, if the lease can still be used.
+    pub(super) fn put_back(&self, part: &Part, permits: u64) {
+        let lease = self.of_subjects.read(part.namespace, &part.subject, Arc::clone);
+        let Some(lease) = lease else { return };
+        let mut state = lease.state.lock();
+        if let Some(held) = state.held.as_mut().filter(|held| held.expires > Instant::now()) {
+            held.left = held.left.saturating_add(permits);
+        }
+    }
+
+    /// Hands all leases back.
+    pub(super) fn end(&self) {
+        self.of_subjects.clear();
+    }
+}
+
+impl Lease {
+    fn turn(&self, ask: &Ask, length: Duration, burst: u64) -> Turn {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if self.client.is_in_outage() {
+            return Turn::Alone;
+        }
+        if let Some(held) = state.held.as_mut().filter(|held| held.expires > now) {
+            if let Some(left) = held.left.checked_sub(ask.count) {
+                held.left = left;
+                let level = held.level_of(left);
+                state.used = state.used.saturating_add(ask.count);
+                let outcome = Outcome::Done { after: Duration::ZERO };
+                let answer = Answer::new(outcome, ask.count, [level]);
+                return Turn::Granted(Decision { answer, source: Source::Leased });
+            }
+        }
+        if state.is_drawing {
+            return Turn::Wait;
+        }
+        let is_hot = state.asked.is_some_and(|asked| now.duration_since(asked) < length);
+        state.asked = Some(now);
+        if !is_hot {
+            state.used = 0;
+            return Turn::Alone;
+        }
+        // Twice of what the last lease was used for, so that it grows to the demand.
+        let more = state.used.saturating_mul(2).saturating_add(1).min(burst / LARGEST_SHARE);
+        if more == 0 {
+            return Turn::Alone;
+        }
+        state.is_drawing = true;
+        Turn::Draw(more)
+    }
+
+    /// Draws what the ask needs and `more`. `None` if there are fewer than it needs.
+    async fn draw(
+        self: &Arc<Self>,
+        ask: &Ask,
+        more: u64,
+        length: Duration,
+    ) -> Result<Option<Decision>, AskError> {
+        let drawing = Drawing(self);
+        // What is left of the lease before is too little.
+        self.expire(None);
+        let mut wanted = ask.clone();
+        wanted.verb = Verb::TakeUpTo;
+        wanted.count = ask.count.saturating_add(more);
+        let sent = Instant::now();
+        let mut decision = self.client.ask(wanted.clone()).await?;
+        let Decision { answer, source } = &mut decision;
+        let back = give_back(&wanted, answer);
+        let Some(left) = answer.count.checked_sub(ask.count) else {
+            // Only the store has what it gave.
+            back.filter(|_| *source == Source::Shared)
+                .into_iter()
+                .for_each(|it| self.client.send(it));
+            return Ok(None);
+        };
+        answer.count = ask.count;
+        if let (Some(hand_back), Some(level), Source::Shared) =
+            (back, answer.levels.first(), *source)
+        {
+            let expires = sent + length;
+            let held = Held { left, expires, hand_back, level: *level };
+            let mut state = self.state.lock();
+            state.used = ask.count;
+            state.held = Some(held);
+            drop(state);
+            self.hand_back_at(expires);
+        }
+        drop(drawing);
+        Ok(Some(decision))
+    }
+
+    /// Hands back what is left at `expires`.
+    fn hand_back_at(self: &Arc<Self>, expires: Instant) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let lease = Arc::downgrade(self);
+        let Some(sleep) = TokioTimer.sleep(expires.saturating_duration_since(Instant::now()))
+        else {
+            return;
+        };
+        runtime.spawn(async move {
+            sleep.await;
+            if let Some(lease) = lease.upgrade() {
+                lease.expire(Some(expires));
+            }
+        });
+    }
+
+    /// Hands back what is left of the lease, or only of the one that expires at this time.
+    fn expire(&self, only: Option<Instant>) {
+        let expires = |held: &mut Held| only.is_none_or(|at| at == held.expires);
+        let held = self.state.lock().held.take_if(expires);
+        if let Some(back) = held.and_then(Held::rest) {
+            self.client.send(back);
+        }
+    }
+}
+
+impl Held {
+    /// The level after `left` permits are left.
+    fn level_of(&self, left: u64) -> Level {
+        let mut level = self.level;
+        level.remaining = level.remaining.saturating_add(left);
+        level
+    }
+
+    /// What gives back what is left.
+    fn rest(self) -> Option<Ask> {
+        let mut ask = self.hand_back;
+        ask.count = self.left;
+        (self.left > 0).then_some(ask)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(back) = self.state.lock().held.take().and_then(Held::rest) {
+            self.client.send(back);
+        }
+    }
+}
+
+/// Ends a draw, however it ends.
+struct Drawing<'a>(&'a Lease);
+
+impl Drop for Drawing<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().is_drawing = false;
+        self.0.drawn.notify_waiters();
+    }
+}

@@ -1,0 +1,93 @@
+//! Decisions without the store.
+
+use std::time::Duration;
+
+use super::{Outage, local_share};
+use crate::shared::Source;
+use crate::shared::client::{AskError, Decision, Refusals};
+use crate::shared::store::{
+    Answer, Ask, Level, Memory, MemoryBuckets, Namespace, OpenError, Outcome, Verb,
+};
+use crate::{Quota, TokioClock};
+
+/// How long a client that is refused for want of the store is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Decides as an [`Outage`] mode says.
+pub(crate) struct Fallback {
+    mode: Outage,
+    /// This process's share, if the mode needs it.
+    share: Option<MemoryBuckets<TokioClock>>,
+    /// The quotas of each limit of each namespace.
+    quotas: Vec<Vec<Vec<Quota>>>,
+}
+
+impl Fallback {
+    /// `share` is the memory in which shares are kept. It outlives a change of quotas.
+    pub(crate) fn new(
+        mode: Outage,
+        namespaces: &[Namespace],
+        share: &Memory<TokioClock>,
+    ) -> Result<Self, OpenError> {
+        let share = match mode {
+            Outage::LocalShare { mine, of } => {
+                Some(share.buckets(&local_share::divided(namespaces, mine, of))?)
+            }
+            _ => None,
+        };
+        let limits = namespaces.iter().map(|namespace| namespace.limits.iter());
+        let quotas = limits.map(|limits| limits.map(|limit| limit.quotas.clone()).collect());
+        Ok(Self { mode, share, quotas: quotas.collect() })
+    }
+
+    /// How many limits the subjects of a namespace have.
+    pub(crate) fn limits_of(&self, namespace: usize) -> Option<usize> {
+        self.quotas.get(namespace).map(Vec::len)
+    }
+
+    /// Counts in this process's share what the store has granted.
+    pub(crate) fn keep_warm(&self, ask: &Ask, granted: u64) {
+        let Some(share) = &self.share else { return };
+        let mut ask = ask.clone();
+        // A process that uses more than its share does not go into debt for it: it begins an outage
+        // with an empty bucket at worst.
+        (ask.verb, ask.count, ask.patience) = match ask.verb {
+            Verb::Take | Verb::TakeUpTo | Verb::Consume => {
+                (Verb::TakeUpTo, granted, Duration::ZERO)
+            }
+            Verb::Credit | Verb::Reset => (ask.verb, ask.count, Duration::ZERO),
+            Verb::Look | Verb::HandBack | Verb::Cancel => return,
+        };
+        // Only a lack of room is possible here. Then the share begins full.
+        let _ = share.ask_now(&ask);
+    }
+
+    /// Decides an ask.
+    pub(crate) fn decide(&self, ask: &Ask, refusals: &Refusals) -> Result<Decision, AskError> {
+        match (self.mode, &self.share) {
+            (Outage::LocalShare { .. }, Some(share)) => match share.ask_now(ask) {
+                Ok(answer) => Ok(Decision { answer, source: Source::LocalShare }),
+                Err(_) => Err(AskError::Unavailable { retry_after: RETRY_AFTER }),
+            },
+            (Outage::Open, _) => Ok(Decision { answer: self.granted(ask), source: Source::Open }),
+            (Outage::LastKnown, _) => {
+                let answer = refusals.last_known(ask).unwrap_or_else(|| self.granted(ask));
+                Ok(Decision { answer, source: Source::LastKnown })
+            }
+            _ => Err(AskError::Unavailable { retry_after: RETRY_AFTER }),
+        }
+    }
+
+    /// The answer of limits of which nothing is known: all of the burst is left.
+    fn granted(&self, ask: &Ask) -> Answer {
+        let levels = ask.parts.iter().flat_map(|part| {
+            part.charges.iter().enumerate().map(|(limit, charge)| {
+                let limits = self.quotas.get(part.namespace);
+                let quotas = limits.and_then(|limits| limits.get(limit));
+                let quota = quotas.and_then(|quotas| quotas.get(charge.quota));
+                Level::new(quota.map_or(u64::MAX, Quota::burst_size))
+            })
+        });
+        Answer::new(Outcome::Done { after: Duration::ZERO }, ask.count, levels)
+    }
+}

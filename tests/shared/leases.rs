@@ -1,0 +1,216 @@
+//! Permits that processes draw ahead.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tollgate::shared::store::{OpenError, Rule};
+use tollgate::shared::{Limiter, Source};
+use tollgate::{Quota, QuotaError};
+
+use crate::unruly_store::Unruly;
+
+const MS: Duration = Duration::from_millis(1);
+const LENGTH: Duration = Duration::from_millis(100);
+
+fn limiter(store: &Unruly, quota: Quota) -> Limiter {
+    let builder = Limiter::builder("api", quota).store(store.clone());
+    builder.lease(LENGTH).build().unwrap()
+}
+
+async fn used(limiter: &Limiter) -> u64 {
+    limiter.usage("alice").await.unwrap().limits[0].used
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hot_subject_costs_few_calls() {
+    let store = Unruly::slow(MS);
+    let limiter = limiter(&store, Quota::per_hour(100_000));
+    let mut sources = Vec::new();
+    for _ in 0..10_000 {
+        sources.push(limiter.try_acquire("alice", 1).await.unwrap().source);
+    }
+    let asked = sources.iter().filter(|source| **source == Source::Shared).count();
+    assert!(asked < 20, "{asked}");
+    assert_eq!(asked + sources.iter().filter(|it| **it == Source::Leased).count(), 10_000);
+    tokio::time::sleep(2 * LENGTH).await;
+    // What was not used came back.
+    assert!((9_990..=10_000).contains(&used(&limiter).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subject_that_is_seen_now_and_then_has_no_lease() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(100_000));
+    for _ in 0..20 {
+        assert_eq!(limiter.try_acquire("alice", 1).await.unwrap().source, Source::Shared);
+        tokio::time::sleep(LENGTH).await;
+    }
+    assert_eq!(store.calls(), [1; 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_ask_at_once_wait_for_one_draw() {
+    let store = Unruly::slow(MS);
+    let limiter = limiter(&store, Quota::per_hour(100_000));
+    for _ in 0..50 {
+        limiter.allow("alice").await.unwrap();
+    }
+    tokio::time::sleep(LENGTH / 2).await;
+    store.calls();
+    let mut tasks = JoinSet::new();
+    for _ in 0..200 {
+        let limiter = limiter.clone();
+        tasks.spawn(async move { limiter.allow("alice").await.unwrap() });
+    }
+    assert!(tasks.join_all().await.into_iter().all(|allowed| allowed));
+    let asks: usize = store.calls().into_iter().sum();
+    assert!(asks <= 12, "{asks}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_and_dropping_hand_leases_back() {
+    let store = Unruly::new();
+    let looker = limiter(&store, Quota::per_day(100_000));
+    for close in [true, false] {
+        let process = limiter(&store, Quota::per_day(100_000));
+        let before = used(&looker).await;
+        for _ in 0..10 {
+            process.allow("alice").await.unwrap();
+        }
+        assert!(used(&looker).await > before + 10, "nothing was drawn ahead");
+        if close {
+            process.close();
+        }
+        drop(process);
+        tokio::time::sleep(MS).await;
+        assert_eq!(used(&looker).await, before + 10, "{close}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lease_granted_and_was_not_used_goes_back_to_it() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_day(100_000));
+    let mut taken = 10;
+    let mut grant = limiter.try_acquire("alice", 10).await.unwrap();
+    while grant.source != Source::Leased {
+        grant = limiter.try_acquire("alice", 10).await.unwrap();
+        taken += 10;
+    }
+    limiter.settle("alice", grant, 3).await.unwrap();
+    tokio::time::sleep(2 * LENGTH).await;
+    assert_eq!(used(&limiter).await, taken - 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_when_there_will_be_permits() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_second(10).burst(12));
+    let mut granted = 0;
+    let refused = loop {
+        match limiter.try_acquire("alice", 1).await {
+            Ok(_) => granted += 1,
+            Err(refused) => break refused,
+        }
+    };
+    // The refill of 100 ms is held back.
+    assert_eq!(granted, 11);
+    assert_eq!(refused.retry_after(), Some(LENGTH));
+    tokio::time::sleep(LENGTH).await;
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+}
+
+#[test]
+fn what_can_t_be_leased_says_why() {
+    let builder = || Limiter::<str>::builder("api", Quota::per_second(100)).lease(LENGTH);
+    assert!(builder().build().is_ok());
+    let error = builder().rule(Rule::FixedWindow).build().unwrap_err();
+    assert!(matches!(error, OpenError::Namespace { .. }), "{error}");
+    let error = builder().limit("tokens", Quota::per_day(1)).build().unwrap_err();
+    assert!(matches!(error, OpenError::Namespace { .. }), "{error}");
+    let small = Limiter::<str>::builder("api", Quota::per_second(100).burst(10)).lease(LENGTH);
+    let OpenError::Quota { error, .. } = small.build().unwrap_err() else { panic!() };
+    assert_eq!(error, QuotaError::BurstBelowLeases { held_back: 10 });
+    let limiter = builder().build().unwrap();
+    limiter.set_quota(Quota::per_second(200)).unwrap();
+    assert!(limiter.set_quota(Quota::per_second(200).burst(20)).is_err());
+}
+
+/// The times, in ms, at which permits were granted to processes that ask as often as they can, with
+/// pauses.
+fn grants(processes: usize, pauses: &[u64], quota: Quota, millis: u64) -> Vec<u64> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let store = Unruly::slow(MS);
+        let started = Instant::now();
+        let mut tasks = JoinSet::new();
+        for process in 0..processes {
+            let limiter = limiter(&store, quota);
+            let pauses = pauses.to_vec();
+            tasks.spawn(async move {
+                let mut granted = Vec::new();
+                for step in process.. {
+                    let now = u64::try_from(started.elapsed().as_millis()).unwrap();
+                    if now >= millis {
+                        break;
+                    }
+                    if limiter.allow("alice").await.unwrap() {
+                        let now = u64::try_from(started.elapsed().as_millis()).unwrap();
+                        granted.push(now);
+                    } else {
+                        tokio::time::sleep(MS).await;
+                    }
+                    let pause = pauses[step % pauses.len()];
+                    tokio::time::sleep(Duration::from_micros(pause * 250)).await;
+                }
+                granted
+            });
+        }
+        let mut all: Vec<u64> = tasks.join_all().await.into_iter().flatten().collect();
+        all.sort_unstable();
+        all
+    })
+}
+
+/// Checks that no window holds more than `burst + rate * w` permits.
+fn assert_within(grants: &[u64], quota: Quota) {
+    let (rate, period) = (u128::from(quota.permits()), quota.period().as_millis());
+    for (first, from) in grants.iter().enumerate() {
+        for (last, until) in grants.iter().enumerate().skip(first) {
+            // Times are cut to milliseconds, so the window is one millisecond longer.
+            let window = u128::from(until - from + 1);
+            let most = u128::from(quota.burst_size()) + (rate * window).div_ceil(period);
+            let granted = (last - first + 1) as u128;
+            assert!(granted <= most, "{granted} of {most} in {window} ms from {from}");
+        }
+    }
+}
+
+#[test]
+fn processes_that_take_all_they_get_use_nearly_all_of_the_quota() {
+    let quota = Quota::per_second(1_000).burst(400);
+    let grants = grants(4, &[1], quota, 3_000);
+    assert_within(&grants, quota);
+    // A burst that is smaller by the refill of 100 ms, and the rate.
+    let most = 300 + 3_000;
+    assert!(grants.len() * 100 >= most * 95, "{} of {most}", grants.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn however_many_processes_no_window_holds_more_than_the_quota(
+        processes in 1_usize..6,
+        pauses in prop::collection::vec(prop_oneof![4 => 0_u64..8, 1 => 0_u64..800], 1..12),
+        rate in 50_u64..600,
+        spare in 1_u64..100,
+    ) {
+        // More than the refill of 100 ms.
+        let quota = Quota::per_second(rate).burst(rate.div_ceil(10) + spare);
+        assert_within(&grants(processes, &pauses, quota, 1_500), quota);
+    }
+}

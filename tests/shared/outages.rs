@@ -1,0 +1,199 @@
+//! What happens while the store does not answer.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tollgate::shared::store::StoreError;
+use tollgate::shared::{Limiter, Outage, Source};
+use tollgate::{Quota, Rejection};
+
+use crate::unruly_store::{Manner, Unruly};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn limiter(store: &Unruly, quota: Quota, outage: Outage) -> Limiter {
+    let builder = Limiter::builder("api", quota).store(store.clone()).on_outage(outage);
+    builder.build().unwrap()
+}
+
+async fn source(limiter: &Limiter) -> Source {
+    match limiter.try_acquire("alice", 1).await {
+        Ok(grant) => grant.source,
+        Err(refused) => refused.source,
+    }
+}
+
+/// Waits until the store is asked again.
+async fn until_shared(limiter: &Limiter) -> Duration {
+    let started = Instant::now();
+    while source(limiter).await != Source::Shared {
+        tokio::time::sleep(MS).await;
+    }
+    started.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_deadline_turns_everybody_to_the_outage_mode() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::Stopped);
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for late in 0..50 {
+        let limiter = limiter.clone();
+        tasks.spawn(async move {
+            tokio::time::sleep(late * MS).await;
+            (source(&limiter).await, started.elapsed())
+        });
+    }
+    for (source, after) in tasks.join_all().await {
+        assert_eq!((source, after), (Source::Open, 50 * MS));
+    }
+    // From then on, nobody waits.
+    let before = Instant::now();
+    assert_eq!(source(&limiter).await, Source::Open);
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    // What expired is not executed when the store wakes.
+    tokio::time::sleep(MS).await;
+    store.set(Manner::Answers(Duration::ZERO));
+    assert!(until_shared(&limiter).await <= 101 * MS);
+    assert_eq!(limiter.usage("alice").await.unwrap().limits[0].used, 1);
+    let stats = limiter.stats();
+    assert_eq!((stats.shared, stats.outages), (2, 1));
+    assert!(stats.open >= 51, "{stats:?}");
+    assert!(stats.in_outage_for >= MS && stats.in_outage_for <= 102 * MS, "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_the_store_begins_an_outage_and_one_of_a_subject_does_not() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::Fails(StoreError::Foreign("WRONGTYPE".into())));
+    assert_eq!(source(&limiter).await, Source::Open);
+    store.set(Manner::Answers(Duration::ZERO));
+    assert_eq!(source(&limiter).await, Source::Shared);
+    for error in [
+        StoreError::Refused("READONLY".into()),
+        StoreError::Unreachable("connection refused".into()),
+        StoreError::Lost("connection reset".into()),
+        StoreError::Unreadable("no answer".into()),
+    ] {
+        store.set(Manner::Fails(error));
+        assert_eq!(source(&limiter).await, Source::Open);
+        store.set(Manner::Answers(Duration::ZERO));
+        assert_eq!(source(&limiter).await, Source::Open);
+        assert!(until_shared(&limiter).await <= 101 * MS);
+    }
+    store.set(Manner::Truncates);
+    assert_eq!(source(&limiter).await, Source::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_is_the_default_and_says_unavailable() {
+    let store = Unruly::new();
+    let builder = Limiter::<str>::builder("api", Quota::per_hour(5)).store(store.clone());
+    let limiter = builder.build().unwrap();
+    store.set(Manner::Stopped);
+    for wait in [50 * MS, Duration::ZERO] {
+        let started = Instant::now();
+        let refused = limiter.allow("alice").await.unwrap_err();
+        assert_eq!(started.elapsed(), wait);
+        assert_eq!(refused.source, Source::Closed);
+        assert_eq!(refused.rejection.http_status(), 503);
+        assert!(matches!(refused.rejection, Rejection::Unavailable { .. }));
+        assert!(refused.retry_after().is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_local_share_begins_with_what_this_process_has_used() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(80), Outage::local_share(1, 8));
+    // Of a share of 10, 7 are used.
+    for _ in 0..7 {
+        assert_eq!(source(&limiter).await, Source::Shared);
+    }
+    store.set(Manner::Stopped);
+    let mut allowed = 0;
+    while limiter.allow("alice").await.unwrap() {
+        allowed += 1;
+    }
+    assert_eq!(allowed, 3);
+    assert_eq!(source(&limiter).await, Source::LocalShare);
+    // A share comes back at an eighth of the rate: one permit in six minutes.
+    tokio::time::sleep(Duration::from_secs(6 * 60)).await;
+    assert_eq!(limiter.try_acquire_up_to("alice", 9).await, Ok(1));
+    // Somebody that was never seen has a share too.
+    assert_eq!(limiter.try_acquire_up_to("bob", 99).await, Ok(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_uses_more_than_its_share_is_not_in_debt_for_it() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(80), Outage::local_share(1, 8));
+    limiter.try_acquire("alice", 80).await.unwrap();
+    store.set(Manner::Stopped);
+    assert_eq!(limiter.allow("alice").await, Ok(false));
+    tokio::time::sleep(Duration::from_secs(6 * 60)).await;
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_known_refuses_whom_the_store_has_refused_until_its_time() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1), Outage::LastKnown);
+    assert_eq!(source(&limiter).await, Source::Shared);
+    assert_eq!(limiter.allow("alice").await, Ok(false));
+    store.set(Manner::Stopped);
+    assert_eq!(limiter.allow("bob").await, Ok(true));
+    tokio::time::sleep(Duration::from_secs(3_598)).await;
+    let refused = limiter.try_acquire("alice", 1).await.unwrap_err();
+    assert_eq!(refused.source, Source::LastKnown);
+    assert!(refused.retry_after().unwrap() <= Duration::from_secs(2));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(source(&limiter).await, Source::LastKnown);
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_for_an_answer_that_came_too_late_is_given_back() {
+    let store = Unruly::slow(60 * MS);
+    let limiter = limiter(&store, Quota::per_hour(10), Outage::Open);
+    assert_eq!(source(&limiter).await, Source::Open);
+    store.set(Manner::Answers(Duration::ZERO));
+    until_shared(&limiter).await;
+    tokio::time::sleep(60 * MS).await;
+    // One of `until_shared`; that of the late answer came back, once the outage was over.
+    let used = limiter.usage("alice").await.unwrap().limits[0].used;
+    assert!((1..=2).contains(&used), "{used}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn permits_whose_answer_is_lost_are_charged_once_at_most() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(10), Outage::Open);
+    store.set(Manner::Swallows);
+    assert_eq!(source(&limiter).await, Source::Open);
+    store.set(Manner::Answers(Duration::ZERO));
+    until_shared(&limiter).await;
+    assert_eq!(limiter.usage("alice").await.unwrap().limits[0].used, 2);
+}
+
+#[test]
+fn a_runtime_that_ends_takes_nobody_with_it() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(10), Outage::Open);
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    store.set(Manner::Stopped);
+    let first = runtime();
+    assert_eq!(first.block_on(source(&limiter)), Source::Open);
+    // The task that probes ends with its runtime. The next request starts another one.
+    drop(first);
+    store.set(Manner::Answers(Duration::ZERO));
+    let back = runtime().block_on(until_shared(&limiter));
+    assert!(back <= 101 * MS, "{back:?}");
+}

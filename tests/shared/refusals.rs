@@ -1,0 +1,65 @@
+//! Refusals that are answered without the store.
+
+use std::time::Duration;
+
+use tollgate::Quota;
+use tollgate::shared::{Limiter, Source};
+
+use crate::unruly_store::Unruly;
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_subject_that_insists_costs_no_call() {
+    let store = Unruly::new();
+    let builder = Limiter::<str>::builder("api", Quota::per_second(2).burst(2));
+    let limiter = builder.store(store.clone()).build().unwrap();
+    limiter.try_acquire("alice", 2).await.unwrap();
+    let refused = limiter.try_acquire("alice", 1).await.unwrap_err();
+    assert_eq!(refused.source, Source::Shared);
+    store.calls();
+    tokio::time::advance(Duration::from_millis(200)).await;
+    for permits in 1..=2 {
+        let refused = limiter.try_acquire("alice", permits).await.unwrap_err();
+        assert_eq!(refused.source, Source::Cached);
+        assert_eq!(refused.retry_after(), Some(Duration::from_millis(300)));
+    }
+    assert_eq!(store.calls(), [0; 0]);
+    // Others are not affected, and neither is a request for fewer permits.
+    assert_eq!(limiter.allow("bob").await, Ok(true));
+    assert_eq!(limiter.allow_n("alice", 0).await, Ok(true));
+    assert_eq!(store.calls(), [1, 1]);
+    tokio::time::advance(Duration::from_millis(300)).await;
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_gives_back_is_seen_after_the_time_that_a_refusal_is_trusted() {
+    let store = Unruly::new();
+    let limiter = || {
+        let builder = Limiter::<str>::builder("api", Quota::per_day(1)).store(store.clone());
+        builder.trust_refusals_for(Duration::from_secs(2)).build().unwrap()
+    };
+    let (here, there) = (limiter(), limiter());
+    assert_eq!(here.allow("alice").await, Ok(true));
+    assert_eq!(here.allow("alice").await, Ok(false));
+    there.credit("alice", 1).await.unwrap();
+    tokio::time::advance(Duration::from_millis(1_999)).await;
+    assert_eq!(here.allow("alice").await, Ok(false));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(here.allow("alice").await, Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_this_process_gives_back_is_seen_at_once() {
+    let limiter = Limiter::<str>::builder("api", Quota::per_day(1)).store(Unruly::new());
+    let limiter = limiter.build().unwrap();
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+    assert_eq!(limiter.allow("alice").await, Ok(false));
+    limiter.credit("alice", 1).await.unwrap();
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+    assert_eq!(limiter.allow("alice").await, Ok(false));
+    limiter.reset("alice").await.unwrap();
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+    assert_eq!(limiter.allow("alice").await, Ok(false));
+    limiter.set_quota(Quota::per_day(100)).unwrap();
+    assert_eq!(limiter.allow("alice").await, Ok(false));
+}

@@ -1,0 +1,138 @@
+//! A token bucket: the time at which it will be full.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{ToPrimitive, Zero};
+use tollgate::Quota;
+
+use super::{Mark, Range};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    pub(super) quota: Quota,
+    /// When it will be full, for both sides.
+    full_at: [BigRational; 2],
+    /// When it would be full if nothing had ever been given back.
+    charged_until: [BigRational; 2],
+    pub(super) changes: u32,
+    tick: BigRational,
+}
+
+fn whole(value: u64) -> BigRational {
+    BigRational::from_integer(BigInt::from(value))
+}
+
+/// The first nanosecond at or after this.
+fn ceil(time: &BigRational) -> u64 {
+    time.ceil().to_integer().to_u64().expect("a time of this test")
+}
+
+/// How long so many permits take to arrive.
+fn time_for(quota: Quota, permits: u64) -> BigRational {
+    let period = BigInt::from(quota.period().as_nanos());
+    BigRational::new(BigInt::from(permits) * period, quota.permits().into())
+}
+
+impl Bucket {
+    pub(super) fn full(quota: Quota, tick: u64) -> Self {
+        let never = || [BigRational::zero(), BigRational::zero()];
+        Self { quota, full_at: never(), charged_until: never(), changes: 0, tick: whole(tick) }
+    }
+
+    /// Does the same to both sides.
+    fn both<T>(&self, act: impl Fn(&BigRational) -> T) -> [T; 2] {
+        self.full_at.each_ref().map(act)
+    }
+
+    pub(super) fn used(&self, now: u64) -> Range {
+        let now = whole(now);
+        let [least, most] = self.both(|full_at| {
+            let missing = (full_at - &now).max(BigRational::zero());
+            (missing / time_for(self.quota, 1)).ceil().to_integer().to_u64().expect("few permits")
+        });
+        least..=most
+    }
+
+    pub(super) fn ready(&self, now: u64, permits: u64) -> Range {
+        let capacity = time_for(self.quota, self.quota.burst_size());
+        let [least, most] = self.both(|full_at| {
+            let full_at = full_at.max(&whole(now)) + time_for(self.quota, permits);
+            ceil(&(full_at - &capacity).max(whole(now)))
+        });
+        least..=most
+    }
+
+    pub(super) fn full_at(&self, now: u64) -> Range {
+        let [least, most] = self.both(|full_at| ceil(full_at.max(&whole(now))));
+        least..=most
+    }
+
+    pub(super) fn take(&mut self, now: u64, permits: u64) -> [BigRational; 2] {
+        let cost = time_for(self.quota, permits);
+        let charged_until = self.charged_until(now).map(|until| until + &cost);
+        self.full_at = self.both(|full_at| full_at.max(&whole(now)) + &cost);
+        self.charged_until.clone_from(&charged_until);
+        charged_until
+    }
+
+    /// At `now`, both sides.
+    fn charged_until(&self, now: u64) -> [BigRational; 2] {
+        [0, 1].map(|side| {
+            let until = (&self.charged_until[side]).max(&self.full_at[side]);
+            until.max(&whole(now)).clone()
+        })
+    }
+
+    pub(super) fn credit(&mut self, now: u64, permits: u64) {
+        let cost = time_for(self.quota, permits);
+        self.charged_until = self.charged_until(now);
+        self.full_at = self.both(|full_at| full_at - &cost);
+    }
+
+    /// Gives back what is in use, less what was taken since.
+    pub(super) fn hand_back(&mut self, now: u64, permits: u64, mark: &mut Mark, unfollowed: bool) {
+        let Some(charged) = &mut mark.charged_until else { return };
+        let (cost, zero) = (time_for(self.quota, permits), BigRational::zero());
+        let until = self.charged_until(now);
+        let positive = |value: BigRational| value.max(zero.clone());
+        let used = self.both(|full_at| positive(full_at - whole(now)));
+        // The receipt is rounded down.
+        let most_behind = positive(&until[1] - &charged[0] + &self.tick);
+        let least_behind = positive(&until[0] - &charged[1]);
+        let mut least = positive(&used[0] - &most_behind).min(cost.clone());
+        let mut most = positive(&used[1] - &least_behind).min(cost.clone());
+        let burst = whole(now) + time_for(self.quota, self.quota.burst_size());
+        if unfollowed || until[1] > burst {
+            least = least.min(positive(&cost - most_behind));
+        }
+        if unfollowed || until[0] > burst {
+            most = most.min(positive(&cost - least_behind));
+        }
+        self.full_at = [&self.full_at[0] - &most, &self.full_at[1] - &least];
+        self.charged_until = until;
+        if self.charged_until == *charged {
+            // Nobody took permits since.
+            self.charged_until = [&charged[0] - most, &charged[1] - least];
+            charged.clone_from(&self.charged_until);
+        }
+    }
+
+    pub(super) fn change(&mut self, now: u64, quota: Quota) {
+        if quota == self.quota {
+            return;
+        }
+        self.charged_until = self.charged_until(now);
+        self.changes += 1;
+        let capacity = |quota: Quota| time_for(quota, quota.burst_size());
+        let (factor, now) = (capacity(quota) / capacity(self.quota), whole(now));
+        let carried = |full_at: &BigRational| {
+            let missing = full_at - &now;
+            // A bucket that is full is full.
+            if missing > BigRational::zero() { &now + missing * &factor } else { now.clone() }
+        };
+        let [least, most] = self.both(carried);
+        // Rounded up, and once more.
+        let most = if most > now { most + &self.tick + &self.tick } else { most };
+        (self.full_at, self.quota) = ([least, most], quota);
+    }
+}
