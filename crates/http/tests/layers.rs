@@ -151,7 +151,7 @@ fn a_lower_module_must_not_know_a_higher_one() {
 #[test]
 fn the_picture_is_complete() {
     let text = read(&root().join("ARCHITECTURE.md"));
-    let is_in_it = |module| {
+    let is_in_it = |module: &str| {
         text.contains(&format!("\n {module}/")) || text.contains(&format!("\n {module}.rs "))
     };
     for module in LAYERS.iter().copied().flatten().chain(ALONE) {
