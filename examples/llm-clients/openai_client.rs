@@ -8,11 +8,12 @@
 //! [`tollgate_llm_clients::clients`] for the parts, of which async-openai takes the uppermost with
 //! `with_http_service`. The API is a small server on loopback: see [`tollgate_llm_server`].
 
+#[path = "support/limited.rs"]
+mod limited;
 #[path = "support/table.rs"]
 mod table;
 
 use std::io::{Write as _, stdout};
-use std::sync::Arc;
 use std::time::Instant;
 
 use async_openai::Client;
@@ -22,15 +23,11 @@ use async_openai::types::chat::{
     CreateChatCompletionRequestArgs,
 };
 use futures_lite::StreamExt as _;
+use limited::limited;
 use table::{KEYS, Keys};
 use tokio::task::JoinSet;
-use tollgate_http::llm::{LlmError, LlmLayer};
-use tollgate_llm_clients::clients::{Failure, Journal, OpenAiTransport, Reqwest};
+use tollgate_llm_clients::clients::{Failure, Journal, OpenAiTransport};
 use tollgate_llm_server::{Fault, Server};
-use tower::ServiceBuilder;
-
-/// How often a request is sent, if it has to be sent again.
-const TRIES: u32 = 4;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -40,12 +37,7 @@ async fn main() -> Result<(), Failure> {
     let keys = Keys::new(&server, &journal)?;
 
     // The limits, below the client.
-    let service = ServiceBuilder::new()
-        .map_err(LlmError::<Failure>::into_box)
-        .layer_fn(Journal::asked)
-        .layer(LlmLayer::pool(Arc::clone(&keys.pool)).tries(TRIES))
-        .layer_fn(|inner| journal.sent(inner))
-        .service(Reqwest::default());
+    let service = limited(&keys, &journal);
     let config = OpenAIConfig::new().with_api_base(server.base_url()).with_api_key("from the pool");
     let client = Client::with_config(config).with_http_service(OpenAiTransport::new(service));
 

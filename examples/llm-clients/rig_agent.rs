@@ -14,14 +14,16 @@
 //! limits must be given, because genai keeps the headers of failures only, and a stream counts as
 //! its estimate.
 
+#[path = "support/limited.rs"]
+mod limited;
 #[path = "support/table.rs"]
 mod table;
 
 use std::io::{Write as _, stdout};
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures_lite::StreamExt as _;
+use limited::limited;
 use rig_agent::prelude::{Agent, AgentBuilder, MultiTurnStreamItem};
 use rig_core::message::ToolName;
 use rig_core::providers::openai::OpenAIConfig;
@@ -29,13 +31,8 @@ use rig_core::streaming::{Item, StreamEvent};
 use rig_core::tool::{DynamicTool, ToolOutput};
 use table::{KEYS, Keys};
 use tokio::task::JoinSet;
-use tollgate_http::llm::{LlmError, LlmLayer};
-use tollgate_llm_clients::clients::{Failure, Journal, Reqwest, RigTransport};
+use tollgate_llm_clients::clients::{Failure, Journal, RigTransport};
 use tollgate_llm_server::Server;
-use tower::ServiceBuilder;
-
-/// How often a request is sent, if it has to be sent again.
-const TRIES: u32 = 4;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -45,12 +42,7 @@ async fn main() -> Result<(), Failure> {
     let keys = Keys::new(&server, &journal)?;
 
     // The limits, below the client.
-    let service = ServiceBuilder::new()
-        .map_err(LlmError::<Failure>::into_box)
-        .layer_fn(Journal::asked)
-        .layer(LlmLayer::pool(Arc::clone(&keys.pool)).tries(TRIES))
-        .layer_fn(|inner| journal.sent(inner))
-        .service(Reqwest::default());
+    let service = limited(&keys, &journal);
     let openai = OpenAIConfig::new("from the pool").with_base_url(server.base_url());
     let model = openai.connect(RigTransport::new(service)).chat("small");
 

@@ -158,7 +158,7 @@ impl Limits {
 
     /// The limits that count over a period, in order of their kinds.
     pub fn iter(&self) -> impl Iterator<Item = (LimitKind, u64)> {
-        self.metered.into_iter().map_while(|limit| limit)
+        self.metered.iter().map_while(|limit| *limit)
     }
 
     /// The limits on one thing, over whatever periods.

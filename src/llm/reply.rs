@@ -47,6 +47,7 @@ impl Reply {
     }
 
     /// Adds what the headers of the response say, if they are parsed already.
+    #[inline]
     pub fn limits(mut self, reported: ServerLimits) -> Self {
         // The wait that the body has said may have been added before.
         let wait = self.reported.retry_after;

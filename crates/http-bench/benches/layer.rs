@@ -41,6 +41,8 @@ mod refused;
 mod requests;
 #[path = "support/routes.rs"]
 mod routes;
+#[path = "support/scenes.rs"]
+mod scenes;
 #[path = "support/single.rs"]
 mod single;
 #[path = "support/size.rs"]
@@ -57,10 +59,8 @@ mod three;
 #[expect(dead_code, reason = "contestants are made otherwise here")]
 mod work;
 
+use scenes::Scene;
 use size::Size;
-
-/// Measures, and prints tables.
-type Scene = fn(Size);
 
 const SCENES: [(&str, Scene); 6] = [
     ("single", single::print),
@@ -72,10 +72,5 @@ const SCENES: [(&str, Scene); 6] = [
 ];
 
 fn main() {
-    let (size, patterns) = Size::from_args();
-    let wanted =
-        |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern));
-    for (_, print) in SCENES.into_iter().filter(|(name, _)| wanted(name)) {
-        print(size);
-    }
+    scenes::run(&SCENES);
 }

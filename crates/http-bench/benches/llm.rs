@@ -24,6 +24,8 @@ mod pool;
 mod race;
 #[path = "../../bench/benches/support/random.rs"]
 mod random;
+#[path = "support/scenes.rs"]
+mod scenes;
 #[path = "support/size.rs"]
 mod size;
 #[path = "support/spread.rs"]
@@ -34,10 +36,8 @@ mod table;
 #[expect(dead_code, reason = "contestants are made otherwise here")]
 mod work;
 
+use scenes::Scene;
 use size::Size;
-
-/// Measures, and prints a table.
-type Scene = fn(Size);
 
 const SCENES: [(&str, Scene); 3] = [
     ("requests", llm_requests::print),
@@ -46,10 +46,5 @@ const SCENES: [(&str, Scene); 3] = [
 ];
 
 fn main() {
-    let (size, patterns) = Size::from_args();
-    let wanted =
-        |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern));
-    for (_, print) in SCENES.into_iter().filter(|(name, _)| wanted(name)) {
-        print(size);
-    }
+    scenes::run(&SCENES);
 }

@@ -84,6 +84,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod address;
+#[cfg(any(feature = "client", feature = "llm-tower"))]
+mod box_error;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
@@ -95,6 +97,9 @@ pub mod llm;
 pub mod policy;
 pub mod respond;
 
+#[cfg(any(feature = "client", feature = "llm-tower"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "client", feature = "llm-tower"))))]
+pub use box_error::BoxError;
 pub use engine::observe::Violation;
 pub use engine::{BuildError, Caller, Decision, Facts, HttpLimiter, Outcome};
 #[doc(inline)]

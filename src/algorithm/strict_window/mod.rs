@@ -97,6 +97,10 @@ impl StrictWindow {
 
     /// The time at which at most `wanted` permits of the entries still count.
     fn down_to(&self, state: &StrictState, now: Timestamp, wanted: u128) -> Timestamp {
+        // Also counts what is no longer in use.
+        if state.total <= wanted {
+            return now;
+        }
         let mut rest = self.used(state, now);
         let mut at = now;
         for entry in self.alive(state, now) {

@@ -15,28 +15,38 @@ use crate::{Clock, Jitter};
 impl<C: Clock> Engine<C> {
     /// Learns from what the headers of a response to a request of `key` reported. Pauses nothing.
     pub(crate) fn observe(&self, key: u32, reported: &ServerLimits) {
-        self.learn(key, reported, None);
+        if reported.iter().next().is_some() {
+            self.learn(key, reported, None, |_| false);
+        }
     }
 
     /// As [`observe`](Self::observe), from the response to a request that has succeeded, of which
     /// it is called once. `used` is nothing if that is not known.
     pub(crate) fn observe_success(&self, taken: Taken, used: Tokens, reported: &ServerLimits) {
-        self.learn(taken.by, reported, Some((taken.receipt, used)));
+        if reported.iter().next().is_some() {
+            self.learn(taken.by, reported, Some((taken.receipt, used)), |_| false);
+        }
     }
 
-    fn learn(&self, key: u32, reported: &ServerLimits, success: Option<(Receipt, Tokens)>) {
-        if reported.iter().next().is_none() {
-            return;
-        }
+    /// Learns from what headers reported, of a request that has succeeded or of any, and notes
+    /// something good, which may let requests pass earlier; `note` returns whether it does.
+    fn learn(
+        &self,
+        key: u32,
+        reported: &ServerLimits,
+        success: Option<(Receipt, Tokens)>,
+        note: impl FnOnce(&mut Health) -> bool,
+    ) {
         let mut events = Vec::new();
         let max_pause = self.options.max_pause;
         self.with_core(|core, now, wakers| {
             core.edit(now, wakers, |keys, now| {
-                let account = keys.account_of(key);
+                let Some(account) = keys.account_of(key) else { return ((), Edited::Nothing) };
                 // Most responses report nothing new, and the due times of waiters do not change.
-                let observed =
-                    account.map(|it| it.observe(now, reported, success, max_pause, &mut events));
-                ((), observed.unwrap_or(Edited::Nothing))
+                let observed = account.observe(now, reported, success, max_pause, &mut events);
+                let is_good = note(&mut account.health);
+                let noted = if is_good { Edited::GaveBack } else { Edited::Nothing };
+                ((), observed.and(noted))
             });
         });
         // Emitted after the lock is released, because a subscriber may use the limiter.
@@ -99,8 +109,7 @@ impl<C: Clock> Engine<C> {
     /// Applies the head of a success whose body is still to come: it teaches limits, and it is the
     /// answer that an account on its first trial waits for.
     pub(crate) fn accepted(&self, key: u32, reported: &ServerLimits) {
-        self.observe(key, reported);
-        self.note_good(key, Health::accepted);
+        self.learn(key, reported, None, Health::accepted);
         if let Some(pause) = reported.closed_for {
             self.pause(key, pause);
         }
@@ -109,9 +118,8 @@ impl<C: Clock> Engine<C> {
     /// Applies what the headers of a response reported whose status is not known. If they reported
     /// anything, the first trial of the account is over.
     pub(crate) fn heard(&self, key: u32, reported: &ServerLimits) {
-        self.observe(key, reported);
         if reported.iter().next().is_some() {
-            self.note_good(key, Health::accepted);
+            self.learn(key, reported, None, Health::accepted);
         }
     }
 

@@ -79,8 +79,8 @@ fn one(text: &str) -> Option<(u128, &str)> {
 
 /// Nanoseconds as a duration; `None` if that is 10⁹ s or more.
 pub(in crate::llm) fn from_nanos(nanos: u128) -> Option<Duration> {
-    let secs = u64::try_from(nanos / SECOND).ok().filter(|secs| *secs < TOO_LONG)?;
-    Some(Duration::new(secs, u32::try_from(nanos % SECOND).ok()?))
+    let duration = u64::try_from(nanos).ok().map(Duration::from_nanos);
+    duration.filter(|duration| duration.as_secs() < TOO_LONG)
 }
 
 /// A decimal number without a sign.
@@ -125,6 +125,9 @@ impl<'a> Decimal<'a> {
             value += 1;
         }
         let whole = u128::from(self.whole()?).saturating_mul(unit);
+        if value == 0 {
+            return Some(whole);
+        }
         Some(whole.saturating_add((value * unit).div_ceil(scale)))
     }
 }

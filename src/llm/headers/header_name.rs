@@ -13,18 +13,26 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// `None` if it is longer than any known name.
+    /// `None` if no known name begins with the same letter or is as long: most headers of a
+    /// response are about something else.
     pub(super) fn new(name: &[u8]) -> Option<Self> {
         let name = name.trim_ascii();
+        if !matches!(name.first()?.to_ascii_lowercase(), b'a' | b'd' | b'l' | b'r' | b'x') {
+            return None;
+        }
         let mut bytes = [0; LONGEST];
         bytes.get_mut(..name.len())?.copy_from_slice(name);
         bytes.make_ascii_lowercase();
         Some(Self { bytes, length: name.len() })
     }
 
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
     /// The name as text; empty if it is not UTF-8.
     pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -84,48 +92,48 @@ pub(super) enum Part {
 }
 
 /// The prefixes of headers about limits, and what each of them says about the response.
-const PREFIXES: [(&str, Dialect); 7] = [
-    ("x-ratelimit-", Dialect::Any),
+const PREFIXES: [(&[u8], Dialect); 7] = [
+    (b"x-ratelimit-", Dialect::Any),
     // Seen from Azure (openai-python#937).
-    ("x-rate-limit-", Dialect::Any),
+    (b"x-rate-limit-", Dialect::Any),
     // The IETF drafts 0 to 6.
-    ("ratelimit-", Dialect::Any),
-    ("anthropic-ratelimit-", Dialect::Anthropic),
-    ("x-tokenlimit-", Dialect::Together),
-    ("ratelimitbysize-", Dialect::BySize),
-    ("x-ratelimitbysize-", Dialect::BySize),
+    (b"ratelimit-", Dialect::Any),
+    (b"anthropic-ratelimit-", Dialect::Anthropic),
+    (b"x-tokenlimit-", Dialect::Together),
+    (b"ratelimitbysize-", Dialect::BySize),
+    (b"x-ratelimitbysize-", Dialect::BySize),
 ];
 
 /// What the header with this name (in lower case) is about; `None` if it is not about limits.
-pub(super) fn subject(name: &str) -> Option<Subject> {
+pub(super) fn subject(name: &[u8]) -> Option<Subject> {
     // LiteLLM passes the provider's headers on under this prefix.
-    let name = name.strip_prefix("llm_provider-").unwrap_or(name);
+    let name = name.strip_prefix(b"llm_provider-").unwrap_or(name);
     let known = |counted, period, part| {
         Some(Subject::Limit(Target { counted: Some(counted), period, dialect: Dialect::Any }, part))
     };
     match name {
-        "retry-after" => return Some(Subject::RetryAfter),
-        "retry-after-ms" | "x-ms-retry-after-ms" => return Some(Subject::RetryAfterMs),
-        "date" => return Some(Subject::Date),
-        "ratelimit" => return Some(Subject::IetfState),
-        "ratelimit-policy" => return Some(Subject::IetfPolicy),
-        "anthropic-ratelimit-unified-status" => return Some(Subject::UnifiedStatus),
-        "anthropic-ratelimit-unified-reset" => return Some(Subject::UnifiedReset),
+        b"retry-after" => return Some(Subject::RetryAfter),
+        b"retry-after-ms" | b"x-ms-retry-after-ms" => return Some(Subject::RetryAfterMs),
+        b"date" => return Some(Subject::Date),
+        b"ratelimit" => return Some(Subject::IetfState),
+        b"ratelimit-policy" => return Some(Subject::IetfPolicy),
+        b"anthropic-ratelimit-unified-status" => return Some(Subject::UnifiedStatus),
+        b"anthropic-ratelimit-unified-reset" => return Some(Subject::UnifiedReset),
         // Cohere's trial keys: calls per minute, and per month.
-        "x-trial-endpoint-call-limit" => {
+        b"x-trial-endpoint-call-limit" => {
             return known(Counted::Requests, Some(Period::MINUTE), Part::Limit);
         }
-        "x-trial-endpoint-call-remaining" => {
+        b"x-trial-endpoint-call-remaining" => {
             return known(Counted::Requests, Some(Period::MINUTE), Part::Remaining);
         }
-        "x-endpoint-monthly-call-limit" => {
+        b"x-endpoint-monthly-call-limit" => {
             return known(Counted::Requests, Some(Period::MONTH), Part::Limit);
         }
         _ => {}
     }
     let (rest, dialect) = PREFIXES
         .iter()
-        .find_map(|(prefix, dialect)| Some((name.strip_prefix(prefix)?, *dialect)))?;
+        .find_map(|(prefix, dialect)| Some((name.strip_prefix(*prefix)?, *dialect)))?;
     Some(Words::read(rest, dialect).map_or(Subject::Unknown, |(t, part)| Subject::Limit(t, part)))
 }
 
@@ -145,10 +153,10 @@ struct Words {
 }
 
 impl Words {
-    fn read(text: &str, dialect: Dialect) -> Option<(Target, Part)> {
+    fn read(text: &[u8], dialect: Dialect) -> Option<(Target, Part)> {
         let tokens = matches!(dialect, Dialect::Together | Dialect::BySize);
         let mut words = Self { tokens, ..Self::default() };
-        for word in text.split(['-', '_']) {
+        for word in text.split(|byte| matches!(byte, b'-' | b'_')) {
             words.add(word)?;
         }
         // A number without a unit.
@@ -163,46 +171,40 @@ impl Words {
     }
 
     /// `None` if the word is not known, or says the same as another one.
-    fn add(&mut self, word: &str) -> Option<()> {
-        let seconds = match word {
-            "second" | "seconds" | "sec" => 1,
-            "minute" | "minutes" | "min" => 60,
-            "hour" | "hours" => 3_600,
-            "day" | "days" => 24 * 3_600,
-            "month" | "months" => Period::MONTH.as_secs(),
-            _ => 0,
-        };
-        if seconds > 0 {
-            let period = Period::seconds(self.number.take().unwrap_or(1).checked_mul(seconds)?)?;
-            return self.period.replace(period).is_none().then_some(());
-        }
-        let part = match word {
-            "limit" => Some(Part::Limit),
-            "remaining" => Some(Part::Remaining),
-            "reset" => Some(Part::Reset),
-            "renewalperiod" => Some(Part::Period),
-            _ => None,
-        };
-        if let Some(part) = part {
-            return self.part.replace(part).is_none().then_some(());
-        }
+    fn add(&mut self, word: &[u8]) -> Option<()> {
         match word {
+            b"limit" => return set(&mut self.part, Part::Limit),
+            b"remaining" => return set(&mut self.part, Part::Remaining),
+            b"reset" => return set(&mut self.part, Part::Reset),
+            b"renewalperiod" => return set(&mut self.part, Part::Period),
             // Mistral writes `req`.
-            "requests" | "request" | "req" => self.requests = true,
-            "tokens" | "token" => self.tokens = true,
-            "input" | "prompt" => self.input = true,
-            "output" | "generated" => self.output = true,
-            "project" => self.project = true,
+            b"requests" | b"request" | b"req" => self.requests = true,
+            b"tokens" | b"token" => self.tokens = true,
+            b"input" | b"prompt" => self.input = true,
+            b"output" | b"generated" => self.output = true,
+            b"project" => self.project = true,
             // OpenAI has sent `tokens_usage_based` since 2023, always with the same numbers;
             // Fireworks sends `tokens-cache-adjusted-prompt` and `tokens-uncached-prompt`.
-            "usage" | "based" | "cache" | "adjusted" | "uncached" if self.tokens => {}
+            b"usage" | b"based" | b"cache" | b"adjusted" | b"uncached" if self.tokens => {}
+            b"second" | b"seconds" | b"sec" => return self.add_period(1),
+            b"minute" | b"minutes" | b"min" => return self.add_period(60),
+            b"hour" | b"hours" => return self.add_period(3_600),
+            b"day" | b"days" => return self.add_period(24 * 3_600),
+            b"month" | b"months" => return self.add_period(Period::MONTH.as_secs()),
             number => {
-                let digits = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
-                let number = digits.then(|| number.parse().ok())??;
-                return self.number.replace(number).is_none().then_some(());
+                // (A parser of numbers would accept a sign.)
+                let digits = number.iter().all(u8::is_ascii_digit).then_some(number)?;
+                let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+                return set(&mut self.number, number);
             }
         }
         Some(())
+    }
+
+    /// Adds a unit of time, of which there may be a number.
+    fn add_period(&mut self, seconds: u32) -> Option<()> {
+        let seconds = self.number.take().unwrap_or(1).checked_mul(seconds)?;
+        set(&mut self.period, Period::seconds(seconds)?)
     }
 
     /// What is limited; `None` if the name does not say it.
@@ -227,12 +229,17 @@ impl Words {
 /// A name is about something that is not counted here.
 struct NotCounted;
 
+/// Sets what no word has said before; `None` if another word has.
+fn set<T>(place: &mut Option<T>, value: T) -> Option<()> {
+    place.replace(value).is_none().then_some(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(name: &str) -> Option<Subject> {
-        subject(Name::new(name.as_bytes())?.as_str())
+        subject(Name::new(name.as_bytes())?.as_bytes())
     }
 
     #[test]
@@ -332,7 +339,7 @@ mod tests {
             assert_eq!(read(name), None, "{name}");
         }
         assert_eq!(read(&"x-ratelimit-limit-tokens".repeat(1000)), None);
-        assert!(Name::new(&[0xff; 9]).is_some_and(|name| name.as_str().is_empty()));
+        assert!(Name::new(b"x-\xff").is_some_and(|name| name.as_str().is_empty()));
     }
 
     /// A name that does not fit into the buffer would never be recognised.

@@ -91,6 +91,10 @@ pub(super) enum When {
 /// Parameters are ignored, and of several waits the longest is taken.
 pub(super) fn waits(text: &str) -> Result<Waits, IgnoreReason> {
     let mut waits = Waits::default();
+    if let Ok(one) = when(text) {
+        waits.extend(one);
+        return Ok(waits);
+    }
     // A date may have a comma in it.
     let whole = text.split_once(';').map_or(text, |(value, _)| value.trim_ascii());
     match when(whole) {

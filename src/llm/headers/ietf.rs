@@ -34,15 +34,15 @@ pub(super) struct Policy {
     pub(super) reset: Option<Duration>,
 }
 
-/// All policies of a response.
-#[derive(Clone, Copy, Debug, Default)]
+/// All policies of a response. Most responses have none, and then there is no allocation.
+#[derive(Debug, Default)]
 pub(super) struct Policies {
-    each: [Option<Policy>; MOST],
+    each: Vec<Policy>,
 }
 
 impl Policies {
     pub(super) fn iter(&self) -> impl Iterator<Item = Policy> {
-        self.each.into_iter().flatten()
+        self.each.iter().copied()
     }
 
     /// Adds the items of either field.
@@ -71,12 +71,10 @@ impl Policies {
     }
 
     fn put(&mut self, policy: Policy) {
-        let same =
-            |place: &&mut Option<Policy>| place.as_ref().is_some_and(|it| it.is_same(&policy));
-        if let Some(Some(known)) = self.each.iter_mut().find(same) {
+        if let Some(known) = self.each.iter_mut().find(|it| it.is_same(&policy)) {
             known.merge(policy);
-        } else if let Some(free) = self.each.iter_mut().find(|place| place.is_none()) {
-            *free = Some(policy);
+        } else if self.each.len() < MOST {
+            self.each.push(policy);
         }
     }
 }

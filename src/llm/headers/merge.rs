@@ -2,19 +2,23 @@
 
 use std::time::{Duration, SystemTime};
 
+use smallvec::SmallVec;
+
 use super::header_name::{self, Dialect, Name, Part, Subject, Target};
 use super::header_value::{self as value, IgnoreReason, Waits};
 use super::ietf::Policies;
 use super::{Bound, MAX_REPORTS, ServerLimits, resolve};
 use crate::llm::{Counted, Period};
 
+/// What was reported, in order of the headers. Few responses report more than four limits.
+pub(super) type Reports = SmallVec<[Report; 4]>;
+
 /// What the headers have reported so far.
 pub(super) struct HeaderMerge {
     pub(super) received: SystemTime,
-    /// The server's own clock. The earliest of several dates is kept, because it makes waits
-    /// longest.
-    pub(super) date: Option<SystemTime>,
-    pub(super) reports: [Option<Report>; MAX_REPORTS],
+    /// What the server's own clock says, in lines. It is rarely needed, so it is read only then.
+    dates: SmallVec<[u8; 32]>,
+    pub(super) reports: Reports,
     policies: Policies,
     pub(super) names: Names,
     pub(super) retry_after: Waits,
@@ -70,8 +74,8 @@ impl HeaderMerge {
     pub(super) fn new(received: SystemTime) -> Self {
         Self {
             received,
-            date: None,
-            reports: [None; MAX_REPORTS],
+            dates: SmallVec::new(),
+            reports: Reports::new(),
             policies: Policies::default(),
             names: Names::default(),
             retry_after: Waits::default(),
@@ -84,7 +88,7 @@ impl HeaderMerge {
     /// Adds one header. Headers that are not about limits are ignored.
     pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
         let Some(name) = Name::new(name) else { return };
-        match header_name::subject(name.as_str()) {
+        match header_name::subject(name.as_bytes()) {
             None => {}
             Some(Subject::Unknown) => super::unknown::tell_once(name.as_str()),
             Some(subject) => {
@@ -108,7 +112,10 @@ impl HeaderMerge {
             Subject::RetryAfterMs => {
                 self.retry_after_ms = self.retry_after_ms.max(Some(value::millis(text)?));
             }
-            Subject::Date => keep_least(&mut self.date, value::date(text)?),
+            Subject::Date => {
+                self.dates.extend_from_slice(text.as_bytes());
+                self.dates.push(b'\n');
+            }
             Subject::IetfState | Subject::IetfPolicy => self.policies.add(text),
             Subject::UnifiedStatus => self.unified_rejected |= text == "rejected",
             Subject::UnifiedReset => self.unified_reset.merge(value::waits(text)?),
@@ -121,10 +128,15 @@ impl HeaderMerge {
         let Target { counted, period, dialect } = target;
         match part {
             Part::Limit => {
-                for (item, parameters) in value::items(text)? {
-                    let bound = value::bound(item)?;
-                    let period = value::window(parameters).or(period);
+                // Most values are one number.
+                if let Ok(bound) = value::bound(text) {
                     keep_least(&mut self.report(counted, period)?.limit, bound);
+                } else {
+                    for (item, parameters) in value::items(text)? {
+                        let bound = value::bound(item)?;
+                        let period = value::window(parameters).or(period);
+                        keep_least(&mut self.report(counted, period)?.limit, bound);
+                    }
                 }
             }
             Part::LimitOrUse => {
@@ -132,9 +144,13 @@ impl HeaderMerge {
                 keep_least(&mut self.report(counted, period)?.limit_or_use, bound);
             }
             Part::Remaining => {
-                for (item, _) in value::items(text)? {
-                    let remaining = value::count(item)?;
+                if let Ok(remaining) = value::count(text) {
                     keep_least(&mut self.report(counted, period)?.remaining, remaining);
+                } else {
+                    for (item, _) in value::items(text)? {
+                        let remaining = value::count(item)?;
+                        keep_least(&mut self.report(counted, period)?.remaining, remaining);
+                    }
                 }
             }
             Part::Reset => {
@@ -159,12 +175,31 @@ impl HeaderMerge {
         counted: Option<Counted>,
         period: Option<Period>,
     ) -> Result<&mut Report, IgnoreReason> {
-        find_or_add(&mut self.reports, Report::new(counted, period)).ok_or("too many limits")
+        let reports = &mut self.reports;
+        let known = reports.iter().position(|it| (it.counted, it.period) == (counted, period));
+        let at = known.unwrap_or(reports.len());
+        if at == reports.len() && at < MAX_REPORTS {
+            reports.push(Report::new(counted, period));
+        }
+        reports.get_mut(at).ok_or("too many limits")
+    }
+
+    /// The server's own clock. The earliest of several dates is used, because it makes waits
+    /// longest.
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        let dates = std::str::from_utf8(&self.dates).unwrap_or_default().lines();
+        let read = dates.map(value::date).filter_map(|date| {
+            let tell = |why: &IgnoreReason| {
+                crate::events::debug!(header = "date", why, "header ignored");
+            };
+            date.inspect_err(tell).ok()
+        });
+        read.min()
     }
 
     /// The merged limits, once all headers were added.
     pub(super) fn finish(mut self) -> ServerLimits {
-        let policies = self.policies;
+        let policies = std::mem::take(&mut self.policies);
         for policy in policies.iter().filter(|policy| !policy.is_foreign && policy.has_numbers()) {
             let Ok(report) = self.report(policy.counted, policy.window) else { break };
             if let Some(quota) = policy.quota {
@@ -175,7 +210,7 @@ impl HeaderMerge {
             }
             report.reset.merge(Waits { after: policy.reset, at: None });
         }
-        resolve::resolve(&self)
+        resolve::resolve(&mut self)
     }
 }
 
@@ -192,17 +227,6 @@ impl Report {
             anthropic: false,
         }
     }
-
-    pub(super) fn is_about(&self, other: &Self) -> bool {
-        (self.counted, self.period) == (other.counted, other.period)
-    }
-}
-
-/// The place of a report about the same limit as `new`, or else a place with `new` in it.
-fn find_or_add(reports: &mut [Option<Report>], new: Report) -> Option<&mut Report> {
-    // Places are filled in order, so the first free one comes after all others.
-    let place = reports.iter_mut().find(|it| it.as_ref().is_none_or(|it| it.is_about(&new)))?;
-    Some(place.get_or_insert(new))
 }
 
 fn keep_least<T: Ord>(slot: &mut Option<T>, value: T) {

@@ -14,6 +14,8 @@ pub use server_limit::{Bound, ServerLimit};
 
 use std::time::{Duration, SystemTime};
 
+use smallvec::SmallVec;
+
 use super::{Counted, LimitKind};
 
 /// The most limits that are read from one response.
@@ -126,8 +128,8 @@ const MAX_REPORTS: usize = 12;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// In order of what they count and of their periods, without gaps.
-    limits: [Option<ServerLimit>; MAX_REPORTS],
+    /// In order of what they count and of their periods. Few responses report more than four.
+    limits: SmallVec<[ServerLimit; 4]>,
     /// How long to wait before the next request, from when the response was sent. There is no upper
     /// bound here: a server may well report a day. What it means depends on the status of the
     /// response: see [`Meaning`](super::Meaning).
@@ -172,7 +174,7 @@ impl ServerLimits {
 
     /// The limits that were reported.
     pub fn iter(&self) -> impl Iterator<Item = &ServerLimit> {
-        self.limits.iter().flatten()
+        self.limits.iter()
     }
 
     /// What was reported of the limit on this whose period the headers do not state, if any, and
@@ -203,34 +205,17 @@ impl ServerLimits {
 
     /// Adds a limit; of several about the same thing, the stricter values are kept.
     fn add(&mut self, new: ServerLimit) {
-        let same = |it: &ServerLimit| (it.counted, it.period) == (new.counted, new.period);
-        let place = self.limits.iter_mut().find(|place| place.as_ref().is_none_or(same));
-        match place {
-            Some(Some(known)) => {
-                let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                };
-                known.limit = match (known.limit, new.limit) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                };
-                let most = known.limit.and_then(Bound::count).unwrap_or(u64::MAX);
-                known.remaining = least(known.remaining, new.remaining).map(|it| it.min(most));
-                known.reset_after = known.reset_after.max(new.reset_after);
-                known.reset_margin = known.reset_margin.max(new.reset_margin);
-                known.count_margin = known.count_margin.max(new.count_margin);
-                known.even |= new.even;
-            }
-            Some(free) => *free = Some(new),
-            None => {}
+        let same = |it: &&mut ServerLimit| (it.counted, it.period) == (new.counted, new.period);
+        if let Some(known) = self.limits.iter_mut().find(same) {
+            known.add(new);
+        } else if self.limits.len() < MAX_REPORTS {
+            self.limits.push(new);
         }
     }
 
     /// Puts the limits in an order that does not depend on that of the headers.
     fn sort(&mut self) {
-        let key = |limit: &ServerLimit| (limit.counted, limit.period);
-        self.limits.sort_unstable_by_key(|limit| (limit.is_none(), limit.as_ref().map(key)));
+        self.limits.sort_unstable_by_key(|limit| (limit.counted, limit.period));
     }
 
     /// Whether the headers reported nothing at all.

@@ -45,6 +45,23 @@ impl ServerLimit {
         }
     }
 
+    /// Adds what else is reported of the same limit: the stricter values are kept.
+    pub(super) fn add(&mut self, other: Self) {
+        fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+            match (one, other) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            }
+        }
+        self.limit = least(self.limit, other.limit);
+        let most = self.limit.and_then(Bound::count).unwrap_or(u64::MAX);
+        self.remaining = least(self.remaining, other.remaining).map(|it| it.min(most));
+        self.reset_after = self.reset_after.max(other.reset_after);
+        self.reset_margin = self.reset_margin.max(other.reset_margin);
+        self.count_margin = self.count_margin.max(other.count_margin);
+        self.even |= other.even;
+    }
+
     /// Whether the server says that this limit is zero and that nothing of it remains.
     pub(crate) fn is_zero(&self) -> bool {
         self.limit == Some(Bound::Of(0)) && self.remaining == Some(0)

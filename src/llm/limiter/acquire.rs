@@ -270,6 +270,17 @@ pub(crate) async fn acquire<'a, C: Clock>(
     if let Some(taken) = engine.try_acquire_at_once(tokens) {
         return Ok(Permit::new(engine, taken, tokens, tokens));
     }
+    // Apart, because it is rare and its future is large.
+    Box::pin(wait(engine, tokens, deadline, timer)).await
+}
+
+/// Waits in the queue.
+async fn wait<'a, C: Clock>(
+    engine: Handle<'a, C>,
+    tokens: Tokens,
+    deadline: Timestamp,
+    timer: &dyn Timer,
+) -> Result<Permit<'a, C>, Error> {
     let mut request = QueuedRequest::new(engine.clone(), tokens)?;
     loop {
         let queue = QueueHandle::Borrowed(&request);

@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tollgate::WaitError;
 
-/// An error as tower's middleware passes it on.
-pub type BoxError = Box<dyn Error + Send + Sync>;
+use crate::BoxError;
 
 /// The error of a [`WaitService`](super::WaitService).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

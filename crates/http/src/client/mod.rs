@@ -113,7 +113,8 @@ mod layer;
 mod pace;
 mod service;
 
-pub use error::{BoxError, NotSent, WaitServiceError};
+pub use crate::BoxError;
+pub use error::{NotSent, WaitServiceError};
 pub use key::{ByClosure, ByHost, HttpResponse, ReadAnswer, RequestKey, host_key};
 pub use layer::{WaitLayer, WaitLayerBuilder};
 pub use service::{WaitFuture, WaitService};

@@ -110,7 +110,9 @@ pub use error_body::ErrorBody;
 use error_body::MOST_BYTES as MOST_OF_AN_ERROR;
 pub use estimate::{Estimate, Estimator};
 pub use layer::{
-    Attempt, BoxError, KeyHeader, LlmBody, LlmError, LlmFuture, LlmLayer, LlmService, PermitSource,
+    Attempt, KeyHeader, LlmBody, LlmError, LlmFuture, LlmLayer, LlmService, PermitSource,
     RequestPermit,
 };
 pub use usage::AnswerReader;
+
+pub use crate::BoxError;

@@ -15,8 +15,9 @@ use crate::llm::engine::account::Account;
 /// 2001), and its cost does not grow with the number of such keys.
 pub(super) const MAX_COMPARED: usize = 8;
 
-/// The preference of an account of which nothing is used: no other key can have more.
-const HIGHEST_PREFERENCE: u64 = Account::PREFERRED + u16::MAX as u64;
+/// The preference of an account of which less than 1/64 is used. Another key can hardly have more,
+/// so none is looked for.
+const HIGH_PREFERENCE: u64 = Account::PREFERRED + (u16::MAX - u16::MAX / 64) as u64;
 
 /// A remembered refusal, so that a choice among many keys need not look at each limit of each key:
 /// before `until`, the account cannot serve a request with at least as many input and output tokens
@@ -72,7 +73,7 @@ impl Keys {
                     best = Some((headroom, at));
                 }
                 compared += 1;
-                if headroom == HIGHEST_PREFERENCE || compared == MAX_COMPARED {
+                if headroom >= HIGH_PREFERENCE || compared == MAX_COMPARED {
                     return best.map(|(_, at)| at);
                 }
             }

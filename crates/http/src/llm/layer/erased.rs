@@ -9,9 +9,9 @@ use http::request::Parts;
 use tollgate::Timestamp;
 use tollgate::llm::{Error, Reply, Tokens};
 
-use super::error::BoxError;
 use super::key_header::KeyHeader;
 use super::source::{PermitSource, RequestPermit};
+use crate::BoxError;
 use crate::llm::Estimate;
 
 /// A permit of any type.

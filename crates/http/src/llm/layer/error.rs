@@ -1,9 +1,6 @@
 //! Why there is no answer.
 
-use std::error::Error;
-
-/// An error as tower's middleware passes it on.
-pub type BoxError = Box<dyn Error + Send + Sync>;
+use crate::BoxError;
 
 /// The error of an [`LlmService`](super::LlmService).
 ///
@@ -66,6 +63,8 @@ impl<E> LlmError<E> {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     #[test]

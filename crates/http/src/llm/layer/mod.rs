@@ -8,6 +8,7 @@ mod key_header;
 mod meter;
 mod payload;
 mod refusal;
+mod request_copy;
 mod retry;
 mod service;
 mod settings;
@@ -24,7 +25,7 @@ use tollgate::llm::{KeyPool, Limiter, ModelPool};
 use tower_layer::Layer;
 
 pub use body::LlmBody;
-pub use error::{BoxError, LlmError};
+pub use error::LlmError;
 pub use key_header::KeyHeader;
 pub use retry::Attempt;
 pub use service::{LlmFuture, LlmService};
@@ -35,6 +36,7 @@ use settings::Settings;
 use with_secrets::WithSecrets;
 
 use super::Estimator;
+use crate::BoxError;
 
 /// A layer for HTTP clients of model APIs: requests keep to the limits of their keys.
 ///

@@ -2,10 +2,9 @@
 
 use std::pin::pin;
 
+use crate::BoxError;
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::Body;
-
-use super::error::BoxError;
 
 /// The body of a request.
 pub(super) enum Payload<B> {

@@ -66,6 +66,7 @@ impl Attempt {
         let can_serve = self.has_other_keys || self.meaning != Meaning::KeyRefused;
         self.status.is_some() && self.meaning.is_worth_a_retry() && can_serve
     }
+
     /// Tells a subscriber of `tracing` that the request is sent again.
     pub(super) fn tell(&self) {
         #[cfg(feature = "tracing")]

@@ -16,12 +16,14 @@ use tower_service::Service;
 
 use super::body::LlmBody;
 use super::erased::{AnyPermit, AnySource};
-use super::error::{BoxError, LlmError};
+use super::error::LlmError;
 use super::meter::Meter;
 use super::payload::Payload;
 use super::refusal::Beginning;
+use super::request_copy::RequestCopy;
 use super::retry::Attempt;
 use super::settings::Settings;
+use crate::BoxError;
 
 /// An HTTP client whose requests keep to the limits of a model API; made by an
 /// [`LlmLayer`](super::LlmLayer).
@@ -112,80 +114,91 @@ type Outcome<A, E> = Result<Answer<A>, LlmError<E>>;
 
 /// Sends a request until it is answered, or until another try is of no use.
 ///
-/// All of it is one function, because each async function has its own copy of what it is given, and
+/// All of it is one block, because each async function has its own copy of what it is given, and
 /// all copies would be part of the future.
-async fn send<S, B, A>(
+fn send<S, B, A>(
     mut inner: S,
     source: Arc<dyn AnySource>,
     settings: Arc<Settings>,
     request: Request<B>,
-) -> Outcome<A, S::Error>
+) -> impl Future<Output = Outcome<A, S::Error>>
 where
     S: Service<Request<B>, Response = Response<A>>,
     B: Body + From<Bytes>,
     B::Error: Into<BoxError>,
     A: Body<Data = Bytes>,
 {
-    let (mut head, body) = request.into_parts();
-    let payload = Payload::read(body, settings.max_body).await.map_err(LlmError::RequestBody)?;
-    let (mut body, kept, estimate) = match payload {
-        Payload::Whole(bytes) => {
-            let estimate = settings.estimator.estimate(head.uri.path(), &bytes);
-            (B::from(bytes.clone()), Some(bytes), estimate)
+    let (mut head, mut body) = request.into_parts();
+    async move {
+        let payload =
+            Payload::read(body, settings.max_body).await.map_err(LlmError::RequestBody)?;
+        let kept;
+        let estimate;
+        match payload {
+            Payload::Whole(bytes) => {
+                estimate = settings.estimator.estimate(head.uri.path(), &bytes);
+                body = B::from(bytes.clone());
+                kept = Some(bytes);
+            }
+            Payload::Stream(stream) => {
+                estimate = settings.estimator.unknown();
+                body = stream;
+                kept = None;
+            }
         }
-        Payload::Stream(body) => (body, None, settings.estimator.unknown()),
-    };
-    let deadline = settings.max_wait.map(|wait| source.now() + wait);
-    let mut last: Option<Box<Outcome<A, S::Error>>> = None;
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let timeout = deadline.map(|deadline| deadline - source.now());
-        let permit = match (source.acquire(&estimate, timeout).await, last.take()) {
-            (Ok(permit), _) => permit,
-            (Err(error), None) => return Err(error.into()),
-            // There is no other try. What became of the last one says why.
-            (Err(_), Some(result)) => return *result,
-        };
-        let kept = kept.as_ref().filter(|_| tries < settings.tries);
-        let again = kept.map(|bytes| Box::new((head.clone(), B::from(bytes.clone()))));
-        if let Err(error) = permit.authorize(&settings.key_header, &mut head) {
-            permit.cancel();
-            return Err(LlmError::Key(error));
-        }
-        // The first time, the caller has asked whether it is ready.
-        if tries > 1
-            && let Err(error) = poll_fn(|cx| inner.poll_ready(cx)).await
-        {
-            permit.cancel();
-            return Err(LlmError::Inner(error));
-        }
-        let (result, attempt) = match inner.call(Request::from_parts(head, body)).await {
-            Ok(answer) => {
-                let status = answer.status();
-                if !status.is_client_error() && !status.is_server_error() {
-                    return Ok(accepted(permit, answer));
+        let deadline = settings.max_wait.map(|wait| source.now() + wait);
+        let mut last: Option<Box<Outcome<A, S::Error>>> = None;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let timeout = deadline.map(|deadline| deadline - source.now());
+            let permit = match (source.acquire(&estimate, timeout).await, last.take()) {
+                (Ok(permit), _) => permit,
+                (Err(error), None) => return Err(error.into()),
+                // There is no other try. What became of the last one says why.
+                (Err(_), Some(result)) => return *result,
+            };
+            let kept = kept.as_ref().filter(|_| tries < settings.tries);
+            let again = kept.map(|bytes| Box::new(RequestCopy::of(&head, bytes)));
+            if let Err(error) = permit.authorize(&settings.key_header, &mut head) {
+                permit.cancel();
+                return Err(LlmError::Key(error));
+            }
+            // The first time, the caller has asked whether it is ready.
+            if tries > 1
+                && let Err(error) = poll_fn(|cx| inner.poll_ready(cx)).await
+            {
+                permit.cancel();
+                return Err(LlmError::Inner(error));
+            }
+            let (result, attempt) = match inner.call(Request::from_parts(head, body)).await {
+                Ok(answer) => {
+                    let status = answer.status();
+                    if !status.is_client_error() && !status.is_server_error() {
+                        return Ok(accepted(permit, answer));
+                    }
+                    // Apart, because it is rare and its future is large.
+                    let patience = settings.error_body_patience;
+                    let refused = Box::pin(refused(permit, answer, patience, tries));
+                    let (answer, attempt) = refused.await;
+                    (Ok(answer), attempt)
                 }
-                // Apart, because it is rare and its future is large.
-                let refused = refused(permit, answer, settings.error_body_patience, tries);
-                let (answer, attempt) = Box::pin(refused).await;
-                (Ok(answer), attempt)
+                Err(error) => {
+                    // As if a gateway had answered that it cannot reach the server.
+                    let reply = Reply::new(502);
+                    let attempt = Attempt::new(tries, &*permit, None, &reply);
+                    permit.end(&reply);
+                    (Err(LlmError::Inner(error)), attempt)
+                }
+            };
+            match again {
+                Some(again) if settings.wants_retry(&attempt) => {
+                    attempt.tell();
+                    last = Some(Box::new(result));
+                    (head, body) = again.into_parts();
+                }
+                _ => return result,
             }
-            Err(error) => {
-                // As if a gateway had answered that it cannot reach the server.
-                let reply = Reply::new(502);
-                let attempt = Attempt::new(tries, &*permit, None, &reply);
-                permit.end(&reply);
-                (Err(LlmError::Inner(error)), attempt)
-            }
-        };
-        match again {
-            Some(again) if settings.wants_retry(&attempt) => {
-                attempt.tell();
-                last = Some(Box::new(result));
-                (head, body) = *again;
-            }
-            _ => return result,
         }
     }
 }

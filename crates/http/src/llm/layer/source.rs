@@ -9,8 +9,8 @@ use tollgate::llm::{
 };
 use tollgate::{Clock, Timestamp};
 
-use super::error::BoxError;
 use super::key_header::KeyHeader;
+use crate::BoxError;
 use crate::llm::Estimate;
 
 /// Gives permission to send requests. [`Limiter`], [`KeyPool`] and [`ModelPool`] are sources.

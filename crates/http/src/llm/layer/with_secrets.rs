@@ -7,9 +7,9 @@ use http::request::Parts;
 use tollgate::llm::{Error, KeyPool, PoolPermit, Reply, Tokens};
 use tollgate::{Clock, Timestamp};
 
-use super::error::BoxError;
 use super::key_header::KeyHeader;
 use super::source::{PermitSource, RequestPermit, acquire_key};
+use crate::BoxError;
 use crate::llm::Estimate;
 
 /// Puts the secret of a key into a request.

@@ -71,8 +71,10 @@ impl Events {
             rest = self.after_end(&rest[end..]);
         }
         // Most pieces contain nothing that matters, and are not read line by line.
-        let matters = self.is_error || USAGE.find(rest).is_some() || names_error(rest);
-        if !matters && let Some(end) = memrchr2(b'\n', b'\r', rest) {
+        if !self.is_error
+            && !matters(rest)
+            && let Some(end) = memrchr2(b'\n', b'\r', rest)
+        {
             rest = self.after_end(&rest[end..]);
         }
         while let Some(end) = memchr2(b'\n', b'\r', rest) {
@@ -150,12 +152,12 @@ pub(super) fn names_error(data: &[u8]) -> bool {
     ERROR.find(data).is_some()
 }
 
-/// Whether the scanner can find something in this data. It is asked of each event of many streams,
-/// so it must be quick: OpenAI writes `"usage":null` into each.
-fn matters(data: &[u8]) -> bool {
-    let names_usage = USAGE.find_iter(data).any(|start| {
-        let after = &data[start + b"\"usage".len()..];
+/// Whether the scanner can find something in these lines. It is asked of each event of many
+/// streams, so it must be quick: OpenAI writes `"usage":null` into each.
+fn matters(lines: &[u8]) -> bool {
+    let names_usage = USAGE.find_iter(lines).any(|start| {
+        let after = &lines[start + b"\"usage".len()..];
         !after.starts_with(b"\":null") && !after.starts_with(b"\": null")
     });
-    names_usage || names_error(data)
+    names_usage || names_error(lines)
 }

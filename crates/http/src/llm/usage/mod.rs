@@ -13,7 +13,6 @@ use super::error_body::ErrorBody;
 use events::{EventListener, Events};
 use numbers::Numbers;
 use scanner::{Listener, Name, Scanner};
-use whole::Whole;
 
 /// Reads the usage and the errors of an answer whose status was a success, while its body passes.
 ///
@@ -107,10 +106,9 @@ impl AnswerReader {
     #[must_use]
     pub fn whole(body: &[u8]) -> Self {
         let mut reader = Self::new();
-        match whole::look(body) {
-            Whole::Nothing => {}
-            Whole::Usage(json) => reader.found.numbers.add(json),
-            Whole::Unclear => reader.feed(body),
+        match whole::usage(body) {
+            Some(numbers) => reader.found.numbers = numbers,
+            None => reader.feed(body),
         }
         reader
     }

@@ -28,14 +28,22 @@ impl Numbers {
         }
     }
 
-    /// Reads an object. It is short, and is read for each answer, so it is not worth a parser.
-    fn read(&mut self, json: &[u8], is_nested: bool) -> Option<()> {
+    /// The counts of the object with which `json` begins, and what follows it.
+    pub(super) fn take(json: &[u8]) -> Option<(Self, &[u8])> {
+        let mut numbers = Self::default();
+        let after = numbers.read(json, false)?;
+        Some((numbers, after))
+    }
+
+    /// Reads an object, and returns what follows it. It is short, and is read for each answer, so it
+    /// is not worth a parser.
+    fn read<'a>(&mut self, json: &'a [u8], is_nested: bool) -> Option<&'a [u8]> {
         let mut rest = json.strip_prefix(b"{")?;
         loop {
             rest = skip_blank(rest);
             rest = rest.strip_prefix(b",").map_or(rest, skip_blank);
-            if rest.starts_with(b"}") {
-                return Some(());
+            if let Some(after) = rest.strip_prefix(b"}") {
+                return Some(after);
             }
             let (name, after) = take_name(rest)?;
             let value = skip_blank(skip_blank(after).strip_prefix(b":")?);

@@ -9,47 +9,29 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::events::names_error;
-use super::text::{End, Kind, end_of_string, kind, skip_blank, value_length};
+use super::numbers::Numbers;
+use super::text::{End, Kind, end_of_string, kind, skip_blank};
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage"));
 
-/// What was found in a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whole<'a> {
-    /// It has no usage, and is no error.
-    Nothing,
-    /// Its usage, as JSON.
-    Usage(&'a [u8]),
-    /// The scanner must read it.
-    Unclear,
-}
-
-/// Looks for the usage of a whole JSON document.
-pub(super) fn look(body: &[u8]) -> Whole<'_> {
+/// The usage of a whole JSON document, or nothing if it has none and is no error. `None` if the
+/// scanner must read it.
+pub(super) fn usage(body: &[u8]) -> Option<Numbers> {
     let body = body.trim_ascii();
     if !body.starts_with(b"{") || names_error(body) {
-        return Whole::Unclear;
+        return None;
     }
-    let Some(start) = USAGE.find(body) else { return Whole::Nothing };
-    let rest = &body[start..];
+    let Some(start) = USAGE.find(body) else { return Some(Numbers::default()) };
+    let (before, rest) = body.split_at(start);
     // A quotation mark within a string would begin no name.
-    if body[..start].ends_with(b"\\") || USAGE.find(&rest[1..]).is_some() {
-        return Whole::Unclear;
+    if before.ends_with(b"\\") || USAGE.find(&rest[1..]).is_some() {
+        return None;
     }
-    usage_at(rest).map_or(Whole::Unclear, Whole::Usage)
-}
-
-/// The value of the name with which `rest` begins, if it is an object of the document that ends
-/// with `rest`.
-fn usage_at(rest: &[u8]) -> Option<&[u8]> {
     let after = rest.strip_prefix(b"\"usage")?;
     let after = after.strip_prefix(b"Metadata").unwrap_or(after).strip_prefix(b"\"")?;
     let value = skip_blank(skip_blank(after).strip_prefix(b":")?);
-    if !value.starts_with(b"{") {
-        return None;
-    }
-    let length = value_length(value)?;
-    ends_document(&value[length..]).then(|| &value[..length])
+    let (numbers, after) = Numbers::take(value)?;
+    ends_document(after).then_some(numbers)
 }
 
 /// Whether these bytes end the object that is open before them, and nothing else.
@@ -79,15 +61,16 @@ mod tests {
 
     #[test]
     fn the_usage_of_the_document_is_found() {
+        let one = Numbers::take(br#"{"input_tokens":1}"#).map(|(numbers, _)| numbers);
         for text in [
-            r#"{"usage":{"a":1}}"#,
-            r#" {"choices":[{"x":"}"}], "usageMetadata" : {"a":1} , "tier":"\"}" } "#,
-            r#"{"usage":{"a":1},"choices":[{"text":"of usage\":{\"a\":2}"}]}"#,
+            r#"{"usage":{"input_tokens":1}}"#,
+            r#" {"choices":[{"x":"}"}], "usageMetadata" : {"input_tokens":1} , "tier":"\"}" } "#,
+            r#"{"usage":{"input_tokens":1},"choices":[{"text":"of usage\":{\"input_tokens\":2}"}]}"#,
         ] {
-            assert_eq!(look(text.as_bytes()), Whole::Usage(br#"{"a":1}"#), "{text}");
+            assert_eq!(usage(text.as_bytes()), one, "{text}");
         }
         let nothing = r#"{"choices":[{"text":"of use"}],"x":[1.5e3,null]}"#;
-        assert_eq!(look(nothing.as_bytes()), Whole::Nothing);
+        assert_eq!(usage(nothing.as_bytes()), Some(Numbers::default()));
     }
 
     #[test]
@@ -112,7 +95,7 @@ mod tests {
             r#"{"usage":{"a":1}}{}"#,
             r#"{"usage":{"a":1},"x":"}"#,
         ] {
-            assert_eq!(look(text.as_bytes()), Whole::Unclear, "{text}");
+            assert_eq!(usage(text.as_bytes()), None, "{text}");
         }
     }
 }

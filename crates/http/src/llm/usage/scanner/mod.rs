@@ -5,22 +5,12 @@
 // objects, at depth 2. What a model has written is deeper or inside of a string, so it cannot be
 // taken for a value of the server. JSON with mistakes is read as far as it makes sense.
 
-use super::text::{End, Kind, end_of_string, kind, text_length};
+mod names;
 
-/// A value that the scanner finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
-    /// `usage` or `usageMetadata` of the document or of one of [`PARENTS`].
-    Usage,
-    /// `error` of the document or of one of [`PARENTS`] that can have one.
-    Error,
-    /// `type` of the document, if it is not an object or an array; and so on.
-    Type,
-    Object,
-    Code,
-    Message,
-    Status,
-}
+pub(super) use names::Name;
+use names::{Inner, LONGEST_NAME, NAMES, PARENTS};
+
+use super::text::{End, Kind, end_of_string, kind, text_length};
 
 /// What is told of the documents that are read.
 pub(super) trait Listener {
@@ -33,39 +23,6 @@ pub(super) trait Listener {
 
 /// Longer values are not kept.
 pub(super) const MOST_KEPT: usize = 16 * 1024;
-
-/// The objects at depth 1 inside of which names count, and whether `error` is one of them: those of
-/// the responses API, Groq, Gemini's interactions, Anthropic (`message_start`) and Cohere.
-const PARENTS: [(&[u8], Inner); 5] = [
-    (b"response", Inner::UsageAndError),
-    (b"x_groq", Inner::UsageAndError),
-    (b"interaction", Inner::UsageAndError),
-    (b"message", Inner::Usage),
-    (b"delta", Inner::Usage),
-];
-
-/// The names at depth 1.
-const NAMES: [(&[u8], Name); 8] = [
-    (b"usage", Name::Usage),
-    (b"usageMetadata", Name::Usage),
-    (b"error", Name::Error),
-    (b"type", Name::Type),
-    (b"object", Name::Object),
-    (b"code", Name::Code),
-    (b"message", Name::Message),
-    (b"status", Name::Status),
-];
-
-/// The length of the longest name that matters.
-const LONGEST_NAME: usize = 13;
-
-/// Which names count inside of an object or array at depth 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Inner {
-    UsageAndError,
-    Usage,
-    Nothing,
-}
 
 /// Where the scanner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
