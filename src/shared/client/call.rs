@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::give_back::give_back;
+use super::give_back::Delivery;
 use super::{Departure, Failure, Inner, Queued};
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
 
@@ -62,14 +62,11 @@ impl Call {
         };
         let sign_of_outage = results.iter().find_map(of_the_store);
         for (ask, result) in self.asks.drain(..).zip(results) {
-            let reply = result.map_err(Failure::Store);
-            let unheard = match waiters.next().flatten() {
-                Some(waiter) => waiter.send(reply).err(),
-                None => Some(reply),
-            };
-            let unused = unheard.and_then(Result::ok);
-            if let Some(back) = unused.and_then(|answer| give_back(&ask, &answer)) {
-                self.inner.send(back);
+            let delivery = |answer| Delivery::new(&self.inner, ask, answer);
+            let reply = result.map(delivery).map_err(Failure::Store);
+            if let Some(waiter) = waiters.next().flatten() {
+                // An answer that nobody receives gives back what was taken.
+                let _ = waiter.send(reply);
             }
         }
         if let Some(error) = sign_of_outage {

@@ -30,6 +30,7 @@ use batching::{Batching, Departure};
 pub use builder::ClientBuilder;
 use call::Call;
 pub use decision::{AskError, Decision};
+use give_back::Delivery;
 pub(super) use give_back::give_back;
 pub(super) use refusals::Refusals;
 use stats::Counters;
@@ -85,7 +86,7 @@ struct State {
 type Waiter = Option<oneshot::Sender<Reply>>;
 
 /// What whoever waits is told.
-type Reply = Result<Answer, Failure>;
+type Reply = Result<Delivery, Failure>;
 
 #[derive(Debug)]
 enum Failure {
@@ -166,7 +167,8 @@ impl Client {
         };
         while !inner.is_out.load(Ordering::Relaxed) {
             let left = inner.deadline.saturating_sub(started.elapsed());
-            match Waiting::new(inner, ask.clone()).within(left).await {
+            let reply = Waiting::new(inner, ask.clone()).within(left).await;
+            match reply.map(|reply| reply.map(Delivery::receive)) {
                 // The store came to it too late by its own clock, although the deadline has not
                 // passed: its clock was moved.
                 Some(Ok(answer)) if answer.outcome == Outcome::Expired && !left.is_zero() => {}
