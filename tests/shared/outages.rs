@@ -92,6 +92,34 @@ async fn an_error_of_the_store_begins_an_outage_and_one_of_a_subject_does_not() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_from_before_an_outage_that_fails_after_it_begins_none() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::FailsAfter(500 * MS, StoreError::Lost("connection replaced".into())));
+    assert_eq!(source(&limiter).await, Source::Open);
+    store.set(Manner::Answers(Duration::ZERO));
+    until_shared(&limiter).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(limiter.stats().outages, 1);
+    assert_eq!(source(&limiter).await, Source::Shared);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_queues_behind_a_call_that_fails_does_not_go_out() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::FailsAfter(MS, StoreError::Unreachable("connection refused".into())));
+    let mut tasks = JoinSet::new();
+    for _ in 0..6 {
+        let limiter = limiter.clone();
+        tasks.spawn(async move { source(&limiter).await });
+    }
+    assert_eq!(tasks.join_all().await, [Source::Open; 6]);
+    tokio::time::sleep(10 * MS).await;
+    assert_eq!(store.calls(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn closed_is_the_default_and_says_unavailable() {
     let store = Unruly::new();
     let builder = Limiter::<str>::builder("api", Quota::per_hour(5)).store(store.clone());

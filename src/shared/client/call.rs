@@ -53,14 +53,16 @@ impl Call {
         }
     }
 
-    /// Tells the answers to those who wait. Returns the asks that go out next.
+    /// Tells the answers to those who wait. Returns the asks that go out next, unless an answer is
+    /// the sign of an outage.
     fn end(&mut self, results: Vec<Result<Answer, StoreError>>) -> Option<Departure<Queued>> {
         let (waiters, next) = self.inner.state.lock().batching.end(self.number);
-        let mut waiters = waiters.unwrap_or_default().into_iter();
         let of_the_store = |result: &Result<_, StoreError>| {
             result.as_ref().err().filter(|error| error.is_of_the_store()).cloned()
         };
-        let sign_of_outage = results.iter().find_map(of_the_store);
+        // A call that was given up is from before an outage, which can be over by now.
+        let sign_of_outage = waiters.as_ref().and(results.iter().find_map(of_the_store));
+        let mut waiters = waiters.unwrap_or_default().into_iter();
         for (ask, result) in self.asks.drain(..).zip(results) {
             let delivery = |answer| Delivery::new(&self.inner, ask, answer);
             let reply = result.map(delivery).map_err(Failure::Store);
@@ -69,10 +71,10 @@ impl Call {
                 let _ = waiter.send(reply);
             }
         }
-        if let Some(error) = sign_of_outage {
-            self.inner.begin_outage(&error);
-        }
-        next
+        let Some(error) = sign_of_outage else { return next };
+        // Whoever waits for the next call is told, so the call need not go out.
+        self.inner.begin_outage(&error);
+        None
     }
 }
 
