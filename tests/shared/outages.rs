@@ -120,6 +120,24 @@ async fn what_queues_behind_a_call_that_fails_does_not_go_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_without_room_for_the_probe_answers_all_the_same() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    for error in [StoreError::Full("1".into()), StoreError::Foreign("WRONGTYPE".into())] {
+        store.set(Manner::Stopped);
+        assert_eq!(source(&limiter).await, Source::Open);
+        assert!(limiter.stats().outages > 0);
+        store.set(Manner::Fails(error));
+        tokio::time::sleep(101 * MS).await;
+        store.calls();
+        assert_eq!(source(&limiter).await, Source::Open);
+        assert_eq!(store.calls(), [1], "the store is asked again");
+        store.set(Manner::Answers(Duration::ZERO));
+        assert_eq!(source(&limiter).await, Source::Shared);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn closed_is_the_default_and_says_unavailable() {
     let store = Unruly::new();
     let builder = Limiter::<str>::builder("api", Quota::per_hour(5)).store(store.clone());

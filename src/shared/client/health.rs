@@ -72,7 +72,10 @@ impl Inner {
         ask.lifetime = self.deadline;
         let answers = self.buckets().ask(vec![ask]);
         let Some(deadline) = TokioTimer.sleep(self.deadline) else { return false };
-        race(answers, deadline).await.is_ok_and(|answers| matches!(&answers[..], [Ok(_)]))
+        match race(answers, deadline).await.as_deref() {
+            Ok([answer]) => answer.as_ref().err().is_none_or(|error| !error.is_of_the_store()),
+            _ => false,
+        }
     }
 }
 
