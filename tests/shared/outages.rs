@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tollgate::shared::store::StoreError;
-use tollgate::shared::{Limiter, Outage, Source};
+use tollgate::shared::store::{
+    Ask, Charge, LimitSpec, Namespace, Part, Rule, StoreError, Verb,
+};
+use tollgate::shared::{Client, Limiter, Outage, Source};
 use tollgate::{Quota, Rejection};
 
 use crate::unruly_store::{Manner, Unruly};
@@ -135,6 +137,26 @@ async fn a_store_without_room_for_the_probe_answers_all_the_same() {
         store.set(Manner::Answers(Duration::ZERO));
         assert_eq!(source(&limiter).await, Source::Shared);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_dropped_in_an_outage_counts_no_longer() {
+    let store = Unruly::new();
+    let builder = Client::builder(store.clone());
+    let limit = LimitSpec::new("requests", Rule::TokenBucket, Quota::per_hour(1));
+    let client = builder.clone().open(&[Namespace::new("api", vec![limit])]).unwrap();
+    store.set(Manner::Stopped);
+    let ask = Ask::new(Verb::Take, 1, Part::new(0, "alice", [Charge::new(1)]));
+    client.ask(ask).await.unwrap_err();
+    tokio::time::sleep(10 * MS).await;
+    drop(client);
+    // The probe that is under way ends, and what was sent is answered.
+    tokio::time::sleep(100 * MS).await;
+    store.set(Manner::Answers(Duration::ZERO));
+    tokio::time::sleep(100 * MS).await;
+    let lasted = builder.stats().in_outage_for;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(builder.stats().in_outage_for, lasted);
 }
 
 #[tokio::test(start_paused = true)]

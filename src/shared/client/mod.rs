@@ -225,6 +225,15 @@ impl Client {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Others count with the same counters.
+        if *self.is_out.get_mut() {
+            self.counters.outage_ends();
+        }
+    }
+}
+
 impl Inner {
     fn buckets(&self) -> Arc<dyn Buckets> {
         Arc::clone(&self.opened.read().buckets)
