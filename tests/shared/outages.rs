@@ -160,6 +160,22 @@ async fn a_client_that_is_dropped_in_an_outage_counts_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_is_noticed_also_if_nobody_waits_as_long_as_the_deadline() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::Stopped);
+    for _ in 0..20 {
+        let impatient = tokio::time::timeout(10 * MS, limiter.allow("alice")).await;
+        if impatient.is_ok() {
+            break;
+        }
+    }
+    let started = Instant::now();
+    assert_eq!(source(&limiter).await, Source::Open);
+    assert_eq!((started.elapsed(), limiter.stats().outages), (Duration::ZERO, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn closed_is_the_default_and_says_unavailable() {
     let store = Unruly::new();
     let builder = Limiter::<str>::builder("api", Quota::per_hour(5)).store(store.clone());

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::give_back::Delivery;
 use super::{Departure, Failure, Inner, Queued};
+use crate::shared::race::within;
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
 
 /// A call that is under way. It ends when its answers are there, and then returns the call that
@@ -39,7 +40,7 @@ impl Call {
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 while let Some(call) = next {
-                    next = call.await;
+                    next = call.watched().await;
                 }
             });
             return;
@@ -51,6 +52,19 @@ impl Call {
                 Poll::Pending => None,
             };
         }
+    }
+
+    /// Awaits the end. If it does not come within the deadline, an outage begins, also if all who
+    /// wait for the answers have gone away before.
+    async fn watched(mut self) -> Option<Self> {
+        let inner = Arc::clone(&self.inner);
+        if let Some(next) = within(inner.deadline, &mut self).await {
+            return next;
+        }
+        if inner.state.lock().batching.is_under_way(self.number) {
+            inner.deadline_has_passed();
+        }
+        self.await
     }
 
     /// Tells the answers to those who wait. Returns the asks that go out next, unless an answer is

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::outage::Fallback;
+use super::race::within;
 use super::store::{
     Answer, Ask, Buckets, Memory, Namespace, OpenError, Outcome, Store, StoreError, Verb,
 };
@@ -167,7 +168,7 @@ impl Client {
         };
         while !inner.is_out.load(Ordering::Relaxed) {
             let left = inner.deadline.saturating_sub(started.elapsed());
-            let reply = Waiting::new(inner, ask.clone()).within(left).await;
+            let reply = within(left, Waiting::new(inner, ask.clone())).await;
             match reply.map(|reply| reply.map(Delivery::receive)) {
                 // The store came to it too late by its own clock, although the deadline has not
                 // passed: its clock was moved.
