@@ -198,13 +198,20 @@ impl Client {
 
     /// Changes the quotas of the namespaces. The used shares are carried over, and an outage lasts.
     ///
+    /// The namespaces and their limits must be those with which the client was opened, in the same
+    /// order, since asks that are under way name them by their index. Further namespaces can follow.
+    ///
     /// # Errors
     ///
-    /// If the store can't keep a quota exactly. Then nothing has changed.
+    /// If anything but quotas differs, or if the store can't keep a quota exactly. Then nothing has
+    /// changed.
     pub fn set_namespaces(&self, namespaces: &[Namespace]) -> Result<(), OpenError> {
         let inner = &self.inner;
+        inner.opened.read().fallback.check_same(namespaces)?;
         let opened = Opened::new(&*inner.store, inner.outage, namespaces, &inner.share)?;
         *inner.opened.write() = opened;
+        // Under other quotas, the same requests may pass.
+        inner.refusals.forget_all();
         Ok(())
     }
 
