@@ -1,15 +1,16 @@
 //! Permits that processes draw ahead.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tollgate::shared::store::{OpenError, Rule};
-use tollgate::shared::{Limiter, Source};
+use tollgate::shared::{Limiter, Outage, Source};
 use tollgate::{Quota, QuotaError};
 
-use crate::unruly_store::Unruly;
+use crate::unruly_store::{Manner, Unruly};
 
 const MS: Duration = Duration::from_millis(1);
 const LENGTH: Duration = Duration::from_millis(100);
@@ -145,6 +146,102 @@ async fn what_a_draw_granted_is_given_back_once() {
     there.try_acquire("alice", 100).await.unwrap();
     here.settle("alice", grant, 0).await.unwrap();
     assert_eq!(used(&there).await, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn steady_demand_below_the_lease_costs_few_calls() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000_000));
+    for _ in 0..2_000 {
+        limiter.allow("alice").await.unwrap();
+        tokio::time::sleep(MS).await;
+    }
+    // 20 lengths, each with a draw and what is handed back, after some that are too small.
+    let calls = store.calls().len();
+    assert!(calls <= 50, "{calls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draw_that_the_store_does_not_answer_takes_nothing_of_the_local_share() {
+    let store = Unruly::new();
+    let builder = Limiter::<str>::builder("api", Quota::per_day(1_000)).store(store.clone());
+    let builder = builder.on_outage(Outage::local_share(1, 10)).lease(LENGTH);
+    let limiter = builder.build().unwrap();
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+    store.set(Manner::Stopped);
+    let mut granted = 1;
+    while limiter.allow("alice").await.unwrap() {
+        granted += 1;
+    }
+    // A permit is held back from the burst.
+    assert_eq!(granted, 99);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_subject_that_insists_costs_no_call() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_day(100));
+    while limiter.allow("alice").await.unwrap() {}
+    store.calls();
+    for _ in 0..20 {
+        let refused = limiter.try_acquire("alice", 1).await.unwrap_err();
+        assert_eq!(refused.source, Source::Cached);
+    }
+    assert_eq!(store.calls(), [0; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_request_does_not_hide_permits_from_others() {
+    let store = Unruly::slow(MS);
+    let (here, there) =
+        (limiter(&store, Quota::per_day(100)), limiter(&store, Quota::per_day(100)));
+    let large = tokio::spawn(async move {
+        for _ in 0..20 {
+            assert_eq!(here.allow_n("alice", 1_000).await, Ok(false));
+        }
+    });
+    for pause in 0..10_u64 {
+        tokio::time::sleep(MS * (1 + u32::try_from(pause % 2).unwrap())).await;
+        assert_eq!(there.allow("alice").await, Ok(true));
+    }
+    large.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_draw_is_answered_within_the_deadline() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_day(1_000));
+    for _ in 0..5 {
+        limiter.allow("alice").await.unwrap();
+    }
+    limiter.consume("alice", 900).await.unwrap();
+    tokio::time::sleep(LENGTH / 2).await;
+    store.set(Manner::Answers(20 * MS));
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..100 {
+        let limiter = limiter.clone();
+        // Too much for a draw together with others.
+        tasks.spawn(async move {
+            let _ = limiter.try_acquire("alice", 60).await;
+            started.elapsed()
+        });
+    }
+    let longest = tasks.join_all().await.into_iter().max().unwrap();
+    assert!(longest <= 50 * MS, "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_draw_whose_future_is_not_polled() {
+    let store = Unruly::slow(MS);
+    let limiter = limiter(&store, Quota::per_day(1_000));
+    limiter.allow("alice").await.unwrap();
+    let mut forgotten = pin!(limiter.allow("alice"));
+    assert!(futures_lite::future::poll_once(forgotten.as_mut()).await.is_none());
+    let started = Instant::now();
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+    assert!(started.elapsed() <= 50 * MS);
+    assert_eq!(forgotten.await, Ok(true));
 }
 
 #[tokio::test(start_paused = true)]

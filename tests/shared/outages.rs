@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tollgate::shared::store::{
-    Ask, Charge, LimitSpec, Namespace, Part, Rule, StoreError, Verb,
-};
+use tollgate::shared::store::{Ask, Charge, LimitSpec, Namespace, Part, Rule, StoreError, Verb};
 use tollgate::shared::{Client, Limiter, Outage, Source};
 use tollgate::{Quota, Rejection};
 
@@ -174,6 +172,15 @@ async fn an_outage_is_noticed_also_if_nobody_waits_as_long_as_the_deadline() {
     let started = Instant::now();
     assert_eq!(source(&limiter).await, Source::Open);
     assert_eq!((started.elapsed(), limiter.stats().outages), (Duration::ZERO, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_clock_is_wrong_is_asked_twice() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::Expires);
+    assert_eq!(source(&limiter).await, Source::Open);
+    assert_eq!((store.calls(), limiter.stats().outages), (vec![1, 1], 0));
 }
 
 #[tokio::test(start_paused = true)]

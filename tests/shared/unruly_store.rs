@@ -24,6 +24,8 @@ pub(crate) enum Manner {
     Fails(StoreError),
     /// It fails after this time.
     FailsAfter(Duration, StoreError),
+    /// All asks have expired by the store's clock.
+    Expires,
     /// It is executed, and half of the answers are missing.
     Truncates,
 }
@@ -101,6 +103,9 @@ impl Buckets for UnrulyBuckets {
                     Manner::FailsAfter(delay, error) => {
                         tokio::time::sleep(delay).await;
                         return vec![Err(error); asks.len()];
+                    }
+                    Manner::Expires => {
+                        return vec![Ok(Answer::new(Outcome::Expired, 0, [])); asks.len()];
                     }
                     Manner::Truncates => {
                         let mut answers = execute(&*buckets, asks, sent).await;

@@ -144,7 +144,12 @@ impl Client {
     /// If the future is dropped before the ask has gone out, nothing is taken. If it is dropped
     /// later, what was taken is given back as soon as the store has answered.
     pub async fn ask(&self, ask: Ask) -> Result<Decision, AskError> {
-        let decision = self.decide(ask).await;
+        self.ask_within(self.inner.deadline, ask).await
+    }
+
+    /// As [`ask`](Self::ask), for a decision of which only this part of the deadline is left.
+    pub(super) async fn ask_within(&self, left: Duration, ask: Ask) -> Result<Decision, AskError> {
+        let decision = self.decide(left, &ask).await;
         self.inner.counters.decided(match &decision {
             Ok(decision) => decision.source,
             Err(AskError::Unavailable { .. }) => Source::Closed,
@@ -153,42 +158,76 @@ impl Client {
         decision
     }
 
-    async fn decide(&self, mut ask: Ask) -> Result<Decision, AskError> {
-        let inner = &self.inner;
-        if let Some(answer) = inner.refusals.answer_to(&ask) {
+    async fn decide(&self, left: Duration, ask: &Ask) -> Result<Decision, AskError> {
+        if let Some(answer) = self.inner.refusals.answer_to(ask) {
             return Ok(Decision { answer, source: Source::Cached });
         }
-        let started = Instant::now();
-        // A debt, or what was given back, counts also if nobody waits for the answer any more.
-        ask.lifetime = match ask.verb {
-            Verb::Take | Verb::TakeUpTo | Verb::Look => inner.deadline,
-            Verb::Consume | Verb::Credit | Verb::HandBack | Verb::Cancel | Verb::Reset => {
-                Duration::MAX
+        match self.ask_store(left, ask).await? {
+            Some(answer) => {
+                self.note(ask, &answer);
+                Ok(Decision { answer, source: Source::Shared })
             }
-        };
-        while !inner.is_out.load(Ordering::Relaxed) {
-            let left = inner.deadline.saturating_sub(started.elapsed());
-            let reply = within(left, Waiting::new(inner, ask.clone())).await;
-            match reply.map(|reply| reply.map(Delivery::receive)) {
-                // The store came to it too late by its own clock, although the deadline has not
-                // passed: its clock was moved.
-                Some(Ok(answer)) if answer.outcome == Outcome::Expired && !left.is_zero() => {}
-                Some(Ok(answer)) if answer.outcome == Outcome::Expired => break,
-                Some(Ok(answer)) => {
-                    inner.note(&ask, &answer);
-                    return Ok(Decision { answer, source: Source::Shared });
+            None => self.inner.without_store(ask),
+        }
+    }
+
+    /// The answer of the store, if it comes within this time.
+    pub(super) async fn ask_store(
+        &self,
+        time: Duration,
+        ask: &Ask,
+    ) -> Result<Option<Answer>, AskError> {
+        let (inner, started) = (&self.inner, Instant::now());
+        // If the store comes to it too late by its own clock, although the deadline has not passed,
+        // its clock was moved: then it is asked once more.
+        for _ in 0..2 {
+            let left = time.saturating_sub(started.elapsed());
+            if inner.is_out.load(Ordering::Relaxed) {
+                break;
+            }
+            let mut ask = ask.clone();
+            // A debt, or what was given back, counts also if nobody waits for the answer any more.
+            ask.lifetime = match ask.verb {
+                Verb::Take | Verb::TakeUpTo | Verb::Look => left,
+                Verb::Consume | Verb::Credit | Verb::HandBack | Verb::Cancel | Verb::Reset => {
+                    Duration::MAX
                 }
+            };
+            let reply = within(left, Waiting::new(inner, ask)).await;
+            match reply.map(|reply| reply.map(Delivery::receive)) {
+                Some(Ok(answer)) if answer.outcome == Outcome::Expired => {}
+                Some(Ok(answer)) => return Ok(Some(answer)),
                 Some(Err(Failure::Store(StoreError::Misfit(why)))) => {
                     return Err(AskError::Misfit(why));
                 }
                 Some(Err(_)) => break,
                 None => {
-                    inner.deadline_has_passed();
+                    // Whoever had less time than the deadline does not know whether the store fails.
+                    if time >= inner.deadline {
+                        inner.deadline_has_passed();
+                    }
                     break;
                 }
             }
         }
-        inner.without_store(&ask)
+        Ok(None)
+    }
+
+    /// Notes what the store has decided.
+    pub(super) fn note(&self, ask: &Ask, answer: &Answer) {
+        self.inner.refusals.note(ask, answer);
+        if matches!(answer.outcome, Outcome::Done { .. }) {
+            self.inner.opened.read().fallback.keep_warm(ask, answer.count);
+        }
+    }
+
+    /// Whether an ask is refused until further notice.
+    pub(super) fn is_refused(&self, ask: &Ask) -> bool {
+        self.inner.refusals.answer_to(ask).is_some()
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.inner.deadline
     }
 
     /// Sends an ask whose answer nobody needs, such as one that gives something back.
@@ -285,13 +324,5 @@ impl Inner {
         }
         let departure = self.state.lock().batching.beside(Queued { ask, since: Instant::now() });
         Call::new(Arc::clone(self), departure).go_on();
-    }
-
-    /// Notes what the store has decided.
-    fn note(&self, ask: &Ask, answer: &Answer) {
-        self.refusals.note(ask, answer);
-        if matches!(answer.outcome, Outcome::Done { .. }) {
-            self.opened.read().fallback.keep_warm(ask, answer.count);
-        }
     }
 }

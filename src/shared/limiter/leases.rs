@@ -31,6 +31,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::shared::race::within;
 use crate::shared::recent::Recent;
 use crate::shared::store::{Answer, Ask, Level, Outcome, Part, Verb};
 use crate::shared::{AskError, Client, Decision, Source, give_back};
@@ -122,6 +123,8 @@ impl Leases {
             let (state, drawn) = (Mutex::new(State::default()), Notify::new());
             Arc::new(Lease { client: client.clone(), state, drawn })
         });
+        let (started, deadline) = (Instant::now(), client.deadline());
+        let mut left = deadline;
         loop {
             let drawn = lease.drawn.notified();
             match lease.turn(&ask, self.length, burst) {
@@ -129,16 +132,21 @@ impl Leases {
                     client.decided(Source::Leased);
                     return Ok(leased);
                 }
-                Turn::Wait => drawn.await,
-                Turn::Alone => return Ok((client.ask(ask).await?, None)),
+                // Half of the deadline remains, in case that the draw brings nothing.
+                Turn::Wait if left > deadline / 2 => {
+                    let _ = within(left.saturating_sub(deadline / 2), drawn).await;
+                }
+                Turn::Wait | Turn::Alone => return Ok((client.ask_within(left, ask).await?, None)),
                 Turn::Draw(more) => {
-                    if let Some(leased) = lease.draw(&ask, more, self.length).await? {
+                    if let Some(leased) = lease.draw(left, &ask, more, self.length).await? {
                         return Ok(leased);
                     }
                     // Fewer are there than needed: the store says when there will be more.
-                    return Ok((client.ask(ask).await?, None));
+                    left = deadline.saturating_sub(started.elapsed());
+                    return Ok((client.ask_within(left, ask).await?, None));
                 }
             }
+            left = deadline.saturating_sub(started.elapsed());
         }
     }
 
@@ -167,6 +175,8 @@ impl Lease {
         if self.client.is_in_outage() {
             return Turn::Alone;
         }
+        let is_hot = state.asked.is_some_and(|asked| now.duration_since(asked) < length);
+        state.asked = Some(now);
         if let Some(held) = state.held.as_mut().filter(|held| held.expires > now) {
             if let Some(left) = held.left.checked_sub(ask.count) {
                 held.left = left;
@@ -178,53 +188,64 @@ impl Lease {
                 return Turn::Granted((decision, Some(expires)));
             }
         }
+        if self.client.is_refused(ask) {
+            return Turn::Alone;
+        }
         if state.is_drawing {
             return Turn::Wait;
         }
-        let is_hot = state.asked.is_some_and(|asked| now.duration_since(asked) < length);
-        state.asked = Some(now);
         if !is_hot {
             state.used = 0;
             return Turn::Alone;
         }
         // Twice of what the last lease was used for, so that it grows to the demand.
-        let more = state.used.saturating_mul(2).saturating_add(1).min(burst / LARGEST_SHARE);
-        if more == 0 {
+        let most = burst / LARGEST_SHARE;
+        let more = state.used.saturating_mul(2).saturating_add(1).min(most);
+        // A draw that brings too little is given back. Until then, others don't find it.
+        if more == 0 || ask.count > most {
             return Turn::Alone;
         }
         state.is_drawing = true;
         Turn::Draw(more)
     }
 
-    /// Draws what the ask needs and `more`. `None` if there are fewer than it needs.
+    /// Draws what the ask needs and `more`. `None` if there are fewer than it needs, or if the store
+    /// does not answer.
     async fn draw(
         self: &Arc<Self>,
+        time: Duration,
         ask: &Ask,
         more: u64,
         length: Duration,
     ) -> Result<Option<Leased>, AskError> {
-        let drawing = Drawing(self);
+        let _drawing = Drawing(self);
         // What is left of the lease before is too little.
         self.expire(None);
         let mut wanted = ask.clone();
         wanted.verb = Verb::TakeUpTo;
         wanted.count = ask.count.saturating_add(more);
         let sent = Instant::now();
-        let mut decision = self.client.ask(wanted.clone()).await?;
-        let Decision { answer, source } = &mut decision;
-        let back = give_back(&wanted, answer);
-        let Some(left) = answer.count.checked_sub(ask.count) else {
-            // Only the store has what it gave.
-            back.filter(|_| *source == Source::Shared)
-                .into_iter()
-                .for_each(|it| self.client.send(it));
+        let Some(mut answer) = self.client.ask_store(time, &wanted).await? else {
             return Ok(None);
         };
-        answer.count = ask.count;
+        let back = give_back(&wanted, &answer);
+        let is_refused = answer.count == 0 && ask.count == 1;
+        match answer.count.checked_sub(ask.count) {
+            // If not even one is there, it is refused as the ask would be.
+            None if is_refused => self.client.note(ask, &answer),
+            None => {
+                if let Some(back) = back {
+                    self.client.send(back);
+                }
+                return Ok(None);
+            }
+            Some(_) => self.client.note(&wanted, &answer),
+        }
+        self.client.decided(Source::Shared);
+        let left = answer.count.saturating_sub(ask.count);
+        answer.count = answer.count.min(ask.count);
         let mut lease = None;
-        if let (Some(hand_back), Some(level), Source::Shared, 1..) =
-            (back, answer.levels.first(), *source, left)
-        {
+        if let (Some(hand_back), Some(level), 1..) = (back, answer.levels.first(), left) {
             // If the end of a lease can't be represented, it is over at once.
             let expires = sent.checked_add(length).unwrap_or(sent);
             lease = Some(expires);
@@ -235,8 +256,7 @@ impl Lease {
             drop(state);
             self.hand_back_at(expires);
         }
-        drop(drawing);
-        Ok(Some((decision, lease)))
+        Ok(Some((Decision { answer, source: Source::Shared }, lease)))
     }
 
     /// Hands back what is left at `expires`.
