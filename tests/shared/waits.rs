@@ -114,3 +114,23 @@ async fn closing_ends_all_waits_and_gives_their_permits_back() {
     let used = there.usage("alice").await.unwrap().limits[0].used;
     assert!(used <= 3, "{used}");
 }
+
+#[test]
+fn a_runtime_that_ends_grants_nothing_early() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    let limiter = limiter(&Unruly::new());
+    let first = runtime();
+    let mut waiting = Box::pin(async {
+        limiter.consume("alice", 1_000).await.unwrap();
+        limiter.acquire("alice", 1).await
+    });
+    first.block_on(async {
+        assert!(futures_lite::future::poll_once(waiting.as_mut()).await.is_none());
+    });
+    drop(first);
+    let refused = runtime().block_on(waiting).unwrap_err().rejection;
+    assert!(matches!(refused, Rejection::Unavailable { .. }), "{refused:?}");
+}

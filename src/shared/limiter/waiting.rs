@@ -97,19 +97,26 @@ impl<K: Display + ?Sized> Limiter<K> {
         if self.inner.is_closed.load(Ordering::Relaxed) {
             return Err(closed());
         }
-        let Some(sleep) = TokioTimer.sleep(duration) else {
-            let rejection = Rejection::Unavailable { retry_after: duration };
-            return Err(Refused { rejection, source: Source::Local });
+        let no_timer = |retry_after| {
+            let rejection = Rejection::Unavailable { retry_after };
+            Refused { rejection, source: Source::Local }
         };
-        race(sleep, closing).await.map_err(|()| closed())
+        let started = Instant::now();
+        let sleep = TokioTimer.sleep(duration).ok_or_else(|| no_timer(duration))?;
+        race(sleep, closing).await.map_err(|()| closed())?;
+        // A sleep ends early if its runtime is shut down.
+        match duration.saturating_sub(started.elapsed()) {
+            Duration::ZERO => Ok(()),
+            left => Err(no_timer(left)),
+        }
     }
 }
 
 /// Permits that were taken for later. If it is dropped before their time, they are given back.
 pub(super) struct Promise {
     cancel: Option<(crate::shared::Client, Ask)>,
-    /// When the permits are there.
-    due: Instant,
+    /// When the permits are there; `None` if that can't be represented.
+    due: Option<Instant>,
 }
 
 impl Promise {
@@ -123,12 +130,13 @@ impl Promise {
         let is_shared = decision.source == Source::Shared && !after.is_zero();
         let cancel = if is_shared { give_back(ask, &decision.answer) } else { None };
         let cancel = cancel.map(|cancel| (limiter.inner.client.clone(), cancel));
-        Self { cancel, due: now.checked_add(after).unwrap_or(now) }
+        Self { cancel, due: now.checked_add(after) }
     }
 
     /// The time until the permits are there.
     pub(super) fn delay(&self) -> Duration {
-        self.due.saturating_duration_since(Instant::now())
+        let until = |due: Instant| due.saturating_duration_since(Instant::now());
+        self.due.map_or(Duration::MAX, until)
     }
 
     /// Waits until the permits are there.
