@@ -305,3 +305,29 @@ fn a_runtime_that_ends_takes_nobody_with_it() {
     let back = runtime().block_on(until_shared(&limiter));
     assert!(back <= 101 * MS, "{back:?}");
 }
+
+#[test]
+fn a_call_that_ends_with_its_runtime_is_no_sign_of_an_outage() {
+    let store = Unruly::slow(10 * MS);
+    let limiter = limiter(&store, Quota::per_hour(10), Outage::Open);
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    let first = runtime();
+    // The second of these calls has a task of the first runtime, and the third ask queues.
+    let mut asks: Vec<_> = (0..3).map(|_| Box::pin(source(&limiter))).collect();
+    first.block_on(async {
+        for ask in &mut asks {
+            assert!(futures_lite::future::poll_once(ask.as_mut()).await.is_none());
+        }
+        tokio::task::yield_now().await;
+    });
+    drop(first);
+    assert_eq!(limiter.stats().outages, 0);
+    store.set(Manner::Answers(Duration::ZERO));
+    let third = asks.pop().unwrap();
+    drop(asks);
+    assert_eq!(runtime().block_on(third), Source::Shared);
+    assert_eq!(runtime().block_on(source(&limiter)), Source::Shared);
+}

@@ -1,5 +1,6 @@
 //! One call to the store: a batch of asks that has gone out, and what becomes of its answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -8,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::give_back::Delivery;
-use super::{Departure, Failure, Inner, Queued};
+use super::{Departure, Failure, Inner, Queued, Waiter};
 use crate::shared::race::within;
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
 
@@ -47,10 +48,12 @@ impl Call {
         }
         let mut nobody = Context::from_waker(Waker::noop());
         while let Some(call) = next {
-            next = match pin!(call).poll(&mut nobody) {
+            let poll = AssertUnwindSafe(|| match pin!(call).poll(&mut nobody) {
                 Poll::Ready(next) => next,
                 Poll::Pending => None,
-            };
+            });
+            // What belongs to a runtime that has ended can panic.
+            next = catch_unwind(poll).unwrap_or(None);
         }
     }
 
@@ -113,16 +116,22 @@ impl Drop for Call {
         if self.answers.take().is_none() {
             return;
         }
-        // Its runtime has ended, so nobody can send what queues behind it either.
+        // Its runtime has ended, which says nothing about the store. Whoever queues behind the call
+        // sends the ask again.
         let lost = StoreError::Lost("the call was dropped with its runtime".into());
-        let mut next = self.end(vec![Err(lost.clone()); self.asks.len()]);
+        let (waiters, mut next) = self.inner.state.lock().batching.end(self.number);
+        tell_all(waiters, || Failure::Store(lost.clone()));
         while let Some(Departure { call, .. }) = next {
             let (waiters, following) = self.inner.state.lock().batching.end(call);
-            for waiter in waiters.into_iter().flatten().flatten() {
-                // Whoever has gone away needs no answer.
-                let _ = waiter.send(Err(Failure::Store(lost.clone())));
-            }
+            tell_all(waiters, || Failure::Unsent);
             next = following;
         }
+    }
+}
+
+fn tell_all(waiters: Option<Vec<Waiter>>, why: impl Fn() -> Failure) {
+    for waiter in waiters.into_iter().flatten().flatten() {
+        // Whoever has gone away needs no answer.
+        let _ = waiter.send(Err(why()));
     }
 }

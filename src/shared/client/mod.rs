@@ -92,6 +92,8 @@ type Reply = Result<Delivery, Failure>;
 #[derive(Debug)]
 enum Failure {
     Store(StoreError),
+    /// The ask did not go out, because the runtime of the call before it has ended.
+    Unsent,
     /// An outage has begun.
     Outage,
 }
@@ -179,7 +181,7 @@ impl Client {
     ) -> Result<Option<Answer>, AskError> {
         let (inner, started) = (&self.inner, Instant::now());
         // If the store comes to it too late by its own clock, although the deadline has not passed,
-        // its clock was moved: then it is asked once more.
+        // its clock was moved: then it is asked once more. So is it if the ask was not sent.
         for _ in 0..2 {
             let left = time.saturating_sub(started.elapsed());
             if inner.is_out.load(Ordering::Relaxed) {
@@ -200,6 +202,7 @@ impl Client {
                 Some(Err(Failure::Store(StoreError::Misfit(why)))) => {
                     return Err(AskError::Misfit(why));
                 }
+                Some(Err(Failure::Unsent)) => {}
                 Some(Err(_)) => break,
                 None => {
                     // Whoever had less time than the deadline does not know whether the store fails.
