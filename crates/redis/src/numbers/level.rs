@@ -7,9 +7,10 @@ use tollgate::shared::store::{Level, Receipt, Verb, Verdict};
 use super::{Numbers, PARTS};
 
 /// The three numbers that the script answers for a charge. Token bucket: the time until it is full,
-/// in µs and units. Fixed window: permits in use, and µs until the window ends. Sliding window: µs
-/// since the window began, permits of this window, and of the window before. Strict window: permits
-/// in use, µs until none is, and µs until the charge passes or, if it does, until the next permit.
+/// in µs and units, and what the script's file says of receipts. Fixed window: permits in use, and
+/// µs until the window ends. Sliding window: µs since the window began, permits of this window, and
+/// of the window before. Strict window: permits in use, µs until none is, and µs until the charge
+/// passes or, if it does, until the next permit.
 pub(crate) type Raw = [u64; 3];
 
 /// What was asked of a limit, and what became of it.
@@ -81,10 +82,10 @@ impl Numbers {
                     asked.now,
                 ),
             // Of the rest of the charge.
-            Verb::HandBack | Verb::Cancel if before.is_none() => {
-                let given = if self.is_bucket() { raw[2] } else { 0 };
-                Receipt(asked.receipt.0.saturating_sub(given.saturating_mul(PARTS)))
-            }
+            Verb::HandBack | Verb::Cancel => match raw[2] {
+                rest if self.is_bucket() && rest > 0 => Receipt((rest - 1).saturating_mul(PARTS)),
+                _ => asked.receipt,
+            },
             _ => Receipt::default(),
         }
     }
@@ -94,7 +95,8 @@ impl Numbers {
         let (whole, rest) = self.cost_of(permits);
         let units = u128::from(before[1]) + rest;
         let (more, rest) = (units / u128::from(self.x), units % u128::from(self.x));
-        [narrow(u128::from(before[0]) + whole + more), narrow(rest), 0]
+        let until = if before[2] > 0 { narrow(u128::from(before[2]) + whole) } else { 0 };
+        [narrow(u128::from(before[0]) + whole + more), narrow(rest), until]
     }
 
     fn facts(&self, raw: Raw) -> Facts {

@@ -112,6 +112,11 @@ impl Numbers {
         self.rule == 0
     }
 
+    /// Whether a permit takes a µs or longer, so that charges have receipts that differ.
+    pub(crate) fn tells_charges(&self) -> bool {
+        self.cost >= self.x
+    }
+
     /// The cost of so many permits, as the script reads it.
     pub(crate) fn pack_cost(&self, permits: u128, into: &mut Vec<u8>) {
         let (whole, rest) = self.cost_of(permits);
@@ -143,9 +148,14 @@ impl Numbers {
     }
 
     /// The receipt of a charge after which the level was `raw` at `now`: for a token bucket, when
-    /// it will be full. What does not fit is rounded down, so that less is given back.
+    /// it would be full if nothing had ever been given back. What does not fit is rounded down, so
+    /// that less is given back.
     fn receipt(&self, raw: Raw, now: u64) -> Receipt {
-        let (whole, units) = if self.is_bucket() { (now + raw[0], raw[1]) } else { (now, 0) };
+        let (whole, units) = match raw {
+            _ if !self.is_bucket() => (now, 0),
+            [full_after, units, 0] => (now + full_after, units),
+            [_, _, charged_until] => (now + charged_until - 1, 0),
+        };
         let (units, speed) = (u128::from(units), u128::from(self.x));
         let all = u128::from(PARTS);
         let parts = if speed <= all { units } else { units * all / speed };

@@ -273,29 +273,34 @@ pub struct Bucket {
     quota: usize,
     used: u128,
     now: u64,
+    /// Until when it would not be full if nothing had ever been given back, in units from now on.
+    charged: u128,
+    /// Receipts up to this time, in µs from now on, are void.
+    void: u64,
 }
 
 impl Bucket {
     pub fn boxed_new(quotas: &[Quota]) -> Box<dyn Limit> {
-        Box::new(Self { quotas: quotas.to_vec(), quota: 0, used: 0, now: 0 })
+        let quotas = quotas.to_vec();
+        Box::new(Self { quotas, quota: 0, used: 0, now: 0, charged: 0, void: 0 })
     }
 
     fn cost(&self) -> u128 {
         self.quotas[self.quota].period().as_nanos()
     }
 
-    /// Units in a ns.
-    fn speed(&self) -> u128 {
-        self.quotas[self.quota].permits().into()
+    /// Units in a µs.
+    fn micro(&self) -> u128 {
+        u128::from(self.quotas[self.quota].permits()) * 1000
     }
 
-    fn burst(&self) -> u128 {
-        self.quotas[self.quota].burst_size().into()
+    fn capacity(&self) -> u128 {
+        u128::from(self.quotas[self.quota].burst_size()) * self.cost()
     }
 
-    /// In units, counted from the origin of the clock.
-    fn full_at(&self) -> u128 {
-        u128::from(self.now) * 1000 * self.speed() + self.used
+    /// The store's units in a µs.
+    fn parts(&self) -> u128 {
+        self.micro() / gcd(self.micro(), self.cost())
     }
 }
 
@@ -305,31 +310,48 @@ impl Limit for Bucket {
     }
 
     fn advance(&mut self, now: u64, quota: usize) {
-        let elapsed = u128::from(now - self.now) * 1000 * self.speed();
+        let passed = now - self.now;
+        let elapsed = u128::from(passed) * self.micro();
         self.used = self.used.saturating_sub(elapsed);
+        self.charged = self.charged.saturating_sub(elapsed).max(self.used);
+        self.void = self.void.saturating_sub(passed);
         self.now = now;
-        let (before, old) = (self.burst() * self.cost(), self.speed() * 1000);
+        let (before, old, old_parts) = (self.capacity(), self.micro(), self.parts());
         let differs = self.quotas[self.quota] != self.quotas[quota];
         self.quota = quota;
-        if self.used > 0 && differs {
-            // The store keeps the old level and capacity in whole µs, the one rounded up and the
-            // other down.
-            let (used, before) = (self.used.div_ceil(old), (before / old).max(1));
-            let unit = self.speed() * 1000 / gcd(self.speed() * 1000, self.cost());
-            let most = (self.burst() * self.cost()).div_ceil(self.speed() * 1000);
-            let (whole, rest) = (used * most / before, used * most % before);
-            let parts = (rest * unit).div_ceil(before);
-            self.used = whole * self.speed() * 1000 + parts * (self.speed() * 1000 / unit);
+        if !differs {
+            return;
         }
+        self.void = self.void.max(self.charged.div_ceil(old) as u64);
+        if self.used > 0 {
+            let (new, most, unit) = (self.micro(), self.capacity(), self.micro() / self.parts());
+            let is_whole = self.used % old == 0 && before % old == 0 && most % new == 0;
+            self.used = if is_whole {
+                let (used, before, most) = (self.used / old, before / old, most / new);
+                let (whole, rest) = (used * most / before, used * most % before);
+                whole * new + (rest * self.parts()).div_ceil(before) * unit
+            } else {
+                // In doubles, as the store does: at most two µs more.
+                let micros = |units: u128, micro: u128, parts: u128| {
+                    let rest = units % micro / (micro / parts);
+                    (units / micro) as f64 + rest as f64 / parts as f64
+                };
+                let used = micros(self.used, old, old_parts) * micros(most, new, self.parts());
+                (used / micros(before, old, old_parts) + 0.125).ceil() as u128 * new
+            };
+        }
+        self.charged = self.used.max(u128::from(self.void) * self.micro());
     }
 
     fn wait(&self, permits: u128) -> Option<u128> {
-        let excess = (self.used + permits * self.cost()).saturating_sub(self.burst() * self.cost());
-        (permits <= self.burst()).then(|| excess.div_ceil(self.speed()))
+        let excess = (self.used + permits * self.cost()).saturating_sub(self.capacity());
+        let is_possible = permits <= u128::from(self.quotas[self.quota].burst_size());
+        is_possible.then(|| (excess * 1000).div_ceil(self.micro()))
     }
 
     fn take(&mut self, permits: u128) {
         self.used += permits * self.cost();
+        self.charged += permits * self.cost();
     }
 
     fn give(&mut self, permits: u128) {
@@ -337,16 +359,26 @@ impl Limit for Bucket {
     }
 
     fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool) {
-        let mut back = permits * self.cost();
-        if is_cancelled {
-            back = back.saturating_sub(self.full_at().saturating_sub(receipt));
+        let (cost, micro) = (permits * self.cost(), self.micro());
+        let now = u128::from(self.now) * micro;
+        if self.void > 0 && receipt / micro <= u128::from(self.now + self.void) {
+            return;
         }
-        let left = receipt.saturating_sub(u128::from(self.now) * 1000 * self.speed());
-        self.used = self.used.saturating_sub(back.min(left));
+        let until = now + self.charged;
+        let is_last = self.cost() >= micro && until / micro == receipt / micro;
+        let behind = if is_last { 0 } else { until.saturating_sub(receipt) };
+        let mut given = cost.min(self.used.saturating_sub(behind));
+        if is_cancelled || self.charged > self.capacity() {
+            given = given.min(cost.saturating_sub(behind));
+        }
+        self.used -= given;
+        if is_last {
+            self.charged = self.charged.saturating_sub(given);
+        }
     }
 
     fn reset(&mut self) {
-        self.used = 0;
+        (self.used, self.charged, self.void) = (0, 0, 0);
     }
 
     fn used(&self) -> u128 {
@@ -354,23 +386,26 @@ impl Limit for Bucket {
     }
 
     fn remaining(&self) -> u128 {
-        (self.burst() * self.cost()).saturating_sub(self.used) / self.cost()
+        self.capacity().saturating_sub(self.used) / self.cost()
     }
 
     fn full_after(&self) -> u128 {
-        self.used.div_ceil(self.speed())
+        (self.used * 1000).div_ceil(self.micro())
     }
 
-    /// When the bucket will be full. The store's receipt has 1/4096 of a µs, rounded down.
+    /// The time in units until which it is charged. The store's receipt has 1/4096 of a µs, rounded
+    /// down, or whole µs if that is not the level, too.
     fn receipt(&self) -> u128 {
-        let micro = self.speed() * 1000;
-        let units = micro / gcd(micro, self.cost());
-        if units <= 4096 {
-            return self.full_at();
+        let (micro, parts) = (self.micro(), self.parts());
+        let until = u128::from(self.now) * micro + self.charged;
+        if self.charged > self.used || self.void > 0 {
+            return until / micro * micro;
         }
-        let (whole, rest) = (self.full_at() / micro, self.full_at() % micro / (micro / units));
-        let parts = rest * 4096 / units;
-        whole * micro + parts * units / 4096 * (micro / units)
+        if parts <= 4096 {
+            return until;
+        }
+        let (whole, rest) = (until / micro, until % micro / (micro / parts));
+        whole * micro + rest * 4096 / parts * parts / 4096 * (micro / parts)
     }
 
     fn is_window(&self) -> bool {
