@@ -112,11 +112,6 @@ impl Numbers {
         self.rule == 0
     }
 
-    /// Whether a permit takes a µs or longer, so that charges have receipts that differ.
-    pub(crate) fn tells_charges(&self) -> bool {
-        self.cost >= self.x
-    }
-
     /// The cost of so many permits, as the script reads it.
     pub(crate) fn pack_cost(&self, permits: u128, into: &mut Vec<u8>) {
         let (whole, rest) = self.cost_of(permits);
@@ -152,9 +147,8 @@ impl Numbers {
     /// that less is given back.
     fn receipt(&self, raw: Raw, now: u64) -> Receipt {
         let (whole, units) = match raw {
-            _ if !self.is_bucket() => (now, 0),
-            [full_after, units, 0] => (now + full_after, units),
-            [_, _, charged_until] => (now + charged_until - 1, 0),
+            [a, b, c] if self.is_bucket() => (now + a + c, b),
+            _ => (now, 0),
         };
         let (units, speed) = (u128::from(units), u128::from(self.x));
         let all = u128::from(PARTS);

@@ -2,7 +2,7 @@
 --
 -- An ask: verb B, parts B, whether a subject is in several parts B, the length of the parts I4, count d, patience d,
 -- the time after which nobody waits any more d (0: never). Each part: flags B (1: shadow), charges B. Each charge:
--- quota B, flags B (1: costs nothing, 2: more than the burst, 4: a permit costs a µs or more), cost dd, and if the verb takes a charge back, its
+-- quota B, flags B (1: costs nothing, 2: more than the burst), cost dd, and if the verb takes a charge back, its
 -- receipt dd. The cost is that of all times, but for "up to so many times" that of one time.
 --
 -- The reply: the clock d; for each ask what was done B, and if that is 0 or 1, how many times d, for each part
@@ -20,8 +20,8 @@ local asks, out = ARGV[2], { pack('<d', clock) }
 -- The charges of an ask: quota, flags, cost, receipt; level, how much is asked for, and what is told before.
 local quota, flags, cost_a, cost_b, when_a, when_b = {}, {}, {}, {}, {}, {}
 local a, b, c, asked, told_before = {}, {}, {}, {}, {}
--- Where the limit of a charge begins in the text that was loaded, and what the rule tells of a charge's rest.
-local place, rest = {}, {}
+-- Where the limit of a charge begins in the text that was loaded.
+local place = {}
 -- Its parts: the first and the last charge, whether it is a shadow, and the first part with the same subject.
 local first, last, shadow, same = {}, {}, {}, {}
 -- Of each such first part: what is kept, the time of the decision, the time since the last write, by how much the
@@ -113,7 +113,7 @@ local function judge(verb, p, count, patience, is_twice)
     if verb == TAKE_UP_TO then n_a, n_b = rule.multiplied(q, n_a, n_b, count) end
     asked[j] = n_a
     if is_twice then told_before[j] = pack('<ddd', rule.tell(q, time[same[p]], a[j], b[j], c[j], n_a, false)) end
-    if flags[j] % 2 == 0 and (flags[j] % 4 >= 2 or not rule.fits(q, a[j], b[j], c[j], n_a, n_b, patience)) then
+    if flags[j] % 2 == 0 and (flags[j] >= 2 or not rule.fits(q, a[j], b[j], c[j], n_a, n_b, patience)) then
       passes = false
     end
   end
@@ -150,9 +150,8 @@ local function change(verb, p, count)
       elseif verb == CREDIT then
         a[j], b[j], c[j] = rule.give(q, now, a[j], b[j], c[j], n_a, n_b)
       elseif verb == HAND_BACK or verb == CANCEL then
-        a[j], b[j], c[j], rest[j] = rule.undo(
-          q, now, a[j], b[j], c[j], n_a, n_b, when_a[j], when_b[j], verb == CANCEL, flags[j] >= 4
-        )
+        a[j], b[j], c[j] =
+          rule.undo(q, now, a[j], b[j], c[j], n_a, n_b, when_a[j], when_b[j], verb == CANCEL)
       else
         if verb == TAKE_UP_TO then n_a, n_b = rule.multiplied(q, n_a, n_b, count) end
         a[j], b[j], c[j] = rule.take(q, now, a[j], b[j], c[j], n_a, n_b)
@@ -235,7 +234,6 @@ local function ask(verb, parts, is_twice, count, patience, at, k)
     for p = 1, parts do
       if new[same[p]] then load(p, true) end
       judge(verb, p, count, 0, is_twice)
-      for j = first[p], last[p] do rest[j] = nil end
       local err = (count > 0 or verb == RESET) and change(verb, p, count)
       if err then return err end
       charged[p] = true
@@ -250,9 +248,8 @@ local function ask(verb, parts, is_twice, count, patience, at, k)
     for j = first[p], last[p] do
       local q = quota[j]
       local is_over = is_charged or flags[j] % 2 == 1
-      local one, two, three = rules[rule_of[q]].tell(q, time[same[p]], a[j], b[j], c[j], asked[j], is_over)
-      if (verb == HAND_BACK or verb == CANCEL) and rule_of[q] == 0 then three = rest[j] or 0 end
-      answer[#answer + 1] = pack('<ddd', one, two, three)
+      answer[#answer + 1] =
+        pack('<ddd', rules[rule_of[q]].tell(q, time[same[p]], a[j], b[j], c[j], asked[j], is_over))
       if is_twice then answer[#answer + 1] = told_before[j] end
     end
   end

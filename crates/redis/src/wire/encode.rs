@@ -14,9 +14,6 @@ const MOST_TIERS: usize = 3;
 /// The most charges of an ask, so that its quotas fit into a call.
 const MOST_CHARGES: usize = MOST_QUOTAS / (1 + MOST_TIERS);
 
-/// A charge by whose receipt it can be told from others.
-const TELLS_CHARGES: u8 = 4;
-
 /// The most asks of one call: a longer call would hold other clients of the server up.
 const MOST_ASKS: usize = 256;
 
@@ -183,12 +180,11 @@ impl Call {
     fn charge(&mut self, ask: &Ask, quota: &Numbers, charge: Charge) {
         let index = self.index(quota);
         let permits = permits(ask, charge);
-        let size = match permits {
+        let flags = match permits {
             _ if charge.cost == 0 => FREE,
             permits if permits > quota.burst().into() => NEVER,
             _ => 0,
         };
-        let flags = size | if quota.tells_charges() { TELLS_CHARGES } else { 0 };
         self.asks.push(u8::try_from(index).unwrap_or(0));
         if !self.is_plain {
             self.asks.push(flags);

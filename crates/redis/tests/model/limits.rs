@@ -272,35 +272,54 @@ pub struct Bucket {
     quotas: Vec<Quota>,
     quota: usize,
     used: u128,
+    /// How many µs later it would be full if nothing had ever been given back, rounded up.
+    ahead: u128,
     now: u64,
-    /// Until when it would not be full if nothing had ever been given back, in units from now on.
-    charged: u128,
-    /// Receipts up to this time, in µs from now on, are void.
-    void: u64,
 }
 
 impl Bucket {
     pub fn boxed_new(quotas: &[Quota]) -> Box<dyn Limit> {
-        let quotas = quotas.to_vec();
-        Box::new(Self { quotas, quota: 0, used: 0, now: 0, charged: 0, void: 0 })
+        Box::new(Self { quotas: quotas.to_vec(), quota: 0, used: 0, ahead: 0, now: 0 })
     }
 
     fn cost(&self) -> u128 {
         self.quotas[self.quota].period().as_nanos()
     }
 
+    /// Units in a ns.
+    fn speed(&self) -> u128 {
+        self.quotas[self.quota].permits().into()
+    }
+
+    fn burst(&self) -> u128 {
+        self.quotas[self.quota].burst_size().into()
+    }
+
     /// Units in a µs.
     fn micro(&self) -> u128 {
-        u128::from(self.quotas[self.quota].permits()) * 1000
+        self.speed() * 1000
     }
 
     fn capacity(&self) -> u128 {
-        u128::from(self.quotas[self.quota].burst_size()) * self.cost()
+        self.burst() * self.cost()
     }
 
     /// The store's units in a µs.
     fn parts(&self) -> u128 {
         self.micro() / gcd(self.micro(), self.cost())
+    }
+
+    /// When it would be full if nothing had ever been given back: in units, counted from the origin
+    /// of the clock.
+    fn charged_until(&self) -> u128 {
+        (u128::from(self.now) + self.ahead) * self.micro() + self.used
+    }
+
+    /// Gives back, although the receipts stay.
+    fn lower(&mut self, units: u128) {
+        let given = units.min(self.used);
+        self.used -= given;
+        self.ahead += given.div_ceil(self.micro());
     }
 }
 
@@ -310,23 +329,22 @@ impl Limit for Bucket {
     }
 
     fn advance(&mut self, now: u64, quota: usize) {
-        let passed = now - self.now;
-        let elapsed = u128::from(passed) * self.micro();
-        self.used = self.used.saturating_sub(elapsed);
-        self.charged = self.charged.saturating_sub(elapsed).max(self.used);
-        self.void = self.void.saturating_sub(passed);
+        let elapsed = u128::from(now - self.now);
+        if self.used / self.micro() < elapsed {
+            self.ahead = (self.ahead + self.used.div_ceil(self.micro())).saturating_sub(elapsed);
+        }
+        self.used = self.used.saturating_sub(elapsed * self.micro());
         self.now = now;
         let (before, old, old_parts) = (self.capacity(), self.micro(), self.parts());
         let differs = self.quotas[self.quota] != self.quotas[quota];
-        self.quota = quota;
-        if !differs {
-            return;
+        if differs {
+            self.ahead += self.used.div_ceil(self.micro());
         }
-        self.void = self.void.max(self.charged.div_ceil(old) as u64);
-        if self.used > 0 {
+        self.quota = quota;
+        if self.used > 0 && differs {
             let (new, most, unit) = (self.micro(), self.capacity(), self.micro() / self.parts());
-            let is_whole = self.used % old == 0 && before % old == 0 && most % new == 0;
-            self.used = if is_whole {
+            let is_whole = [(self.used, old), (before, old), (most, new)];
+            self.used = if is_whole.iter().all(|(units, micro)| units.is_multiple_of(*micro)) {
                 let (used, before, most) = (self.used / old, before / old, most / new);
                 let (whole, rest) = (used * most / before, used * most % before);
                 whole * new + (rest * self.parts()).div_ceil(before) * unit
@@ -340,45 +358,39 @@ impl Limit for Bucket {
                 (used / micros(before, old, old_parts) + 0.125).ceil() as u128 * new
             };
         }
-        self.charged = self.used.max(u128::from(self.void) * self.micro());
     }
 
     fn wait(&self, permits: u128) -> Option<u128> {
-        let excess = (self.used + permits * self.cost()).saturating_sub(self.capacity());
-        let is_possible = permits <= u128::from(self.quotas[self.quota].burst_size());
-        is_possible.then(|| (excess * 1000).div_ceil(self.micro()))
+        let excess = (self.used + permits * self.cost()).saturating_sub(self.burst() * self.cost());
+        (permits <= self.burst()).then(|| excess.div_ceil(self.speed()))
     }
 
     fn take(&mut self, permits: u128) {
         self.used += permits * self.cost();
-        self.charged += permits * self.cost();
     }
 
     fn give(&mut self, permits: u128) {
-        self.used = self.used.saturating_sub(permits * self.cost());
+        self.lower(permits * self.cost());
     }
 
     fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool) {
-        let (cost, micro) = (permits * self.cost(), self.micro());
-        let now = u128::from(self.now) * micro;
-        if self.void > 0 && receipt / micro <= u128::from(self.now + self.void) {
-            return;
+        let mut back = permits * self.cost();
+        let behind = self.charged_until().saturating_sub(receipt);
+        let waits = self.ahead * self.micro() + self.used > self.burst() * self.cost();
+        if is_cancelled || waits {
+            back = back.saturating_sub(behind);
         }
-        let until = now + self.charged;
-        let is_last = self.cost() >= micro && until / micro == receipt / micro;
-        let behind = if is_last { 0 } else { until.saturating_sub(receipt) };
-        let mut given = cost.min(self.used.saturating_sub(behind));
-        if is_cancelled || self.charged > self.capacity() {
-            given = given.min(cost.saturating_sub(behind));
-        }
-        self.used -= given;
-        if is_last {
-            self.charged = self.charged.saturating_sub(given);
+        let back = back.min(self.used.saturating_sub(behind));
+        // A receipt that was rounded is that of the last charge, too.
+        if self.receipt() == receipt {
+            self.used -= back;
+        } else {
+            self.lower(back);
         }
     }
 
     fn reset(&mut self) {
-        (self.used, self.charged, self.void) = (0, 0, 0);
+        (self.used, self.ahead) = (0, 0);
     }
 
     fn used(&self) -> u128 {
@@ -386,26 +398,25 @@ impl Limit for Bucket {
     }
 
     fn remaining(&self) -> u128 {
-        self.capacity().saturating_sub(self.used) / self.cost()
+        (self.burst() * self.cost()).saturating_sub(self.used) / self.cost()
     }
 
     fn full_after(&self) -> u128 {
-        (self.used * 1000).div_ceil(self.micro())
+        self.used.div_ceil(self.speed())
     }
 
-    /// The time in units until which it is charged. The store's receipt has 1/4096 of a µs, rounded
-    /// down, or whole µs if that is not the level, too.
+    /// When the bucket would be full if nothing had ever been given back. The store's receipt has
+    /// 1/4096 of a µs, rounded down.
     fn receipt(&self) -> u128 {
-        let (micro, parts) = (self.micro(), self.parts());
-        let until = u128::from(self.now) * micro + self.charged;
-        if self.charged > self.used || self.void > 0 {
-            return until / micro * micro;
+        let micro = self.speed() * 1000;
+        let units = micro / gcd(micro, self.cost());
+        if units <= 4096 {
+            return self.charged_until();
         }
-        if parts <= 4096 {
-            return until;
-        }
-        let (whole, rest) = (until / micro, until % micro / (micro / parts));
-        whole * micro + rest * 4096 / parts * parts / 4096 * (micro / parts)
+        let (whole, rest) =
+            (self.charged_until() / micro, self.charged_until() % micro / (micro / units));
+        let parts = rest * 4096 / units;
+        whole * micro + parts * units / 4096 * (micro / units)
     }
 
     fn is_window(&self) -> bool {
