@@ -59,7 +59,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(feature = "tracing"),
-    allow(unused_variables, reason = "some values are used only by events")
+    allow(
+        unused_variables,
+        clippy::unused_self,
+        reason = "some values, such as a limiter's name, are used only by events"
+    )
 )]
 
 pub mod algorithm;

@@ -64,7 +64,8 @@ pub enum Rejection {
         retry_after: Duration,
         /// Permits available now: fewer than requested, or 0 because others are queued.
         available: u64,
-        /// The time until no permit is in use any more (the bucket is full), also counted from now.
+        /// The time until no permit is in use any more (the bucket is full), also counted from
+        /// now.
         reset_after: Duration,
         /// The most permits that can be taken at once.
         burst: u64,
@@ -131,8 +132,8 @@ impl Rejection {
 
     /// The HTTP status for this rejection: 429 if the request was [`Denied`](Self::Denied); 503 if
     /// the global limit denied it, or if the limiter is closed, holds too many keys, or has a store
-    /// that does not answer; 413 if the request [exceeds the burst](Self::ExceedsBurst); 403 if the key is
-    /// [`Blocked`](Self::Blocked).
+    /// that does not answer; 413 if the request [exceeds the burst](Self::ExceedsBurst); 403 if the
+    /// key is [`Blocked`](Self::Blocked).
     ///
     /// ```
     /// use tollgate::{Quota, RateLimiter, TokenBucket};

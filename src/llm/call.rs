@@ -69,7 +69,8 @@ enum Outcome<R> {
 /// Sends the request until a retry is of no use, or it was sent `max` times.
 async fn run<P, A, R, F, E>(
     max: u32,
-    mut acquire: impl FnMut() -> A,
+    estimate: Tokens,
+    mut acquire: impl FnMut(Tokens) -> A,
     mut send: impl FnMut(&P) -> F,
     read: impl Fn(&R) -> Reply,
 ) -> Result<R, CallError<R, E>>
@@ -80,9 +81,15 @@ where
 {
     let mut tries = 0;
     let mut last = None;
+    let mut raised = estimate;
     loop {
-        let permit = match (acquire().await, last.take()) {
+        let permit = match (acquire(raised).await, last.take()) {
             (Ok(permit), _) => permit,
+            // Not even an idle key could hold what the request seems to need.
+            (Err(Error::Never { .. }), response) if raised != estimate => {
+                (raised, last) = (estimate, response);
+                continue;
+            }
             // No key is left, and the last response says why.
             (Err(Error::NoKeys), Some(response)) => {
                 return Err(CallError::Refused { tries, response });
@@ -99,7 +106,9 @@ where
                 return Err(CallError::Request(error));
             }
         };
-        match apply_reply(permit, &read(&response), response) {
+        let reply = read(&response);
+        raised = reply.estimate_again(raised);
+        match apply_reply(permit, &reply, response) {
             Outcome::Done(response) => return Ok(response),
             Outcome::Retry(response) if tries < max => last = Some(response),
             Outcome::Retry(response) => return Err(CallError::Refused { tries, response }),
@@ -178,7 +187,7 @@ impl<C: Clock> Limiter<C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        run(tries, || self.acquire_on(estimate, timer), |_| send(), read).await
+        run(tries, estimate, |estimate| self.acquire_on(estimate, timer), |_| send(), read).await
     }
 }
 
@@ -247,7 +256,8 @@ impl<T, C: Clock> KeyPool<T, C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        run(tries, || self.acquire_on(estimate, timer), |permit| send(permit.key()), read).await
+        run(tries, estimate, |it| self.acquire_on(it, timer), |permit| send(permit.key()), read)
+            .await
     }
 }
 
@@ -298,7 +308,7 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
         F: Future<Output = Result<R, E>>,
     {
         let estimate = estimate.into();
-        let acquire = || self.acquire_on(model, estimate, timer);
-        run(tries, acquire, |permit| send(permit.key()), read).await
+        let acquire = |estimate| self.acquire_on(model, estimate, timer);
+        run(tries, estimate, acquire, |permit| send(permit.key()), read).await
     }
 }

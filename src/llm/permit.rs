@@ -181,7 +181,8 @@ impl<'a, C: Clock> Permit<'a, C> {
     pub fn end(mut self, reply: &Reply) {
         if reply.meaning() == Meaning::Success && reply.reported().closed_for.is_none() {
             // Settling notes the success.
-            self.engine.observe(self.taken.by, reply.reported());
+            let used = reply.tokens().unwrap_or_default();
+            self.engine.observe_success(self.taken, used, reply.reported());
         } else {
             self.observe_reply(reply);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Meaning, ServerLimits, Tokens};
+use super::{Bound, Counted, Meaning, Period, ServerLimit, ServerLimits, Tokens};
 use crate::clock::wall;
 
 /// What a limiter needs to know about a response.
@@ -108,6 +108,41 @@ impl Reply {
     #[must_use]
     pub fn wants_retry(&self) -> bool {
         self.retry.unwrap_or_else(|| self.meaning().is_worth_a_retry())
+    }
+
+    /// The estimate to send a request again with, after this response to a request of `estimate`.
+    ///
+    /// If the server refused the request although its headers say that as much as the estimate
+    /// remains of each limit, then the request needs more than was estimated: half as much again is
+    /// returned, up to what the limits hold. Else the estimate is returned as it is.
+    ///
+    /// ```
+    /// use tollgate::llm::{Reply, Tokens};
+    /// let refused = Reply::new(429).headers([
+    ///     ("x-ratelimit-limit-tokens", "10000"),
+    ///     ("x-ratelimit-remaining-tokens", "2500"),
+    /// ]);
+    /// assert_eq!(refused.estimate_again(2_000), Tokens::from(3_000));
+    /// assert_eq!(refused.estimate_again(4_000), Tokens::from(4_000)); // there was no room for it
+    /// assert_eq!(Reply::new(429).estimate_again(2_000), Tokens::from(2_000));
+    /// ```
+    #[must_use]
+    pub fn estimate_again(&self, estimate: impl Into<Tokens>) -> Tokens {
+        let estimate = estimate.into();
+        let half_more = |count: u64| count.saturating_add(count.div_ceil(2));
+        let raised = Tokens::new(half_more(estimate.input), half_more(estimate.output));
+        let needs =
+            |tokens: Tokens, said: &ServerLimit| said.counted.per(Period::MINUTE).cost(tokens);
+        let fits = |said: &ServerLimit| {
+            said.remaining.is_none_or(|remaining| needs(estimate, said).max(1) <= remaining)
+                && said.limit.and_then(Bound::count).is_none_or(|most| needs(raised, said) <= most)
+        };
+        let counts_tokens =
+            |said: &ServerLimit| said.counted != Counted::Requests && said.remaining.is_some();
+        let is_refused = self.meaning() == Meaning::Limited;
+        let mut reported = self.reported.iter();
+        let is_too_low = is_refused && self.reported.iter().any(counts_tokens);
+        if is_too_low && reported.all(fits) { raised } else { estimate }
     }
 
     /// The status that was given.

@@ -26,14 +26,14 @@
 //! [`Source`]: an answer of the store, or one of the process while the store does not answer. What
 //! the process may then grant is the choice of its [`Outage`] mode.
 //!
-//! The page `docs/shared-limits.md` of the repository says what to choose, what to run, and what holds
-//! when the store fails.
+//! The page `docs/shared-limits.md` of the repository says what to choose, what to run, and what
+//! holds when the store fails.
 //!
 //! # Limits over one subject and over many
 //!
-//! A [`Limiter`] has one to eight limits for each subject, such as requests and tokens of each user.
-//! A [`Client`] takes an [`Ask`](store::Ask) over several subjects: the limits of a user, an address
-//! and all together, all or nothing.
+//! A [`Limiter`] has one to eight limits for each subject, such as requests and tokens of each
+//! user. A [`Client`] takes an [`Ask`](store::Ask) over several subjects: the limits of a user, an
+//! address and all together, all or nothing.
 
 mod client;
 mod limiter;

@@ -30,8 +30,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// A short name for metrics and logs: `shared`, `leased`, `local`, `cached`, `local_share`, `last_known`, `open` or
-    /// `closed`.
+    /// A short name for metrics and logs: `shared`, `leased`, `local`, `cached`, `local_share`,
+    /// `last_known`, `open` or `closed`.
     ///
     /// ```
     /// use tollgate::shared::Source;

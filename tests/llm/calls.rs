@@ -179,3 +179,30 @@ fn a_call_that_is_dropped_while_it_is_out_counts_as_estimated() {
     assert_eq!(limiter.usage().in_flight, 0);
     assert_eq!(used(&limiter, LimitKind::Tokens(Period::MINUTE)), 100);
 }
+
+/// The server refuses although it says that more than the estimate remains: a request that needs
+/// more is not sent again and again with the same estimate.
+#[test]
+fn an_estimate_that_was_too_low_is_raised_for_the_next_try() {
+    let limiter = limiter(&ManualClock::new(), tpm(10_000));
+    let (tries, estimates) = (Cell::new(0), RefCell::new(Vec::new()));
+    let send = async || {
+        tries.set(tries.get() + 1);
+        estimates.borrow_mut().push(used(&limiter, LimitKind::Tokens(Period::MINUTE)));
+        Ok::<u32, ()>(tries.get())
+    };
+    let read = |tries: &u32| match tries {
+        3 => Reply::new(200).spent(4_000),
+        _ => Reply::new(429).limited_for(SECOND).headers([
+            ("x-ratelimit-limit-tokens", "10000"),
+            ("x-ratelimit-remaining-tokens", "9500"),
+        ]),
+    };
+    let mut call = Task::new(limiter.call_on(&NoTimer, 2_000, 5, send, read));
+    for _ in 0..2 {
+        call.waits();
+        limiter.clock().advance(60 * SECOND);
+    }
+    assert_eq!(call.done().unwrap(), 3);
+    assert_eq!(*estimates.borrow(), [2_000, 3_000, 4_500]);
+}

@@ -12,6 +12,7 @@ mod lines;
 mod low_priority;
 mod models;
 mod observing;
+mod provisional;
 mod reentrancy;
 mod reserving;
 mod restarting;

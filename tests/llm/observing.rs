@@ -1,7 +1,7 @@
 //! What the headers of each dialect teach.
 
 use tollgate::ManualClock;
-use tollgate::llm::{LimitKind, Limits, Period, Tokens};
+use tollgate::llm::{Burst, LimitKind, Limits, Period, Tokens};
 
 use crate::support::{
     NANO, OnManual, SECOND, just_before, left, limiter, queued, refused_by, tpm, used,
@@ -293,4 +293,45 @@ fn those_who_wait_learn_of_a_higher_limit() {
     let mut waiting = queued(&limiter, 100);
     limiter.observe([("x-ratelimit-limit-tokens", "700")]);
     assert!(waiting.done().is_ok());
+}
+
+/// A server that alternates between two limits gives nothing away with any burst: what was in use
+/// beyond the lower limit is not counted, and so it is not given back.
+#[test]
+fn what_a_lowered_limit_does_not_count_is_not_given_back() {
+    for burst in [Burst::Full, Burst::Percent(50)] {
+        let limits = Limits::new().tokens_per_minute(100).burst(burst);
+        let limiter = limiter(&ManualClock::new(), limits);
+        let first = limiter.try_acquire(25).unwrap();
+        let second = limiter.try_acquire(25).unwrap();
+        limiter.observe([("x-ratelimit-limit-tokens-minute", "10")]);
+        assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 0, "{burst:?}");
+        first.cancel();
+        // The other 25 are still in use, of 10.
+        assert_eq!(left(&limiter, LimitKind::Tokens(Period::MINUTE)), 0, "{burst:?}");
+        second.settle(25);
+    }
+}
+
+/// Parameters that a server makes up must not keep its real limits out for ever.
+#[test]
+fn a_limit_that_is_no_longer_reported_makes_room() {
+    let clock = ManualClock::new();
+    let limiter = unknown(&clock);
+    let observe = |limit: u64, secs: u64| {
+        limiter.observe([("ratelimit-limit", limit.to_string() + ";w=" + &secs.to_string())]);
+    };
+    for odd in 0..12 {
+        observe(1_000 + odd, 61 + odd);
+    }
+    let minute = LimitKind::Requests(Period::MINUTE);
+    observe(30, 60);
+    assert_eq!(limit(&limiter, minute), None, "some of the others may be in use");
+    clock.advance(61 * SECOND);
+    observe(30, 60);
+    assert_eq!(limit(&limiter, minute), Some(30));
+    assert_eq!(limiter.usage().limits.len(), 12);
+    assert_eq!(limit(&limiter, LimitKind::Requests(Period::seconds(61).unwrap())), None);
+    // The others are reported still.
+    assert_eq!(limit(&limiter, LimitKind::Requests(Period::seconds(62).unwrap())), Some(1_001));
 }

@@ -15,4 +15,6 @@ mod further;
 mod lowered;
 mod numbers;
 mod played_back;
+mod returns;
 mod sequences;
+mod windows_end;

@@ -83,6 +83,44 @@ fn without_a_reset_nothing_is_refused() {
     assert_eq!(ours("Cerebras").refused, 0);
 }
 
+/// What comes back between answers shows that Cerebras refills its days evenly.
+#[test]
+fn without_a_reset_an_even_refill_is_used() {
+    let outcome = ours("Cerebras");
+    assert!(outcome.used > 0.85, "{outcome:?}");
+}
+
+/// Whoever sends a request again that needed more than was estimated estimates more.
+#[test]
+fn a_request_that_is_estimated_too_low_is_refused_a_few_times() {
+    let outcome = ours("Cerebras, told");
+    assert!(outcome.refused <= 5, "{outcome:?}");
+    assert!(outcome.used > 0.98, "{outcome:?}");
+}
+
+/// No pace fits exactly into windows of a second: the first 429s show that it is a little too fast.
+#[test]
+fn windows_of_a_second_are_used() {
+    let outcome = ours("per second, windows");
+    assert!(outcome.used > 0.85, "{outcome:?}");
+    assert!(outcome.refused_later * 100 < outcome.answered, "{outcome:?}");
+}
+
+/// What a server admitted before it refused is a limit, if it states none.
+#[test]
+fn servers_that_state_no_limit_refuse_little() {
+    for name in [
+        "nothing but 429",
+        "nothing but 429, windows",
+        "retry-after alone",
+        "retry-after alone, windows",
+    ] {
+        let outcome = ours(name);
+        assert!(outcome.used > 0.9, "{name}: {outcome:?}");
+        assert!(outcome.refused < 40, "{name}: {outcome:?}");
+    }
+}
+
 #[test]
 fn retry_after_with_a_good_answer_is_no_pause() {
     goes_well_from_the_start("retry-after with 200");

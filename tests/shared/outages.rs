@@ -69,10 +69,12 @@ async fn the_first_deadline_turns_everybody_to_the_outage_mode() {
 async fn an_error_of_the_store_begins_an_outage_and_one_of_a_subject_does_not() {
     let store = Unruly::new();
     let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
-    store.set(Manner::Fails(StoreError::Foreign("WRONGTYPE".into())));
-    assert_eq!(source(&limiter).await, Source::Open);
-    store.set(Manner::Answers(Duration::ZERO));
-    assert_eq!(source(&limiter).await, Source::Shared);
+    for error in [StoreError::Foreign("WRONGTYPE".into()), StoreError::Full("1".into())] {
+        store.set(Manner::Fails(error));
+        assert_eq!(source(&limiter).await, Source::Open);
+        store.set(Manner::Answers(Duration::ZERO));
+        assert_eq!(source(&limiter).await, Source::Shared);
+    }
     for error in [
         StoreError::Refused("READONLY".into()),
         StoreError::Unreachable("connection refused".into()),

@@ -38,7 +38,7 @@ fn the_number_of_subjects_is_bounded() {
                         assert_eq!(take(&users, &name), Ok(false), "a known subject is asked");
                         stored += 1;
                     }
-                    Err(StoreError::Refused(why)) => assert!(why.contains("max_subjects")),
+                    Err(StoreError::Full(why)) => assert!(why.contains("max_subjects")),
                     Err(error) => panic!("{error}"),
                 }
                 assert!(store.subjects() <= max_subjects);
@@ -97,7 +97,7 @@ fn an_ask_without_room_for_all_takes_nothing() {
     assert_eq!(take(&users, "alice"), Ok(true));
     let parts = [part("bob", &[1]), part("alice", &[0]), part("carol", &[1])];
     let answer = users.ask_now(&ask_all(Verb::Take, 1, parts));
-    assert!(matches!(answer, Err(StoreError::Refused(_))), "{answer:?}");
+    assert!(matches!(answer, Err(StoreError::Full(_))), "{answer:?}");
     assert_eq!(store.subjects(), 1);
     let parts = [part("bob", &[1]), part("alice", &[0])];
     assert!(is_done(&users.ask_now(&ask_all(Verb::Take, 1, parts)).unwrap()));

@@ -115,23 +115,42 @@ impl RedisBuckets {
         let is_late = |ask: &Ask| waited > ask.lifetime;
         let late: Vec<_> = asks.iter().map(is_late).collect();
         let asks = asks.into_iter().filter(|ask| !is_late(ask)).collect();
-        let batch = Batch::new(&self.opened, asks, false, |ask| {
-            let left = ask.lifetime.checked_sub(waited).filter(|_| ask.lifetime != Duration::MAX);
-            match now {
-                Some(now) => left.map(|left| now.saturating_add(micros(left)).clamp(1, 1 << 52)),
-                None => left.and_then(|left| self.link.server_time_in(left)),
-            }
-        });
-        let replies = self.link.call_all(&batch.calls, now).await;
-        let mut answers = batch.answers(&self.opened, replies).into_iter();
+        let number = self.link.number();
+        let mut answers = self.call(asks, waited, now).await.into_iter();
         let expired = || Ok(Answer::new(Outcome::Expired, 0, []));
         let missing = || Err(StoreError::Unreadable("no answer belongs to the ask".into()));
         let answers: Vec<_> = late
             .into_iter()
             .map(|is_late| if is_late { expired() } else { answers.next().unwrap_or_else(missing) })
             .collect();
-        self.link.heed(&answers);
+        self.link.heed(number, &answers);
         answers
+    }
+
+    /// Asks the server. `waited` is how long the callers have waited already.
+    async fn call(
+        &self,
+        asks: Vec<Ask>,
+        waited: Duration,
+        now: Option<u64>,
+    ) -> Vec<Result<Answer, StoreError>> {
+        let nobody_after = |ask: &Ask| {
+            let left = ask.lifetime.checked_sub(waited).filter(|_| ask.lifetime != Duration::MAX);
+            match now {
+                Some(now) => left.map(|left| now.saturating_add(micros(left)).clamp(1, 1 << 52)),
+                None => left.and_then(|left| self.link.server_time_in(left)),
+            }
+        };
+        let batch = Batch::new(&self.opened, asks, false, true, nobody_after);
+        let replies = self.link.call_all(&batch.calls, now).await;
+        let mut answers = batch.answers(&self.opened, replies);
+        if answers.left.is_empty() {
+            return answers.with(Vec::new());
+        }
+        let left = std::mem::take(&mut answers.left);
+        let batch = Batch::new(&self.opened, left, false, false, nobody_after);
+        let replies = self.link.call_all(&batch.calls, now).await;
+        answers.with(batch.answers(&self.opened, replies).with(Vec::new()))
     }
 }
 

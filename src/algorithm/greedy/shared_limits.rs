@@ -103,15 +103,12 @@ impl GreedyRefill {
         // If nobody took permits since, it is as if fewer had been charged. A receipt can only tell
         // that if a permit takes a nanosecond or longer.
         let is_last = self.cost >= self.speed && self.nanos_floor(until) == receipt;
-        let (until, rest) = if is_last {
-            (until - given, self.nanos_floor(until - given))
-        } else {
-            (until, receipt)
-        };
+        let until = if is_last { until - given } else { until };
         if given > 0 {
             self.remember(state, returned, until, now);
         }
-        rest
+        // It is later only if it is from before a reset.
+        receipt.min(self.nanos_floor(until))
     }
 
     /// What to remember under this rule, which has replaced `previous`. `before` was the state then,

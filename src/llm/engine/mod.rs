@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) max_spent_rest: Duration,
     /// Whether an account about whose limits nothing is known sends one request first.
     pub(crate) try_first: bool,
+    /// Whether refusals limit an account about whose limits nothing is known.
+    pub(crate) provisional_limit: bool,
     pub(crate) max_waiters: usize,
 }
 
@@ -62,6 +64,7 @@ impl Default for Options {
             max_pause: Duration::from_secs(24 * 3_600),
             max_spent_rest: Duration::from_secs(3_600),
             try_first: false,
+            provisional_limit: true,
             max_waiters: usize::MAX,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::algorithm::Receipt;
 use crate::answer::Taken;
 use crate::limiters::core::Edited;
 use crate::llm::engine::Engine;
@@ -15,20 +16,34 @@ impl<C: Clock> Engine<C> {
     /// Learns from what the headers of a response to a request of `key` reported. Pauses nothing.
     pub(crate) fn observe(&self, key: u32, reported: &ServerLimits) {
         if reported.iter().next().is_some() {
-            self.learn(key, reported, |_| false);
+            self.learn(key, reported, None, |_| false);
         }
     }
 
-    /// Learns from what headers reported, and notes something good, which may let requests pass
-    /// earlier; `note` returns whether it does.
-    fn learn(&self, key: u32, reported: &ServerLimits, note: impl FnOnce(&mut Health) -> bool) {
+    /// As [`observe`](Self::observe), from the response to a request that has succeeded, of which
+    /// it is called once. `used` is nothing if that is not known.
+    pub(crate) fn observe_success(&self, taken: Taken, used: Tokens, reported: &ServerLimits) {
+        if reported.iter().next().is_some() {
+            self.learn(taken.by, reported, Some((taken.receipt, used)), |_| false);
+        }
+    }
+
+    /// Learns from what headers reported, of a request that has succeeded or of any, and notes
+    /// something good, which may let requests pass earlier; `note` returns whether it does.
+    fn learn(
+        &self,
+        key: u32,
+        reported: &ServerLimits,
+        success: Option<(Receipt, Tokens)>,
+        note: impl FnOnce(&mut Health) -> bool,
+    ) {
         let mut events = Vec::new();
         let max_pause = self.options.max_pause;
         self.with_core(|core, now, wakers| {
             core.edit(now, wakers, |keys, now| {
                 let Some(account) = keys.account_of(key) else { return ((), Edited::Nothing) };
                 // Most responses report nothing new, and the due times of waiters do not change.
-                let observed = account.observe(now, reported, max_pause, &mut events);
+                let observed = account.observe(now, reported, success, max_pause, &mut events);
                 let is_good = note(&mut account.health);
                 let noted = if is_good { Edited::GaveBack } else { Edited::Nothing };
                 ((), observed.and(noted))
@@ -53,8 +68,15 @@ impl<C: Clock> Engine<C> {
                 None
             }
             Meaning::Limited => {
-                let backoff =
-                    self.edit(|keys, now| keys.note_response(key, now, request, Health::refused));
+                let backoff = self.edit(|keys, now| {
+                    if let Some(account) = keys.account_of(key) {
+                        account.refused(reported);
+                        if self.options.provisional_limit {
+                            account.refused_for_no_stated_limit(now, request);
+                        }
+                    }
+                    keys.note_response(key, now, request, Health::refused)
+                });
                 // Up to a quarter longer, so that clients do not all come back at once.
                 wait.or_else(|| Some(backoff + Jitter::up_to(backoff / 4).draw()))
             }
@@ -87,7 +109,7 @@ impl<C: Clock> Engine<C> {
     /// Applies the head of a success whose body is still to come: it teaches limits, and it is the
     /// answer that an account on its first trial waits for.
     pub(crate) fn accepted(&self, key: u32, reported: &ServerLimits) {
-        self.learn(key, reported, Health::accepted);
+        self.learn(key, reported, None, Health::accepted);
         if let Some(pause) = reported.closed_for {
             self.pause(key, pause);
         }
@@ -97,7 +119,7 @@ impl<C: Clock> Engine<C> {
     /// anything, the first trial of the account is over.
     pub(crate) fn heard(&self, key: u32, reported: &ServerLimits) {
         if reported.iter().next().is_some() {
-            self.learn(key, reported, Health::accepted);
+            self.learn(key, reported, None, Health::accepted);
         }
     }
 

@@ -200,6 +200,30 @@ impl<C: Clock> LimiterBuilder<C> {
         self
     }
 
+    /// Whether a 429 of a server that states no limits is taken for one, if none is configured;
+    /// default: yes. As many requests a minute as were admitted in the minute before the refusal,
+    /// if that were five at least.
+    ///
+    /// This limit is in the usage as long as it is in force. It grows by an eighth after a minute,
+    /// and more slowly after each further refusal, which halves it at most. It ends as soon as a
+    /// response states a limit, and an hour after the last refusal.
+    ///
+    /// ```
+    /// use tollgate::ManualClock;
+    /// use tollgate::llm::{Limiter, Reply};
+    /// let model = Limiter::builder().clock(ManualClock::new()).build()?;
+    /// for _ in 0..20 {
+    ///     model.try_acquire(100)?.settle(90);
+    /// }
+    /// model.try_acquire(100)?.end(&Reply::new(429));
+    /// assert_eq!(model.usage().limits[0].limit, 20); // requests per minute
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn provisional_limit(mut self, enabled: bool) -> Self {
+        self.options.provisional_limit = enabled;
+        self
+    }
+
     /// The most requests that can wait at once; default: no bound.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.options.max_waiters = max_waiters;

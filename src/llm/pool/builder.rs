@@ -98,6 +98,12 @@ impl<C: Clock> KeyPoolBuilder<C> {
         self
     }
 
+    /// See [`LimiterBuilder::provisional_limit`](crate::llm::LimiterBuilder::provisional_limit).
+    pub fn provisional_limit(mut self, enabled: bool) -> Self {
+        self.options.provisional_limit = enabled;
+        self
+    }
+
     /// The most requests that can wait at once; default: no bound.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.options.max_waiters = max_waiters;

@@ -32,6 +32,19 @@ pub(crate) struct LimitState {
     pub(crate) window: Option<WindowState>,
     /// What was in use beyond the limit when it was lowered, and counts again if it is raised.
     pub(crate) not_counted: Option<GrantState>,
+    /// When the server's window ends.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub(crate) renewal: Option<RenewalState>,
+}
+
+/// The ends of the server's windows, at which all of the limit can be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(::serde::Deserialize, ::serde::Serialize))]
+pub(crate) struct RenewalState {
+    pub(crate) ends_after_ms: Option<u64>,
+    pub(crate) ended_ms_ago: Option<u64>,
+    /// What requests have taken that were in flight.
+    pub(crate) in_flight: u64,
 }
 
 /// How much of a limit is used, in the way in which the limit is counted.

@@ -4,8 +4,8 @@ mod account;
 mod models;
 
 pub(crate) use account::{
-    AccountState, EvidenceState, GrantState, HealthState, LearnedState, LimitState, UsedState,
-    WindowState,
+    AccountState, EvidenceState, GrantState, HealthState, LearnedState, LimitState, RenewalState,
+    UsedState, WindowState,
 };
 pub use models::ModelPoolState;
 pub(crate) use models::ModelState;

@@ -1,9 +1,9 @@
 //! Which asks go out together, as plain state without I/O.
 //!
-//! An ask that finds no call under way goes out at once, in a call of its own. While calls are under
-//! way, further asks queue. When a call ends, or the queue holds a whole batch, the queue goes out in
-//! one call. So nobody waits for others when the store is idle, and a busy store sees few, large
-//! calls.
+//! An ask that finds no call under way goes out at once, in a call of its own. While calls are
+//! under way, further asks queue. When a call ends, or the queue holds a whole batch, the queue
+//! goes out in one call. So nobody waits for others when the store is idle, and a busy store sees
+//! few, large calls.
 
 use std::collections::VecDeque;
 

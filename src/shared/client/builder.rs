@@ -68,8 +68,8 @@ impl ClientBuilder {
     }
 
     /// The longest time for which a refusal of the store answers further requests of the same
-    /// subject. The default is 1 s. Within this time, this process does not see that another process
-    /// has given permits back. Zero asks the store each time.
+    /// subject. The default is 1 s. Within this time, this process does not see that another
+    /// process has given permits back. Zero asks the store each time.
     pub fn trust_refusals_for(mut self, longest: Duration) -> Self {
         self.trust_refusals_for = longest;
         self

@@ -11,8 +11,9 @@ use super::give_back::give_back;
 use super::{Departure, Failure, Inner, Queued};
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
 
-/// A call that is under way. It ends when its answers are there, and then returns the call that goes
-/// out next. If it is dropped before, whoever waits for its answers is told that they are lost.
+/// A call that is under way. It ends when its answers are there, and then returns the call that
+/// goes out next. If it is dropped before, whoever waits for its answers is told that they are
+/// lost.
 pub(super) struct Call {
     inner: Arc<Inner>,
     number: u64,
@@ -31,8 +32,8 @@ impl Call {
         Self { inner, number: departure.call, asks, answers: Some(answers) }
     }
 
-    /// Lets the call, and those that follow it, go on by themselves. Without a runtime, only a store
-    /// that answers at once can answer.
+    /// Lets the call, and those that follow it, go on by themselves. Without a runtime, only a
+    /// store that answers at once can answer.
     pub(super) fn go_on(self) {
         let mut next = Some(self);
         if let Ok(runtime) = Handle::try_current() {

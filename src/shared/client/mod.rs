@@ -38,14 +38,14 @@ use waiting::Waiting;
 
 /// Asks a [`Store`] on behalf of one process.
 ///
-/// * **Deadline.** Each decision is made within [`deadline`](ClientBuilder::deadline): by the store,
-///   or else as the [`Outage`] mode says.
+/// * **Deadline.** Each decision is made within [`deadline`](ClientBuilder::deadline): by the
+///   store, or else as the [`Outage`] mode says.
 /// * **Outage.** The first deadline that passes, or the first error of the connection, begins an
-///   outage for everybody at once. From then on, no request waits for the store. It is asked again in
-///   the background until it answers.
+///   outage for everybody at once. From then on, no request waits for the store. It is asked again
+///   in the background until it answers.
 /// * **Batches.** While a call is under way, further asks queue, and go out in one call.
-/// * **Refusals.** A subject that the store has refused is refused here until the store's answer can
-///   have changed, but at most for [`trust_refusals_for`](ClientBuilder::trust_refusals_for).
+/// * **Refusals.** A subject that the store has refused is refused here until the store's answer
+///   can have changed, but at most for [`trust_refusals_for`](ClientBuilder::trust_refusals_for).
 ///
 /// A client needs a tokio runtime with a timer. Clones share everything.
 #[derive(Clone)]

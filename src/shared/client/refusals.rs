@@ -10,9 +10,9 @@ use crate::shared::store::{Answer, Ask, Charge, Outcome, Part, Verb, Verdict};
 
 /// The last refusal of each subject.
 ///
-/// A refusal of `n` permits also answers requests for more, as long as it lasts. Another process can
-/// give permits back meanwhile, which this process does not see; so a refusal is trusted for a short
-/// time only.
+/// A refusal of `n` permits also answers requests for more, as long as it lasts. Another process
+/// can give permits back meanwhile, which this process does not see; so a refusal is trusted for a
+/// short time only.
 pub(crate) struct Refusals {
     last: Recent<Refusal>,
     trusted_for: Duration,

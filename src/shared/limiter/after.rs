@@ -36,8 +36,8 @@ impl<K: Display + ?Sized> Limiter<K> {
         self.tell(Verb::Credit, subject, &cost.into()).await
     }
 
-    /// Corrects a grant to what was used in the end: charges what is missing, or gives back what was
-    /// not used and refill has not brought back since.
+    /// Corrects a grant to what was used in the end: charges what is missing, or gives back what
+    /// was not used and refill has not brought back since.
     ///
     /// ```
     /// use tollgate::Quota;

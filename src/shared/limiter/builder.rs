@@ -40,8 +40,8 @@ impl<K: ?Sized> Builder<K> {
         self
     }
 
-    /// Another limit for each subject. A request is granted by all limits, or by none. At most eight
-    /// limits are possible. The first limit has the name `requests`.
+    /// Another limit for each subject. A request is granted by all limits, or by none. At most
+    /// eight limits are possible. The first limit has the name `requests`.
     ///
     /// ```
     /// use tollgate::Quota;
@@ -101,14 +101,14 @@ impl<K: ?Sized> Builder<K> {
     }
 
     /// Lets the process draw permits ahead for subjects that it sees often, and use them within
-    /// `length`, so that most requests of such a subject need no call. All processes must use the same
-    /// length. 50 to 200 ms is a good choice.
+    /// `length`, so that most requests of such a subject need no call. All processes must use the
+    /// same length. 50 to 200 ms is a good choice.
     ///
     /// The refill of `length` is held back from the burst, so that all processes together never
     /// exceed the quota. Only [`allow`](Limiter::allow) and
-    /// [`try_acquire`](Limiter::try_acquire) use leases, and only of a limiter with one limit, which
-    /// is a token bucket. What was drawn and not used is handed back after `length`, and when the
-    /// limiter is closed or dropped.
+    /// [`try_acquire`](Limiter::try_acquire) use leases, and only of a limiter with one limit,
+    /// which is a token bucket. What was drawn and not used is handed back after `length`, and
+    /// when the limiter is closed or dropped.
     ///
     /// ```
     /// use std::time::Duration;

@@ -12,9 +12,9 @@
 //! small = burst - rate * D
 //! ```
 //!
-//! A permit is used at most `D` after it was taken. So the permits that all processes use in a window
-//! of length `w` were taken in a window of length `w + D`, and however many processes there are, they
-//! are at most
+//! A permit is used at most `D` after it was taken. So the permits that all processes use in a
+//! window of length `w` were taken in a window of length `w + D`, and however many processes there
+//! are, they are at most
 //!
 //! ```text
 //! small + rate * (w + D) = burst + rate * w

@@ -29,8 +29,8 @@ pub use reservation::Reservation;
 
 /// One to eight limits for each subject, which many processes share through a store.
 ///
-/// The methods have the names of those of other limiters, and are `async`. A subject `K` is anything
-/// that can be displayed; its text is its name in the store. Clones share everything.
+/// The methods have the names of those of other limiters, and are `async`. A subject `K` is
+/// anything that can be displayed; its text is its name in the store. Clones share everything.
 ///
 /// Each decision is made within a deadline, by the store or as the [`Outage`](super::Outage) mode
 /// says; see [`Client`]. A limiter needs a tokio runtime with a timer.
@@ -40,7 +40,8 @@ pub use reservation::Reservation;
 /// use tollgate::shared::{Limiter, store::Memory};
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let store = Memory::new(); // or Redis
-/// let limiter: Limiter<u64> = Limiter::builder("users", Quota::per_minute(5)).store(store).build()?;
+/// let builder = Limiter::<u64>::builder("users", Quota::per_minute(5));
+/// let limiter = builder.store(store).build()?;
 /// let grant = limiter.try_acquire(&42, 4).await?;
 /// assert_eq!((grant.remaining, grant.limit), (1, 5));
 /// assert!(!limiter.allow_n(&42, 2).await?);
@@ -63,8 +64,8 @@ struct Inner {
 }
 
 impl<K: Display + ?Sized> Limiter<K> {
-    /// Begins to build a limiter. `name` tells its subjects from those of other limiters on the same
-    /// store: processes share a limit if they use the same name.
+    /// Begins to build a limiter. `name` tells its subjects from those of other limiters on the
+    /// same store: processes share a limit if they use the same name.
     pub fn builder(name: impl Into<Arc<str>>, quota: Quota) -> Builder<K> {
         Builder::new(name.into(), quota)
     }
@@ -74,7 +75,8 @@ impl<K: Display + ?Sized> Limiter<K> {
     /// # Errors
     ///
     /// If the limiter is closed, or if the store does not answer and the limiter is
-    /// [closed](super::Outage::Closed) meanwhile. A request that is limited is no error, but `false`.
+    /// [closed](super::Outage::Closed) meanwhile. A request that is limited is no error, but
+    /// `false`.
     ///
     /// # Cancel safety
     ///

@@ -17,8 +17,8 @@ pub struct Reservation<K: ?Sized = str> {
 }
 
 impl<K: Display + ?Sized> Limiter<K> {
-    /// Takes permits now that may be used later, and says when. Nothing is taken if they will not be
-    /// there within `patience`, and never of windows that have to wait.
+    /// Takes permits now that may be used later, and says when. Nothing is taken if they will not
+    /// be there within `patience`, and never of windows that have to wait.
     ///
     /// ```
     /// use std::time::Duration;

@@ -40,8 +40,8 @@ impl<K: Display + ?Sized> Limiter<K> {
         self.acquire_until(subject, cost.into(), None).await
     }
 
-    /// As [`acquire`](Self::acquire), for at most `timeout`. If the permits will not be available by
-    /// then, the refusal comes at once, and nothing is taken.
+    /// As [`acquire`](Self::acquire), for at most `timeout`. If the permits will not be available
+    /// by then, the refusal comes at once, and nothing is taken.
     ///
     /// # Errors
     ///

@@ -7,14 +7,14 @@ pub(super) use fallback::Fallback;
 
 /// How requests are decided while the store does not answer.
 ///
-/// An outage begins with the first answer that does not come in time, and ends when the store answers
-/// again, which is tried in the background.
+/// An outage begins with the first answer that does not come in time, and ends when the store
+/// answers again, which is tried in the background.
 ///
 /// | Mode | A request during an outage | Above the quota? |
 /// |---|---|---|
-/// | [`Closed`](Self::Closed) | is refused as [`Unavailable`](crate::Rejection::Unavailable) | never |
-/// | [`LocalShare`](Self::LocalShare) | passes within this process's share of the quota | not while the shares are right |
-/// | [`LastKnown`](Self::LastKnown) | passes, unless the store's last answer still refuses it | yes |
+/// | [`Closed`](Self::Closed) | is refused with the status 503 | never |
+/// | [`LocalShare`](Self::LocalShare) | has its share of the quota | if the shares are wrong |
+/// | [`LastKnown`](Self::LastKnown) | passes, unless the store still refuses it | yes |
 /// | [`Open`](Self::Open) | passes | yes |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

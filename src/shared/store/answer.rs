@@ -13,8 +13,8 @@ pub struct Answer {
     /// How many times the charges were made: [`Ask::count`](super::Ask::count) or 0, but for
     /// [`Verb::TakeUpTo`](super::Verb::TakeUpTo).
     pub count: u64,
-    /// The level of each limit after that: one for each charge of each part, in their order; none if
-    /// the ask has [expired](Outcome::Expired).
+    /// The level of each limit after that: one for each charge of each part, in their order; none
+    /// if the ask has [expired](Outcome::Expired).
     pub levels: SmallVec<[Level; 2]>,
 }
 
@@ -30,8 +30,8 @@ impl Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// What the verb says. If permits were taken for later, the caller may use them after this time;
-    /// otherwise it is zero.
+    /// What the verb says. If permits were taken for later, the caller may use them after this
+    /// time; otherwise it is zero.
     Done {
         /// The time from the decision on until the permits are there.
         after: Duration,
@@ -54,18 +54,18 @@ pub struct Level {
     pub remaining: u64,
     /// The time until no permit is in use, rounded up.
     pub full_after: Duration,
-    /// If the limit [refuses](Verdict::Refused), or the permits were taken for later: the time until
-    /// the permits are there, rounded up. If it grants at once and nothing is left: the time until
-    /// the next permit. Otherwise zero.
+    /// If the limit [refuses](Verdict::Refused), or the permits were taken for later: the time
+    /// until the permits are there, rounded up. If it grants at once and nothing is left: the
+    /// time until the next permit. Otherwise zero.
     pub wait: Duration,
-    /// What [`Verb::HandBack`](super::Verb::HandBack) and [`Verb::Cancel`](super::Verb::Cancel) need
-    /// to know of the charge.
+    /// What [`Verb::HandBack`](super::Verb::HandBack) and [`Verb::Cancel`](super::Verb::Cancel)
+    /// need to know of the charge.
     pub receipt: Receipt,
 }
 
 impl Level {
-    /// The level of a limit that has granted a charge, of which `remaining` permits are left. Change
-    /// the other fields as needed. For a store of your own.
+    /// The level of a limit that has granted a charge, of which `remaining` permits are left.
+    /// Change the other fields as needed. For a store of your own.
     #[must_use]
     pub fn new(remaining: u64) -> Self {
         Self {

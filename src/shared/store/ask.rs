@@ -56,8 +56,8 @@ pub struct Part {
     pub subject: Arc<str>,
     /// One charge for each limit of the namespace, in their order.
     pub charges: SmallVec<[Charge; 2]>,
-    /// Whether the part only tells what it would refuse: it is left out of "all or nothing". If all
-    /// other parts pass, its permits are taken for itself, if it would pass too.
+    /// Whether the part only tells what it would refuse: it is left out of "all or nothing". If
+    /// all other parts pass, its permits are taken for itself, if it would pass too.
     pub shadow: bool,
 }
 
@@ -84,7 +84,8 @@ pub struct Charge {
     /// The quota, by its index in [`LimitSpec::quotas`](super::LimitSpec::quotas). To give back
     /// permits of an earlier charge, name the quota of that charge.
     pub quota: usize,
-    /// For [`Verb::HandBack`] and [`Verb::Cancel`]: the receipt of the charge that took the permits.
+    /// For [`Verb::HandBack`] and [`Verb::Cancel`]: the receipt of the charge that took the
+    /// permits.
     pub receipt: Receipt,
 }
 
@@ -125,8 +126,8 @@ pub enum Verb {
     /// fixed window until it ends, a sliding or strict window until the charge has faded. If the
     /// bucket was charged under another quota since, a store may give back less.
     HandBack,
-    /// Cancels a charge [for later](Ask::patience): gives back what nobody has taken permits behind,
-    /// and at most what refill has not brought back since. For windows, this is
+    /// Cancels a charge [for later](Ask::patience): gives back what nobody has taken permits
+    /// behind, and at most what refill has not brought back since. For windows, this is
     /// [`HandBack`](Self::HandBack).
     Cancel,
     /// Makes all limits full.

@@ -56,10 +56,14 @@ pub enum StoreError {
     /// The answer is not one that the store gives. Permits may have been taken.
     #[error("the store's answer can't be read: {0}")]
     Unreadable(String),
-    /// The store holds something else where the subject's levels should be. Nothing was taken; other
-    /// subjects are not affected.
+    /// The store holds something else where the subject's levels should be. Nothing was taken;
+    /// other subjects are not affected.
     #[error("the store holds something else than levels for this subject: {0}")]
     Foreign(String),
+    /// The store has no room for a new subject. Nothing was taken; subjects that it knows are not
+    /// affected.
+    #[error("the store has no room for a new subject: {0}")]
+    Full(String),
     /// The ask does not fit the namespaces with which the buckets were opened. Nothing was taken.
     #[error("the ask does not fit the store's limits: {0}")]
     Misfit(&'static str),
@@ -77,9 +81,11 @@ impl StoreError {
     #[must_use]
     pub fn was_executed(&self) -> Option<bool> {
         match self {
-            Self::Refused(_) | Self::Unreachable(_) | Self::Foreign(_) | Self::Misfit(_) => {
-                Some(false)
-            }
+            Self::Refused(_)
+            | Self::Unreachable(_)
+            | Self::Foreign(_)
+            | Self::Full(_)
+            | Self::Misfit(_) => Some(false),
             Self::Lost(_) | Self::Unreadable(_) => None,
         }
     }
@@ -93,6 +99,6 @@ impl StoreError {
     /// ```
     #[must_use]
     pub fn is_of_the_store(&self) -> bool {
-        !matches!(self, Self::Foreign(_) | Self::Misfit(_))
+        !matches!(self, Self::Foreign(_) | Self::Full(_) | Self::Misfit(_))
     }
 }

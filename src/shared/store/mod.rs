@@ -24,9 +24,9 @@ pub trait Store: Send + Sync + 'static {
     /// The buckets of these namespaces.
     ///
     /// Two limiters share their buckets if they open namespaces with the same name and with limits
-    /// of the same names and [rules](Rule) in the same order. A quota that differs from the one under
-    /// which a bucket was last charged carries the used share over, rounded up, so changing a quota
-    /// to and fro gains nothing.
+    /// of the same names and [rules](Rule) in the same order. A quota that differs from the one
+    /// under which a bucket was last charged carries the used share over, rounded up, so
+    /// changing a quota to and fro gains nothing.
     ///
     /// # Errors
     ///

@@ -116,18 +116,23 @@ impl<'a> Both<'a> {
         let out = &self.out[at % self.out.len()];
         let key = self.keys[out.id].as_mut().filter(|key| key.born == out.born);
         // A limit that is only learned is counted strictly at first: another model.
-        if key.as_ref().is_none_or(|key| !key.has(LimitKind::Tokens(Period::MINUTE))) {
-            return;
+        let kind = LimitKind::Tokens(Period::MINUTE);
+        let Some(key) = key.filter(|key| key.has(kind)) else { return };
+        let (id, most) = (IDS[out.id], rate * 60);
+        let remaining = remaining.min(most);
+        let limit = ("x-ratelimit-limit-tokens", most.to_string());
+        // A raised limit may count again more than in the model. A response without the remaining
+        // number shows how much that is, and the next response what the server counts beyond it.
+        if key.has_forgiven(kind) {
+            out.permit.observe([limit.clone()]);
+            let usage = self.pool.usage(id).unwrap();
+            key.learn(kind, most, &usage);
+            key.agrees_with(&usage);
         }
-        let most = rate * 60;
-        out.permit.observe([
-            ("x-ratelimit-limit-tokens", most.to_string()),
-            ("x-ratelimit-remaining-tokens", remaining.min(most).to_string()),
-        ]);
-        if let Some(key) = key {
-            let usage = self.pool.usage(IDS[out.id]).unwrap();
-            key.learn(LimitKind::Tokens(Period::MINUTE), most, remaining.min(most), &usage);
-        }
+        out.permit.observe([limit, ("x-ratelimit-remaining-tokens", remaining.to_string())]);
+        let usage = self.pool.usage(id).unwrap();
+        key.learn(kind, most, &usage);
+        key.learn_remaining(kind, remaining, &usage);
     }
 
     fn step(&mut self, number: usize, step: &Step) {
@@ -216,14 +221,61 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let on_drop = if refund { OnDrop::Refund } else { OnDrop::Keep };
-        let clock = ManualClock::new();
-        let builder = KeyPool::builder().on_drop(on_drop).try_first(false).clock(clock.clone());
-        let pool: Pool = builder.build();
-        let keys = [const { None }; 3];
-        let mut both = Both { clock, pool: &pool, on_drop, now: 0, keys, out: Vec::new() };
-        both.step(0, &Step::Add(0, [0, 15, 0, 0, 0, 0]));
-        for (number, step) in (1..).zip(steps) {
-            both.step(number, &step);
-        }
+        conserved(on_drop, &steps);
     }
+}
+
+/// Does these steps to a pool of one key with 900 tokens per minute, and to the model.
+fn conserved(on_drop: OnDrop, steps: &[Step]) {
+    let clock = ManualClock::new();
+    let builder = KeyPool::builder().on_drop(on_drop).try_first(false).clock(clock.clone());
+    // The model knows no limits that nobody has stated.
+    let pool: Pool = builder.provisional_limit(false).build();
+    let keys = [const { None }; 3];
+    let mut both = Both { clock, pool: &pool, on_drop, now: 0, keys, out: Vec::new() };
+    both.step(0, &Step::Add(0, [0, 15, 0, 0, 0, 0]));
+    for (number, step) in (1..).zip(steps) {
+        both.step(number, step);
+    }
+}
+
+/// Tokens that were all estimated to be generated.
+fn output(tokens: u64) -> Tokens {
+    Tokens::new(0, tokens)
+}
+
+#[test]
+fn what_was_not_given_back_is_refilled() {
+    // A limit of 60 leaves 60 of the first 241 tokens to be given back; the server counts 30 more.
+    let steps = [
+        Step::Acquire(output(182)),
+        Step::Acquire(output(59)),
+        Step::Observe(0, 1, 0),
+        Step::SetLimits(0, [0, 17, 0, 0, 0, 0]),
+        Step::Acquire(output(93)),
+        Step::Advance(6),
+        // 102 of the 364 tokens have been refilled, and only 60 of the 182 are given back.
+        Step::Cancel(0),
+        // Without the 182 and these 93, the refill would have left nothing in use. But of the 122
+        // tokens that were not given back, it has refilled no more than 13.
+        Step::Cancel(0),
+    ];
+    conserved(OnDrop::Keep, &steps);
+}
+
+#[test]
+fn an_absurd_usage_is_charged_up_to_the_refill_of_ten_minutes() {
+    let steps =
+        [Step::Acquire(output(60)), Step::Observe(0, 1, 0), Step::Settle(0, output(100_000))];
+    conserved(OnDrop::Keep, &steps);
+}
+
+#[test]
+fn more_than_four_groups_of_requests_give_back_a_little_less() {
+    let mut steps = vec![Step::SetLimits(0, [0, 0, 0, 0, 0, 1])];
+    for _ in 0..6 {
+        steps.extend([Step::Acquire(output(100)), Step::Advance(1)]);
+    }
+    steps.extend([1, 0, 0, 0, 0, 0].map(Step::Cancel));
+    conserved(OnDrop::Keep, &steps);
 }

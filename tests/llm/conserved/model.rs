@@ -38,12 +38,26 @@ pub(super) fn cost(kind: LimitKind, tokens: Tokens) -> u64 {
 struct Meter {
     rate: u64,
     used: u64,
+    /// What the limiter counted after the last step, and what has happened to that since. This is
+    /// the least that it may count now. It is more than `used` if the limiter has given back less
+    /// than it could. That surplus is no event in `past`, because it is refilled as well: if another
+    /// request is given back, the time that had refilled this request has refilled the surplus
+    /// instead.
+    counted: u64,
     elapsed: u64,
     /// What is in use beyond the limit, and since when.
     forgiven: (u64, u64),
     ever_forgiven: u64,
+    /// Whether more than four groups of requests have been in flight at once, with a refill between
+    /// each two groups. The limiter then rounds down what these requests give back.
+    is_rounded: bool,
+    /// How much less the limiter may have given back for that reason.
+    ever_rounded: u64,
     past: Vec<Event>,
 }
+
+/// The number of a flight that has landed: what it took is final.
+const LANDED: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -60,40 +74,67 @@ impl Meter {
     fn happen(&mut self, event: Event) {
         self.past.push(event);
         match event {
-            Event::Take(_, much) => self.used += much,
+            Event::Take(_, much) => {
+                self.used += much;
+                self.counted += much;
+            }
             Event::Seconds(secs) => {
                 self.elapsed += secs;
+                self.is_rounded |= self.groups() > 4;
                 self.used = self.used.saturating_sub(self.rate * secs);
+                self.counted = self.counted.saturating_sub(self.rate * secs);
             }
             Event::Rate(rate) => self.rate = rate,
             Event::AtMost(most, period) => {
                 let (forgiven, at) = std::mem::take(&mut self.forgiven);
                 if self.elapsed - at < period {
                     self.used += forgiven;
+                    self.counted += forgiven;
                 }
                 self.forgiven = (self.used.saturating_sub(most), self.elapsed);
                 self.ever_forgiven += self.forgiven.0;
                 self.used = self.used.min(most);
+                self.counted = self.counted.min(most);
             }
         }
     }
 
-    fn land(&mut self, flight: u64, estimate: u64, took: u64) {
-        if took >= estimate {
-            self.happen(Event::Take(u64::MAX, took - estimate));
-            return;
-        }
-        let mut past = std::mem::take(&mut self.past);
-        for event in &mut past {
+    /// The number of groups into which refills divide the flights that may give something back.
+    fn groups(&self) -> usize {
+        let (mut groups, mut is_new) = (0, true);
+        for event in &self.past {
             match event {
-                Event::Take(of, much) if *of == flight => *much = took,
+                Event::Take(flight, 1..) if *flight != LANDED && is_new => {
+                    (groups, is_new) = (groups + 1, false);
+                }
+                Event::Seconds(1..) => is_new = true,
                 _ => {}
             }
         }
-        *self = Self { ever_forgiven: self.ever_forgiven, ..Self::default() };
-        for event in past {
-            self.happen(event);
+        groups
+    }
+
+    /// The end of a flight under a limit per period of so many seconds.
+    fn land(&mut self, flight: u64, estimate: u64, took: u64, period: u64) {
+        if took >= estimate {
+            // An absurd usage must not block a client for ever: beyond the burst, at most the refill
+            // of ten minutes or of a longer period is charged.
+            let most = self.rate * (period + period.max(600));
+            let room = most.saturating_sub(self.counted);
+            self.happen(Event::Take(LANDED, room.min(took - estimate)));
         }
+        let less = estimate.saturating_sub(took);
+        let counted = self.counted.saturating_sub(less);
+        self.ever_rounded += if self.is_rounded { less } else { 0 };
+        let past = std::mem::take(&mut self.past).into_iter().map(|event| match event {
+            Event::Take(of, _) if of == flight => Event::Take(LANDED, took.min(estimate)),
+            other => other,
+        });
+        let Self { ever_forgiven, is_rounded, ever_rounded, .. } = *self;
+        *self = Self { ever_forgiven, is_rounded, ever_rounded, ..Self::default() };
+        past.for_each(|event| self.happen(event));
+        self.counted = counted;
+        self.is_rounded &= self.groups() > 0;
     }
 }
 
@@ -149,7 +190,7 @@ impl Key {
     pub(super) fn can_serve(&self, now: u64, tokens: Tokens) -> bool {
         let room = |(at, meter): (&usize, &Meter)| {
             let kind = METERED[*at];
-            meter.used + cost(kind, tokens) <= meter.rate * seconds(kind)
+            meter.counted + cost(kind, tokens) <= meter.rate * seconds(kind)
         };
         !self.out && self.paused_until <= now && self.meters.iter().all(room)
     }
@@ -170,7 +211,7 @@ impl Key {
         self.flights.retain(|(number, _)| *number != flight);
         for (at, meter) in &mut self.meters {
             let kind = METERED[*at];
-            meter.land(flight, cost(kind, estimate), took(kind));
+            meter.land(flight, cost(kind, estimate), took(kind), seconds(kind));
         }
     }
 
@@ -192,28 +233,41 @@ impl Key {
             assert_eq!(*limit, meter.rate * seconds(kind));
             // A limit that was lowered below what was in use gives back less than it could, if it
             // is changed again.
-            let expected = meter.used..=meter.used + meter.ever_forgiven;
+            let least = meter.used.max(meter.counted);
+            let expected = least..=meter.used + meter.ever_forgiven + meter.ever_rounded;
             assert!(expected.contains(used), "{kind}: {used}, expected {expected:?}");
-            if *used > meter.used {
-                meter.happen(Event::Take(u64::MAX, used - meter.used));
-            }
+            meter.counted = *used;
         }
+    }
+
+    /// Whether anything was ever in use beyond a limit of this kind when it was lowered.
+    pub(super) fn has_forgiven(&self, kind: LimitKind) -> bool {
+        let mut meters = self.meters.iter().filter(|(at, _)| METERED[**at] == kind);
+        meters.any(|(_, meter)| meter.ever_forgiven > 0)
     }
 
     /// Headers have told of a limit: what becomes of it is tested elsewhere, but it is never looser
     /// than what the server said, nor is anything forgotten.
-    pub(super) fn learn(&mut self, kind: LimitKind, most: u64, remaining: u64, usage: &Usage) {
+    pub(super) fn learn(&mut self, kind: LimitKind, most: u64, usage: &Usage) {
         let is = usage.of(kind).unwrap();
-        assert!(is.limit <= most && is.remaining <= remaining, "{is:?}");
+        assert!(is.limit <= most, "{is:?}");
         let at = METERED.into_iter().position(|other| other == kind).unwrap();
         let before = self.meters.remove(&at);
         let rate = is.limit / seconds(kind);
-        let mut meter = match before {
+        let meter = match before {
             Some(same) if same.rate == rate => same,
             before => self.meter(kind, rate, before),
         };
-        assert!(is.used >= meter.used, "{is:?}, before {}", meter.used);
-        meter.happen(Event::Take(u64::MAX, is.used - meter.used));
         self.meters.insert(at, meter);
+    }
+
+    /// Headers have told what remains of a limit that is known already.
+    pub(super) fn learn_remaining(&mut self, kind: LimitKind, remaining: u64, usage: &Usage) {
+        let is = usage.of(kind).unwrap();
+        assert!(is.remaining <= remaining, "{is:?}");
+        let at = METERED.into_iter().position(|other| other == kind).unwrap();
+        let meter = self.meters.get_mut(&at).unwrap();
+        assert!(is.used >= meter.counted, "{is:?}, before {}", meter.counted);
+        meter.happen(Event::Take(LANDED, is.used - meter.counted));
     }
 }

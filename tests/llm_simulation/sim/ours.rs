@@ -242,7 +242,9 @@ impl Client for Ours {
         let may_help = has_other_keys || reply.meaning() != Meaning::KeyRefused;
         let again = reply.wants_retry() && may_help && (self.retries || answer.status == 429);
         if again {
-            self.queue(job);
+            let estimate = reply.estimate_again(tokens(job.estimate));
+            let estimate = Size { input: estimate.input, output: estimate.output };
+            self.queue(Job { estimate, ..job });
         }
         if again { Next::Again } else { Next::Done }
     }

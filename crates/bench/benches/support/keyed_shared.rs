@@ -53,7 +53,7 @@ fn rows(size: Size, table: &mut Table) -> Result<(), tollgate::QuotaError> {
     let sliding = buckets(&[(Rule::SlidingWindow, window)], &keys, 1);
     let charges = [Charge::new(1); 2];
     let ask = |buckets: &MemoryBuckets, verb, key, charges: &[Charge]| {
-        black_box(buckets.ask_one(SubjectAsk::new(verb, 1, name(key), charges))).is_ok()
+        black_box(&buckets.ask_one(SubjectAsk::new(verb, 1, name(key), charges))).is_ok()
     };
     let mut row = |what: &str, target, keyed: &KeyedLimiter<String>, other: &mut dyn FnMut(u64)| {
         let mut try_acquire = |key| {
@@ -86,11 +86,11 @@ fn rows(size: Size, table: &mut Table) -> Result<(), tollgate::QuotaError> {
     let alone: Vec<Ask> = (0..KEYS).map(|key| asks(&[name(key)])).collect();
     let of = |key: u64| usize::try_from(key).unwrap_or(0);
     row("take, as an Ask", Target::None, &per_user, &mut |key| {
-        assert!(black_box(one.ask_now(&alone[of(key)])).is_ok());
+        assert!(black_box(&one.ask_now(&alone[of(key)])).is_ok());
     });
     let both: Vec<Ask> = (0..KEYS).map(|key| asks(&[name(key), name((key + 1) % KEYS)])).collect();
     row("take, two subjects in one Ask", Target::None, &per_user, &mut |key| {
-        assert!(black_box(one.ask_now(&both[of(key)])).is_ok());
+        assert!(black_box(&one.ask_now(&both[of(key)])).is_ok());
     });
     Ok(())
 }

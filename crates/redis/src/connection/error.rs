@@ -55,9 +55,14 @@ pub(super) fn ends_connection(error: &RedisError) -> bool {
     }
 }
 
-/// Whether an ask was answered by a server that was demoted to a replica.
-pub(super) fn is_read_only(error: &StoreError) -> bool {
-    matches!(error, StoreError::Refused(text) if text.starts_with(READ_ONLY))
+/// Whether an answer says that its connection is of no more use: the server was demoted to a
+/// replica, or what comes is not what the server sends.
+pub(super) fn is_useless(error: &StoreError) -> bool {
+    match error {
+        StoreError::Refused(text) => text.starts_with(READ_ONLY),
+        StoreError::Unreadable(_) => true,
+        _ => false,
+    }
 }
 
 /// Why there is no connection.

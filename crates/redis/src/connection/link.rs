@@ -71,7 +71,7 @@ impl Link {
             let mut connection = Connection::new(self.settings.connect().await?).await?;
             // A call without asks answers the server's clock.
             let sent = Instant::now();
-            let reply = connection.call(&Call::empty(), None).await?;
+            let reply = connection.call(&Call::default(), None).await?;
             Ok((connection, sent, reply))
         };
         let (connection, sent, reply) =
@@ -176,13 +176,17 @@ impl Link {
         }
     }
 
-    /// Replaces the connection if a server said that it has been demoted to a replica.
-    pub(crate) fn heed(self: &Arc<Self>, answers: &[Result<Answer, StoreError>]) {
+    /// Replaces connection `number` if its answers say that it is of no more use.
+    pub(crate) fn heed(self: &Arc<Self>, number: u64, answers: &[Result<Answer, StoreError>]) {
         let mut errors = answers.iter().filter_map(|answer| answer.as_ref().err());
-        if let Some(error) = errors.find(|error| error::is_read_only(error)) {
-            let number = self.state().number;
+        if let Some(error) = errors.find(|error| error::is_useless(error)) {
             self.replace(number, &error.to_string());
         }
+    }
+
+    /// The number of the connection.
+    pub(crate) fn number(&self) -> u64 {
+        self.state().number
     }
 
     /// The latest time that the server's clock may show after `later`, in µs.

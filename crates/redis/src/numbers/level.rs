@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tollgate::shared::store::{Level, Receipt, Verb, Verdict};
 
-use super::{Numbers, PARTS};
+use super::Numbers;
 
 /// The three numbers that the script answers for a charge. Token bucket: the time until it is full,
-/// in µs and units. Fixed window: permits in use, and µs until the window ends. Sliding window: µs
-/// since the window began, permits of this window, and of the window before. Strict window: permits
-/// in use, µs until none is, and µs until the charge passes or, if it does, until the next permit.
+/// in µs and units, and how many µs later it would be if nothing had ever been given back. Fixed
+/// window: permits in use, and µs until the window ends. Sliding window: µs since the window began,
+/// permits of this window, and of the window before. Strict window: permits in use, µs until none
+/// is, and µs until the charge passes or, if it does, until the next permit.
 pub(crate) type Raw = [u64; 3];
 
 /// What was asked of a limit, and what became of it.
@@ -82,8 +83,8 @@ impl Numbers {
                 ),
             // Of the rest of the charge.
             Verb::HandBack | Verb::Cancel if before.is_none() => {
-                let given = if self.is_bucket() { raw[2] } else { 0 };
-                Receipt(asked.receipt.0.saturating_sub(given.saturating_mul(PARTS)))
+                let now = if self.is_bucket() { self.receipt(raw, asked.now).0 } else { u64::MAX };
+                Receipt(asked.receipt.0.min(now))
             }
             _ => Receipt::default(),
         }
@@ -94,7 +95,7 @@ impl Numbers {
         let (whole, rest) = self.cost_of(permits);
         let units = u128::from(before[1]) + rest;
         let (more, rest) = (units / u128::from(self.x), units % u128::from(self.x));
-        [narrow(u128::from(before[0]) + whole + more), narrow(rest), 0]
+        [narrow(u128::from(before[0]) + whole + more), narrow(rest), before[2]]
     }
 
     fn facts(&self, raw: Raw) -> Facts {

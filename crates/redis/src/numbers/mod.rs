@@ -1,6 +1,8 @@
 //! Quotas and levels as the whole numbers with which the script calculates.
 
 mod level;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use level::{Asked, Raw};
 
@@ -141,9 +143,13 @@ impl Numbers {
     }
 
     /// The receipt of a charge after which the level was `raw` at `now`: for a token bucket, when
-    /// it will be full. What does not fit is rounded down, so that less is given back.
+    /// it would be full if nothing had ever been given back. What does not fit is rounded down, so
+    /// that less is given back.
     fn receipt(&self, raw: Raw, now: u64) -> Receipt {
-        let (whole, units) = if self.is_bucket() { (now + raw[0], raw[1]) } else { (now, 0) };
+        let (whole, units) = match raw {
+            [a, b, c] if self.is_bucket() => (now + a + c, b),
+            _ => (now, 0),
+        };
         let (units, speed) = (u128::from(units), u128::from(self.x));
         let all = u128::from(PARTS);
         let parts = if speed <= all { units } else { units * all / speed };

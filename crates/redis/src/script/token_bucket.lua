@@ -1,11 +1,20 @@
 -- The token bucket. Its level is the time until it is full: a µs, and b units. A µs has x units, where x / cost is
--- the rate in lowest terms, so nothing is ever rounded. The capacity is y µs and z units. The cost of a charge and
--- its receipt (the time at which the bucket was to be full after the charge) are such times, too.
+-- the rate in lowest terms, so nothing is ever rounded. The capacity is y µs and z units. The cost of a charge is
+-- such a time, too.
 --
--- Kept: a I6, b I6, y I6, tag I3.
+-- c is how many µs later the bucket would be full if nothing had ever been given back, rounded up. The receipt of a
+-- charge is that later time. `algorithm/greedy/shared_limits.rs` of the core says why.
+--
+-- Kept: a I6, b I6, y I6 (plus 2^47 if c is not 0), tag I3, and c I6 if it is not 0.
 do
   local bucket = {}
   rules[0] = bucket
+
+  local HAS_C = 2 ^ 47
+
+  local function rounded_up(a, b)
+    return b > 0 and a + 1 or a
+  end
 
   local function plus(q, a, b, more_a, more_b)
     a, b = a + more_a, b + more_b
@@ -38,17 +47,32 @@ do
     if not text then return 0, 0, 0, at end
     if #text < at + 20 then return end
     local a, b, capacity, written
+    local c = 0
     a, b, capacity, written, at = unpack('<I6I6I6I3', text, at)
+    if capacity >= HAS_C then
+      if #text < at + 5 then return end
+      capacity = capacity - HAS_C
+      c, at = unpack('<I6', text, at)
+    end
     a = a - elapsed
-    if a < 0 then return 0, 0, 0, at end
-    if written ~= tag[q] or capacity ~= y[q] then a, b = carried_over(q, a, b, capacity) end
-    return a, b, 0, at
+    if a < 0 then
+      c = c + rounded_up(a, b)
+      if c < 0 then c = 0 end
+      a, b = 0, 0
+    end
+    if written ~= tag[q] or capacity ~= y[q] then
+      -- All receipts of the old quota are now too early to give anything back.
+      c = c + rounded_up(a, b)
+      a, b = carried_over(q, a, b, capacity)
+    end
+    if c > MOST then c = MOST end
+    return a, b, c, at
   end
 
   -- The quota under which a limit is kept, as far as it is known.
   function bucket.quota_of(text, at)
     local capacity, written = unpack('<I6I3', text, at + 12)
-    return 1, capacity, written
+    return 1, capacity % HAS_C, written
   end
 
   -- Whether the charge passes at the latest after this time.
@@ -79,31 +103,45 @@ do
   function bucket.take(q, now, a, b, c, cost_a, cost_b)
     a, b = plus(q, a, b, cost_a, cost_b)
     if a > MOST then return end
-    return a, b, 0
+    return a, b, c
+  end
+
+  -- Less in use, although the receipts stay.
+  local function less(q, a, b, c, less_a, less_b)
+    local new_a, new_b = minus(q, a, b, less_a, less_b)
+    local given_a, given_b = minus(q, a, b, new_a, new_b)
+    c = c + rounded_up(given_a, given_b)
+    if c > MOST then c = MOST end
+    return new_a, new_b, c
   end
 
   function bucket.give(q, now, a, b, c, cost_a, cost_b)
-    a, b = minus(q, a, b, cost_a, cost_b)
-    return a, b, 0
+    return less(q, a, b, c, cost_a, cost_b)
   end
 
-  -- At most what is still missing until the time at which the bucket was to be full after the charge: the rest has
-  -- been refilled since. If the charge is cancelled, what others have taken behind it stays taken. c becomes what was
-  -- given back, in µs, rounded up.
+  -- At most what is in use, less what was taken since. If the charge is cancelled, or others may still wait for what
+  -- they have taken for later, also not what others have taken since.
   function bucket.undo(q, now, a, b, c, cost_a, cost_b, when_a, when_b, is_cancelled)
-    if is_cancelled then
-      local behind_a, behind_b = minus(q, now + a, b, when_a, when_b)
-      cost_a, cost_b = minus(q, cost_a, cost_b, behind_a, behind_b)
+    local behind_a, behind_b = minus(q, now + a + c, b, when_a, when_b)
+    local over_a, over_b = minus(q, when_a, when_b, now + a + c, b)
+    -- Receipts tell 4096 parts of a µs apart.
+    local is_last = over_a == 0 and over_b == 0 and behind_a == 0 and behind_b * 4096 < x[q]
+    local most_a, most_b = minus(q, a, b, behind_a, behind_b)
+    local is_promised = a + c > y[q] or a + c == y[q] and b > z[q]
+    if is_cancelled or is_promised then cost_a, cost_b = minus(q, cost_a, cost_b, behind_a, behind_b) end
+    if most_a < cost_a or most_a == cost_a and most_b < cost_b then cost_a, cost_b = most_a, most_b end
+    if is_last then
+      -- It is as if less had been charged.
+      a, b = minus(q, a, b, cost_a, cost_b)
+      return a, b, c
     end
-    local left_a, left_b = minus(q, when_a, when_b, now, 0)
-    if left_a < cost_a or left_a == cost_a and left_b < cost_b then cost_a, cost_b = left_a, left_b end
-    a, b = minus(q, a, b, cost_a, cost_b)
-    return a, b, cost_b > 0 and cost_a + 1 or cost_a
+    return less(q, a, b, c, cost_a, cost_b)
   end
 
-  -- The kept form, and the time until the bucket is full.
-  function bucket.write(q, now, a, b)
-    return pack('<I6I6I6I3', a, b, y[q], tag[q]), b > 0 and a + 1 or a
+  -- The kept form, and how long it must be kept.
+  function bucket.write(q, now, a, b, c)
+    if c == 0 then return pack('<I6I6I6I3', a, b, y[q], tag[q]), rounded_up(a, b) end
+    return pack('<I6I6I6I3I6', a, b, y[q] + HAS_C, tag[q], c), rounded_up(a, b) + c
   end
 
   function bucket.tell(q, now, a, b, c)

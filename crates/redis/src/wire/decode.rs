@@ -15,16 +15,22 @@ struct Reader<'a>(&'a [u8]);
 
 type Read<T> = Option<T>;
 
+/// What a reply says of an ask. `None`: the script has left it to the one that does all asks.
+type MaybeAnswer = Option<Result<Answer, StoreError>>;
+
 impl Batch {
-    /// The answers of the asks, from the reply to each call.
+    /// The answers of the asks, from the reply to each call, and the asks without an answer, which
+    /// the other script has to do.
     pub(crate) fn answers(
         self,
         opened: &Opened,
         replies: Vec<Result<Vec<u8>, StoreError>>,
-    ) -> Vec<Result<Answer, StoreError>> {
+    ) -> Answers {
         let lost = || Err(StoreError::Unreadable("no reply belongs to the ask".into()));
-        let mut answers: Vec<_> =
-            self.misfits.into_iter().map(|it| it.map_or_else(lost, Err)).collect();
+        let first = |misfit: Option<&'static str>| {
+            Some(misfit.map_or_else(lost, |misfit| Err(StoreError::Misfit(misfit))))
+        };
+        let mut answers: Vec<_> = self.misfits.iter().copied().map(first).collect();
         for (call, reply) in self.calls.iter().zip(replies) {
             let read = reply.and_then(|reply| read(opened, &self.asks, call, &reply));
             match read {
@@ -33,10 +39,38 @@ impl Batch {
                         answers[*at] = answer;
                     }
                 }
-                Err(error) => call.members.iter().for_each(|at| answers[*at] = Err(error.clone())),
+                Err(error) => {
+                    for at in &call.members {
+                        answers[*at] = Some(Err(error.clone()));
+                    }
+                }
             }
         }
-        answers
+        let unanswered = self.asks.into_iter().zip(&answers);
+        let left = unanswered.filter(|(_, answer)| answer.is_none()).map(|(ask, _)| ask).collect();
+        Answers { answers, left }
+    }
+}
+
+/// The answers to a batch.
+pub(crate) struct Answers {
+    answers: Vec<MaybeAnswer>,
+    /// The asks without an answer.
+    pub(crate) left: Vec<Ask>,
+}
+
+impl Answers {
+    /// All answers, those that were missing among them.
+    pub(crate) fn with(
+        self,
+        missing: Vec<Result<Answer, StoreError>>,
+    ) -> Vec<Result<Answer, StoreError>> {
+        let mut missing = missing.into_iter();
+        let mut next = || {
+            let none = || Err(StoreError::Unreadable("no reply belongs to the ask".into()));
+            missing.next().unwrap_or_else(none)
+        };
+        self.answers.into_iter().map(|answer| answer.unwrap_or_else(&mut next)).collect()
     }
 }
 
@@ -52,11 +86,11 @@ fn read(
     asks: &[Ask],
     call: &Call,
     reply: &[u8],
-) -> Result<Vec<Result<Answer, StoreError>>, StoreError> {
+) -> Result<Vec<MaybeAnswer>, StoreError> {
     let mut reader = Reader(reply);
     let mut all = || {
         reader.number()?;
-        let members = call.members.iter().map(|at| reader.answer(opened, &asks[*at]));
+        let members = call.members.iter().map(|at| reader.answer(opened, call, &asks[*at]));
         let answers: Vec<_> = members.collect::<Option<_>>()?;
         reader.0.is_empty().then_some(answers)
     };
@@ -97,12 +131,13 @@ impl Reader<'_> {
         Some([self.number()?, self.number()?, self.number()?])
     }
 
-    fn answer(&mut self, opened: &Opened, ask: &Ask) -> Read<Result<Answer, StoreError>> {
+    fn answer(&mut self, opened: &Opened, call: &Call, ask: &Ask) -> Read<MaybeAnswer> {
         let done = match self.bytes()? {
             [0] => true,
             [1] => false,
-            [2] => return Some(Ok(Answer::new(Outcome::Expired, 0, []))),
-            [3] => return self.error().map(Err),
+            [2] => return Some(Some(Ok(Answer::new(Outcome::Expired, 0, [])))),
+            [3] => return self.error().map(|error| Some(Err(error))),
+            [4] if call.is_plain => return Some(None),
             _ => return None,
         };
         let count = self.number()?;
@@ -129,7 +164,7 @@ impl Reader<'_> {
             }
         }
         let outcome = if done { Outcome::Done { after } } else { Outcome::Refused };
-        Some(Ok(Answer::new(outcome, count, levels)))
+        Some(Some(Ok(Answer::new(outcome, count, levels))))
     }
 
     /// An error of one ask. It was found before anything was written, but for one case, which says

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate::shared::store::{Ask, Charge, Part, StoreError, Verb};
+use tollgate::shared::store::{Ask, Charge, Part, Verb};
 
 use super::{Opened, number};
 use crate::names;
@@ -31,7 +31,7 @@ const NEVER: u8 = 2;
 pub(crate) struct Batch {
     pub(crate) calls: Vec<Call>,
     /// Why an ask is in none of the calls.
-    pub(super) misfits: Vec<Option<StoreError>>,
+    pub(super) misfits: Vec<Option<&'static str>>,
     pub(super) asks: Vec<Ask>,
 }
 
@@ -41,8 +41,8 @@ pub(crate) struct Call {
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) quotas: Vec<u8>,
     pub(crate) asks: Vec<u8>,
-    /// Whether all limits are token buckets.
-    pub(crate) are_buckets: bool,
+    /// Whether all asks are for the script of the usual asks.
+    pub(crate) is_plain: bool,
     /// The numbers of the asks in the batch.
     pub(super) members: Vec<usize>,
     table: Vec<Numbers>,
@@ -55,6 +55,23 @@ pub(super) fn verb(ask: &Ask) -> Verb {
         Verb::TakeUpTo if ask.count == 0 => Verb::Take,
         verb => verb,
     }
+}
+
+/// Whether the script of the usual asks does it.
+fn is_plain(opened: &Opened, ask: &Ask) -> bool {
+    let [part] = &ask.parts[..] else { return false };
+    let is_take = match verb(ask) {
+        Verb::Take => true,
+        Verb::Consume => false,
+        _ => return false,
+    };
+    let limits = &opened.namespaces[part.namespace].limits;
+    !part.shadow
+        && limits.iter().zip(&part.charges).all(|(limit, charge)| {
+            let (quota, permits) = (&limit[charge.quota], permits(ask, *charge));
+            let can_pass = !is_take || permits <= quota.burst().into();
+            quota.is_bucket() && permits > 0 && can_pass
+        })
 }
 
 /// Whether a subject is in several parts of an ask.
@@ -72,18 +89,21 @@ impl Batch {
     /// the decision, nobody waits for the answer any more; nothing means that the ask is always
     /// done.
     ///
-    /// If `is_split`, each ask is a call of its own.
+    /// If `is_split`, each ask is a call of its own. Unless `may_be_plain`, the calls are for the
+    /// script that does all asks.
     pub(crate) fn new(
         opened: &Opened,
         asks: Vec<Ask>,
         is_split: bool,
+        may_be_plain: bool,
         nobody_after: impl Fn(&Ask) -> Option<u64>,
     ) -> Self {
-        let mut batch = Self { calls: Vec::new(), misfits: Vec::new(), asks: Vec::new() };
+        let misfits: Vec<_> = asks.iter().map(|ask| misfit(opened, ask, is_split)).collect();
+        let mut fitting = asks.iter().zip(&misfits).filter(|(_, misfit)| misfit.is_none());
+        let is_plain = may_be_plain && fitting.all(|(ask, _)| is_plain(opened, ask));
+        let mut batch = Self { calls: Vec::new(), misfits, asks: Vec::new() };
         for (at, ask) in asks.iter().enumerate() {
-            let misfit = misfit(opened, ask, is_split);
-            batch.misfits.push(misfit.map(StoreError::Misfit));
-            if misfit.is_some() {
+            if batch.misfits[at].is_some() {
                 continue;
             }
             let new = ask.parts.iter().map(|part| part.charges.len()).sum::<usize>();
@@ -91,7 +111,7 @@ impl Batch {
                 is_split || call.members.len() >= MOST_ASKS || call.table.len() + new > MOST_QUOTAS
             };
             if batch.calls.last().is_none_or(is_full) {
-                batch.calls.push(Call::empty());
+                batch.calls.push(Call { is_plain, ..Call::default() });
             }
             if let Some(call) = batch.calls.last_mut() {
                 call.add(opened, ask, at, nobody_after(ask).unwrap_or(0));
@@ -103,18 +123,18 @@ impl Batch {
 }
 
 impl Call {
-    /// A call without asks.
-    pub(crate) fn empty() -> Self {
-        Self { are_buckets: true, ..Self::default() }
-    }
-
     fn add(&mut self, opened: &Opened, ask: &Ask, at: usize, nobody_after: u64) {
         self.members.push(at);
+        let verb = number(verb(ask)).unwrap_or(0);
         let parts = u8::try_from(ask.parts.len()).unwrap_or(0);
-        let is_twice = u8::from(is_twice(opened, ask));
-        self.asks.extend_from_slice(&[number(verb(ask)).unwrap_or(0), parts, is_twice]);
-        let length_at = self.asks.len();
-        self.asks.extend_from_slice(&[0; 4]);
+        let length_at = self.asks.len() + 3;
+        if self.is_plain {
+            let charges = ask.parts.iter().map(|part| part.charges.len()).sum::<usize>();
+            self.asks.extend_from_slice(&[verb, u8::try_from(charges).unwrap_or(0)]);
+        } else {
+            self.asks.extend_from_slice(&[verb, parts, u8::from(is_twice(opened, ask))]);
+            self.asks.extend_from_slice(&[0; 4]);
+        }
         push(&mut self.asks, ask.count.min(MOST_TIMES));
         push(&mut self.asks, patience(ask));
         push(&mut self.asks, nobody_after);
@@ -122,21 +142,24 @@ impl Call {
         for part in &ask.parts {
             let namespace = &opened.namespaces[part.namespace];
             self.keys.push(names::key(&namespace.name, &part.subject));
-            let charges = u8::try_from(part.charges.len()).unwrap_or(0);
-            self.asks.extend_from_slice(&[u8::from(part.shadow), charges]);
+            if !self.is_plain {
+                let charges = u8::try_from(part.charges.len()).unwrap_or(0);
+                self.asks.extend_from_slice(&[u8::from(part.shadow), charges]);
+            }
             for (limit, charge) in namespace.limits.iter().zip(&part.charges) {
                 self.charge(ask, &limit[charge.quota], *charge);
             }
         }
-        let length = u32::try_from(self.asks.len() - begin).unwrap_or(u32::MAX);
-        self.asks[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        if !self.is_plain {
+            let length = u32::try_from(self.asks.len() - begin).unwrap_or(u32::MAX);
+            self.asks[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        }
     }
 
     fn charge(&mut self, ask: &Ask, quota: &Numbers, charge: Charge) {
         let index = self.table.iter().position(|known| known == quota).unwrap_or_else(|| {
             self.table.push(*quota);
             quota.pack(&mut self.quotas);
-            self.are_buckets &= quota.is_bucket();
             self.table.len() - 1
         });
         let permits = permits(ask, charge);
@@ -145,7 +168,10 @@ impl Call {
             permits if permits > quota.burst().into() => NEVER,
             _ => 0,
         };
-        self.asks.extend_from_slice(&[u8::try_from(index).unwrap_or(0), flags]);
+        self.asks.push(u8::try_from(index).unwrap_or(0));
+        if !self.is_plain {
+            self.asks.push(flags);
+        }
         quota.pack_cost(permits, &mut self.asks);
         if matches!(ask.verb, Verb::HandBack | Verb::Cancel) {
             quota.pack_receipt(charge.receipt, &mut self.asks);

@@ -2,6 +2,8 @@
 
 mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use decode::clock;
 pub(crate) use encode::{Batch, Call, micros};

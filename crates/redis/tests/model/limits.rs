@@ -272,12 +272,14 @@ pub struct Bucket {
     quotas: Vec<Quota>,
     quota: usize,
     used: u128,
+    /// How many µs later it would be full if nothing had ever been given back, rounded up.
+    ahead: u128,
     now: u64,
 }
 
 impl Bucket {
     pub fn boxed_new(quotas: &[Quota]) -> Box<dyn Limit> {
-        Box::new(Self { quotas: quotas.to_vec(), quota: 0, used: 0, now: 0 })
+        Box::new(Self { quotas: quotas.to_vec(), quota: 0, used: 0, ahead: 0, now: 0 })
     }
 
     fn cost(&self) -> u128 {
@@ -293,9 +295,22 @@ impl Bucket {
         self.quotas[self.quota].burst_size().into()
     }
 
-    /// In units, counted from the origin of the clock.
-    fn full_at(&self) -> u128 {
-        u128::from(self.now) * 1000 * self.speed() + self.used
+    /// Units in a µs.
+    fn micro(&self) -> u128 {
+        self.speed() * 1000
+    }
+
+    /// When it would be full if nothing had ever been given back: in units, counted from the origin
+    /// of the clock.
+    fn charged_until(&self) -> u128 {
+        (u128::from(self.now) + self.ahead) * self.micro() + self.used
+    }
+
+    /// Gives back, although the receipts stay.
+    fn lower(&mut self, units: u128) {
+        let given = units.min(self.used);
+        self.used -= given;
+        self.ahead += given.div_ceil(self.micro());
     }
 }
 
@@ -305,11 +320,17 @@ impl Limit for Bucket {
     }
 
     fn advance(&mut self, now: u64, quota: usize) {
-        let elapsed = u128::from(now - self.now) * 1000 * self.speed();
-        self.used = self.used.saturating_sub(elapsed);
+        let elapsed = u128::from(now - self.now);
+        if self.used / self.micro() < elapsed {
+            self.ahead = (self.ahead + self.used.div_ceil(self.micro())).saturating_sub(elapsed);
+        }
+        self.used = self.used.saturating_sub(elapsed * self.micro());
         self.now = now;
         let (before, old) = (self.burst() * self.cost(), self.speed() * 1000);
         let differs = self.quotas[self.quota] != self.quotas[quota];
+        if differs {
+            self.ahead += self.used.div_ceil(self.micro());
+        }
         self.quota = quota;
         if self.used > 0 && differs {
             // The store keeps the old level and capacity in whole µs, the one rounded up and the
@@ -333,20 +354,27 @@ impl Limit for Bucket {
     }
 
     fn give(&mut self, permits: u128) {
-        self.used = self.used.saturating_sub(permits * self.cost());
+        self.lower(permits * self.cost());
     }
 
     fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool) {
         let mut back = permits * self.cost();
-        if is_cancelled {
-            back = back.saturating_sub(self.full_at().saturating_sub(receipt));
+        let behind = self.charged_until().saturating_sub(receipt);
+        let waits = self.ahead * self.micro() + self.used > self.burst() * self.cost();
+        if is_cancelled || waits {
+            back = back.saturating_sub(behind);
         }
-        let left = receipt.saturating_sub(u128::from(self.now) * 1000 * self.speed());
-        self.used = self.used.saturating_sub(back.min(left));
+        let back = back.min(self.used.saturating_sub(behind));
+        // A receipt that was rounded is that of the last charge, too.
+        if self.receipt() == receipt {
+            self.used -= back;
+        } else {
+            self.lower(back);
+        }
     }
 
     fn reset(&mut self) {
-        self.used = 0;
+        (self.used, self.ahead) = (0, 0);
     }
 
     fn used(&self) -> u128 {
@@ -361,14 +389,16 @@ impl Limit for Bucket {
         self.used.div_ceil(self.speed())
     }
 
-    /// When the bucket will be full. The store's receipt has 1/4096 of a µs, rounded down.
+    /// When the bucket would be full if nothing had ever been given back. The store's receipt has
+    /// 1/4096 of a µs, rounded down.
     fn receipt(&self) -> u128 {
         let micro = self.speed() * 1000;
         let units = micro / gcd(micro, self.cost());
         if units <= 4096 {
-            return self.full_at();
+            return self.charged_until();
         }
-        let (whole, rest) = (self.full_at() / micro, self.full_at() % micro / (micro / units));
+        let (whole, rest) =
+            (self.charged_until() / micro, self.charged_until() % micro / (micro / units));
         let parts = rest * 4096 / units;
         whole * micro + parts * units / 4096 * (micro / units)
     }

@@ -58,3 +58,12 @@ pub async fn open(server: &Server, namespaces: &[Namespace]) -> Arc<dyn Buckets>
     let store = Redis::connect(&server.url()).await.expect("the server is there");
     store.open(namespaces).expect("the quotas are exact")
 }
+
+/// Tries again until it holds, at most 20 s.
+pub async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(std::time::Instant::now() < until, "it never holds");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

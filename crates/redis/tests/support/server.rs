@@ -40,21 +40,24 @@ impl Server {
 
     /// Starts a server on a free port, with more arguments.
     pub fn start_with(kind: &'static str, more: &[&str]) -> Self {
+        // Another program may take the port first.
+        let started = (0..20).find_map(|_| Self::try_start(kind, free_port(), more));
+        started.unwrap_or_else(|| panic!("{kind} does not start with {more:?}"))
+    }
+
+    pub fn start_on(kind: &'static str, port: u16) -> Self {
+        Self::try_start(kind, port, &[]).unwrap_or_else(|| panic!("{kind} does not start"))
+    }
+
+    fn try_start(kind: &'static str, port: u16, more: &[&str]) -> Option<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let dir = std::env::temp_dir().join(format!("tollgate-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a temporary folder");
         let args: Vec<_> = more.iter().map(ToString::to_string).collect();
-        // Another program may take the port first.
-        for _ in 0..20 {
-            let port = free_port();
-            let child = spawn(kind, port, &dir, &args);
-            let mut server = Self { kind, port, dir: dir.clone(), args: args.clone(), child };
-            if server.is_up() {
-                return server;
-            }
-        }
-        panic!("{kind} does not start with {more:?}");
+        let child = spawn(kind, port, &dir, &args);
+        let mut server = Self { kind, port, dir, args, child };
+        server.is_up().then_some(server)
     }
 
     /// Waits until the server answers. `false` if it has ended.
@@ -64,7 +67,7 @@ impl Server {
             if self.child.try_wait().expect("a child").is_some() {
                 return false;
             }
-            if self.try_command(&["PING"]).is_some() {
+            if command(self.port, &["PING"]).is_some() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -83,22 +86,7 @@ impl Server {
     /// Sends a command on a connection of its own, and returns what the server says, in its
     /// protocol.
     pub fn command(&self, words: &[&str]) -> String {
-        self.try_command(words).expect("the server answers")
-    }
-
-    fn try_command(&self, words: &[&str]) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        let mut command = format!("*{}\r\n", words.len());
-        for word in words {
-            let _ = write!(command, "${}\r\n{word}\r\n", word.len());
-        }
-        command += "*1\r\n$4\r\nQUIT\r\n";
-        stream.write_all(command.as_bytes()).ok()?;
-        let mut reply = Vec::new();
-        stream.read_to_end(&mut reply).ok()?;
-        let reply = String::from_utf8_lossy(&reply).into_owned();
-        Some(reply.strip_suffix("+OK\r\n")?.to_string())
+        command(self.port, words).expect("the server answers")
     }
 
     /// A command whose answer is a whole number.
@@ -168,4 +156,20 @@ fn spawn(kind: &str, port: u16, dir: &Path, more: &[String]) -> Child {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
+}
+
+/// Sends a command to a server on this machine, and returns what it says.
+pub fn command(port: u16, words: &[&str]) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    let mut text = format!("*{}\r\n", words.len());
+    for word in words {
+        let _ = write!(text, "${}\r\n{word}\r\n", word.len());
+    }
+    text += "*1\r\n$4\r\nQUIT\r\n";
+    stream.write_all(text.as_bytes()).ok()?;
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).ok()?;
+    let reply = String::from_utf8_lossy(&reply).into_owned();
+    Some(reply.strip_suffix("+OK\r\n")?.to_string())
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::returns::Returns;
 use crate::Timestamp;
 use crate::llm::Period;
 use crate::llm::headers::{Bound, ServerLimit};
@@ -40,6 +41,8 @@ pub(crate) struct Evidence {
     pub(super) longest_reset: Duration,
     /// `reset x limit / used` of the last answer.
     pub(super) implied: Option<Duration>,
+    /// The longest period that is possible if the limit is refilled evenly.
+    pub(super) if_even: Option<Duration>,
     /// The end of the last window, and the shortest time between the ends of two windows.
     pub(super) window_end: Option<Timestamp>,
     pub(super) window_gap: Option<Duration>,
@@ -76,6 +79,9 @@ impl Evidence {
             0 => Duration::MAX,
             least_used => times(reset.saturating_add(said.reset_margin), least_used),
         };
+        if longest < Duration::MAX {
+            self.if_even = Some(self.if_even.map_or(longest, |known| known.min(longest)));
+        }
         let near = |period: Period| {
             let period = period.as_duration();
             period >= shortest.saturating_sub(shortest / 100)
@@ -118,8 +124,8 @@ impl Evidence {
     }
 
     /// The period: the one that is stated, or that the answers show, and else the nearest usual one
-    /// that they do not contradict.
-    pub(crate) fn period(&self, stated: Option<Period>) -> Period {
+    /// that they do not contradict. `returns` is what has come back between answers.
+    pub(super) fn period(&self, stated: Option<Period>, returns: &Returns) -> Period {
         if let Some(period) = stated {
             return period;
         }
@@ -134,9 +140,16 @@ impl Evidence {
         // (Resets are stated in whole seconds, and responses are on their way for a while.)
         let gap = self.window_gap.filter(|_| shows_windows);
         let gap = gap.map(|gap| gap.max(self.longest_reset));
+        let most = self.longest_possible(returns);
+        if let Some(most) = most.filter(|most| self.implied.is_none() && *most < implied) {
+            // Nothing else hints at the period: the strictest reading.
+            return Period::of(most).unwrap_or(Period::MINUTE);
+        }
         let allowed = |period: &Period| {
             let period = period.as_duration();
-            period >= self.longest_reset && gap.is_none_or(|gap| period <= gap + gap / 50)
+            period >= self.longest_reset
+                && gap.is_none_or(|gap| period <= gap + gap / 50)
+                && most.is_none_or(|most| period <= most)
         };
         let distance = |period: &Period| {
             let (one, other) = (period.as_duration(), implied);
@@ -146,6 +159,14 @@ impl Evidence {
         };
         let nearest = USUAL.into_iter().filter(allowed).min_by_key(distance);
         nearest.or_else(|| Period::of(gap.unwrap_or(self.longest_reset))).unwrap_or(Period::DAY)
+    }
+
+    /// The longest period that is possible, however the server counts. `None` if answers allow any.
+    fn longest_possible(&self, returns: &Returns) -> Option<Duration> {
+        let least = |one: Option<Duration>, other| one.into_iter().chain(other).min();
+        let if_even = least(self.if_even, returns.if_even())?;
+        let if_windows = least(self.window_gap, returns.if_windows())?;
+        Some(if_even.max(if_windows).max(self.longest_reset))
     }
 
     /// How the limit is refilled. It takes two answers to know that it is refilled evenly.

@@ -3,26 +3,36 @@
 use std::time::Duration;
 
 use super::evidence::Refill;
-use super::meter::{Meter, Probing, Window};
-use super::sources::Source;
+use super::meter::{Meter, Probing};
+use super::returns::Success;
+use super::sources::{Source, is_short};
 use super::{Account, LimitEvent};
 use crate::Timestamp;
+use crate::algorithm::Receipt;
 use crate::limiters::core::Edited;
 use crate::llm::headers::{Bound, ServerLimit, ServerLimits};
-use crate::llm::{Burst, LimitKind, Period};
+use crate::llm::{Burst, LimitKind, Period, Tokens};
 
 impl Account {
-    /// Applies what a response reported, and returns how that changes due times. A limit never
+    /// Applies what a response reported, and returns how that changes due times. If it is that of a
+    /// request that has succeeded, `success` says which one and what it used. A limit never
     /// exceeds its configured value, and nothing that is reported closes a limit for longer than
     /// `max_pause`.
     pub(crate) fn observe(
         &mut self,
         now: Timestamp,
         reported: &ServerLimits,
+        success: Option<(Receipt, Tokens)>,
         max_pause: Duration,
         events: &mut Vec<LimitEvent>,
     ) -> Edited {
         let mut edited = Edited::Nothing;
+        if reported.iter().next().is_some() && self.end_provisional() {
+            edited = Edited::Changed;
+        }
+        for said in reported.iter() {
+            self.add_returns(now, said, success);
+        }
         for said in reported.iter().filter(|said| said.limit != Some(Bound::Of(0))) {
             edited = edited.and(self.observe_limit(now, said, max_pause, events));
         }
@@ -38,11 +48,16 @@ impl Account {
         events: &mut Vec<LimitEvent>,
     ) -> Edited {
         let limits = self.limits;
-        let Some(source) = self.sources.of(said) else { return Edited::Nothing };
+        let mut edited = Edited::Nothing;
+        if let Some(forgotten) = self.sources.make_room(said, now, max_pause) {
+            self.forget(forgotten, now);
+            edited = Edited::Changed;
+        }
+        let Some(source) = self.sources.hear(said, now) else { return Edited::Nothing };
         source.evidence.add(now, said);
         source.documented_even |= said.even;
         source.responses = source.responses.saturating_add(1);
-        let period = source.evidence.period(said.period);
+        let period = source.evidence.period(said.period, &source.returns);
         // A configured limit of the same number says which period it is, while nothing else does.
         let count = said.limit.and_then(Bound::count);
         let same = limits.on(said.counted).find(|(_, configured)| Some(*configured) == count);
@@ -53,7 +68,6 @@ impl Account {
         let kind = said.counted.per(period);
         let before = source.kind.replace(kind).filter(|before| *before != kind);
         let source = *source;
-        let mut edited = Edited::Nothing;
         if let Some(before) = before {
             self.retire(before, kind, max_pause, now);
             edited = Edited::Changed;
@@ -63,7 +77,63 @@ impl Account {
                 edited = Edited::Changed;
             }
         }
+        edited = edited.and(self.observe_end(now, kind, said, &source));
         edited.and(self.observe_remaining(now, kind, said, &source, max_pause))
+    }
+
+    /// Puts an end to a limit that responses no longer report.
+    fn forget(&mut self, source: Source, now: Timestamp) {
+        let Some(kind) = source.kind.filter(|kind| !self.sources.have(*kind)) else { return };
+        let configured = self
+            .limits
+            .get(kind)
+            .map(|count| self.renewed(kind, count, self.limits.burst_mode(), Probing::NEVER, now));
+        match configured {
+            Some(Ok(meter)) => _ = self.meters.put(meter),
+            Some(Err(_)) => {}
+            None => _ = self.meters.remove(kind),
+        }
+    }
+
+    /// Adds to what has come back of a limit between answers.
+    fn add_returns(
+        &mut self,
+        now: Timestamp,
+        said: &ServerLimit,
+        success: Option<(Receipt, Tokens)>,
+    ) {
+        let (in_flight, newest) = (self.in_flight, self.newest);
+        let Some((receipt, used)) = success else { return };
+        let Some(Bound::Of(limit)) = said.limit else { return };
+        let (Some(left), Some(source)) = (said.remaining, self.sources.of(said)) else { return };
+        let Some((kind, period)) = source.kind.zip(source.kind.and_then(LimitKind::period)) else {
+            return;
+        };
+        let counts_tokens = kind.counts_tokens();
+        let success = Success {
+            receipt,
+            newest,
+            cost: kind.cost(used),
+            enough: if counts_tokens { (limit / 10).max(2) } else { 2 },
+            reserved: counts_tokens && in_flight > 1,
+        };
+        source.returns.add(now, (left, limit), success, period.as_duration());
+    }
+
+    /// Notes that the server refused a request because of its limits. Unless the response says that
+    /// much is left of a limit, that limit is not what it seemed to be by what came back of it.
+    pub(crate) fn refused(&mut self, reported: &ServerLimits) {
+        for source in &mut self.sources.0 {
+            let mut of_it = reported.iter().filter(|said| source.is_of(said));
+            let has_room = of_it.next().is_some_and(|said| {
+                let limit = said.limit.and_then(Bound::count).unwrap_or(0);
+                said.remaining.is_some_and(|left| left > limit / 10)
+            });
+            if !has_room {
+                source.returns.refute();
+                source.has_refused = true;
+            }
+        }
     }
 
     /// Puts an end to the limit that responses seemed to mean before: it counts over another
@@ -109,15 +179,20 @@ impl Account {
     ) -> bool {
         let configured = self.limits.get(kind);
         let count = configured.map_or(count, |configured| configured.min(count));
+        let is_paced = configured.is_none() && is_short(kind) && !kind.counts_tokens();
+        // A window holds what is sent at an even pace, and what was sent at once before, and a
+        // little more because messages are on their way for different times.
+        let in_windows = is_paced && refill == Refill::Windows;
+        let count = if in_windows { (count - count / 10).max(1) } else { count };
+        let is_renewed = self.meters.of(kind).is_some_and(|meter| meter.was_renewed(now));
         let burst = match (self.limits.burst_mode(), refill) {
             // Messages are on their way for as long as such a period: only an even pace keeps it.
-            (Burst::Full, _) if configured.is_none() && is_short(kind) && !kind.counts_tokens() => {
-                Burst::Percent(30)
-            }
+            (Burst::Full, _) if is_paced => Burst::Percent(if in_windows { 10 } else { 30 }),
             (Burst::Full, Refill::Windows) => Burst::Strict,
             // Until it is known how the server counts, the strictest way. A configured limit is
-            // as configured.
+            // as configured. (Within a period, a server cannot count in windows and refill evenly.)
             (Burst::Full, Refill::Unknown) if configured.is_none() => Burst::Strict,
+            (Burst::Full, Refill::Even) if is_renewed => Burst::Strict,
             (burst, _) => burst,
         };
         let probing = self.probing(kind, max_pause);
@@ -159,130 +234,4 @@ impl Account {
             None => Probing { after_statement: after_request, after_request },
         }
     }
-
-    /// Applies what a response says that remains of a limit.
-    fn observe_remaining(
-        &mut self,
-        now: Timestamp,
-        kind: LimitKind,
-        said: &ServerLimit,
-        source: &Source,
-        max_pause: Duration,
-    ) -> Edited {
-        let Some(remaining) = said.remaining else { return Edited::Nothing };
-        let (reserve, kept_back, since) = (self.reserve(kind), self.kept_back(kind), self.newest);
-        // The response is that of the only request in flight: it is not out of date.
-        let is_exact = self.in_flight <= 1;
-        let Some(meter) = self.meters.of(kind) else { return Edited::Nothing };
-        meter.heard(now);
-        let remaining = i128::from(remaining) - kept_back;
-        let before = meter.window(now);
-        if let Some(wait) = window_rest(said, source, meter, max_pause) {
-            // No reserve: what is left of a window is lost when it ends.
-            let left = u64::try_from(remaining.max(0)).unwrap_or(u64::MAX);
-            let is_stated = said.reset_after.is_some_and(|reset| !reset.is_zero());
-            if is_exact {
-                meter.forget_window();
-            }
-            meter.set_window(now, Window { left, ends: now + wait, is_stated, since });
-            return match (before, meter.window(now)) {
-                (Some(one), Some(other)) if (one.left, one.ends) == (other.left, other.ends) => {
-                    Edited::Nothing
-                }
-                // Most responses lower it, or move its end by the time that they took.
-                (Some(one), Some(other)) if other.left <= one.left && other.ends >= one.ends => {
-                    Edited::Took
-                }
-                (None, Some(_)) => Edited::Took,
-                _ => Edited::Changed,
-            };
-        }
-        meter.forget_window();
-        if before.is_some() {
-            return Edited::Changed;
-        }
-        // Near the reserve, each permit less remaining makes two permits less usable; below the
-        // reserve there is debt. It never takes more than a period to come back.
-        let least = 1 - i128::from(meter.per_period());
-        let below = (2 * (remaining - reserve)).max(remaining - 2 * reserve);
-        let usable = remaining.min(below).max(least);
-        // Less remaining than expected means that other clients use the account, and is charged.
-        // More is ignored, because requests may be in flight that the server has not seen yet.
-        let left = i128::from(meter.burst()) - i128::from(meter.used(now));
-        let elsewhere = u64::try_from((left - usable).max(0)).unwrap_or(u64::MAX);
-        if elsewhere == 0 {
-            return Edited::Nothing;
-        }
-        meter.take_count(now, elsewhere);
-        Edited::Took
-    }
-
-    /// How much of what the server reports as remaining is left to other clients of the account.
-    fn kept_back(&mut self, kind: LimitKind) -> i128 {
-        let percent = i128::from(self.limits.kept_back());
-        self.meters.of(kind).map_or(0, |meter| i128::from(meter.per_period()) * percent / 100)
-    }
-
-    /// How much of what the server reports as remaining is kept in reserve.
-    ///
-    /// The server's number is out of date when it arrives, requests overtake each other on the way,
-    /// and the server may count more for the requests in flight than was estimated. At full load
-    /// the reserve costs no throughput, because it lowers the level and not the refill. A limit
-    /// over more than a minute comes back too slowly for that, and has no reserve.
-    fn reserve(&self, kind: LimitKind) -> i128 {
-        let short = kind.period().is_some_and(|period| period <= Period::MINUTE);
-        let meter = self.meters.iter().find(|meter| meter.kind == kind);
-        let Some(meter) = meter.filter(|_| short) else { return 0 };
-        // A twentieth of the burst for the delay. For limits in tokens, an uncertainty is added,
-        // for what the server may count beyond the estimates: the average estimate of a request in
-        // flight or half of all estimates, whichever is more, but at most a fifth of the burst.
-        let reserved = kind.cost(self.reserved);
-        let uncertain = (reserved / self.in_flight.max(1)).max(reserved / 2);
-        let uncertain = if kind.counts_tokens() { uncertain } else { 0 };
-        // At least one request, unless the limit is small: else the clock of a client that is a
-        // little fast brings each request a little early.
-        let one = u64::from(!kind.counts_tokens() && meter.burst() >= 10);
-        i128::from((meter.burst() / 20).max(one)) + i128::from(uncertain.min(meter.burst() / 5))
-    }
-}
-
-/// The rest of the window that a response speaks of; `None` if the limit is refilled evenly, or if
-/// nothing hints at a window.
-fn window_rest(
-    said: &ServerLimit,
-    source: &Source,
-    meter: &Meter,
-    max_pause: Duration,
-) -> Option<Duration> {
-    if source.comes_back_evenly(said.remaining.unwrap_or(0)) || is_short(meter.kind) {
-        return None;
-    }
-    let period = meter.period();
-    let reset = said.reset_after.filter(|reset| !reset.is_zero());
-    let wait = match reset {
-        // No window is longer than its period: Azure has sent milliseconds instead of seconds.
-        // Clocks of clients and servers differ by up to 200 millionths.
-        Some(reset) => {
-            let reset = reset.min(period);
-            let differs = reset > Duration::from_secs(600);
-            reset.saturating_add(if differs { reset / 5_000 } else { Duration::ZERO })
-        }
-        None if meter.burst_mode == Burst::Strict => guessed_rest(period),
-        None if said.remaining == Some(0) && said.period.is_some() => guessed_rest(period),
-        None => return None,
-    };
-    Some(wait.min(max_pause))
-}
-
-/// Whether the period of a limit is hardly longer than messages are on their way.
-fn is_short(kind: LimitKind) -> bool {
-    kind.period().is_some_and(|period| period.as_secs() <= 2)
-}
-
-/// How long a statement about a window is believed if its end is not stated. The window ends within
-/// its period. To wait for all of an hour or a day could waste most of it, so the next answer is
-/// asked for earlier.
-fn guessed_rest(period: Duration) -> Duration {
-    let minute = Period::MINUTE.as_duration();
-    (period / 6).clamp(period.min(minute), Period::HOUR.as_duration().max(minute))
 }

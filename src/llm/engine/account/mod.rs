@@ -6,6 +6,9 @@ mod health;
 mod learn;
 mod meter;
 mod meters;
+mod provisional;
+mod remaining;
+mod returns;
 mod sources;
 mod spent_rest;
 mod state;
@@ -17,6 +20,7 @@ pub(crate) use state::Restored;
 
 use meter::{Meter, Probing};
 use meters::Meters;
+use provisional::Provisional;
 use sources::Sources;
 
 use crate::algorithm::Receipt;
@@ -38,6 +42,8 @@ pub(crate) struct Account {
     newest: u64,
     /// What responses have reported, and what they have shown about each limit.
     sources: Sources,
+    /// What servers admit that state no limits.
+    provisional: Provisional,
     /// Whether the account may be used, after what its last responses said of it.
     pub(crate) health: Health,
 }
@@ -62,6 +68,7 @@ impl Account {
             reserved: Tokens::default(),
             newest: 0,
             sources: Sources::default(),
+            provisional: Provisional::default(),
             health: Health::default(),
         }
     }
@@ -73,12 +80,14 @@ impl Account {
         let mut meters = Meters::default();
         for (kind, count) in limits.iter() {
             let mut meter = self.renewed(kind, count, limits.burst_mode(), Probing::NEVER, now)?;
-            // What is left of a window was said by a response.
+            // What is left of a window was said by a response, and so was its end.
             meter.forget_window();
+            let _edited = meter.forget_renewal(now);
             let _fits = meters.put(meter);
         }
         (self.limits, self.meters) = (limits, meters);
         self.sources = Sources::default();
+        self.provisional = Provisional::default();
         Ok(())
     }
 
@@ -242,6 +251,9 @@ impl Account {
     #[inline]
     fn start_request(&mut self, now: Timestamp, tokens: Tokens) {
         self.health.sent(now);
+        if self.is_unknown() {
+            self.provisional.sent(now);
+        }
         self.in_flight += 1;
         self.reserved.input = self.reserved.input.saturating_add(tokens.input);
         self.reserved.output = self.reserved.output.saturating_add(tokens.output);
@@ -289,13 +301,15 @@ impl Account {
             }
         }
         self.end_request(estimate);
+        self.grow_provisional(now);
         (owes, event)
     }
 
     /// Charges tokens that were used without a permit.
     pub(crate) fn consume(&mut self, now: Timestamp, tokens: Tokens) {
         for meter in self.meters.iter_mut().filter(|meter| meter.kind.counts_tokens()) {
-            meter.take(now, tokens);
+            meter.probed(now);
+            meter.take_count(now, meter.cost(tokens));
         }
     }
 

@@ -174,9 +174,12 @@ impl Keys {
         note(&mut account.health, noted)
     }
 
-    /// Ends the pause of a key's account.
+    /// Ends the pause of a key's account, and what it was limited to because of refusals.
     pub(crate) fn resume(&mut self, key: u32) {
-        self.note(key, Health::restore);
+        if let Some(account) = self.account_of(key) {
+            account.health.restore();
+            let _ended = account.end_provisional();
+        }
     }
 
     /// Ends the pause of a key, and discards the learned limits of its account.

@@ -160,7 +160,8 @@ impl Bucket {
         u64::try_from(left).unwrap_or(u64::MAX).checked_div(cost).unwrap_or(u64::MAX)
     }
 
-    /// Whether the debt that would result from the demand can be repaid within the range of a clock.
+    /// Whether the debt that would result from the demand can be repaid within the range of a
+    /// clock.
     pub(super) fn can_owe(&self, demand: &Demand<'_>, now: Timestamp) -> bool {
         let rule = &demand.terms.rule;
         let mut state = self.under(demand.terms, now).into_owned();
@@ -198,8 +199,8 @@ impl Bucket {
         }
     }
 
-    /// Gives back permits of the charge that the demand's receipt names: what refill has not brought
-    /// back since. Returns the receipt for the rest of the charge.
+    /// Gives back permits of the charge that the demand's receipt names: what refill has not
+    /// brought back since. Returns the receipt for the rest of the charge.
     pub(super) fn hand_back(
         &mut self,
         demand: &Demand<'_>,

@@ -169,9 +169,8 @@ impl Shards {
         if self.make_room(now) && attempt(&mut answer).is_ok() {
             return Ok(answer);
         }
-        Err(StoreError::Refused(format!(
-            "a subject is new, and the store holds its most subjects already, {}: \
-             allow more with `max_subjects`",
+        Err(StoreError::Full(format!(
+            "it holds its most subjects already, {}: allow more with `max_subjects`",
             self.room.most()
         )))
     }
@@ -235,8 +234,8 @@ impl<C: Clock> MemoryBuckets<C> {
     /// # Errors
     ///
     /// [`StoreError::Misfit`] if the ask does not fit the namespaces, or if a debt could not be
-    /// repaid within 584 years; [`StoreError::Refused`] if a subject is new and there is no room for
-    /// it. Then nothing has changed.
+    /// repaid within 584 years; [`StoreError::Full`] if a subject is new and there is no room
+    /// for it. Then nothing has changed.
     ///
     /// ```
     /// use tollgate::Quota;

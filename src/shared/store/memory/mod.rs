@@ -39,7 +39,7 @@ const MAX_SUBJECTS: usize = 1_000_000;
 /// * Memory is bounded: it holds at most [`max_subjects`](MemoryBuilder::max_subjects) subjects of
 ///   which something is in use. A subject whose buckets are full is not stored, and is evicted as
 ///   new subjects arrive. If there is no room for a new subject, its ask is
-///   [refused](super::StoreError::Refused).
+///   [refused](super::StoreError::Full).
 /// * A window begins with the first charge after it was full.
 ///
 /// ```
@@ -107,7 +107,7 @@ impl<C: Clock> MemoryBuilder<C> {
     /// let buckets = Memory::builder().max_subjects(1).build().buckets(&[users])?;
     /// let take = |user| buckets.ask_one(SubjectAsk::new(Verb::Take, 1, user, &[Charge::new(1)]));
     /// assert!(take("alice").is_ok());
-    /// assert!(matches!(take("bob"), Err(StoreError::Refused(_))));
+    /// assert!(matches!(take("bob"), Err(StoreError::Full(_))));
     /// assert!(take("alice").is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

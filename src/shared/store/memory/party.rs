@@ -164,8 +164,8 @@ impl<'a> Party<'a> {
         Ok(levels)
     }
 
-    /// Does all of a call on the only subject of an ask. The answer is written in place, since it is
-    /// large.
+    /// Does all of a call on the only subject of an ask. The answer is written in place, since it
+    /// is large.
     #[inline]
     pub(super) fn execute(
         &self,

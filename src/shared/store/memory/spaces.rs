@@ -60,7 +60,8 @@ struct Known {
 struct KnownLimit {
     name: Arc<str>,
     rule: Rule,
-    /// Callers that open the same quota share it, so that to compare quotas is to compare pointers.
+    /// Callers that open the same quota share it, so that to compare quotas is to compare
+    /// pointers.
     quotas: Vec<Weak<Terms>>,
 }
 

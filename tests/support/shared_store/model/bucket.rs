@@ -87,6 +87,7 @@ impl Bucket {
         let cost = time_for(self.quota, permits);
         self.charged_until = self.charged_until(now);
         self.full_at = self.both(|full_at| full_at - &cost);
+        self.charged_until[1] += &self.tick;
     }
 
     /// Gives back what is in use, less what was taken since.
@@ -102,7 +103,8 @@ impl Bucket {
         let mut least = positive(&used[0] - &most_behind).min(cost.clone());
         let mut most = positive(&used[1] - &least_behind).min(cost.clone());
         let burst = whole(now) + time_for(self.quota, self.quota.burst_size());
-        if unfollowed || until[1] > burst {
+        // After a change of the quota, a store may think that others wait.
+        if unfollowed || until[1] > burst || self.changes > 0 {
             least = least.min(positive(&cost - most_behind));
         }
         if unfollowed || until[0] > burst {
@@ -110,10 +112,22 @@ impl Bucket {
         }
         self.full_at = [&self.full_at[0] - &most, &self.full_at[1] - &least];
         self.charged_until = until;
-        if self.charged_until == *charged {
-            // Nobody took permits since.
-            self.charged_until = [&charged[0] - most, &charged[1] - least];
-            charged.clone_from(&self.charged_until);
+        // If nobody took permits since, it is as if less had been charged; but a store may round so
+        // that it can't tell.
+        if self.charged_until[0] == charged[0] {
+            let is_certain = self.charged_until[1] == charged[1];
+            self.charged_until[0] -= &most;
+            if is_certain {
+                self.charged_until[1] -= &least;
+                charged[1] -= least;
+            }
+            charged[0] -= most;
+        } else {
+            self.charged_until[1] += &self.tick;
+        }
+        // A receipt from before a reset becomes one of now.
+        for (receipt, until) in charged.iter_mut().zip(&self.charged_until) {
+            *receipt = (&*receipt).min(until).clone();
         }
     }
 
@@ -131,8 +145,9 @@ impl Bucket {
             if missing > BigRational::zero() { &now + missing * &factor } else { now.clone() }
         };
         let [least, most] = self.both(carried);
-        // Rounded up, and once more.
-        let most = if most > now { most + &self.tick + &self.tick } else { most };
+        // The store may round both capacities and the level before it calculates, and the result.
+        let slack = &self.tick * (&factor + whole(1)) * whole(4);
+        let most = if most > now { most + slack } else { most };
         (self.full_at, self.quota) = ([least, most], quota);
     }
 }

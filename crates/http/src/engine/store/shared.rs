@@ -17,8 +17,8 @@ use crate::policy::{Algorithm, KeyPart};
 ///
 /// A request with several limits is one ask, all or nothing. Processes share the buckets of limits
 /// that have the same name, key, algorithm and prefixes. The store is asked as a
-/// [`Client`](tollgate::shared::Client) does: within a deadline, in batches, and with an outage mode.
-/// In the mode [`Outage::Closed`], which is the default, the limiter does what
+/// [`Client`](tollgate::shared::Client) does: within a deadline, in batches, and with an outage
+/// mode. In the mode [`Outage::Closed`], which is the default, the limiter does what
 /// [`fail_closed`](crate::HttpLimiterBuilder::fail_closed) says.
 ///
 /// Penalties are counted in each process. `max_keys` and `when_full` bound the memory of a process,
@@ -68,24 +68,24 @@ impl SharedStore {
         self
     }
 
-    /// The longest time for which a refusal answers further requests of the same key. The default is
-    /// 1 s.
+    /// The longest time for which a refusal answers further requests of the same key. The default
+    /// is 1 s.
     #[must_use]
     pub fn trust_refusals_for(mut self, longest: Duration) -> Self {
         self.client = self.client.trust_refusals_for(longest);
         self
     }
 
-    /// What was asked and decided so far, also for the limiters that clones of this store were given
-    /// to.
+    /// What was asked and decided so far, also for the limiters that clones of this store were
+    /// given to.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.client.stats()
     }
 
-    /// The secret with which API keys, and values that are too long, are hashed. It must be the same
-    /// in all processes, and nobody else may know it. Without it, a policy whose keys have such
-    /// parts can't be opened.
+    /// The secret with which API keys, and values that are too long, are hashed. It must be the
+    /// same in all processes, and nobody else may know it. Without it, a policy whose keys have
+    /// such parts can't be opened.
     #[must_use]
     pub fn key_secret(mut self, secret: [u8; 16]) -> Self {
         self.key_secret = Some(secret);

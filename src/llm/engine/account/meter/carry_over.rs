@@ -1,6 +1,6 @@
 //! What is used of a limit when another limit takes its place.
 
-use super::{Forgiven, Level, Meter, on};
+use super::{Forgiven, Level, Meter, Renewal, on};
 use crate::algorithm::Algorithm;
 use crate::{CarryOver, Timestamp};
 
@@ -21,6 +21,11 @@ impl Meter {
         new.forgiven = self.forgiven;
         if self.kind == new.kind && self.per_period() == new.per_period() {
             new.window = self.window;
+        }
+        if self.kind == new.kind && new.is_strict() {
+            // What was refilled evenly until now is not renewed within a period from now on.
+            new.renewal = if self.is_strict() { self.renewal } else { Some(Renewal::after(now)) };
+            new.renew(now);
         }
         new.forgive_excess(now, newest);
     }

@@ -4,10 +4,13 @@ mod carry_over;
 mod cost;
 mod forgiven;
 mod probe;
+mod renewal;
 mod window;
 
 pub(super) use forgiven::Forgiven;
 pub(crate) use probe::Probing;
+pub(super) use renewal::Renewal;
+pub(crate) use renewal::clocks_differ;
 pub(crate) use window::Window;
 
 use std::time::Duration;
@@ -32,6 +35,8 @@ pub(crate) struct Meter {
     pub(crate) burst_mode: Burst,
     /// What the server says that can still pass before its window ends.
     pub(super) window: Option<Window>,
+    /// Only if responses have shown that the server counts in windows.
+    pub(super) renewal: Option<Renewal>,
     pub(super) forgiven: Forgiven,
     /// Only for learned limits.
     probe: Option<Probe>,
@@ -103,6 +108,7 @@ impl Meter {
             kind,
             burst_mode: burst,
             window: None,
+            renewal: None,
             forgiven,
             probe,
         })
@@ -111,6 +117,11 @@ impl Meter {
     /// The most that can be taken at once.
     pub(crate) fn burst(&self) -> u64 {
         on!(&self.level, |rule, _state| rule.limit())
+    }
+
+    /// Whether the limit counts strictly.
+    pub(super) fn is_strict(&self) -> bool {
+        matches!(self.level, Level::Strict(..))
     }
 
     /// The limit per period.
@@ -133,6 +144,10 @@ impl Meter {
     pub(crate) fn ready_at(&self, now: Timestamp, tokens: Tokens) -> Timestamp {
         let cost = self.cost(tokens);
         let ready = on!(&self.level, |rule, state| rule.ready_at(state, now, cost));
+        let ready = match self.renewal {
+            Some(_) => self.ready_at_renewal(now, cost, ready),
+            None => ready,
+        };
         let ready = match self.probe {
             Some(probe) if cost <= self.burst() => ready.min(probe.next()),
             _ => ready,
@@ -170,7 +185,7 @@ impl Meter {
         self.window = Some(self.window.map_or(said, |known| known.and_then(now, said)));
     }
 
-    /// Forgets what the server said of its window.
+    /// Forgets what the server said is left of its window.
     pub(crate) fn forget_window(&mut self) {
         self.window = None;
     }
@@ -182,8 +197,12 @@ impl Meter {
 
     #[inline]
     pub(crate) fn take(&mut self, now: Timestamp, tokens: Tokens) {
+        let count = self.cost(tokens);
         self.probed(now);
-        self.take_count(now, self.cost(tokens));
+        self.take_count(now, count);
+        if let Some(renewal) = &mut self.renewal {
+            renewal.sent(count);
+        }
     }
 
     /// Takes the `count` that a request used beyond its estimate, and returns whether that was
@@ -203,6 +222,7 @@ impl Meter {
 
     #[inline]
     pub(crate) fn take_count(&mut self, now: Timestamp, count: u64) {
+        self.renew(now);
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.take(state, now, count);
         }
@@ -222,6 +242,10 @@ impl Meter {
     pub(crate) fn hold(&mut self, now: Timestamp, tokens: Tokens, receipt: Receipt) {
         let count = self.cost(tokens);
         self.probed(now);
+        self.renew(now);
+        if let Some(renewal) = &mut self.renewal {
+            renewal.sent(count);
+        }
         self.take_of_window(count);
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             rule.hold(state, now, count, receipt);
@@ -233,6 +257,9 @@ impl Meter {
     /// Makes `count` of what was held final.
     #[inline]
     pub(crate) fn release(&mut self, count: u64, receipt: Receipt) {
+        if let Some(renewal) = &mut self.renewal {
+            renewal.ended(count);
+        }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             return rule.release(state, count, receipt);
         }
@@ -242,11 +269,16 @@ impl Meter {
     /// Gives back `count` of what was held, as far as it has not been refilled already.
     #[inline]
     pub(crate) fn undo(&mut self, now: Timestamp, count: u64, receipt: Receipt) {
+        self.renew(now);
+        if let Some(renewal) = &mut self.renewal {
+            renewal.ended(count);
+        }
         if let Some(window) = self.window.as_mut().filter(|window| receipt.seq > window.since) {
             window.left = window.left.saturating_add(count);
         }
         if let Some((rule, state)) = self.full_period.as_deref_mut() {
             let given = rule.undo_counted(state, now, count, receipt);
+            let given = given - self.forgiven.take(given, receipt);
             return on!(&mut self.level, |rule, state| rule.give_back(state, now, given));
         }
         match &mut self.level {
@@ -260,7 +292,9 @@ impl Meter {
 
     /// Permits in use; fractions are rounded up.
     pub(crate) fn used(&self, now: Timestamp) -> u64 {
-        let used = on!(&self.level, |rule, state| rule.used(state, now));
+        let renewed = self.renewed(now);
+        let level = renewed.as_ref().unwrap_or(&self.level);
+        let used = on!(level, |rule, state| rule.used(state, now));
         u64::try_from(used).unwrap_or(u64::MAX)
     }
 
@@ -287,6 +321,7 @@ impl Meter {
 
     pub(crate) fn full_at(&self, now: Timestamp) -> Timestamp {
         let full = on!(&self.level, |rule, state| rule.full_at(state, now));
+        let full = self.full_at_renewal(now, full);
         self.window(now).map_or(full, |window| full.max(window.ends))
     }
 

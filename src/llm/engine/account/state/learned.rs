@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::Timestamp;
 use crate::llm::engine::account::evidence::Evidence;
+use crate::llm::engine::account::returns::Returns;
 use crate::llm::engine::account::sources::{MAX_SOURCES, Source, Sources};
 use crate::llm::{EvidenceState, LearnedState, LimitKind, Period};
 
@@ -13,9 +15,13 @@ impl Sources {
 
     /// Adds what an earlier process had learned, as far as this one has learned nothing of the same
     /// limit. Returns the kinds of limits that are in force because of that.
-    pub(super) fn restore_state(&mut self, learned: &[LearnedState]) -> Vec<LimitKind> {
+    pub(super) fn restore_state(
+        &mut self,
+        learned: &[LearnedState],
+        now: Timestamp,
+    ) -> Vec<LimitKind> {
         let mut kinds = Vec::new();
-        for source in learned.iter().take(MAX_SOURCES).map(Source::restored) {
+        for source in learned.iter().take(MAX_SOURCES).map(|it| Source::restored(it, now)) {
             let of_the_same =
                 |it: &Source| it.counted == source.counted && it.stated == source.stated;
             if self.0.len() >= MAX_SOURCES || self.0.iter().any(of_the_same) {
@@ -40,14 +46,17 @@ impl Source {
         }
     }
 
-    fn restored(state: &LearnedState) -> Self {
+    fn restored(state: &LearnedState, now: Timestamp) -> Self {
         let period = state.per_seconds.and_then(Period::seconds);
         Self {
             counted: state.counted,
             stated: state.stated_seconds.and_then(Period::seconds),
             evidence: Evidence::restored(&state.evidence),
+            returns: Returns::default(),
             documented_even: state.documented_even,
             responses: state.responses,
+            has_refused: false,
+            reported: now,
             kind: period.map(|period| state.counted.per(period)),
         }
     }
@@ -75,6 +84,7 @@ impl Evidence {
             contradicting: state.contradicting,
             longest_reset: Duration::from_nanos(state.longest_reset_ns),
             implied: state.implied_ns.map(Duration::from_nanos),
+            if_even: None,
             window_end: None,
             window_gap: state.window_gap_ns.map(Duration::from_nanos),
         }

@@ -29,7 +29,8 @@ impl LimitState {
 impl Meter {
     pub(super) fn state(&self, now: Timestamp) -> Option<LimitState> {
         let (counted, period) = self.kind.metered()?;
-        let used = match &self.level {
+        let renewed = self.renewed(now);
+        let used = match renewed.as_ref().unwrap_or(&self.level) {
             Level::Even(rule, state, _) => {
                 UsedState::RefilledAfterMs(millis_up(rule.full_at(state, now) - now))
             }
@@ -53,6 +54,7 @@ impl Meter {
             used,
             window,
             not_counted: Some(forgiven).filter(|it| it.count > 0),
+            renewal: self.renewal_state(now),
         })
     }
 
@@ -108,6 +110,17 @@ impl Meter {
                 let used = limit.used_for(at.rest_of(*millis).min(longest), period);
                 rule.raise_to(state, at.now, vec![(Duration::ZERO, used)]);
             }
+        }
+    }
+
+    /// Counts the grants of a strict window, each with its age, as far as they are not counted yet.
+    pub(in crate::llm::engine::account) fn raise_to_grants(
+        &mut self,
+        now: Timestamp,
+        grants: Vec<(Duration, u64)>,
+    ) {
+        if let Level::Strict(rule, state) = &mut self.level {
+            rule.raise_to(state, now, grants);
         }
     }
 

@@ -7,6 +7,7 @@
 mod health;
 mod learned;
 mod limit;
+mod renewal;
 
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl Account {
         at: Restored,
         events: &mut Vec<LimitEvent>,
     ) {
-        let learned = self.sources.restore_state(&state.learned);
+        let learned = self.sources.restore_state(&state.learned, at.now);
         let mut seen = Vec::new();
         // No account has more limits, or two of a kind: whatever else there is was not written by
         // one.
@@ -75,7 +76,12 @@ impl Account {
                 };
                 self.learn(at.now, kind, limit.limit, refill, at.max_pause, events);
             }
+            let is_configured = self.limits.get(kind).is_some();
+            let is_new = learned.contains(&kind) && !is_configured;
             if let Some(meter) = self.meters.of(kind) {
+                if let Some(renewal) = limit.renewal.filter(|_| is_new && meter.is_strict()) {
+                    meter.restore_renewal(renewal, at);
+                }
                 meter.restore_state(limit, at, self.newest);
             }
         }
