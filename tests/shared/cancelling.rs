@@ -9,6 +9,25 @@ use tollgate::shared::Limiter;
 
 use crate::unruly_store::Unruly;
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_there_and_is_not_received_is_given_back() {
+    let store = Unruly::slow(Duration::from_millis(1));
+    let limiter = Limiter::<str>::builder("api", Quota::per_day(10)).store(store).build().unwrap();
+    let first = tokio::spawn({
+        let limiter = limiter.clone();
+        async move { limiter.allow("alice").await }
+    });
+    tokio::task::yield_now().await;
+    {
+        // It queues behind the first, and its answer comes while nobody looks.
+        let mut second = pin!(limiter.allow("alice"));
+        assert!(futures_lite::future::poll_once(second.as_mut()).await.is_none());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(first.await.unwrap(), Ok(true));
+    assert_eq!(limiter.usage("alice").await.unwrap().limits[0].used, 1);
+}
+
 /// Polls a future so many times, a millisecond apart, and drops it. Returns its output, if it ends.
 async fn poll_times<F: Future>(future: F, times: u32) -> Option<F::Output> {
     let mut future = pin!(future);

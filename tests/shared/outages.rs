@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tollgate::shared::store::StoreError;
-use tollgate::shared::{Limiter, Outage, Source};
+use tollgate::shared::store::{
+    Ask, Charge, LimitSpec, Namespace, Part, Rule, StoreError, Verb,
+};
+use tollgate::shared::{Client, Limiter, Outage, Source};
 use tollgate::{Quota, Rejection};
 
 use crate::unruly_store::{Manner, Unruly};
@@ -89,6 +91,88 @@ async fn an_error_of_the_store_begins_an_outage_and_one_of_a_subject_does_not() 
     }
     store.set(Manner::Truncates);
     assert_eq!(source(&limiter).await, Source::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_from_before_an_outage_that_fails_after_it_begins_none() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::FailsAfter(500 * MS, StoreError::Lost("connection replaced".into())));
+    assert_eq!(source(&limiter).await, Source::Open);
+    store.set(Manner::Answers(Duration::ZERO));
+    until_shared(&limiter).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(limiter.stats().outages, 1);
+    assert_eq!(source(&limiter).await, Source::Shared);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_queues_behind_a_call_that_fails_does_not_go_out() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::FailsAfter(MS, StoreError::Unreachable("connection refused".into())));
+    let mut tasks = JoinSet::new();
+    for _ in 0..6 {
+        let limiter = limiter.clone();
+        tasks.spawn(async move { source(&limiter).await });
+    }
+    assert_eq!(tasks.join_all().await, [Source::Open; 6]);
+    tokio::time::sleep(10 * MS).await;
+    assert_eq!(store.calls(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_without_room_for_the_probe_answers_all_the_same() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    for error in [StoreError::Full("1".into()), StoreError::Foreign("WRONGTYPE".into())] {
+        store.set(Manner::Stopped);
+        assert_eq!(source(&limiter).await, Source::Open);
+        assert!(limiter.stats().outages > 0);
+        store.set(Manner::Fails(error));
+        tokio::time::sleep(101 * MS).await;
+        store.calls();
+        assert_eq!(source(&limiter).await, Source::Open);
+        assert_eq!(store.calls(), [1], "the store is asked again");
+        store.set(Manner::Answers(Duration::ZERO));
+        assert_eq!(source(&limiter).await, Source::Shared);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_dropped_in_an_outage_counts_no_longer() {
+    let store = Unruly::new();
+    let builder = Client::builder(store.clone());
+    let limit = LimitSpec::new("requests", Rule::TokenBucket, Quota::per_hour(1));
+    let client = builder.clone().open(&[Namespace::new("api", vec![limit])]).unwrap();
+    store.set(Manner::Stopped);
+    let ask = Ask::new(Verb::Take, 1, Part::new(0, "alice", [Charge::new(1)]));
+    client.ask(ask).await.unwrap_err();
+    tokio::time::sleep(10 * MS).await;
+    drop(client);
+    // The probe that is under way ends, and what was sent is answered.
+    tokio::time::sleep(100 * MS).await;
+    store.set(Manner::Answers(Duration::ZERO));
+    tokio::time::sleep(100 * MS).await;
+    let lasted = builder.stats().in_outage_for;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(builder.stats().in_outage_for, lasted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_noticed_also_if_nobody_waits_as_long_as_the_deadline() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::Stopped);
+    for _ in 0..20 {
+        let impatient = tokio::time::timeout(10 * MS, limiter.allow("alice")).await;
+        if impatient.is_ok() {
+            break;
+        }
+    }
+    let started = Instant::now();
+    assert_eq!(source(&limiter).await, Source::Open);
+    assert_eq!((started.elapsed(), limiter.stats().outages), (Duration::ZERO, 1));
 }
 
 #[tokio::test(start_paused = true)]

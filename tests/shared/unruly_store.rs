@@ -22,6 +22,8 @@ pub(crate) enum Manner {
     Swallows,
     /// It fails at once.
     Fails(StoreError),
+    /// It fails after this time.
+    FailsAfter(Duration, StoreError),
     /// It is executed, and half of the answers are missing.
     Truncates,
 }
@@ -96,6 +98,10 @@ impl Buckets for UnrulyBuckets {
                         unreachable!()
                     }
                     Manner::Fails(error) => return vec![Err(error); asks.len()],
+                    Manner::FailsAfter(delay, error) => {
+                        tokio::time::sleep(delay).await;
+                        return vec![Err(error); asks.len()];
+                    }
                     Manner::Truncates => {
                         let mut answers = execute(&*buckets, asks, sent).await;
                         answers.truncate(answers.len() / 2);

@@ -50,6 +50,11 @@ impl<A, W> Batching<A, W> {
         (waiters, if has_room { self.depart() } else { None })
     }
 
+    /// Whether a call has neither ended nor been given up.
+    pub(super) fn is_under_way(&self, call: u64) -> bool {
+        self.calls.iter().any(|(number, _)| *number == call)
+    }
+
     /// Drops the asks that queue, and gives up the calls that are under way. Returns who waits.
     pub(super) fn give_up(&mut self) -> Vec<W> {
         let queued = self.queue.drain(..).map(|(_, waiter)| waiter);

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::give_back::give_back;
+use super::give_back::Delivery;
 use super::{Departure, Failure, Inner, Queued};
+use crate::shared::race::within;
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
 
 /// A call that is under way. It ends when its answers are there, and then returns the call that
@@ -39,7 +40,7 @@ impl Call {
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 while let Some(call) = next {
-                    next = call.await;
+                    next = call.watched().await;
                 }
             });
             return;
@@ -53,29 +54,41 @@ impl Call {
         }
     }
 
-    /// Tells the answers to those who wait. Returns the asks that go out next.
+    /// Awaits the end. If it does not come within the deadline, an outage begins, also if all who
+    /// wait for the answers have gone away before.
+    async fn watched(mut self) -> Option<Self> {
+        let inner = Arc::clone(&self.inner);
+        if let Some(next) = within(inner.deadline, &mut self).await {
+            return next;
+        }
+        if inner.state.lock().batching.is_under_way(self.number) {
+            inner.deadline_has_passed();
+        }
+        self.await
+    }
+
+    /// Tells the answers to those who wait. Returns the asks that go out next, unless an answer is
+    /// the sign of an outage.
     fn end(&mut self, results: Vec<Result<Answer, StoreError>>) -> Option<Departure<Queued>> {
         let (waiters, next) = self.inner.state.lock().batching.end(self.number);
-        let mut waiters = waiters.unwrap_or_default().into_iter();
         let of_the_store = |result: &Result<_, StoreError>| {
             result.as_ref().err().filter(|error| error.is_of_the_store()).cloned()
         };
-        let sign_of_outage = results.iter().find_map(of_the_store);
+        // A call that was given up is from before an outage, which can be over by now.
+        let sign_of_outage = waiters.as_ref().and(results.iter().find_map(of_the_store));
+        let mut waiters = waiters.unwrap_or_default().into_iter();
         for (ask, result) in self.asks.drain(..).zip(results) {
-            let reply = result.map_err(Failure::Store);
-            let unheard = match waiters.next().flatten() {
-                Some(waiter) => waiter.send(reply).err(),
-                None => Some(reply),
-            };
-            let unused = unheard.and_then(Result::ok);
-            if let Some(back) = unused.and_then(|answer| give_back(&ask, &answer)) {
-                self.inner.send(back);
+            let delivery = |answer| Delivery::new(&self.inner, ask, answer);
+            let reply = result.map(delivery).map_err(Failure::Store);
+            if let Some(waiter) = waiters.next().flatten() {
+                // An answer that nobody receives gives back what was taken.
+                let _ = waiter.send(reply);
             }
         }
-        if let Some(error) = sign_of_outage {
-            self.inner.begin_outage(&error);
-        }
-        next
+        let Some(error) = sign_of_outage else { return next };
+        // Whoever waits for the next call is told, so the call need not go out.
+        self.inner.begin_outage(&error);
+        None
     }
 }
 

@@ -33,7 +33,7 @@ impl Inner {
     pub(super) fn begin_outage(self: &Arc<Self>, error: &StoreError) {
         let waiters = {
             let mut state = self.state.lock();
-            if self.is_out.swap(true, Ordering::Relaxed) {
+            if self.is_out.swap(true, Ordering::SeqCst) {
                 return;
             }
             state.batching.give_up()
@@ -58,7 +58,8 @@ impl Inner {
     /// Starts the task that asks the store whether it answers again, if none is at work.
     fn ensure_probing(self: &Arc<Self>) {
         let Ok(runtime) = Handle::try_current() else { return };
-        if self.is_out.load(Ordering::Relaxed) && !self.is_probing.swap(true, Ordering::Relaxed) {
+        // In one order with `Probing::until_it_answers`, so that one of the two sees the other.
+        if self.is_out.load(Ordering::SeqCst) && !self.is_probing.swap(true, Ordering::SeqCst) {
             let probing = Probing(Arc::downgrade(self));
             runtime.spawn(async move { probing.until_it_answers().await });
         }
@@ -72,7 +73,10 @@ impl Inner {
         ask.lifetime = self.deadline;
         let answers = self.buckets().ask(vec![ask]);
         let Some(deadline) = TokioTimer.sleep(self.deadline) else { return false };
-        race(answers, deadline).await.is_ok_and(|answers| matches!(&answers[..], [Ok(_)]))
+        match race(answers, deadline).await.as_deref() {
+            Ok([answer]) => answer.as_ref().err().is_none_or(|error| !error.is_of_the_store()),
+            _ => false,
+        }
     }
 }
 
@@ -84,7 +88,10 @@ impl Probing {
     async fn until_it_answers(self) {
         while let Some(inner) = self.0.upgrade() {
             if inner.probe().await {
-                return inner.end_outage();
+                inner.end_outage();
+                drop(self);
+                // An outage that began before this line has found this task at work.
+                return inner.ensure_probing();
             }
             let Some(pause) = TokioTimer.sleep(inner.probe_every) else { return };
             drop(inner);
@@ -96,7 +103,7 @@ impl Probing {
 impl Drop for Probing {
     fn drop(&mut self) {
         if let Some(inner) = self.0.upgrade() {
-            inner.is_probing.store(false, Ordering::Relaxed);
+            inner.is_probing.store(false, Ordering::SeqCst);
         }
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::outage::Fallback;
+use super::race::within;
 use super::store::{
     Answer, Ask, Buckets, Memory, Namespace, OpenError, Outcome, Store, StoreError, Verb,
 };
@@ -30,6 +31,7 @@ use batching::{Batching, Departure};
 pub use builder::ClientBuilder;
 use call::Call;
 pub use decision::{AskError, Decision};
+use give_back::Delivery;
 pub(super) use give_back::give_back;
 pub(super) use refusals::Refusals;
 use stats::Counters;
@@ -85,7 +87,7 @@ struct State {
 type Waiter = Option<oneshot::Sender<Reply>>;
 
 /// What whoever waits is told.
-type Reply = Result<Answer, Failure>;
+type Reply = Result<Delivery, Failure>;
 
 #[derive(Debug)]
 enum Failure {
@@ -166,7 +168,8 @@ impl Client {
         };
         while !inner.is_out.load(Ordering::Relaxed) {
             let left = inner.deadline.saturating_sub(started.elapsed());
-            match Waiting::new(inner, ask.clone()).within(left).await {
+            let reply = within(left, Waiting::new(inner, ask.clone())).await;
+            match reply.map(|reply| reply.map(Delivery::receive)) {
                 // The store came to it too late by its own clock, although the deadline has not
                 // passed: its clock was moved.
                 Some(Ok(answer)) if answer.outcome == Outcome::Expired && !left.is_zero() => {}
@@ -220,6 +223,15 @@ impl Client {
     #[must_use]
     pub fn is_in_outage(&self) -> bool {
         self.inner.is_out.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Others count with the same counters.
+        if *self.is_out.get_mut() {
+            self.counters.outage_ends();
+        }
     }
 }
 

@@ -3,14 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Call, Failure, Inner, Queued, Reply};
 use crate::shared::store::{Ask, StoreError};
-use crate::{Timer, TokioTimer};
 
 /// The answer to one ask, when it comes.
 pub(super) struct Waiting {
@@ -24,24 +22,6 @@ impl Waiting {
     pub(super) fn new(inner: &Arc<Inner>, ask: Ask) -> Self {
         let (sender, answer) = oneshot::channel();
         Self { answer, call: inner.join(Queued { ask, since: Instant::now() }, Some(sender)) }
-    }
-
-    /// The answer, if it comes `within` this time.
-    pub(super) async fn within(mut self, within: Duration) -> Option<Reply> {
-        let mut timer = None;
-        std::future::poll_fn(|context| {
-            if let Poll::Ready(reply) = Pin::new(&mut self).poll(context) {
-                return Poll::Ready(Some(reply));
-            }
-            // Most answers of a store in memory are there at once, and need no timer. Without a
-            // runtime there is no timer, and no time to wait.
-            let sleep = timer.get_or_insert_with(|| TokioTimer.sleep(within));
-            match sleep {
-                Some(sleep) => sleep.as_mut().poll(context).map(|()| None),
-                None => Poll::Ready(None),
-            }
-        })
-        .await
     }
 }
 
