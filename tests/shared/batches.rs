@@ -1,5 +1,6 @@
 //! Which asks go out together.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -26,10 +27,25 @@ async fn an_idle_store_is_asked_at_once_and_a_busy_one_in_batches() {
     assert_eq!(at_once(&limiter, 1).await, 1);
     assert_eq!(store.calls(), [1]);
     assert_eq!(at_once(&limiter, 20).await, 20);
-    assert_eq!(store.calls(), [1, 19]);
+    // The first call is driven by whoever waits for it, and nobody else waits for its end.
+    assert_eq!(store.calls(), [1, 1, 18]);
     // Whole batches do not wait for the call that is under way.
     assert_eq!(at_once(&limiter, 200).await, 70 - 21);
-    assert_eq!(store.calls(), [1, 64, 64, 64, 7]);
+    assert_eq!(store.calls(), [1, 1, 64, 64, 64, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_future_that_is_not_polled() {
+    let store = Unruly::slow(Duration::from_millis(1));
+    let limiter = Limiter::builder("api", Quota::per_hour(10)).store(store.clone());
+    let limiter = limiter.build().unwrap();
+    let mut forgotten = pin!(limiter.allow(&1_u32));
+    assert!(futures_lite::future::poll_once(forgotten.as_mut()).await.is_none());
+    for _ in 0..3 {
+        assert_eq!(at_once(&limiter, 5).await, 5);
+    }
+    assert_eq!(limiter.stats().outages, 0);
+    assert_eq!(forgotten.await, Ok(true));
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,7 +118,8 @@ async fn what_queues_behind_a_call_that_fails_does_not_go_out() {
     }
     assert_eq!(tasks.join_all().await, [Source::Open; 6]);
     tokio::time::sleep(10 * MS).await;
-    assert_eq!(store.calls(), [1]);
+    // Four queue behind the second call.
+    assert_eq!(store.calls(), [1, 1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,6 +254,20 @@ async fn what_was_taken_for_an_answer_that_came_too_late_is_given_back() {
     // One of `until_shared`; that of the late answer came back, once the outage was over.
     let used = limiter.usage("alice").await.unwrap().limits[0].used;
     assert!((1..=2).contains(&used), "{used}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_too_late_is_given_back_also_in_the_outage() {
+    let store = Unruly::slow(60 * MS);
+    let limiter = limiter(&store, Quota::per_hour(10), Outage::Open);
+    for _ in 0..5 {
+        assert_eq!(source(&limiter).await, Source::Open);
+        // The store is too slow for the probes too.
+        tokio::time::sleep(500 * MS).await;
+    }
+    store.set(Manner::Answers(Duration::ZERO));
+    until_shared(&limiter).await;
+    assert_eq!(limiter.usage("alice").await.unwrap().limits[0].used, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use tollgate::Quota;
-use tollgate::shared::{Limiter, Source};
+use tollgate::shared::store::{
+    Ask, Charge, LimitSpec, Namespace, OpenError, Outcome, Part, Rule, Verb,
+};
+use tollgate::shared::{Client, Limiter, Source};
 
 use crate::unruly_store::Unruly;
 
@@ -62,4 +65,37 @@ async fn what_this_process_gives_back_is_seen_at_once() {
     assert_eq!(limiter.allow("alice").await, Ok(false));
     limiter.set_quota(Quota::per_day(100)).unwrap();
     assert_eq!(limiter.allow("alice").await, Ok(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_quota_ends_all_refusals() {
+    let limiter = Limiter::<str>::builder("api", Quota::per_hour(10)).store(Unruly::new());
+    let limiter = limiter.build().unwrap();
+    limiter.try_acquire("alice", 8).await.unwrap();
+    assert_eq!(limiter.allow_n("alice", 5).await, Ok(false));
+    // 80 are used now.
+    limiter.set_quota(Quota::per_hour(100)).unwrap();
+    assert_eq!(limiter.allow_n("alice", 5).await, Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_keep_their_places() {
+    let limit = |quota| LimitSpec::new("requests", Rule::TokenBucket, quota);
+    let namespace = |name: &str, n| Namespace::new(name, vec![limit(Quota::per_hour(n))]);
+    let client = Client::builder(Unruly::new());
+    let client = client.open(&[namespace("users", 1), namespace("addresses", 5)]).unwrap();
+    let other_rule = LimitSpec::new("requests", Rule::FixedWindow, Quota::per_hour(1));
+    for others in [
+        vec![namespace("addresses", 5), namespace("users", 1)],
+        vec![namespace("users", 1)],
+        vec![Namespace::new("users", vec![other_rule]), namespace("addresses", 5)],
+    ] {
+        let error = client.set_namespaces(&others).unwrap_err();
+        assert!(matches!(error, OpenError::Namespace { .. }), "{error}");
+    }
+    let more = [namespace("users", 2), namespace("addresses", 5), namespace("all", 9)];
+    client.set_namespaces(&more).unwrap();
+    let ask = Ask::new(Verb::Take, 2, Part::new(0, "alice", [Charge::new(1)]));
+    let answer = client.ask(ask).await.unwrap().answer;
+    assert!(matches!(answer.outcome, Outcome::Done { .. }));
 }

@@ -28,7 +28,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(back) = give_back(&self.ask, &self.answer) {
-            self.inner.send(back);
+            self.inner.send_also_in_outage(back);
         }
     }
 }

@@ -45,7 +45,7 @@ use waiting::Waiting;
 /// * **Outage.** The first deadline that passes, or the first error of the connection, begins an
 ///   outage for everybody at once. From then on, no request waits for the store. It is asked again
 ///   in the background until it answers.
-/// * **Batches.** While a call is under way, further asks queue, and go out in one call.
+/// * **Batches.** While calls are under way, further asks queue, and go out in one call.
 /// * **Refusals.** A subject that the store has refused is refused here until the store's answer
 ///   can have changed, but at most for [`trust_refusals_for`](ClientBuilder::trust_refusals_for).
 ///
@@ -198,13 +198,20 @@ impl Client {
 
     /// Changes the quotas of the namespaces. The used shares are carried over, and an outage lasts.
     ///
+    /// The namespaces and their limits must be those with which the client was opened, in the same
+    /// order, since asks that are under way name them by their index. Further namespaces can follow.
+    ///
     /// # Errors
     ///
-    /// If the store can't keep a quota exactly. Then nothing has changed.
+    /// If anything but quotas differs, or if the store can't keep a quota exactly. Then nothing has
+    /// changed.
     pub fn set_namespaces(&self, namespaces: &[Namespace]) -> Result<(), OpenError> {
         let inner = &self.inner;
+        inner.opened.read().fallback.check_same(namespaces)?;
         let opened = Opened::new(&*inner.store, inner.outage, namespaces, &inner.share)?;
         *inner.opened.write() = opened;
+        // Under other quotas, the same requests may pass.
+        inner.refusals.forget_all();
         Ok(())
     }
 
@@ -240,7 +247,7 @@ impl Inner {
         Arc::clone(&self.opened.read().buckets)
     }
 
-    /// Takes an ask in. Returns the call that carries it, if it goes out at once.
+    /// Takes an ask in. Returns the call that carries it, if whoever waits may drive the call.
     fn join(self: &Arc<Self>, queued: Queued, waiter: Waiter) -> Option<Call> {
         let departure = {
             let mut state = self.state.lock();
@@ -254,7 +261,14 @@ impl Inner {
             }
             state.batching.join(queued, waiter)
         };
-        departure.map(|departure| Call::new(Arc::clone(self), departure))
+        let departure = departure?;
+        let is_driven = departure.is_driven;
+        let call = Call::new(Arc::clone(self), departure);
+        if is_driven {
+            return Some(call);
+        }
+        call.go_on();
+        None
     }
 
     /// Sends an ask whose answer nobody needs.
@@ -262,6 +276,15 @@ impl Inner {
         if let Some(call) = self.join(Queued { ask, since: Instant::now() }, None) {
             call.go_on();
         }
+    }
+
+    /// As [`send`](Self::send), also in an outage: the store has just answered.
+    fn send_also_in_outage(self: &Arc<Self>, ask: Ask) {
+        if !self.is_out.load(Ordering::Relaxed) {
+            return self.send(ask);
+        }
+        let departure = self.state.lock().batching.beside(Queued { ask, since: Instant::now() });
+        Call::new(Arc::clone(self), departure).go_on();
     }
 
     /// Notes what the store has decided.

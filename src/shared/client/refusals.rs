@@ -71,6 +71,11 @@ impl Refusals {
         }
     }
 
+    /// Forgets all refusals.
+    pub(crate) fn forget_all(&self) {
+        self.last.clear();
+    }
+
     fn find(&self, ask: &Ask) -> Option<Refusal> {
         let part = only_part(ask)?;
         // Another quota, or fewer permits, may pass.

@@ -18,8 +18,7 @@ pub(crate) struct Fallback {
     mode: Outage,
     /// This process's share, if the mode needs it.
     share: Option<MemoryBuckets<TokioClock>>,
-    /// The quotas of each limit of each namespace.
-    quotas: Vec<Vec<Vec<Quota>>>,
+    namespaces: Vec<Namespace>,
 }
 
 impl Fallback {
@@ -35,14 +34,28 @@ impl Fallback {
             }
             _ => None,
         };
-        let limits = namespaces.iter().map(|namespace| namespace.limits.iter());
-        let quotas = limits.map(|limits| limits.map(|limit| limit.quotas.clone()).collect());
-        Ok(Self { mode, share, quotas: quotas.collect() })
+        Ok(Self { mode, share, namespaces: namespaces.to_vec() })
+    }
+
+    /// Checks that other namespaces begin with these, apart from their quotas.
+    pub(crate) fn check_same(&self, others: &[Namespace]) -> Result<(), OpenError> {
+        for (index, namespace) in self.namespaces.iter().enumerate() {
+            let limits = |it: &Namespace| -> Vec<_> {
+                it.limits.iter().map(|limit| (limit.name.clone(), limit.rule)).collect()
+            };
+            let is_same =
+                |it: &Namespace| it.name == namespace.name && limits(it) == limits(namespace);
+            if !others.get(index).is_some_and(is_same) {
+                let why = "only quotas can change: it must stay in its place, with its limits";
+                return Err(OpenError::Namespace { namespace: namespace.name.to_string(), why });
+            }
+        }
+        Ok(())
     }
 
     /// How many limits the subjects of a namespace have.
     pub(crate) fn limits_of(&self, namespace: usize) -> Option<usize> {
-        self.quotas.get(namespace).map(Vec::len)
+        self.namespaces.get(namespace).map(|it| it.limits.len())
     }
 
     /// Counts in this process's share what the store has granted.
@@ -82,9 +95,9 @@ impl Fallback {
     fn granted(&self, ask: &Ask) -> Answer {
         let levels = ask.parts.iter().flat_map(|part| {
             part.charges.iter().enumerate().map(|(limit, charge)| {
-                let limits = self.quotas.get(part.namespace);
-                let quotas = limits.and_then(|limits| limits.get(limit));
-                let quota = quotas.and_then(|quotas| quotas.get(charge.quota));
+                let namespace = self.namespaces.get(part.namespace);
+                let limit = namespace.and_then(|namespace| namespace.limits.get(limit));
+                let quota = limit.and_then(|limit| limit.quotas.get(charge.quota));
                 Level::new(quota.map_or(u64::MAX, Quota::burst_size))
             })
         });

@@ -30,7 +30,8 @@ pub enum OpenError {
         /// Which bound it exceeds, and what to use instead.
         why: String,
     },
-    /// A namespace has no limits, more than eight, or two of the same name.
+    /// A namespace has no limits, more than eight, or two of the same name; or it is not one that
+    /// another can be [changed](crate::shared::Client::set_namespaces) to.
     #[error("namespace `{namespace}`: {why}")]
     Namespace {
         /// The namespace.
