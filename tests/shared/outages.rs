@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tollgate::shared::store::{
-    Ask, Charge, LimitSpec, Namespace, Part, Rule, StoreError, Verb,
-};
+use tollgate::shared::store::{Ask, Charge, LimitSpec, Namespace, Part, Rule, StoreError, Verb};
 use tollgate::shared::{Client, Limiter, Outage, Source};
 use tollgate::{Quota, Rejection};
 
