@@ -105,6 +105,49 @@ async fn what_a_lease_granted_and_was_not_used_goes_back_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_older_lease_granted_does_not_go_to_a_newer_one() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_second(100).burst(210));
+    // Grants of leases, long before they are settled.
+    let mut old = Vec::new();
+    while old.len() < 10 {
+        let grant = limiter.try_acquire("alice", 2).await.unwrap();
+        if grant.source == Source::Leased {
+            old.push(grant);
+        }
+        tokio::time::sleep(LENGTH / 4).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let mut granted = 0;
+    while limiter.allow("alice").await.unwrap() {
+        granted += 1;
+        if let Some(grant) = old.pop() {
+            limiter.settle("alice", grant, 0).await.unwrap();
+        }
+    }
+    assert_eq!(granted, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_draw_granted_is_given_back_once() {
+    let store = Unruly::new();
+    let (here, there) = (
+        limiter(&store, Quota::per_second(100).burst(1_010)),
+        limiter(&store, Quota::per_second(100).burst(1_010)),
+    );
+    let mut grant = here.try_acquire("alice", 100).await.unwrap();
+    for _ in 0..2 {
+        grant = here.try_acquire("alice", 100).await.unwrap();
+        assert_eq!(grant.source, Source::Shared);
+    }
+    // The rest of the draw is handed back. Later, somebody else takes as much.
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    there.try_acquire("alice", 100).await.unwrap();
+    here.settle("alice", grant, 0).await.unwrap();
+    assert_eq!(used(&there).await, 100);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_says_when_there_will_be_permits() {
     let store = Unruly::new();
     let limiter = limiter(&store, Quota::per_second(10).burst(12));
@@ -120,6 +163,16 @@ async fn a_refusal_says_when_there_will_be_permits() {
     assert_eq!(refused.retry_after(), Some(LENGTH));
     tokio::time::sleep(LENGTH).await;
     assert_eq!(limiter.allow("alice").await, Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_can_be_as_long_as_it_likes() {
+    let quota = Quota::per(1, Duration::from_nanos(u64::MAX)).burst(u64::MAX);
+    let builder = Limiter::<str>::builder("api", quota).store(Unruly::new());
+    let limiter = builder.lease(Duration::MAX).build().unwrap();
+    for _ in 0..10 {
+        assert_eq!(limiter.allow("alice").await, Ok(true));
+    }
 }
 
 #[test]

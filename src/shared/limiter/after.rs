@@ -7,7 +7,7 @@ use super::builder::reduce;
 use super::{Cost, Grant, Leases, LimitUsage, Limiter, Refused, Usage};
 use crate::Quota;
 use crate::shared::store::{Level, LimitSpec, Namespace, OpenError, Verb};
-use crate::shared::{Source, Stats};
+use crate::shared::Stats;
 
 impl<K: Display + ?Sized> Limiter<K> {
     /// Charges permits that were used already, also if they are not there: the shortfall is debt.
@@ -71,10 +71,10 @@ impl<K: Display + ?Sized> Limiter<K> {
         };
         let unused = of_each(&|taken, actual| taken.saturating_sub(actual));
         let missing = of_each(&|taken, actual| actual.saturating_sub(taken));
-        let leases = self.inner.leases.as_ref().filter(|_| grant.source == Source::Leased);
-        if let (Some(leases), [unused]) = (leases, &unused[..]) {
+        let leases = self.inner.leases.as_ref().zip(grant.lease);
+        if let (Some((leases, expires)), [unused]) = (leases, &unused[..]) {
             let ask = self.asked(Verb::HandBack, subject, &0.into())?;
-            ask.parts.iter().for_each(|part| leases.put_back(part, *unused));
+            ask.parts.iter().for_each(|part| leases.put_back(part, *unused, expires));
         } else if unused.iter().any(|permits| *permits > 0) {
             let mut ask = self.asked(Verb::HandBack, subject, &unused[..].into())?;
             let charges = ask.parts.iter_mut().flat_map(|part| &mut part.charges);

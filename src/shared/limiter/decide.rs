@@ -76,6 +76,7 @@ impl<K: Display + ?Sized> Limiter<K> {
             source,
             taken: cost.clone(),
             receipts: decision.answer.levels.iter().map(|level| level.receipt).collect(),
+            lease: None,
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::Cost;
 use crate::shared::Source;
@@ -31,6 +32,8 @@ pub struct Grant {
     /// What was taken, and the receipt of each limit.
     pub(super) taken: Cost,
     pub(super) receipts: SmallVec<[Receipt; 2]>,
+    /// When the lease expires that the permits are from.
+    pub(super) lease: Option<Instant>,
 }
 
 /// Displays the grant for a log: `1 granted, 4 of 5 left (shared)`.

@@ -19,6 +19,10 @@
 //! ```text
 //! small + rate * (w + D) = burst + rate * w
 //! ```
+//!
+//! A permit that was granted and not used can be granted again within the same `D` only. So it goes
+//! back to its own lease, and is lost if this lease is over. It can't go back to the store by
+//! itself: all permits of a draw have one receipt, which is good for one return.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,10 +75,13 @@ struct Held {
     level: Level,
 }
 
+/// A decision, and when the lease expires that the permits are from, if they are from one.
+type Leased = (Decision, Option<Instant>);
+
 /// What to do with a request for a subject.
 enum Turn {
     /// It is granted.
-    Granted(Decision),
+    Granted(Leased),
     /// Somebody draws permits: wait for them.
     Wait,
     /// Draw so many permits more than are needed.
@@ -109,8 +116,8 @@ impl Leases {
         client: &Client,
         ask: Ask,
         burst: u64,
-    ) -> Result<Decision, AskError> {
-        let [part] = &ask.parts[..] else { return client.ask(ask).await };
+    ) -> Result<Leased, AskError> {
+        let [part] = &ask.parts[..] else { return Ok((client.ask(ask).await?, None)) };
         let lease = self.of_subjects.get_or_insert(part.namespace, &part.subject, || {
             let (state, drawn) = (Mutex::new(State::default()), Notify::new());
             Arc::new(Lease { client: client.clone(), state, drawn })
@@ -118,29 +125,31 @@ impl Leases {
         loop {
             let drawn = lease.drawn.notified();
             match lease.turn(&ask, self.length, burst) {
-                Turn::Granted(decision) => {
+                Turn::Granted(leased) => {
                     client.decided(Source::Leased);
-                    return Ok(decision);
+                    return Ok(leased);
                 }
                 Turn::Wait => drawn.await,
-                Turn::Alone => return client.ask(ask).await,
+                Turn::Alone => return Ok((client.ask(ask).await?, None)),
                 Turn::Draw(more) => {
-                    if let Some(decision) = lease.draw(&ask, more, self.length).await? {
-                        return Ok(decision);
+                    if let Some(leased) = lease.draw(&ask, more, self.length).await? {
+                        return Ok(leased);
                     }
                     // Fewer are there than needed: the store says when there will be more.
-                    return client.ask(ask).await;
+                    return Ok((client.ask(ask).await?, None));
                 }
             }
         }
     }
 
-    /// Puts permits back that were granted by a lease and not used, if the lease can still be used.
-    pub(super) fn put_back(&self, part: &Part, permits: u64) {
+    /// Puts permits back that were granted by the lease that expires at this time and not used, if
+    /// the lease can still be used.
+    pub(super) fn put_back(&self, part: &Part, permits: u64, expires: Instant) {
         let lease = self.of_subjects.read(part.namespace, &part.subject, Arc::clone);
         let Some(lease) = lease else { return };
         let mut state = lease.state.lock();
-        if let Some(held) = state.held.as_mut().filter(|held| held.expires > Instant::now()) {
+        let can_be_used = |held: &&mut Held| held.expires == expires && expires > Instant::now();
+        if let Some(held) = state.held.as_mut().filter(can_be_used) {
             held.left = held.left.saturating_add(permits);
         }
     }
@@ -161,11 +170,12 @@ impl Lease {
         if let Some(held) = state.held.as_mut().filter(|held| held.expires > now) {
             if let Some(left) = held.left.checked_sub(ask.count) {
                 held.left = left;
-                let level = held.level_of(left);
+                let (level, expires) = (held.level_of(left), held.expires);
                 state.used = state.used.saturating_add(ask.count);
                 let outcome = Outcome::Done { after: Duration::ZERO };
                 let answer = Answer::new(outcome, ask.count, [level]);
-                return Turn::Granted(Decision { answer, source: Source::Leased });
+                let decision = Decision { answer, source: Source::Leased };
+                return Turn::Granted((decision, Some(expires)));
             }
         }
         if state.is_drawing {
@@ -192,7 +202,7 @@ impl Lease {
         ask: &Ask,
         more: u64,
         length: Duration,
-    ) -> Result<Option<Decision>, AskError> {
+    ) -> Result<Option<Leased>, AskError> {
         let drawing = Drawing(self);
         // What is left of the lease before is too little.
         self.expire(None);
@@ -211,10 +221,13 @@ impl Lease {
             return Ok(None);
         };
         answer.count = ask.count;
-        if let (Some(hand_back), Some(level), Source::Shared) =
-            (back, answer.levels.first(), *source)
+        let mut lease = None;
+        if let (Some(hand_back), Some(level), Source::Shared, 1..) =
+            (back, answer.levels.first(), *source, left)
         {
-            let expires = sent + length;
+            // If the end of a lease can't be represented, it is over at once.
+            let expires = sent.checked_add(length).unwrap_or(sent);
+            lease = Some(expires);
             let held = Held { left, expires, hand_back, level: *level };
             let mut state = self.state.lock();
             state.used = ask.count;
@@ -223,7 +236,7 @@ impl Lease {
             self.hand_back_at(expires);
         }
         drop(drawing);
-        Ok(Some(decision))
+        Ok(Some((decision, lease)))
     }
 
     /// Hands back what is left at `expires`.

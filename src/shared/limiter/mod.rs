@@ -116,15 +116,16 @@ impl<K: Display + ?Sized> Limiter<K> {
     pub async fn try_acquire(&self, subject: &K, cost: impl Into<Cost>) -> Result<Grant, Refused> {
         let cost = cost.into();
         let asked = self.asked(Verb::Take, subject, &cost)?;
-        let decision = match &self.inner.leases {
+        let (decision, lease) = match &self.inner.leases {
             // A request for nothing, or for more than one limit, is not leased.
             Some(leases) if asked.count > 0 && cost.is_the_same_for_all() => {
                 let decision = leases.decide(&self.inner.client, asked, self.burst()).await;
                 decision.map_err(unavailable)?
             }
-            _ => self.decide(asked).await?,
+            _ => (self.decide(asked).await?, None),
         };
-        self.grant(&cost, &decision)
+        let grant = self.grant(&cost, &decision)?;
+        Ok(Grant { lease, ..grant })
     }
 
     /// Takes as many permits of each limit as are available, at most `most`. Returns how many it
