@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use super::builder::reduce;
 use super::{Cost, Grant, Leases, LimitUsage, Limiter, Refused, Usage};
 use crate::Quota;
-use crate::shared::store::{Level, LimitSpec, Namespace, OpenError, Verb};
 use crate::shared::Stats;
+use crate::shared::store::{Level, LimitSpec, Namespace, OpenError, Verb};
 
 impl<K: Display + ?Sized> Limiter<K> {
     /// Charges permits that were used already, also if they are not there: the shortfall is debt.
