@@ -25,6 +25,8 @@
 //! * One limit for each user, address or tenant: [`KeyedLimiter`], in bounded memory.
 //! * At most N permits in *every* window of one period: [`StrictLimiter`].
 //! * Several limits for one request: [`Composite`], or [`take_all`] if the limits differ in cost.
+//! * The limits of a model API: [`llm`](crate#features). Limits that several processes share:
+//!   [`shared`](crate#features).
 //! * One limiter that many threads use all the time: [`AtomicTokenBucket`], or
 //!   [`LeasedTokenBucket`] if the burst is large.
 //!
@@ -42,7 +44,9 @@
 //! * It does not limit how many operations run at the same time. Use a semaphore for that. (The
 //!   limiters of the feature `llm` can limit concurrent requests.)
 //! * It does not retry requests, and has no priorities: waiters are served in order of arrival.
-//! * It starts no thread and no task. A waiter is woken by its own timer or by another call.
+//!   (Limiters of the feature `llm` can retry, and serve requests of low priority last.)
+//! * It starts no thread and no task. A waiter is woken by its own timer or by another call. (Only
+//!   the feature `shared` has tasks, while it waits for a store.)
 //! * It does not synchronise your data: see [memory ordering](RateLimiter#memory-ordering).
 //!
 //! # Features

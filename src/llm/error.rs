@@ -62,7 +62,9 @@ pub enum Error {
         max_waiters: usize,
     },
     /// The pool has no active key: it is empty, or all of its keys are disabled.
-    #[error("the pool has no active key")]
+    #[error(
+        "the pool has no active key: add one, or enable a key that was disabled with `restore`"
+    )]
     NoKeys,
     /// The wait was cancelled.
     #[error("the wait was cancelled")]

@@ -56,7 +56,7 @@ pub use reply::Reply;
 pub use reservation::Reservation;
 pub(crate) use state::{
     AccountState, EvidenceState, GrantState, HealthState, KeyState, LearnedState, LimitState,
-    ModelState, PoolAccountState, RenewalState, UsedState, WindowState,
+    ModelState, PoolAccountState, ProvisionalState, RenewalState, UsedState, WindowState,
 };
 pub use state::{LimiterState, ModelPoolState, PoolState, StateError};
 pub use tokens::{Demand, Spent, TokenCost, Tokens};

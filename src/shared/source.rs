@@ -11,7 +11,8 @@ pub enum Source {
     /// The store had given this process some permits ahead, see
     /// [`Builder::lease`](super::Builder::lease).
     Leased,
-    /// Nobody had to be asked: the limiter is closed, or the request can't be one of its own.
+    /// The limiter itself, without asking anybody: it is closed, or the request costs something of a
+    /// limit that does not exist.
     Local,
     /// The store refused a moment ago and said until when, so it was not asked again.
     Cached,

@@ -1,10 +1,11 @@
 //! A server that refuses and states no limit: what it admitted before is the limit for a while.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tollgate::ManualClock;
 use tollgate::llm::{LimitKind, Limiter, Limits, Period, Reply};
 
+use crate::restarting::stored;
 use crate::support::{OnManual, SECOND, limiter, rpm};
 
 const MINUTE: LimitKind = LimitKind::Requests(Period::MINUTE);
@@ -145,4 +146,40 @@ fn it_can_be_turned_off_and_forgotten() {
     refuse(&forgotten);
     forgotten.forget_learned();
     assert_eq!(limit(&forgotten), None);
+}
+
+#[test]
+fn it_goes_on_after_a_restart_with_all_that_was_sent() {
+    let before = unlimited();
+    send(&before, 32);
+    refuse(&before);
+    before.clock().advance(20 * SECOND);
+    let after = unlimited();
+    let restore = |pause| {
+        let state = stored(&before.state_at(SystemTime::UNIX_EPOCH));
+        after.restore_state_at(&state, SystemTime::UNIX_EPOCH + pause).unwrap();
+    };
+    restore(20 * SECOND);
+    assert_eq!((limit(&after), send(&after, 100)), (Some(32), 0));
+    // Another refusal lowers it to half at most, and what was sent before still counts.
+    after.observe_reply(&Reply::new(429).limited_for(SECOND));
+    after.clock().advance(15 * SECOND);
+    assert_eq!((limit(&after), send(&after, 100)), (Some(16), 0));
+    after.clock().advance(10 * SECOND);
+    assert_eq!(send(&after, 100), 16);
+    // A state does not raise it.
+    restore(20 * SECOND);
+    assert_eq!(limit(&after), Some(16));
+}
+
+#[test]
+fn a_restart_with_another_option_ends_it() {
+    let before = unlimited();
+    send(&before, 32);
+    refuse(&before);
+    let state = stored(&before.state_at(SystemTime::UNIX_EPOCH));
+    let builder = Limiter::builder().provisional_limit(false).clock(ManualClock::new());
+    let after = builder.build().unwrap();
+    after.restore_state_at(&state, SystemTime::UNIX_EPOCH + 60 * SECOND).unwrap();
+    assert_eq!((limit(&after), send(&after, 100)), (None, 100));
 }

@@ -110,6 +110,18 @@ fn a_second_limit_of_zero_takes_no_state_away_from_the_first() {
     assert_not_looser(&before, &read(&[one, ("ratelimit", "0;w=2")]));
 }
 
+/// The two limits are one, because `x-tokenlimit-*` means that limits without a period are per
+/// second.
+#[test]
+fn a_limit_without_a_number_takes_no_reset_away_from_the_same_limit() {
+    let reset = ("anthropic-ratelimit-tokens-reset", "30");
+    let stated = ("x-ratelimit-limit-tokens", "6;w=1");
+    let together = ("x-tokenlimit-limit", "?");
+    let before = read(&[reset, stated, together]);
+    let after = read(&[reset, stated, together, ("x-ratelimit-limit-tokens", "-1")]);
+    assert_not_looser(&before, &after);
+}
+
 fn is_date((name, value): &(Vec<u8>, Vec<u8>)) -> bool {
     let text = std::str::from_utf8(value).unwrap_or_default();
     name == b"date" && httpdate::parse_http_date(text.trim()).is_ok()

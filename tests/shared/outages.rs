@@ -234,6 +234,37 @@ async fn a_process_that_uses_more_than_its_share_is_not_in_debt_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_limit_of_the_local_share_counts_for_itself_as_far_as_it_reaches() {
+    let store = Unruly::new();
+    let builder = Limiter::<str>::builder("api", Quota::per_day(10)).store(store.clone());
+    let builder = builder.limit("tokens", Quota::per_day(1_000));
+    let limiter = builder.on_outage(Outage::local_share(1, 2)).build().unwrap();
+    // Of shares of 5 and 500, all is used, although no further request fits into what is left.
+    for cost in [[1, 400], [1, 110], [1, 110], [1, 110], [1, 110], [1, 110]] {
+        assert_eq!(limiter.try_acquire("alice", cost).await.unwrap().source, Source::Shared);
+    }
+    store.set(Manner::Stopped);
+    let usage = limiter.usage("alice").await.unwrap();
+    let of = |limit: usize| (usage.limits[limit].used, usage.limits[limit].quota.burst_size());
+    assert_eq!((of(0), of(1)), ((5, 5), (500, 500)));
+    assert_eq!(limiter.allow_n("alice", [1, 0]).await, Ok(false));
+    assert_eq!(limiter.allow_n("alice", [0, 1]).await, Ok(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_larger_than_the_share_can_pass_later() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(10), Outage::local_share(1, 2));
+    store.set(Manner::Stopped);
+    let refused = limiter.try_acquire("alice", 6).await.unwrap_err();
+    assert!(matches!(refused.rejection, Rejection::Unavailable { .. }), "{refused:?}");
+    let refused = limiter.try_acquire("alice", 11).await.unwrap_err();
+    assert!(matches!(refused.rejection, Rejection::ExceedsBurst { .. }), "{refused:?}");
+    let grant = limiter.try_acquire("alice", 4).await.unwrap();
+    assert_eq!((grant.remaining, grant.limit), (1, 5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn last_known_refuses_whom_the_store_has_refused_until_its_time() {
     let store = Unruly::new();
     let limiter = limiter(&store, Quota::per_hour(1), Outage::LastKnown);

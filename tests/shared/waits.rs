@@ -49,8 +49,9 @@ async fn a_deadline_that_can_t_be_met_fails_at_once_and_takes_nothing() {
     assert_eq!(refused.retry_after(), Some(10 * SECOND));
     assert_eq!(started.elapsed(), Duration::ZERO);
     assert_eq!(limiter.usage("alice").await.unwrap().limits[0].used, 10);
-    limiter.acquire_timeout("alice", 1, 10 * SECOND).await.unwrap();
+    let grant = limiter.acquire_timeout("alice", 1, 10 * SECOND).await.unwrap();
     assert_eq!(started.elapsed(), 10 * SECOND);
+    assert_eq!(grant.reset_after, SECOND);
     let refused = limiter.acquire("alice", 2).await.unwrap_err().rejection;
     assert!(matches!(refused, Rejection::ExceedsBurst { .. }), "{refused:?}");
 }

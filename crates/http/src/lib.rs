@@ -57,14 +57,14 @@
 //!
 //! # What this crate does not do
 //!
-//! * It does not share limits between processes. Each process counts for itself: see the guide for
-//!   what that means for numbers. [`engine::store`] is the interface that a shared store will have.
+//! * Each process counts for itself, unless the buckets are in a store that processes share
+//!   (`SharedStore` in [`engine::store`], feature `shared`): see the guide for what that means.
 //! * It does not authenticate. The application says who the caller is.
 //! * It does not limit how many requests run at the same time, and servers never wait with a
 //!   request: a request is let through or refused at once.
 //! * It does not read the bodies of requests that a server gets. (`llm` reads those of a client.)
 //! * It does not listen on a port. Your program serves the metrics and the status page.
-//! * It keeps no levels on disk: after a restart, all buckets are full.
+//! * It keeps no levels on disk: after a restart, all buckets in memory are full.
 //!
 //! # Features
 //!
@@ -77,6 +77,7 @@
 //! * `grpc`: answers that gRPC clients understand. `tonic`: also the peer of tonic's server.
 //! * `metrics`: counters, gauges and a histogram through the facade of that name.
 //! * `watch`: a policy file that is read anew when it changes, or on SIGHUP. Two threads.
+//! * `shared`: buckets that several processes share, in a store such as Redis.
 //! * `client`: the layer for HTTP clients, on tokio's timer.
 //! * `llm-tower`: the layer for clients of model APIs, on tokio's timer.
 //! * `tiktoken`: counts the tokens of their requests with OpenAI's tokenizer.

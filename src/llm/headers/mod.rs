@@ -213,6 +213,14 @@ impl ServerLimits {
         }
     }
 
+    /// Forgets what remains of what has no limit: such numbers are meaningless fillers. (They are not
+    /// if another header states the limit.)
+    fn forget_fillers(&mut self) {
+        for limit in self.limits.iter_mut().filter(|it| it.limit == Some(Bound::Unlimited)) {
+            (limit.remaining, limit.reset_after) = (None, None);
+        }
+    }
+
     /// Puts the limits in an order that does not depend on that of the headers.
     fn sort(&mut self) {
         self.limits.sort_unstable_by_key(|limit| (limit.counted, limit.period));

@@ -36,6 +36,7 @@ pub(super) fn resolve(merge: &mut HeaderMerge) -> ServerLimits {
         state(&mut limit, report, now, date.is_some());
         limits.add(limit);
     }
+    limits.forget_fillers();
     limits.sort();
     limits
 }
@@ -111,10 +112,6 @@ fn state(limit: &mut ServerLimit, report: &Report, now: SystemTime, is_dated: bo
     let or_use = report.limit_or_use.filter(|_| report.remaining.is_some());
     limit.limit = report.limit.into_iter().chain(or_use).min();
     limit.even = report.anthropic;
-    if limit.limit == Some(Bound::Unlimited) {
-        // Without a limit, remaining and reset are meaningless fillers.
-        return;
-    }
     limit.remaining = report.remaining;
     limit.reset_after = report.reset.from(now);
     if let Some(Bound::Of(most)) = limit.limit {

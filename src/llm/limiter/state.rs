@@ -90,11 +90,11 @@ impl<C: Clock> Limiter<C> {
         now: SystemTime,
     ) -> Result<(), StateError> {
         let (account, elapsed) = state.open(now)?;
-        let max_pause = self.engine.options.max_pause;
         let mut events = Vec::new();
         self.engine.edit(|keys, now| {
             if let Some(known) = keys.account_of(0) {
-                known.restore_state(account, Restored { now, elapsed, max_pause }, &mut events);
+                let at = Restored::new(now, elapsed, &self.engine.options);
+                known.restore_state(account, at, &mut events);
             }
         });
         self.engine.restored(events);

@@ -112,8 +112,7 @@ impl<T, C: Clock + Clone> ModelPool<T, C> {
     }
 
     fn restored_rest(&self, saved: &AccountState, elapsed: Duration) -> Option<SpentRest> {
-        let max_pause = self.shared.builder.read_options().max_pause;
-        let at = Restored { now: self.clock().now(), elapsed, max_pause };
+        let at = Restored::new(self.clock().now(), elapsed, self.shared.builder.read_options());
         SpentRest::restored(&saved.health, at)
     }
 }

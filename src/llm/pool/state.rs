@@ -103,7 +103,6 @@ impl<T, C: Clock> KeyPool<T, C> {
         accounts: &[PoolAccountState],
         elapsed: Duration,
     ) -> Vec<String> {
-        let max_pause = self.engine.options.max_pause;
         let (mut events, mut unknown) = (Vec::new(), Vec::new());
         self.with_records(|records, keys, now| {
             let numbered = records.iter().enumerate();
@@ -119,7 +118,7 @@ impl<T, C: Clock> KeyPool<T, C> {
                         continue;
                     };
                     if let Some(account) = keys.account_of(number) {
-                        let at = Restored { now, elapsed, max_pause };
+                        let at = Restored::new(now, elapsed, &self.engine.options);
                         account.restore_state(&saved.account, at, &mut events);
                     }
                     if key.disabled {

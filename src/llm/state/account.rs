@@ -17,6 +17,8 @@ use crate::llm::Counted;
 pub(crate) struct AccountState {
     pub(crate) limits: Vec<LimitState>,
     pub(crate) learned: Vec<LearnedState>,
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub(crate) provisional: Option<ProvisionalState>,
     pub(crate) health: HealthState,
 }
 
@@ -100,6 +102,19 @@ pub(crate) struct EvidenceState {
     pub(crate) longest_reset_ns: u64,
     pub(crate) implied_ns: Option<u64>,
     pub(crate) window_gap_ns: Option<u64>,
+}
+
+/// The limit of a server that has refused requests and states no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(::serde::Deserialize, ::serde::Serialize))]
+pub(crate) struct ProvisionalState {
+    pub(crate) limit: u64,
+    /// What further refusals of requests that were in flight together lower the limit to at most.
+    pub(crate) least: u64,
+    /// How long the limit stays as it is before it grows.
+    pub(crate) hold_ms: u64,
+    pub(crate) grows_after_ms: u64,
+    pub(crate) ends_after_ms: u64,
 }
 
 /// Whether the account may be used.

@@ -4,8 +4,8 @@ mod account;
 mod models;
 
 pub(crate) use account::{
-    AccountState, EvidenceState, GrantState, HealthState, LearnedState, LimitState, RenewalState,
-    UsedState, WindowState,
+    AccountState, EvidenceState, GrantState, HealthState, LearnedState, LimitState,
+    ProvisionalState, RenewalState, UsedState, WindowState,
 };
 pub use models::ModelPoolState;
 pub(crate) use models::ModelState;
@@ -17,7 +17,9 @@ const VERSION: u32 = 1;
 
 /// The state of a [`Limiter`](super::Limiter) at one moment: what is used of its limits, what it
 /// has learned, and its pauses. A new limiter that [restores](super::Limiter::restore_state) it
-/// goes on as if there had been no restart.
+/// goes on as if there had been no restart. (Only for what a first refusal says of a server that
+/// states no limits, what was sent before the restart does not count; see
+/// [`provisional_limit`](super::LimiterBuilder::provisional_limit).)
 ///
 /// It can be moved to another limiter of the same process, and with the feature `serde` it can be
 /// stored. The form has a version; the fields besides `version` and `taken_at_ms` (the time by the

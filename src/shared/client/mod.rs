@@ -257,6 +257,12 @@ impl Client {
         Ok(())
     }
 
+    /// How requests are decided while the store does not answer.
+    #[must_use]
+    pub fn outage(&self) -> Outage {
+        self.inner.outage
+    }
+
     /// What this client, and others of clones of its builder, have done so far.
     #[must_use]
     pub fn stats(&self) -> Stats {

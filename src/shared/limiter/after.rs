@@ -117,7 +117,7 @@ impl<K: Display + ?Sized> Limiter<K> {
         let usage_of = |(limit, level): (&LimitSpec, &Level)| {
             let Level { used, remaining, full_after, .. } = *level;
             let name = limit.name.clone();
-            let quota = limit.quotas.first().copied().unwrap_or(Quota::unlimited());
+            let quota = self.quota(limit, decision.source);
             LimitUsage { name, quota, used, remaining, reset_after: full_after }
         };
         let limits = limits.iter().zip(&decision.answer.levels).map(usage_of).collect();
@@ -135,7 +135,7 @@ impl<K: Display + ?Sized> Limiter<K> {
         let mut current = self.inner.limits.write();
         let name = &self.inner.name;
         if quotas.len() != current.len() {
-            let why = "there must be one quota for each limit";
+            let why = "`set_quotas` needs one quota for each limit, in the order in which they were added";
             return Err(OpenError::Namespace { namespace: name.to_string(), why });
         }
         let mut limits = current.to_vec();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Cost, Grant, Limiter, Refused};
 use crate::shared::store::{Ask, Level, LimitSpec, Outcome, Part, Verb, Verdict};
 use crate::shared::{AskError, Decision, Source};
-use crate::{Rejection, WhichLimit};
+use crate::{Quota, Rejection, WhichLimit};
 
 impl<K: Display + ?Sized> Limiter<K> {
     /// The ask for a request.
@@ -34,7 +34,7 @@ impl<K: Display + ?Sized> Limiter<K> {
 
     /// The burst of the first limit.
     pub(super) fn burst(&self) -> u64 {
-        self.inner.limits.read().first().map_or(0, burst)
+        self.inner.limits.read().first().map_or(0, |it| self.quota(it, Source::Shared).burst_size())
     }
 
     /// The answer to a request for permits.
@@ -51,11 +51,13 @@ impl<K: Display + ?Sized> Limiter<K> {
                 _ => WhichLimit::Nth(index),
             };
             let rejection = strictest.map_or(Rejection::denied(Duration::ZERO), |(index, it)| {
-                rejection(it.0, it.1, cost.of(index), which(index))
+                let burst = self.quota(it.0, source).burst_size();
+                rejection(burst, it.1, cost.of(index), which(index))
             });
             return Err(Refused { rejection, source });
         }
         // The limit with the smallest share left.
+        let burst = |limit: &LimitSpec| self.quota(limit, source).burst_size();
         let scarcest = levels().min_by(|(_, (a, a_level)), (_, (b, b_level))| {
             let share = |level: &Level, other: &LimitSpec| {
                 u128::from(level.remaining) * u128::from(burst(other))
@@ -77,10 +79,18 @@ impl<K: Display + ?Sized> Limiter<K> {
             lease: None,
         })
     }
+
+    /// The quota that an answer of this source is about: of the local share, its part.
+    pub(super) fn quota(&self, limit: &LimitSpec, source: Source) -> Quota {
+        let quota = limit.quotas.first().copied().unwrap_or(Quota::unlimited());
+        match source {
+            Source::LocalShare => self.inner.client.outage().share_of(quota, limit.rule),
+            _ => quota,
+        }
+    }
 }
 
-fn rejection(limit: &LimitSpec, level: &Level, requested: u64, which: WhichLimit) -> Rejection {
-    let burst = burst(limit);
+fn rejection(burst: u64, level: &Level, requested: u64, which: WhichLimit) -> Rejection {
     match level.verdict {
         Verdict::Never => Rejection::ExceedsBurst { requested, burst, limit: which },
         Verdict::Granted | Verdict::Refused => Rejection::Denied {
@@ -91,11 +101,6 @@ fn rejection(limit: &LimitSpec, level: &Level, requested: u64, which: WhichLimit
             limit: which,
         },
     }
-}
-
-/// The burst of a limit under its own quota.
-fn burst(limit: &LimitSpec) -> u64 {
-    limit.quotas.first().map_or(u64::MAX, crate::Quota::burst_size)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]

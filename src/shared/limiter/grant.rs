@@ -22,9 +22,10 @@ pub struct Grant {
     pub permits: u64,
     /// The whole permits that are left.
     pub remaining: u64,
-    /// The most permits that can be taken at once (the burst).
+    /// The most permits that can be taken at once (the burst); of the
+    /// [local share](Source::LocalShare), its burst.
     pub limit: u64,
-    /// The time from the grant until no permit is in use any more (the bucket is full).
+    /// The time from now on until no permit is in use any more (the bucket is full).
     pub reset_after: Duration,
     /// Who decided.
     pub source: Source,
@@ -94,7 +95,7 @@ pub struct Usage {
 pub struct LimitUsage {
     /// The name of the limit.
     pub name: Arc<str>,
-    /// The quota.
+    /// The quota; of the [local share](Source::LocalShare), its part.
     pub quota: Quota,
     /// Permits in use; fractions are rounded up. More than the burst means debt.
     pub used: u64,

@@ -76,8 +76,7 @@ impl<K: Display + ?Sized> Reservation<K> {
     /// If the future is dropped, the permits are given back as by [`cancel`](Self::cancel).
     pub async fn wait(self) -> Result<Grant, Refused> {
         let Self { limiter, promise, grant } = self;
-        promise.wait(&limiter).await?;
-        Ok(grant)
+        promise.keep(&limiter, grant).await
     }
 
     /// Gives the permits back, as far as nobody stands behind them in the store. Does nothing once

@@ -72,9 +72,7 @@ impl<K: Display + ?Sized> Limiter<K> {
             let decision = self.decide(ask.clone()).await?;
             match self.grant(&cost, &decision) {
                 Ok(grant) => {
-                    let promise = Promise::new(self, &ask, &decision);
-                    promise.wait(self).await?;
-                    return Ok(grant);
+                    return Promise::new(self, &ask, &decision).keep(self, grant).await;
                 }
                 Err(refused) => {
                     let Rejection::Denied { retry_after, .. } = refused.rejection else {
@@ -115,6 +113,8 @@ impl<K: Display + ?Sized> Limiter<K> {
 /// Permits that were taken for later. If it is dropped before their time, they are given back.
 pub(super) struct Promise {
     cancel: Option<(crate::shared::Client, Ask)>,
+    /// When they were taken.
+    taken: Instant,
     /// When the permits are there; `None` if that can't be represented.
     due: Option<Instant>,
 }
@@ -130,7 +130,7 @@ impl Promise {
         let is_shared = decision.source == Source::Shared && !after.is_zero();
         let cancel = if is_shared { give_back(ask, &decision.answer) } else { None };
         let cancel = cancel.map(|cancel| (limiter.inner.client.clone(), cancel));
-        Self { cancel, due: now.checked_add(after) }
+        Self { cancel, taken: now, due: now.checked_add(after) }
     }
 
     /// The time until the permits are there.
@@ -139,8 +139,12 @@ impl Promise {
         self.due.map_or(Duration::MAX, until)
     }
 
-    /// Waits until the permits are there.
-    pub(super) async fn wait<K>(mut self, limiter: &Limiter<K>) -> Result<(), Refused>
+    /// Waits until the permits are there. Returns the grant as it is then.
+    pub(super) async fn keep<K>(
+        mut self,
+        limiter: &Limiter<K>,
+        mut grant: Grant,
+    ) -> Result<Grant, Refused>
     where
         K: Display + ?Sized,
     {
@@ -149,7 +153,8 @@ impl Promise {
             limiter.sleep(delay).await?;
         }
         self.cancel = None;
-        Ok(())
+        grant.reset_after = grant.reset_after.saturating_sub(self.taken.elapsed());
+        Ok(grant)
     }
 }
 

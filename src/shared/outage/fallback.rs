@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::{Outage, local_share};
 use crate::shared::Source;
 use crate::shared::client::{AskError, Decision, Refusals};
 use crate::shared::store::{
-    Answer, Ask, Level, Memory, MemoryBuckets, Namespace, OpenError, Outcome, Verb,
+    Answer, Ask, Level, Memory, MemoryBuckets, Namespace, OpenError, Outcome, Verb, Verdict,
 };
 use crate::{Quota, TokioClock};
 
@@ -59,28 +61,45 @@ impl Fallback {
     }
 
     /// Counts in this process's share what the store has granted.
+    ///
+    /// A process that uses more than its share does not go into debt for it: it begins an outage
+    /// with an empty bucket at worst. So each limit counts for itself, as far as its share reaches.
     pub(crate) fn keep_warm(&self, ask: &Ask, granted: u64) {
         let Some(share) = &self.share else { return };
-        let mut ask = ask.clone();
-        // A process that uses more than its share does not go into debt for it: it begins an outage
-        // with an empty bucket at worst.
-        (ask.verb, ask.count, ask.patience) = match ask.verb {
-            Verb::Take | Verb::TakeUpTo | Verb::Consume => {
-                (Verb::TakeUpTo, granted, Duration::ZERO)
+        match ask.verb {
+            Verb::Take | Verb::TakeUpTo | Verb::Consume => {}
+            Verb::Credit | Verb::Reset => {
+                // Only a lack of room is possible here. Then the share is full.
+                let _ = share.ask_now(ask);
+                return;
             }
-            Verb::Credit | Verb::Reset => (ask.verb, ask.count, Duration::ZERO),
             Verb::Look | Verb::HandBack | Verb::Cancel => return,
-        };
-        // Only a lack of room is possible here. Then the share begins full.
-        let _ = share.ask_now(&ask);
+        }
+        for part in &ask.parts {
+            let costs: SmallVec<[u64; 2]> = part.charges.iter().map(|it| it.cost).collect();
+            for (limit, cost) in costs.into_iter().enumerate().filter(|(_, cost)| *cost > 0) {
+                let mut part = part.clone();
+                part.shadow = false;
+                for (index, charge) in part.charges.iter_mut().enumerate() {
+                    charge.cost = u64::from(index == limit);
+                }
+                let permits = cost.saturating_mul(granted);
+                // Only a lack of room is possible here. Then the share begins full.
+                let _ = share.ask_now(&Ask::new(Verb::TakeUpTo, permits, part));
+            }
+        }
     }
 
     /// Decides an ask.
     pub(crate) fn decide(&self, ask: &Ask, refusals: &Refusals) -> Result<Decision, AskError> {
         match (self.mode, &self.share) {
             (Outage::LocalShare { .. }, Some(share)) => match share.ask_now(ask) {
-                Ok(answer) => Ok(Decision { answer, source: Source::LocalShare }),
-                Err(_) => Err(AskError::Unavailable { retry_after: RETRY_AFTER }),
+                // A request that is larger than the share, but not than the whole burst, can pass
+                // when the store answers again.
+                Ok(answer) if !self.is_too_large_for_share(ask, &answer) => {
+                    Ok(Decision { answer, source: Source::LocalShare })
+                }
+                Ok(_) | Err(_) => Err(AskError::Unavailable { retry_after: RETRY_AFTER }),
             },
             (Outage::Open, _) => Ok(Decision { answer: self.granted(ask), source: Source::Open }),
             (Outage::LastKnown, _) => {
@@ -91,16 +110,35 @@ impl Fallback {
         }
     }
 
-    /// The answer of limits of which nothing is known: all of the burst is left.
-    fn granted(&self, ask: &Ask) -> Answer {
-        let levels = ask.parts.iter().flat_map(|part| {
+    /// Whether the share refuses for ever what the whole quota would grant.
+    fn is_too_large_for_share(&self, ask: &Ask, answer: &Answer) -> bool {
+        let enforced = ask
+            .parts
+            .iter()
+            .flat_map(|part| part.charges.iter().map(move |charge| (charge.cost, !part.shadow)));
+        let mut each = enforced.zip(self.bursts(ask)).zip(&answer.levels);
+        answer.outcome == Outcome::Refused
+            && each.any(|(((cost, is_enforced), burst), level)| {
+                let fits = cost.checked_mul(ask.count).is_some_and(|permits| permits <= burst);
+                is_enforced && fits && level.verdict == Verdict::Never
+            })
+    }
+
+    /// The whole burst of each charge of an ask, in their order.
+    fn bursts<'a>(&'a self, ask: &'a Ask) -> impl Iterator<Item = u64> + 'a {
+        ask.parts.iter().flat_map(|part| {
             part.charges.iter().enumerate().map(|(limit, charge)| {
                 let namespace = self.namespaces.get(part.namespace);
                 let limit = namespace.and_then(|namespace| namespace.limits.get(limit));
                 let quota = limit.and_then(|limit| limit.quotas.get(charge.quota));
-                Level::new(quota.map_or(u64::MAX, Quota::burst_size))
+                quota.map_or(u64::MAX, Quota::burst_size)
             })
-        });
+        })
+    }
+
+    /// The answer of limits of which nothing is known: all of the burst is left.
+    fn granted(&self, ask: &Ask) -> Answer {
+        let levels = self.bursts(ask).map(Level::new);
         Answer::new(Outcome::Done { after: Duration::ZERO }, ask.count, levels)
     }
 }

@@ -7,7 +7,6 @@ use crate::shared::store::{LimitSpec, Namespace, Rule};
 
 /// The same namespaces with `mine` of `of` parts of each quota.
 pub(super) fn divided(namespaces: &[Namespace], mine: u32, of: u32) -> Vec<Namespace> {
-    let (mine, of) = (mine.max(1), of.max(mine).max(1));
     let divided_limit = |limit: &LimitSpec| {
         let quotas = limit.quotas.iter().map(|quota| share(*quota, limit.rule, mine, of)).collect();
         LimitSpec { name: limit.name.clone(), rule: limit.rule, quotas }
@@ -20,7 +19,8 @@ pub(super) fn divided(namespaces: &[Namespace], mine: u32, of: u32) -> Vec<Names
 }
 
 /// `mine` of `of` parts of a quota.
-fn share(quota: Quota, rule: Rule, mine: u32, of: u32) -> Quota {
+pub(super) fn share(quota: Quota, rule: Rule, mine: u32, of: u32) -> Quota {
+    let (mine, of) = (mine.max(1), of.max(mine).max(1));
     let part = |permits: u64| {
         let part = u128::from(permits) * u128::from(mine) / u128::from(of);
         u64::try_from(part).unwrap_or(u64::MAX).max(1)

@@ -3,6 +3,8 @@
 mod fallback;
 mod local_share;
 
+use super::store::Rule;
+use crate::Quota;
 pub(super) use fallback::Fallback;
 
 /// How requests are decided while the store does not answer.
@@ -44,7 +46,9 @@ impl Outage {
     /// The share is kept up to date while the store answers, so an outage brings no further burst:
     /// what this process was granted by the store is counted in its share too. Rates are divided
     /// exactly. Bursts are rounded down, but a share can always hold one permit; so if there are
-    /// more processes than permits in the burst, all of them together can exceed it.
+    /// more processes than permits in the burst, all of them together can exceed it. A request that
+    /// is larger than the share's burst is refused as
+    /// [`Unavailable`](crate::Rejection::Unavailable).
     ///
     /// A `mine` of 0 counts as 1, and an `of` below `mine` as `mine`.
     ///
@@ -57,5 +61,13 @@ impl Outage {
     pub fn local_share(mine: u32, of: u32) -> Self {
         let mine = mine.max(1);
         Self::LocalShare { mine, of: of.max(mine) }
+    }
+
+    /// What this process has of a quota in an outage.
+    pub(super) fn share_of(self, quota: Quota, rule: Rule) -> Quota {
+        match self {
+            Self::LocalShare { mine, of } => local_share::share(quota, rule, mine, of),
+            Self::Closed | Self::LastKnown | Self::Open => quota,
+        }
     }
 }

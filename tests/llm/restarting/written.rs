@@ -119,7 +119,14 @@ fn hostile_state() -> impl Strategy<Value = Value> {
                 "on_trial": trials % 2 == 0, "trial_ends_after_ms": trial, "refusals": refusals,
                 "failures": failures, "spent": spent,
             });
-            let account = json!({ "limits": limits, "learned": learned, "health": health });
+            let provisional = json!({
+                "limit": trial, "least": pause, "hold_ms": taken_at, "grows_after_ms": pause,
+                "ends_after_ms": trial,
+            });
+            let provisional = Some(provisional).filter(|_| trials % 3 == 0);
+            let account = json!({
+                "limits": limits, "learned": learned, "provisional": provisional, "health": health,
+            });
             json!({ "version": 1, "taken_at_ms": taken_at, "account": account })
         },
     )

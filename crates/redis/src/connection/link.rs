@@ -148,7 +148,9 @@ impl Link {
         match reply {
             Ok(Ok(reply)) => {
                 let mut state = self.state();
-                state.silent_calls = 0;
+                if state.number == number {
+                    state.silent_calls = 0;
+                }
                 if let (None, Some(server)) = (at, clock(&reply)) {
                     state.server_clock.note(server, sent, received);
                 }
@@ -163,7 +165,8 @@ impl Link {
             }
             Err(_) => {
                 let mut state = self.state();
-                state.silent_calls += 1;
+                // What an earlier connection does says nothing of this one.
+                state.silent_calls += u32::from(state.number == number);
                 let is_silent = state.silent_calls >= SILENT_CALLS;
                 drop(state);
                 let deadline = self.settings.deadline;

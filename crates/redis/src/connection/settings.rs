@@ -23,8 +23,17 @@ impl Settings {
     pub(crate) fn from_url(url: &str) -> Result<Self, ConnectError> {
         // An error of the crate could contain parts of the URL, such as a password.
         let info = url.into_connection_info().map_err(|error| {
-            let why = error.category();
-            ConnectError::Settings(format!("the URL is not one of a Redis or Valkey server: {why}"))
+            let why = match url.split(':').next().unwrap_or_default() {
+                "rediss" | "valkeys" if !cfg!(feature = "tls") => {
+                    "TLS needs the feature `tls` of tollgate-redis"
+                }
+                _ => {
+                    "use redis://[user:password@]host[:port][/database], rediss:// for TLS, or \
+                     unix:///path of a socket"
+                }
+            };
+            let kind = error.category();
+            ConnectError::Settings(format!("the URL is not one of a server ({kind}): {why}"))
         })?;
         Ok(Self::new(info))
     }

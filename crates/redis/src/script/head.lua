@@ -22,12 +22,12 @@ if not is_callers then
   clock, margin = time[1] * 1000000 + time[2], 2
 end
 
-local rule_of, x, y, z, tag = {}, {}, {}, {}, {}
+local rule_of, x, y, z, tag, last_quota = {}, {}, {}, {}, {}, -1
 do
   local quotas, at, q = ARGV[1], 1, 0
   while at <= #quotas do
     rule_of[q], x[q], y[q], z[q], tag[q], at = unpack('<BdddI3', quotas, at)
-    q = q + 1
+    q, last_quota = q + 1, q
   end
 end
 

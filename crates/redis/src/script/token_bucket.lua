@@ -30,15 +30,26 @@ do
     return a, b
   end
 
-  -- The same share of another capacity, rounded up.
-  local function carried_over(q, a, b, capacity)
-    if b > 0 then a = a + 1 end
-    if capacity < 1 then capacity = 1 end
-    local most = y[q]
-    if z[q] > 0 then most = most + 1 end
-    local rest
-    a, rest = muldiv(a, most, capacity)
-    a, b = plus(q, a, 0, 0, muldiv_ceil(rest, x[q], capacity))
+  -- The same share of another capacity, rounded up. Where all are whole µs, that is exact. Otherwise it is at most two µs
+  -- more, if the quota that was replaced is known; if it is not, what it leaves below a µs is rounded up first.
+  local function carried_over(q, a, b, capacity, written)
+    local old_x, old_z
+    for o = 0, last_quota do
+      if rule_of[o] == 0 and y[o] == capacity and tag[o] == written then old_x, old_z = x[o], z[o] end
+    end
+    if not old_x then
+      if b > 0 then a, b = a + 1, 0 end
+      if capacity < 1 then capacity = 1 end
+      old_x, old_z = 1, 0
+    end
+    if b == 0 and old_z == 0 and z[q] == 0 then
+      local rest
+      a, rest = muldiv(a, y[q], capacity)
+      a, b = plus(q, a, 0, 0, muldiv_ceil(rest, x[q], capacity))
+    else
+      -- The error of this is below an eighth of a µs.
+      a, b = math.ceil((a + b / old_x) * (y[q] + z[q] / x[q]) / (capacity + old_z / old_x) + 0.125), 0
+    end
     if a > MOST then return MOST, 0 end
     return a, b
   end
@@ -63,7 +74,7 @@ do
     if written ~= tag[q] or capacity ~= y[q] then
       -- All receipts of the old quota are now too early to give anything back.
       c = c + rounded_up(a, b)
-      a, b = carried_over(q, a, b, capacity)
+      if a > 0 or b > 0 then a, b = carried_over(q, a, b, capacity, written) end
     end
     if c > MOST then c = MOST end
     return a, b, c, at

@@ -8,6 +8,12 @@ use super::{Opened, number};
 use crate::names;
 use crate::numbers::{Numbers, push};
 
+/// The most quotas of a limit that a call contains besides that of the charge.
+const MOST_TIERS: usize = 3;
+
+/// The most charges of an ask, so that its quotas fit into a call.
+const MOST_CHARGES: usize = MOST_QUOTAS / (1 + MOST_TIERS);
+
 /// The most asks of one call: a longer call would hold other clients of the server up.
 const MOST_ASKS: usize = 256;
 
@@ -106,7 +112,7 @@ impl Batch {
             if batch.misfits[at].is_some() {
                 continue;
             }
-            let new = ask.parts.iter().map(|part| part.charges.len()).sum::<usize>();
+            let new = quotas(opened, ask, is_plain);
             let is_full = |call: &Call| {
                 is_split || call.members.len() >= MOST_ASKS || call.table.len() + new > MOST_QUOTAS
             };
@@ -148,6 +154,12 @@ impl Call {
             }
             for (limit, charge) in namespace.limits.iter().zip(&part.charges) {
                 self.charge(ask, &limit[charge.quota], *charge);
+                if !self.is_plain {
+                    // The script knows what the used share of another of the quotas is.
+                    for quota in limit.iter().take(MOST_TIERS) {
+                        self.index(quota);
+                    }
+                }
             }
         }
         if !self.is_plain {
@@ -156,12 +168,17 @@ impl Call {
         }
     }
 
-    fn charge(&mut self, ask: &Ask, quota: &Numbers, charge: Charge) {
-        let index = self.table.iter().position(|known| known == quota).unwrap_or_else(|| {
+    /// The place of a quota in the table.
+    fn index(&mut self, quota: &Numbers) -> usize {
+        self.table.iter().position(|known| known == quota).unwrap_or_else(|| {
             self.table.push(*quota);
             quota.pack(&mut self.quotas);
             self.table.len() - 1
-        });
+        })
+    }
+
+    fn charge(&mut self, ask: &Ask, quota: &Numbers, charge: Charge) {
+        let index = self.index(quota);
         let permits = permits(ask, charge);
         let flags = match permits {
             _ if charge.cost == 0 => FREE,
@@ -177,6 +194,13 @@ impl Call {
             quota.pack_receipt(charge.receipt, &mut self.asks);
         }
     }
+}
+
+/// How many quotas an ask adds to the table of its call, at most.
+fn quotas(opened: &Opened, ask: &Ask, is_plain: bool) -> usize {
+    let tiers = |limit: &Vec<Numbers>| if is_plain { 1 } else { 1 + limit.len().min(MOST_TIERS) };
+    let limits = ask.parts.iter().flat_map(|part| &opened.namespaces[part.namespace].limits);
+    limits.map(tiers).sum()
 }
 
 /// The permits of a charge: those of one time if the store finds out how many times.
@@ -204,14 +228,14 @@ fn misfit(opened: &Opened, ask: &Ask, is_split: bool) -> Option<&'static str> {
     if number(ask.verb).is_none() {
         return Some("the verb is not known");
     }
-    if ask.parts.is_empty() || ask.parts.len() > 255 {
-        return Some("an ask has 1 to 255 parts");
+    if ask.parts.is_empty() || ask.parts.len() > MOST_CHARGES {
+        return Some("an ask has 1 to 64 parts");
     }
     if is_split && ask.parts.len() > 1 {
         return Some("in a cluster, an ask has one part");
     }
-    if ask.parts.iter().map(|part| part.charges.len()).sum::<usize>() > MOST_QUOTAS {
-        return Some("an ask has at most 256 charges");
+    if ask.parts.iter().map(|part| part.charges.len()).sum::<usize>() > MOST_CHARGES {
+        return Some("an ask has at most 64 charges");
     }
     for part in &ask.parts {
         let Some(namespace) = opened.namespaces.get(part.namespace) else {

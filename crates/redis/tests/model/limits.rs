@@ -300,6 +300,15 @@ impl Bucket {
         self.speed() * 1000
     }
 
+    fn capacity(&self) -> u128 {
+        self.burst() * self.cost()
+    }
+
+    /// The store's units in a µs.
+    fn parts(&self) -> u128 {
+        self.micro() / gcd(self.micro(), self.cost())
+    }
+
     /// When it would be full if nothing had ever been given back: in units, counted from the origin
     /// of the clock.
     fn charged_until(&self) -> u128 {
@@ -326,21 +335,28 @@ impl Limit for Bucket {
         }
         self.used = self.used.saturating_sub(elapsed * self.micro());
         self.now = now;
-        let (before, old) = (self.burst() * self.cost(), self.speed() * 1000);
+        let (before, old, old_parts) = (self.capacity(), self.micro(), self.parts());
         let differs = self.quotas[self.quota] != self.quotas[quota];
         if differs {
             self.ahead += self.used.div_ceil(self.micro());
         }
         self.quota = quota;
         if self.used > 0 && differs {
-            // The store keeps the old level and capacity in whole µs, the one rounded up and the
-            // other down.
-            let (used, before) = (self.used.div_ceil(old), (before / old).max(1));
-            let unit = self.speed() * 1000 / gcd(self.speed() * 1000, self.cost());
-            let most = (self.burst() * self.cost()).div_ceil(self.speed() * 1000);
-            let (whole, rest) = (used * most / before, used * most % before);
-            let parts = (rest * unit).div_ceil(before);
-            self.used = whole * self.speed() * 1000 + parts * (self.speed() * 1000 / unit);
+            let (new, most, unit) = (self.micro(), self.capacity(), self.micro() / self.parts());
+            let is_whole = [(self.used, old), (before, old), (most, new)];
+            self.used = if is_whole.iter().all(|(units, micro)| units.is_multiple_of(*micro)) {
+                let (used, before, most) = (self.used / old, before / old, most / new);
+                let (whole, rest) = (used * most / before, used * most % before);
+                whole * new + (rest * self.parts()).div_ceil(before) * unit
+            } else {
+                // In doubles, as the store does: at most two µs more.
+                let micros = |units: u128, micro: u128, parts: u128| {
+                    let rest = units % micro / (micro / parts);
+                    (units / micro) as f64 + rest as f64 / parts as f64
+                };
+                let used = micros(self.used, old, old_parts) * micros(most, new, self.parts());
+                (used / micros(before, old, old_parts) + 0.125).ceil() as u128 * new
+            };
         }
     }
 

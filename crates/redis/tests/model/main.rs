@@ -4,6 +4,8 @@
     unreachable_pub,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     reason = "tests share modules, and their numbers are small"
 )]
 

@@ -9,6 +9,9 @@ use tollgate_redis::{ConnectError, Redis};
 use crate::support::server::{Server, kinds};
 use crate::support::{answer, ask, one_limit};
 
+/// Enough for a busy machine.
+const PATIENT: std::time::Duration = std::time::Duration::from_secs(10);
+
 const VERBS: [Verb; 8] = [
     Verb::Take,
     Verb::TakeUpTo,
@@ -35,7 +38,7 @@ async fn the_documented_rights_are_enough_and_needed() {
         let words: Vec<_> = rights.iter().map(String::as_str).collect();
         assert_eq!(server.command(&words), "+OK\r\n");
         let store = Redis::builder(&server.url()).user("limiter", "password");
-        let store = store.connect().await.unwrap();
+        let store = store.connect_deadline(PATIENT).deadline(PATIENT).connect().await.unwrap();
         let rules = [Rule::TokenBucket, Rule::FixedWindow, Rule::SlidingWindow, Rule::StrictWindow];
         let limits =
             rules.map(|rule| LimitSpec::new(format!("{rule:?}"), rule, Quota::per_hour(9)));
@@ -47,7 +50,7 @@ async fn the_documented_rights_are_enough_and_needed() {
         }
         // Other keys are not its business.
         let store = Redis::builder(&server.url()).user("limiter", "password").prefix("other:");
-        let buckets = store.connect().await.unwrap();
+        let buckets = store.connect_deadline(PATIENT).deadline(PATIENT).connect().await.unwrap();
         let buckets = buckets.open(&[one_limit(Rule::TokenBucket, Quota::per_hour(9))]).unwrap();
         let refused = answer(&buckets, ask(Verb::Take, "alice", 1)).await;
         assert!(matches!(refused, Err(StoreError::Refused(_))), "{kind}: {refused:?}");
@@ -100,7 +103,13 @@ async fn databases_are_apart() {
         let server = Server::start(kind);
         let namespaces = [one_limit(Rule::TokenBucket, Quota::per_hour(9))];
         for number in [0, 3, 3] {
-            let store = Redis::builder(&server.url()).database(number).connect().await.unwrap();
+            let store = Redis::builder(&server.url())
+                .database(number)
+                .connect_deadline(PATIENT)
+                .deadline(PATIENT)
+                .connect()
+                .await
+                .unwrap();
             let buckets = store.open(&namespaces).unwrap();
             assert!(answer(&buckets, ask(Verb::Take, "alice", 1)).await.is_ok(), "{kind}");
         }
@@ -130,7 +139,13 @@ async fn a_client_of_the_crate_redis_will_do() {
     for kind in kinds() {
         let server = Server::start(kind);
         let client = redis::Client::open(server.url()).unwrap();
-        let store = Redis::from_client(&client).prefix("x:").connect().await.unwrap();
+        let store = Redis::from_client(&client)
+            .prefix("x:")
+            .connect_deadline(PATIENT)
+            .deadline(PATIENT)
+            .connect()
+            .await
+            .unwrap();
         let buckets = store.open(&[one_limit(Rule::TokenBucket, Quota::per_hour(9))]).unwrap();
         assert!(answer(&buckets, ask(Verb::Take, "alice", 1)).await.is_ok(), "{kind}");
         assert!(server.command(&["KEYS", "*"]).contains("x:users:"), "{kind}");

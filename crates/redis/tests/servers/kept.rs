@@ -13,6 +13,9 @@ use crate::support::random::Random;
 use crate::support::server::{Server, kinds};
 use crate::support::{Micros, answer, ask, one_limit, open};
 
+/// Enough for a busy machine.
+const PATIENT: std::time::Duration = std::time::Duration::from_secs(10);
+
 const RULES: [Rule; 4] =
     [Rule::TokenBucket, Rule::FixedWindow, Rule::SlidingWindow, Rule::StrictWindow];
 
@@ -92,7 +95,13 @@ async fn a_key_lives_until_its_limits_are_full() {
 async fn a_subject_takes_little_memory() {
     for kind in kinds() {
         let server = Server::start(kind);
-        let store = Redis::builder(&server.url()).prefix("").connect().await.unwrap();
+        let store = Redis::builder(&server.url())
+            .prefix("")
+            .connect_deadline(PATIENT)
+            .deadline(PATIENT)
+            .connect()
+            .await
+            .unwrap();
         let limit = |name: &str, n| LimitSpec::new(name, Rule::TokenBucket, Quota::per_minute(n));
         let one = Namespace::new("u", vec![limit("requests", 500)]);
         let two = Namespace::new("v", vec![limit("requests", 500), limit("tokens", 200_000)]);
@@ -122,7 +131,14 @@ async fn a_step_back_of_the_servers_clock_brings_nothing_and_takes_nothing() {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
             ahead.set((now + Duration::from_secs(3_600)).as_micros() as u64);
             let store = Redis::builder(&server.url()).callers_clock(ahead.clock());
-            let before = store.connect().await.unwrap().open(&namespaces).unwrap();
+            let before = store
+                .connect_deadline(PATIENT)
+                .deadline(PATIENT)
+                .connect()
+                .await
+                .unwrap()
+                .open(&namespaces)
+                .unwrap();
             let level = answer(&before, ask(Verb::Take, "alice", 9)).await.unwrap().levels[0];
             let buckets = open(&server, &namespaces).await;
             let look = answer(&buckets, ask(Verb::Look, "alice", 0)).await.unwrap().levels[0];

@@ -53,9 +53,12 @@ pub async fn answer(buckets: &Arc<dyn Buckets>, ask: Ask) -> Result<Answer, Stor
     answers.remove(0)
 }
 
-/// A store on a server, and the buckets of its namespaces.
+/// The buckets of these namespaces in a store on a server, with deadlines that a busy machine
+/// keeps.
 pub async fn open(server: &Server, namespaces: &[Namespace]) -> Arc<dyn Buckets> {
-    let store = Redis::connect(&server.url()).await.expect("the server is there");
+    let patience = Duration::from_secs(10);
+    let store = Redis::builder(&server.url()).deadline(patience).connect_deadline(patience);
+    let store = store.connect().await.expect("the server is there");
     store.open(namespaces).expect("the quotas are exact")
 }
 

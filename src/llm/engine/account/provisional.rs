@@ -19,14 +19,14 @@ use crate::llm::{Burst, LimitKind, Period};
 const KIND: LimitKind = LimitKind::Requests(Period::MINUTE);
 
 /// The fewest admitted requests that make a limit.
-const FEWEST: u64 = 5;
+pub(super) const FEWEST: u64 = 5;
 
 /// How long the limit stays as it is after the first refusal, and at most.
-const FIRST_HOLD: Duration = Duration::from_secs(60);
-const LONGEST_HOLD: Duration = Duration::from_secs(16 * 60);
+pub(super) const FIRST_HOLD: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(16 * 60);
 
 /// How long the limit lasts after the last refusal.
-const LASTS: Duration = Duration::from_secs(3_600);
+pub(super) const LASTS: Duration = Duration::from_secs(3_600);
 
 /// Requests are counted by slots of time, which are together a little longer than a minute.
 const SLOTS: usize = 16;
@@ -38,19 +38,19 @@ pub(super) struct Provisional {
     sent: [u32; SLOTS],
     /// The number of the newest slot, since the clock's origin.
     newest: u64,
-    limit: Option<Limit>,
+    pub(super) limit: Option<Limit>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Limit {
-    count: u64,
+pub(super) struct Limit {
+    pub(super) count: u64,
     /// What the refusals of requests that were in flight together lower the limit to at most.
-    least: u64,
+    pub(super) least: u64,
     /// The last request that was sent before the refusal.
-    after: u64,
-    hold: Duration,
-    grows_at: Timestamp,
-    ends_at: Timestamp,
+    pub(super) after: u64,
+    pub(super) hold: Duration,
+    pub(super) grows_at: Timestamp,
+    pub(super) ends_at: Timestamp,
 }
 
 impl Provisional {
@@ -161,11 +161,15 @@ impl Account {
         is_there
     }
 
-    fn put_provisional(&mut self, now: Timestamp) {
-        self.meters.remove(KIND);
+    pub(super) fn put_provisional(&mut self, now: Timestamp) {
+        let before = self.meters.remove(KIND);
         let Some(limit) = self.provisional.limit else { return };
         if let Ok(mut meter) = Meter::new(KIND, limit.count, Burst::Strict, Probing::NEVER, now) {
-            meter.raise_to_grants(now, self.provisional.admitted(now).collect());
+            match before {
+                // It also counts what was sent before a restart.
+                Some(before) => before.carry_over_to(&mut meter, now, self.in_flight, self.newest),
+                None => meter.raise_to_grants(now, self.provisional.admitted(now).collect()),
+            }
             let _fits = self.meters.put(meter);
         }
     }

@@ -19,7 +19,7 @@ use crate::policy::{Algorithm, KeyPart};
 /// that have the same name, key, algorithm and prefixes. The store is asked as a
 /// [`Client`](tollgate::shared::Client) does: within a deadline, in batches, and with an outage
 /// mode. In the mode [`Outage::Closed`], which is the default, the limiter does what
-/// [`fail_closed`](crate::HttpLimiterBuilder::fail_closed) says.
+/// [`fail_closed`](crate::engine::HttpLimiterBuilder::fail_closed) says.
 ///
 /// Penalties are counted in each process. `max_keys` and `when_full` bound the memory of a process,
 /// so they have no effect: a store's keys end by themselves.

@@ -7,6 +7,7 @@
 mod health;
 mod learned;
 mod limit;
+mod provisional;
 mod renewal;
 
 use std::time::Duration;
@@ -14,20 +15,29 @@ use std::time::Duration;
 use super::evidence::Refill;
 use super::{Account, LimitEvent};
 use crate::Timestamp;
+use crate::llm::engine::Options;
 use crate::llm::limits::MAX_LIMITS;
 use crate::llm::{AccountState, UsedState};
 
 /// The moment at which a state is restored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Restored {
-    pub(crate) now: Timestamp,
+    pub(super) now: Timestamp,
     /// The time since the state was taken.
-    pub(crate) elapsed: Duration,
+    elapsed: Duration,
     /// The longest pause that responses can cause. A state can't cause a longer one either.
-    pub(crate) max_pause: Duration,
+    max_pause: Duration,
+    /// Whether refusals of a server that states no limit can cause one.
+    provisional_limit: bool,
 }
 
 impl Restored {
+    /// A state is restored at `now`, `elapsed` after it was taken.
+    pub(crate) fn new(now: Timestamp, elapsed: Duration, options: &Options) -> Self {
+        let Options { max_pause, provisional_limit, .. } = *options;
+        Self { now, elapsed, max_pause, provisional_limit }
+    }
+
     /// The rest of a time that was to last `millis` when the state was taken.
     fn rest_of(self, millis: u64) -> Duration {
         Duration::from_millis(millis).saturating_sub(self.elapsed)
@@ -51,6 +61,7 @@ impl Account {
         AccountState {
             limits: self.meters.iter().filter_map(|meter| meter.state(now)).collect(),
             learned: self.sources.state(),
+            provisional: self.provisional.state(now),
             health: self.health.state(now),
         }
     }
@@ -63,6 +74,11 @@ impl Account {
         events: &mut Vec<LimitEvent>,
     ) {
         let learned = self.sources.restore_state(&state.learned, at.now);
+        let provisional = state.provisional.filter(|_| at.provisional_limit && self.is_unknown());
+        if let Some(provisional) = provisional {
+            self.provisional.restore_state(provisional, at, self.newest);
+            self.put_provisional(at.now);
+        }
         let mut seen = Vec::new();
         // No account has more limits, or two of a kind: whatever else there is was not written by
         // one.
