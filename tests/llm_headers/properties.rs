@@ -122,6 +122,16 @@ fn a_limit_without_a_number_takes_no_reset_away_from_the_same_limit() {
     assert_not_looser(&before, &after);
 }
 
+/// `x-ratelimit-requests` is a limit or what is used of it, and stays so if its period is known.
+#[test]
+fn a_limit_with_a_period_takes_no_smaller_limit_away() {
+    let limit_or_use = ("x-ratelimit-requests", "0");
+    let remaining = ("x-ratelimit-remaining-requests", "0");
+    let before = read(&[limit_or_use, remaining]);
+    let hour = ("x-ratelimit-limit-requests-hour", "1");
+    assert_not_looser(&before, &read(&[limit_or_use, remaining, hour]));
+}
+
 fn is_date((name, value): &(Vec<u8>, Vec<u8>)) -> bool {
     let text = std::str::from_utf8(value).unwrap_or_default();
     name == b"date" && httpdate::parse_http_date(text.trim()).is_ok()

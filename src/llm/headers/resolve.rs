@@ -96,6 +96,8 @@ fn join(state: Report, reports: &mut Reports) -> bool {
     let Some(policy) = policy else { return false };
     policy.remaining = state.remaining;
     policy.reset.merge(state.reset);
+    let or_use = policy.limit_or_use.into_iter().chain(state.limit_or_use);
+    policy.limit_or_use = or_use.min();
     true
 }
 
