@@ -87,8 +87,12 @@ async fn an_error_of_the_store_begins_an_outage_and_one_of_a_subject_does_not() 
         assert_eq!(source(&limiter).await, Source::Open);
         assert!(until_shared(&limiter).await <= 101 * MS);
     }
-    store.set(Manner::Truncates);
-    assert_eq!(source(&limiter).await, Source::Open);
+    for manner in [Manner::Truncates, Manner::Strips] {
+        store.set(manner);
+        assert_eq!(source(&limiter).await, Source::Open);
+        store.set(Manner::Answers(Duration::ZERO));
+        assert!(until_shared(&limiter).await <= 101 * MS);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,8 @@ pub(crate) enum Manner {
     Expires,
     /// It is executed, and half of the answers are missing.
     Truncates,
+    /// It is executed, and the answers lack their levels.
+    Strips,
 }
 
 /// A store; clones share everything.
@@ -106,6 +108,11 @@ impl Buckets for UnrulyBuckets {
                     }
                     Manner::Expires => {
                         return vec![Ok(Answer::new(Outcome::Expired, 0, [])); asks.len()];
+                    }
+                    Manner::Strips => {
+                        let mut answers = execute(&*buckets, asks, sent).await;
+                        answers.iter_mut().flatten().for_each(|answer| answer.levels.clear());
+                        return answers;
                     }
                     Manner::Truncates => {
                         let mut answers = execute(&*buckets, asks, sent).await;

@@ -106,6 +106,12 @@ impl Future for Call {
             let why = format!("{} answers to {} asks", results.len(), self.asks.len());
             results = vec![Err(StoreError::Unreadable(why)); self.asks.len()];
         }
+        for (ask, result) in self.asks.iter().zip(&mut results) {
+            let is_whole = result.as_ref().is_ok_and(|answer| answer.has_a_level_for_each(ask));
+            if result.is_ok() && !is_whole {
+                *result = Err(StoreError::Unreadable("levels are missing in an answer".into()));
+            }
+        }
         let next = self.end(results);
         Poll::Ready(next.map(|departure| Self::new(Arc::clone(&self.inner), departure)))
     }

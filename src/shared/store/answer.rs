@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::Ask;
+
 /// A store's answer to an [`Ask`](super::Ask).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +25,14 @@ impl Answer {
     #[must_use]
     pub fn new(outcome: Outcome, count: u64, levels: impl IntoIterator<Item = Level>) -> Self {
         Self { outcome, count, levels: levels.into_iter().collect() }
+    }
+}
+
+impl Answer {
+    /// Whether there is one level for each charge of the ask. (An ask that has expired has none.)
+    pub(crate) fn has_a_level_for_each(&self, ask: &Ask) -> bool {
+        let charges = ask.parts.iter().map(|part| part.charges.len()).sum::<usize>();
+        self.outcome == Outcome::Expired || self.levels.len() == charges
     }
 }
 
