@@ -41,7 +41,8 @@ impl<K: Display + ?Sized> Limiter<K> {
     }
 
     /// As [`acquire`](Self::acquire), for at most `timeout`. If the permits will not be available
-    /// by then, the refusal comes at once, and nothing is taken.
+    /// by then, the refusal comes at once, and nothing is taken. The wait begins when the store has
+    /// answered, so it can be longer than `timeout` by one call, at most by the client's deadline.
     ///
     /// # Errors
     ///
