@@ -291,3 +291,43 @@ fn the_time_of_day_is_the_systems() {
     after.restore_state(&from_the_future).unwrap();
     assert_eq!(used(&after, REQUESTS), 1);
 }
+
+/// A server that counts in windows of an hour.
+fn hourly(limit: &str, remaining: &str, reset: &str) -> Reply {
+    Reply::new(200).headers([
+        ("x-ratelimit-limit-requests-hour", limit),
+        ("x-ratelimit-remaining-requests-hour", remaining),
+        ("x-ratelimit-reset-requests-hour", reset),
+    ])
+}
+
+const HOURLY: LimitKind = LimitKind::Requests(Period::HOUR);
+
+#[test]
+fn a_window_of_a_whole_period_ends_as_late_as_before() {
+    let before = limiter(&ManualClock::new(), Limits::new());
+    before.observe_reply(&hourly("50", "0", "3600"));
+    let (after, _) = restarted(&before, Limits::new(), Duration::ZERO);
+    // The clocks of client and server may differ a little.
+    assert!(before.usage().of(HOURLY).unwrap().reset_after > MINUTE * 60);
+    assert_eq!(after.usage(), before.usage());
+}
+
+#[test]
+fn what_is_sent_before_the_window_ends_may_count_in_the_next_one() {
+    let before = limiter(&ManualClock::new(), Limits::new());
+    for _ in 0..2 {
+        before.observe_reply(&hourly("30", "10", "3000"));
+    }
+    before.clock().advance(SECOND * 2_999);
+    let (after, clock) = restarted(&before, Limits::new(), Duration::ZERO);
+    take(&after, 4, 0);
+    clock.advance(SECOND * 2);
+    assert_eq!((used(&after, HOURLY), left(&after, HOURLY)), (4, 26));
+    // Not once this process has been told when its window ends.
+    after.observe_reply(&hourly("30", "26", "3600"));
+    clock.advance(MINUTE * 30);
+    take(&after, 4, 0);
+    clock.advance(MINUTE * 30 + SECOND * 2);
+    assert_eq!((used(&after, HOURLY), left(&after, HOURLY)), (0, 30));
+}

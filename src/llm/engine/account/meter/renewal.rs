@@ -16,20 +16,24 @@ use crate::algorithm::Algorithm;
 use crate::limiters::core::Edited;
 
 /// When all of a limit can be used again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(in crate::llm::engine::account) struct Renewal {
     /// The end of the window, if it is stated.
     pub(in crate::llm::engine::account) next: Option<Timestamp>,
     /// The end of the last window at which the limit was renewed.
     pub(in crate::llm::engine::account) last: Option<Timestamp>,
-    /// What the requests in flight have taken.
+    /// What the requests in flight have taken. After a restart, it is also what requests have taken
+    /// that have ended since: the end of the window is not known exactly then, because the system's
+    /// clock may have been changed. So the server may count these in its next window, too.
     pub(in crate::llm::engine::account) in_flight: u64,
+    /// Whether this is known from before a restart, and no response has stated an end since.
+    pub(in crate::llm::engine::account) is_restored: bool,
 }
 
 impl Renewal {
     /// As if a window had ended at `last`.
     pub(super) fn after(last: Timestamp) -> Self {
-        Self { next: None, last: Some(last), in_flight: 0 }
+        Self { last: Some(last), ..Self::default() }
     }
 
     /// Notes that a request takes `count`, which is in flight from now on.
@@ -41,6 +45,7 @@ impl Renewal {
     /// Notes that `count` is no longer in flight.
     #[inline]
     pub(super) fn ended(&mut self, count: u64) {
+        let count = if self.is_restored { 0 } else { count };
         self.in_flight = self.in_flight.saturating_sub(count);
     }
 }
@@ -62,9 +67,9 @@ impl Meter {
         // Windows follow each other after a period, by a clock that may be a little faster.
         let period = self.period();
         let least = period.saturating_sub(period / 2_500);
-        let renewal = self.renewal.get_or_insert(Renewal { next: None, last: None, in_flight: 0 });
+        let renewal = self.renewal.get_or_insert_default();
         let end = renewal.last.map_or(end, |last| end.max(last + least));
-        renewal.in_flight = in_flight;
+        (renewal.in_flight, renewal.is_restored) = (in_flight, false);
         match renewal.next.replace(end) {
             None => Edited::GaveBack,
             Some(before) if before < end => Edited::Took,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Restored;
 use crate::Timestamp;
 use crate::algorithm::Algorithm;
-use crate::llm::engine::account::meter::{Level, Meter, Window};
+use crate::llm::engine::account::meter::{Level, Meter, Window, clocks_differ};
 use crate::llm::state::{millis_down, millis_up};
 use crate::llm::{GrantState, LimitKind, LimitState, Period, UsedState, WindowState};
 
@@ -77,7 +77,8 @@ impl Meter {
             self.forgive_excess(at.now, newest);
         }
         if let Some(window) = limit.window {
-            let rest = at.rest_of(window.ends_after_ms).min(period).min(at.max_pause);
+            let longest = period.saturating_add(clocks_differ(period)).min(at.max_pause);
+            let rest = at.rest_of(window.ends_after_ms).min(longest);
             self.restore_window(window, at.now, rest, newest);
         }
     }

@@ -8,7 +8,7 @@ use crate::llm::state::{millis_down, millis_up};
 
 impl Meter {
     pub(super) fn renewal_state(&self, now: Timestamp) -> Option<RenewalState> {
-        let Renewal { next, last, in_flight } = self.renewal?;
+        let Renewal { next, last, in_flight, .. } = self.renewal?;
         // An end that has come, since when nothing was taken, is the last one.
         let (next, last) = match next {
             Some(end) if end <= now => (None, Some(end)),
@@ -30,6 +30,7 @@ impl Meter {
             next: saved.ends_after_ms.map(|millis| at.now + at.rest_of(millis).min(longest)),
             last: saved.ended_ms_ago.map(|millis| at.ago(at.age_of(millis))),
             in_flight: saved.in_flight,
+            is_restored: true,
         });
     }
 }
