@@ -139,6 +139,8 @@ do
     local is_last = over_a == 0 and over_b == 0 and behind_a == 0 and behind_b * 4096 < x[q]
     local most_a, most_b = minus(q, a, b, behind_a, behind_b)
     local is_promised = a + c > y[q] or a + c == y[q] and b > z[q]
+    -- No receipt can be told from another then.
+    if c >= MOST then cost_a, cost_b = 0, 0 end
     if is_cancelled or is_promised then cost_a, cost_b = minus(q, cost_a, cost_b, behind_a, behind_b) end
     if most_a < cost_a or most_a == cost_a and most_b < cost_b then cost_a, cost_b = most_a, most_b end
     if is_last then
