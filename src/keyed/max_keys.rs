@@ -3,13 +3,12 @@
 //! A limiter with `max_keys` has that many slots. Each key that counts against the limit occupies
 //! one.
 
-use std::time::Duration;
-
+use super::search::Search;
 use crate::algorithm::Algorithm;
 use crate::answer::Taken;
 use crate::limiters::core::Core;
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::{Rejection, Timestamp};
 
 /// What happens to a new key when a keyed limiter already holds
@@ -28,10 +27,6 @@ pub enum WhenFull {
     Share,
 }
 
-/// How long no search runs after all shards have been searched. This keeps the cost of a flood of
-/// new keys to a few percent of a core.
-const REST: Duration = Duration::from_millis(1);
-
 /// Revocable grants from the overflow bucket have receipt numbers above this one, and those from a
 /// key's own bucket have lower ones: the number says where a grant came from.
 const OVERFLOW_RECEIPTS: u64 = 1 << 63;
@@ -46,10 +41,8 @@ pub(crate) fn is_from_overflow(taken: &Taken) -> bool {
 pub(crate) struct KeyLimit<A: Algorithm> {
     max_keys: AtomicUsize,
     taken: AtomicUsize,
-    /// The shard to search for idle keys next.
-    search: AtomicUsize,
-    /// No search runs before this time, because all shards have just been searched.
-    quiet_until: AtomicU64,
+    /// Where to search for idle keys.
+    pub(crate) search: Search,
     /// The bucket shared by keys without a slot.
     pub(crate) overflow: Option<Mutex<Core<A>>>,
 }
@@ -68,8 +61,7 @@ impl<A: Algorithm> KeyLimit<A> {
         Self {
             max_keys: AtomicUsize::new(max_keys),
             taken: AtomicUsize::new(0),
-            search: AtomicUsize::new(0),
-            quiet_until: AtomicU64::new(0),
+            search: Search::new(),
             overflow,
         }
     }
@@ -101,18 +93,6 @@ impl<A: Algorithm> KeyLimit<A> {
     /// Whether a slot is free.
     pub(crate) fn has_room(&self) -> bool {
         self.taken.load(Ordering::Relaxed) < self.max_keys()
-    }
-
-    /// The next shard to search, out of `shards`; `None` if each has been searched a moment ago.
-    pub(crate) fn next_search(&self, shards: usize, now: Timestamp) -> Option<usize> {
-        if now.as_nanos() < self.quiet_until.load(Ordering::Relaxed) {
-            return None;
-        }
-        let next = self.search.fetch_add(1, Ordering::Relaxed) % shards.max(1);
-        if next + 1 == shards {
-            self.quiet_until.store((now + REST).as_nanos(), Ordering::Relaxed);
-        }
-        Some(next)
     }
 
     /// Replaces `counted` by `after`, the number of keys that a shard holds now.

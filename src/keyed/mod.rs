@@ -21,6 +21,7 @@ mod hasher;
 mod key;
 mod max_keys;
 mod new_keys;
+mod search;
 mod shard;
 mod terms;
 mod tier;
@@ -47,6 +48,8 @@ use crate::limiters::verbs::Settings;
 use crate::sync::{CacheLine, Mutex, MutexGuard};
 use crate::{Clock, CounterClock, Limiter, Quota, QuotaError, RateLimiter, Timestamp};
 use max_keys::KeyLimit;
+#[cfg(feature = "shared")]
+pub(crate) use search::Search;
 use shard::guard::ShardGuard;
 #[cfg(feature = "shared")]
 pub(crate) use shard::sweep::sweep;

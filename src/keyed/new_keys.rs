@@ -139,7 +139,7 @@ impl<K: Key, A: Algorithm, C: Clock, S: BuildHasher> Keyed<K, A, C, S> {
             }
         }
         for _ in 0..sweep::OTHER_SHARDS {
-            let Some(next) = bound.next_search(self.shards.len(), now) else { break };
+            let Some(next) = bound.search.next(self.shards.len(), now) else { break };
             if self.make_room(&self.shards[next].0, now) {
                 if let Some(place) = place() {
                     return Ok(place);

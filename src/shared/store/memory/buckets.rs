@@ -132,7 +132,7 @@ impl Shards {
     fn make_room(&self, now: Timestamp) -> bool {
         let mut found = false;
         for _ in 0..SEARCHED_SHARDS.min(self.all.len()) {
-            let Some(next) = self.room.next_search(self.all.len(), now) else { break };
+            let Some(next) = self.room.search.next(self.all.len(), now) else { break };
             let mut shard = self.lock(next);
             shard.advance(now);
             found |= shard.sweep(SWEEP_WHEN_FULL, &self.hasher, &self.room);
