@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::{Batching, Client, Counters, Inner, Refusals, State, Stats};
+use super::{Batching, Client, Counters, Inner, Refusals, Stats};
 use crate::TokioClock;
 use crate::shared::Outage;
 use crate::shared::store::{Memory, Namespace, OpenError, Store};
@@ -101,7 +101,7 @@ impl ClientBuilder {
                 refusals: Refusals::new(self.trust_refusals_for),
                 is_out: AtomicBool::new(false),
                 is_probing: AtomicBool::new(false),
-                state: Mutex::new(State { batching }),
+                batching: Mutex::new(batching),
             }),
         })
     }

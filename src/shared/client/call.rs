@@ -64,7 +64,7 @@ impl Call {
         if let Some(next) = within(inner.deadline, &mut self).await {
             return next;
         }
-        if inner.state.lock().batching.is_under_way(self.number) {
+        if inner.batching.lock().is_under_way(self.number) {
             inner.deadline_has_passed();
         }
         self.await
@@ -73,7 +73,7 @@ impl Call {
     /// Tells the answers to those who wait. Returns the asks that go out next, unless an answer is
     /// the sign of an outage.
     fn end(&mut self, results: Vec<Result<Answer, StoreError>>) -> Option<Departure<Queued>> {
-        let (waiters, next) = self.inner.state.lock().batching.end(self.number);
+        let (waiters, next) = self.inner.batching.lock().end(self.number);
         let of_the_store = |result: &Result<_, StoreError>| {
             result.as_ref().err().filter(|error| error.is_of_the_store()).cloned()
         };
@@ -125,10 +125,10 @@ impl Drop for Call {
         // Its runtime has ended, which says nothing about the store. Whoever queues behind the call
         // sends the ask again.
         let lost = StoreError::Lost("the call was dropped with its runtime".into());
-        let (waiters, mut next) = self.inner.state.lock().batching.end(self.number);
+        let (waiters, mut next) = self.inner.batching.lock().end(self.number);
         tell_all(waiters, || Failure::Store(lost.clone()));
         while let Some(Departure { call, .. }) = next {
-            let (waiters, following) = self.inner.state.lock().batching.end(call);
+            let (waiters, following) = self.inner.batching.lock().end(call);
             tell_all(waiters, || Failure::Unsent);
             next = following;
         }

@@ -23,20 +23,19 @@ impl Inner {
     }
 
     /// Notes that an answer did not come in time.
-    pub(super) fn deadline_has_passed(self: &Arc<Self>) -> StoreError {
-        let error = StoreError::Lost(format!("no answer within {:?}", self.deadline));
-        self.begin_outage(&error);
-        error
+    pub(super) fn deadline_has_passed(self: &Arc<Self>) {
+        let why = format!("no answer within {:?}", self.deadline);
+        self.begin_outage(&StoreError::Lost(why));
     }
 
     /// Begins an outage: nobody waits for the store from here on, and all who wait are told.
     pub(super) fn begin_outage(self: &Arc<Self>, error: &StoreError) {
         let waiters = {
-            let mut state = self.state.lock();
+            let mut batching = self.batching.lock();
             if self.is_out.swap(true, Ordering::SeqCst) {
                 return;
             }
-            state.batching.give_up()
+            batching.give_up()
         };
         self.counters.outage_begins();
         crate::events::warn!(%error, mode = ?self.outage, "the store of shared limits does not answer");
@@ -48,7 +47,7 @@ impl Inner {
     }
 
     fn end_outage(&self) {
-        let _state = self.state.lock();
+        let _batching = self.batching.lock();
         if self.is_out.swap(false, Ordering::Relaxed) {
             self.counters.outage_ends();
             crate::events::info!("the store of shared limits answers again");

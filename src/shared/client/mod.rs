@@ -66,21 +66,17 @@ struct Inner {
     share: Memory<TokioClock>,
     opened: RwLock<Opened>,
     refusals: Refusals,
-    /// Whether an outage lasts; written under the lock of `state` only.
+    /// Whether an outage lasts; written under the lock of `batching` only.
     is_out: AtomicBool,
     /// Whether a task asks the store whether it answers again.
     is_probing: AtomicBool,
-    state: Mutex<State>,
+    batching: Mutex<Batching<Queued, Waiter>>,
 }
 
 /// The buckets, and what decides while the store does not.
 struct Opened {
     buckets: Arc<dyn Buckets>,
     fallback: Arc<Fallback>,
-}
-
-struct State {
-    batching: Batching<Queued, Waiter>,
 }
 
 /// Whom to tell the answer; nobody, if the ask gives something back.
@@ -298,16 +294,16 @@ impl Inner {
     /// Takes an ask in. Returns the call that carries it, if whoever waits may drive the call.
     fn join(self: &Arc<Self>, queued: Queued, waiter: Waiter) -> Option<Call> {
         let departure = {
-            let mut state = self.state.lock();
+            let mut batching = self.batching.lock();
             if self.is_out.load(Ordering::Relaxed) {
-                drop(state);
+                drop(batching);
                 if let Some(waiter) = waiter {
                     // Whoever waits is the caller, and hears it at once.
                     let _ = waiter.send(Err(Failure::Outage));
                 }
                 return None;
             }
-            state.batching.join(queued, waiter)
+            batching.join(queued, waiter)
         };
         let departure = departure?;
         let is_driven = departure.is_driven;
@@ -331,7 +327,7 @@ impl Inner {
         if !self.is_out.load(Ordering::Relaxed) {
             return self.send(ask);
         }
-        let departure = self.state.lock().batching.beside(Queued { ask, since: Instant::now() });
+        let departure = self.batching.lock().beside(Queued { ask, since: Instant::now() });
         Call::new(Arc::clone(self), departure).go_on();
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
 use super::{Outage, local_share};
 use crate::shared::Source;
 use crate::shared::client::{AskError, Decision, Refusals};
@@ -76,16 +74,15 @@ impl Fallback {
             Verb::Look | Verb::HandBack | Verb::Cancel => return,
         }
         for part in &ask.parts {
-            let costs: SmallVec<[u64; 2]> = part.charges.iter().map(|it| it.cost).collect();
-            for (limit, cost) in costs.into_iter().enumerate().filter(|(_, cost)| *cost > 0) {
-                let mut part = part.clone();
-                part.shadow = false;
-                for (index, charge) in part.charges.iter_mut().enumerate() {
+            for (limit, charge) in part.charges.iter().enumerate().filter(|(_, it)| it.cost > 0) {
+                let mut alone = part.clone();
+                alone.shadow = false;
+                for (index, charge) in alone.charges.iter_mut().enumerate() {
                     charge.cost = u64::from(index == limit);
                 }
-                let permits = cost.saturating_mul(granted);
+                let permits = charge.cost.saturating_mul(granted);
                 // Only a lack of room is possible here. Then the share begins full.
-                let _ = share.ask_now(&Ask::new(Verb::TakeUpTo, permits, part));
+                let _ = share.ask_now(&Ask::new(Verb::TakeUpTo, permits, alone));
             }
         }
     }
