@@ -36,15 +36,18 @@
 //! address and all together, all or nothing.
 
 mod client;
+mod decision;
 mod limiter;
 mod outage;
 mod race;
 mod recent;
+mod refusals;
 mod source;
 pub mod store;
 
 use client::give_back;
-pub use client::{AskError, Client, ClientBuilder, Decision, Stats};
+pub use client::{Client, ClientBuilder, Stats};
+pub use decision::{AskError, Decision};
 pub use limiter::{Builder, Cost, Grant, LimitUsage, Limiter, Refused, Reservation, Usage};
 pub use outage::Outage;
 pub use source::Source;

@@ -4,10 +4,8 @@
 mod batching;
 mod builder;
 mod call;
-mod decision;
 mod give_back;
 mod health;
-mod refusals;
 mod stats;
 mod waiting;
 
@@ -21,19 +19,18 @@ use tokio::time::Instant;
 
 use super::outage::Fallback;
 use super::race::within;
+use super::refusals::Refusals;
 use super::store::{
     Answer, Ask, Buckets, Memory, Namespace, OpenError, Outcome, Store, StoreError, Verb,
 };
-use super::{Outage, Source};
+use super::{AskError, Decision, Outage, Source};
 use crate::TokioClock;
 use crate::sync::Mutex;
 use batching::{Batching, Departure};
 pub use builder::ClientBuilder;
 use call::Call;
-pub use decision::{AskError, Decision};
 use give_back::Delivery;
 pub(super) use give_back::give_back;
-pub(super) use refusals::Refusals;
 use stats::Counters;
 pub use stats::Stats;
 use waiting::Waiting;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{Outage, local_share};
-use crate::shared::Source;
-use crate::shared::client::{AskError, Decision, Refusals};
+use crate::shared::refusals::Refusals;
 use crate::shared::store::{
     Answer, Ask, Level, Memory, MemoryBuckets, Namespace, OpenError, Outcome, Verb, Verdict,
 };
+use crate::shared::{AskError, Decision, Source};
 use crate::{Quota, TokioClock};
 
 /// How long a client that is refused for want of the store is told to wait.
