@@ -60,4 +60,13 @@ pub trait Buckets: Send + Sync + 'static {
     fn spans_subjects(&self) -> bool {
         true
     }
+
+    /// The server that does an ask, as a number of the store's choice. The asks of a server go out
+    /// together, and fail together: if one server does not answer, the others are still asked. A
+    /// store of several servers, such as a cluster, numbers them from 0 on, and a number that was
+    /// given to a server stays its number. Numbers are taken modulo 64.
+    fn server_of(&self, ask: &Ask) -> usize {
+        let _ = ask;
+        0
+    }
 }
