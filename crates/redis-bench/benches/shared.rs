@@ -1,7 +1,8 @@
 //! Limits in Redis beside one script call per decision, on the same server in the same run.
 //!
 //! `cargo bench -p tollgate-redis-bench` prints all tables; a name after `--` chooses one: `tasks`,
-//! `one`, `two-limits`, `lease`, `refused`, `outage`, and `profile` is ours alone, for a profiler. `ROUNDS` (7) is how often each contestant has its
+//! `one`, `two-limits`, `lease`, `refused`, `outage`, and `profile` or `profile-peer` is one
+//! contestant alone, for a profiler. `ROUNDS` (7) is how often each contestant has its
 //! turn, and `LAP` (400) how many ms a turn takes. `SERVER` is `redis-server` or `valkey-server`.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
@@ -86,6 +87,10 @@ fn main() {
     }
     if wanted.iter().any(|it| it == "profile") {
         bench.profile();
+    }
+    if wanted.iter().any(|it| it == "profile-peer") {
+        let gcra = Gcra::new(&bench.runtime, &bench.server);
+        println!("{:?}", bench.turns(|| vec![bench.gcra(50, &gcra)]));
     }
 }
 

@@ -30,7 +30,6 @@ use batching::Departure;
 pub use builder::ClientBuilder;
 use call::Call;
 pub(super) use give_back::give_back;
-use pending::Pending;
 use server::{Server, Servers};
 use stats::Counters;
 pub use stats::Stats;
@@ -116,12 +115,22 @@ impl Client {
     /// If the future is dropped before the ask has gone out, nothing is taken. If it is dropped
     /// later, what was taken is given back as soon as the store has answered.
     pub async fn ask(&self, ask: Ask) -> Result<Decision, AskError> {
-        self.ask_within(self.common.deadline, ask).await
+        self.ask_within(self.common.deadline, &ask).await
     }
 
     /// As [`ask`](Self::ask), for a decision of which only this part of the deadline is left.
-    pub(super) async fn ask_within(&self, left: Duration, ask: Ask) -> Result<Decision, AskError> {
-        let decision = self.decide(left, ask).await;
+    pub(super) async fn ask_within(&self, left: Duration, ask: &Ask) -> Result<Decision, AskError> {
+        let decision = match self.common.refusals.answer_to(ask) {
+            Some(answer) => Ok(Decision { answer, source: Source::Cached }),
+            None => match self.ask_store(left, ask).await {
+                Ok(Some(answer)) => {
+                    self.note(ask, &answer);
+                    Ok(Decision { answer, source: Source::Shared })
+                }
+                Ok(None) => self.server_of(ask).without_store(ask),
+                Err(error) => Err(error),
+            },
+        };
         self.decided(match &decision {
             Ok(decision) => decision.source,
             Err(AskError::Unavailable { .. }) => Source::Closed,
@@ -130,28 +139,20 @@ impl Client {
         decision
     }
 
-    async fn decide(&self, left: Duration, ask: Ask) -> Result<Decision, AskError> {
-        if let Some(answer) = self.common.refusals.answer_to(&ask) {
-            return Ok(Decision { answer, source: Source::Cached });
-        }
-        let server = self.server_of(&ask);
-        if server.is_out() {
-            return server.without_store(&ask);
-        }
-        let (pending, answer) = self.ask_store(left, ask).await?;
-        let Some(answer) = answer else { return server.without_store(&pending.ask) };
-        self.note(&pending.ask, &answer);
-        Ok(Decision { answer, source: Source::Shared })
-    }
-
-    /// Asks the store. Returns the ask, and the answer if it comes within this time.
+    /// The answer of the store, if it comes within this time.
     pub(super) async fn ask_store(
         &self,
         time: Duration,
-        ask: Ask,
-    ) -> Result<(Arc<Pending>, Option<Answer>), AskError> {
-        let (server, started) = (self.server_of(&ask), Instant::now());
-        let asked = |mut ask: Ask| {
+        ask: &Ask,
+    ) -> Result<Option<Answer>, AskError> {
+        let (server, started) = (self.server_of(ask), Instant::now());
+        // If the store comes to it too late by its own clock, although the deadline has not passed,
+        // its clock was moved: then it is asked once more. So is it if the ask was not sent.
+        for _ in 0..2 {
+            if server.is_out() {
+                break;
+            }
+            let mut ask = ask.clone();
             // A debt, or what was given back, counts also if nobody waits for the answer any more.
             ask.lifetime = match ask.verb {
                 Verb::Take | Verb::TakeUpTo | Verb::Look => time,
@@ -159,19 +160,7 @@ impl Client {
                     Duration::MAX
                 }
             };
-            Arc::new(Pending::new(ask, started))
-        };
-        let mut pending = asked(ask);
-        // If the store comes to it too late by its own clock, although the deadline has not passed,
-        // its clock was moved: then it is asked once more. So is it if the ask was not sent.
-        for is_second in [false, true] {
-            if server.is_out() {
-                break;
-            }
-            if is_second {
-                pending = asked(pending.ask.clone());
-            }
-            let waiting = Waiting::new(server, &pending);
+            let waiting = Waiting::new(server, ask, started);
             // Whoever has as long as the deadline is told when it has passed.
             let reply = if time >= self.common.deadline {
                 Some(waiting.await)
@@ -180,7 +169,7 @@ impl Client {
             };
             match reply {
                 Some(Ok(answer)) if answer.outcome == Outcome::Expired => {}
-                Some(Ok(answer)) => return Ok((pending, Some(answer))),
+                Some(Ok(answer)) => return Ok(Some(answer)),
                 Some(Err(Failure::Store(StoreError::Misfit(why)))) => {
                     return Err(AskError::Misfit(why));
                 }
@@ -193,7 +182,7 @@ impl Client {
                 Some(Err(Failure::Store(_) | Failure::Outage)) | None => break,
             }
         }
-        Ok((pending, None))
+        Ok(None)
     }
 
     fn server_of(&self, ask: &Ask) -> &Arc<Server> {

@@ -15,8 +15,8 @@ pub(super) type Reply = Result<Answer, Failure>;
 /// An ask on its way. Whoever asked and whoever asks the store share it. An answer reaches whoever
 /// asked, or else it is returned to whoever has it, who gives back what was taken.
 #[derive(Debug)]
-pub(in crate::shared) struct Pending {
-    pub(in crate::shared) ask: Ask,
+pub(super) struct Pending {
+    pub(super) ask: Ask,
     /// When it was asked.
     pub(super) since: Instant,
     state: Mutex<State>,

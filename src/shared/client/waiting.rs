@@ -4,8 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
+
 use super::pending::{Pending, Reply};
 use super::{Call, Failure, Server};
+use crate::shared::store::Ask;
 
 /// The answer to one ask, when it comes.
 pub(super) struct Waiting {
@@ -16,10 +19,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Sends an ask, or queues it behind the calls that are under way.
-    pub(super) fn new(server: &Arc<Server>, pending: &Arc<Pending>) -> Self {
-        let call = server.join(Arc::clone(pending));
-        Self { server: Arc::clone(server), pending: Arc::clone(pending), call }
+    /// Sends an ask, which is so old, or queues it behind the calls that are under way.
+    pub(super) fn new(server: &Arc<Server>, ask: Ask, since: Instant) -> Self {
+        let pending = Arc::new(Pending::new(ask, since));
+        let call = server.join(Arc::clone(&pending));
+        Self { server: Arc::clone(server), pending, call }
     }
 }
 

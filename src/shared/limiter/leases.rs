@@ -115,19 +115,22 @@ impl Leases {
     pub(super) async fn decide(
         &self,
         client: &Client,
-        ask: Ask,
+        ask: &Ask,
         burst: u64,
     ) -> Result<Leased, AskError> {
-        let [part] = &ask.parts[..] else { return Ok((client.ask(ask).await?, None)) };
+        let deadline = client.deadline();
+        let [part] = &ask.parts[..] else {
+            return Ok((client.ask_within(deadline, ask).await?, None));
+        };
         let lease = self.of_subjects.get_or_insert(part.namespace, &part.subject, || {
             let (state, drawn) = (Mutex::new(State::default()), Notify::new());
             Arc::new(Lease { client: client.clone(), state, drawn })
         });
-        let (started, deadline) = (Instant::now(), client.deadline());
+        let started = Instant::now();
         let mut left = deadline;
         loop {
             let drawn = lease.drawn.notified();
-            match lease.turn(&ask, self.length, burst) {
+            match lease.turn(ask, self.length, burst) {
                 Turn::Granted(leased) => {
                     client.decided(Source::Leased);
                     return Ok(leased);
@@ -138,7 +141,7 @@ impl Leases {
                 }
                 Turn::Wait | Turn::Alone => return Ok((client.ask_within(left, ask).await?, None)),
                 Turn::Draw(more) => {
-                    if let Some(leased) = lease.draw(left, &ask, more, self.length).await? {
+                    if let Some(leased) = lease.draw(left, ask, more, self.length).await? {
                         return Ok(leased);
                     }
                     // Fewer are there than needed: the store says when there will be more.
@@ -225,9 +228,10 @@ impl Lease {
         wanted.verb = Verb::TakeUpTo;
         wanted.count = ask.count.saturating_add(more);
         let sent = Instant::now();
-        let (pending, answer) = self.client.ask_store(time, wanted).await?;
-        let (wanted, Some(mut answer)) = (&pending.ask, answer) else { return Ok(None) };
-        let back = give_back(wanted, &answer);
+        let Some(mut answer) = self.client.ask_store(time, &wanted).await? else {
+            return Ok(None);
+        };
+        let back = give_back(&wanted, &answer);
         let is_refused = answer.count == 0 && ask.count == 1;
         match answer.count.checked_sub(ask.count) {
             // If not even one is there, it is refused as the ask would be.
@@ -238,7 +242,7 @@ impl Lease {
                 }
                 return Ok(None);
             }
-            Some(_) => self.client.note(wanted, &answer),
+            Some(_) => self.client.note(&wanted, &answer),
         }
         self.client.decided(Source::Shared);
         let left = answer.count.saturating_sub(ask.count);
