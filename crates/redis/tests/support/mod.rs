@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod cluster;
 pub mod proxy;
 pub mod random;
 pub mod server;

@@ -79,6 +79,13 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The port on which a server of a cluster talks to the others.
+    pub fn bus_port(&self) -> u16 {
+        let mut args = self.args.iter().skip_while(|arg| *arg != "--cluster-port");
+        let port = args.nth(1).and_then(|port| port.parse().ok());
+        port.expect("a server of a cluster")
+    }
+
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -1,0 +1,162 @@
+//! Masters that die.
+
+use std::time::{Duration, Instant};
+
+use tollgate::Quota;
+use tollgate::shared::store::{Buckets, Outcome, Rule, Store, StoreError, Verb};
+use tollgate_redis::Redis;
+
+use crate::support::cluster::Cluster;
+use crate::support::server::{is_installed, kinds};
+use crate::support::{answer, ask, eventually, one_limit};
+use crate::{PATIENT, patient};
+
+const SUBJECTS: usize = 60;
+
+/// Takes a permit of each subject, and counts in `taken` what was answered to be taken. Returns
+/// the numbers of the servers of which an ask failed.
+async fn take_of_each(buckets: &dyn Buckets, taken: &mut [u64; SUBJECTS]) -> Vec<usize> {
+    let take = |at: usize| ask(Verb::Take, &format!("user {at}"), 1);
+    let asks: Vec<_> = (0..SUBJECTS).map(take).collect();
+    let servers: Vec<_> = asks.iter().map(|ask| buckets.server_of(ask)).collect();
+    let mut failed = Vec::new();
+    for (at, answer) in buckets.ask(asks).await.into_iter().enumerate() {
+        match answer {
+            Ok(answer) => {
+                assert!(matches!(answer.outcome, Outcome::Done { .. }), "{answer:?}");
+                taken[at] += 1;
+            }
+            Err(StoreError::Misfit(why)) => panic!("{why}"),
+            Err(_) => failed.push(servers[at]),
+        }
+    }
+    failed.sort_unstable();
+    failed.dedup();
+    failed
+}
+
+async fn a_master_dies(kind: &'static str) {
+    if !is_installed(kind) {
+        return;
+    }
+    let mut cluster = Cluster::start(kind);
+    let store = patient(&cluster).connect().await.unwrap();
+    let quota = Quota::per(1_000_000, Duration::from_secs(86_400));
+    let buckets = store.open(&[one_limit(Rule::FixedWindow, quota)]).unwrap();
+    let mut taken = [0; SUBJECTS];
+    for _ in 0..50 {
+        assert_eq!(take_of_each(&*buckets, &mut taken).await, [], "{kind}: all are there");
+    }
+    let servers = |buckets: &dyn Buckets| {
+        let of = |at: usize| buckets.server_of(&ask(Verb::Look, &format!("user {at}"), 0));
+        (0..SUBJECTS).map(of).collect::<Vec<_>>()
+    };
+    let before = servers(&*buckets);
+    let slot_owner = |at: usize| {
+        let look = ask(Verb::Look, &format!("user {at}"), 0);
+        buckets.server_of(&look)
+    };
+    assert_eq!((0..SUBJECTS).map(slot_owner).max(), Some(2), "{kind}: three numbers");
+    // What has been taken until now has reached the replica.
+    assert_eq!(cluster.nodes[1].number(&["WAIT", "1", "10000"]), 1, "{kind}");
+    let safe = taken;
+    for _ in 0..20 {
+        assert_eq!(take_of_each(&*buckets, &mut taken).await, []);
+    }
+    cluster.nodes[1].kill();
+    let (died, mut outage) = (Instant::now(), 0);
+    let numbers = loop {
+        let failed = take_of_each(&*buckets, &mut taken).await;
+        if failed.is_empty() && outage > 0 {
+            break servers(&*buckets);
+        }
+        assert!(failed.len() <= 1, "{kind}: only one server fails, not {failed:?}");
+        outage += 1;
+        assert!(died.elapsed() < Duration::from_secs(60), "{kind}: nobody is elected");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    let back = died.elapsed();
+    // The replica has the number of the server that it follows.
+    assert_eq!(numbers, before, "{kind}: the numbers stay");
+    for _ in 0..20 {
+        assert_eq!(take_of_each(&*buckets, &mut taken).await, [], "{kind}: all are there again");
+    }
+    let mut lost = 0;
+    for at in 0..SUBJECTS {
+        let look = ask(Verb::Look, &format!("user {at}"), 0);
+        let used = answer(&buckets, look).await.unwrap().levels[0].used;
+        // Asks without an answer may have been done, too.
+        assert!(used >= safe[at], "{kind}: what has reached the replica is there");
+        lost += taken[at].saturating_sub(used);
+    }
+    let at_risk: u64 = taken.iter().zip(safe).map(|(taken, safe)| taken - safe).sum();
+    eprintln!("{kind}: back after {back:?}; {lost} permits lost of {at_risk} that were at risk");
+    assert!(lost <= 20 * SUBJECTS as u64, "{kind}: {lost} were lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_of_redis_dies_and_its_replica_follows() {
+    a_master_dies("redis-server").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_of_valkey_dies_and_its_replica_follows() {
+    a_master_dies("valkey-server").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_stops_is_no_reason_to_wait_and_charges_nothing_late() {
+    for kind in kinds() {
+        let cluster = Cluster::start_with(kind, 3, 3, &[]);
+        let deadline = Duration::from_millis(200);
+        let store = Redis::cluster(cluster.urls()).deadline(deadline).connect_deadline(PATIENT);
+        let store = store.connect().await.unwrap();
+        let quota = Quota::per(1_000_000, Duration::from_secs(86_400));
+        let buckets = store.open(&[one_limit(Rule::FixedWindow, quota)]).unwrap();
+        let subject = |server: usize| {
+            let of = |name: &String| buckets.server_of(&ask(Verb::Take, name, 1)) == server;
+            (0..1_000).map(|at| format!("user {at}")).find(of).expect("one of them")
+        };
+        let subjects = [0, 1, 2].map(subject);
+        let take = |server: usize| {
+            let mut take = ask(Verb::Take, &subjects[server], 1);
+            take.lifetime = deadline;
+            take
+        };
+        let mut taken = [0_u64; 3];
+        // Which of the servers has which number is the store's choice.
+        cluster.nodes[1].signal("-STOP");
+        let began = Instant::now();
+        let (mut lost, mut unreachable) = ([0_u32; 3], 0);
+        while began.elapsed() < Duration::from_secs(1) {
+            // As a client does, each server is asked by itself.
+            let asks = [0, 1, 2].map(|server| {
+                let (buckets, take) = (buckets.clone(), take(server));
+                tokio::spawn(async move { answer(&buckets, take).await })
+            });
+            for (server, ask) in asks.into_iter().enumerate() {
+                match ask.await.unwrap() {
+                    Ok(_) => taken[server] += 1,
+                    Err(StoreError::Lost(_)) => lost[server] += 1,
+                    Err(StoreError::Unreachable(_)) => unreachable += 1,
+                    other => panic!("{kind}: {other:?}"),
+                }
+            }
+        }
+        cluster.nodes[1].signal("-CONT");
+        let stopped = (0..3).max_by_key(|server| lost[*server]).unwrap();
+        eprintln!("{kind}: {lost:?} were lost, {unreachable} unreachable, {taken:?} taken");
+        assert!(lost[stopped] > 0 && unreachable > 0, "{kind}: {lost:?}");
+        assert_eq!(taken[stopped], 0, "{kind}");
+        for server in 0..3 {
+            eventually(|| async {
+                answer(&buckets, ask(Verb::Look, &subjects[server], 0)).await.is_ok()
+            })
+            .await;
+            let look = answer(&buckets, ask(Verb::Look, &subjects[server], 0)).await.unwrap();
+            let (used, most) = (look.levels[0].used, taken[server] + u64::from(lost[server]));
+            let expected = if server == stopped { 0..=0 } else { taken[server]..=most };
+            assert!(expected.contains(&used), "{kind}: {used} of {expected:?}");
+        }
+    }
+}
