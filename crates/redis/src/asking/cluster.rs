@@ -75,6 +75,8 @@ impl Asking {
                 }
             }
             groups = next;
+            // That a slot is on its way is true only now.
+            is_early &= groups.iter().all(|group| group.way != Way::Ahead);
             let pause = if is_early { PAUSE * (1 << round) / 2 } else { Duration::ZERO };
             if groups.is_empty() || began.elapsed() + pause >= cluster.deadline() {
                 break;

@@ -14,6 +14,8 @@ mod access;
 mod migration;
 mod outage;
 mod suite;
+#[cfg(feature = "tls")]
+mod tls;
 
 #[path = "../../../../tests/support/shared_store/mod.rs"]
 #[allow(unused_macros, reason = "the checks run one after the other here")]

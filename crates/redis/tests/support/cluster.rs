@@ -24,7 +24,14 @@ impl Cluster {
     /// So many masters among so many servers. If there are fewer than twice as many servers, the
     /// masters have no replicas.
     pub fn start_with(kind: &'static str, masters: usize, all: usize, more: &[&str]) -> Self {
-        let nodes: Vec<_> = (0..all).map(|_| start_node(kind, more)).collect();
+        let more: Vec<_> = more.iter().map(ToString::to_string).collect();
+        Self::start_each(kind, masters, &vec![more; all])
+    }
+
+    /// As `start_with`, with arguments for each of the servers.
+    pub fn start_each(kind: &'static str, masters: usize, arguments: &[Vec<String>]) -> Self {
+        let nodes: Vec<_> = arguments.iter().map(|more| start_node(kind, more)).collect();
+        let all = nodes.len();
         for (number, node) in nodes.iter().enumerate() {
             ok(node, &["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]);
         }
@@ -51,8 +58,9 @@ impl Cluster {
 
     /// Introduces a server to the first one.
     fn meet(&self, node: &Server) {
-        let bus = node.bus_port().to_string();
-        ok(&self.nodes[0], &["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string(), &bus]);
+        let bus = node.argument("--cluster-port").expect("a server of a cluster").to_string();
+        let port = node.argument("--tls-port").unwrap_or(node.port).to_string();
+        ok(&self.nodes[0], &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
     }
 
     /// Waits until each server knows all others, and each replica follows its master.
@@ -111,13 +119,15 @@ impl Cluster {
     }
 }
 
-fn start_node(kind: &'static str, more: &[&str]) -> Server {
+fn start_node(kind: &'static str, more: &[String]) -> Server {
     let bus = free_port().to_string();
     let mut args = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
     args.extend(["--cluster-port", &bus, "--repl-diskless-sync-delay", "0"]);
     // A server whose master is dead does not take other slots with it.
     args.extend(["--cluster-require-full-coverage", "no"]);
-    args.extend(more);
+    // A server that has given its last slot away stays a master, and can have it again.
+    args.extend(["--cluster-allow-replica-migration", "no"]);
+    args.extend(more.iter().map(String::as_str));
     Server::start_with(kind, &args)
 }
 
