@@ -13,6 +13,7 @@ use tollgate::shared::store::{Answer, StoreError};
 use super::call::Connection;
 use super::error;
 use super::join::join_all;
+use super::redirect::Address;
 use super::sentinel::Sentinels;
 use super::server_clock::ServerClock;
 use super::settings::Settings;
@@ -27,6 +28,10 @@ const SILENT_CALLS: u32 = 2;
 /// The pauses between attempts to connect: from the first one on, twice as long each time, up to
 /// the second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
+
+/// So often are the sentinels asked whether the server is still the master, while it is in use. A
+/// master that they have replaced may go on for seconds before they demote it.
+const ASK_SENTINELS_EVERY: Duration = Duration::from_secs(1);
 
 /// The connection, if there is one, and what is known of the server.
 pub(crate) struct Link {
@@ -43,6 +48,8 @@ struct State {
     number: u64,
     silent_calls: u32,
     is_connecting: bool,
+    /// The master that the sentinels have named, and when.
+    named: Option<(Address, Instant)>,
     /// Why there is no connection.
     why: String,
     server_clock: ServerClock,
@@ -56,6 +63,7 @@ impl Link {
             number: 0,
             silent_calls: 0,
             is_connecting: false,
+            named: None,
             why: "there is no connection yet".into(),
             server_clock: ServerClock::new(),
         };
@@ -73,9 +81,12 @@ impl Link {
     }
 
     async fn make(&self) -> Result<(), ConnectError> {
-        let connection = match &self.sentinels {
-            Some(sentinels) => sentinels.connect(&self.settings).await?,
-            None => self.settings.connect().await.map_err(|error| error::of_connect(&error))?,
+        let (connection, named) = if let Some(sentinels) = &self.sentinels {
+            let (connection, address) = sentinels.connect(&self.settings).await?;
+            (connection, Some((address, Instant::now())))
+        } else {
+            let connection = self.settings.connect().await;
+            (connection.map_err(|error| error::of_connect(&error))?, None)
         };
         let connected = async {
             let mut connection = Connection::new(connection).await?;
@@ -92,6 +103,7 @@ impl Link {
             state.server_clock.note(server, sent, Instant::now());
         }
         state.connection = Some(connection);
+        state.named = named;
         state.number += 1;
         state.silent_calls = 0;
         drop(state);
@@ -239,14 +251,35 @@ impl Link {
 
     /// The connection and its number.
     fn current(self: &Arc<Self>) -> Result<(Connection, u64), StoreError> {
-        let state = self.state();
-        if let Some(connection) = &state.connection {
-            return Ok((connection.clone(), state.number));
+        let mut state = self.state();
+        if let Some(connection) = state.connection.clone() {
+            let number = state.number;
+            if let Some((_, asked_at)) = &mut state.named
+                && asked_at.elapsed() >= ASK_SENTINELS_EVERY
+            {
+                *asked_at = Instant::now();
+                drop(state);
+                self.ask_sentinels(number);
+            }
+            return Ok((connection, number));
         }
         let why = state.why.clone();
         drop(state);
         self.reconnect();
         Err(StoreError::Unreachable(why))
+    }
+
+    /// Asks the sentinels in the background whether connection `number` leads to the master still.
+    fn ask_sentinels(self: &Arc<Self>, number: u64) {
+        let (Ok(runtime), link) = (Handle::try_current(), Arc::clone(self)) else { return };
+        runtime.spawn(async move {
+            let Some(sentinels) = &link.sentinels else { return };
+            let Ok(master) = sentinels.master(&link.settings).await else { return };
+            let is_another = link.state().named.as_ref().is_some_and(|(it, _)| *it != master);
+            if is_another {
+                link.replace(number, "the sentinels name another master");
+            }
+        });
     }
 
     /// Gives connection `number` up, if it is still in use, and makes another.

@@ -9,11 +9,13 @@ use redis::{Cmd, RedisResult, Value};
 use tokio::time::timeout;
 
 use super::error;
+use super::redirect::Address;
 use super::settings::Settings;
 use crate::builder::ConnectError;
 
-/// The sentinels of a master. They are asked each time a connection is made, one after the other,
-/// beginning with another one each time, so that none that is wrong is always believed.
+/// The sentinels of a master. They are asked each time a connection is made, and now and then while
+/// it is in use, one after the other, beginning with another one each time, so that none that is
+/// wrong is always believed.
 #[derive(Clone)]
 pub(crate) struct Sentinels {
     /// The master's name.
@@ -32,7 +34,7 @@ impl Sentinels {
     pub(super) async fn connect(
         &self,
         server: &Settings,
-    ) -> Result<MultiplexedConnection, ConnectError> {
+    ) -> Result<(MultiplexedConnection, Address), ConnectError> {
         let (host, port) = self.master(server).await?;
         let connect = async {
             let mut connection = server.at(&host, port).connect().await?;
@@ -41,14 +43,15 @@ impl Sentinels {
         };
         let (connection, role) = connect.await.map_err(|error| error::of_connect(&error))?;
         if matches!(words(role).first(), Some(Some(role)) if role == "master") {
-            return Ok(connection);
+            return Ok((connection, (host, port)));
         }
         let why = "the server that the sentinels name is not a master (yet)";
         Err(ConnectError::Unreachable(why.into()))
     }
 
-    /// The address of the master. No sentinel is given more than its share of the time.
-    async fn master(&self, server: &Settings) -> Result<(String, u16), ConnectError> {
+    /// The address of the master. No sentinel is given more than its share of the time that
+    /// connecting to the `server` may take.
+    pub(super) async fn master(&self, server: &Settings) -> Result<Address, ConnectError> {
         let count = self.servers.len();
         let share = server.connect_deadline / u32::try_from(count + 1).unwrap_or(u32::MAX);
         let first = self.next.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +74,7 @@ impl Sentinels {
         Err(why)
     }
 
-    async fn ask(&self, sentinel: &Settings) -> RedisResult<Option<(String, u16)>> {
+    async fn ask(&self, sentinel: &Settings) -> RedisResult<Option<Address>> {
         let mut connection = sentinel.connect().await?;
         let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.name];
         let mut address = words(send(&mut connection, &question).await?).into_iter().flatten();

@@ -8,7 +8,7 @@ use tollgate_redis::{Builder, ConnectError, Redis};
 
 use crate::support::cluster::wait_until;
 use crate::support::sentinel::{NAME, Watched};
-use crate::support::server::{Server, is_installed};
+use crate::support::server::{Server, is_installed, kinds};
 use crate::support::{answer, ask, eventually, one_limit};
 
 /// Enough for a busy machine.
@@ -49,10 +49,14 @@ async fn the_store_follows(kind: &'static str) {
     }
     eventually(|| async { take().await.is_ok() }).await;
     taken += 1;
+    let elapsed = asked.elapsed();
     let calls = watched.servers[1].command(&["INFO", "commandstats"]);
     assert!(calls.contains("cmdstat_evalsha"), "{kind}: the new master is asked");
     let used = answer(&buckets, ask(Verb::Look, "alice", 0)).await.unwrap().levels[0].used;
-    eprintln!("{kind}: {taken} were taken, {used} are known after a failover; {errors:?}");
+    let lost = taken - used;
+    eprintln!(
+        "{kind}: {taken} were taken, {lost} of them lost in a failover of {elapsed:?}; {errors:?}"
+    );
     assert!((20..=taken).contains(&used), "{kind}: {used} of {taken}");
     // A master that dies. The old one is its replica by now.
     wait_until("the old master follows the new one", || {
@@ -163,6 +167,29 @@ async fn sentinels_that_do_not_answer_are_passed_over() {
         matches!(none, Err(ConnectError::Unreachable(_) | ConnectError::Refused(_))),
         "{none:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_was_replaced_is_left_although_it_goes_on() {
+    for kind in kinds() {
+        let watched = Watched::start_apart(kind);
+        let store = patient(&watched).connect().await.unwrap();
+        let buckets = store.open(&[one_limit(Rule::TokenBucket, Quota::per_hour(1))]).unwrap();
+        assert!(answer(&buckets, ask(Verb::Take, "alice", 1)).await.is_ok());
+        assert_eq!(watched.servers[0].number(&["DBSIZE"]), 1, "{kind}: the first is the master");
+        let (sentinel, port) = (watched.sentinels[0].port, watched.servers[1].port.to_string());
+        for words in [
+            &["SENTINEL", "REMOVE", NAME] as &[&str],
+            &["SENTINEL", "MONITOR", NAME, "127.0.0.1", &port, "2"],
+        ] {
+            assert_eq!(watched.on(sentinel, words), "+OK\r\n", "{kind}");
+        }
+        eventually(|| async {
+            let _ = answer(&buckets, ask(Verb::Take, "alice", 1)).await;
+            watched.servers[1].number(&["DBSIZE"]) == 1
+        })
+        .await;
+    }
 }
 
 fn documented(begin: &str) -> Vec<String> {

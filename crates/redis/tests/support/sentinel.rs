@@ -57,6 +57,14 @@ impl Watched {
         this
     }
 
+    /// Starts two masters that do not know each other, and a sentinel that watches the first.
+    pub fn start_apart(kind: &'static str) -> Self {
+        let servers = (0..2).map(|_| Server::start(kind)).collect();
+        let mut this = Self { servers, sentinels: Vec::new(), password: None };
+        this.sentinels.push(Sentinel::start(kind, &this));
+        this
+    }
+
     /// Sends a command to a server or a sentinel.
     pub fn on(&self, port: u16, words: &[&str]) -> String {
         let Some(password) = &self.password else {
