@@ -8,7 +8,7 @@ use tollgate_redis::{Builder, ConnectError, Redis};
 
 use crate::support::cluster::wait_until;
 use crate::support::sentinel::{NAME, Watched};
-use crate::support::server::{Server, is_installed, kinds};
+use crate::support::server::{Server, command, free_port, is_installed, kinds};
 use crate::support::{answer, ask, eventually, one_limit};
 
 /// Enough for a busy machine.
@@ -36,7 +36,11 @@ async fn the_store_follows(kind: &'static str) {
     // A failover that is asked for: the old master becomes a replica.
     let reply = watched.on(watched.sentinels[0].port, &["SENTINEL", "FAILOVER", NAME]);
     assert_eq!(reply, "+OK\r\n", "{kind}");
-    let is_master = |server: &Server| server.command(&["ROLE"]).contains("$6\r\nmaster");
+    // Sentinels end all connections of a server that they give another role.
+    let says = |server: &Server, words: &[&str], what: &str| {
+        command(server.port, words).is_some_and(|reply| reply.contains(what))
+    };
+    let is_master = |server: &Server| says(server, &["ROLE"], "$6\r\nmaster");
     let mut errors = std::collections::BTreeSet::new();
     let asked = Instant::now();
     while is_master(&watched.servers[0]) || !is_master(&watched.servers[1]) {
@@ -60,8 +64,7 @@ async fn the_store_follows(kind: &'static str) {
     assert!((20..=taken).contains(&used), "{kind}: {used} of {taken}");
     // A master that dies. The old one is its replica by now.
     wait_until("the old master follows the new one", || {
-        let info = watched.servers[0].command(&["INFO", "replication"]);
-        info.contains("master_link_status:up")
+        says(&watched.servers[0], &["INFO", "replication"], "master_link_status:up")
             && watched.sentinels.iter().all(|sentinel| {
                 let replicas = watched.on(sentinel.port, &["SENTINEL", "REPLICAS", NAME]);
                 replicas.contains("$5\r\nflags\r\n$5\r\nslave\r\n")
@@ -144,7 +147,7 @@ async fn sentinels_that_do_not_answer_are_passed_over() {
     }
     let mut watched = Watched::start(kind, None);
     let mut urls = watched.urls();
-    let (alone, nobody) = (Server::start(kind), crate::support::server::free_port());
+    let (alone, nobody) = (Server::start(kind), free_port());
     urls[0] = format!("redis://127.0.0.1:{nobody}");
     // This one is no sentinel.
     urls[1] = alone.url();
