@@ -8,6 +8,7 @@ use tollgate::shared::store::{Buckets, Outcome, Rule, Store, StoreError, Verb};
 use tollgate_redis::Redis;
 
 use crate::support::cluster::Cluster;
+use crate::support::proxy::{DAMAGES, Damage, Proxy};
 use crate::support::server::{is_installed, kinds};
 use crate::support::{answer, ask, eventually, one_limit};
 use crate::{PATIENT, patient};
@@ -178,6 +179,65 @@ async fn a_master_that_stops_is_no_reason_to_wait_and_charges_nothing_late() {
             let (used, most) = (look.levels[0].used, taken[server] + u64::from(lost[server]));
             let expected = if server == stopped { 0..=0 } else { taken[server]..=most };
             assert!(expected.contains(&used), "{kind}: {used} of {expected:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_nobody_has_is_refused_until_somebody_has_it() {
+    for kind in kinds() {
+        let cluster = Cluster::start_with(kind, 1, 1, &[]);
+        let store = patient(&cluster).connect().await.unwrap();
+        let buckets = store.open(&[one_limit(Rule::FixedWindow, Quota::per_hour(9))]).unwrap();
+        assert!(answer(&buckets, ask(Verb::Take, "{hot}", 1)).await.is_ok(), "{kind}");
+        let (node, slot) = (&cluster.nodes[0], cluster.slot("{hot}").to_string());
+        assert_eq!(node.command(&["CLUSTER", "DELSLOTS", &slot]), "+OK\r\n", "{kind}");
+        let refused = answer(&buckets, ask(Verb::Take, "{hot}", 1)).await;
+        let Err(StoreError::Refused(why)) = refused else { panic!("{kind}: {refused:?}") };
+        assert!(why.starts_with("CLUSTERDOWN"), "{kind}: {why}");
+        eventually(|| async {
+            let answer = answer(&buckets, ask(Verb::Take, "{hot}", 1)).await;
+            assert!(answer.is_err(), "{kind}: {answer:?}");
+            matches!(answer, Err(StoreError::Unreachable(_)))
+        })
+        .await;
+        // Other slots have nothing to do with it.
+        assert!(answer(&buckets, ask(Verb::Take, "{cold}", 1)).await.is_ok(), "{kind}");
+        assert_eq!(node.command(&["CLUSTER", "ADDSLOTS", &slot]), "+OK\r\n", "{kind}");
+        eventually(|| async { answer(&buckets, ask(Verb::Look, "{hot}", 0)).await.is_ok() }).await;
+    }
+}
+
+#[tokio::test]
+async fn damage_is_a_typed_error_and_the_connection_is_replaced() {
+    for kind in kinds() {
+        let cluster = Cluster::start_with(kind, 1, 1, &[]);
+        let node = &cluster.nodes[0];
+        let proxy = Proxy::start(node.port).await;
+        // All ways lead through the proxy.
+        let port = proxy.port().to_string();
+        node.command(&["CONFIG", "SET", "cluster-announce-port", &port]);
+        let store = Redis::cluster([proxy.url()]).deadline(Duration::from_millis(50));
+        let store = store.connect_deadline(PATIENT).connect().await.unwrap();
+        let quota = Quota::per_hour(1_000_000);
+        let buckets = store.open(&[one_limit(Rule::FixedWindow, quota)]).unwrap();
+        for damage in DAMAGES {
+            let connections = proxy.connections();
+            proxy.set(damage);
+            for _ in 0..20 {
+                let answer = answer(&buckets, ask(Verb::Take, "alice", 1)).await;
+                let is_expected = matches!(
+                    answer,
+                    Err(StoreError::Unreadable(_)
+                        | StoreError::Lost(_)
+                        | StoreError::Unreachable(_))
+                );
+                assert!(is_expected, "{kind} {damage:?}: {answer:?}");
+            }
+            proxy.set(Damage::None);
+            eventually(|| async { answer(&buckets, ask(Verb::Take, "alice", 1)).await.is_ok() })
+                .await;
+            assert!(proxy.connections() > connections, "{kind} {damage:?}: a new connection");
         }
     }
 }

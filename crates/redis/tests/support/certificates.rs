@@ -39,20 +39,20 @@ impl Certificates {
 
     /// The arguments of a server that has the certificate.
     pub fn arguments(&self, tls_port: u16) -> Vec<String> {
+        let settings = self.settings(tls_port).into_iter();
+        settings.flat_map(|[name, value]| [format!("--{name}"), value]).collect()
+    }
+
+    /// Names and values of a server's settings.
+    pub fn settings(&self, tls_port: u16) -> [[String; 2]; 5] {
         let file = |name: &str| self.dir.join(name).display().to_string();
-        let (port, certificate, key, authority) =
-            (tls_port.to_string(), file("crt"), file("key"), file("ca"));
         [
-            ["--tls-port", &port],
-            ["--tls-cert-file", &certificate],
-            ["--tls-key-file", &key],
-            ["--tls-ca-cert-file", &authority],
-            ["--tls-auth-clients", "no"],
+            ["tls-port".to_string(), tls_port.to_string()],
+            ["tls-cert-file".to_string(), file("crt")],
+            ["tls-key-file".to_string(), file("key")],
+            ["tls-ca-cert-file".to_string(), file("ca")],
+            ["tls-auth-clients".to_string(), "no".to_string()],
         ]
-        .concat()
-        .into_iter()
-        .map(str::to_string)
-        .collect()
     }
 }
 

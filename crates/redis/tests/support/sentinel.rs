@@ -42,7 +42,9 @@ impl Watched {
             this.on(this.servers[1].port, &["INFO", "replication"])
                 .contains("master_link_status:up")
         });
-        let sentinels = (0..3).map(|_| Sentinel::start(kind, &this)).collect();
+        let port = this.servers[0].port;
+        let start = |_| Sentinel::start(kind, port, this.password.as_deref(), "");
+        let sentinels = (0..3).map(start).collect();
         let this = Self { sentinels, ..this };
         for sentinel in &this.sentinels {
             wait_until("the sentinels know each other and the replica", || {
@@ -61,7 +63,7 @@ impl Watched {
     pub fn start_apart(kind: &'static str) -> Self {
         let servers = (0..2).map(|_| Server::start(kind)).collect();
         let mut this = Self { servers, sentinels: Vec::new(), password: None };
-        this.sentinels.push(Sentinel::start(kind, &this));
+        this.sentinels.push(Sentinel::start(kind, this.servers[0].port, None, ""));
         this
     }
 
@@ -80,20 +82,21 @@ impl Watched {
 }
 
 impl Sentinel {
-    fn start(kind: &str, watched: &Watched) -> Self {
+    /// Starts a sentinel that watches a master, with more lines in its file of settings.
+    pub fn start(kind: &str, master: u16, password: Option<&str>, more: &str) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let name = format!("tollgate-sentinel-{}-{number}", std::process::id());
         let dir = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&dir).expect("a temporary folder");
-        let (port, master) = (free_port(), watched.servers[0].port);
+        let port = free_port();
         let mut config = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {NAME} 127.0.0.1 {master} 2\n\
              sentinel down-after-milliseconds {NAME} 1000\n\
-             sentinel failover-timeout {NAME} 4000\n",
+             sentinel failover-timeout {NAME} 4000\n{more}",
             dir.display()
         );
-        if let Some(password) = &watched.password {
+        if let Some(password) = password {
             let _ = write!(
                 config,
                 "requirepass {password}\nsentinel sentinel-pass {password}\n\
@@ -111,7 +114,6 @@ impl Sentinel {
             .expect("the program was there before");
         let this = Self { port, dir, child };
         wait_until("the sentinel answers", || {
-            let password = watched.password.as_deref();
             let authenticate = password.map(|password| ["AUTH", password]);
             let first: &[&str] = authenticate.as_ref().map_or(&["PING"], |words| words);
             commands(port, &[first]).is_some()

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tollgate::shared::store::StoreError;
 
 pub(crate) use slots::slot;
@@ -135,6 +136,11 @@ impl Cluster {
             known.others.remove(0);
         }
         let link = Link::new(self.seeds[0].at(&address.0, address.1), None);
+        if let Ok(runtime) = Handle::try_current() {
+            // Goes on if no ask waits for it any more.
+            let link = Arc::clone(&link);
+            runtime.spawn(async move { link.first_attempt().await });
+        }
         let (address, named_at) = (address.clone(), Instant::now());
         known.others.push(Other { address, link: Arc::clone(&link), named_at });
         link
