@@ -7,7 +7,7 @@ use tollgate::Quota;
 use tollgate::shared::store::{Buckets, Outcome, Rule, Store, StoreError, Verb};
 use tollgate_redis::Redis;
 
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, wait_until};
 use crate::support::proxy::{DAMAGES, Damage, Proxy};
 use crate::support::server::{is_installed, kinds};
 use crate::support::{answer, ask, eventually, one_limit};
@@ -180,6 +180,50 @@ async fn a_master_that_stops_is_no_reason_to_wait_and_charges_nothing_late() {
             let expected = if server == stopped { 0..=0 } else { taken[server]..=most };
             assert!(expected.contains(&used), "{kind}: {used} of {expected:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_takes_over_from_a_master_that_only_stops() {
+    for kind in kinds() {
+        let cluster = Cluster::start(kind);
+        let deadline = Duration::from_millis(200);
+        let store = Redis::cluster(cluster.urls()).deadline(deadline).connect_deadline(PATIENT);
+        let store = store.connect().await.unwrap();
+        let buckets = store.open(&[one_limit(Rule::FixedWindow, Quota::per_hour(9_000))]).unwrap();
+        // The second of three masters has the slots in the middle.
+        let is_middle = |name: &String| (5_462..10_922).contains(&cluster.slot(name));
+        let tag = (0..1_000).map(|at| at.to_string()).find(is_middle).expect("one of them");
+        let take = || {
+            let mut take = ask(Verb::Take, &format!("{{{tag}}}"), 1);
+            take.lifetime = deadline;
+            take
+        };
+        for _ in 0..10 {
+            assert!(answer(&buckets, take()).await.is_ok(), "{kind}");
+        }
+        cluster.nodes[1].wait_for_replica(&cluster.nodes[4]);
+        cluster.nodes[1].signal("-STOP");
+        let (stopped, mut longest) = (Instant::now(), Duration::ZERO);
+        loop {
+            assert!(stopped.elapsed() < Duration::from_secs(60), "{kind}: nobody is elected");
+            let asked = Instant::now();
+            let taken = answer(&buckets, take()).await.is_ok();
+            longest = longest.max(asked.elapsed());
+            if taken {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let back = stopped.elapsed();
+        eprintln!("{kind}: back after {back:?}, no answer took longer than {longest:?}");
+        cluster.nodes[1].signal("-CONT");
+        wait_until("the old master follows the new one", || {
+            cluster.nodes[1].command(&["ROLE"]).contains("slave")
+        });
+        // What the old master has found in its queue is not charged.
+        let look = answer(&buckets, ask(Verb::Look, &format!("{{{tag}}}"), 0)).await.unwrap();
+        assert_eq!(look.levels[0].used, 11, "{kind}");
     }
 }
 
