@@ -114,7 +114,6 @@ fn run(kind: &'static str) {
         changed:
             who_opens_the_same_shares_the_buckets,
             the_used_share_is_carried_over,
-            to_and_fro_gains_nothing,
             a_refusal_changes_no_quota,
             tiers_share_one_bucket,
             other_limits_have_other_buckets,
