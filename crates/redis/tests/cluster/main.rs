@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod limiter;
 mod migration;
 mod outage;
 mod suite;
