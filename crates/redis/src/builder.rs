@@ -69,7 +69,7 @@ impl Builder {
     /// set up by [`Redis::sentinel`] has sentinels.
     pub fn sentinel_user(mut self, name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.place = self.place.and_then(|mut place| {
-            let sentinels = place.named_sentinels();
+            let sentinels = place.sentinel_settings();
             if sentinels.is_empty() {
                 let why = "`sentinel_user` needs sentinels: use `Redis::sentinel`";
                 return Err(ConnectError::Settings(why.into()));
@@ -96,10 +96,10 @@ impl Builder {
     pub fn certificate_authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
         let pem = pem.into();
         self.place = self.place.and_then(|mut place| {
-            for settings in place.named_sentinels() {
+            for settings in place.sentinel_settings() {
                 settings.set_authority(pem.clone())?;
             }
-            for settings in place.servers() {
+            for settings in place.server_settings() {
                 settings.set_authority(pem.clone())?;
             }
             Ok(place)
@@ -169,7 +169,7 @@ impl Builder {
     /// Changes the settings of the servers that keep the levels.
     fn change(mut self, change: impl Fn(&mut Settings)) -> Self {
         if let Ok(place) = &mut self.place {
-            place.servers().iter_mut().for_each(change);
+            place.server_settings().iter_mut().for_each(change);
         }
         self
     }

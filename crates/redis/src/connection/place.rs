@@ -46,7 +46,7 @@ impl Place {
     }
 
     /// The settings of the servers that keep the levels.
-    pub(crate) fn servers(&mut self) -> &mut [Settings] {
+    pub(crate) fn server_settings(&mut self) -> &mut [Settings] {
         match self {
             Self::Server(settings) | Self::Sentinels(settings, _) => std::slice::from_mut(settings),
             Self::Cluster(seeds) => seeds,
@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// The settings of the sentinels, if there are any.
-    pub(crate) fn named_sentinels(&mut self) -> &mut [Settings] {
+    pub(crate) fn sentinel_settings(&mut self) -> &mut [Settings] {
         match self {
             Self::Sentinels(_, sentinels) => &mut sentinels.servers,
             _ => &mut [],
@@ -62,7 +62,7 @@ impl Place {
     }
 
     pub(crate) async fn connect(self) -> Result<Servers, ConnectError> {
-        let servers = self.servers_of()?;
+        let servers = self.into_servers()?;
         match &servers {
             Servers::One(link) => link.connect().await?,
             Servers::Cluster(cluster) => cluster.connect().await?,
@@ -71,7 +71,7 @@ impl Place {
     }
 
     pub(crate) fn connect_later(self) -> Result<Servers, ConnectError> {
-        let servers = self.servers_of()?;
+        let servers = self.into_servers()?;
         let has_runtime = match &servers {
             Servers::One(link) => link.reconnect(),
             Servers::Cluster(cluster) => cluster.refresh(),
@@ -79,7 +79,7 @@ impl Place {
         has_runtime.then_some(servers).ok_or(ConnectError::NoRuntime)
     }
 
-    fn servers_of(self) -> Result<Servers, ConnectError> {
+    fn into_servers(self) -> Result<Servers, ConnectError> {
         Ok(match self {
             Self::Server(settings) => Servers::One(Link::new(settings, None)),
             Self::Sentinels(settings, sentinels) => {
