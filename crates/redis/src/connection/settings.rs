@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    RedisConnectionInfo, RedisResult,
+};
 
 use crate::builder::ConnectError;
 
@@ -52,6 +55,46 @@ impl Settings {
         Self { info, authority: None, deadline, connect_deadline }
     }
 
+    /// The same settings for another server.
+    pub(super) fn at(&self, host: &str, port: u16) -> Self {
+        let address = match self.info.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+                host: host.into(),
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host.into(), port),
+        };
+        Self { info: self.info.clone().set_addr(address), ..self.clone() }
+    }
+
+    /// The same settings, with the default user and database.
+    pub(super) fn without_user(&self) -> Self {
+        let redis = RedisConnectionInfo::default().set_skip_set_lib_name();
+        Self { info: self.info.clone().set_redis_settings(redis), ..self.clone() }
+    }
+
+    /// The host of the server. A socket has none.
+    pub(crate) fn host(&self) -> &str {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+            _ => "",
+        }
+    }
+
+    pub(super) fn is_socket(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::Unix(_))
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    pub(super) fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
+
     pub(crate) fn set_user(&mut self, name: &str, password: &str) {
         let redis = self.info.redis_settings().clone().set_username(name).set_password(password);
         self.info = self.info.clone().set_redis_settings(redis);
@@ -64,7 +107,7 @@ impl Settings {
 
     #[cfg(feature = "tls")]
     pub(crate) fn set_authority(&mut self, pem: Vec<u8>) -> Result<(), ConnectError> {
-        if !matches!(self.info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        if !self.is_tls() {
             let why = "a certificate authority needs a URL that begins with `rediss://`";
             return Err(ConnectError::Settings(why.into()));
         }
@@ -76,7 +119,7 @@ impl Settings {
 
     fn client(&self) -> RedisResult<Client> {
         #[cfg(feature = "tls")]
-        if matches!(self.info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        if self.is_tls() {
             // Without one that is chosen, rustls would panic in a program that has two.
             if rustls::crypto::CryptoProvider::get_default().is_none() {
                 let _ = rustls::crypto::ring::default_provider().install_default();
@@ -103,7 +146,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("address", &self.info.addr().to_string())
-            .field("database", &self.info.redis_settings().db())
+            .field("database", &self.database())
             .field("user", &self.info.redis_settings().username())
             .field("has_password", &self.info.redis_settings().password().is_some())
             .field("has_authority", &self.authority.is_some())

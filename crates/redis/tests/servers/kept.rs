@@ -19,8 +19,8 @@ const PATIENT: std::time::Duration = std::time::Duration::from_secs(10);
 const RULES: [Rule; 4] =
     [Rule::TokenBucket, Rule::FixedWindow, Rule::SlidingWindow, Rule::StrictWindow];
 
-fn limits() -> Vec<LimitSpec> {
-    let quota = Quota::per(20, Duration::from_millis(200));
+/// A limit of each rule.
+fn limits(quota: Quota) -> Vec<LimitSpec> {
     RULES.map(|rule| LimitSpec::new(format!("{rule:?}"), rule, quota)).to_vec()
 }
 
@@ -29,10 +29,11 @@ async fn every_key_goes_by_itself() {
     for kind in kinds() {
         let server = Server::start(kind);
         let mut random = Random::new("every_key_goes_by_itself");
-        let namespaces: Vec<_> = limits()
+        let quota = Quota::per(20, Duration::from_millis(200));
+        let namespaces: Vec<_> = limits(quota)
             .into_iter()
             .map(|limit| Namespace::new(limit.name.to_string(), vec![limit]))
-            .chain([Namespace::new("all", limits())])
+            .chain([Namespace::new("all", limits(quota))])
             .collect();
         let buckets = open(&server, &namespaces).await;
         let mut longest = Duration::ZERO;
@@ -157,7 +158,8 @@ async fn a_step_back_of_the_servers_clock_brings_nothing_and_takes_nothing() {
 async fn what_was_never_written_by_the_store_is_an_error_of_one_ask() {
     for kind in kinds() {
         let server = Server::start(kind);
-        let namespaces: Vec<_> = limits()
+        // No key goes while the test runs.
+        let namespaces: Vec<_> = limits(Quota::per_hour(20))
             .into_iter()
             .map(|limit| Namespace::new(limit.name.to_string(), vec![limit]))
             .collect();

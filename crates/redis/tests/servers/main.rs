@@ -14,6 +14,8 @@ mod damage;
 mod errors;
 mod kept;
 mod outage;
+mod promotion;
+mod sentinel;
 #[cfg(feature = "tls")]
 mod tls;
 
