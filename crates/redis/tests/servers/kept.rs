@@ -11,7 +11,7 @@ use tollgate_redis::Redis;
 
 use crate::support::random::Random;
 use crate::support::server::{Server, kinds};
-use crate::support::{Micros, answer, ask, one_limit, open};
+use crate::support::{Micros, answer, ask, eventually, one_limit, open};
 
 /// Enough for a busy machine.
 const PATIENT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -59,6 +59,7 @@ async fn every_key_goes_by_itself() {
         tokio::time::sleep(longest + Duration::from_millis(5)).await;
         let names = server.number(&["EVAL", "return #redis.call('KEYS', '*')", "0"]);
         assert_eq!(names, 0, "{kind}: all have expired");
+        eventually(|| async { server.number(&["DBSIZE"]) == 0 }).await;
     }
 }
 

@@ -10,7 +10,9 @@
 )]
 
 mod access;
+mod callers;
 mod damage;
+mod dropping;
 mod errors;
 mod kept;
 mod outage;
