@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tollgate::shared::store::{
     Answer, Ask, Buckets, Charge, LimitSpec, Namespace, OpenError, Outcome, Part, Rule, Store,
-    Verb, Verdict,
+    StoreError, Verb, Verdict,
 };
 use tollgate::{
     CarryOver, Clock, ConsumeError, Grant, ManualClock, Quota, QuotaError, RateLimiter, Rejection,
@@ -55,10 +55,14 @@ impl OverStore {
     }
 
     pub fn answer(&self, ask: Ask) -> Answer {
+        self.try_answer(ask).expect("an answer")
+    }
+
+    pub fn try_answer(&self, ask: Ask) -> Result<Answer, StoreError> {
         let buckets = Arc::clone(&self.opened.lock().unwrap().buckets);
         let mut answers = self.runtime.block_on(buckets.ask(vec![ask]));
         assert_eq!(answers.len(), 1);
-        answers.remove(0).expect("an answer")
+        answers.remove(0)
     }
 
     pub fn ask(&self, verb: Verb, permits: u64) -> Answer {
