@@ -1,4 +1,5 @@
-//! A limiter whose levels are in a store, so that what is true of limiters can be checked of stores.
+//! A limiter whose levels are in a store, so that what is true of limiters can be checked of
+//! stores.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -14,7 +14,8 @@ const TICK: i128 = 1_000;
 /// does.
 ///
 /// Only what is certain counts: the permits of a window are those of which the whole of
-/// `[sent, received]` lies in it. For each loss that can lie in a window, one burst more is allowed.
+/// `[sent, received]` lies in it. For each loss that can lie in a window, one burst more is
+/// allowed.
 pub fn worst_excess(grants: &[Grant], quota: Quota, losses: &[Loss]) -> f64 {
     let (permits, period) = (i128::from(quota.permits()), quota.period().as_nanos() as i128);
     let burst = i128::from(quota.burst_size()) * period;
@@ -96,7 +97,7 @@ fn the_worst_window_is_the_one_of_a_plain_search() {
     let mut random = super::support::random::Random::new("the_worst_window");
     let quota = Quota::per(3, std::time::Duration::from_micros(7)).burst(4);
     for _ in 0..300 {
-        let grants: Vec<_> = (0..random.below(40) + 1)
+        let grants: Vec<_> = (0..=random.below(40))
             .map(|_| {
                 let sent = random.below(60_000);
                 Grant { limiter: 0, key: 0, sent, received: sent + random.below(9_000) }

@@ -118,8 +118,8 @@ fn program(shift: i64) -> Command {
     faketime
 }
 
-/// Whether wall clocks can be wrong here. Where not, the test is skipped, which is said; in CI, that
-/// is a failure.
+/// Whether wall clocks can be wrong here. Where not, the test is skipped, which is said; in CI,
+/// that is a failure.
 pub fn has_faketime() -> bool {
     let is_there = Command::new("faketime").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !is_there {

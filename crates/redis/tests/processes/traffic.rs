@@ -1,4 +1,5 @@
-//! Four processes that ask for more than there is: never above the quota, and nearly all of it used.
+//! Four processes that ask for more than there is: never above the quota, and nearly all of it
+//! is used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,9 +94,9 @@ fn a_server_that_forgets_everything_gives_one_burst_more() {
         assert!(grants_after(restarted.1) > 0, "{kind}: limits are shared again");
         check(kind, &logs, &[flushed, restarted]);
         // The check would notice: without the losses, too much was granted.
-        for number in 0..LIMITS.len() {
+        for (number, limit) in LIMITS.iter().enumerate() {
             let excess = excess_of(&logs, number, &[flushed]);
-            assert!(excess > 0.0, "{kind}: {} used its burst again: {excess}", LIMITS[number].name);
+            assert!(excess > 0.0, "{kind}: {} used its burst again: {excess}", limit.name);
         }
     }
 }

@@ -89,7 +89,7 @@ pub async fn work(orders: &Orders) {
     for task in tasks {
         task.await.unwrap();
     }
-    let without_call = limiters.iter().map(|limiter| limiter.stats());
+    let without_call = limiters.iter().map(Limiter::stats);
     let mut log = std::mem::take(&mut *log.lock().unwrap());
     log.without_call = without_call.map(|stats| stats.leased + stats.cached).sum();
     log.write(&orders.log);

@@ -56,7 +56,8 @@ fn earliest(waiter: &Waiter) -> u64 {
     waiter.due - (waiter.answered - waiter.sent)
 }
 
-/// Whoever had an answer before another one asked is served before it, whatever process both are in.
+/// Whoever had an answer before another one asked is served before it, whatever process both are
+/// in.
 fn assert_order(kind: &str, waiters: &mut [Waiter]) {
     let mut answered = waiters.to_vec();
     answered.sort_unstable_by_key(|waiter| waiter.answered);

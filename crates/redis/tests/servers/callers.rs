@@ -28,7 +28,7 @@ struct Decision {
     source: Source,
 }
 
-async fn limiter(server: &Server) -> Limiter {
+fn limiter(server: &Server) -> Limiter {
     let store = Redis::builder(&server.url()).deadline(DEADLINE).connect_later().unwrap();
     // A window that does not end during the test, and nobody is refused.
     let quota = Quota::per(1_000_000_000, Duration::from_secs(400 * 86_400));
@@ -139,7 +139,7 @@ async fn assert_shared_again(kind: &str, what: &str, limiter: &Limiter, charged:
 async fn callers_of_a_stopped_server_have_answers_in_time_and_are_charged_nothing_late() {
     for kind in kinds() {
         let server = Server::start(kind);
-        let limiter = limiter(&server).await;
+        let limiter = limiter(&server);
         assert_shared_again(kind, "at first", &limiter, 0).await;
         let charged = used(&limiter).await;
         // Nothing is under way now, so what the server could charge late is what is asked now.
@@ -158,7 +158,7 @@ async fn callers_of_a_stopped_server_have_answers_in_time_and_are_charged_nothin
 async fn callers_of_a_server_that_dies_have_answers_in_time() {
     for kind in kinds() {
         let mut server = Server::start(kind);
-        let limiter = limiter(&server).await;
+        let limiter = limiter(&server);
         assert_shared_again(kind, "at first", &limiter, 0).await;
         server.kill();
         let callers = Callers::start(&limiter);

@@ -11,6 +11,7 @@
 
 mod access;
 mod callers;
+mod callers_clock;
 mod damage;
 mod dropping;
 mod errors;

@@ -55,7 +55,9 @@ pub(super) fn unexplained(id: &str, mismatches: &[(usize, String)]) -> Option<St
     let expected = known.map_or(&[][..], |known| known.1);
     let expected: Vec<_> = expected.iter().map(|(step, said)| (*step, (*said).into())).collect();
     if expected == mismatches {
-        known.into_iter().for_each(|known| println!("{id}: differs: {}", known.2));
+        if let Some((_, _, why)) = known {
+            println!("{id}: differs: {why}");
+        }
         return None;
     }
     Some(format!("{mismatches:?} and not {expected:?}"))
