@@ -23,6 +23,8 @@ pub struct Log {
     pub refused: BTreeMap<(usize, usize), u64>,
     /// What reached a caller besides grants and refusals.
     pub errors: Vec<String>,
+    /// For how long the process has stood still at most.
+    pub stall: u64,
     /// How many decisions were made without a call.
     pub without_call: u64,
     /// What else is counted; the test that asks for it says what it is.
@@ -31,7 +33,10 @@ pub struct Log {
 
 impl Log {
     pub fn write(&self, path: &Path) {
-        let mut text = format!("wall {}\nlocal {}\n", self.wall_clock, self.without_call);
+        let mut text = format!(
+            "wall {}\nlocal {}\nstall {}\n",
+            self.wall_clock, self.without_call, self.stall
+        );
         for grant in &self.grants {
             let Grant { limiter, key, sent, received } = grant;
             writeln!(text, "grant {limiter} {key} {sent} {received}").expect("a text");
@@ -57,6 +62,7 @@ impl Log {
             let numbers = || rest.split(' ').map(|it| it.parse::<u64>().expect("a number"));
             match kind {
                 "wall" => log.wall_clock = numbers().next().expect("a time"),
+                "stall" => log.stall = numbers().next().expect("a time"),
                 "local" => log.without_call = numbers().next().expect("a count"),
                 "grant" => {
                     let [limiter, key, sent, received] = numbers().collect::<Vec<_>>()[..] else {

@@ -10,7 +10,7 @@ use super::clock;
 use super::crew::{Crew, Job, has_faketime, length};
 use super::log::{Grant, Log};
 use super::support::server::{Server, command, kinds};
-use super::traffic_worker::LIMITS;
+use super::traffic_worker::{LIMITS, Limit};
 
 const USUAL: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_secs(2);
@@ -104,19 +104,30 @@ fn a_server_that_forgets_everything_gives_one_burst_more() {
 /// Lets four processes ask for more than there is, and checks what they were granted. Returns their
 /// logs.
 fn use_all(server: &Server, usual: Duration, shifts: [i64; 4]) -> Vec<Log> {
-    // On a machine that is too busy, permits that were drawn ahead expire unused. So too small a
-    // share must come three times to be a failure.
-    for attempts_left in (0..3).rev() {
+    // On a machine that is too busy, permits that were drawn ahead expire unused. Then it is tried
+    // again, and in the end said.
+    for attempt in 1..=3 {
         server.command(&["FLUSHALL"]);
         let logs = Crew::start(Job::Traffic, server, length(usual), shifts).logs();
         let errors: Vec<_> = logs.iter().flat_map(|log| &log.errors).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", server.kind);
         check(server.kind, &logs, &[]);
-        if is_used(server.kind, &logs, attempts_left == 0) {
+        let wasting = wasting(server.kind, &logs);
+        if wasting.is_empty() {
+            return logs;
+        }
+        let stall = logs.iter().map(|log| log.stall).max().map(Duration::from_nanos).unwrap();
+        for limit in wasting {
+            let is_idle = stall <= limit.bears;
+            assert!(!is_idle, "{} {}: too little is used", server.kind, limit.name);
+            eprintln!("{}: attempt {attempt}: processes stood still for {stall:?}", server.kind);
+        }
+        if attempt == 3 {
+            eprintln!("THIS MACHINE IS TOO BUSY TO SAY WHETHER THE WHOLE QUOTA IS USED");
             return logs;
         }
     }
-    unreachable!("the last attempt is asserted")
+    unreachable!("the last attempt returns")
 }
 
 fn all(logs: &[Log]) -> impl Iterator<Item = Grant> {
@@ -151,10 +162,10 @@ fn check(kind: &str, logs: &[Log], losses: &[Loss]) {
     }
 }
 
-/// Whether enough was used of what there was until the last refusal of each key, when nothing
-/// should be left.
-fn is_used(kind: &str, logs: &[Log], must_be: bool) -> bool {
-    let mut all = true;
+/// The limits of which too little was used, of what there was until the last refusal of each key,
+/// when nothing should be left.
+fn wasting(kind: &str, logs: &[Log]) -> Vec<&'static Limit> {
+    let mut wasting = Vec::new();
     for (number, limit) in LIMITS.iter().enumerate() {
         let (mut used, mut there, mut keys) = (0, 0, 0);
         for (key, grants) in by_key(logs, number).iter().enumerate() {
@@ -171,11 +182,10 @@ fn is_used(kind: &str, logs: &[Log], must_be: bool) -> bool {
         }
         let (name, share) = (limit.name, used as f64 / there as f64);
         eprintln!("{kind}: {name}: {used} of {there} used: {:.2} %", share * 100.0);
-        let are_most = keys > limit.keys / 2;
-        assert!(are_most || !must_be, "{kind} {name}: {keys} keys were used up");
-        let is_enough = are_most && share >= limit.least_used;
-        assert!(is_enough || !must_be, "{kind} {name}: {share}");
-        all &= is_enough;
+        if keys < limit.keys || share < limit.least_used {
+            eprintln!("{kind}: {name}: {keys} keys were used up, {share} used");
+            wasting.push(limit);
+        }
     }
-    all
+    wasting
 }

@@ -70,7 +70,8 @@ fn assert_order(kind: &str, waiters: &mut [Waiter]) {
         }
         assert!(last_before <= waiter.due, "{kind}: {waiter:?} overtakes one at {last_before}");
     }
-    assert!(pairs > waiters.len() / 2, "{kind}: most waiters have somebody before them: {pairs}");
+    // On a busy machine, most are under way at the same time.
+    assert!(pairs > 100, "{kind}: {pairs} had an answer before another one asked");
 }
 
 /// How many calls of scripts the server has seen.
