@@ -130,7 +130,8 @@ fn reply(asks: &[Ask], choices: &mut Choices<'_>) -> Vec<u8> {
             }
             _ => continue,
         }
-        choices.push_number(&mut bytes);
+        let count = choices.number().min(ask.count);
+        bytes.extend_from_slice(&(count as f64).to_le_bytes());
         let subject = |part: &Part| (part.namespace, part.subject.clone());
         let is_twice =
             ask.parts.iter().enumerate().any(|(at, part)| {
@@ -166,6 +167,7 @@ fn check(asks: &[Ask], answers: &Answers) {
             assert!(answer.levels.is_empty() && answer.count == 0);
             continue;
         }
+        assert!(answer.count <= ask.count);
         let charges = ask.parts.iter().flat_map(|part| &part.charges);
         assert_eq!(answer.levels.len(), charges.count());
         for level in &answer.levels {

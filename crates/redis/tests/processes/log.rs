@@ -19,7 +19,7 @@ pub struct Log {
     /// The wall clock of the process, in seconds.
     pub wall_clock: u64,
     pub grants: Vec<Grant>,
-    /// When a key of a limiter was last refused.
+    /// When a key of a limiter was last refused by the store.
     pub refused: BTreeMap<(usize, usize), u64>,
     /// What reached a caller besides grants and refusals.
     pub errors: Vec<String>,

@@ -1,6 +1,6 @@
 //! What a process does that asks for more than there is.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -74,7 +74,7 @@ pub async fn work(orders: &Orders) {
     let store = Redis::builder(&orders.url).deadline(DEADLINE).connect_deadline(DEADLINE);
     let store = store.connect().await.unwrap();
     let log = Arc::new(Mutex::new(Log { wall_clock, ..Log::default() }));
-    let (mut limiters, mut tasks) = (Vec::new(), Vec::new());
+    let (mut limiters, mut tasks, mut all_turns) = (Vec::new(), Vec::new(), Vec::new());
     for (number, limit) in LIMITS.iter().enumerate() {
         let builder = Limiter::<usize>::builder(limit.name, (limit.quota)());
         let builder = builder.store(store.clone()).deadline(DEADLINE);
@@ -82,6 +82,7 @@ pub async fn work(orders: &Orders) {
         let limiter = builder.build().unwrap();
         limiters.push(limiter.clone());
         let turns = Arc::new(Turns::default());
+        all_turns.push(Arc::clone(&turns));
         for _ in 0..limit.tasks {
             let (limiter, turns) = (limiter.clone(), Arc::clone(&turns));
             let (log, orders) = (Arc::clone(&log), orders.clone());
@@ -96,6 +97,8 @@ pub async fn work(orders: &Orders) {
     let without_call = limiters.iter().map(Limiter::stats);
     let mut log = std::mem::take(&mut *log.lock().unwrap());
     log.without_call = without_call.map(|stats| stats.leased + stats.cached).sum();
+    let pauses = all_turns.iter().map(|turns| turns.longest_pause.load(Ordering::Relaxed));
+    log.counts.extend(pauses);
     log.stall = stalls.await.unwrap();
     log.write(&orders.log);
 }
@@ -124,11 +127,23 @@ struct Asking {
     log: Arc<Mutex<Log>>,
 }
 
-/// Whose turn it is, of the keys of a limiter.
+/// Whose turn it is, of the keys of a limiter, and when one was refused.
 #[derive(Default)]
 struct Turns {
     before_the_end: AtomicUsize,
     at_the_end: AtomicUsize,
+    last_refused: AtomicU64,
+    /// The longest time between two refusals.
+    longest_pause: AtomicU64,
+}
+
+impl Turns {
+    fn refused(&self, sent: u64) {
+        let last = self.last_refused.swap(sent, Ordering::Relaxed);
+        if last > 0 {
+            self.longest_pause.fetch_max(sent.saturating_sub(last), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Asking {
@@ -144,10 +159,10 @@ impl Asking {
             }
             tokio::time::sleep(self.limit.pause + Duration::from_micros(random.below(2_000))).await;
         }
-        // What is left at the end is taken.
+        // What is left at the end is taken, by all tasks.
         loop {
             let turn = next(&self.turns.at_the_end);
-            if turn >= start + self.limit.keys {
+            if turn >= start + self.limit.keys.max(self.limit.tasks) {
                 return;
             }
             self.take_all_of(turn, orders.until + LAST_TURNS).await;
@@ -168,7 +183,11 @@ impl Asking {
                     log().grants.push(grant);
                 }
                 Err(refused) if matches!(refused.rejection, Rejection::Denied { .. }) => {
-                    log().refused.insert((self.number, key), sent);
+                    // What the process itself refuses can have come back a moment ago.
+                    if refused.source == Source::Shared {
+                        log().refused.insert((self.number, key), sent);
+                        self.turns.refused(sent);
+                    }
                     return;
                 }
                 other => {
