@@ -128,16 +128,33 @@ impl Builder {
         self
     }
 
-    /// Decides with a clock of the caller's instead of the server's, for servers on which a script
-    /// can't read the clock, and for tests.
+    /// Decides with a clock of the caller's instead of the server's, for tests, and for servers on
+    /// which a script can't read the clock, as on Amazon's `ElastiCache` Serverless. The right
+    /// `+time` is then not needed.
     ///
-    /// The clock must be the same for all processes, and count from the same moment. A process
-    /// whose clock lags counts as if no time had passed. A process whose clock is ahead by some
-    /// time gets the permits of that time too early, once; the others then wait for their clocks to
-    /// catch up.
+    /// The clock says the time since a moment that is the same for all processes, such as the Unix
+    /// epoch, and all processes must use one. A subject's time is the latest that any process has
+    /// shown when it charged the subject, so it never goes backwards: a process whose clock lags
+    /// counts as if no time had passed.
+    ///
+    /// If the clocks differ by `s` at most, no window of length `w` has more than
+    /// `burst + rate * (w + s)` permits. Keys live a minute longer than their limits need to become
+    /// full. A server that was stopped and wakes can't tell which asks nobody waits for any more,
+    /// and may charge what was under way when it stopped.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    /// use tollgate_redis::Redis;
+    ///
+    /// # async fn run() -> Result<(), tollgate_redis::ConnectError> {
+    /// let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    /// let store = Redis::builder("redis://10.0.0.7:6379").callers_clock(now).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn callers_clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
-        self
+        self.change(|settings| settings.has_callers_clock = true)
     }
 
     /// Connects.

@@ -90,9 +90,13 @@ impl Link {
         };
         let connected = async {
             let mut connection = Connection::new(connection).await?;
-            // A call without asks answers the server's clock.
+            // A call without asks answers the server's clock, where it is the one that counts.
             let sent = Instant::now();
-            let reply = connection.call(&Call::default(), None, false).await?;
+            let reply = if self.settings.has_callers_clock {
+                Vec::new()
+            } else {
+                connection.call(&Call::default(), None, false).await?
+            };
             Ok((connection, sent, reply))
         };
         let (connection, sent, reply) =

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     authority: Option<Vec<u8>>,
     pub(crate) deadline: Duration,
     pub(crate) connect_deadline: Duration,
+    /// Whether the caller's clock counts: then the server is never asked for its own.
+    pub(crate) has_callers_clock: bool,
 }
 
 impl Settings {
@@ -52,7 +54,8 @@ impl Settings {
             .set_tcp_settings(TcpSettings::default().set_nodelay(true))
             .set_redis_settings(redis);
         let (deadline, connect_deadline) = (Duration::from_millis(50), Duration::from_millis(250));
-        Self { info, authority: None, deadline, connect_deadline }
+        let (authority, has_callers_clock) = (None, false);
+        Self { info, authority, deadline, connect_deadline, has_callers_clock }
     }
 
     /// The same settings for another server.
@@ -152,6 +155,7 @@ impl fmt::Debug for Settings {
             .field("has_authority", &self.authority.is_some())
             .field("deadline", &self.deadline)
             .field("connect_deadline", &self.connect_deadline)
+            .field("has_callers_clock", &self.has_callers_clock)
             .finish()
     }
 }

@@ -165,6 +165,9 @@ impl Reader<'_> {
         let (mut levels, mut after) = (SmallVec::<[Level; 2]>::new(), Duration::ZERO);
         // The script was told of at most so many times.
         let count = if count >= MOST_TIMES { ask.count } else { count };
+        if count > ask.count {
+            return None;
+        }
         let (verb, is_twice) = (verb(ask), is_twice(opened, ask));
         let times = if verb == Verb::TakeUpTo { count.max(1) } else { 1 };
         for part in &ask.parts {

@@ -10,7 +10,10 @@
 )]
 
 mod access;
+mod callers;
+mod callers_clock;
 mod damage;
+mod dropping;
 mod errors;
 mod kept;
 mod outage;
