@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::give_back::Delivery;
+use super::stats::Called;
 use super::{Departure, Failure, Inner, Queued, Waiter};
 use crate::shared::race::within;
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
@@ -22,6 +23,7 @@ pub(super) struct Call {
     /// What was asked, to take it back if nobody waits for the answer any more.
     asks: Vec<Ask>,
     answers: Option<Answers>,
+    called: Called,
 }
 
 impl Call {
@@ -29,9 +31,9 @@ impl Call {
     pub(super) fn new(inner: Arc<Inner>, departure: Departure<Queued>) -> Self {
         let now = Instant::now();
         let asks: Vec<Ask> = departure.asks.into_iter().map(|queued| queued.ask_at(now)).collect();
-        inner.counters.called(asks.len());
+        let called = inner.counters.called(asks.len());
         let answers = inner.buckets().ask(asks.clone());
-        Self { inner, number: departure.call, asks, answers: Some(answers) }
+        Self { inner, number: departure.call, asks, answers: Some(answers), called }
     }
 
     /// Lets the call, and those that follow it, go on by themselves. Without a runtime, only a
@@ -102,6 +104,7 @@ impl Future for Call {
         let Some(answers) = &mut self.answers else { return Poll::Ready(None) };
         let mut results = ready!(answers.as_mut().poll(context));
         self.answers = None;
+        self.inner.counters.answered(&self.called);
         if results.len() != self.asks.len() {
             let why = format!("{} answers to {} asks", results.len(), self.asks.len());
             results = vec![Err(StoreError::Unreadable(why)); self.asks.len()];

@@ -47,9 +47,14 @@ impl Inner {
     }
 
     fn end_outage(&self) {
-        let _batching = self.batching.lock();
-        if self.is_out.swap(false, Ordering::Relaxed) {
-            self.counters.outage_ends();
+        let ended = {
+            let _batching = self.batching.lock();
+            let was_out = self.is_out.swap(false, Ordering::Relaxed);
+            was_out.then(|| self.counters.outage_ends())
+        };
+        // The program's recorder and subscriber are called without the lock.
+        if let Some(lasted) = ended {
+            self.counters.outage_has_lasted(lasted);
             crate::events::info!("the store of shared limits answers again");
         }
     }

@@ -6,6 +6,8 @@ mod builder;
 mod call;
 mod give_back;
 mod health;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod stats;
 mod waiting;
 
@@ -262,9 +264,9 @@ impl Client {
         self.inner.counters.stats()
     }
 
-    /// Counts a decision that was made without the client.
-    pub(super) fn decided(&self, source: Source) {
-        self.inner.counters.decided(source);
+    /// Where to count what is decided without the client.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.inner.counters
     }
 
     /// Whether the store did not answer when it was last asked.
@@ -278,7 +280,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Others count with the same counters.
         if *self.is_out.get_mut() {
-            self.counters.outage_ends();
+            self.counters.outage_has_lasted(self.counters.outage_ends());
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use super::split_mix::SplitMix64;
 
+/// How many keys are called popular: the first ones.
+pub(crate) const POPULAR_KEYS: usize = 10;
+
 /// Keys from 0 on, of which key `k` asks `k + 1` times less often than key 0: Zipf's law.
 pub(crate) struct Keys {
     /// The share of all requests that the keys up to each one have.

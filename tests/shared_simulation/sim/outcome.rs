@@ -15,6 +15,10 @@ pub(crate) struct Outcome {
     pub(crate) calls: u64,
     /// What the store was asked in them.
     pub(crate) asks: u64,
+    /// Requests for one of the ten most popular keys that were answered.
+    pub(crate) popular_decisions: u64,
+    /// What the store was asked of these keys.
+    pub(crate) popular_asks: u64,
     /// The fullest window of any key: how much was used of what may be used in it, where 1 is all.
     pub(crate) fullest: f64,
     /// Keys of which more was used in some window than their quota permits.

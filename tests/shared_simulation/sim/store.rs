@@ -10,6 +10,8 @@ use tollgate::shared::store::{
     Answers, Ask, Buckets, Memory, Namespace, OpenError, Store, StoreError,
 };
 
+use super::Outcome;
+use super::keys::POPULAR_KEYS;
 use super::scene::slow;
 use super::split_mix::SplitMix64;
 
@@ -30,21 +32,35 @@ struct Network {
     random: Mutex<SplitMix64>,
     calls: AtomicU64,
     asks: AtomicU64,
+    popular_asks: AtomicU64,
 }
 
 impl Server {
     pub(crate) fn new(keys: usize, seed: u64) -> Self {
         // Some subjects are full and not yet evicted.
         let memory = Memory::builder().max_subjects(2 * keys + 2).clock(TokioClock::new()).build();
-        let (calls, asks) = (AtomicU64::new(0), AtomicU64::new(0));
         let random = Mutex::new(SplitMix64::new(seed));
-        Self { memory, network: Arc::new(Network { random, calls, asks }) }
+        let [calls, asks, popular_asks] = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { memory, network: Arc::new(Network { random, calls, asks, popular_asks }) }
     }
 
-    /// The number of calls so far, and of asks in them.
-    pub(crate) fn calls_and_asks(&self) -> (u64, u64) {
-        let Network { calls, asks, .. } = &*self.network;
-        (calls.load(Ordering::Relaxed), asks.load(Ordering::Relaxed))
+    /// Notes what has happened on the network so far.
+    pub(crate) fn tell(&self, outcome: &mut Outcome) {
+        let Network { calls, asks, popular_asks, .. } = &*self.network;
+        outcome.calls = calls.load(Ordering::Relaxed);
+        outcome.asks = asks.load(Ordering::Relaxed);
+        outcome.popular_asks = popular_asks.load(Ordering::Relaxed);
+    }
+}
+
+impl Network {
+    fn carries(&self, asks: &[Ask]) {
+        let is_popular =
+            |ask: &&Ask| ask.parts[0].subject.parse::<usize>().is_ok_and(|key| key < POPULAR_KEYS);
+        let popular = asks.iter().filter(is_popular).count();
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.asks.fetch_add(asks.len() as u64, Ordering::Relaxed);
+        self.popular_asks.fetch_add(popular as u64, Ordering::Relaxed);
     }
 }
 
@@ -89,8 +105,7 @@ impl Buckets for DistantBuckets {
             return Box::pin(ready(nothing(StoreError::Unreachable("dead".into()))));
         }
         let network = &self.link.server.network;
-        network.calls.fetch_add(1, Ordering::Relaxed);
-        network.asks.fetch_add(asks.len() as u64, Ordering::Relaxed);
+        network.carries(&asks);
         let share = network.random.lock().unwrap().share();
         let [shortest, longest] = ROUND_TRIPS;
         let way = slow(shortest + (longest - shortest).mul_f64(share)) / 2;

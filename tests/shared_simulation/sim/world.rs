@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tollgate::shared::{Limiter, Source};
 
-use super::keys::Keys;
+use super::keys::{Keys, POPULAR_KEYS};
 use super::scene::slow;
 use super::split_mix::SplitMix64;
 use super::store::{LONGEST_WAY_BACK, Link, Server};
@@ -140,7 +140,7 @@ impl<'a> World<'a> {
         let scene = self.scene;
         let mut book = self.book.lock().unwrap();
         let Book { keys, cost, burst, settled, outcome } = &mut *book;
-        (outcome.calls, outcome.asks) = self.server.calls_and_asks();
+        self.server.tell(outcome);
         // Without leases, permits are used when the answer arrives.
         let late = scene.lease.map_or(slow(LONGEST_WAY_BACK), |_| Duration::ZERO);
         let most = *cost * u32::try_from(*burst).unwrap() + late;
@@ -176,7 +176,7 @@ impl Instance {
             Ok(grant) => (grant.source, true),
             Err(refused) => (refused.source, false),
         };
-        book.answered(source);
+        book.answered(key, source);
         if is_granted {
             book.used(key, started.elapsed());
         }
@@ -189,9 +189,10 @@ impl Book {
         self.outcome.grantable += u64::from(is_granted);
     }
 
-    fn answered(&mut self, source: Source) {
+    fn answered(&mut self, key: usize, source: Source) {
         let outcome = &mut self.outcome;
         outcome.decisions += 1;
+        outcome.popular_decisions += u64::from(key < POPULAR_KEYS);
         match source {
             Source::Shared => {}
             Source::Leased => outcome.leased += 1,
