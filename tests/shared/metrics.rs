@@ -1,4 +1,5 @@
 //! What a client tells a recorder.
+#![allow(clippy::float_cmp, reason = "counts are whole numbers, and paused time is exact")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -108,7 +108,7 @@ impl Buckets for DistantBuckets {
         network.carries(&asks);
         let share = network.random.lock().unwrap().share();
         let [shortest, longest] = ROUND_TRIPS;
-        let way = slow(shortest + (longest - shortest).mul_f64(share)) / 2;
+        let way = slow(shortest + longest.saturating_sub(shortest).mul_f64(share)) / 2;
         let (buckets, link) = (Arc::clone(&self.buckets), self.link.clone());
         Box::pin(async move {
             tokio::time::sleep(way).await;

@@ -144,7 +144,7 @@ impl<'a> World<'a> {
         // Without leases, permits are used when the answer arrives.
         let late = scene.lease.map_or(slow(LONGEST_WAY_BACK), |_| Duration::ZERO);
         let most = *cost * u32::try_from(*burst).unwrap() + late;
-        let refill = (slow(scene.length) - *settled).as_secs_f64() / cost.as_secs_f64();
+        let refill = slow(scene.length).saturating_sub(*settled).as_secs_f64() / cost.as_secs_f64();
         (outcome.least_used, outcome.used) = (f64::INFINITY, 0.0);
         for (key, Key { uses, used, .. }) in keys.iter().enumerate() {
             let fullest = Duration::from_nanos(uses.fullest);
