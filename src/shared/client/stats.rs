@@ -32,9 +32,9 @@ pub struct Stats {
     pub calls: u64,
     /// Asks in these calls; `asks / calls` is the mean size of a batch.
     pub asks: u64,
-    /// Permits that were drawn ahead by [leases](super::super::Builder::lease).
+    /// Permits that were drawn ahead by [leases](crate::shared::Builder::lease).
     pub lease_drawn: u64,
-    /// Permits of leases that were granted. Those that [`settle`](super::super::Limiter::settle)
+    /// Permits of leases that were granted. Those that [`settle`](crate::shared::Limiter::settle)
     /// puts back into their lease can be granted, and are counted, once more.
     pub lease_used: u64,
     /// Permits of leases that went back to the store unused.

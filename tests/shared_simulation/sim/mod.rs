@@ -1,8 +1,8 @@
 //! Many processes that share limits, in no time: the limiters and the store of the library, and a
 //! network that delays.
 //!
-//! It runs on the paused time of tokio, whose timers have a resolution of a millisecond. Round trips
-//! are shorter, so the simulated world is a hundred times slower than the one it stands for: its
+//! It runs on the paused time of tokio, whose timers have a resolution of a millisecond. Messages
+//! are faster, so the simulated world is a hundred times slower than the one it stands for: its
 //! messages, its quotas, its leases and its deadlines ([`SLOWER`]).
 
 mod keys;
