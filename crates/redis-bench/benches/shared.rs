@@ -1,7 +1,7 @@
 //! Limits in Redis beside one script call per decision, on the same server in the same run.
 //!
 //! `cargo bench -p tollgate-redis-bench` prints all tables; a name after `--` chooses one: `tasks`,
-//! `one`, `two-limits`, `lease`, `refused`, `outage`. `ROUNDS` (7) is how often each contestant has its
+//! `one`, `two-limits`, `lease`, `refused`, `outage`, and `profile` is ours alone, for a profiler. `ROUNDS` (7) is how often each contestant has its
 //! turn, and `LAP` (400) how many ms a turn takes. `SERVER` is `redis-server` or `valkey-server`.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
@@ -83,6 +83,9 @@ fn main() {
     }
     if is_wanted("outage") {
         bench.outage();
+    }
+    if wanted.iter().any(|it| it == "profile") {
+        bench.profile();
     }
 }
 
@@ -180,6 +183,14 @@ impl Bench {
             row(&mut table, "decisions a second / GET", &rounds, [0, 2], |it| it.rate, of_get);
             table.print();
         }
+    }
+
+    /// Nothing but ours, for a profiler.
+    fn profile(&self) {
+        let limiter = self.limiter("profile", Quota::per_second(1000), |it| it);
+        let rounds = self.turns(|| vec![self.ours(50, &limiter)]);
+        let stats = limiter.stats();
+        println!("{:?}\n{} asks in {} calls", rounds, stats.asks, stats.calls);
     }
 
     /// One task, which nothing can be done for at the same time.

@@ -2,26 +2,24 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-
-use super::{Call, Failure, Inner, Queued, Reply};
-use crate::shared::store::{Ask, StoreError};
+use super::pending::{Pending, Reply};
+use super::{Call, Failure, Server};
 
 /// The answer to one ask, when it comes.
 pub(super) struct Waiting {
-    answer: oneshot::Receiver<Reply>,
+    server: Arc<Server>,
+    pending: Arc<Pending>,
     /// The call that carries the ask, if it went out alone. Whoever waits drives it.
     call: Option<Call>,
 }
 
 impl Waiting {
     /// Sends an ask, or queues it behind the calls that are under way.
-    pub(super) fn new(inner: &Arc<Inner>, ask: Ask) -> Self {
-        let (sender, answer) = oneshot::channel();
-        Self { answer, call: inner.join(Queued { ask, since: Instant::now() }, Some(sender)) }
+    pub(super) fn new(server: &Arc<Server>, pending: &Arc<Pending>) -> Self {
+        let call = server.join(Arc::clone(pending));
+        Self { server: Arc::clone(server), pending: Arc::clone(pending), call }
     }
 }
 
@@ -36,18 +34,21 @@ impl Future for Waiting {
                 next.go_on();
             }
         }
-        let reply = ready!(Pin::new(&mut self.answer).poll(context));
-        Poll::Ready(
-            reply.unwrap_or_else(|_| Err(Failure::Store(StoreError::Lost("dropped".into())))),
-        )
+        match self.pending.poll(context) {
+            // Without a runtime, nothing would ever wake whoever waits.
+            Poll::Pending if !self.server.ensure_watched() => Poll::Ready(Err(Failure::Late)),
+            reply => reply,
+        }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        if let Some(Ok(answer)) = self.pending.leave() {
+            self.server.give_back(&self.pending.ask, &answer);
+        }
         // What was sent is answered, and taken back if need be.
         if let Some(call) = self.call.take() {
-            self.answer.close();
             call.go_on();
         }
     }

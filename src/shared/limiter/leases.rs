@@ -180,7 +180,7 @@ impl Lease {
     fn turn(&self, ask: &Ask, length: Duration, burst: u64) -> Turn {
         let now = Instant::now();
         let mut state = self.state.lock();
-        if self.client.is_in_outage() {
+        if self.client.is_out_for(ask) {
             return Turn::Alone;
         }
         let [last, before] = state.asked;
@@ -233,10 +233,9 @@ impl Lease {
         wanted.verb = Verb::TakeUpTo;
         wanted.count = ask.count.saturating_add(more);
         let sent = Instant::now();
-        let Some(mut answer) = self.client.ask_store(time, &wanted).await? else {
-            return Ok(None);
-        };
-        let back = give_back(&wanted, &answer);
+        let (pending, answer) = self.client.ask_store(time, wanted).await?;
+        let (wanted, Some(mut answer)) = (&pending.ask, answer) else { return Ok(None) };
+        let back = give_back(wanted, &answer);
         let is_refused = answer.count == 0 && ask.count == 1;
         match answer.count.checked_sub(ask.count) {
             // If not even one is there, it is refused as the ask would be.
@@ -247,7 +246,7 @@ impl Lease {
                 }
                 return Ok(None);
             }
-            Some(_) => self.client.note(&wanted, &answer),
+            Some(_) => self.client.note(wanted, &answer),
         }
         self.client.counters().decided(Source::Shared);
         let left = answer.count.saturating_sub(ask.count);
