@@ -19,7 +19,8 @@ pub(crate) struct Outcome {
     pub(crate) popular_decisions: u64,
     /// What the store was asked of these keys.
     pub(crate) popular_asks: u64,
-    /// The fullest window of any key: how much was used of what may be used in it, where 1 is all.
+    /// The fullest window of any key: how much more was used in it than comes back in it, as a share
+    /// of the most that is permitted, which is the burst.
     pub(crate) fullest: f64,
     /// Keys of which more was used in some window than their quota permits.
     pub(crate) exceeded: usize,
