@@ -13,15 +13,16 @@ use super::stats::Called;
 use super::{Departure, Failure, Server};
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
 
-/// A call that is under way. It ends when its answers are there, and then returns the call that
-/// goes out next. If it is dropped before, whoever waits for its answers is told that they are
-/// lost.
+/// A call that is under way. As a future, it ends when its answers were told; see also
+/// [`next`](Self::next). If it is dropped before, whoever waits for its answers is told that they
+/// are lost.
 pub(super) struct Call {
     server: Arc<Server>,
     number: u64,
     asks: Arc<Vec<Arc<Pending>>>,
     answers: Option<Answers>,
     called: Called,
+    has_ended: bool,
 }
 
 impl Call {
@@ -32,7 +33,7 @@ impl Call {
         let sent: Vec<Ask> = asks.iter().map(|pending| pending.ask_at(now)).collect();
         let called = server.common.counters.called(sent.len());
         let answers = server.common.buckets().ask(sent);
-        Self { server, number: call, asks, answers: Some(answers), called }
+        Self { server, number: call, asks, answers: Some(answers), called, has_ended: false }
     }
 
     /// Lets the call, and those that follow it, go on by themselves. Without a runtime, only a
@@ -41,17 +42,20 @@ impl Call {
         let mut next = Some(self);
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                while let Some(call) = next {
+                while let Some(mut call) = next {
                     call.server.ensure_watched();
-                    next = call.await;
+                    (&mut call).await;
+                    // Those who were told go on now. What they ask next goes out in one call.
+                    tokio::task::yield_now().await;
+                    next = call.next();
                 }
             });
             return;
         }
         let mut nobody = Context::from_waker(Waker::noop());
-        while let Some(call) = next {
-            let poll = AssertUnwindSafe(|| match pin!(call).poll(&mut nobody) {
-                Poll::Ready(next) => next,
+        while let Some(mut call) = next {
+            let poll = AssertUnwindSafe(|| match pin!(&mut call).poll(&mut nobody) {
+                Poll::Ready(()) => call.next(),
                 Poll::Pending => None,
             });
             // What belongs to a runtime that has ended can panic.
@@ -59,33 +63,38 @@ impl Call {
         }
     }
 
-    /// Tells the answers to those who wait. Returns the asks that go out next, unless an answer is
-    /// the sign of an outage.
-    fn end(&mut self, results: Vec<Result<Answer, StoreError>>) -> Option<Departure<Arc<Pending>>> {
-        let (was_under_way, next) = self.server.end(self.number);
+    /// Ends the call, of which the answers were told. Returns the call that goes out next.
+    pub(super) fn next(mut self) -> Option<Self> {
+        self.has_ended = true;
+        let next = self.server.end(self.number);
+        next.map(|departure| Self::new(Arc::clone(&self.server), departure))
+    }
+
+    /// Tells the answers to those who wait.
+    fn tell(&self, results: Vec<Result<Answer, StoreError>>) {
         let of_the_store = |result: &Result<_, StoreError>| {
             result.as_ref().err().filter(|error| error.is_of_the_store()).cloned()
         };
         // A call that was given up is from before an outage, which can be over by now.
-        let sign_of_outage = was_under_way.then(|| results.iter().find_map(of_the_store)).flatten();
+        let is_current = self.server.is_answered(self.number);
+        let sign_of_outage = results.iter().find_map(of_the_store).filter(|_| is_current);
         for (pending, result) in self.asks.iter().zip(results) {
             // An answer that nobody receives gives back what was taken.
             if let Some(Ok(answer)) = pending.tell(result.map_err(Failure::Store)) {
                 self.server.give_back(&pending.ask, &answer);
             }
         }
-        let Some(error) = sign_of_outage else { return next };
-        // Whoever waits for the next call is told, so the call need not go out.
-        self.server.begin_outage(&error);
-        None
+        if let Some(error) = sign_of_outage {
+            self.server.begin_outage(&error);
+        }
     }
 }
 
 impl Future for Call {
-    type Output = Option<Call>;
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Call>> {
-        let Some(answers) = &mut self.answers else { return Poll::Ready(None) };
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(answers) = &mut self.answers else { return Poll::Ready(()) };
         let mut results = ready!(answers.as_mut().poll(context));
         self.answers = None;
         self.server.common.counters.answered(&self.called);
@@ -99,23 +108,25 @@ impl Future for Call {
                 *result = Err(StoreError::Unreadable("levels are missing in an answer".into()));
             }
         }
-        let next = self.end(results);
-        Poll::Ready(next.map(|departure| Self::new(Arc::clone(&self.server), departure)))
+        self.tell(results);
+        Poll::Ready(())
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.answers.take().is_none() {
+        if self.has_ended {
             return;
         }
         // Its runtime has ended, which says nothing about the store. Whoever queues behind the call
         // sends the ask again.
         let lost = StoreError::Lost("the call was dropped with its runtime".into());
-        let (_, mut next) = self.server.end(self.number);
-        tell_all(&self.asks, || Failure::Store(lost.clone()));
+        let mut next = self.server.end(self.number);
+        if self.answers.take().is_some() {
+            tell_all(&self.asks, || Failure::Store(lost.clone()));
+        }
         while let Some(Departure { call, asks, .. }) = next {
-            next = self.server.end(call).1;
+            next = self.server.end(call);
             tell_all(&asks, || Failure::Unsent);
         }
     }

@@ -89,8 +89,13 @@ impl Server {
         None
     }
 
-    /// Ends a call. Returns whether it was under way still, and the asks that go out next.
-    pub(super) fn end(&self, call: u64) -> (bool, Option<Departure<Arc<Pending>>>) {
+    /// Notes that the answers of a call are there. Returns whether it had not been given up.
+    pub(super) fn is_answered(&self, call: u64) -> bool {
+        self.batching.lock().is_answered(call)
+    }
+
+    /// Ends a call. Returns the asks that go out next.
+    pub(super) fn end(&self, call: u64) -> Option<Departure<Arc<Pending>>> {
         self.batching.lock().end(call)
     }
 

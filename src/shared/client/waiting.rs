@@ -27,12 +27,9 @@ impl Future for Waiting {
     type Output = Reply;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
-        let ended = self.call.as_mut().map(|call| Pin::new(call).poll(context));
-        if let Some(Poll::Ready(next)) = ended {
-            self.call = None;
-            if let Some(next) = next {
-                next.go_on();
-            }
+        let ended = self.call.as_mut().is_some_and(|call| Pin::new(call).poll(context).is_ready());
+        if let Some(next) = self.call.take_if(|_| ended).and_then(Call::next) {
+            next.go_on();
         }
         match self.pending.poll(context) {
             // Without a runtime, nothing would ever wake whoever waits.
