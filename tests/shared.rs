@@ -18,6 +18,8 @@ mod metrics_of_clients;
 mod outages;
 #[path = "shared/refusals.rs"]
 mod refusals;
+#[path = "shared/runtimes.rs"]
+mod runtimes;
 #[path = "shared/threads.rs"]
 mod threads;
 #[path = "shared/unruly_store.rs"]

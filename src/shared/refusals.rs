@@ -48,8 +48,11 @@ impl Refusals {
         refusal.after(age, ask.patience)
     }
 
-    /// Notes what the store has answered.
-    pub(crate) fn note(&self, ask: &Ask, answer: &Answer) {
+    /// Notes what the store has answered to an ask of the time `since`.
+    ///
+    /// The store has decided later than that, and the answer came later still. So a refusal ends
+    /// here a little too early rather than too late.
+    pub(crate) fn note(&self, ask: &Ask, answer: &Answer, since: Instant) {
         match (answer.outcome, only_part(ask)) {
             (Outcome::Refused, Some(part)) => {
                 let refuses = |verdict| answer.levels.iter().any(|level| level.verdict == verdict);
@@ -57,7 +60,7 @@ impl Refusals {
                 if refuses(Verdict::Refused) && !refuses(Verdict::Never) && !wait.is_zero() {
                     let (charges, count) = (part.charges.clone(), ask.count);
                     let answer = answer.clone();
-                    let refusal = Refusal { charges, count, answer, since: Instant::now(), wait };
+                    let refusal = Refusal { charges, count, answer, since, wait };
                     self.last.set(part.namespace, &part.subject, refusal);
                 }
             }

@@ -179,6 +179,19 @@ async fn an_outage_is_noticed_also_if_nobody_waits_as_long_as_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_is_noticed_also_if_requests_that_are_given_up_are_rare() {
+    let store = Unruly::new();
+    let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);
+    store.set(Manner::Stopped);
+    let impatient = tokio::time::timeout(10 * MS, limiter.allow("alice")).await;
+    assert!(impatient.is_err());
+    tokio::time::sleep(41 * MS).await;
+    let started = Instant::now();
+    assert_eq!(source(&limiter).await, Source::Open);
+    assert_eq!((started.elapsed(), limiter.stats().outages), (Duration::ZERO, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_whose_clock_is_wrong_is_asked_twice() {
     let store = Unruly::new();
     let limiter = limiter(&store, Quota::per_hour(1_000), Outage::Open);

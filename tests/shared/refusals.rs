@@ -8,7 +8,7 @@ use tollgate::shared::store::{
 };
 use tollgate::shared::{Client, Limiter, Source};
 
-use crate::unruly_store::Unruly;
+use crate::unruly_store::{Manner, Unruly};
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_subject_that_insists_costs_no_call() {
@@ -31,6 +31,24 @@ async fn a_refused_subject_that_insists_costs_no_call() {
     assert_eq!(limiter.allow_n("alice", 0).await, Ok(true));
     assert_eq!(store.calls(), [1, 1]);
     tokio::time::advance(Duration::from_millis(300)).await;
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_counts_from_the_time_at_which_the_store_was_asked() {
+    let ms = Duration::from_millis;
+    let store = Unruly::new();
+    let builder = Limiter::<str>::builder("api", Quota::per_second(10).burst(1));
+    let limiter = builder.store(store.clone()).build().unwrap();
+    assert_eq!(limiter.allow("alice").await, Ok(true));
+    // The permit is back after 100 ms by the store's clock. The answer is on its way for 40 ms.
+    store.set(Manner::Answers(ms(40)));
+    assert_eq!(limiter.allow("alice").await, Ok(false));
+    store.set(Manner::Answers(ms(0)));
+    tokio::time::advance(ms(59)).await;
+    let refused = limiter.try_acquire("alice", 1).await.unwrap_err();
+    assert_eq!((refused.source, refused.retry_after()), (Source::Cached, Some(ms(1))));
+    tokio::time::advance(ms(1)).await;
     assert_eq!(limiter.allow("alice").await, Ok(true));
 }
 

@@ -74,6 +74,13 @@ impl<A> Batching<A> {
         call.map(|it| it.asks = Arc::default()).is_some()
     }
 
+    /// Notes that a call has a task from now on, because whoever drove it has gone away.
+    pub(super) fn is_driven_no_more(&mut self, call: u64) {
+        if let Some(call) = self.calls.iter_mut().find(|it| it.call == call) {
+            call.is_driven = false;
+        }
+    }
+
     /// Drops the asks that queue, and gives up the calls that are under way. Returns all asks.
     pub(super) fn give_up(&mut self) -> Vec<A>
     where

@@ -63,6 +63,13 @@ impl Call {
         }
     }
 
+    /// As [`go_on`](Self::go_on), for a call that whoever waited has driven so far. It counts as a
+    /// sign of an outage if it takes too long, as all others do that have a task.
+    pub(super) fn go_on_alone(self) {
+        self.server.is_driven_no_more(self.number);
+        self.go_on();
+    }
+
     /// Ends the call, of which the answers were told. Returns the call that goes out next.
     pub(super) fn next(mut self) -> Option<Self> {
         self.has_ended = true;

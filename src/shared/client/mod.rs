@@ -122,16 +122,21 @@ impl Client {
 
     /// As [`ask`](Self::ask), for a decision of which only this part of the deadline is left.
     pub(super) async fn ask_within(&self, left: Duration, ask: &Ask) -> Result<Decision, AskError> {
+        // Those who never wait for the store let other tasks run, too. Nothing is taken before.
+        tokio::task::coop::consume_budget().await;
         let decision = match self.common.refusals.answer_to(ask) {
             Some(answer) => Ok(Decision { answer, source: Source::Cached }),
-            None => match self.ask_store(left, ask).await {
-                Ok(Some(answer)) => {
-                    self.note(ask, &answer);
-                    Ok(Decision { answer, source: Source::Shared })
+            None => {
+                let sent = Instant::now();
+                match self.ask_store(left, ask).await {
+                    Ok(Some(answer)) => {
+                        self.note(ask, &answer, sent);
+                        Ok(Decision { answer, source: Source::Shared })
+                    }
+                    Ok(None) => self.server_of(ask).without_store(ask),
+                    Err(error) => Err(error),
                 }
-                Ok(None) => self.server_of(ask).without_store(ask),
-                Err(error) => Err(error),
-            },
+            }
         };
         self.counters().decided(match &decision {
             Ok(decision) => decision.source,
@@ -191,9 +196,9 @@ impl Client {
         self.servers.of(&self.common, ask)
     }
 
-    /// Notes what the store has decided.
-    pub(super) fn note(&self, ask: &Ask, answer: &Answer) {
-        self.common.refusals.note(ask, answer);
+    /// Notes what the store has decided about an ask that was `sent` at this time.
+    pub(super) fn note(&self, ask: &Ask, answer: &Answer, sent: Instant) {
+        self.common.refusals.note(ask, answer, sent);
         if matches!(answer.outcome, Outcome::Done { .. }) {
             self.common.opened.read().fallback.keep_warm(ask, answer.count);
         }

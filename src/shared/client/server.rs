@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio::runtime::Id;
+
 use super::batching::Batching;
 use super::pending::Pending;
 use super::{Call, Common, Departure, Failure, give_back};
@@ -24,8 +26,9 @@ pub(super) struct Server {
     pub(super) is_out: AtomicBool,
     /// Whether a task asks the server whether it answers again.
     pub(super) is_probing: AtomicBool,
-    /// Whether a task looks for calls that take too long; cleared under the lock of `batching` only.
-    pub(super) is_watched: AtomicBool,
+    /// The runtimes in which a task looks for calls that take too long. A task that finds nothing
+    /// under way is removed under the lock of `batching` only.
+    pub(super) watched_in: Mutex<Vec<Id>>,
     pub(super) batching: Mutex<Batching<Arc<Pending>>>,
 }
 
@@ -57,7 +60,7 @@ impl Server {
             number,
             is_out: AtomicBool::new(false),
             is_probing: AtomicBool::new(false),
-            is_watched: AtomicBool::new(false),
+            watched_in: Mutex::new(Vec::new()),
             batching: Mutex::new(batching),
         }
     }
@@ -94,6 +97,11 @@ impl Server {
         self.batching.lock().is_answered(call)
     }
 
+    /// Notes that whoever drove a call has gone away, and a task goes on with it.
+    pub(super) fn is_driven_no_more(&self, call: u64) {
+        self.batching.lock().is_driven_no_more(call);
+    }
+
     /// Ends a call. Returns the asks that go out next.
     pub(super) fn end(&self, call: u64) -> Option<Departure<Arc<Pending>>> {
         self.batching.lock().end(call)
@@ -102,7 +110,7 @@ impl Server {
     /// Sends an ask whose answer nobody needs.
     pub(super) fn send(self: &Arc<Self>, ask: Ask) {
         if let Some(call) = self.join(Arc::new(Pending::unattended(ask))) {
-            call.go_on();
+            call.go_on_alone();
         }
     }
 

@@ -3,12 +3,14 @@
 //! A timer for each decision would cost more than all else that a decision does here. Instead, while
 //! anything is on its way, one task for each server sleeps until the oldest ask is too old. So in
 //! good times it wakes up once per deadline.
+//!
+//! Each runtime in which somebody waits has such a task of its own: another runtime may stand still,
+//! as one that is inside of no `block_on` does.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 use tokio::time::Instant;
 
 use super::Server;
@@ -17,25 +19,32 @@ use crate::{Timer, TokioTimer};
 impl Server {
     /// Sees to it that calls that take too long are noticed. `false` if there is no runtime for it.
     pub(super) fn ensure_watched(self: &Arc<Self>) -> bool {
-        if self.is_watched.load(Ordering::SeqCst) {
-            return true;
-        }
         let Ok(runtime) = Handle::try_current() else { return false };
-        if !self.is_watched.swap(true, Ordering::SeqCst) {
-            let watch = Watch { server: Arc::downgrade(self), has_ended: false };
-            runtime.spawn(async move { watch.go_on().await });
+        let id = runtime.id();
+        {
+            let mut watched_in = self.watched_in.lock();
+            if watched_in.contains(&id) {
+                return true;
+            }
+            watched_in.push(id);
         }
+        let watch = Watch { server: Arc::downgrade(self), runtime: id, has_ended: false };
+        runtime.spawn(async move { watch.go_on().await });
         true
     }
 
-    /// What is to be done, now that this is the time.
-    fn look(&self) -> Next {
+    fn is_watched_no_more(&self, runtime: Id) {
+        self.watched_in.lock().retain(|id| *id != runtime);
+    }
+
+    /// What the task of a runtime shall do, now that this is the time.
+    fn look(&self, runtime: Id) -> Next {
         let now = Instant::now();
         let mut batching = self.batching.lock();
         let late = batching.take_driven(|pending| self.is_over(pending.since, now));
         let oldest = batching.oldest(|pending| pending.since);
         if oldest.is_none() && late.is_empty() {
-            self.is_watched.store(false, Ordering::SeqCst);
+            self.is_watched_no_more(runtime);
             return Next::Nothing;
         }
         drop(batching);
@@ -72,6 +81,7 @@ enum Next {
 /// The task that watches. If it is dropped with its runtime, whoever waits starts another one.
 struct Watch {
     server: Weak<Server>,
+    runtime: Id,
     has_ended: bool,
 }
 
@@ -79,7 +89,7 @@ impl Watch {
     async fn go_on(mut self) {
         let mut was_late = false;
         while let Some(server) = self.server.upgrade() {
-            let next = server.look();
+            let next = server.look(self.runtime);
             let is_late = matches!(next, Next::Late);
             match next {
                 Next::Nothing => {
@@ -108,7 +118,7 @@ impl Drop for Watch {
         let Some(server) = self.server.upgrade() else { return };
         let waiting = {
             let batching = server.batching.lock();
-            server.is_watched.store(false, Ordering::SeqCst);
+            server.is_watched_no_more(self.runtime);
             batching.all()
         };
         for pending in waiting {

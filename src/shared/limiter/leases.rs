@@ -134,6 +134,8 @@ impl Leases {
             let (state, drawn) = (Mutex::new(State::default()), Notify::new());
             Arc::new(Lease { client: client.clone(), state, drawn })
         });
+        // Those who never wait let other tasks run, too. Nothing is taken before.
+        tokio::task::coop::consume_budget().await;
         let started = Instant::now();
         let mut left = deadline;
         loop {
@@ -243,14 +245,14 @@ impl Lease {
         let is_refused = answer.count == 0 && ask.count == 1;
         match answer.count.checked_sub(ask.count) {
             // If not even one is there, it is refused as the ask would be.
-            None if is_refused => self.client.note(ask, &answer),
+            None if is_refused => self.client.note(ask, &answer, sent),
             None => {
                 if let Some(back) = back {
                     self.client.send(back);
                 }
                 return Ok(None);
             }
-            Some(_) => self.client.note(&wanted, &answer),
+            Some(_) => self.client.note(&wanted, &answer, sent),
         }
         self.client.counters().decided(Source::Shared);
         let left = answer.count.saturating_sub(ask.count);
