@@ -251,6 +251,25 @@ async fn a_process_that_uses_more_than_its_share_is_not_in_debt_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_local_share_has_granted_can_pass_again_when_the_outage_ends() {
+    let hour = Duration::from_secs(60 * 60);
+    // Half of the burst, and no more than the burst, has come back to the store.
+    for (lasts, again) in [(hour / 2, 40), (hour * 3, 80)] {
+        let store = Unruly::new();
+        let limiter = limiter(&store, Quota::per_hour(80), Outage::local_share(1, 1));
+        limiter.try_acquire("alice", 80).await.unwrap();
+        store.set(Manner::Stopped);
+        assert_eq!(limiter.allow("alice").await, Ok(false));
+        tokio::time::sleep(lasts).await;
+        assert_eq!(limiter.try_acquire_up_to("alice", 99).await, Ok(again));
+        store.set(Manner::Answers(Duration::ZERO));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let granted = limiter.try_acquire_up_to("alice", 99).await;
+        assert_eq!((granted, limiter.allow("alice").await), (Ok(again), Ok(false)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_limit_of_the_local_share_counts_for_itself_as_far_as_it_reaches() {
     let store = Unruly::new();
     let builder = Limiter::<str>::builder("api", Quota::per_day(10)).store(store.clone());

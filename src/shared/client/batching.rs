@@ -161,6 +161,7 @@ mod tests {
     enum Step {
         Join,
         End(usize),
+        DriveNoMore(usize),
         GiveUp,
         TakeDriven,
     }
@@ -169,6 +170,7 @@ mod tests {
         prop_oneof![
             12 => Just(Step::Join),
             6 => any::<usize>().prop_map(Step::End),
+            2 => any::<usize>().prop_map(Step::DriveNoMore),
             1 => Just(Step::GiveUp),
             1 => Just(Step::TakeDriven),
         ]
@@ -200,7 +202,12 @@ mod tests {
                         under_way.extend(batching.end(ended.call));
                         sent.extend_from_slice(&ended.asks);
                     }
-                    Step::End(_) => {}
+                    Step::DriveNoMore(which) if !under_way.is_empty() => {
+                        let which = which % under_way.len();
+                        under_way[which].is_driven = false;
+                        batching.is_driven_no_more(under_way[which].call);
+                    }
+                    Step::End(_) | Step::DriveNoMore(_) => {}
                     Step::GiveUp => {
                         given_up.extend(batching.give_up());
                         prop_assert_eq!(batching.oldest(|ask| *ask), None);

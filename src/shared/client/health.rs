@@ -41,9 +41,11 @@ impl Server {
             if self.is_out.swap(true, Ordering::SeqCst) {
                 return;
             }
+            // Before the outage can end.
+            self.common.counters.outage_begins();
             batching.give_up()
         };
-        self.common.counters.outage_begins();
+        self.common.counters.outage_has_begun();
         let (server, mode) = (self.number, self.common.outage);
         crate::events::warn!(%error, server, ?mode, "the store of shared limits does not answer");
         for pending in asks {

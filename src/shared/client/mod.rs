@@ -6,6 +6,8 @@ mod builder;
 mod call;
 mod give_back;
 mod health;
+#[cfg(all(test, tollgate_loom))]
+mod loom_scenes;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod pending;
@@ -49,7 +51,10 @@ use waiting::Waiting;
 /// * **Refusals.** A subject that the store has refused is refused here until the store's answer
 ///   can have changed, but at most for [`trust_refusals_for`](ClientBuilder::trust_refusals_for).
 ///
-/// A client needs a tokio runtime with a timer. Clones share everything.
+/// A client needs a tokio runtime with a timer, which keeps running: calls, and looking whether the
+/// store answers again, are tasks of the runtimes that ask. A decision never waits longer because
+/// another runtime stands still, such as one of which the thread is not inside of `block_on`, but
+/// what that runtime has begun goes on only when it does. Clones share everything.
 #[derive(Clone)]
 pub struct Client {
     common: Arc<Common>,

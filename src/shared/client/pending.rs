@@ -127,7 +127,9 @@ impl Pending {
 
     /// Whoever asked goes away. Returns the answer, if it has come and was not received.
     pub(super) fn leave(&self) -> Option<Reply> {
-        match std::mem::replace(&mut *self.state.lock(), State::Left) {
+        // The lock is released first: dropping a waker can run foreign code.
+        let before = std::mem::replace(&mut *self.state.lock(), State::Left);
+        match before {
             State::Answered(reply) => Some(reply),
             State::Waiting(_) | State::Late | State::Left | State::Unattended => None,
         }

@@ -145,13 +145,20 @@ impl Counters {
         self.metrics.handed_back(permits);
     }
 
-    /// Notes that an outage of one client begins.
+    /// Notes that an outage of one client begins; see also
+    /// [`outage_has_begun`](Self::outage_has_begun).
     pub(super) fn outage_begins(&self) {
-        {
-            let mut outages = self.outages.lock();
-            outages.begun = outages.begun.wrapping_add(1);
-            outages.present.push(Instant::now());
-        }
+        let mut outages = self.outages.lock();
+        outages.begun = outages.begun.wrapping_add(1);
+        outages.present.push(Instant::now());
+    }
+
+    /// Counts an outage that has begun. The program's recorder is called, so no lock may be held.
+    #[cfg_attr(
+        not(feature = "metrics"),
+        allow(clippy::unused_self, reason = "nothing is measured")
+    )]
+    pub(super) fn outage_has_begun(&self) {
         #[cfg(feature = "metrics")]
         self.metrics.outage_begins();
     }

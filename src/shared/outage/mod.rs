@@ -15,7 +15,7 @@ pub(super) use fallback::Fallback;
 /// | Mode | A request during an outage | Above the quota? |
 /// |---|---|---|
 /// | [`Closed`](Self::Closed) | is refused with the status 503 | never |
-/// | [`LocalShare`](Self::LocalShare) | has its share of the quota | if the shares are wrong |
+/// | [`LocalShare`](Self::LocalShare) | has its share of the quota | where it begins or ends |
 /// | [`LastKnown`](Self::LastKnown) | passes, unless the store still refuses it | yes |
 /// | [`Open`](Self::Open) | passes | yes |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,12 +43,21 @@ impl Outage {
     /// `mine` of `of` parts of each quota belong to this process, such as one of eight for each of
     /// eight instances.
     ///
-    /// The share is kept up to date while the store answers, so an outage brings no further burst:
-    /// what this process was granted by the store is counted in its share too. Rates are divided
-    /// exactly. Bursts are rounded down, but a share can always hold one permit; so if there are
-    /// more processes than permits in the burst, all of them together can exceed it. A request that
-    /// is larger than the share's burst is refused as
+    /// During an outage, all shares together grant at most the burst, and the rate times the time.
+    /// Rates are divided exactly. Bursts are rounded down, but a share can always hold one permit;
+    /// so if there are more processes than permits in the burst, all of them together can exceed
+    /// it. A request that is larger than the share's burst is refused as
     /// [`Unavailable`](crate::Rejection::Unavailable).
+    ///
+    /// Where an outage begins or ends, more than the quota can pass:
+    ///
+    /// * What this process was granted by the store is counted in its share, as far as the share
+    ///   reaches, so a process that uses its share of the quota has no further burst when an outage
+    ///   begins. What other processes were granted is not counted: if a subject is asked for in few
+    ///   of the processes, the shares of the others are full, and up to a burst more can pass.
+    /// * What the shares have granted is not charged to the store afterwards. Its levels have
+    ///   recovered meanwhile, so at the end of an outage of length `T`, up to
+    ///   `min(burst, rate * T)` more can pass.
     ///
     /// A `mine` of 0 counts as 1, and an `of` below `mine` as `mine`.
     ///
