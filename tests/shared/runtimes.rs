@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_lite::future::poll_once;
 use tokio::runtime::{Builder, Runtime};
 use tollgate::Quota;
 use tollgate::shared::{Limiter, Outage, Source};
@@ -40,6 +41,28 @@ fn the_deadline_holds_although_a_runtime_that_asked_before_stands_still() {
     });
     assert_eq!(answer, (Some(Source::Open), 1));
     drop(still);
+}
+
+#[test]
+fn whoever_looks_too_late_for_an_ask_that_was_not_sent_begins_no_outage() {
+    let store = Unruly::slow(MS);
+    let limiter = limiter(&store);
+    let first = runtime();
+    // The second of these calls has a task of the first runtime, and the third ask queues.
+    let mut asks: Vec<_> = (0..3).map(|_| Box::pin(source(&limiter))).collect();
+    first.block_on(async {
+        for ask in &mut asks {
+            assert!(poll_once(ask.as_mut()).await.is_none());
+        }
+    });
+    drop(first);
+    let third = asks.pop().unwrap();
+    drop(asks);
+    let answer = runtime().block_on(async {
+        tokio::time::advance(51 * MS).await;
+        third.await
+    });
+    assert_eq!((answer, limiter.stats().outages), (Source::Open, 0));
 }
 
 #[tokio::test(start_paused = true)]
