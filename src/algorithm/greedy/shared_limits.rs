@@ -62,6 +62,26 @@ impl GreedyRefill {
         self.nanos_floor(until)
     }
 
+    /// Takes what is missing until `permits` are in use.
+    pub(crate) fn raise(
+        &self,
+        state: &mut GreedyState,
+        returned: &mut MaybeReturned,
+        now: Timestamp,
+        permits: u64,
+    ) {
+        let full_at = state.full_at().max(self.at(now));
+        let raised = self.at(now).saturating_add(self.cost_of(permits));
+        if raised <= full_at {
+            return;
+        }
+        let until = self.charged_until(state, returned, now).saturating_add(raised - full_at);
+        state.set(raised);
+        if let Some(returned) = returned {
+            returned.charged_until = until;
+        }
+    }
+
     /// Gives back `permits`, whoever took them.
     pub(crate) fn credit(
         &self,

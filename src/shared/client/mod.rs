@@ -184,9 +184,12 @@ impl Client {
             // A debt, or what was given back, counts also if nobody waits for the answer any more.
             ask.lifetime = match ask.verb {
                 Verb::Take | Verb::TakeUpTo | Verb::Look => left,
-                Verb::Consume | Verb::Credit | Verb::HandBack | Verb::Cancel | Verb::Reset => {
-                    Duration::MAX
-                }
+                Verb::Consume
+                | Verb::Raise
+                | Verb::Credit
+                | Verb::HandBack
+                | Verb::Cancel
+                | Verb::Reset => Duration::MAX,
             };
             let reply = within(left, Waiting::new(inner, ask)).await;
             match reply.map(|reply| reply.map(Delivery::receive)) {

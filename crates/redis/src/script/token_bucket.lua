@@ -117,6 +117,12 @@ do
     return a, b, c
   end
 
+  -- So much in use, at least.
+  function bucket.raise(q, now, a, b, c, cost_a, cost_b)
+    if cost_a > a or cost_a == a and cost_b > b then return cost_a, cost_b, c end
+    return a, b, c
+  end
+
   -- Less in use, although the receipts stay.
   local function less(q, a, b, c, less_a, less_b)
     local new_a, new_b = minus(q, a, b, less_a, less_b)

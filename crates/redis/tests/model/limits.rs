@@ -14,6 +14,8 @@ pub trait Limit {
     /// The wait in ns until so many permits can be taken; `None` if they never can.
     fn wait(&self, permits: u128) -> Option<u128>;
     fn take(&mut self, permits: u128);
+    /// At least so many permits are in use then.
+    fn raise(&mut self, permits: u128);
     fn give(&mut self, permits: u128);
     fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool);
     fn reset(&mut self);
@@ -99,6 +101,17 @@ impl<A: Algorithm> Limit for Core<A> {
         let (permits, at) = (permits as u64, self.at());
         let receipt = Receipt::new(0, at);
         self.change(|rule, state, now| rule.hold(state, now, permits, receipt));
+    }
+
+    fn raise(&mut self, permits: u128) {
+        let (used, at) = (self.used(), self.at());
+        if self.is_window() {
+            self.take(permits.saturating_sub(used));
+        } else if used <= permits {
+            // What is in use has a fraction, perhaps.
+            self.state = Some(self.rule().start(at, permits));
+            self.forget_if_full();
+        }
     }
 
     fn give(&mut self, permits: u128) {
@@ -224,6 +237,10 @@ impl Limit for Fixed {
 
     fn take(&mut self, permits: u128) {
         self.used += permits;
+    }
+
+    fn raise(&mut self, permits: u128) {
+        self.used = self.used.max(permits);
     }
 
     fn give(&mut self, permits: u128) {
@@ -367,6 +384,10 @@ impl Limit for Bucket {
 
     fn take(&mut self, permits: u128) {
         self.used += permits * self.cost();
+    }
+
+    fn raise(&mut self, permits: u128) {
+        self.used = self.used.max(permits * self.cost());
     }
 
     fn give(&mut self, permits: u128) {

@@ -83,6 +83,16 @@ impl Bucket {
         })
     }
 
+    pub(super) fn raise(&mut self, now: u64, permits: u64) {
+        let raised = whole(now) + time_for(self.quota, permits);
+        let full_at = self.both(|full_at| full_at.max(&whole(now)).max(&raised).clone());
+        let taken = [0, 1].map(|side| &full_at[side] - (&self.full_at[side]).max(&whole(now)));
+        // The side of which less is in use is raised by more.
+        let [least, most] = self.charged_until(now);
+        self.charged_until = [least + &taken[1], most + &taken[0]];
+        self.full_at = full_at;
+    }
+
     pub(super) fn credit(&mut self, now: u64, permits: u64) {
         let cost = time_for(self.quota, permits);
         self.charged_until = self.charged_until(now);
