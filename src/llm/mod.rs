@@ -15,11 +15,11 @@
 mod burst;
 mod call;
 mod end_permit;
-mod engine;
+pub(crate) mod engine;
 mod error;
 mod headers;
 mod limit_kind;
-mod limiter;
+pub(crate) mod limiter;
 pub(crate) mod limits;
 mod low_priority;
 mod meaning;

@@ -30,7 +30,7 @@ use batching::{Batching, Departure};
 pub use builder::ClientBuilder;
 use call::Call;
 use give_back::Delivery;
-pub(super) use give_back::give_back;
+pub(crate) use give_back::give_back;
 use stats::Counters;
 pub use stats::Stats;
 use waiting::Waiting;
@@ -232,6 +232,24 @@ impl Client {
     /// Sends an ask whose answer nobody needs, such as one that gives something back.
     pub(super) fn send(&self, ask: Ask) {
         self.inner.send(ask);
+    }
+
+    /// Sends an ask whose answer nobody needs, about what `source` has decided: to the store, or to
+    /// the share of this process. What is in use by then also counts in an outage.
+    pub(crate) fn tell(&self, ask: Ask, source: Source) {
+        let counts = matches!(ask.verb, Verb::Consume | Verb::Raise);
+        match source {
+            Source::LocalShare => _ = self.inner.without_store(&ask),
+            Source::Shared if counts && self.is_in_outage() => _ = self.inner.without_store(&ask),
+            Source::Shared => {
+                if counts {
+                    self.inner.opened.read().fallback.keep_warm(&ask, ask.count);
+                }
+                self.inner.send(ask);
+            }
+            // Nothing was taken of anything that is kept.
+            _ => {}
+        }
     }
 
     /// Changes the quotas of the namespaces. The used shares are carried over, and an outage lasts.

@@ -1,0 +1,191 @@
+//! A bound on what happens at the same time in all processes.
+//!
+//! The slots of a subject are a strict window whose permits are handed back when a slot is dropped. A
+//! process that dies hands nothing back: then its permits expire with the window. A slot that is
+//! held for longer is renewed before, by a permit that is taken for the one that is handed back.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::race::within;
+use super::store::{Ask, Charge, LimitSpec, Namespace, OpenError, Outcome, Part, Rule, Verb};
+use super::{AskError, Client, ClientBuilder, Source, Stats};
+use crate::{Jitter, Quota, Timer, TokioTimer};
+
+/// How often a waiter asks whether a slot is free, at most: nobody tells it.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A bound on what happens at the same time in all processes, such as requests in flight: each holds
+/// a [`Slot`].
+///
+/// A slot ends when it is dropped, or when its process dies: it expires unless it is renewed, and it
+/// is renewed in the background for as long as it is held. So at most the given number of slots is
+/// held, however many processes there are, and the slots of a dead process are free again after
+/// `expires_after` (and up to 1/64 of it, by which strict windows count too long). A process that is
+/// stopped for longer than that may find its slots taken when it goes on.
+///
+/// Needs a tokio runtime with a timer. Clones share everything.
+///
+/// ```
+/// use std::time::Duration;
+/// use tollgate::shared::store::Memory;
+/// use tollgate::shared::{Client, Slots};
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let store = Client::builder(Memory::new());
+/// let renderers = Slots::new(store, "renderers", 2, Duration::from_secs(60))?;
+/// let first = renderers.acquire("site").await?;
+/// let second = renderers.acquire("site").await?;
+/// assert!(renderers.try_acquire("site").await?.is_none());
+/// drop(first);
+/// # tokio::task::yield_now().await;
+/// let third = renderers.acquire("site").await?;
+/// # drop((second, third));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Slots {
+    client: Client,
+    most: u64,
+    expires_after: Duration,
+}
+
+impl Slots {
+    /// Slots of this name: for each subject, `most` of them are held at the same time. Processes that
+    /// use the same name share them.
+    ///
+    /// `expires_after` is how long the slots of a dead process stay taken; a minute is a good choice.
+    /// A slot that is held for longer than half of it costs one call in that time.
+    ///
+    /// In an outage of the store, the [`Outage`](super::Outage) mode of `store` decides.
+    ///
+    /// # Errors
+    ///
+    /// If `most` or `expires_after` is zero, or the store can't keep them.
+    pub fn new(
+        store: ClientBuilder,
+        name: impl Into<Arc<str>>,
+        most: u64,
+        expires_after: Duration,
+    ) -> Result<Self, OpenError> {
+        let quota = Quota::per(most, expires_after);
+        let limit = LimitSpec::new("slots", Rule::StrictWindow, quota);
+        // A slot can be free at any time.
+        let store = store.trust_refusals_for(Duration::ZERO);
+        let client = store.open(&[Namespace::new(name, vec![limit])])?;
+        Ok(Self { client, most, expires_after })
+    }
+
+    /// How many slots each subject has.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        self.most
+    }
+
+    /// What was asked of the store so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.client.stats()
+    }
+
+    /// Takes a slot of the subject, if one is free.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer, and the outage mode refuses.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no slot is held.
+    pub async fn try_acquire(&self, subject: &str) -> Result<Option<Slot>, AskError> {
+        let ask = Ask::new(Verb::Take, 1, Part::new(0, subject, [Charge::new(1)]));
+        let decision = self.client.ask(ask.clone()).await?;
+        if decision.answer.outcome == Outcome::Refused {
+            return Ok(None);
+        }
+        let (end, ended) = oneshot::channel();
+        let mut held = Held { client: self.client.clone(), ask, source: decision.source };
+        held.has(&decision.answer.levels);
+        let renew_after = self.expires_after / 2;
+        match Handle::try_current() {
+            Ok(runtime) => _ = runtime.spawn(held.until(ended, renew_after)),
+            // Without a runtime, nobody can renew the slot or hand it back: it expires.
+            Err(_) => {}
+        }
+        Ok(Some(Slot { _end: end }))
+    }
+
+    /// Waits until a slot of the subject is free, and takes it. There is no order among waiters: each
+    /// of them asks again after a twentieth of a second, because nobody tells them.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer, and the outage mode refuses; also outside of a runtime with a
+    /// timer.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no slot is held.
+    pub async fn acquire(&self, subject: &str) -> Result<Slot, AskError> {
+        loop {
+            if let Some(slot) = self.try_acquire(subject).await? {
+                return Ok(slot);
+            }
+            let pause = ASK_AGAIN / 2 + Jitter::up_to(ASK_AGAIN / 2).draw();
+            let no_timer = AskError::Unavailable { retry_after: pause };
+            TokioTimer.sleep(pause).ok_or(no_timer)?.await;
+        }
+    }
+}
+
+impl fmt::Debug for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Slots");
+        debug.field("most", &self.most).field("expires_after", &self.expires_after).finish()
+    }
+}
+
+/// A slot that is held until this is dropped; see [`Slots`].
+#[derive(Debug)]
+#[must_use = "a slot that is dropped is free again"]
+pub struct Slot {
+    /// Dropping it ends the task that holds the slot.
+    _end: oneshot::Sender<()>,
+}
+
+/// A permit of the window.
+struct Held {
+    client: Client,
+    /// What hands the permit back, but for the verb.
+    ask: Ask,
+    source: Source,
+}
+
+impl Held {
+    /// Notes the receipt of the permit.
+    fn has(&mut self, levels: &[super::store::Level]) {
+        let charges = self.ask.parts.iter_mut().flat_map(|part| &mut part.charges);
+        charges.zip(levels).for_each(|(charge, level)| charge.receipt = level.receipt);
+    }
+
+    fn hand_back(&self) {
+        self.client.tell(Ask { verb: Verb::HandBack, ..self.ask.clone() }, self.source);
+    }
+
+    /// Renews the slot until it ends, and then hands it back.
+    async fn until(mut self, mut ended: oneshot::Receiver<()>, renew_after: Duration) {
+        while within(renew_after, &mut ended).await.is_none() {
+            let more = Ask { verb: Verb::Consume, ..self.ask.clone() };
+            // If the store does not answer, the slot is renewed later, or expires.
+            let Ok(decision) = self.client.ask(more).await else { continue };
+            self.hand_back();
+            self.source = decision.source;
+            self.has(&decision.answer.levels);
+        }
+        self.hand_back();
+    }
+}
