@@ -51,5 +51,6 @@ pub use client::{Client, ClientBuilder, Stats};
 pub use decision::{AskError, Decision};
 pub use limiter::{Builder, Cost, Grant, LimitUsage, Limiter, Refused, Reservation, Usage};
 pub use outage::Outage;
+pub(crate) use race::{race, within};
 pub use slots::{Slot, Slots};
 pub use source::Source;

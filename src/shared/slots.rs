@@ -9,18 +9,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, Notify, oneshot};
 
-use super::race::within;
+use super::race::{race, within};
 use super::store::{Ask, Charge, LimitSpec, Namespace, OpenError, Outcome, Part, Rule, Verb};
 use super::{AskError, Client, ClientBuilder, Source, Stats};
 use crate::{Jitter, Quota, Timer, TokioTimer};
 
-/// How often a waiter asks whether a slot is free, at most: nobody tells it.
+/// After which time at most it is asked whether another process has freed a slot: nobody tells.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
+/// What all slots are called in a store, which tells them from other limits.
+const NAMESPACE: &str = "slots";
+
 /// A bound on what happens at the same time in all processes, such as requests in flight: each holds
-/// a [`Slot`].
+/// a [`Slot`]. Processes that use the same name on the same store share the slots.
 ///
 /// A slot ends when it is dropped, or when its process dies: it expires unless it is renewed, and it
 /// is renewed in the background for as long as it is held. So at most the given number of slots is
@@ -37,12 +40,11 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let store = Client::builder(Memory::new());
 /// let renderers = Slots::new(store, "renderers", 2, Duration::from_secs(60))?;
-/// let first = renderers.acquire("site").await?;
-/// let second = renderers.acquire("site").await?;
-/// assert!(renderers.try_acquire("site").await?.is_none());
+/// let first = renderers.acquire().await?;
+/// let second = renderers.acquire().await?;
+/// assert!(renderers.try_acquire().await?.is_none());
 /// drop(first);
-/// # tokio::task::yield_now().await;
-/// let third = renderers.acquire("site").await?;
+/// let third = renderers.acquire().await?;
 /// # drop((second, third));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
@@ -50,13 +52,22 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Slots {
     client: Client,
+    name: Arc<str>,
     most: u64,
     expires_after: Duration,
+    line: Arc<Line>,
+}
+
+/// Those in this process who wait for a slot, of whom only the first asks the store.
+#[derive(Debug, Default)]
+struct Line {
+    first: Mutex<()>,
+    /// Tells the first that this process has freed a slot.
+    freed: Notify,
 }
 
 impl Slots {
-    /// Slots of this name: for each subject, `most` of them are held at the same time. Processes that
-    /// use the same name share them.
+    /// Slots of this name, of which `most` are held at the same time.
     ///
     /// `expires_after` is how long the slots of a dead process stay taken; a minute is a good choice.
     /// A slot that is held for longer than half of it costs one call in that time.
@@ -76,11 +87,11 @@ impl Slots {
         let limit = LimitSpec::new("slots", Rule::StrictWindow, quota);
         // A slot can be free at any time.
         let store = store.trust_refusals_for(Duration::ZERO);
-        let client = store.open(&[Namespace::new(name, vec![limit])])?;
-        Ok(Self { client, most, expires_after })
+        let client = store.open(&[Namespace::new(NAMESPACE, vec![limit])])?;
+        Ok(Self { client, name: name.into(), most, expires_after, line: Arc::default() })
     }
 
-    /// How many slots each subject has.
+    /// How many slots there are.
     #[must_use]
     pub fn most(&self) -> u64 {
         self.most
@@ -92,7 +103,7 @@ impl Slots {
         self.client.stats()
     }
 
-    /// Takes a slot of the subject, if one is free.
+    /// Takes a slot, if one is free.
     ///
     /// # Errors
     ///
@@ -101,14 +112,16 @@ impl Slots {
     /// # Cancel safety
     ///
     /// If the future is dropped, no slot is held.
-    pub async fn try_acquire(&self, subject: &str) -> Result<Option<Slot>, AskError> {
-        let ask = Ask::new(Verb::Take, 1, Part::new(0, subject, [Charge::new(1)]));
+    pub async fn try_acquire(&self) -> Result<Option<Slot>, AskError> {
+        let part = Part::new(0, Arc::clone(&self.name), [Charge::new(1)]);
+        let ask = Ask::new(Verb::Take, 1, part);
         let decision = self.client.ask(ask.clone()).await?;
         if decision.answer.outcome == Outcome::Refused {
             return Ok(None);
         }
         let (end, ended) = oneshot::channel();
-        let mut held = Held { client: self.client.clone(), ask, source: decision.source };
+        let (client, line) = (self.client.clone(), Arc::clone(&self.line));
+        let mut held = Held { client, line, ask, source: decision.source };
         held.has(&decision.answer.levels);
         let renew_after = self.expires_after / 2;
         match Handle::try_current() {
@@ -119,8 +132,10 @@ impl Slots {
         Ok(Some(Slot { _end: end }))
     }
 
-    /// Waits until a slot of the subject is free, and takes it. There is no order among waiters: each
-    /// of them asks again after a twentieth of a second, because nobody tells them.
+    /// Waits until a slot is free, and takes it.
+    ///
+    /// Those who wait in this process are served in order. Among processes there is no order: the first
+    /// of each asks again after a twentieth of a second, because nobody tells it what others free.
     ///
     /// # Errors
     ///
@@ -130,14 +145,16 @@ impl Slots {
     /// # Cancel safety
     ///
     /// If the future is dropped, no slot is held.
-    pub async fn acquire(&self, subject: &str) -> Result<Slot, AskError> {
+    pub async fn acquire(&self) -> Result<Slot, AskError> {
+        let _first = self.line.first.lock().await;
         loop {
-            if let Some(slot) = self.try_acquire(subject).await? {
+            if let Some(slot) = self.try_acquire().await? {
                 return Ok(slot);
             }
             let pause = ASK_AGAIN / 2 + Jitter::up_to(ASK_AGAIN / 2).draw();
             let no_timer = AskError::Unavailable { retry_after: pause };
-            TokioTimer.sleep(pause).ok_or(no_timer)?.await;
+            let pause = TokioTimer.sleep(pause).ok_or(no_timer)?;
+            let (Ok(()) | Err(())) = race(pause, self.line.freed.notified()).await;
         }
     }
 }
@@ -145,7 +162,7 @@ impl Slots {
 impl fmt::Debug for Slots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Slots");
-        debug.field("most", &self.most).field("expires_after", &self.expires_after).finish()
+        debug.field("name", &self.name).field("most", &self.most).finish_non_exhaustive()
     }
 }
 
@@ -160,6 +177,7 @@ pub struct Slot {
 /// A permit of the window.
 struct Held {
     client: Client,
+    line: Arc<Line>,
     /// What hands the permit back, but for the verb.
     ask: Ask,
     source: Source,
@@ -187,5 +205,6 @@ impl Held {
             self.has(&decision.answer.levels);
         }
         self.hand_back();
+        self.line.freed.notify_one();
     }
 }

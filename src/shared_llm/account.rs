@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::OpenError;
+use super::line::Line;
 use crate::Quota;
 use crate::llm::engine::account::{Account as LocalAccount, AccountView, MeterView};
 use crate::llm::{LimitKind, Limits, Tokens};
@@ -35,6 +36,8 @@ const SLOT_EXPIRES: Duration = Duration::from_secs(60);
 /// An account that several processes use.
 pub(super) struct Account {
     pub(super) client: Client,
+    /// Those in this process who wait for it, and perhaps for others.
+    pub(super) line: Arc<Line>,
     pub(super) subject: Arc<str>,
     /// The slots of requests in flight, if their number is limited.
     pub(super) slots: Option<Slots>,
@@ -98,17 +101,21 @@ impl Account {
         store: &ClientBuilder,
         subject: impl Into<Arc<str>>,
         view: &AccountView,
+        line: Arc<Line>,
     ) -> Result<Self, OpenError> {
         let subject = subject.into();
         let limits: Vec<_> =
             view.meters.iter().map(|meter| Limit::new(meter, view.is_strict)).collect();
         let client = store.clone().open(&namespaces(&limits))?;
         let slots = match view.max_concurrent {
-            Some(most) => Some(Slots::new(store.clone(), "llm/slots", most, SLOT_EXPIRES)?),
+            Some(most) => {
+                let name = format!("llm/{subject}");
+                Some(Slots::new(store.clone(), name, most, SLOT_EXPIRES)?)
+            }
             None => None,
         };
         let known = Mutex::new(Known { limits, paused_until: None });
-        Ok(Self { client, subject, slots, known, opening: Mutex::new(()) })
+        Ok(Self { client, line, subject, slots, known, opening: Mutex::new(()) })
     }
 
     /// As [`open`](Self::open), with configured limits.
@@ -116,10 +123,11 @@ impl Account {
         store: &ClientBuilder,
         subject: impl Into<Arc<str>>,
         limits: Limits,
+        line: Arc<Line>,
     ) -> Result<Self, OpenError> {
         let now = ManualClock::new().now();
         let view = LocalAccount::new(limits, now)?.shared_view(now);
-        Self::open(store, subject, &view)
+        Self::open(store, subject, &view, line)
     }
 
     /// The limits that a request is charged, with their namespaces and what it costs.

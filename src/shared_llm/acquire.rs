@@ -1,21 +1,36 @@
 //! How a request gets a permit: first of its own process, and then in the store.
+//!
+//! Requests that have to wait stand in a line, of which the first asks again and again: when what the
+//! store lacks may be there, when this process has given something back, and in between, because
+//! others give back, too. It would be cheaper to take what is needed for later. But what others
+//! have taken for later can't be moved up, so the estimates that requests give back would be lost
+//! behind it. Only a request that has waited for long takes a place in the store, so that smaller
+//! ones do not overtake it for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Permit;
 use super::account::Account;
 use super::attempt::Attempt;
 use super::charge::Charge;
-use super::{Error, Permit};
+use super::line::{self, Line};
 use crate::llm::engine::{Engine, Handle};
 use crate::llm::limiter::acquire;
-use crate::llm::{self, LimitKind, OwnedPermit, Tokens};
-use crate::{Clock, Jitter, Timer, Timestamp, TokioTimer};
+use crate::llm::{self, Error, LimitKind, OwnedPermit, Tokens};
+use crate::{Clock, Jitter, Timestamp, TokioTimer};
 
 /// How long other keys are preferred to one of which the store has refused a request.
 const PREFER_OTHERS: Duration = Duration::from_millis(100);
+
+/// After which time it is asked at the earliest whether other processes have given something back,
+/// and after which time at the latest.
+const ASK_AGAIN: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+
+/// After how long the first of the line takes what it needs for later.
+const RESERVE_AFTER: Duration = Duration::from_secs(10);
 
 /// How many keys are tried for a request before it takes a place in the line of one of them.
 const MOST_TRIED: u32 = 8;
@@ -23,7 +38,7 @@ const MOST_TRIED: u32 = 8;
 /// Who has waited for so long asks whether the account was paused meanwhile.
 const LONG_WAIT: Duration = Duration::from_millis(200);
 
-/// The shortest sleep before a limit is asked again that can't be taken from for later.
+/// The shortest sleep before the store is asked again.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The accounts of an engine's keys.
@@ -33,6 +48,9 @@ pub(super) trait Accounts {
 
     /// The account of a key.
     fn of(&self, key: u32) -> Option<Arc<Account>>;
+
+    /// Those in this process who wait for them.
+    fn line(&self) -> &Line;
 }
 
 /// When a request must have its permit.
@@ -57,13 +75,16 @@ impl Until {
         }
     }
 
-    /// Why a request is refused that would have to wait longer.
-    fn too_long(self, limit: LimitKind, wait: Duration) -> Error {
-        let retry_after = Some(wait);
-        Error::Limited(match self {
-            Self::Now => llm::Error::Denied { limit, retry_after },
-            Self::Deadline(_) | Self::Forever => llm::Error::Timeout { retry_after },
-        })
+    /// # Errors
+    ///
+    /// If there is no time to wait for what the store has refused.
+    fn allows<C: Clock>(self, refused: &Refused<C>) -> Result<(), Error> {
+        let (limit, retry_after) = (refused.limit, Some(refused.wait));
+        match self {
+            Self::Now => Err(Error::Denied { limit, retry_after }),
+            Self::Deadline(_) if refused.wait > self.left() => Err(Error::Timeout { retry_after }),
+            Self::Deadline(_) | Self::Forever => Ok(()),
+        }
     }
 }
 
@@ -112,30 +133,37 @@ pub(super) async fn acquire_shared<C: Clock, A: Accounts>(
     tokens: Tokens,
     until: Until,
 ) -> Result<Permit<C>, Error> {
-    loop {
-        let refused = match try_keys(engine, accounts, tokens, until).await? {
+    let line = accounts.line();
+    if !line.is_used() || matches!(until, Until::Now) {
+        match try_keys(engine, accounts, tokens, until).await? {
             Tried::Permit(permit) => return Ok(permit),
-            Tried::Paused => continue,
+            Tried::Refused(refused) => until.allows(&refused)?,
+            Tried::Paused => {}
+        }
+    }
+    let _place = line.place(until.left()).await.ok_or(Error::Timeout { retry_after: None })?;
+    let since = Instant::now();
+    loop {
+        let mut refused = match try_keys(engine, accounts, tokens, until).await? {
+            Tried::Permit(permit) => return Ok(permit),
             Tried::Refused(refused) => refused,
+            Tried::Paused => continue,
         };
-        let Refused { mut local, account, mut limit, mut wait } = refused;
-        if A::SEVERAL && !matches!(until, Until::Now) {
-            // No key is free, so the request takes a place at the one with the shortest wait.
-            match try_key(engine, local, account, until.left()).await? {
+        until.allows(&refused)?;
+        if since.elapsed() >= RESERVE_AFTER {
+            let Refused { local, account, .. } = refused;
+            refused = match try_key(engine, local, account, until.left()).await? {
                 Tried::Permit(permit) => return Ok(permit),
+                Tried::Refused(refused) => refused,
                 Tried::Paused => continue,
-                Tried::Refused(refused) => {
-                    Refused { local, limit, wait, .. } = refused;
-                }
-            }
+            };
+            until.allows(&refused)?;
         }
-        if wait > until.left() || matches!(until, Until::Now) {
-            return Err(until.too_long(limit, wait));
-        }
-        // Windows and slots can't be taken for later.
-        drop(local);
-        let wait = wait.max(SHORTEST);
-        sleep(wait + Jitter::up_to(wait / 8).draw()).await?;
+        let wait = refused.wait;
+        // Meanwhile, its own process may use what it gives back.
+        drop(refused);
+        let pause = wait.min((wait / 8).clamp(ASK_AGAIN[0], ASK_AGAIN[1])).max(SHORTEST);
+        line.pause(pause + Jitter::up_to(pause / 8).draw()).await?;
     }
 }
 
@@ -159,8 +187,7 @@ async fn try_keys<C: Clock, A: Accounts>(
         let key = local.key();
         // The key was removed just now.
         let Some(account) = key.and_then(|key| accounts.of(key)) else { continue };
-        let patience = if A::SEVERAL { Duration::ZERO } else { until.left() };
-        let refused = match try_key(engine, local, account, patience).await? {
+        let refused = match try_key(engine, local, account, Duration::ZERO).await? {
             Tried::Refused(refused) => refused,
             other => return Ok(other),
         };
@@ -175,7 +202,7 @@ async fn try_keys<C: Clock, A: Accounts>(
             _ => Some(refused),
         };
     }
-    best.map(Tried::Refused).ok_or(Error::Limited(llm::Error::NoKeys))
+    best.map(Tried::Refused).ok_or(Error::NoKeys)
 }
 
 /// Takes in the store what a request with a key needs, and waits until it is there.
@@ -200,7 +227,7 @@ async fn try_key<C: Clock>(
         Attempt::Refused(limit, wait) => {
             Ok(Tried::Refused(Refused { local, account, limit, wait }))
         }
-        Attempt::Never(error) => Err(error.into()),
+        Attempt::Never(error) => Err(error),
         Attempt::Unavailable(retry_after) => Err(Error::Unavailable { retry_after }),
     }
 }
@@ -216,14 +243,14 @@ struct Promise<C: Clock> {
 impl<C: Clock> Promise<C> {
     async fn keep(mut self, engine: &Arc<Engine<C>>, after: Duration) -> Result<Tried<C>, Error> {
         if !after.is_zero() {
-            sleep(after).await?;
+            line::sleep(after).await?;
             if self.is_paused(engine, after).await {
                 return Ok(Tried::Paused);
             }
         }
         let permit = self.local.0.take().zip(self.charge.take());
         let permit = permit.map(|(local, charge)| Permit::new(Arc::clone(engine), local, charge));
-        permit.map(Tried::Permit).ok_or(Error::Limited(llm::Error::Closed))
+        permit.map(Tried::Permit).ok_or(Error::Closed)
     }
 
     /// Whether a server has asked for a pause while the request waited for its time.
@@ -250,7 +277,7 @@ impl<C: Clock> Drop for Promise<C> {
 }
 
 /// Takes what a request needs of the process's own limiter, now.
-fn take_local<C: Clock>(engine: &Arc<Engine<C>>, asked: Tokens) -> Result<Unsent<C>, llm::Error> {
+fn take_local<C: Clock>(engine: &Arc<Engine<C>>, asked: Tokens) -> Result<Unsent<C>, Error> {
     let (taken, tokens) = engine.try_acquire(asked)?;
     let engine = Handle::Shared(Arc::clone(engine));
     Ok(Unsent(Some(llm::Permit::new(engine, taken, tokens, asked))))
@@ -261,7 +288,7 @@ async fn wait_for_local<C: Clock>(
     engine: &Arc<Engine<C>>,
     tokens: Tokens,
     until: Until,
-) -> Result<Unsent<C>, llm::Error> {
+) -> Result<Unsent<C>, Error> {
     let deadline = match until {
         Until::Now => return take_local(engine, tokens),
         Until::Deadline(_) => engine.clock().now() + until.left(),
@@ -269,11 +296,4 @@ async fn wait_for_local<C: Clock>(
     };
     let engine = Handle::Shared(Arc::clone(engine));
     Ok(Unsent(Some(acquire(engine, tokens, deadline, &TokioTimer).await?)))
-}
-
-async fn sleep(time: Duration) -> Result<(), Error> {
-    let started = Instant::now();
-    TokioTimer.sleep(time).ok_or(llm::Error::NoTimer)?.await;
-    // A sleep ends early if its runtime is shut down.
-    if started.elapsed() < time { Err(llm::Error::NoTimer.into()) } else { Ok(()) }
 }

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::account::{Account, PAUSE};
 use super::charge::{Charge, Charged};
-use crate::llm::{self, LimitKind, Tokens};
+use crate::llm::{Error, LimitKind, Tokens};
 use crate::shared::store::{Answer, Charge as StoreCharge, Level, Outcome, Verb, Verdict};
-use crate::shared::{AskError, Source, give_back};
+use crate::shared::{AskError, Slot, Slots, Source, give_back, within};
 
-/// How long a waiter for a slot waits before it asks again: nobody tells it when one is free.
+/// How long a request without a slot is told to wait: nobody knows when one is free.
 const SLOT_AGAIN: Duration = Duration::from_millis(50);
 
 /// A pause that is shorter is none: it is what requests of the same instant have taken.
@@ -27,7 +27,7 @@ pub(super) enum Attempt {
     /// Nothing was taken: this limit refuses for so long.
     Refused(LimitKind, Duration),
     /// Nothing was taken: the request is larger than the limit.
-    Never(llm::Error),
+    Never(Error),
     /// Nothing was taken: the store does not answer.
     Unavailable(Duration),
 }
@@ -50,7 +50,7 @@ impl Account {
     /// If the future is dropped, what was taken is given back.
     pub(super) async fn take(self: &Arc<Self>, tokens: Tokens, patience: Duration) -> Attempt {
         let slot = match &self.slots {
-            Some(slots) => match slots.try_acquire(&self.subject).await {
+            Some(slots) => match slot_of(slots, patience).await {
                 Ok(Some(slot)) => Some(slot),
                 Ok(None) => return Attempt::Refused(LimitKind::Concurrency, SLOT_AGAIN),
                 Err(error) => return error.into(),
@@ -106,6 +106,14 @@ impl Account {
     }
 }
 
+/// A slot, if one is free within `patience`.
+async fn slot_of(slots: &Slots, patience: Duration) -> Result<Option<Slot>, AskError> {
+    match slots.try_acquire().await? {
+        None if !patience.is_zero() => within(patience, slots.acquire()).await.transpose(),
+        slot => Ok(slot),
+    }
+}
+
 /// Why the store has refused.
 fn refusal(answer: &Answer, costs: &[(usize, LimitKind, u64)]) -> Attempt {
     let Some((pause, levels)) = answer.levels.split_first() else {
@@ -119,7 +127,7 @@ fn refusal(answer: &Answer, costs: &[(usize, LimitKind, u64)]) -> Attempt {
         match level.verdict {
             Verdict::Never => {
                 let most = level.used.saturating_add(level.remaining);
-                let never = llm::Error::Never { limit: *kind, requested: *cost, most };
+                let never = Error::Never { limit: *kind, requested: *cost, most };
                 return Attempt::Never(never);
             }
             Verdict::Refused if level.wait >= longest.1 => longest = (*kind, level.wait),

@@ -59,6 +59,9 @@ impl Charge {
             .collect();
         if !parts.is_empty() {
             self.account.client.tell(self.account.ask(verb, parts), self.source);
+            if verb != Verb::Consume {
+                self.account.line.gave_back();
+            }
         }
     }
 }

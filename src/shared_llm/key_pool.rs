@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::acquire::{Accounts, Until, acquire_shared};
-use super::{AddKeyError, Error, PoolPermit};
-use crate::llm::{self, Limits, Reply, Tokens};
+use super::line::Line;
+use super::{AddKeyError, PoolPermit};
+use crate::llm::{self, Error, Limits, Reply, Tokens};
 use crate::shared::{ClientBuilder, Stats};
 use crate::sync::Mutex;
 use crate::{Clock, CounterClock};
@@ -17,8 +18,7 @@ use crate::{Clock, CounterClock};
 /// [module](crate::shared_llm).
 ///
 /// It has the words of an [`llm::KeyPool`]. A request is served by the key that this process prefers
-/// among those that the store has permits of. If no key has, the request takes a place at the one
-/// with the shortest wait.
+/// among those that the store has permits of.
 ///
 /// A key that is refused by its server is disabled in the process that was told so, and rests in all
 /// others for as long as [`max_spent_rest`](llm::KeyPoolBuilder::max_spent_rest) says. If several
@@ -44,6 +44,7 @@ pub struct KeyPool<T, C: Clock = CounterClock> {
     store: ClientBuilder,
     name: Arc<str>,
     accounts: Mutex<HashMap<Arc<str>, Arc<Account>>>,
+    line: Arc<Line>,
 }
 
 /// The accounts of the keys, by their numbers in the process.
@@ -56,6 +57,10 @@ impl<T, C: Clock> Accounts for Each<'_, T, C> {
         let id = self.0.local.key_of(key)?;
         self.0.accounts.lock().get(id.id()).cloned()
     }
+
+    fn line(&self) -> &Line {
+        &self.0.line
+    }
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
@@ -66,7 +71,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     /// `local` is the pool of this process. It must be empty: keys are added here.
     #[must_use]
     pub fn new(local: llm::KeyPool<T, C>, store: ClientBuilder, name: impl Into<Arc<str>>) -> Self {
-        Self { local, store, name: name.into(), accounts: Mutex::default() }
+        Self { local, store, name: name.into(), accounts: Mutex::default(), line: Arc::default() }
     }
 
     /// The pool of this process, to look at. What is added, acquired or observed there directly is not
@@ -89,7 +94,8 @@ impl<T, C: Clock> KeyPool<T, C> {
         limits: Limits,
     ) -> Result<(), AddKeyError> {
         let id = id.into();
-        let account = Account::configured(&self.store, format!("{}/{id}", self.name), limits)?;
+        let (name, line) = (format!("{}/{id}", self.name), Arc::clone(&self.line));
+        let account = Account::configured(&self.store, name, limits, line)?;
         self.insert(&id, Arc::new(account), |id| self.local.add(id, secret, limits))
     }
 
@@ -152,8 +158,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Limited`] if a limit of each key refuses; [`Error::Unavailable`] if the store does not
-    /// answer.
+    /// As [`llm::KeyPool::try_acquire`]; [`Error::Unavailable`] if the store does not answer.
     ///
     /// # Cancel safety
     ///
@@ -183,7 +188,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire), and [`llm::Error::Timeout`].
+    /// As [`acquire`](Self::acquire), and [`Error::Timeout`].
     ///
     /// # Cancel safety
     ///
@@ -200,7 +205,7 @@ impl<T, C: Clock> KeyPool<T, C> {
         let permit = acquire_shared(&self.local.engine, &Each(self), tokens, until).await?;
         let Some(key) = self.local.key_of(permit.key()) else {
             permit.cancel();
-            return Err(llm::Error::NoKeys.into());
+            return Err(Error::NoKeys);
         };
         let is_only = {
             let accounts = self.accounts.lock();

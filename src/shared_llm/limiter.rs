@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::acquire::{Accounts, Until, acquire_shared};
-use super::{Error, OpenError, Permit};
-use crate::llm::{self, Limits, Reply, Tokens};
+use super::line::Line;
+use super::{OpenError, Permit};
+use crate::llm::{self, Error, Limits, Reply, Tokens};
 use crate::shared::{ClientBuilder, Stats};
 use crate::{Clock, CounterClock, QuotaError};
 
@@ -48,6 +49,10 @@ impl Accounts for Only<'_> {
     fn of(&self, _: u32) -> Option<Arc<Account>> {
         Some(Arc::clone(self.0))
     }
+
+    fn line(&self) -> &Line {
+        &self.0.line
+    }
 }
 
 impl<C: Clock> Limiter<C> {
@@ -65,10 +70,10 @@ impl<C: Clock> Limiter<C> {
         store: &ClientBuilder,
         account: impl Into<Arc<str>>,
     ) -> Result<Self, OpenError> {
-        let view = local.engine.account_view(0);
+        let (view, line) = (local.engine.account_view(0), Arc::default());
         let account = match view {
-            Some(view) => Account::open(store, account, &view)?,
-            None => Account::configured(store, account, Limits::new())?,
+            Some(view) => Account::open(store, account, &view, line)?,
+            None => Account::configured(store, account, Limits::new(), line)?,
         };
         Ok(Self { local: Arc::new(local), account: Arc::new(account) })
     }
@@ -84,7 +89,7 @@ impl<C: Clock> Limiter<C> {
     ///
     /// # Errors
     ///
-    /// [`Error::Limited`] if a limit refuses; [`Error::Unavailable`] if the store does not answer.
+    /// As [`llm::Limiter::try_acquire`]; [`Error::Unavailable`] if the store does not answer.
     ///
     /// # Cancel safety
     ///
@@ -101,9 +106,9 @@ impl<C: Clock> Limiter<C> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the request gives up its place, and what it has taken in this
-    /// process. What it has taken in the store is given back, unless others stand behind it there
-    /// already: their times do not change.
+    /// If the future is dropped, the request gives up its place, and gives back what it has taken. If it
+    /// has taken a place in the store, and others stand behind it there already, what it has taken
+    /// there is lost: their times do not change.
     pub async fn acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<C>, Error> {
         self.acquire_until(estimate.into(), Until::Forever).await
     }
@@ -113,7 +118,7 @@ impl<C: Clock> Limiter<C> {
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire), and [`llm::Error::Timeout`].
+    /// As [`acquire`](Self::acquire), and [`Error::Timeout`].
     ///
     /// # Cancel safety
     ///

@@ -39,10 +39,10 @@
 //!
 //! # Waiting
 //!
-//! A request waits in the line of its process until the process's own limiter lets it pass. Then it
-//! takes what it needs in the store, for later if it is not there yet. So the store decides about the
-//! order of the processes, and a request asks it once. With several keys, it asks for each key that
-//! could serve it, and takes the place with the shortest wait.
+//! The requests of a process that have to wait stand in one line, first come, first served, and only
+//! the first of them asks the store: with several keys, for each key that could serve it. Among the
+//! first of all processes there is no order, but one that has waited for ten seconds takes a place
+//! in the store, so that smaller requests do not overtake it for ever.
 //!
 //! # When the store does not answer
 //!
@@ -57,10 +57,11 @@ mod error;
 mod heard;
 mod key_pool;
 mod limiter;
+mod line;
 mod permit;
 mod pool_permit;
 
-pub use error::{AddKeyError, Error, OpenError};
+pub use error::{AddKeyError, OpenError};
 pub use key_pool::KeyPool;
 pub use limiter::Limiter;
 pub use permit::Permit;

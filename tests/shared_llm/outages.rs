@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use tollgate::llm::Error;
 use tollgate::shared::{Client, Outage, Source};
-use tollgate::shared_llm::Error;
 
 use crate::unruly_store::{Manner, Unruly};
 use crate::workers::{SECOND, builder, told, worker};

@@ -1,8 +1,7 @@
 //! Pauses that one process is told of hold for all.
 
 use tokio::time::Instant;
-use tollgate::llm::{self, LimitKind, Reply};
-use tollgate::shared_llm::Error;
+use tollgate::llm::{Error, LimitKind, Reply};
 
 use crate::workers::{SECOND, builder, client, store, told, worker};
 
@@ -19,9 +18,7 @@ async fn a_pause_of_one_process_is_a_pause_of_all() {
     workers[0].acquire(10).await.unwrap().end(&wait("20"));
     told().await;
     for other in &workers[1..] {
-        let Error::Limited(llm::Error::Denied { limit, retry_after }) =
-            other.try_acquire(10).await.unwrap_err()
-        else {
+        let Error::Denied { limit, retry_after } = other.try_acquire(10).await.unwrap_err() else {
             panic!("the account is paused")
         };
         assert_eq!(limit, LimitKind::ServerWait);
@@ -42,7 +39,7 @@ async fn nobody_waits_for_a_long_pause() {
     one.acquire(10).await.unwrap().end(&wait("3600"));
     told().await;
     let error = other.acquire(10).await.unwrap_err();
-    assert!(matches!(error, Error::Limited(llm::Error::ServerWait { .. })), "{error}");
+    assert!(matches!(error, Error::ServerWait { .. }), "{error}");
     one.resume();
     other.local().resume();
     told().await;

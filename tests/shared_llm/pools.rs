@@ -1,9 +1,9 @@
 //! Several keys in several processes.
 
 use tokio::time::Instant;
-use tollgate::llm::{self, Limits, Reply};
+use tollgate::llm::{self, Error, Limits, Reply};
 use tollgate::shared::ClientBuilder;
-use tollgate::shared_llm::{Error, KeyPool};
+use tollgate::shared_llm::KeyPool;
 use tollgate::{Quota, TokioClock};
 
 use crate::workers::{SECOND, client, store, told, used_of};
@@ -30,12 +30,12 @@ async fn all_keys_are_used_by_all_processes_together() {
     assert_eq!(of_key, [60, 30]);
     for pool in [&one, &other] {
         let error = pool.try_acquire(0).await.unwrap_err();
-        assert!(matches!(error, Error::Limited(llm::Error::Denied { .. })), "{error}");
+        assert!(matches!(error, Error::Denied { .. }), "{error}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_takes_the_place_with_the_shortest_wait() {
+async fn who_waits_gets_the_first_key_that_is_free() {
     let store = client(&store());
     let (one, other) = (pool(&store), pool(&store));
     for _ in 0..90 {
@@ -136,7 +136,7 @@ async fn keys_come_and_go() {
     assert!(pool.add_sharing("nobody", "new", "sk-9").is_err());
     assert!(pool.remove("main") && pool.remove("spare") && !pool.remove("spare"));
     let error = pool.try_acquire(0).await.unwrap_err();
-    assert_eq!(error, Error::Limited(llm::Error::NoKeys));
+    assert_eq!(error, Error::NoKeys);
     pool.add("main", "sk-3", Limits::new()).unwrap();
     assert_eq!(*pool.acquire(0).await.unwrap().secret(), "sk-3");
     pool.close();

@@ -24,7 +24,7 @@ async fn no_more_requests_than_slots_are_in_flight() {
         for task in 0..5 {
             let (model, now, most) = (model.clone(), Arc::clone(&now), Arc::clone(&most));
             tasks.push(tokio::spawn(async move {
-                for turn in 0..20 {
+                for turn in 0..10 {
                     let permit = model.acquire(10).await.unwrap();
                     most.fetch_max(1 + now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
                     // Some take longer than a slot lives.
@@ -45,16 +45,15 @@ async fn no_more_requests_than_slots_are_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_held_for_as_long_as_needed() {
     let slots = Slots::new(client(&store()), "jobs", 2, MINUTE).unwrap();
-    let (one, two) = (slots.acquire("a").await.unwrap(), slots.acquire("a").await.unwrap());
+    let (one, two) = (slots.acquire().await.unwrap(), slots.acquire().await.unwrap());
     for _ in 0..1_000 {
         tokio::time::sleep(SECOND).await;
-        assert!(slots.try_acquire("a").await.unwrap().is_none());
+        assert!(slots.try_acquire().await.unwrap().is_none());
     }
-    assert!(slots.try_acquire("b").await.unwrap().is_some());
     drop(one);
     told().await;
-    let three = slots.try_acquire("a").await.unwrap();
-    assert!(three.is_some() && slots.try_acquire("a").await.unwrap().is_none());
+    let three = slots.try_acquire().await.unwrap();
+    assert!(three.is_some() && slots.try_acquire().await.unwrap().is_none());
     drop((two, three));
 }
 
@@ -64,10 +63,10 @@ async fn the_slot_of_a_dead_process_expires() {
     let memory = store();
     let slots = Slots::new(client(&memory), "jobs", 1, MINUTE).unwrap();
     let limit = LimitSpec::new("slots", Rule::StrictWindow, Quota::per_minute(1));
-    let dead = memory.buckets(&[Namespace::new("jobs", vec![limit])]).unwrap();
-    dead.ask_one(SubjectAsk::new(Verb::Take, 1, "a", &[Charge::new(1)])).unwrap();
+    let dead = memory.buckets(&[Namespace::new("slots", vec![limit])]).unwrap();
+    dead.ask_one(SubjectAsk::new(Verb::Take, 1, "jobs", &[Charge::new(1)])).unwrap();
     let started = Instant::now();
-    let slot = slots.acquire("a").await.unwrap();
+    let slot = slots.acquire().await.unwrap();
     let waited = started.elapsed();
     assert!(waited >= MINUTE && waited < MINUTE + 2 * SECOND, "{waited:?}");
     drop(slot);
@@ -77,29 +76,29 @@ async fn the_slot_of_a_dead_process_expires() {
 async fn a_slot_outlives_a_short_outage() {
     let store = Unruly::new();
     let slots = Slots::new(Client::builder(store.clone()), "jobs", 1, MINUTE).unwrap();
-    let slot = slots.acquire("a").await.unwrap();
+    let slot = slots.acquire().await.unwrap();
     tokio::time::sleep(25 * SECOND).await;
     store.set(Manner::Stopped);
-    assert!(slots.try_acquire("a").await.is_err());
+    assert!(slots.try_acquire().await.is_err());
     tokio::time::sleep(10 * SECOND).await;
     store.set(Manner::Answers(Duration::ZERO));
     for _ in 0..100 {
         tokio::time::sleep(SECOND).await;
-        assert!(slots.try_acquire("a").await.unwrap().is_none());
+        assert!(slots.try_acquire().await.unwrap().is_none());
     }
     drop(slot);
     told().await;
-    assert!(slots.try_acquire("a").await.unwrap().is_some());
+    assert!(slots.try_acquire().await.unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_gives_up_holds_no_slot() {
     let slots = Slots::new(client(&store()), "jobs", 1, MINUTE).unwrap();
-    let slot = slots.acquire("a").await.unwrap();
-    let waiting = tokio::time::timeout(10 * SECOND, slots.acquire("a")).await;
+    let slot = slots.acquire().await.unwrap();
+    let waiting = tokio::time::timeout(10 * SECOND, slots.acquire()).await;
     assert!(waiting.is_err());
     drop(slot);
     told().await;
-    assert!(slots.try_acquire("a").await.unwrap().is_some());
+    assert!(slots.try_acquire().await.unwrap().is_some());
     assert!(Slots::new(client(&store()), "jobs", 0, MINUTE).is_err());
 }
