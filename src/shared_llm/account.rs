@@ -106,7 +106,9 @@ impl Account {
         let subject = subject.into();
         let limits: Vec<_> =
             view.meters.iter().map(|meter| Limit::new(meter, view.is_strict)).collect();
-        let client = store.clone().open(&namespaces(&limits))?;
+        // A pause can end early, and the process's own limiter knows of it anyway.
+        let client = store.clone().trust_refusals_for(Duration::ZERO);
+        let client = client.open(&namespaces(&limits))?;
         let slots = match view.max_concurrent {
             Some(most) => {
                 let name = format!("llm/{subject}");
@@ -167,14 +169,15 @@ impl Account {
                 None => limits.push(Limit::new(meter, view.is_strict)),
             }
         }
-        match self.client.set_namespaces(&namespaces(&limits)) {
-            Ok(()) => self.known.lock().limits = limits,
-            Err(error) => crate::events::warn!(
+        if let Err(error) = self.client.set_namespaces(&namespaces(&limits)) {
+            crate::events::warn!(
                 account = %self.subject,
                 %error,
                 "a limit that was learned can't be shared"
-            ),
+            );
+            return;
         }
+        self.known.lock().limits = limits;
     }
 }
 
