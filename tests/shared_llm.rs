@@ -9,6 +9,8 @@ mod cancelling;
 mod headers;
 #[path = "shared_llm/levels.rs"]
 mod levels;
+#[path = "shared_llm/one_subject.rs"]
+mod one_subject;
 #[path = "shared_llm/outages.rs"]
 mod outages;
 #[path = "shared_llm/pauses.rs"]

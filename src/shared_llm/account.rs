@@ -2,7 +2,8 @@
 //!
 //! Each limit is a namespace of its own, whose subject is the account, because limits are learned: a
 //! process that learns one more opens one more namespace, and still shares the others. All of them
-//! are charged in one ask.
+//! are charged in one ask. A store whose asks have one subject, such as a cluster, has one namespace
+//! for all limits that are configured, and does not share those that are learned.
 //!
 //! The pause that a server asks for is a limit as well: a token bucket of a permit per microsecond, of
 //! which each request takes one. To pause the account is to raise its level until it has a debt of as
@@ -11,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
 use super::OpenError;
@@ -19,12 +20,12 @@ use super::line::Line;
 use crate::Quota;
 use crate::llm::engine::account::{Account as LocalAccount, AccountView, MeterView};
 use crate::llm::{LimitKind, Limits, Tokens};
-use crate::shared::store::{Ask, Charge, LimitSpec, Namespace, Part, Rule, Verb};
+use crate::shared::store::{Answer, Ask, Charge, Level, LimitSpec, Namespace, Part, Rule, Verb};
 use crate::shared::{Client, ClientBuilder, Slots};
 use crate::sync::Mutex;
 use crate::{Clock, ManualClock};
 
-/// The place of the pause among the namespaces.
+/// The place of the pause among the limits.
 pub(super) const PAUSE: usize = 0;
 
 /// Microseconds of a pause that are no pause yet: so many requests can begin at the same instant.
@@ -42,6 +43,8 @@ pub(super) struct Account {
     /// The slots of requests in flight, if their number is limited.
     pub(super) slots: Option<Slots>,
     pub(super) known: Mutex<Known>,
+    /// How many limits the only namespace has; `None` if each limit has its own.
+    together: Option<usize>,
     /// Held while the store is opened anew, which calls foreign code. Nothing else takes it.
     opening: Mutex<()>,
 }
@@ -49,7 +52,7 @@ pub(super) struct Account {
 /// What this process knows of the account's limits.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// In the order of their namespaces, of which the first is that of the pause.
+    /// In the order of their places, of which the first is that of the pause.
     pub(super) limits: Vec<Limit>,
     /// Until when the store knows that the account is paused.
     pub(super) paused_until: Option<Instant>,
@@ -62,7 +65,7 @@ pub(super) struct Limit {
     pub(super) per_period: u64,
     pub(super) burst: u64,
     is_strict: bool,
-    /// Whether requests are charged. A limit that is no longer in force keeps its namespace.
+    /// Whether requests are charged. A limit that is no longer in force keeps its place.
     pub(super) is_in_force: bool,
     /// What was in use by the store's last answer, and when that came.
     pub(super) seen: Option<(Instant, u64)>,
@@ -74,15 +77,14 @@ impl Limit {
         Self { kind, per_period, burst, is_strict, is_in_force: true, seen: None }
     }
 
-    fn namespace(&self) -> Option<Namespace> {
+    fn spec(&self) -> Option<LimitSpec> {
         let (counted, period) = self.kind.metered()?;
         let quota = Quota::per(self.per_period, period.as_duration());
         let (rule, quota) = match self.is_strict {
             true => (Rule::StrictWindow, quota),
             false => (Rule::TokenBucket, quota.burst(self.burst)),
         };
-        let name = format!("llm/{counted}/{}s", period.as_secs());
-        Some(Namespace::new(name, vec![LimitSpec::new("used", rule, quota)]))
+        Some(LimitSpec::new(format!("{counted}/{}s", period.as_secs()), rule, quota))
     }
 
     /// What is in use at least, by the store's last answer, if nobody has given anything back.
@@ -108,7 +110,11 @@ impl Account {
             view.meters.iter().map(|meter| Limit::new(meter, view.is_strict)).collect();
         // A pause can end early, and the process's own limiter knows of it anyway.
         let client = store.clone().trust_refusals_for(Duration::ZERO);
-        let client = client.open(&namespaces(&limits))?;
+        let spread = client.clone().open(&each_apart(&limits))?;
+        let (client, together) = match spread.spans_subjects() {
+            true => (spread, None),
+            false => (client.open(&[all_together(&limits)])?, Some(1 + limits.len())),
+        };
         let slots = match view.max_concurrent {
             Some(most) => {
                 let name = format!("llm/{subject}");
@@ -117,7 +123,7 @@ impl Account {
             None => None,
         };
         let known = Mutex::new(Known { limits, paused_until: None });
-        Ok(Self { client, line, subject, slots, known, opening: Mutex::new(()) })
+        Ok(Self { client, line, subject, slots, known, together, opening: Mutex::new(()) })
     }
 
     /// As [`open`](Self::open), with configured limits.
@@ -132,28 +138,45 @@ impl Account {
         Self::open(store, subject, &view, line)
     }
 
-    /// The limits that a request is charged, with their namespaces and what it costs.
+    /// The limits that a request is charged, with their places and what it costs.
     pub(super) fn costs(&self, tokens: Tokens) -> SmallVec<[(usize, LimitKind, u64); 4]> {
         let known = self.known.lock();
         let in_force = known.limits.iter().enumerate().filter(|(_, limit)| limit.is_in_force);
-        let costs = in_force.map(|(at, limit)| (at + 1, limit.kind, limit.kind.cost(tokens)));
+        let costs = in_force.map(|(at, limit)| (1 + at, limit.kind, limit.kind.cost(tokens)));
         costs.filter(|(_, _, cost)| *cost > 0).collect()
     }
 
-    /// A charge of one namespace.
-    pub(super) fn part(&self, namespace: usize, charge: Charge) -> Part {
-        Part::new(namespace, Arc::clone(&self.subject), [charge])
+    /// An ask that charges the limits at these places.
+    pub(super) fn ask(&self, verb: Verb, charges: &[(usize, Charge)]) -> Ask {
+        let subject = || Arc::clone(&self.subject);
+        let Some(limits) = self.together else {
+            let parts = charges.iter().map(|(at, charge)| Part::new(*at, subject(), [*charge]));
+            return Ask::over(verb, 1, parts);
+        };
+        let mut all: SmallVec<[Charge; 8]> = smallvec![Charge::new(0); limits];
+        for (at, charge) in charges {
+            if let Some(place) = all.get_mut(*at) {
+                *place = *charge;
+            }
+        }
+        Ask::new(verb, 1, Part::new(0, subject(), all))
     }
 
-    pub(super) fn ask(&self, verb: Verb, parts: impl IntoIterator<Item = Part>) -> Ask {
-        Ask::over(verb, 1, parts)
+    /// The levels that an answer has for such charges.
+    pub(super) fn levels(
+        &self,
+        answer: &Answer,
+        places: impl Iterator<Item = usize>,
+    ) -> SmallVec<[Level; 4]> {
+        let level = |(nth, at)| answer.levels.get(self.together.map_or(nth, |_| at)).copied();
+        places.enumerate().filter_map(level).collect()
     }
 
     /// Makes the limits in the store those that are in force in this process.
     ///
     /// If the store can't keep one of them, all stay as they are.
     pub(super) fn follow(&self, view: &AccountView) {
-        if self.known.lock().follows(view) {
+        if self.known.lock().follows(view, self.together.is_some()) {
             return;
         }
         let _opening = self.opening.lock();
@@ -166,10 +189,15 @@ impl Account {
                 Some(limit) => {
                     (limit.per_period, limit.burst) = (meter.per_period, meter.burst);
                 }
+                None if self.together.is_some() => {}
                 None => limits.push(Limit::new(meter, view.is_strict)),
             }
         }
-        if let Err(error) = self.client.set_namespaces(&namespaces(&limits)) {
+        let namespaces = match self.together {
+            Some(_) => vec![all_together(&limits)],
+            None => each_apart(&limits),
+        };
+        if let Err(error) = self.client.set_namespaces(&namespaces) {
             crate::events::warn!(
                 account = %self.subject,
                 %error,
@@ -182,23 +210,35 @@ impl Account {
 }
 
 impl Known {
-    fn follows(&self, view: &AccountView) -> bool {
-        let in_force = self.limits.iter().filter(|limit| limit.is_in_force);
-        let is_same = |meter: &MeterView| {
-            self.limits.iter().any(|limit| {
-                limit.is_in_force
-                    && limit.kind == meter.kind
-                    && (limit.per_period, limit.burst) == (meter.per_period, meter.burst)
-            })
+    /// Whether the limits are those that are in force. If all are `fixed`, others do not matter.
+    fn follows(&self, view: &AccountView, fixed: bool) -> bool {
+        let meter_of = |kind| view.meters.iter().find(|meter| meter.kind == kind);
+        let is_same = |limit: &Limit| match meter_of(limit.kind) {
+            Some(meter) => {
+                let quota = (meter.per_period, meter.burst);
+                limit.is_in_force && quota == (limit.per_period, limit.burst)
+            }
+            None => !limit.is_in_force,
         };
-        in_force.count() == view.meters.len() && view.meters.iter().all(is_same)
+        let is_known = |meter: &MeterView| self.limits.iter().any(|it| it.kind == meter.kind);
+        self.limits.iter().all(is_same) && (fixed || view.meters.iter().all(is_known))
     }
 }
 
-/// The namespace of the pause, and those of the limits.
-fn namespaces(limits: &[Limit]) -> Vec<Namespace> {
+/// The limit for pauses, and all others.
+fn specs(limits: &[Limit]) -> impl Iterator<Item = LimitSpec> {
     let micros = Quota::per(1_000_000, Duration::from_secs(1)).burst(PAUSE_BURST);
-    let pause = LimitSpec::new("micros", Rule::TokenBucket, micros);
-    let pause = Namespace::new("llm/pause", vec![pause]);
-    std::iter::once(pause).chain(limits.iter().filter_map(Limit::namespace)).collect()
+    let pause = LimitSpec::new("pause", Rule::TokenBucket, micros);
+    std::iter::once(pause).chain(limits.iter().filter_map(Limit::spec))
+}
+
+/// A namespace for each limit.
+fn each_apart(limits: &[Limit]) -> Vec<Namespace> {
+    let alone = |limit: LimitSpec| Namespace::new(format!("llm/{}", limit.name), vec![limit]);
+    specs(limits).map(alone).collect()
+}
+
+/// A namespace of all limits.
+fn all_together(limits: &[Limit]) -> Namespace {
+    Namespace::new("llm", specs(limits).collect())
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::account::{Account, PAUSE};
 use super::charge::{Charge, Charged};
 use crate::llm::{Error, LimitKind, Tokens};
-use crate::shared::store::{Answer, Charge as StoreCharge, Level, Outcome, Verb, Verdict};
+use crate::shared::store::{Charge as StoreCharge, Level, Outcome, Verb, Verdict};
 use crate::shared::{AskError, Slot, Slots, Source, give_back, within};
 
 /// How long a request without a slot is told to wait: nobody knows when one is free.
@@ -58,17 +58,19 @@ impl Account {
             None => None,
         };
         let costs = self.costs(tokens);
-        let parts = costs.iter().map(|(namespace, _, cost)| (*namespace, *cost));
-        let parts = std::iter::once((PAUSE, 1)).chain(parts);
-        let parts = parts.map(|(namespace, cost)| self.part(namespace, StoreCharge::new(cost)));
-        let mut ask = self.ask(Verb::Take, parts);
+        let charges = costs.iter().map(|(at, _, cost)| (*at, *cost));
+        let charges = std::iter::once((PAUSE, 1)).chain(charges);
+        let charges = charges.map(|(at, cost)| (at, StoreCharge::new(cost)));
+        let mut ask = self.ask(Verb::Take, &charges.collect::<SmallVec<[_; 5]>>());
         ask.patience = patience;
         let decision = match self.client.ask(ask.clone()).await {
             Ok(decision) => decision,
             Err(error) => return error.into(),
         };
         let (answer, source) = (decision.answer, decision.source);
-        let Some((pause, levels)) = answer.levels.split_first() else {
+        let places = std::iter::once(PAUSE).chain(costs.iter().map(|(at, ..)| *at));
+        let levels = self.levels(&answer, places);
+        let Some((pause, levels)) = levels.split_first() else {
             return Attempt::Unavailable(SLOT_AGAIN);
         };
         if source == Source::Shared {
@@ -84,22 +86,24 @@ impl Account {
                 Attempt::Paused(wait)
             }
             Outcome::Done { after } => {
-                let charged = costs.iter().zip(levels).map(|((namespace, kind, _), level)| {
-                    Charged { namespace: *namespace, kind: *kind, receipt: level.receipt }
+                let charged = costs.iter().zip(levels).map(|((place, kind, _), level)| Charged {
+                    place: *place,
+                    kind: *kind,
+                    receipt: level.receipt,
                 });
                 let charged: SmallVec<[Charged; 4]> = charged.collect();
                 let account = Arc::clone(self);
                 Attempt::Granted(Charge { account, source, tokens, charged, _slot: slot }, after)
             }
-            Outcome::Refused | Outcome::Expired => refusal(&answer, &costs),
+            Outcome::Refused | Outcome::Expired => refusal(pause, levels, &costs),
         }
     }
 
     /// Notes what is in use of limits, by an answer of the store.
     fn note_levels<'a>(&self, levels: impl Iterator<Item = (usize, &'a Level)>) {
         let (mut known, now) = (self.known.lock(), Instant::now());
-        for (namespace, level) in levels {
-            if let Some(limit) = known.limits.get_mut(namespace - 1) {
+        for (place, level) in levels {
+            if let Some(limit) = known.limits.get_mut(place - 1) {
                 limit.seen = Some((now, level.used));
             }
         }
@@ -115,10 +119,7 @@ async fn slot_of(slots: &Slots, patience: Duration) -> Result<Option<Slot>, AskE
 }
 
 /// Why the store has refused.
-fn refusal(answer: &Answer, costs: &[(usize, LimitKind, u64)]) -> Attempt {
-    let Some((pause, levels)) = answer.levels.split_first() else {
-        return Attempt::Unavailable(SLOT_AGAIN);
-    };
+fn refusal(pause: &Level, levels: &[Level], costs: &[(usize, LimitKind, u64)]) -> Attempt {
     if pause.verdict == Verdict::Refused && pause.wait > SHORTEST_PAUSE {
         return Attempt::Paused(pause.wait);
     }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::account::Account;
 use crate::llm::{LimitKind, Tokens};
-use crate::shared::store::{Charge as StoreCharge, Part, Receipt, Verb};
+use crate::shared::store::{Charge as StoreCharge, Receipt, Verb};
 use crate::shared::{Slot, Source};
 
 /// What a request has taken. It is [settled](Self::settle) once; what is dropped stays taken, but
@@ -25,7 +25,8 @@ pub(super) struct Charge {
 /// What was taken of one limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Charged {
-    pub(super) namespace: usize,
+    /// The place of the limit.
+    pub(super) place: usize,
     pub(super) kind: LimitKind,
     pub(super) receipt: Receipt,
 }
@@ -47,18 +48,18 @@ impl Charge {
     }
 
     fn tell(&self, verb: Verb, permits: impl Fn(LimitKind) -> u64) {
-        let parts: SmallVec<[Part; 4]> = self
+        let charges: SmallVec<[(usize, StoreCharge); 4]> = self
             .charged
             .iter()
             .filter(|charged| permits(charged.kind) > 0)
             .map(|charged| {
                 let mut charge = StoreCharge::new(permits(charged.kind));
                 charge.receipt = charged.receipt;
-                self.account.part(charged.namespace, charge)
+                (charged.place, charge)
             })
             .collect();
-        if !parts.is_empty() {
-            self.account.client.tell(self.account.ask(verb, parts), self.source);
+        if !charges.is_empty() {
+            self.account.client.tell(self.account.ask(verb, &charges), self.source);
             if verb != Verb::Consume {
                 self.account.line.gave_back();
             }

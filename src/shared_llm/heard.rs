@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::account::{Account, Known, PAUSE, PAUSE_BURST};
 use crate::llm::engine::account::AccountView;
 use crate::shared::Source;
-use crate::shared::store::{Ask, Charge, Part, Verb};
+use crate::shared::store::{Ask, Charge, Verb};
 
 /// A pause that ends so much later than the store knows is told.
 const LATER: Duration = Duration::from_millis(5);
@@ -18,30 +18,30 @@ impl Account {
     /// and a pause.
     pub(super) fn heard(&self, view: &AccountView) {
         self.follow(view);
-        let parts = {
+        let levels = {
             let mut known = self.known.lock();
             let used: SmallVec<[_; 4]> = known.more_used(view).collect();
             let pause = known.pause_to_tell(view).map(|micros| (PAUSE, micros));
             used.into_iter().chain(pause)
         };
-        let parts: SmallVec<[Part; 4]> =
-            parts.map(|(namespace, used)| self.part(namespace, Charge::new(used))).collect();
-        if !parts.is_empty() {
-            self.client.tell(self.ask(Verb::Raise, parts), Source::Shared);
+        let levels: SmallVec<[_; 4]> =
+            levels.map(|(place, used)| (place, Charge::new(used))).collect();
+        if !levels.is_empty() {
+            self.client.tell(self.ask(Verb::Raise, &levels), Source::Shared);
         }
     }
 
     /// Pauses the account for all processes.
     pub(super) fn pause(&self, pause: Duration) {
-        let level = self.part(PAUSE, Charge::new(level_of(pause)));
-        self.client.tell(self.ask(Verb::Raise, [level]), Source::Shared);
+        let level = (PAUSE, Charge::new(level_of(pause)));
+        self.client.tell(self.ask(Verb::Raise, &[level]), Source::Shared);
     }
 
     /// The rest of the account's pause, as the store knows it.
     pub(super) async fn paused_for(&self) -> Duration {
-        let look = Ask::new(Verb::Look, 0, self.part(PAUSE, Charge::new(1)));
-        let level =
-            self.client.ask(look).await.ok().and_then(|it| it.answer.levels.first().copied());
+        let look = Ask { count: 0, ..self.ask(Verb::Look, &[(PAUSE, Charge::new(1))]) };
+        let decision = self.client.ask(look).await.ok();
+        let level = decision.and_then(|it| it.answer.levels.first().copied());
         Duration::from_micros(level.map_or(0, |level| level.used.saturating_sub(PAUSE_BURST)))
     }
 
@@ -55,8 +55,8 @@ impl Account {
     /// Ends a pause for all processes.
     pub(super) fn resume(&self) {
         self.known.lock().paused_until = None;
-        let all = self.part(PAUSE, Charge::new(u64::MAX >> 16));
-        self.client.tell(self.ask(Verb::Credit, [all]), Source::Shared);
+        let all = (PAUSE, Charge::new(u64::MAX >> 16));
+        self.client.tell(self.ask(Verb::Credit, &[all]), Source::Shared);
     }
 }
 
@@ -65,7 +65,7 @@ impl Known {
     fn more_used(&mut self, view: &AccountView) -> impl Iterator<Item = (usize, u64)> {
         self.limits.iter().enumerate().filter_map(|(at, limit)| {
             let meter = view.meters.iter().find(|meter| meter.kind == limit.kind)?;
-            (meter.used > limit.used_by_now()).then_some((at + 1, meter.used))
+            (meter.used > limit.used_by_now()).then_some((1 + at, meter.used))
         })
     }
 

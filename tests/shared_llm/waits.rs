@@ -73,8 +73,11 @@ async fn what_estimates_give_back_is_used_by_those_who_wait() {
         let (model, used) = (workers[task % 2].clone(), Arc::clone(&used));
         tasks.push(tokio::spawn(async move {
             // Half of each estimate is needed.
-            while started.elapsed() < 300 * SECOND {
+            loop {
                 let permit = model.acquire(2_000).await.unwrap();
+                if started.elapsed() > 300 * SECOND {
+                    return permit.cancel();
+                }
                 used.fetch_add(1_000, Ordering::Relaxed);
                 tokio::time::sleep(2 * SECOND).await;
                 permit.settle(1_000);
@@ -86,7 +89,7 @@ async fn what_estimates_give_back_is_used_by_those_who_wait() {
     }
     let used = used.load(Ordering::Relaxed);
     let all = 60_000 + 300 * 1_000;
-    assert!(used >= all - all / 20 && used <= all + all / 10, "{used} of {all}");
+    assert!(used >= all - all / 20 && used <= all + 2_000, "{used} of {all}");
 }
 
 #[tokio::test(start_paused = true)]

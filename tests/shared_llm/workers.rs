@@ -52,10 +52,10 @@ pub(crate) fn used_of(
     quota: Quota,
 ) -> u64 {
     let (counted, period) = kind.metered().unwrap();
-    let name = format!("llm/{counted}/{}s", period.as_secs());
-    let limit = LimitSpec::new("used", Rule::TokenBucket, quota);
+    let name = format!("{counted}/{}s", period.as_secs());
+    let limit = LimitSpec::new(name.as_str(), Rule::TokenBucket, quota);
     let buckets: MemoryBuckets<TokioClock> =
-        store.buckets(&[Namespace::new(name, vec![limit])]).unwrap();
+        store.buckets(&[Namespace::new(format!("llm/{name}"), vec![limit])]).unwrap();
     let charges = [Charge::new(1)];
     let look = SubjectAsk::new(Verb::Look, 0, account, &charges);
     buckets.ask_one(look).unwrap().levels[0].used

@@ -35,14 +35,14 @@ async fn process(server: &Server, limits: Limits) -> Limiter {
 }
 
 /// Waits until something holds that another process tells in the background.
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..1_000 {
         if holds().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it never holds");
+    panic!("never: {what}");
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn processes_share_what_is_used_and_what_is_given_back() {
         assert_eq!(limit, LimitKind::Tokens(Period::DAY));
         assert!(retry_after.is_some_and(|wait| wait > Duration::from_secs(3_600)));
         first.settle(100);
-        until(async || match other.try_acquire(890).await {
+        until("the rest is given back", async || match other.try_acquire(890).await {
             Ok(permit) => {
                 permit.cancel();
                 true
@@ -83,15 +83,18 @@ async fn processes_share_pauses_and_what_servers_say_is_left() {
         one.acquire(100).await.unwrap().end(&left);
         let refused = async || match other.try_acquire(8_000).await {
             Ok(permit) => {
+                // What was reported meanwhile was in use already, and now it is not any more.
                 permit.cancel();
+                one.observe_reply(&left);
                 false
             }
             Err(_) => true,
         };
-        until(refused).await;
+        until("the other knows what is left", refused).await;
         let wait = Reply::new(429).headers([("retry-after", "3600")]);
         one.acquire(100).await.unwrap().end(&wait);
-        until(async || matches!(other.try_acquire(1).await, Err(Error::ServerWait { .. }))).await;
+        let paused = async || matches!(other.try_acquire(1).await, Err(Error::ServerWait { .. }));
+        until("the other is paused", paused).await;
         assert!(other.local().usage().paused_for.is_some());
         assert_eq!(server.keys_without_expiry(), 0);
     }

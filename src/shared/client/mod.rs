@@ -234,6 +234,12 @@ impl Client {
         self.inner.send(ask);
     }
 
+    /// Whether one ask can charge several subjects.
+    #[cfg(feature = "llm")]
+    pub(crate) fn spans_subjects(&self) -> bool {
+        self.inner.buckets().spans_subjects()
+    }
+
     /// Sends an ask whose answer nobody needs, about what `source` has decided: to the store, or to
     /// the share of this process. What is in use by then also counts in an outage.
     pub(crate) fn tell(&self, ask: Ask, source: Source) {
