@@ -13,7 +13,7 @@
 // charges or gives back the difference to the estimate.
 
 mod burst;
-mod call;
+pub(crate) mod call;
 mod end_permit;
 pub(crate) mod engine;
 mod error;

@@ -1,8 +1,9 @@
 //! A bound on what happens at the same time in all processes.
 //!
-//! The slots of a subject are a strict window whose permits are handed back when a slot is dropped. A
-//! process that dies hands nothing back: then its permits expire with the window. A slot that is
-//! held for longer is renewed before, by a permit that is taken for the one that is handed back.
+//! The slots are a strict window whose permits are handed back when a slot is
+//! dropped. A process that dies hands nothing back: then its permits expire with the window. A
+//! slot that is held for longer is renewed before, by a permit that is taken for the one that is
+//! handed back.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,14 +23,14 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// What all slots are called in a store, which tells them from other limits.
 const NAMESPACE: &str = "slots";
 
-/// A bound on what happens at the same time in all processes, such as requests in flight: each holds
-/// a [`Slot`]. Processes that use the same name on the same store share the slots.
+/// A bound on what happens at the same time in all processes, such as requests in flight: each
+/// holds a [`Slot`]. Processes that use the same name on the same store share the slots.
 ///
-/// A slot ends when it is dropped, or when its process dies: it expires unless it is renewed, and it
-/// is renewed in the background for as long as it is held. So at most the given number of slots is
-/// held, however many processes there are, and the slots of a dead process are free again after
-/// `expires_after` (and up to 1/64 of it, by which strict windows count too long). A process that is
-/// stopped for longer than that may find its slots taken when it goes on.
+/// A slot ends when it is dropped, or when its process dies: it expires unless it is renewed, and
+/// it is renewed in the background for as long as it is held. So at most the given number of slots
+/// is held, however many processes there are, and the slots of a dead process are free again after
+/// `expires_after` (and up to 1/64 of it, by which strict windows count too long). A process that
+/// is stopped for longer than that may find its slots taken when it goes on.
 ///
 /// Needs a tokio runtime with a timer. Clones share everything.
 ///
@@ -69,8 +70,8 @@ struct Line {
 impl Slots {
     /// Slots of this name, of which `most` are held at the same time.
     ///
-    /// `expires_after` is how long the slots of a dead process stay taken; a minute is a good choice.
-    /// A slot that is held for longer than half of it costs one call in that time.
+    /// `expires_after` is how long the slots of a dead process stay taken; a minute is a good
+    /// choice. A slot that is held for longer than half of it costs one call in that time.
     ///
     /// In an outage of the store, the [`Outage`](super::Outage) mode of `store` decides.
     ///
@@ -124,18 +125,18 @@ impl Slots {
         let mut held = Held { client, line, ask, source: decision.source };
         held.has(&decision.answer.levels);
         let renew_after = self.expires_after / 2;
-        match Handle::try_current() {
-            Ok(runtime) => _ = runtime.spawn(held.until(ended, renew_after)),
-            // Without a runtime, nobody can renew the slot or hand it back: it expires.
-            Err(_) => {}
+        // Without a runtime, nobody can renew the slot or hand it back: it expires.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(held.until(ended, renew_after));
         }
         Ok(Some(Slot { _end: end }))
     }
 
     /// Waits until a slot is free, and takes it.
     ///
-    /// Those who wait in this process are served in order. Among processes there is no order: the first
-    /// of each asks again after a twentieth of a second, because nobody tells it what others free.
+    /// Those who wait in this process are served in order. Among processes there is no order: the
+    /// first of each asks again after a twentieth of a second, because nobody tells it what others
+    /// free.
     ///
     /// # Errors
     ///

@@ -1,13 +1,13 @@
 //! An account as the store knows it.
 //!
-//! Each limit is a namespace of its own, whose subject is the account, because limits are learned: a
-//! process that learns one more opens one more namespace, and still shares the others. All of them
-//! are charged in one ask. A store whose asks have one subject, such as a cluster, has one namespace
-//! for all limits that are configured, and does not share those that are learned.
+//! Each limit is a namespace of its own, whose subject is the account, because limits are learned:
+//! a process that learns one more opens one more namespace, and still shares the others. All of
+//! them are charged in one ask. A store whose asks have one subject, such as a cluster, has one
+//! namespace for all limits that are configured, and does not share those that are learned.
 //!
-//! The pause that a server asks for is a limit as well: a token bucket of a permit per microsecond, of
-//! which each request takes one. To pause the account is to raise its level until it has a debt of as
-//! many microseconds. So the store needs to know nothing of pauses.
+//! The pause that a server asks for is a limit as well: a token bucket of a permit per
+//! microsecond, of which each request takes one. To pause the account is to raise its level until
+//! it has a debt of as many microseconds. So the store needs to know nothing of pauses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::OpenError;
 use super::line::Line;
 use crate::Quota;
 use crate::llm::engine::account::{Account as LocalAccount, AccountView, MeterView};
-use crate::llm::{LimitKind, Limits, Tokens};
+use crate::llm::{LimitKind, Limits, Period, Tokens};
 use crate::shared::store::{Answer, Ask, Charge, Level, LimitSpec, Namespace, Part, Rule, Verb};
 use crate::shared::{Client, ClientBuilder, Slots};
 use crate::sync::Mutex;
@@ -80,9 +80,10 @@ impl Limit {
     fn spec(&self) -> Option<LimitSpec> {
         let (counted, period) = self.kind.metered()?;
         let quota = Quota::per(self.per_period, period.as_duration());
-        let (rule, quota) = match self.is_strict {
-            true => (Rule::StrictWindow, quota),
-            false => (Rule::TokenBucket, quota.burst(self.burst)),
+        let (rule, quota) = if self.is_strict {
+            (Rule::StrictWindow, quota)
+        } else {
+            (Rule::TokenBucket, quota.burst(self.burst))
         };
         Some(LimitSpec::new(format!("{counted}/{}s", period.as_secs()), rule, quota))
     }
@@ -90,7 +91,7 @@ impl Limit {
     /// What is in use at least, by the store's last answer, if nobody has given anything back.
     pub(super) fn used_by_now(&self) -> u64 {
         let Some((at, used)) = self.seen else { return 0 };
-        let period = self.kind.period().map_or(Duration::MAX, |period| period.as_duration());
+        let period = self.kind.period().map_or(Duration::MAX, Period::as_duration);
         let refilled =
             u128::from(self.per_period) * at.elapsed().as_nanos() / period.as_nanos().max(1);
         used.saturating_sub(u64::try_from(refilled).unwrap_or(u64::MAX).saturating_add(1))
@@ -111,9 +112,10 @@ impl Account {
         // A pause can end early, and the process's own limiter knows of it anyway.
         let client = store.clone().trust_refusals_for(Duration::ZERO);
         let spread = client.clone().open(&each_apart(&limits))?;
-        let (client, together) = match spread.spans_subjects() {
-            true => (spread, None),
-            false => (client.open(&[all_together(&limits)])?, Some(1 + limits.len())),
+        let (client, together) = if spread.spans_subjects() {
+            (spread, None)
+        } else {
+            (client.open(&[all_together(&limits)])?, Some(1 + limits.len()))
         };
         let slots = match view.max_concurrent {
             Some(most) => {

@@ -1,11 +1,11 @@
 //! How a request gets a permit: first of its own process, and then in the store.
 //!
-//! Requests that have to wait stand in a line, of which the first asks again and again: when what the
-//! store lacks may be there, when this process has given something back, and in between, because
-//! others give back, too. It would be cheaper to take what is needed for later. But what others
-//! have taken for later can't be moved up, so the estimates that requests give back would be lost
-//! behind it. Only a request that has waited for long takes a place in the store, so that smaller
-//! ones do not overtake it for ever.
+//! Requests that have to wait stand in a line, of which the first asks again and again: when what
+//! the store lacks may be there, when this process has given something back, and in between,
+//! because others give back, too. It would be cheaper to take what is needed for later. But what
+//! others have taken for later can't be moved up, so the estimates that requests give back would
+//! be lost behind it. Only a request that has waited for long takes a place in the store, so that
+//! smaller ones do not overtake it for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -256,10 +256,8 @@ impl<C: Clock> Promise<C> {
     /// Whether a server has asked for a pause while the request waited for its time.
     async fn is_paused(&self, engine: &Arc<Engine<C>>, after: Duration) -> bool {
         let Some((key, charge)) = self.local.key().zip(self.charge.as_ref()) else { return false };
-        let pause = match after >= LONG_WAIT {
-            true => charge.account.paused_for().await,
-            false => Duration::ZERO,
-        };
+        let pause =
+            if after >= LONG_WAIT { charge.account.paused_for().await } else { Duration::ZERO };
         if !pause.is_zero() {
             charge.account.knows_pause(pause);
             engine.pause_for(key, pause);

@@ -58,10 +58,10 @@ impl Account {
             None => None,
         };
         let costs = self.costs(tokens);
-        let charges = costs.iter().map(|(at, _, cost)| (*at, *cost));
-        let charges = std::iter::once((PAUSE, 1)).chain(charges);
-        let charges = charges.map(|(at, cost)| (at, StoreCharge::new(cost)));
-        let mut ask = self.ask(Verb::Take, &charges.collect::<SmallVec<[_; 5]>>());
+        let asked = costs.iter().map(|(at, _, cost)| (*at, *cost));
+        let asked = std::iter::once((PAUSE, 1)).chain(asked);
+        let asked = asked.map(|(at, cost)| (at, StoreCharge::new(cost)));
+        let mut ask = self.ask(Verb::Take, &asked.collect::<SmallVec<[_; 5]>>());
         ask.patience = patience;
         let decision = match self.client.ask(ask.clone()).await {
             Ok(decision) => decision,
@@ -86,12 +86,12 @@ impl Account {
                 Attempt::Paused(wait)
             }
             Outcome::Done { after } => {
-                let charged = costs.iter().zip(levels).map(|((place, kind, _), level)| Charged {
+                let taken = costs.iter().zip(levels).map(|((place, kind, _), level)| Charged {
                     place: *place,
                     kind: *kind,
                     receipt: level.receipt,
                 });
-                let charged: SmallVec<[Charged; 4]> = charged.collect();
+                let charged = taken.collect();
                 let account = Arc::clone(self);
                 Attempt::Granted(Charge { account, source, tokens, charged, _slot: slot }, after)
             }

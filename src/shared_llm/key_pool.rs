@@ -17,12 +17,12 @@ use crate::{Clock, CounterClock};
 /// Several API keys, each with its own limits, for all processes that use them; see the
 /// [module](crate::shared_llm).
 ///
-/// It has the words of an [`llm::KeyPool`]. A request is served by the key that this process prefers
-/// among those that the store has permits of.
+/// It has the words of an [`llm::KeyPool`]. A request is served by the key that this process
+/// prefers among those that the store has permits of.
 ///
-/// A key that is refused by its server is disabled in the process that was told so, and rests in all
-/// others for as long as [`max_spent_rest`](llm::KeyPoolBuilder::max_spent_rest) says. If several
-/// keys share its account, the others find out for themselves.
+/// A key that is refused by its server is disabled in the process that was told so, and rests in
+/// all others for as long as [`max_spent_rest`](llm::KeyPoolBuilder::max_spent_rest) says. If
+/// several keys share its account, the others find out for themselves.
 ///
 /// ```
 /// use tollgate::llm::{self, Limits};
@@ -64,9 +64,9 @@ impl<T, C: Clock> Accounts for Each<'_, T, C> {
 }
 
 impl<T, C: Clock> KeyPool<T, C> {
-    /// A pool that shares the limits of its keys: processes that use the same `name` and ids of keys on
-    /// the same store share them. A [`Limiter`](super::Limiter) whose account is `name/id` shares
-    /// those of a key, too.
+    /// A pool that shares the limits of its keys: processes that use the same `name` and ids of
+    /// keys on the same store share them. A [`Limiter`](super::Limiter) whose account is `name/id`
+    /// shares those of a key, too.
     ///
     /// `local` is the pool of this process. It must be empty: keys are added here.
     #[must_use]
@@ -74,15 +74,15 @@ impl<T, C: Clock> KeyPool<T, C> {
         Self { local, store, name: name.into(), accounts: Mutex::default(), line: Arc::default() }
     }
 
-    /// The pool of this process, to look at. What is added, acquired or observed there directly is not
-    /// shared.
+    /// The pool of this process, to look at. What is added, acquired or observed there directly is
+    /// not shared.
     #[must_use]
     pub fn local(&self) -> &llm::KeyPool<T, C> {
         &self.local
     }
 
-    /// Adds a key with its own limits; see [`llm::KeyPool::add`]. All processes should configure the
-    /// same limits.
+    /// Adds a key with its own limits; see [`llm::KeyPool::add`]. All processes should configure
+    /// the same limits.
     ///
     /// # Errors
     ///
@@ -136,8 +136,8 @@ impl<T, C: Clock> KeyPool<T, C> {
         Ok(())
     }
 
-    /// Removes a key in this process. Requests in flight with it finish normally. Returns whether the
-    /// key existed.
+    /// Removes a key in this process. Requests in flight with it finish normally. Returns whether
+    /// the key existed.
     pub fn remove(&self, id: &str) -> bool {
         let removed = self.local.remove(id);
         self.accounts.lock().remove(id);
@@ -183,8 +183,8 @@ impl<T, C: Clock> KeyPool<T, C> {
         self.acquire_until(estimate.into(), Until::Forever).await
     }
 
-    /// As [`acquire`](Self::acquire), for at most `timeout`. If the request can't be sent by then, the
-    /// refusal comes as soon as that is known, and nothing is taken.
+    /// As [`acquire`](Self::acquire), for at most `timeout`. If the request can't be sent by then,
+    /// the refusal comes as soon as that is known, and nothing is taken.
     ///
     /// # Errors
     ///

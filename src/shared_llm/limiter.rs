@@ -106,15 +106,15 @@ impl<C: Clock> Limiter<C> {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the request gives up its place, and gives back what it has taken. If it
-    /// has taken a place in the store, and others stand behind it there already, what it has taken
-    /// there is lost: their times do not change.
+    /// If the future is dropped, the request gives up its place, and gives back what it has taken.
+    /// If it has taken a place in the store, and others stand behind it there already, what it has
+    /// taken there is lost: their times do not change.
     pub async fn acquire(&self, estimate: impl Into<Tokens>) -> Result<Permit<C>, Error> {
         self.acquire_until(estimate.into(), Until::Forever).await
     }
 
-    /// As [`acquire`](Self::acquire), for at most `timeout`. If the request can't be sent by then, the
-    /// refusal comes as soon as that is known, and nothing is taken.
+    /// As [`acquire`](Self::acquire), for at most `timeout`. If the request can't be sent by then,
+    /// the refusal comes as soon as that is known, and nothing is taken.
     ///
     /// # Errors
     ///
@@ -154,7 +154,8 @@ impl<C: Clock> Limiter<C> {
         Ok(())
     }
 
-    /// Ends a pause that a server asked for, in all processes that have not begun to wait for its end.
+    /// Ends a pause that a server asked for, in all processes that have not begun to wait for its
+    /// end.
     pub fn resume(&self) {
         self.local.resume();
         self.account.resume();

@@ -23,26 +23,26 @@
 //!
 //! # What the processes share
 //!
-//! * **What is used.** An estimate is taken in the store, of all limits of the account or of none. The
-//!   difference to the usage is settled there, too.
-//! * **What servers say is left.** It covers all clients of the account. If a response says that more
-//!   is used than the store knows, the store's level is raised to it.
-//! * **Pauses.** If one process is told to wait by a 429, the others wait, too, unless their requests
-//!   are on their way already.
+//! * **What is used.** An estimate is taken in the store, of all limits of the account or of none.
+//!   The difference to the usage is settled there, too.
+//! * **What servers say is left.** It covers all clients of the account. If a response says that
+//!   more is used than the store knows, the store's level is raised to it.
+//! * **Pauses.** If one process is told to wait by a 429, the others wait, too, unless their
+//!   requests are on their way already.
 //! * **Requests in flight.** With [`max_concurrent`](crate::llm::Limits::max_concurrent), that many
 //!   requests of all processes together are in flight. The slots of a process that dies expire.
 //!
 //! **Learned limits** are not shared as such. Each process learns them from its first answer, and
 //! counts from then on in the store, where the level is what all processes have used. A process
-//! that knows no limits asks for none, but what it uses is in what servers say is left. It is better
-//! to configure the limits that are known.
+//! that knows no limits asks for none, but what it uses is in what servers say is left. It is
+//! better to configure the limits that are known.
 //!
 //! # Waiting
 //!
-//! The requests of a process that have to wait stand in one line, first come, first served, and only
-//! the first of them asks the store: with several keys, for each key that could serve it. Among the
-//! first of all processes there is no order, but one that has waited for ten seconds takes a place
-//! in the store, so that smaller requests do not overtake it for ever.
+//! The requests of a process that have to wait stand in one line, first come, first served, and
+//! only the first of them asks the store: with several keys, for each key that could serve it.
+//! Among the first of all processes there is no order, but one that has waited for ten seconds
+//! takes a place in the store, so that smaller requests do not overtake it for ever.
 //!
 //! # When the store does not answer
 //!
@@ -52,6 +52,7 @@
 mod account;
 mod acquire;
 mod attempt;
+mod call;
 mod charge;
 mod error;
 mod heard;

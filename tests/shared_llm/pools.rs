@@ -129,6 +129,21 @@ async fn keys_of_one_account_share_it_and_not_their_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_tries_another_key() {
+    let store = client(&store());
+    let pool = pool(&store);
+    let mut tried = Vec::new();
+    let send = |key: llm::PoolKey<&'static str>| {
+        tried.push(key.id().to_owned());
+        let status = if tried.len() == 1 { 401 } else { 200 };
+        async move { Ok::<u16, std::io::Error>(status) }
+    };
+    let status = pool.call(10, 3, send, |status| Reply::new(*status).spent(5)).await.unwrap();
+    assert_eq!(status, 200);
+    assert!(tried.len() == 2 && tried[0] != tried[1], "{tried:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn keys_come_and_go() {
     let store = client(&store());
     let pool = pool(&store);

@@ -3,10 +3,10 @@
 //!
 //! `cargo run --release -p tollgate-shared-examples --example shared_llm` (about 35 seconds)
 //!
-//! They do the same work three times: with limiters that know nothing of each other, with limiters of
-//! which each has a quarter of the key's limits, and with limiters that share the limits through
-//! Redis. The model is a small server on loopback, which enforces the limits by the second: see
-//! [`tollgate_llm_server`].
+//! They do the same work three times: with limiters that know nothing of each other, with limiters
+//! of which each has a quarter of the key's limits, and with limiters that share the limits
+//! through Redis. The model is a small server on loopback, which enforces the limits by the
+//! second: see [`tollgate_llm_server`].
 //!
 //! It needs `redis-server` or `valkey-server`, starts it on a free port, and ends it again.
 
@@ -55,9 +55,12 @@ async fn main() -> Result<(), AnyError> {
     );
     println!("{:<38}{:>9}{:>9}{:>13}", "", "answers", "429s", "quota used");
     for sharing in Sharing::ALL {
-        let started = Instant::now();
         let workers = (0..WORKERS).map(|number| Worker::start(sharing, number, &model, &redis));
         let workers: Vec<Worker> = workers.collect::<Result<_, _>>()?;
+        while model.tally(sharing.key()).is_none_or(|tally| tally.served == 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let started = Instant::now();
         tokio::time::sleep(TIME).await;
         let tally = model.tally(sharing.key()).unwrap_or_default();
         let quota = model.quota_since(sharing.key(), started).unwrap_or_default();

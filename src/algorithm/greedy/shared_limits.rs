@@ -9,10 +9,10 @@
 //! at which the bucket *is* full would not do as a receipt: what others give back meanwhile moves
 //! it, and then a charge that refill has brought back long ago seems to be in use.)
 //!
-//! Permits that were taken for a later time must not be used again before that time by others. So as
-//! long as somebody may wait, nothing is given back that somebody has taken permits behind. Who has
-//! taken permits for later waits until the level falls to the burst. As long as nobody gives anything
-//! back, the level tells until when; from then on, that time is remembered beside `V`.
+//! Permits that were taken for a later time must not be used again before that time by others. So
+//! as long as somebody may wait, nothing is given back that somebody has taken permits behind. Who
+//! has taken permits for later waits until the level falls to the burst. As long as nobody gives
+//! anything back, the level tells until when; from then on, that time is remembered beside `V`.
 
 use super::{GreedyRefill, GreedyState};
 use crate::Timestamp;
@@ -137,8 +137,8 @@ impl GreedyRefill {
         receipt.min(self.nanos_floor(until))
     }
 
-    /// What to remember under this rule, which has replaced `previous`. `before` was the state then,
-    /// and `state` is the state now.
+    /// What to remember under this rule, which has replaced `previous`. `before` was the state
+    /// then, and `state` is the state now.
     pub(crate) fn carry_returned(
         &self,
         state: &GreedyState,

@@ -90,9 +90,10 @@ impl Bucket {
         let charged_until = self.charged_until(now);
         [0, 1].map(|side| {
             let full_at = (&self.full_at[side]).max(&whole(now)).clone();
-            match full_at == charged_until[side] {
-                true => full_at - &capacity,
-                false => self.promised_until[side].clone(),
+            if full_at == charged_until[side] {
+                full_at - &capacity
+            } else {
+                self.promised_until[side].clone()
             }
         })
     }
