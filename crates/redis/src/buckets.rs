@@ -112,17 +112,19 @@ impl RedisBuckets {
             (Some(asked_at), Some(now)) => Duration::from_micros(now.saturating_sub(asked_at)),
             _ => began.elapsed(),
         };
-        let is_late = |ask: &Ask| waited > ask.lifetime;
-        let late: Vec<_> = asks.iter().map(is_late).collect();
-        let asks = asks.into_iter().filter(|ask| !is_late(ask)).collect();
         let number = self.link.number();
-        let mut answers = self.call(asks, waited, now).await.into_iter();
-        let expired = || Ok(Answer::new(Outcome::Expired, 0, []));
-        let missing = || Err(StoreError::Unreadable("no answer belongs to the ask".into()));
-        let answers: Vec<_> = late
-            .into_iter()
-            .map(|is_late| if is_late { expired() } else { answers.next().unwrap_or_else(missing) })
-            .collect();
+        let is_late = |ask: &Ask| waited > ask.lifetime;
+        let answers = if asks.iter().any(is_late) {
+            let late: Vec<_> = asks.iter().map(is_late).collect();
+            let asks = asks.into_iter().filter(|ask| !is_late(ask)).collect();
+            let mut answers = self.call(asks, waited, now).await.into_iter();
+            let expired = || Ok(Answer::new(Outcome::Expired, 0, []));
+            let missing = || Err(StoreError::Unreadable("no answer belongs to the ask".into()));
+            let mut next = || answers.next().unwrap_or_else(missing);
+            late.into_iter().map(|is_late| if is_late { expired() } else { next() }).collect()
+        } else {
+            self.call(asks, waited, now).await
+        };
         self.link.heed(number, &answers);
         answers
     }

@@ -1,16 +1,14 @@
 //! Building a client.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::{Batching, Client, Counters, Inner, Refusals, Stats};
+use super::{Client, Common, Counters, Refusals, Servers, Stats};
 use crate::TokioClock;
 use crate::shared::Outage;
 use crate::shared::store::{Memory, Namespace, OpenError, Store};
-use crate::sync::Mutex;
 
 /// Builds a [`Client`]. Returned by [`Client::builder`]. Clients of clones of a builder have their
 /// [`Stats`] in common, and what this process has of the quotas in an outage.
@@ -88,21 +86,16 @@ impl ClientBuilder {
     /// If the store can't keep a quota exactly.
     pub fn open(self, namespaces: &[Namespace]) -> Result<Client, OpenError> {
         let opened = super::Opened::new(&*self.store, self.outage, namespaces, &self.share)?;
-        let batching = Batching::new(opened.buckets.batch_size());
-        Ok(Client {
-            inner: Arc::new(Inner {
-                store: self.store,
-                deadline: self.deadline,
-                probe_every: self.probe_every,
-                outage: self.outage,
-                counters: self.counters,
-                share: self.share,
-                opened: RwLock::new(opened),
-                refusals: Refusals::new(self.trust_refusals_for),
-                is_out: AtomicBool::new(false),
-                is_probing: AtomicBool::new(false),
-                batching: Mutex::new(batching),
-            }),
-        })
+        let common = Common {
+            store: self.store,
+            deadline: self.deadline,
+            probe_every: self.probe_every,
+            outage: self.outage,
+            counters: self.counters,
+            share: self.share,
+            opened: RwLock::new(opened),
+            refusals: Refusals::new(self.trust_refusals_for),
+        };
+        Ok(Client { common: Arc::new(common), servers: Arc::new(Servers::new()) })
     }
 }

@@ -8,30 +8,30 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::give_back::Delivery;
-use super::{Departure, Failure, Inner, Queued, Waiter};
-use crate::shared::race::within;
+use super::pending::Pending;
+use super::{Departure, Failure, Server};
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
 
-/// A call that is under way. It ends when its answers are there, and then returns the call that
-/// goes out next. If it is dropped before, whoever waits for its answers is told that they are
-/// lost.
+/// A call that is under way. As a future, it ends when its answers were told; see also
+/// [`next`](Self::next). If it is dropped before, whoever waits for its answers is told that they
+/// are lost.
 pub(super) struct Call {
-    inner: Arc<Inner>,
+    server: Arc<Server>,
     number: u64,
-    /// What was asked, to take it back if nobody waits for the answer any more.
-    asks: Vec<Ask>,
+    asks: Arc<Vec<Arc<Pending>>>,
     answers: Option<Answers>,
+    has_ended: bool,
 }
 
 impl Call {
     /// Sends the asks of a departure.
-    pub(super) fn new(inner: Arc<Inner>, departure: Departure<Queued>) -> Self {
+    pub(super) fn new(server: Arc<Server>, departure: Departure<Arc<Pending>>) -> Self {
+        let Departure { call, asks, .. } = departure;
         let now = Instant::now();
-        let asks: Vec<Ask> = departure.asks.into_iter().map(|queued| queued.ask_at(now)).collect();
-        inner.counters.called(asks.len());
-        let answers = inner.buckets().ask(asks.clone());
-        Self { inner, number: departure.call, asks, answers: Some(answers) }
+        let sent: Vec<Ask> = asks.iter().map(|pending| pending.ask_at(now)).collect();
+        server.common.counters.called(sent.len());
+        let answers = server.common.buckets().ask(sent);
+        Self { server, number: call, asks, answers: Some(answers), has_ended: false }
     }
 
     /// Lets the call, and those that follow it, go on by themselves. Without a runtime, only a
@@ -40,16 +40,20 @@ impl Call {
         let mut next = Some(self);
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                while let Some(call) = next {
-                    next = call.watched().await;
+                while let Some(mut call) = next {
+                    call.server.ensure_watched();
+                    (&mut call).await;
+                    // Those who were told go on now. What they ask next goes out in one call.
+                    tokio::task::yield_now().await;
+                    next = call.next();
                 }
             });
             return;
         }
         let mut nobody = Context::from_waker(Waker::noop());
-        while let Some(call) = next {
-            let poll = AssertUnwindSafe(|| match pin!(call).poll(&mut nobody) {
-                Poll::Ready(next) => next,
+        while let Some(mut call) = next {
+            let poll = AssertUnwindSafe(|| match pin!(&mut call).poll(&mut nobody) {
+                Poll::Ready(()) => call.next(),
                 Poll::Pending => None,
             });
             // What belongs to a runtime that has ended can panic.
@@ -57,87 +61,77 @@ impl Call {
         }
     }
 
-    /// Awaits the end. If it does not come within the deadline, an outage begins, also if all who
-    /// wait for the answers have gone away before.
-    async fn watched(mut self) -> Option<Self> {
-        let inner = Arc::clone(&self.inner);
-        if let Some(next) = within(inner.deadline, &mut self).await {
-            return next;
-        }
-        if inner.batching.lock().is_under_way(self.number) {
-            inner.deadline_has_passed();
-        }
-        self.await
+    /// Ends the call, of which the answers were told. Returns the call that goes out next.
+    pub(super) fn next(mut self) -> Option<Self> {
+        self.has_ended = true;
+        let next = self.server.end(self.number);
+        next.map(|departure| Self::new(Arc::clone(&self.server), departure))
     }
 
-    /// Tells the answers to those who wait. Returns the asks that go out next, unless an answer is
-    /// the sign of an outage.
-    fn end(&mut self, results: Vec<Result<Answer, StoreError>>) -> Option<Departure<Queued>> {
-        let (waiters, next) = self.inner.batching.lock().end(self.number);
+    /// Tells the answers to those who wait.
+    fn tell(&self, results: Vec<Result<Answer, StoreError>>) {
         let of_the_store = |result: &Result<_, StoreError>| {
             result.as_ref().err().filter(|error| error.is_of_the_store()).cloned()
         };
         // A call that was given up is from before an outage, which can be over by now.
-        let sign_of_outage = waiters.as_ref().and(results.iter().find_map(of_the_store));
-        let mut waiters = waiters.unwrap_or_default().into_iter();
-        for (ask, result) in self.asks.drain(..).zip(results) {
-            let delivery = |answer| Delivery::new(&self.inner, ask, answer);
-            let reply = result.map(delivery).map_err(Failure::Store);
-            if let Some(waiter) = waiters.next().flatten() {
-                // An answer that nobody receives gives back what was taken.
-                let _ = waiter.send(reply);
+        let is_current = self.server.is_answered(self.number);
+        let sign_of_outage = results.iter().find_map(of_the_store).filter(|_| is_current);
+        for (pending, result) in self.asks.iter().zip(results) {
+            // An answer that nobody receives gives back what was taken.
+            if let Some(Ok(answer)) = pending.tell(result.map_err(Failure::Store)) {
+                self.server.give_back(&pending.ask, &answer);
             }
         }
-        let Some(error) = sign_of_outage else { return next };
-        // Whoever waits for the next call is told, so the call need not go out.
-        self.inner.begin_outage(&error);
-        None
+        if let Some(error) = sign_of_outage {
+            self.server.begin_outage(&error);
+        }
     }
 }
 
 impl Future for Call {
-    type Output = Option<Call>;
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Call>> {
-        let Some(answers) = &mut self.answers else { return Poll::Ready(None) };
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(answers) = &mut self.answers else { return Poll::Ready(()) };
         let mut results = ready!(answers.as_mut().poll(context));
         self.answers = None;
         if results.len() != self.asks.len() {
             let why = format!("{} answers to {} asks", results.len(), self.asks.len());
             results = vec![Err(StoreError::Unreadable(why)); self.asks.len()];
         }
-        for (ask, result) in self.asks.iter().zip(&mut results) {
-            let is_whole = result.as_ref().is_ok_and(|answer| answer.has_a_level_for_each(ask));
-            if result.is_ok() && !is_whole {
+        for (pending, result) in self.asks.iter().zip(&mut results) {
+            let has_levels = |answer: &Answer| answer.has_a_level_for_each(&pending.ask);
+            if result.as_ref().is_ok_and(|answer| !has_levels(answer)) {
                 *result = Err(StoreError::Unreadable("levels are missing in an answer".into()));
             }
         }
-        let next = self.end(results);
-        Poll::Ready(next.map(|departure| Self::new(Arc::clone(&self.inner), departure)))
+        self.tell(results);
+        Poll::Ready(())
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.answers.take().is_none() {
+        if self.has_ended {
             return;
         }
         // Its runtime has ended, which says nothing about the store. Whoever queues behind the call
         // sends the ask again.
         let lost = StoreError::Lost("the call was dropped with its runtime".into());
-        let (waiters, mut next) = self.inner.batching.lock().end(self.number);
-        tell_all(waiters, || Failure::Store(lost.clone()));
-        while let Some(Departure { call, .. }) = next {
-            let (waiters, following) = self.inner.batching.lock().end(call);
-            tell_all(waiters, || Failure::Unsent);
-            next = following;
+        let mut next = self.server.end(self.number);
+        if self.answers.take().is_some() {
+            tell_all(&self.asks, || Failure::Store(lost.clone()));
+        }
+        while let Some(Departure { call, asks, .. }) = next {
+            next = self.server.end(call);
+            tell_all(&asks, || Failure::Unsent);
         }
     }
 }
 
-fn tell_all(waiters: Option<Vec<Waiter>>, why: impl Fn() -> Failure) {
-    for waiter in waiters.into_iter().flatten().flatten() {
-        // Whoever has gone away needs no answer.
-        let _ = waiter.send(Err(why()));
+fn tell_all(asks: &[Arc<Pending>], why: impl Fn() -> Failure) {
+    for pending in asks {
+        // Whoever has gone away, or has an answer, needs none.
+        let _ = pending.tell(Err(why()));
     }
 }

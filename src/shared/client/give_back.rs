@@ -1,37 +1,8 @@
 //! Taking back what was taken for somebody who does not wait any more.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Inner;
 use crate::shared::store::{Answer, Ask, Outcome, Verb, Verdict};
-
-/// An answer on its way to whoever waits for it. If nobody receives it, what was taken is given
-/// back.
-pub(super) struct Delivery {
-    inner: Arc<Inner>,
-    ask: Ask,
-    answer: Answer,
-}
-
-impl Delivery {
-    pub(super) fn new(inner: &Arc<Inner>, ask: Ask, answer: Answer) -> Self {
-        Self { inner: Arc::clone(inner), ask, answer }
-    }
-
-    /// The answer. From now on, the caller has what was taken.
-    pub(super) fn receive(mut self) -> Answer {
-        std::mem::replace(&mut self.answer, Answer::new(Outcome::Refused, 0, []))
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        if let Some(back) = give_back(&self.ask, &self.answer) {
-            self.inner.send_also_in_outage(back);
-        }
-    }
-}
 
 /// What gives back the permits that `ask` has taken, if it took any.
 pub(crate) fn give_back(ask: &Ask, answer: &Answer) -> Option<Ask> {

@@ -5,43 +5,50 @@ use std::sync::{Arc, Weak};
 
 use tokio::runtime::Handle;
 
-use super::{AskError, Decision, Failure, Inner};
+use super::server::MOST_SERVERS;
+use super::{AskError, Decision, Failure, Server};
 use crate::shared::race::race;
 use crate::shared::store::{Ask, Charge, Part, StoreError, Verb};
 use crate::{Timer, TokioTimer};
 
 /// The subject that the store is asked about to find out whether it answers again. It has a bucket
-/// like every other subject.
+/// like every other subject. Of several servers, each needs a subject of its own, with a number
+/// behind this name.
 const PROBE: &str = "tollgate/probe";
 
-impl Inner {
+/// How many numbers are tried to find a subject of a server. A server that has none of them has
+/// next to no subjects.
+const PROBES: usize = 10_000;
+
+impl Server {
     /// Decides without the store, and sees to it that somebody finds out when it answers again.
     pub(super) fn without_store(self: &Arc<Self>, ask: &Ask) -> Result<Decision, AskError> {
         self.ensure_probing();
-        let fallback = Arc::clone(&self.opened.read().fallback);
-        fallback.decide(ask, &self.refusals)
+        let fallback = Arc::clone(&self.common.opened.read().fallback);
+        fallback.decide(ask, &self.common.refusals)
     }
 
     /// Notes that an answer did not come in time.
     pub(super) fn deadline_has_passed(self: &Arc<Self>) {
-        let why = format!("no answer within {:?}", self.deadline);
+        let why = format!("no answer within {:?}", self.common.deadline);
         self.begin_outage(&StoreError::Lost(why));
     }
 
     /// Begins an outage: nobody waits for the store from here on, and all who wait are told.
     pub(super) fn begin_outage(self: &Arc<Self>, error: &StoreError) {
-        let waiters = {
+        let asks = {
             let mut batching = self.batching.lock();
             if self.is_out.swap(true, Ordering::SeqCst) {
                 return;
             }
             batching.give_up()
         };
-        self.counters.outage_begins();
-        crate::events::warn!(%error, mode = ?self.outage, "the store of shared limits does not answer");
-        for waiter in waiters.into_iter().flatten() {
+        self.common.counters.outage_begins();
+        let (server, mode) = (self.number, self.common.outage);
+        crate::events::warn!(%error, server, ?mode, "the store of shared limits does not answer");
+        for pending in asks {
             // Whoever has gone away needs no answer.
-            let _ = waiter.send(Err(Failure::Outage));
+            let _ = pending.tell(Err(Failure::Outage));
         }
         self.ensure_probing();
     }
@@ -49,8 +56,9 @@ impl Inner {
     fn end_outage(&self) {
         let _batching = self.batching.lock();
         if self.is_out.swap(false, Ordering::Relaxed) {
-            self.counters.outage_ends();
-            crate::events::info!("the store of shared limits answers again");
+            self.common.counters.outage_ends();
+            let server = self.number;
+            crate::events::info!(server, "the store of shared limits answers again");
         }
     }
 
@@ -64,36 +72,49 @@ impl Inner {
         }
     }
 
-    /// Whether the store answers within the deadline.
+    /// Whether the server answers within the deadline.
     async fn probe(&self) -> bool {
-        let Some(limits) = self.opened.read().fallback.limits_of(0) else { return true };
-        let charges = (0..limits).map(|_| Charge::new(1));
-        let mut ask = Ask::new(Verb::Take, 1, Part::new(0, PROBE, charges));
-        ask.lifetime = self.deadline;
-        let answers = self.buckets().ask(vec![ask]);
-        let Some(deadline) = TokioTimer.sleep(self.deadline) else { return false };
+        let Some(ask) = self.probing_ask() else { return true };
+        let answers = self.common.buckets().ask(vec![ask]);
+        let Some(deadline) = TokioTimer.sleep(self.common.deadline) else { return false };
         match race(answers, deadline).await.as_deref() {
             Ok([answer]) => answer.as_ref().err().is_none_or(|error| !error.is_of_the_store()),
             _ => false,
         }
     }
+
+    /// What the server is asked. `None` if there is nothing to ask it.
+    fn probing_ask(&self) -> Option<Ask> {
+        let opened = self.common.opened.read();
+        let limits = opened.fallback.limits_of(0)?;
+        let charges = (0..limits).map(|_| Charge::new(1));
+        let mut ask = Ask::new(Verb::Take, 1, Part::new(0, PROBE, charges));
+        ask.lifetime = self.common.deadline;
+        for number in 0..PROBES {
+            if opened.buckets.server_of(&ask) % MOST_SERVERS == self.number {
+                return Some(ask);
+            }
+            ask.parts[0].subject = format!("{PROBE}/{number}").into();
+        }
+        None
+    }
 }
 
 /// The task that asks again and again. If it is dropped with its runtime, the next request that
 /// notices the outage starts another one.
-struct Probing(Weak<Inner>);
+struct Probing(Weak<Server>);
 
 impl Probing {
     async fn until_it_answers(self) {
-        while let Some(inner) = self.0.upgrade() {
-            if inner.probe().await {
-                inner.end_outage();
+        while let Some(server) = self.0.upgrade() {
+            if server.probe().await {
+                server.end_outage();
                 drop(self);
                 // An outage that began before this line has found this task at work.
-                return inner.ensure_probing();
+                return server.ensure_probing();
             }
-            let Some(pause) = TokioTimer.sleep(inner.probe_every) else { return };
-            drop(inner);
+            let Some(pause) = TokioTimer.sleep(server.common.probe_every) else { return };
+            drop(server);
             pause.await;
         }
     }
@@ -101,8 +122,8 @@ impl Probing {
 
 impl Drop for Probing {
     fn drop(&mut self) {
-        if let Some(inner) = self.0.upgrade() {
-            inner.is_probing.store(false, Ordering::SeqCst);
+        if let Some(server) = self.0.upgrade() {
+            server.is_probing.store(false, Ordering::SeqCst);
         }
     }
 }

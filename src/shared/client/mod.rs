@@ -6,15 +6,16 @@ mod builder;
 mod call;
 mod give_back;
 mod health;
+mod pending;
+mod server;
 mod stats;
 mod waiting;
+mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::outage::Fallback;
@@ -25,12 +26,11 @@ use super::store::{
 };
 use super::{AskError, Decision, Outage, Source};
 use crate::TokioClock;
-use crate::sync::Mutex;
-use batching::{Batching, Departure};
+use batching::Departure;
 pub use builder::ClientBuilder;
 use call::Call;
-use give_back::Delivery;
 pub(crate) use give_back::give_back;
+use server::{Server, Servers};
 use stats::Counters;
 pub use stats::Stats;
 use waiting::Waiting;
@@ -41,7 +41,8 @@ use waiting::Waiting;
 ///   store, or else as the [`Outage`] mode says.
 /// * **Outage.** The first deadline that passes, or the first error of the connection, begins an
 ///   outage for everybody at once. From then on, no request waits for the store. It is asked again
-///   in the background until it answers.
+///   in the background until it answers. Of a store with several servers, such as a cluster, an
+///   outage concerns the subjects of one server.
 /// * **Batches.** While calls are under way, further asks queue, and go out in one call.
 /// * **Refusals.** A subject that the store has refused is refused here until the store's answer
 ///   can have changed, but at most for [`trust_refusals_for`](ClientBuilder::trust_refusals_for).
@@ -49,11 +50,12 @@ use waiting::Waiting;
 /// A client needs a tokio runtime with a timer. Clones share everything.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    common: Arc<Common>,
+    servers: Arc<Servers>,
 }
 
-/// What is behind all clones of a client.
-struct Inner {
+/// What all servers of a client have in common.
+struct Common {
     store: Arc<dyn Store>,
     deadline: Duration,
     probe_every: Duration,
@@ -63,11 +65,6 @@ struct Inner {
     share: Memory<TokioClock>,
     opened: RwLock<Opened>,
     refusals: Refusals,
-    /// Whether an outage lasts; written under the lock of `batching` only.
-    is_out: AtomicBool,
-    /// Whether a task asks the store whether it answers again.
-    is_probing: AtomicBool,
-    batching: Mutex<Batching<Queued, Waiter>>,
 }
 
 /// The buckets, and what decides while the store does not.
@@ -76,12 +73,7 @@ struct Opened {
     fallback: Arc<Fallback>,
 }
 
-/// Whom to tell the answer; nobody, if the ask gives something back.
-type Waiter = Option<oneshot::Sender<Reply>>;
-
-/// What whoever waits is told.
-type Reply = Result<Delivery, Failure>;
-
+/// Why an ask has no answer.
 #[derive(Debug)]
 enum Failure {
     Store(StoreError),
@@ -89,24 +81,8 @@ enum Failure {
     Unsent,
     /// An outage has begun.
     Outage,
-}
-
-/// An ask that queues.
-#[derive(Debug)]
-struct Queued {
-    ask: Ask,
-    since: Instant,
-}
-
-impl Queued {
-    /// The ask, if it goes out `now`.
-    fn ask_at(self, now: Instant) -> Ask {
-        let mut ask = self.ask;
-        if ask.lifetime != Duration::MAX {
-            ask.lifetime = ask.lifetime.saturating_sub(now.saturating_duration_since(self.since));
-        }
-        ask
-    }
+    /// The deadline has passed.
+    Late,
 }
 
 impl Opened {
@@ -139,31 +115,28 @@ impl Client {
     /// If the future is dropped before the ask has gone out, nothing is taken. If it is dropped
     /// later, what was taken is given back as soon as the store has answered.
     pub async fn ask(&self, ask: Ask) -> Result<Decision, AskError> {
-        self.ask_within(self.inner.deadline, ask).await
+        self.ask_within(self.common.deadline, &ask).await
     }
 
     /// As [`ask`](Self::ask), for a decision of which only this part of the deadline is left.
-    pub(super) async fn ask_within(&self, left: Duration, ask: Ask) -> Result<Decision, AskError> {
-        let decision = self.decide(left, &ask).await;
-        self.inner.counters.decided(match &decision {
+    pub(super) async fn ask_within(&self, left: Duration, ask: &Ask) -> Result<Decision, AskError> {
+        let decision = match self.common.refusals.answer_to(ask) {
+            Some(answer) => Ok(Decision { answer, source: Source::Cached }),
+            None => match self.ask_store(left, ask).await {
+                Ok(Some(answer)) => {
+                    self.note(ask, &answer);
+                    Ok(Decision { answer, source: Source::Shared })
+                }
+                Ok(None) => self.server_of(ask).without_store(ask),
+                Err(error) => Err(error),
+            },
+        };
+        self.decided(match &decision {
             Ok(decision) => decision.source,
             Err(AskError::Unavailable { .. }) => Source::Closed,
             Err(AskError::Misfit(_)) => Source::Local,
         });
         decision
-    }
-
-    async fn decide(&self, left: Duration, ask: &Ask) -> Result<Decision, AskError> {
-        if let Some(answer) = self.inner.refusals.answer_to(ask) {
-            return Ok(Decision { answer, source: Source::Cached });
-        }
-        match self.ask_store(left, ask).await? {
-            Some(answer) => {
-                self.note(ask, &answer);
-                Ok(Decision { answer, source: Source::Shared })
-            }
-            None => self.inner.without_store(ask),
-        }
     }
 
     /// The answer of the store, if it comes within this time.
@@ -172,18 +145,17 @@ impl Client {
         time: Duration,
         ask: &Ask,
     ) -> Result<Option<Answer>, AskError> {
-        let (inner, started) = (&self.inner, Instant::now());
+        let (server, started) = (self.server_of(ask), Instant::now());
         // If the store comes to it too late by its own clock, although the deadline has not passed,
         // its clock was moved: then it is asked once more. So is it if the ask was not sent.
         for _ in 0..2 {
-            let left = time.saturating_sub(started.elapsed());
-            if inner.is_out.load(Ordering::Relaxed) {
+            if server.is_out() {
                 break;
             }
             let mut ask = ask.clone();
             // A debt, or what was given back, counts also if nobody waits for the answer any more.
             ask.lifetime = match ask.verb {
-                Verb::Take | Verb::TakeUpTo | Verb::Look => left,
+                Verb::Take | Verb::TakeUpTo | Verb::Look => time,
                 Verb::Consume
                 | Verb::Raise
                 | Verb::Credit
@@ -191,53 +163,61 @@ impl Client {
                 | Verb::Cancel
                 | Verb::Reset => Duration::MAX,
             };
-            let reply = within(left, Waiting::new(inner, ask)).await;
-            match reply.map(|reply| reply.map(Delivery::receive)) {
+            let waiting = Waiting::new(server, ask, started);
+            // Whoever has as long as the deadline is told when it has passed.
+            let reply = if time >= self.common.deadline {
+                Some(waiting.await)
+            } else {
+                within(time.saturating_sub(started.elapsed()), waiting).await
+            };
+            match reply {
                 Some(Ok(answer)) if answer.outcome == Outcome::Expired => {}
                 Some(Ok(answer)) => return Ok(Some(answer)),
                 Some(Err(Failure::Store(StoreError::Misfit(why)))) => {
                     return Err(AskError::Misfit(why));
                 }
                 Some(Err(Failure::Unsent)) => {}
-                Some(Err(_)) => break,
-                None => {
-                    // Whoever had less time than the deadline does not know whether the store fails.
-                    if time >= inner.deadline {
-                        inner.deadline_has_passed();
-                    }
+                Some(Err(Failure::Late)) => {
+                    server.deadline_has_passed();
                     break;
                 }
+                // Whoever had less time than the deadline does not know whether the store fails.
+                Some(Err(Failure::Store(_) | Failure::Outage)) | None => break,
             }
         }
         Ok(None)
     }
 
+    fn server_of(&self, ask: &Ask) -> &Arc<Server> {
+        self.servers.of(&self.common, ask)
+    }
+
     /// Notes what the store has decided.
     pub(super) fn note(&self, ask: &Ask, answer: &Answer) {
-        self.inner.refusals.note(ask, answer);
+        self.common.refusals.note(ask, answer);
         if matches!(answer.outcome, Outcome::Done { .. }) {
-            self.inner.opened.read().fallback.keep_warm(ask, answer.count);
+            self.common.opened.read().fallback.keep_warm(ask, answer.count);
         }
     }
 
     /// Whether an ask is refused until further notice.
     pub(super) fn is_refused(&self, ask: &Ask) -> bool {
-        self.inner.refusals.answer_to(ask).is_some()
+        self.common.refusals.answer_to(ask).is_some()
     }
 
     pub(super) fn deadline(&self) -> Duration {
-        self.inner.deadline
+        self.common.deadline
     }
 
     /// Sends an ask whose answer nobody needs, such as one that gives something back.
     pub(super) fn send(&self, ask: Ask) {
-        self.inner.send(ask);
+        self.server_of(&ask).send(ask);
     }
 
     /// Whether one ask can charge several subjects.
     #[cfg(feature = "llm")]
     pub(crate) fn spans_subjects(&self) -> bool {
-        self.inner.buckets().spans_subjects()
+        self.common.buckets().spans_subjects()
     }
 
     /// Sends an ask whose answer nobody needs, about what `source` has decided: to the store, or to
@@ -245,13 +225,15 @@ impl Client {
     pub(crate) fn tell(&self, ask: Ask, source: Source) {
         let counts = matches!(ask.verb, Verb::Consume | Verb::Raise);
         match source {
-            Source::LocalShare => _ = self.inner.without_store(&ask),
-            Source::Shared if counts && self.is_in_outage() => _ = self.inner.without_store(&ask),
+            Source::LocalShare => _ = self.server_of(&ask).without_store(&ask),
+            Source::Shared if counts && self.is_out_for(&ask) => {
+                _ = self.server_of(&ask).without_store(&ask);
+            }
             Source::Shared => {
                 if counts {
-                    self.inner.opened.read().fallback.keep_warm(&ask, ask.count);
+                    self.common.opened.read().fallback.keep_warm(&ask, ask.count);
                 }
-                self.inner.send(ask);
+                self.send(ask);
             }
             // Nothing was taken of anything that is kept.
             _ => {}
@@ -268,90 +250,46 @@ impl Client {
     /// If anything but quotas differs, or if the store can't keep a quota exactly. Then nothing has
     /// changed.
     pub fn set_namespaces(&self, namespaces: &[Namespace]) -> Result<(), OpenError> {
-        let inner = &self.inner;
-        inner.opened.read().fallback.check_same(namespaces)?;
-        let opened = Opened::new(&*inner.store, inner.outage, namespaces, &inner.share)?;
-        *inner.opened.write() = opened;
+        let common = &self.common;
+        common.opened.read().fallback.check_same(namespaces)?;
+        let opened = Opened::new(&*common.store, common.outage, namespaces, &common.share)?;
+        *common.opened.write() = opened;
         // Under other quotas, the same requests may pass.
-        inner.refusals.forget_all();
+        common.refusals.forget_all();
         Ok(())
     }
 
     /// How requests are decided while the store does not answer.
     #[must_use]
     pub fn outage(&self) -> Outage {
-        self.inner.outage
+        self.common.outage
     }
 
     /// What this client, and others of clones of its builder, have done so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.counters.stats()
+        self.common.counters.stats()
     }
 
     /// Counts a decision that was made without the client.
     pub(super) fn decided(&self, source: Source) {
-        self.inner.counters.decided(source);
+        self.common.counters.decided(source);
     }
 
-    /// Whether the store did not answer when it was last asked.
+    /// Whether the store, or one of its servers, did not answer when it was last asked.
     #[must_use]
     pub fn is_in_outage(&self) -> bool {
-        self.inner.is_out.load(Ordering::Relaxed)
+        self.servers.are_any_out()
+    }
+
+    /// Whether the server that does this ask did not answer when it was last asked.
+    pub(super) fn is_out_for(&self, ask: &Ask) -> bool {
+        self.server_of(ask).is_out()
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Others count with the same counters.
-        if *self.is_out.get_mut() {
-            self.counters.outage_ends();
-        }
-    }
-}
-
-impl Inner {
+impl Common {
     fn buckets(&self) -> Arc<dyn Buckets> {
         Arc::clone(&self.opened.read().buckets)
-    }
-
-    /// Takes an ask in. Returns the call that carries it, if whoever waits may drive the call.
-    fn join(self: &Arc<Self>, queued: Queued, waiter: Waiter) -> Option<Call> {
-        let departure = {
-            let mut batching = self.batching.lock();
-            if self.is_out.load(Ordering::Relaxed) {
-                drop(batching);
-                if let Some(waiter) = waiter {
-                    // Whoever waits is the caller, and hears it at once.
-                    let _ = waiter.send(Err(Failure::Outage));
-                }
-                return None;
-            }
-            batching.join(queued, waiter)
-        };
-        let departure = departure?;
-        let is_driven = departure.is_driven;
-        let call = Call::new(Arc::clone(self), departure);
-        if is_driven {
-            return Some(call);
-        }
-        call.go_on();
-        None
-    }
-
-    /// Sends an ask whose answer nobody needs.
-    fn send(self: &Arc<Self>, ask: Ask) {
-        if let Some(call) = self.join(Queued { ask, since: Instant::now() }, None) {
-            call.go_on();
-        }
-    }
-
-    /// As [`send`](Self::send), also in an outage: the store has just answered.
-    fn send_also_in_outage(self: &Arc<Self>, ask: Ask) {
-        if !self.is_out.load(Ordering::Relaxed) {
-            return self.send(ask);
-        }
-        let departure = self.batching.lock().beside(Queued { ask, since: Instant::now() });
-        Call::new(Arc::clone(self), departure).go_on();
     }
 }

@@ -2,26 +2,28 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Call, Failure, Inner, Queued, Reply};
-use crate::shared::store::{Ask, StoreError};
+use super::pending::{Pending, Reply};
+use super::{Call, Failure, Server};
+use crate::shared::store::Ask;
 
 /// The answer to one ask, when it comes.
 pub(super) struct Waiting {
-    answer: oneshot::Receiver<Reply>,
+    server: Arc<Server>,
+    pending: Arc<Pending>,
     /// The call that carries the ask, if it went out alone. Whoever waits drives it.
     call: Option<Call>,
 }
 
 impl Waiting {
-    /// Sends an ask, or queues it behind the calls that are under way.
-    pub(super) fn new(inner: &Arc<Inner>, ask: Ask) -> Self {
-        let (sender, answer) = oneshot::channel();
-        Self { answer, call: inner.join(Queued { ask, since: Instant::now() }, Some(sender)) }
+    /// Sends an ask, which is so old, or queues it behind the calls that are under way.
+    pub(super) fn new(server: &Arc<Server>, ask: Ask, since: Instant) -> Self {
+        let pending = Arc::new(Pending::new(ask, since));
+        let call = server.join(Arc::clone(&pending));
+        Self { server: Arc::clone(server), pending, call }
     }
 }
 
@@ -29,25 +31,25 @@ impl Future for Waiting {
     type Output = Reply;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
-        let ended = self.call.as_mut().map(|call| Pin::new(call).poll(context));
-        if let Some(Poll::Ready(next)) = ended {
-            self.call = None;
-            if let Some(next) = next {
-                next.go_on();
-            }
+        let ended = self.call.as_mut().is_some_and(|call| Pin::new(call).poll(context).is_ready());
+        if let Some(next) = self.call.take_if(|_| ended).and_then(Call::next) {
+            next.go_on();
         }
-        let reply = ready!(Pin::new(&mut self.answer).poll(context));
-        Poll::Ready(
-            reply.unwrap_or_else(|_| Err(Failure::Store(StoreError::Lost("dropped".into())))),
-        )
+        match self.pending.poll(context) {
+            // Without a runtime, nothing would ever wake whoever waits.
+            Poll::Pending if !self.server.ensure_watched() => Poll::Ready(Err(Failure::Late)),
+            reply => reply,
+        }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        if let Some(Ok(answer)) = self.pending.leave() {
+            self.server.give_back(&self.pending.ask, &answer);
+        }
         // What was sent is answered, and taken back if need be.
         if let Some(call) = self.call.take() {
-            self.answer.close();
             call.go_on();
         }
     }

@@ -81,7 +81,7 @@ impl<K: Display + ?Sized> Limiter<K> {
             for (charge, receipt) in charges.zip(&grant.receipts) {
                 charge.receipt = *receipt;
             }
-            self.decide(ask).await?;
+            self.decide(&ask).await?;
         }
         if missing.iter().any(|permits| *permits > 0) {
             self.consume(subject, &missing[..]).await?;
@@ -112,7 +112,7 @@ impl<K: Display + ?Sized> Limiter<K> {
     ///
     /// If the future is dropped, nothing has changed.
     pub async fn usage(&self, subject: &K) -> Result<Usage, Refused> {
-        let decision = self.decide(self.asked(Verb::Look, subject, &0.into())?).await?;
+        let decision = self.decide(&self.asked(Verb::Look, subject, &0.into())?).await?;
         let limits = self.inner.limits.read().clone();
         let usage_of = |(limit, level): (&LimitSpec, &Level)| {
             let Level { used, remaining, full_after, .. } = *level;
@@ -194,6 +194,6 @@ impl<K: Display + ?Sized> Limiter<K> {
 
     async fn tell(&self, verb: Verb, subject: &K, cost: &Cost) -> Result<(), Refused> {
         let ask = self.asked(verb, subject, cost)?;
-        self.decide(ask).await.map(|_| ())
+        self.decide(&ask).await.map(|_| ())
     }
 }

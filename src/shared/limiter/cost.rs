@@ -31,7 +31,7 @@ impl Cost {
     /// How many times which charges the cost is, for `limits` limits.
     pub(super) fn charges(&self, limits: usize) -> (u64, SmallVec<[Charge; 2]>) {
         match &self.0 {
-            Form::Each(count) => (*count, (0..limits).map(|_| Charge::new(1)).collect()),
+            Form::Each(count) => (*count, SmallVec::from_elem(Charge::new(1), limits)),
             Form::PerLimit(costs) => {
                 let cost = |limit| costs.get(limit).copied().unwrap_or(0);
                 (1, (0..limits).map(|limit| Charge::new(cost(limit))).collect())

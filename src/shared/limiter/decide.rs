@@ -4,7 +4,9 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Cost, Grant, Limiter, Refused};
+use tokio::time::Instant;
+
+use super::{Cost, Grant, Limiter, Name, Refused};
 use crate::shared::store::{Ask, Level, LimitSpec, Outcome, Part, Verb, Verdict};
 use crate::shared::{AskError, Decision, Source};
 use crate::{Quota, Rejection, WhichLimit};
@@ -21,15 +23,32 @@ impl<K: Display + ?Sized> Limiter<K> {
             let rejection = Rejection::ExceedsBurst { requested, burst: 0, limit };
             return Err(Refused { rejection, source: Source::Local });
         }
-        let mut name = String::new();
+        let mut name = Name::default();
         // A subject that can't be displayed has the name that it has written so far.
         let _ = write!(name, "{subject}");
         let (count, charges) = cost.charges(limits);
-        Ok(Ask::new(verb, count, Part::new(0, name, charges)))
+        let part = Part { namespace: 0, subject: name.as_str().into(), charges, shadow: false };
+        Ok(Ask::of(verb, count, part))
     }
 
-    pub(super) async fn decide(&self, ask: Ask) -> Result<Decision, Refused> {
-        self.inner.client.ask(ask).await.map_err(unavailable)
+    /// Decides a request for permits, with a lease if there is one. Returns when that expires, too.
+    pub(super) async fn take(
+        &self,
+        ask: &Ask,
+        cost: &Cost,
+    ) -> Result<(Decision, Option<Instant>), Refused> {
+        match &self.inner.leases {
+            // A request for nothing, or for more than one limit, is not leased.
+            Some(leases) if ask.count > 0 && cost.is_the_same_for_all() => {
+                leases.decide(&self.inner.client, ask, self.burst()).await.map_err(unavailable)
+            }
+            _ => Ok((self.decide(ask).await?, None)),
+        }
+    }
+
+    pub(super) async fn decide(&self, ask: &Ask) -> Result<Decision, Refused> {
+        let client = &self.inner.client;
+        client.ask_within(client.deadline(), ask).await.map_err(unavailable)
     }
 
     /// The burst of the first limit.

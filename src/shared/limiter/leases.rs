@@ -115,19 +115,22 @@ impl Leases {
     pub(super) async fn decide(
         &self,
         client: &Client,
-        ask: Ask,
+        ask: &Ask,
         burst: u64,
     ) -> Result<Leased, AskError> {
-        let [part] = &ask.parts[..] else { return Ok((client.ask(ask).await?, None)) };
+        let deadline = client.deadline();
+        let [part] = &ask.parts[..] else {
+            return Ok((client.ask_within(deadline, ask).await?, None));
+        };
         let lease = self.of_subjects.get_or_insert(part.namespace, &part.subject, || {
             let (state, drawn) = (Mutex::new(State::default()), Notify::new());
             Arc::new(Lease { client: client.clone(), state, drawn })
         });
-        let (started, deadline) = (Instant::now(), client.deadline());
+        let started = Instant::now();
         let mut left = deadline;
         loop {
             let drawn = lease.drawn.notified();
-            match lease.turn(&ask, self.length, burst) {
+            match lease.turn(ask, self.length, burst) {
                 Turn::Granted(leased) => {
                     client.decided(Source::Leased);
                     return Ok(leased);
@@ -138,7 +141,7 @@ impl Leases {
                 }
                 Turn::Wait | Turn::Alone => return Ok((client.ask_within(left, ask).await?, None)),
                 Turn::Draw(more) => {
-                    if let Some(leased) = lease.draw(left, &ask, more, self.length).await? {
+                    if let Some(leased) = lease.draw(left, ask, more, self.length).await? {
                         return Ok(leased);
                     }
                     // Fewer are there than needed: the store says when there will be more.
@@ -172,7 +175,7 @@ impl Lease {
     fn turn(&self, ask: &Ask, length: Duration, burst: u64) -> Turn {
         let now = Instant::now();
         let mut state = self.state.lock();
-        if self.client.is_in_outage() {
+        if self.client.is_out_for(ask) {
             return Turn::Alone;
         }
         let is_hot = state.asked.is_some_and(|asked| now.duration_since(asked) < length);

@@ -6,6 +6,7 @@ mod cost;
 mod decide;
 mod grant;
 mod leases;
+mod name;
 mod reservation;
 mod waiting;
 
@@ -18,13 +19,13 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use super::Client;
-use super::store::{LimitSpec, Verb};
-use crate::Quota;
+use super::store::{LimitSpec, Outcome, Verb};
+use crate::{Quota, Rejection};
 pub use builder::Builder;
 pub use cost::Cost;
-use decide::unavailable;
 pub use grant::{Grant, LimitUsage, Refused, Usage};
 use leases::Leases;
+use name::Name;
 pub use reservation::Reservation;
 
 /// One to eight limits for each subject, which many processes share through a store.
@@ -95,12 +96,13 @@ impl<K: Display + ?Sized> Limiter<K> {
     ///
     /// If the future is dropped, what was taken is given back.
     pub async fn allow_n(&self, subject: &K, cost: impl Into<Cost>) -> Result<bool, Refused> {
-        use crate::Rejection::{Denied, ExceedsBurst};
-        match self.try_acquire(subject, cost).await {
-            Ok(_) => Ok(true),
-            Err(Refused { rejection: Denied { .. } | ExceedsBurst { .. }, .. }) => Ok(false),
-            Err(refused) => Err(refused),
-        }
+        let cost = cost.into();
+        let ask = match self.asked(Verb::Take, subject, &cost) {
+            Err(Refused { rejection: Rejection::ExceedsBurst { .. }, .. }) => return Ok(false),
+            ask => ask?,
+        };
+        let (decision, _) = self.take(&ask, &cost).await?;
+        Ok(matches!(decision.answer.outcome, Outcome::Done { .. }))
     }
 
     /// Takes permits if they are available now, and says how many are left.
@@ -115,15 +117,8 @@ impl<K: Display + ?Sized> Limiter<K> {
     /// If the future is dropped, what was taken is given back.
     pub async fn try_acquire(&self, subject: &K, cost: impl Into<Cost>) -> Result<Grant, Refused> {
         let cost = cost.into();
-        let asked = self.asked(Verb::Take, subject, &cost)?;
-        let (decision, lease) = match &self.inner.leases {
-            // A request for nothing, or for more than one limit, is not leased.
-            Some(leases) if asked.count > 0 && cost.is_the_same_for_all() => {
-                let decision = leases.decide(&self.inner.client, asked, self.burst()).await;
-                decision.map_err(unavailable)?
-            }
-            _ => (self.decide(asked).await?, None),
-        };
+        let ask = self.asked(Verb::Take, subject, &cost)?;
+        let (decision, lease) = self.take(&ask, &cost).await?;
         let grant = self.grant(&cost, &decision)?;
         Ok(Grant { lease, ..grant })
     }
@@ -140,7 +135,7 @@ impl<K: Display + ?Sized> Limiter<K> {
     /// If the future is dropped, what was taken is given back.
     pub async fn try_acquire_up_to(&self, subject: &K, most: u64) -> Result<u64, Refused> {
         let asked = self.asked(Verb::TakeUpTo, subject, &most.into())?;
-        Ok(self.decide(asked).await?.answer.count)
+        Ok(self.decide(&asked).await?.answer.count)
     }
 }
 

@@ -51,7 +51,7 @@ impl<K: Display + ?Sized> Limiter<K> {
         let cost = cost.into();
         let mut ask = self.asked(Verb::Take, subject, &cost)?;
         ask.patience = patience;
-        let decision = self.decide(ask.clone()).await?;
+        let decision = self.decide(&ask).await?;
         let grant = self.grant(&cost, &decision)?;
         let promise = Promise::new(self, &ask, &decision);
         Ok(Reservation { limiter: self.clone(), promise, grant })

@@ -70,7 +70,7 @@ impl<K: Display + ?Sized> Limiter<K> {
         loop {
             let mut ask = self.asked(Verb::Take, subject, &cost)?;
             ask.patience = left();
-            let decision = self.decide(ask.clone()).await?;
+            let decision = self.decide(&ask).await?;
             match self.grant(&cost, &decision) {
                 Ok(grant) => {
                     return Promise::new(self, &ask, &decision).keep(self, grant).await;

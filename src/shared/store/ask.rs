@@ -10,7 +10,7 @@ use super::answer::Level;
 use super::answer::Receipt;
 
 /// What one request asks of a store: charges against one subject or several, all or nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ask {
     /// What to do with the charges.
@@ -44,10 +44,27 @@ impl Ask {
         let parts = parts.into_iter().collect();
         Self { verb, count, parts, patience: Duration::ZERO, lifetime: Duration::MAX }
     }
+
+    /// As [`new`](Self::new), of a part that is copied once.
+    pub(crate) fn of(verb: Verb, count: u64, part: Part) -> Self {
+        let parts = SmallVec::from_buf([part]);
+        Self { verb, count, parts, patience: Duration::ZERO, lifetime: Duration::MAX }
+    }
+}
+
+/// By hand, because a `SmallVec` is cloned one by one.
+impl Clone for Ask {
+    fn clone(&self) -> Self {
+        let parts = match &self.parts[..] {
+            [part] => SmallVec::from_buf([part.clone()]),
+            parts => parts.iter().cloned().collect(),
+        };
+        Self { parts, ..*self }
+    }
 }
 
 /// One subject's part in an ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Part {
     /// The subject's namespace, by its index in the list with which the buckets were opened.
@@ -71,6 +88,15 @@ impl Part {
     ) -> Self {
         let charges = charges.into_iter().collect();
         Self { namespace, subject: subject.into(), charges, shadow: false }
+    }
+}
+
+/// By hand, because a `SmallVec` is cloned one by one.
+impl Clone for Part {
+    fn clone(&self) -> Self {
+        let Self { namespace, ref subject, ref charges, shadow } = *self;
+        let (subject, charges) = (Arc::clone(subject), SmallVec::from_slice(charges));
+        Self { namespace, subject, charges, shadow }
     }
 }
 

@@ -26,26 +26,28 @@ impl Batch {
         opened: &Opened,
         replies: Vec<Result<Vec<u8>, StoreError>>,
     ) -> Answers {
-        let lost = || Err(StoreError::Unreadable("no reply belongs to the ask".into()));
-        let first = |misfit: Option<&'static str>| {
-            Some(misfit.map_or_else(lost, |misfit| Err(StoreError::Misfit(misfit))))
-        };
-        let mut answers: Vec<_> = self.misfits.iter().copied().map(first).collect();
+        let mut answers: Vec<Option<MaybeAnswer>> = self.misfits.iter().map(|_| None).collect();
         for (call, reply) in self.calls.iter().zip(replies) {
             let read = reply.and_then(|reply| read(opened, &self.asks, call, &reply));
             match read {
                 Ok(read) => {
                     for (at, answer) in call.members.iter().zip(read) {
-                        answers[*at] = answer;
+                        answers[*at] = Some(answer);
                     }
                 }
                 Err(error) => {
                     for at in &call.members {
-                        answers[*at] = Some(Err(error.clone()));
+                        answers[*at] = Some(Some(Err(error.clone())));
                     }
                 }
             }
         }
+        let without_call = |misfit: Option<&'static str>| {
+            Some(Err(misfit.map_or_else(no_reply, StoreError::Misfit)))
+        };
+        let each = answers.into_iter().zip(&self.misfits);
+        let answers: Vec<MaybeAnswer> =
+            each.map(|(answer, misfit)| answer.unwrap_or_else(|| without_call(*misfit))).collect();
         let unanswered = self.asks.into_iter().zip(&answers);
         let left = unanswered.filter(|(_, answer)| answer.is_none()).map(|(ask, _)| ask).collect();
         Answers { answers, left }
@@ -66,12 +68,13 @@ impl Answers {
         missing: Vec<Result<Answer, StoreError>>,
     ) -> Vec<Result<Answer, StoreError>> {
         let mut missing = missing.into_iter();
-        let mut next = || {
-            let none = || Err(StoreError::Unreadable("no reply belongs to the ask".into()));
-            missing.next().unwrap_or_else(none)
-        };
+        let mut next = || missing.next().unwrap_or_else(|| Err(no_reply()));
         self.answers.into_iter().map(|answer| answer.unwrap_or_else(&mut next)).collect()
     }
+}
+
+fn no_reply() -> StoreError {
+    StoreError::Unreadable("no reply belongs to the ask".into())
 }
 
 /// The time on the clock of the decision, in µs, that a reply begins with.
@@ -164,7 +167,9 @@ impl Reader<'_> {
             }
         }
         let outcome = if done { Outcome::Done { after } } else { Outcome::Refused };
-        Some(Some(Ok(Answer::new(outcome, count, levels))))
+        let mut answer = Answer::new(outcome, count, []);
+        answer.levels = levels;
+        Some(Some(Ok(answer)))
     }
 
     /// An error of one ask. It was found before anything was written, but for one case, which says
