@@ -3,6 +3,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    clippy::cast_possible_truncation,
     clippy::expect_used,
     clippy::unwrap_used,
     reason = "what fails here is a failed test, and tests share modules"
