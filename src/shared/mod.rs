@@ -51,6 +51,7 @@ pub use client::{Client, ClientBuilder, Stats};
 pub use decision::{AskError, Decision};
 pub use limiter::{Builder, Cost, Grant, LimitUsage, Limiter, Refused, Reservation, Usage};
 pub use outage::Outage;
+#[cfg(feature = "llm")]
 pub(crate) use race::{race, within};
 pub use slots::{Slot, Slots};
 pub use source::Source;
