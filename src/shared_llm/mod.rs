@@ -37,6 +37,8 @@
 //! that knows no limits asks for none, but what it uses is in what servers say is left. It is
 //! better to configure the limits that are known.
 //!
+//! In a cluster, whose asks have one subject, only the configured limits are shared.
+//!
 //! # Waiting
 //!
 //! The requests of a process that have to wait stand in one line, first come, first served, and
