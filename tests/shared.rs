@@ -11,6 +11,9 @@ mod batches;
 mod cancelling;
 #[path = "shared/leases.rs"]
 mod leases;
+#[cfg(feature = "metrics")]
+#[path = "shared/metrics.rs"]
+mod metrics_of_clients;
 #[path = "shared/outages.rs"]
 mod outages;
 #[path = "shared/refusals.rs"]

@@ -2,24 +2,25 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use tollgate::shared::store::{
-    Answer, Answers, Ask, Buckets, Namespace, OpenError, Outcome, Store, StoreError,
-};
+#[cfg(doc)]
+use tollgate::shared::store::StoreError;
+use tollgate::shared::store::{Answers, Ask, Buckets, Namespace, OpenError, Store};
 
+use crate::asking::{Asking, Way};
 use crate::builder::{Builder, Clock, ConnectError};
-use crate::connection::{Link, Settings};
-use crate::wire::{Batch, Opened, micros};
+use crate::connection::{Place, Servers, Settings, slot};
+use crate::wire::Opened;
 
-/// A store in Redis or Valkey. Clones share one connection, which is made again in the background
-/// whenever it is lost.
+/// A store in Redis or Valkey: on one server, on the master that sentinels name, or in a cluster.
+/// Clones share one connection to each server, which is made again in the background whenever it
+/// is lost.
 ///
-/// While there is no connection, every ask is
+/// While there is no connection to a server, every ask that it would do is
 /// [unreachable](StoreError::Unreachable) at once: nothing ever waits for a connection.
 #[derive(Clone)]
 pub struct Redis {
-    link: Arc<Link>,
+    servers: Servers,
     prefix: Arc<str>,
     clock: Option<Clock>,
 }
@@ -51,112 +52,111 @@ impl Redis {
     /// # run().unwrap()
     /// ```
     pub fn builder(url: &str) -> Builder {
-        Builder { settings: Settings::from_url(url), prefix: "tollgate:".into(), clock: None }
+        Builder::new(Place::server(url))
+    }
+
+    /// Sets a store up on the master of a name, which sentinels at these URLs know. They are asked
+    /// again each time a connection is made, so the store follows a failover.
+    ///
+    /// The user and the password of the URLs, or of [`Builder::sentinel_user`], are those of the
+    /// sentinels. [`Builder::user`] sets those of the master. The master is reached over TLS if the
+    /// URLs begin with `rediss://`.
+    ///
+    /// ```no_run
+    /// use tollgate_redis::Redis;
+    ///
+    /// # async fn run() -> Result<(), tollgate_redis::ConnectError> {
+    /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379", "redis://10.0.0.3:26379"];
+    /// let store = Redis::sentinel("mymaster", sentinels)
+    ///     .user("limiter", "secret")
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sentinel<U: AsRef<str>>(name: &str, urls: impl IntoIterator<Item = U>) -> Builder {
+        Builder::new(Place::sentinels(name, urls))
+    }
+
+    /// Sets a store up in a cluster. The URLs are those of some of its servers, of which one must
+    /// be there when the store connects. The others are found through it, and all of them have the
+    /// user, the password and the way of connecting (TLS or not) of the first.
+    ///
+    /// An ask of several subjects is a [misfit](StoreError::Misfit), because each of them may be
+    /// on another server.
+    ///
+    /// ```no_run
+    /// use tollgate_redis::Redis;
+    ///
+    /// # async fn run() -> Result<(), tollgate_redis::ConnectError> {
+    /// let store = Redis::cluster(["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"])
+    ///     .user("limiter", "secret")
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cluster<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Builder {
+        Builder::new(Place::cluster(urls))
     }
 
     /// Sets a store up for the server of a client of the crate `redis`, version 1, for whatever its
     /// settings can do and this crate's can't.
     pub fn from_client(client: &redis::Client) -> Builder {
-        let settings = Ok(Settings::from_client(client));
-        Builder { settings, prefix: "tollgate:".into(), clock: None }
+        Builder::new(Ok(Place::Server(Settings::from_client(client))))
     }
 
-    pub(crate) fn new(link: Arc<Link>, prefix: String, clock: Option<Clock>) -> Self {
-        Self { link, prefix: prefix.into(), clock }
+    pub(crate) fn new(servers: Servers, prefix: String, clock: Option<Clock>) -> Self {
+        Self { servers, prefix: prefix.into(), clock }
     }
 }
 
 impl Store for Redis {
     fn open(&self, namespaces: &[Namespace]) -> Result<Arc<dyn Buckets>, OpenError> {
         let opened = Opened::new(&self.prefix, namespaces)?;
-        let (link, clock) = (Arc::clone(&self.link), self.clock.clone());
-        Ok(Arc::new(RedisBuckets { link, clock, opened }))
+        let (servers, clock) = (self.servers.clone(), self.clock.clone());
+        Ok(Arc::new(RedisBuckets { servers, clock, opened }))
     }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis")
-            .field("link", &self.link)
+            .field("servers", &self.servers)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
 }
 
 /// The buckets of the namespaces with which the store was opened.
-#[derive(Clone)]
 struct RedisBuckets {
-    link: Arc<Link>,
+    servers: Servers,
     clock: Option<Clock>,
     opened: Opened,
 }
 
 impl Buckets for RedisBuckets {
     fn ask(&self, asks: Vec<Ask>) -> Answers {
-        let (this, began) = (self.clone(), Instant::now());
-        let clock = self.clock.as_ref().map(now);
-        Box::pin(async move { this.do_asks(asks, began, clock).await })
-    }
-}
-
-impl RedisBuckets {
-    /// `began` and, on the caller's clock, `asked_at` say when the asks were made.
-    async fn do_asks(
-        &self,
-        asks: Vec<Ask>,
-        began: Instant,
-        asked_at: Option<u64>,
-    ) -> Vec<Result<Answer, StoreError>> {
-        let now = self.clock.as_ref().map(now);
-        let waited = match (asked_at, now) {
-            (Some(asked_at), Some(now)) => Duration::from_micros(now.saturating_sub(asked_at)),
-            _ => began.elapsed(),
-        };
-        let number = self.link.number();
-        let is_late = |ask: &Ask| waited > ask.lifetime;
-        let answers = if asks.iter().any(is_late) {
-            let late: Vec<_> = asks.iter().map(is_late).collect();
-            let asks = asks.into_iter().filter(|ask| !is_late(ask)).collect();
-            let mut answers = self.call(asks, waited, now).await.into_iter();
-            let expired = || Ok(Answer::new(Outcome::Expired, 0, []));
-            let missing = || Err(StoreError::Unreadable("no answer belongs to the ask".into()));
-            let mut next = || answers.next().unwrap_or_else(missing);
-            late.into_iter().map(|is_late| if is_late { expired() } else { next() }).collect()
-        } else {
-            self.call(asks, waited, now).await
-        };
-        self.link.heed(number, &answers);
-        answers
-    }
-
-    /// Asks the server. `waited` is how long the callers have waited already.
-    async fn call(
-        &self,
-        asks: Vec<Ask>,
-        waited: Duration,
-        now: Option<u64>,
-    ) -> Vec<Result<Answer, StoreError>> {
-        let nobody_after = |ask: &Ask| {
-            let left = ask.lifetime.checked_sub(waited).filter(|_| ask.lifetime != Duration::MAX);
-            match now {
-                Some(now) => left.map(|left| now.saturating_add(micros(left)).clamp(1, 1 << 52)),
-                None => left.and_then(|left| self.link.server_time_in(left)),
+        let asking = Asking::new(&self.opened, self.clock.as_ref());
+        let servers = self.servers.clone();
+        Box::pin(async move {
+            match servers {
+                Servers::One(link) => asking.send(&link, Way::Together, asks).await,
+                Servers::Cluster(cluster) => asking.send_to_cluster(&cluster, asks).await,
             }
-        };
-        let batch = Batch::new(&self.opened, asks, false, true, nobody_after);
-        let replies = self.link.call_all(&batch.calls, now).await;
-        let mut answers = batch.answers(&self.opened, replies);
-        if answers.left.is_empty() {
-            return answers.with(Vec::new());
-        }
-        let left = std::mem::take(&mut answers.left);
-        let batch = Batch::new(&self.opened, left, false, false, nobody_after);
-        let replies = self.link.call_all(&batch.calls, now).await;
-        answers.with(batch.answers(&self.opened, replies).with(Vec::new()))
+        })
     }
-}
 
-/// What a clock of the caller's says, in whole µs.
-fn now(clock: &Clock) -> u64 {
-    u64::try_from(clock().as_micros()).map_or(1 << 52, |micros| micros.min(1 << 52))
+    fn spans_subjects(&self) -> bool {
+        matches!(self.servers, Servers::One(_))
+    }
+
+    fn server_of(&self, ask: &Ask) -> usize {
+        match &self.servers {
+            Servers::One(_) => 0,
+            Servers::Cluster(cluster) => {
+                self.opened.key(ask).map_or(0, |key| cluster.number_of(slot(&key)))
+            }
+        }
+    }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::buckets::Redis;
-use crate::connection::{Link, Settings};
+use crate::connection::{Place, Settings};
 
 /// A clock of the caller's: the time since the Unix epoch, or since any other moment that is the
 /// same for all processes.
 pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// Sets a store up. [`Redis::builder`] returns one.
+/// Sets a store up. [`Redis::builder`], [`Redis::sentinel`] and [`Redis::cluster`] return one.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -30,9 +30,9 @@ pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 #[must_use]
 #[derive(Clone)]
 pub struct Builder {
-    pub(crate) settings: Result<Settings, ConnectError>,
-    pub(crate) prefix: String,
-    pub(crate) clock: Option<Clock>,
+    place: Result<Place, ConnectError>,
+    prefix: String,
+    clock: Option<Clock>,
 }
 
 /// Why a store can't be connected.
@@ -55,27 +55,62 @@ pub enum ConnectError {
 }
 
 impl Builder {
-    /// The server's user and password, instead of those of the URL.
+    pub(crate) fn new(place: Result<Place, ConnectError>) -> Self {
+        Self { place, prefix: "tollgate:".into(), clock: None }
+    }
+
+    /// The server's user and password, instead of those of the URL. With sentinels, the URLs have
+    /// those of the sentinels, and this sets those of the master.
     pub fn user(self, name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.change(|settings| settings.set_user(name.as_ref(), password.as_ref()))
     }
 
-    /// The number of the database, instead of that of the URL. It is 0 by default.
+    /// The sentinels' user and password, instead of those of their URLs. Only a store that was
+    /// set up by [`Redis::sentinel`] has sentinels.
+    pub fn sentinel_user(mut self, name: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        self.place = self.place.and_then(|mut place| {
+            let sentinels = place.sentinel_settings();
+            if sentinels.is_empty() {
+                let why = "`sentinel_user` needs sentinels: use `Redis::sentinel`";
+                return Err(ConnectError::Settings(why.into()));
+            }
+            for settings in sentinels {
+                settings.set_user(name.as_ref(), password.as_ref());
+            }
+            Ok(place)
+        });
+        self
+    }
+
+    /// The number of the database, instead of that of the URL. It is 0 by default, and a cluster
+    /// has no other one.
     pub fn database(self, number: u32) -> Self {
         self.change(|settings| settings.set_database(number))
     }
 
     /// The certificates, in PEM, of the authorities that may have signed the server's certificate,
-    /// instead of those that the system trusts. The URL must begin with `rediss://`.
+    /// instead of those that the system trusts. The URL must begin with `rediss://`. Sentinels are
+    /// trusted by the same certificates.
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
-    pub fn certificate_authority(self, pem: impl Into<Vec<u8>>) -> Self {
-        self.try_change(|settings| settings.set_authority(pem.into()))
+    pub fn certificate_authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        let pem = pem.into();
+        self.place = self.place.and_then(|mut place| {
+            for settings in place.sentinel_settings() {
+                settings.set_authority(pem.clone())?;
+            }
+            for settings in place.server_settings() {
+                settings.set_authority(pem.clone())?;
+            }
+            Ok(place)
+        });
+        self
     }
 
     /// How long the answer to one call may take: 50 ms by default. After that, the answer is
     /// [`StoreError::Lost`](tollgate::shared::store::StoreError::Lost). After two such calls in a
-    /// row the connection is replaced.
+    /// row the connection is replaced. In a cluster, an ask that a server has refused because
+    /// another one has its slot is sent again only within this time.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.change(|settings| settings.deadline = deadline)
     }
@@ -86,22 +121,40 @@ impl Builder {
         self.change(|settings| settings.connect_deadline = deadline)
     }
 
-    /// What the names of all keys begin with: `tollgate:` by default.
+    /// What the names of all keys begin with: `tollgate:` by default. In a cluster, a prefix with a
+    /// text in braces would put all keys into one slot, and thus on one server.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Decides with a clock of the caller's instead of the server's, for servers on which a script
-    /// can't read the clock, and for tests.
+    /// Decides with a clock of the caller's instead of the server's, for tests, and for servers on
+    /// which a script can't read the clock, as on Amazon's `ElastiCache` Serverless. The right
+    /// `+time` is then not needed.
     ///
-    /// The clock must be the same for all processes, and count from the same moment. A process
-    /// whose clock lags counts as if no time had passed. A process whose clock is ahead by some
-    /// time gets the permits of that time too early, once; the others then wait for their clocks to
-    /// catch up.
+    /// The clock says the time since a moment that is the same for all processes, such as the Unix
+    /// epoch, and all processes must use one. A subject's time is the latest that any process has
+    /// shown when it charged the subject, so it never goes backwards: a process whose clock lags
+    /// counts as if no time had passed.
+    ///
+    /// If the clocks differ by `s` at most, no window of length `w` has more than
+    /// `burst + rate * (w + s)` permits. Keys live a minute longer than their limits need to become
+    /// full. A server that was stopped and wakes can't tell which asks nobody waits for any more,
+    /// and may charge what was under way when it stopped.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    /// use tollgate_redis::Redis;
+    ///
+    /// # async fn run() -> Result<(), tollgate_redis::ConnectError> {
+    /// let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    /// let store = Redis::builder("redis://10.0.0.7:6379").callers_clock(now).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn callers_clock(mut self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
-        self
+        self.change(|settings| settings.has_callers_clock = true)
     }
 
     /// Connects.
@@ -114,9 +167,8 @@ impl Builder {
     ///
     /// If the future is dropped, nothing is left behind.
     pub async fn connect(self) -> Result<Redis, ConnectError> {
-        let link = Link::new(self.settings?);
-        link.connect().await?;
-        Ok(Redis::new(link, self.prefix, self.clock))
+        let servers = self.place?.connect().await?;
+        Ok(Redis::new(servers, self.prefix, self.clock))
     }
 
     /// The store at once: the connection is made in the background, again and again until there is
@@ -127,36 +179,25 @@ impl Builder {
     ///
     /// If the settings are not valid, or there is no tokio runtime.
     pub fn connect_later(self) -> Result<Redis, ConnectError> {
-        let link = Link::new(self.settings?);
-        if !link.reconnect() {
-            return Err(ConnectError::NoRuntime);
+        let servers = self.place?.connect_later()?;
+        Ok(Redis::new(servers, self.prefix, self.clock))
+    }
+
+    /// Changes the settings of the servers that keep the levels.
+    fn change(mut self, change: impl Fn(&mut Settings)) -> Self {
+        if let Ok(place) = &mut self.place {
+            place.server_settings().iter_mut().for_each(change);
         }
-        Ok(Redis::new(link, self.prefix, self.clock))
-    }
-
-    fn change(self, change: impl FnOnce(&mut Settings)) -> Self {
-        self.try_change(|settings| {
-            change(settings);
-            Ok(())
-        })
-    }
-
-    fn try_change(
-        mut self,
-        change: impl FnOnce(&mut Settings) -> Result<(), ConnectError>,
-    ) -> Self {
-        self.settings =
-            self.settings.and_then(|mut settings| change(&mut settings).map(|()| settings));
         self
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (settings, prefix) = (&self.settings, &self.prefix);
+        let (place, prefix) = (&self.place, &self.prefix);
         let is_callers_clock = self.clock.is_some();
         f.debug_struct("Builder")
-            .field("settings", settings)
+            .field("place", place)
             .field("prefix", prefix)
             .field("is_callers_clock", &is_callers_clock)
             .finish()

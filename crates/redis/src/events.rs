@@ -13,3 +13,11 @@ pub(crate) fn disconnected(why: &str) {
     #[cfg(not(feature = "tracing"))]
     let _ = why;
 }
+
+/// The masters of a cluster are other ones than before.
+pub(crate) fn masters(count: usize) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "tollgate::redis", count, "the masters of the cluster are others than before");
+    #[cfg(not(feature = "tracing"))]
+    let _ = count;
+}

@@ -23,6 +23,7 @@
 #![doc = include_str!("../docs/promises.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod asking;
 mod buckets;
 mod builder;
 mod connection;

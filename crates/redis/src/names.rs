@@ -7,6 +7,9 @@
 //! Names and subjects that are long or contain anything but visible ASCII characters are replaced
 //! with `#` and their SHA-256. Nobody can make two texts with the same hash, so two subjects never
 //! share a bucket, whoever chooses them.
+//!
+//! In a cluster, a text in braces chooses the slot alone. Braces in a subject are harmless; braces
+//! in a prefix or in the name of a namespace would put all of its subjects on one server.
 
 use sha2::{Digest, Sha256};
 use tollgate::shared::store::{Namespace, Rule};

@@ -40,6 +40,15 @@ impl OnServer {
     }
 }
 
+/// No check leaves a key that would stay for ever.
+impl Drop for OnServer {
+    fn drop(&mut self) {
+        let server = self.server.as_ref().filter(|_| !std::thread::panicking());
+        let staying = server.map_or(0, Server::keys_without_expiry);
+        assert_eq!(staying, 0, "keys without an expiry");
+    }
+}
+
 impl StoreUnderTest for OnServer {
     fn empty(&self, clock: &ManualClock) -> Arc<dyn Store> {
         let clock = clock.clone();

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::pending::Pending;
+use super::stats::Called;
 use super::{Departure, Failure, Server};
 use crate::shared::store::{Answer, Answers, Ask, StoreError};
 
@@ -20,6 +21,7 @@ pub(super) struct Call {
     number: u64,
     asks: Arc<Vec<Arc<Pending>>>,
     answers: Option<Answers>,
+    called: Called,
     has_ended: bool,
 }
 
@@ -29,9 +31,9 @@ impl Call {
         let Departure { call, asks, .. } = departure;
         let now = Instant::now();
         let sent: Vec<Ask> = asks.iter().map(|pending| pending.ask_at(now)).collect();
-        server.common.counters.called(sent.len());
+        let called = server.common.counters.called(sent.len());
         let answers = server.common.buckets().ask(sent);
-        Self { server, number: call, asks, answers: Some(answers), has_ended: false }
+        Self { server, number: call, asks, answers: Some(answers), called, has_ended: false }
     }
 
     /// Lets the call, and those that follow it, go on by themselves. Without a runtime, only a
@@ -95,6 +97,7 @@ impl Future for Call {
         let Some(answers) = &mut self.answers else { return Poll::Ready(()) };
         let mut results = ready!(answers.as_mut().poll(context));
         self.answers = None;
+        self.server.common.counters.answered(&self.called);
         if results.len() != self.asks.len() {
             let why = format!("{} answers to {} asks", results.len(), self.asks.len());
             results = vec![Err(StoreError::Unreadable(why)); self.asks.len()];

@@ -54,9 +54,14 @@ impl Server {
     }
 
     fn end_outage(&self) {
-        let _batching = self.batching.lock();
-        if self.is_out.swap(false, Ordering::Relaxed) {
-            self.common.counters.outage_ends();
+        let ended = {
+            let _batching = self.batching.lock();
+            let was_out = self.is_out.swap(false, Ordering::Relaxed);
+            was_out.then(|| self.common.counters.outage_ends())
+        };
+        // The program's recorder and subscriber are called without the lock.
+        if let Some(lasted) = ended {
+            self.common.counters.outage_has_lasted(lasted);
             let server = self.number;
             crate::events::info!(server, "the store of shared limits answers again");
         }

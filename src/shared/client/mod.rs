@@ -6,6 +6,8 @@ mod builder;
 mod call;
 mod give_back;
 mod health;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod pending;
 mod server;
 mod stats;
@@ -131,7 +133,7 @@ impl Client {
                 Err(error) => Err(error),
             },
         };
-        self.decided(match &decision {
+        self.counters().decided(match &decision {
             Ok(decision) => decision.source,
             Err(AskError::Unavailable { .. }) => Source::Closed,
             Err(AskError::Misfit(_)) => Source::Local,
@@ -271,9 +273,9 @@ impl Client {
         self.common.counters.stats()
     }
 
-    /// Counts a decision that was made without the client.
-    pub(super) fn decided(&self, source: Source) {
-        self.common.counters.decided(source);
+    /// Where to count what is decided without the client.
+    pub(super) fn counters(&self) -> &Counters {
+        &self.common.counters
     }
 
     /// Whether the store, or one of its servers, did not answer when it was last asked.

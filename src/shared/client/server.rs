@@ -122,7 +122,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Others count with the same counters.
         if *self.is_out.get_mut() {
-            self.common.counters.outage_ends();
+            let counters = &self.common.counters;
+            counters.outage_has_lasted(counters.outage_ends());
         }
     }
 }

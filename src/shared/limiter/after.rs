@@ -125,7 +125,8 @@ impl<K: Display + ?Sized> Limiter<K> {
     }
 
     /// Changes the quotas of the limits, in the order in which the limits were added. Each subject
-    /// keeps its used share, rounded up, whichever process changes its quotas first.
+    /// keeps its used share, rounded up, whichever process changes its quotas first. Permits that
+    /// this process has [drawn ahead](super::Builder::lease) are handed back.
     ///
     /// # Errors
     ///
@@ -146,7 +147,11 @@ impl<K: Display + ?Sized> Limiter<K> {
         if let Some(leases) = &self.inner.leases {
             reduce(&mut namespace, leases.length())?;
         }
+        // What was drawn under the old quotas goes back under them.
+        self.end_leases();
         self.inner.client.set_namespaces(std::slice::from_ref(&namespace))?;
+        // What was drawn meanwhile is not used any more, either.
+        self.end_leases();
         *current = namespace.limits.into();
         Ok(())
     }
@@ -183,13 +188,17 @@ impl<K: Display + ?Sized> Limiter<K> {
     pub fn close(&self) {
         self.inner.is_closed.store(true, Ordering::Relaxed);
         self.inner.closing.notify_waiters();
-        self.inner.leases.iter().for_each(Leases::end);
+        self.end_leases();
     }
 
     /// Whether the limiter is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.inner.is_closed.load(Ordering::Relaxed)
+    }
+
+    fn end_leases(&self) {
+        self.inner.leases.iter().for_each(Leases::end);
     }
 
     async fn tell(&self, verb: Verb, subject: &K, cost: &Cost) -> Result<(), Refused> {

@@ -102,13 +102,16 @@ impl<K: ?Sized> Builder<K> {
 
     /// Lets the process draw permits ahead for subjects that it sees often, and use them within
     /// `length`, so that most requests of such a subject need no call. All processes must use the
-    /// same length. 50 to 200 ms is a good choice.
+    /// same length. 100 ms is a good choice; the page `docs/shared-limits.md` of the repository says
+    /// what other lengths save and cost.
     ///
     /// The refill of `length` is held back from the burst, so that all processes together never
     /// exceed the quota. Only [`allow`](Limiter::allow) and
     /// [`try_acquire`](Limiter::try_acquire) use leases, and only of a limiter with one limit,
-    /// which is a token bucket. What was drawn and not used is handed back after `length`, and
-    /// when the limiter is closed or dropped.
+    /// which is a token bucket. What was drawn and not used is handed back after `length`, when the
+    /// quota is changed, and when the limiter is closed or dropped. What a lease granted and
+    /// [`settle`](Limiter::settle) gives back later than `length` is lost, until refill brings it
+    /// back.
     ///
     /// ```
     /// use std::time::Duration;

@@ -23,6 +23,13 @@
 //! A permit that was granted and not used can be granted again within the same `D` only. So it goes
 //! back to its own lease, and is lost if this lease is over. It can't go back to the store by
 //! itself: all permits of a draw have one receipt, which is good for one return.
+//!
+//! # What is worth a lease
+//!
+//! A lease costs a call when it is drawn and another one if something is handed back, and what it
+//! holds is hidden from other processes meanwhile. So a subject is leased from its third request
+//! within `D` on, and a draw is a little smaller than the demand in `D`: then the next draw comes
+//! before this one is over, and nothing is handed back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,9 +68,10 @@ struct State {
     /// What was drawn, and how much of it is left.
     held: Option<Held>,
     is_drawing: bool,
-    /// When the subject was last asked for.
-    asked: Option<Instant>,
-    /// How many permits were used since the last lease began.
+    /// When the subject was asked for, the last time and the time before.
+    asked: [Option<Instant>; 2],
+    /// When the last lease was drawn, and how many permits were used since then.
+    drawn: Option<Instant>,
     used: u64,
 }
 
@@ -132,7 +140,7 @@ impl Leases {
             let drawn = lease.drawn.notified();
             match lease.turn(ask, self.length, burst) {
                 Turn::Granted(leased) => {
-                    client.decided(Source::Leased);
+                    client.counters().used_of_lease(ask.count);
                     return Ok(leased);
                 }
                 // Half of the deadline remains, in case that the draw brings nothing.
@@ -178,8 +186,9 @@ impl Lease {
         if self.client.is_out_for(ask) {
             return Turn::Alone;
         }
-        let is_hot = state.asked.is_some_and(|asked| now.duration_since(asked) < length);
-        state.asked = Some(now);
+        let [last, before] = state.asked;
+        let is_hot = before.is_some_and(|asked| now.duration_since(asked) < length);
+        state.asked = [Some(now), last];
         if let Some(held) = state.held.as_mut().filter(|held| held.expires > now) {
             if let Some(left) = held.left.checked_sub(ask.count) {
                 held.left = left;
@@ -198,12 +207,11 @@ impl Lease {
             return Turn::Wait;
         }
         if !is_hot {
-            state.used = 0;
+            (state.drawn, state.used) = (None, 0);
             return Turn::Alone;
         }
-        // Twice of what the last lease was used for, so that it grows to the demand.
         let most = burst / LARGEST_SHARE;
-        let more = state.used.saturating_mul(2).saturating_add(1).min(most);
+        let more = state.demand(now, length).min(most);
         // A draw that brings too little is given back. Until then, others don't find it.
         if more == 0 || ask.count > most {
             return Turn::Alone;
@@ -244,7 +252,7 @@ impl Lease {
             }
             Some(_) => self.client.note(&wanted, &answer),
         }
-        self.client.decided(Source::Shared);
+        self.client.counters().decided(Source::Shared);
         let left = answer.count.saturating_sub(ask.count);
         answer.count = answer.count.min(ask.count);
         let mut lease = None;
@@ -252,9 +260,10 @@ impl Lease {
             // If the end of a lease can't be represented, it is over at once.
             let expires = sent.checked_add(length).unwrap_or(sent);
             lease = Some(expires);
+            self.client.counters().drew_ahead(left);
             let held = Held { left, expires, hand_back, level: *level };
             let mut state = self.state.lock();
-            state.used = ask.count;
+            (state.drawn, state.used) = (Some(sent), ask.count);
             state.held = Some(held);
             drop(state);
             self.hand_back_at(expires);
@@ -282,9 +291,26 @@ impl Lease {
     fn expire(&self, only: Option<Instant>) {
         let expires = |held: &mut Held| only.is_none_or(|at| at == held.expires);
         let held = self.state.lock().held.take_if(expires);
+        self.hand_back(held);
+    }
+
+    fn hand_back(&self, held: Option<Held>) {
         if let Some(back) = held.and_then(Held::rest) {
+            self.client.counters().handed_back(back.count);
             self.client.send(back);
         }
+    }
+}
+
+impl State {
+    /// How many permits to draw ahead: three quarters of those that are used within `length`, as
+    /// far as can be told from the last lease, and at most twice as many as it was used for.
+    fn demand(&self, now: Instant, length: Duration) -> u64 {
+        let Some(drawn) = self.drawn else { return 1 };
+        let took = now.saturating_duration_since(drawn).as_nanos().max(1);
+        let in_length = u128::from(self.used).saturating_mul(length.as_nanos()) / took;
+        let demand = u64::try_from(in_length / 4 * 3 + in_length % 4 * 3 / 4).unwrap_or(u64::MAX);
+        demand.clamp(1, self.used.saturating_mul(2).max(1))
     }
 }
 
@@ -306,9 +332,8 @@ impl Held {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(back) = self.state.lock().held.take().and_then(Held::rest) {
-            self.client.send(back);
-        }
+        let held = self.state.lock().held.take();
+        self.hand_back(held);
     }
 }
 

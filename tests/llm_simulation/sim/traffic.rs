@@ -1,24 +1,24 @@
 //! Requests of mixed size at random times.
 
+#[path = "../../support/split_mix.rs"]
+mod split_mix;
+
+use split_mix::SplitMix64;
+
 use super::{Counting, Job, Nanos, SECOND, Size};
 
-/// `SplitMix64`: a fixed seed gives the same day again.
+/// A fixed seed gives the same day again.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     /// Of 0 up to 1.
-    #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
     pub(crate) fn share(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.share()
     }
 
     pub(crate) fn exponential(&mut self, mean: f64) -> f64 {

@@ -1,9 +1,14 @@
 //! Random numbers from a seed.
 
+#[path = "../split_mix.rs"]
+mod split_mix;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Sebastiano Vigna's `SplitMix64`.
-pub(crate) struct Dice(u64);
+use split_mix::SplitMix64;
+
+/// Random choices.
+pub(crate) struct Dice(SplitMix64);
 
 impl Dice {
     /// A seed that is printed, so that a failure can be repeated: set `SHARED_STORE_SEED`.
@@ -12,19 +17,12 @@ impl Dice {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos());
         let seed = given.unwrap_or_else(|| u64::try_from(now() % (1 << 64)).unwrap_or(0));
         println!("{what}: SHARED_STORE_SEED={seed}");
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+        Self(SplitMix64::new(seed))
     }
 
     /// A number from 0 to `end - 1`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
+        self.0.next() % end.max(1)
     }
 
     pub(crate) fn index(&mut self, length: usize) -> usize {

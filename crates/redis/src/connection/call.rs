@@ -1,7 +1,7 @@
 //! One call of the script.
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::script;
 use crate::wire::Call;
@@ -33,12 +33,19 @@ impl Connection {
 
     /// Calls the script. If the server has forgotten the script, it has done nothing; then the
     /// whole script is sent with the call.
-    pub(super) async fn call(&mut self, call: &Call, clock: Option<u64>) -> RedisResult<Vec<u8>> {
+    ///
+    /// If it `is_asking`, a server of a cluster does it although the slot is still on its way.
+    pub(super) async fn call(
+        &mut self,
+        call: &Call,
+        clock: Option<u64>,
+        is_asking: bool,
+    ) -> RedisResult<Vec<u8>> {
         let which = usize::from(!call.is_plain);
         let hash = command("EVALSHA", &self.hashes[which], call, clock);
-        let mut reply = self.send(&hash).await;
+        let mut reply = self.send(hash, is_asking).await;
         if reply.as_ref().is_err_and(is_forgotten) {
-            reply = self.send(&command("EVAL", SCRIPTS[which], call, clock)).await;
+            reply = self.send(command("EVAL", SCRIPTS[which], call, clock), is_asking).await;
         }
         match reply? {
             Value::BulkString(bytes) => Ok(bytes),
@@ -46,7 +53,22 @@ impl Connection {
         }
     }
 
-    async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+    async fn send(&mut self, command: Cmd, is_asking: bool) -> RedisResult<Value> {
+        if !is_asking {
+            return self.query(&command).await;
+        }
+        let mut both = Pipeline::new();
+        both.cmd("ASKING").add_command(command);
+        let replies = self.connection.req_packed_commands(&both, 0, 2).await?;
+        let mut last = Err(unexpected());
+        for reply in replies {
+            last = Ok(reply.extract_error()?);
+        }
+        last
+    }
+
+    /// Sends another command than a call.
+    pub(super) async fn query(&mut self, command: &Cmd) -> RedisResult<Value> {
         self.connection.req_packed_command(command).await.and_then(Value::extract_error)
     }
 }

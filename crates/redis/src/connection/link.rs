@@ -1,17 +1,20 @@
 //! A connection that is made again in the background whenever it is lost.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use redis::{Cmd, Value};
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tollgate::shared::store::{Answer, StoreError};
 
 use super::call::Connection;
 use super::error;
+use super::join::join_all;
+use super::redirect::Address;
+use super::sentinel::Sentinels;
 use super::server_clock::ServerClock;
 use super::settings::Settings;
 use crate::builder::ConnectError;
@@ -26,9 +29,16 @@ const SILENT_CALLS: u32 = 2;
 /// the second.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 
+/// So often are the sentinels asked whether the server is still the master, while it is in use. A
+/// master that they have replaced may go on for seconds before they demote it.
+const ASK_SENTINELS_EVERY: Duration = Duration::from_secs(1);
+
 /// The connection, if there is one, and what is known of the server.
 pub(crate) struct Link {
     settings: Settings,
+    /// Who knows where the server is, if that may change.
+    sentinels: Option<Sentinels>,
+    first_attempt: OnceCell<Result<(), ConnectError>>,
     state: Mutex<State>,
 }
 
@@ -38,6 +48,8 @@ struct State {
     number: u64,
     silent_calls: u32,
     is_connecting: bool,
+    /// The master that the sentinels have named, and when.
+    named: Option<(Address, Instant)>,
     /// Why there is no connection.
     why: String,
     server_clock: ServerClock,
@@ -45,16 +57,18 @@ struct State {
 
 impl Link {
     /// No connection yet.
-    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+    pub(super) fn new(settings: Settings, sentinels: Option<Sentinels>) -> Arc<Self> {
         let state = State {
             connection: None,
             number: 0,
             silent_calls: 0,
             is_connecting: false,
+            named: None,
             why: "there is no connection yet".into(),
             server_clock: ServerClock::new(),
         };
-        Arc::new(Self { settings, state: Mutex::new(state) })
+        let (first_attempt, state) = (OnceCell::new(), Mutex::new(state));
+        Arc::new(Self { settings, sentinels, first_attempt, state })
     }
 
     /// Makes a connection.
@@ -67,11 +81,22 @@ impl Link {
     }
 
     async fn make(&self) -> Result<(), ConnectError> {
+        let (connection, named) = if let Some(sentinels) = &self.sentinels {
+            let (connection, address) = sentinels.connect(&self.settings).await?;
+            (connection, Some((address, Instant::now())))
+        } else {
+            let connection = self.settings.connect().await;
+            (connection.map_err(|error| error::of_connect(&error))?, None)
+        };
         let connected = async {
-            let mut connection = Connection::new(self.settings.connect().await?).await?;
-            // A call without asks answers the server's clock.
+            let mut connection = Connection::new(connection).await?;
+            // A call without asks answers the server's clock, where it is the one that counts.
             let sent = Instant::now();
-            let reply = connection.call(&Call::default(), None).await?;
+            let reply = if self.settings.has_callers_clock {
+                Vec::new()
+            } else {
+                connection.call(&Call::default(), None, false).await?
+            };
             Ok((connection, sent, reply))
         };
         let (connection, sent, reply) =
@@ -82,11 +107,33 @@ impl Link {
             state.server_clock.note(server, sent, Instant::now());
         }
         state.connection = Some(connection);
+        state.named = named;
         state.number += 1;
         state.silent_calls = 0;
         drop(state);
         events::connected();
         Ok(())
+    }
+
+    /// Tries to make a connection, unless there is one or that was tried before. If it fails, it
+    /// is tried again in the background.
+    pub(crate) async fn first_attempt(self: &Arc<Self>) {
+        let attempt = async || {
+            if self.is_connected() {
+                return Ok(());
+            }
+            let connected = self.connect().await;
+            if connected.is_err() {
+                self.reconnect();
+            }
+            connected
+        };
+        let _ = self.first_attempt.get_or_init(attempt).await;
+    }
+
+    /// Why the first attempt to make a connection has failed.
+    pub(super) fn why_not(&self) -> Option<ConnectError> {
+        self.first_attempt.get().and_then(|attempt| attempt.clone().err())
     }
 
     /// Makes a connection in the background, unless that is being done. `false` if there is no
@@ -113,37 +160,38 @@ impl Link {
         true
     }
 
-    /// Sends all calls at once, and returns the reply to each.
+    /// Sends all calls at once, and returns the reply to each. If it `is_asking`, a server of a
+    /// cluster does them although their slots are still on their way.
     pub(crate) async fn call_all(
         self: &Arc<Self>,
         calls: &[Call],
         clock: Option<u64>,
+        is_asking: bool,
     ) -> Vec<Result<Vec<u8>, StoreError>> {
         // One is by far the most frequent case.
         if let [call] = calls {
-            return vec![self.call(call, clock).await];
+            return vec![self.call(call, clock, is_asking).await];
         }
-        let mut calls: Vec<_> = calls.iter().map(|call| Box::pin(self.call(call, clock))).collect();
-        let mut replies: Vec<_> = calls.iter().map(|_| None).collect();
-        poll_fn(|context| {
-            for (call, reply) in calls.iter_mut().zip(&mut replies) {
-                if reply.is_none() {
-                    *reply = match call.as_mut().poll(context) {
-                        Poll::Ready(reply) => Some(reply),
-                        Poll::Pending => None,
-                    };
-                }
-            }
-            if replies.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        replies.into_iter().flatten().collect()
+        join_all(calls.iter().map(|call| self.call(call, clock, is_asking))).await
     }
 
-    async fn call(self: &Arc<Self>, call: &Call, at: Option<u64>) -> Result<Vec<u8>, StoreError> {
+    /// Sends another command than a call.
+    pub(super) async fn query(self: &Arc<Self>, command: &Cmd) -> Result<Value, StoreError> {
+        let (mut connection, _) = self.current()?;
+        let reply = timeout(self.settings.deadline, connection.query(command)).await;
+        let reply = reply.map_err(|_| StoreError::Lost("no answer".into()))?;
+        reply.map_err(|error| error::of_call(&error))
+    }
+
+    async fn call(
+        self: &Arc<Self>,
+        call: &Call,
+        at: Option<u64>,
+        is_asking: bool,
+    ) -> Result<Vec<u8>, StoreError> {
         let (mut connection, number) = self.current()?;
         let sent = Instant::now();
-        let reply = timeout(self.settings.deadline, connection.call(call, at)).await;
+        let reply = timeout(self.settings.deadline, connection.call(call, at, is_asking)).await;
         let received = Instant::now();
         match reply {
             Ok(Ok(reply)) => {
@@ -187,6 +235,14 @@ impl Link {
         }
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.state().connection.is_some()
+    }
+
     /// The number of the connection.
     pub(crate) fn number(&self) -> u64 {
         self.state().number
@@ -199,14 +255,35 @@ impl Link {
 
     /// The connection and its number.
     fn current(self: &Arc<Self>) -> Result<(Connection, u64), StoreError> {
-        let state = self.state();
-        if let Some(connection) = &state.connection {
-            return Ok((connection.clone(), state.number));
+        let mut state = self.state();
+        if let Some(connection) = state.connection.clone() {
+            let number = state.number;
+            if let Some((_, asked_at)) = &mut state.named
+                && asked_at.elapsed() >= ASK_SENTINELS_EVERY
+            {
+                *asked_at = Instant::now();
+                drop(state);
+                self.ask_sentinels(number);
+            }
+            return Ok((connection, number));
         }
         let why = state.why.clone();
         drop(state);
         self.reconnect();
         Err(StoreError::Unreachable(why))
+    }
+
+    /// Asks the sentinels in the background whether connection `number` leads to the master still.
+    fn ask_sentinels(self: &Arc<Self>, number: u64) {
+        let (Ok(runtime), link) = (Handle::try_current(), Arc::clone(self)) else { return };
+        runtime.spawn(async move {
+            let Some(sentinels) = &link.sentinels else { return };
+            let Ok(master) = sentinels.master(&link.settings).await else { return };
+            let is_another = link.state().named.as_ref().is_some_and(|(it, _)| *it != master);
+            if is_another {
+                link.replace(number, "the sentinels name another master");
+            }
+        });
     }
 
     /// Gives connection `number` up, if it is still in use, and makes another.
@@ -241,10 +318,10 @@ impl Drop for Attempt {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_connected = self.state().connection.is_some();
         f.debug_struct("Link")
             .field("settings", &self.settings)
-            .field("is_connected", &is_connected)
+            .field("sentinels", &self.sentinels)
+            .field("is_connected", &self.is_connected())
             .finish_non_exhaustive()
     }
 }

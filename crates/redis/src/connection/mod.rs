@@ -1,10 +1,19 @@
-//! The connection to the server: the one place that knows the crate `redis`.
+//! The connections to the servers: the one place that knows the crate `redis`.
 
 mod call;
+mod cluster;
 mod error;
+mod join;
 mod link;
+mod place;
+mod redirect;
+mod sentinel;
 mod server_clock;
 mod settings;
 
+pub(crate) use cluster::{Cluster, slot};
+pub(crate) use join::join_all;
 pub(crate) use link::Link;
+pub(crate) use place::{Place, Servers};
+pub(crate) use redirect::Redirect;
 pub(crate) use settings::Settings;

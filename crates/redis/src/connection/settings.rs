@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    RedisConnectionInfo, RedisResult,
+};
 
 use crate::builder::ConnectError;
 
@@ -17,6 +20,8 @@ pub(crate) struct Settings {
     authority: Option<Vec<u8>>,
     pub(crate) deadline: Duration,
     pub(crate) connect_deadline: Duration,
+    /// Whether the caller's clock counts: then the server is never asked for its own.
+    pub(crate) has_callers_clock: bool,
 }
 
 impl Settings {
@@ -49,7 +54,48 @@ impl Settings {
             .set_tcp_settings(TcpSettings::default().set_nodelay(true))
             .set_redis_settings(redis);
         let (deadline, connect_deadline) = (Duration::from_millis(50), Duration::from_millis(250));
-        Self { info, authority: None, deadline, connect_deadline }
+        let (authority, has_callers_clock) = (None, false);
+        Self { info, authority, deadline, connect_deadline, has_callers_clock }
+    }
+
+    /// The same settings for another server.
+    pub(super) fn at(&self, host: &str, port: u16) -> Self {
+        let address = match self.info.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+                host: host.into(),
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host.into(), port),
+        };
+        Self { info: self.info.clone().set_addr(address), ..self.clone() }
+    }
+
+    /// The same settings, with the default user and database.
+    pub(super) fn without_user(&self) -> Self {
+        let redis = RedisConnectionInfo::default().set_skip_set_lib_name();
+        Self { info: self.info.clone().set_redis_settings(redis), ..self.clone() }
+    }
+
+    /// The host of the server. A socket has none.
+    pub(crate) fn host(&self) -> &str {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+            _ => "",
+        }
+    }
+
+    pub(super) fn is_socket(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::Unix(_))
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    pub(super) fn database(&self) -> i64 {
+        self.info.redis_settings().db()
     }
 
     pub(crate) fn set_user(&mut self, name: &str, password: &str) {
@@ -64,7 +110,7 @@ impl Settings {
 
     #[cfg(feature = "tls")]
     pub(crate) fn set_authority(&mut self, pem: Vec<u8>) -> Result<(), ConnectError> {
-        if !matches!(self.info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        if !self.is_tls() {
             let why = "a certificate authority needs a URL that begins with `rediss://`";
             return Err(ConnectError::Settings(why.into()));
         }
@@ -76,7 +122,7 @@ impl Settings {
 
     fn client(&self) -> RedisResult<Client> {
         #[cfg(feature = "tls")]
-        if matches!(self.info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        if self.is_tls() {
             // Without one that is chosen, rustls would panic in a program that has two.
             if rustls::crypto::CryptoProvider::get_default().is_none() {
                 let _ = rustls::crypto::ring::default_provider().install_default();
@@ -103,12 +149,13 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("address", &self.info.addr().to_string())
-            .field("database", &self.info.redis_settings().db())
+            .field("database", &self.database())
             .field("user", &self.info.redis_settings().username())
             .field("has_password", &self.info.redis_settings().password().is_some())
             .field("has_authority", &self.authority.is_some())
             .field("deadline", &self.deadline)
             .field("connect_deadline", &self.connect_deadline)
+            .field("has_callers_clock", &self.has_callers_clock)
             .finish()
     }
 }

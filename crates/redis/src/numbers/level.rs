@@ -95,7 +95,8 @@ impl Numbers {
         let (whole, rest) = self.cost_of(permits);
         let units = u128::from(before[1]) + rest;
         let (more, rest) = (units / u128::from(self.x), units % u128::from(self.x));
-        [narrow(u128::from(before[0]) + whole + more), narrow(rest), before[2]]
+        let whole = whole.saturating_add(more).saturating_add(before[0].into());
+        [narrow(whole), narrow(rest), before[2]]
     }
 
     fn facts(&self, raw: Raw) -> Facts {

@@ -147,7 +147,8 @@ impl Numbers {
     /// that less is given back.
     fn receipt(&self, raw: Raw, now: u64) -> Receipt {
         let (whole, units) = match raw {
-            [a, b, c] if self.is_bucket() => (now + a + c, b),
+            // A reply that is damaged can have any numbers.
+            [a, b, c] if self.is_bucket() => (now.saturating_add(a).saturating_add(c), b),
             _ => (now, 0),
         };
         let (units, speed) = (u128::from(units), u128::from(self.x));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tollgate::shared::store::{Receipt, Rule};
+use tollgate::shared::store::{Receipt, Rule, Verb};
 use tollgate::{Quota, QuotaError};
 
-use super::{Numbers, Unfit};
+use super::{Asked, Numbers, Unfit};
 
 const RULES: [Rule; 4] =
     [Rule::TokenBucket, Rule::FixedWindow, Rule::SlidingWindow, Rule::StrictWindow];
@@ -75,5 +75,24 @@ fn a_receipt_is_never_later_than_the_time_it_stands_for() {
         }
         // Nobody gave this one.
         numbers.pack_receipt(Receipt(u64::MAX), &mut Vec::new());
+    }
+}
+
+#[test]
+fn numbers_that_no_script_sends_do_not_overflow() {
+    const MOST: u64 = (1 << 53) - 1;
+    let quotas = [Quota::per_second(10), Quota::per(1 << 40, Duration::from_secs(86_400))];
+    for (rule, quota) in RULES.iter().flat_map(|rule| quotas.map(|quota| (*rule, quota))) {
+        let Some(numbers) = numbers(rule, quota) else { panic!("{quota} fits") };
+        for (verb, permits) in [(Verb::Take, 1), (Verb::Take, u128::MAX), (Verb::Cancel, u128::MAX)]
+        {
+            let receipt = Receipt(u64::MAX);
+            let (is_free, is_done, patience, now) = (false, true, MOST, MOST);
+            let asked = Asked { verb, permits, is_free, is_done, patience, receipt, now };
+            for before in [None, Some([MOST; 3])] {
+                let (level, _) = numbers.level([MOST; 3], before, asked);
+                assert_eq!(level.remaining, 0, "{rule:?} {quota} {verb:?}: {level:?}");
+            }
+        }
     }
 }

@@ -172,6 +172,19 @@ local function change(verb, p, count)
   new[o], full[o] = concat(texts), longest
 end
 
+-- Makes a part's subject what it is, from now on, if the server's clock was set back. Otherwise nothing would come
+-- back to a subject that is refused until the clock has caught up.
+local function rebase(p)
+  load(p, false)
+  local longest, texts = 0, { pack('<I7', time[p]) }
+  for j = first[p], last[p] do
+    local full_after
+    texts[#texts + 1], full_after = untouched(p, j)
+    if full_after > longest then longest = full_after end
+  end
+  new[p], full[p] = concat(texts), longest
+end
+
 -- Charges all parts so many times, or none: the enforced ones first, and then each shadow by itself. Returns whether
 -- it did.
 local function charge(verb, parts, count, patience, is_twice)
@@ -261,14 +274,17 @@ local function ask(verb, parts, is_twice, count, patience, at, k)
       if is_twice then answer[#answer + 1] = told_before[j] end
     end
   end
-  if done and verb ~= LOOK then
+  if verb ~= LOOK then
     local is_written = false
     for p = 1, parts do
+      if not done then new[p] = nil end
+      if same[p] == p and stepped_back[p] > 0 and not new[p] then rebase(p) end
       -- What gives permits back to a subject of which nothing is kept changes nothing.
       if same[p] == p and new[p] and (kept[p] or verb <= CONSUME or verb == RAISE) then
         local live = format('%.0f', math.ceil(full[p] / 1000) + margin)
         local err = call('PSETEX', KEYS[k + p], live, new[p]).err
-        if err then return is_written and 'PARTLY ' .. err or err end
+        -- A refusal stands, whatever else is written.
+        if err and done then return is_written and 'PARTLY ' .. err or err end
         is_written = true
       end
     end

@@ -46,7 +46,8 @@ for i = 1, #KEYS do
     if text and is_usual then
       elapsed = clock - unpack('<I7', text)
       if elapsed < 0 then
-        if is_callers then now = clock - elapsed end
+        -- A clock that was set back is not usual either.
+        if is_callers then now = clock - elapsed else is_usual = false end
         elapsed = 0
       end
     end

@@ -26,6 +26,14 @@ impl Batch {
         opened: &Opened,
         replies: Vec<Result<Vec<u8>, StoreError>>,
     ) -> Answers {
+        // By far the most frequent case.
+        if let ([call], [Ok(reply)]) = (&self.calls[..], &replies[..])
+            && call.members.len() == self.asks.len()
+        {
+            let read = read(opened, &self.asks, call, reply);
+            let answers = read.unwrap_or_else(|error| vec![Some(Err(error)); self.asks.len()]);
+            return Answers::new(answers, self.asks);
+        }
         let mut answers: Vec<Option<MaybeAnswer>> = self.misfits.iter().map(|_| None).collect();
         for (call, reply) in self.calls.iter().zip(replies) {
             let read = reply.and_then(|reply| read(opened, &self.asks, call, &reply));
@@ -48,9 +56,7 @@ impl Batch {
         let each = answers.into_iter().zip(&self.misfits);
         let answers: Vec<MaybeAnswer> =
             each.map(|(answer, misfit)| answer.unwrap_or_else(|| without_call(*misfit))).collect();
-        let unanswered = self.asks.into_iter().zip(&answers);
-        let left = unanswered.filter(|(_, answer)| answer.is_none()).map(|(ask, _)| ask).collect();
-        Answers { answers, left }
+        Answers::new(answers, self.asks)
     }
 }
 
@@ -62,6 +68,15 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
+    fn new(answers: Vec<MaybeAnswer>, asks: Vec<Ask>) -> Self {
+        let mut left = Vec::new();
+        if answers.iter().any(Option::is_none) {
+            let unanswered = asks.into_iter().zip(&answers);
+            left.extend(unanswered.filter(|(_, answer)| answer.is_none()).map(|(ask, _)| ask));
+        }
+        Self { answers, left }
+    }
+
     /// All answers, those that were missing among them.
     pub(crate) fn with(
         self,
@@ -94,7 +109,10 @@ fn read(
     let mut all = || {
         reader.number()?;
         let members = call.members.iter().map(|at| reader.answer(opened, call, &asks[*at]));
-        let answers: Vec<_> = members.collect::<Option<_>>()?;
+        let mut answers = Vec::with_capacity(call.members.len());
+        for answer in members {
+            answers.push(answer?);
+        }
         reader.0.is_empty().then_some(answers)
     };
     all().ok_or_else(|| {
@@ -147,6 +165,9 @@ impl Reader<'_> {
         let (mut levels, mut after) = (SmallVec::<[Level; 2]>::new(), Duration::ZERO);
         // The script was told of at most so many times.
         let count = if count >= MOST_TIMES { ask.count } else { count };
+        if count > ask.count {
+            return None;
+        }
         let (verb, is_twice) = (verb(ask), is_twice(opened, ask));
         let times = if verb == Verb::TakeUpTo { count.max(1) } else { 1 };
         for part in &ask.parts {

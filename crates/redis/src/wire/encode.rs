@@ -117,7 +117,8 @@ impl Batch {
                 is_split || call.members.len() >= MOST_ASKS || call.table.len() + new > MOST_QUOTAS
             };
             if batch.calls.last().is_none_or(is_full) {
-                batch.calls.push(Call { is_plain, ..Call::default() });
+                let members = if is_split { 1 } else { MOST_ASKS.min(asks.len() - at) };
+                batch.calls.push(Call::with_room(is_plain, members));
             }
             if let Some(call) = batch.calls.last_mut() {
                 call.add(opened, ask, at, nobody_after(ask).unwrap_or(0));
@@ -129,6 +130,17 @@ impl Batch {
 }
 
 impl Call {
+    /// A call with room for so many usual asks.
+    fn with_room(is_plain: bool, members: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(members),
+            asks: Vec::with_capacity(members * 64),
+            members: Vec::with_capacity(members),
+            is_plain,
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, opened: &Opened, ask: &Ask, at: usize, nobody_after: u64) {
         self.members.push(at);
         let verb = number(verb(ask)).unwrap_or(0);

@@ -11,7 +11,7 @@ pub(crate) use encode::{Batch, Call, micros};
 use std::sync::Arc;
 
 use tollgate::Quota;
-use tollgate::shared::store::{Namespace, OpenError, Verb};
+use tollgate::shared::store::{Ask, Namespace, OpenError, Verb};
 
 use crate::names;
 use crate::numbers::{Numbers, Unfit};
@@ -39,6 +39,13 @@ impl Opened {
         let namespaces: Result<_, _> =
             namespaces.iter().map(|namespace| Spec::new(prefix, namespace)).collect();
         Ok(Self { namespaces: namespaces? })
+    }
+
+    /// The key of the subject of an ask that has one part.
+    pub(crate) fn key(&self, ask: &Ask) -> Option<Vec<u8>> {
+        let [part] = &ask.parts[..] else { return None };
+        let namespace = self.namespaces.get(part.namespace)?;
+        Some(names::key(&namespace.name, &part.subject))
     }
 }
 

@@ -40,13 +40,13 @@ fn decode(reply: &[u8]) -> Vec<Result<Answer, StoreError>> {
     batch.answers(&opened, vec![Ok(reply.to_vec())]).with(Vec::new())
 }
 
-/// A reply to the asks, in which everything is `number`.
+/// A reply to the asks, in which everything is `number`, as far as it was asked for.
 fn reply(number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     push(&mut bytes, number);
-    for (parts, numbers) in [(1, 3), (2, 6), (1, 3)] {
+    for (parts, numbers, most) in [(1, 3, 1), (2, 6, 5), (1, 3, 1)] {
         bytes.push(0);
-        push(&mut bytes, number);
+        push(&mut bytes, number.min(most));
         for _ in 0..parts {
             bytes.push(1);
             push(&mut bytes, number);
@@ -103,6 +103,15 @@ fn numbers_that_the_script_never_sends_are_no_numbers() {
         bytes[17] = flag;
         assert!(are_unreadable(&decode(&bytes)), "{flag}");
     }
+}
+
+#[test]
+fn nobody_has_more_than_was_asked_for() {
+    let mut bytes = reply(3);
+    let count = &mut bytes[9..17];
+    assert_eq!(count, f64::to_le_bytes(1.0));
+    count.copy_from_slice(&f64::to_le_bytes(2.0));
+    assert!(are_unreadable(&decode(&bytes)));
 }
 
 #[test]

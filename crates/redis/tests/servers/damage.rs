@@ -1,9 +1,12 @@
 //! Networks that damage what they pass on.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tollgate::Quota;
 use tollgate::shared::store::{Outcome, Rule, Store, StoreError, Verb};
+use tollgate::shared::{Limiter, Source};
+use tollgate::{Quota, Rejection};
 use tollgate_redis::Redis;
 
 use crate::support::proxy::{DAMAGES, Damage, Proxy};
@@ -53,5 +56,68 @@ async fn damage_is_a_typed_error_and_the_connection_is_replaced() {
         let granted = granted.get();
         let used = answer(&buckets, ask(Verb::Look, "alice", 0)).await.unwrap().levels[0].used;
         assert!((granted..=granted + 140).contains(&used), "{kind}: {used} and {granted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_have_only_permits_that_were_taken() {
+    for kind in kinds() {
+        let server = Server::start(kind);
+        let proxy = Proxy::start(server.port).await;
+        let store = Redis::builder(&proxy.url()).connect_later().unwrap();
+        let quota = Quota::per(1_000_000_000, Duration::from_secs(400 * 86_400));
+        let limiter = Limiter::<str>::builder("callers", quota).rule(Rule::FixedWindow);
+        let limiter = limiter.store(store).build().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (granted, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let callers: Vec<_> = (0..20)
+            .map(|_| {
+                let (limiter, stop) = (limiter.clone(), Arc::clone(&stop));
+                let (granted, refused) = (Arc::clone(&granted), Arc::clone(&refused));
+                tokio::spawn(async move {
+                    while !stop.load(Ordering::SeqCst) {
+                        match limiter.try_acquire("alice", 1).await {
+                            Ok(grant) => {
+                                assert_eq!(grant.source, Source::Shared);
+                                granted.fetch_add(1, Ordering::SeqCst);
+                            }
+                            Err(error) => {
+                                let is_unavailable =
+                                    matches!(error.rejection, Rejection::Unavailable { .. });
+                                assert!(is_unavailable, "{error:?}");
+                                refused.fetch_add(1, Ordering::SeqCst);
+                            }
+                        }
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                })
+            })
+            .collect();
+        let is_shared_again = async || {
+            let before = granted.load(Ordering::SeqCst);
+            eventually(async || granted.load(Ordering::SeqCst) > before + 40).await;
+        };
+        is_shared_again().await;
+        for damage in DAMAGES {
+            proxy.set(damage);
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            proxy.set(Damage::None);
+            let began = Instant::now();
+            is_shared_again().await;
+            eprintln!("{kind} {damage:?}: shared again after {:?}", began.elapsed());
+        }
+        stop.store(true, Ordering::SeqCst);
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        let direct = Redis::builder(&server.url()).connect_deadline(Duration::from_secs(10));
+        let direct = direct.deadline(Duration::from_secs(10)).connect().await.unwrap();
+        let observer = Limiter::<str>::builder("callers", quota).rule(Rule::FixedWindow);
+        let observer = observer.store(direct).deadline(Duration::from_secs(10)).build().unwrap();
+        let used = observer.usage("alice").await.unwrap().limits[0].used;
+        let (granted, refused) = (granted.load(Ordering::SeqCst), refused.load(Ordering::SeqCst));
+        eprintln!("{kind}: {granted} granted, {refused} refused, {used} charged");
+        assert!((granted..=granted + refused).contains(&used), "{kind}: {used}, {granted}");
+        assert!(refused > 0 && used - granted < refused / 2, "{kind}: few are lost: {refused}");
     }
 }

@@ -10,10 +10,15 @@
 )]
 
 mod access;
+mod callers;
+mod callers_clock;
 mod damage;
+mod dropping;
 mod errors;
 mod kept;
 mod outage;
+mod promotion;
+mod sentinel;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod certificates;
+pub mod cluster;
 pub mod proxy;
 pub mod random;
+pub mod sentinel;
 pub mod server;
 
 use std::sync::Arc;

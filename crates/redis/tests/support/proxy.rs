@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,6 +40,7 @@ pub const DAMAGES: [Damage; 6] = [
 /// A proxy in front of a server on this machine.
 pub struct Proxy {
     address: SocketAddr,
+    server_port: Arc<AtomicU16>,
     damage: Arc<AtomicU8>,
     connections: Arc<AtomicU64>,
 }
@@ -50,17 +51,29 @@ impl Proxy {
         let address = listener.local_addr().expect("its address");
         let (damage, connections) = (Arc::new(AtomicU8::new(0)), Arc::new(AtomicU64::new(0)));
         let (shared, count) = (Arc::clone(&damage), Arc::clone(&connections));
+        let server_port = Arc::new(AtomicU16::new(server_port));
+        let port = Arc::clone(&server_port);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(pass_on(client, server_port, Arc::clone(&shared)));
+                let port = port.load(Ordering::SeqCst);
+                tokio::spawn(pass_on(client, port, Arc::clone(&shared)));
             }
         });
-        Self { address, damage, connections }
+        Self { address, server_port, damage, connections }
     }
 
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Passes new connections on to another server.
+    pub fn lead_to(&self, server_port: u16) {
+        self.server_port.store(server_port, Ordering::SeqCst);
     }
 
     pub fn set(&self, damage: Damage) {

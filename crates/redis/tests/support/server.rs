@@ -79,6 +79,12 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// A port that was given as an argument.
+    pub fn argument(&self, name: &str) -> Option<u16> {
+        let mut args = self.args.iter().skip_while(|arg| *arg != name);
+        args.nth(1).and_then(|port| port.parse().ok())
+    }
+
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -94,6 +100,21 @@ impl Server {
         let reply = self.command(words);
         let number = reply.trim().strip_prefix(':').and_then(|it| it.parse().ok());
         number.unwrap_or_else(|| panic!("{words:?}: {reply}"))
+    }
+
+    /// Waits until a replica has everything that this server has now.
+    pub fn wait_for_replica(&self, replica: &Self) {
+        let offset = |server: &Self, name: &str| {
+            let info = server.command(&["INFO", "replication"]);
+            let line = info.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|offset| offset.trim().parse::<u64>().ok())
+        };
+        let until = Instant::now() + Duration::from_secs(60);
+        let mine = offset(self, "master_repl_offset:").expect("an offset");
+        while offset(replica, "slave_repl_offset:").is_none_or(|theirs| theirs < mine) {
+            assert!(Instant::now() < until, "the replica never has everything");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// How many of the keys would stay for ever.
@@ -160,16 +181,37 @@ pub fn free_port() -> u16 {
 
 /// Sends a command to a server on this machine, and returns what it says.
 pub fn command(port: u16, words: &[&str]) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    let mut text = format!("*{}\r\n", words.len());
-    for word in words {
-        let _ = write!(text, "${}\r\n{word}\r\n", word.len());
-    }
-    text += "*1\r\n$4\r\nQUIT\r\n";
-    stream.write_all(text.as_bytes()).ok()?;
+    let mut stream = send(port, &[words, &["QUIT"]])?;
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).ok()?;
     let reply = String::from_utf8_lossy(&reply).into_owned();
     Some(reply.strip_suffix("+OK\r\n")?.to_string())
+}
+
+/// Sends commands on one connection, and returns what a server, which may be a sentinel, says to
+/// all of them. Sentinels know no `QUIT`.
+pub fn commands(port: u16, commands: &[&[&str]]) -> Option<String> {
+    let mut stream = send(port, &[commands, &[&["PING"]]].concat())?;
+    let (mut reply, mut bytes) = (String::new(), [0; 4_096]);
+    while !reply.ends_with("+PONG\r\n") {
+        match stream.read(&mut bytes).ok()? {
+            0 => return None,
+            n => reply += &String::from_utf8_lossy(&bytes[..n]),
+        }
+    }
+    Some(reply.strip_suffix("+PONG\r\n")?.to_string())
+}
+
+fn send(port: u16, commands: &[&[&str]]) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    let mut text = String::new();
+    for words in commands {
+        let _ = write!(text, "*{}\r\n", words.len());
+        for word in *words {
+            let _ = write!(text, "${}\r\n{word}\r\n", word.len());
+        }
+    }
+    stream.write_all(text.as_bytes()).ok()?;
+    Some(stream)
 }
