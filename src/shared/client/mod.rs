@@ -129,18 +129,17 @@ impl Client {
     pub(super) async fn ask_within(&self, left: Duration, ask: &Ask) -> Result<Decision, AskError> {
         // Those who never wait for the store let other tasks run, too. Nothing is taken before.
         tokio::task::coop::consume_budget().await;
-        let decision = match self.common.refusals.answer_to(ask) {
-            Some(answer) => Ok(Decision { answer, source: Source::Cached }),
-            None => {
-                let sent = Instant::now();
-                match self.ask_store(left, ask).await {
-                    Ok(Some(answer)) => {
-                        self.note(ask, &answer, sent);
-                        Ok(Decision { answer, source: Source::Shared })
-                    }
-                    Ok(None) => self.server_of(ask).without_store(ask),
-                    Err(error) => Err(error),
+        let decision = if let Some(answer) = self.common.refusals.answer_to(ask) {
+            Ok(Decision { answer, source: Source::Cached })
+        } else {
+            let sent = Instant::now();
+            match self.ask_store(left, ask).await {
+                Ok(Some(answer)) => {
+                    self.note(ask, &answer, sent);
+                    Ok(Decision { answer, source: Source::Shared })
                 }
+                Ok(None) => self.server_of(ask).without_store(ask),
+                Err(error) => Err(error),
             }
         };
         self.counters().decided(match &decision {
