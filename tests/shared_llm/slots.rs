@@ -24,7 +24,7 @@ async fn no_more_requests_than_slots_are_in_flight() {
         for task in 0..5 {
             let (model, now, most) = (model.clone(), Arc::clone(&now), Arc::clone(&most));
             tasks.push(tokio::spawn(async move {
-                for turn in 0..10 {
+                for turn in 0..2 {
                     let permit = model.acquire(10).await.unwrap();
                     most.fetch_max(1 + now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
                     // Some take longer than a slot lives.
