@@ -4,8 +4,8 @@
 //! long as anything is on its way, one task for each server sleeps until the oldest ask is too old.
 //! So in good times it wakes up once per deadline.
 //!
-//! Each runtime in which somebody waits has such a task of its own: another runtime may stand still,
-//! as one that is inside of no `block_on` does.
+//! Each runtime in which somebody waits has such a task of its own: another runtime may stand
+//! still, as one that is inside of no `block_on` does.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
