@@ -9,6 +9,8 @@ mod answers;
 mod batches;
 #[path = "shared/cancelling.rs"]
 mod cancelling;
+#[path = "shared/divided_store.rs"]
+mod divided_store;
 #[path = "shared/leases.rs"]
 mod leases;
 #[cfg(feature = "metrics")]
@@ -18,6 +20,8 @@ mod metrics_of_clients;
 mod outages;
 #[path = "shared/refusals.rs"]
 mod refusals;
+#[path = "shared/several.rs"]
+mod several;
 #[path = "shared/threads.rs"]
 mod threads;
 #[path = "shared/unruly_store.rs"]

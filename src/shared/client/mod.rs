@@ -6,10 +6,12 @@ mod builder;
 mod call;
 mod give_back;
 mod health;
+mod joined;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod pending;
 mod server;
+mod several;
 mod stats;
 mod waiting;
 mod watch;
@@ -107,10 +109,26 @@ impl Client {
 
     /// Decides an ask. The client sets its [`lifetime`](Ask::lifetime).
     ///
+    /// If the store can't charge several subjects in one call, as a cluster can't (see
+    /// [`spans_subjects`](Buckets::spans_subjects)), each part goes out as an ask of its own, all
+    /// within the one deadline:
+    ///
+    /// * [`Verb::Take`] charges the parts one after the other. If one of them refuses, what was
+    ///   taken is given back, so all or nothing holds in the end. Meanwhile, others can be refused
+    ///   for permits that come back at once. If the server of an enforced part does not answer,
+    ///   the outage mode decides the whole ask. Shadows, and after a refusal the parts that were
+    ///   not asked yet, only tell their levels.
+    /// * [`Verb::TakeUpTo`] does not fit.
+    /// * All other verbs do each part by itself, also if another part fails. A
+    ///   [look](Verb::Look) does not see that two of its parts charge the same subject.
+    ///
+    /// Of a refusal, [`full_after`](super::store::Level::full_after) can be too long then, by what
+    /// the charges of a part would have needed.
+    ///
     /// # Errors
     ///
     /// If the store does not answer and the client is [closed](Outage::Closed) then, or if the ask
-    /// does not fit the namespaces.
+    /// does not fit the namespaces, or the store.
     ///
     /// # Cancel safety
     ///
@@ -124,6 +142,8 @@ impl Client {
     pub(super) async fn ask_within(&self, left: Duration, ask: &Ask) -> Result<Decision, AskError> {
         let decision = match self.common.refusals.answer_to(ask) {
             Some(answer) => Ok(Decision { answer, source: Source::Cached }),
+            // In a box, since few asks need it and all would carry its size.
+            None if self.must_divide(ask) => Box::pin(self.ask_divided(left, ask)).await,
             None => match self.ask_store(left, ask).await {
                 Ok(Some(answer)) => {
                     self.note(ask, &answer);
