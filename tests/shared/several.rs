@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 use tollgate::Quota;
 use tollgate::shared::store::{
-    Answer, Ask, Charge, Level, LimitSpec, Namespace, Outcome, Part, Rule, Store, Verb, Verdict,
+    Answer, Ask, Charge, LimitSpec, Namespace, Outcome, Part, Rule, Verb, Verdict,
 };
 use tollgate::shared::{AskError, Client, ClientBuilder, Outage, Source};
 
@@ -111,7 +111,7 @@ async fn a_subject_that_is_known_to_be_refused_lets_nobody_be_charged() {
     tokio::time::sleep(MILLI).await;
     assert_eq!(store.calls(), [vec![1], vec![1], vec![]]);
     let stats = client.stats();
-    assert_eq!((stats.decisions(Source::Cached), stats.decisions(Source::Shared)), (1, 2));
+    assert_eq!((stats.cached, stats.shared), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,16 +297,10 @@ fn some_ask() -> impl Strategy<Value = Ask> {
     )
 }
 
-/// An answer without what may differ from that of a store that does all in one call.
-fn comparable(ask: &Ask, mut answer: Answer) -> Answer {
-    let is_refused = answer.outcome == Outcome::Refused;
-    let without = |level: Level| {
-        let full_after = if is_refused { Duration::ZERO } else { level.full_after };
-        Level { full_after, ..level }
-    };
-    answer.levels = answer.levels.into_iter().map(without).collect();
-    if ask.verb != Verb::Take {
-        return answer;
+/// An answer without the time that a refusal may tell too long.
+fn comparable(mut answer: Answer) -> Answer {
+    if answer.outcome == Outcome::Refused {
+        answer.levels.iter_mut().for_each(|level| level.full_after = Duration::ZERO);
     }
     answer
 }
@@ -352,8 +346,8 @@ proptest! {
             for (asked, pause) in asks {
                 let expected = ask(&whole, asked.clone()).await;
                 let answer = ask(&divided, asked.clone()).await;
-                assert_eq!(comparable(&asked, answer), comparable(&asked, expected), "{asked:?}");
-                tokio::time::sleep(pause * MILLI).await;
+                assert_eq!(comparable(answer), comparable(expected), "{asked:?}");
+                tokio::time::sleep(Duration::from_millis(pause)).await;
             }
         });
     }
@@ -368,9 +362,11 @@ proptest! {
         in_paused_time(async {
             let store = Divided::new();
             for (server, delay) in store.servers.iter().zip(delays) {
-                server.set(Manner::Answers(delay * MILLI));
+                server.set(Manner::Answers(Duration::from_millis(delay)));
             }
-            let client = client(&store);
+            // A token bucket gives back less if others have taken permits behind, a window does not.
+            let limit = LimitSpec::new("n", Rule::FixedWindow, Quota::per_day(10));
+            let client = builder(&store).open(&[Namespace::new("users", vec![limit])]).unwrap();
             let mut tasks = tokio::task::JoinSet::new();
             for (parts, polls) in asks {
                 let client = client.clone();
@@ -405,7 +401,7 @@ async fn an_ask_that_is_dropped_at_any_moment_keeps_nothing() {
         let client = client(&store);
         let parts = [part("alice", 1), part("bob", 1), shadow("carol", 1), shadow("alice", 2)];
         let is_granted = poll_times(client.ask(take(parts)), times).await.is_some();
-        assert_eq!(is_granted, times > 9, "after {times} ms");
+        assert_eq!(is_granted, times >= 9, "after {times} ms");
         tokio::time::sleep(10 * MILLI).await;
         let expected = if is_granted { [3, 1, 1] } else { [0, 0, 0] };
         assert_eq!(used_of_each(&client).await, expected, "after {times} ms");

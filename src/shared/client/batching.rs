@@ -68,6 +68,11 @@ impl<A> Batching<A> {
         if self.is_due() { self.depart(false) } else { None }
     }
 
+    /// Notes that a call has got a task, so that its end does not depend on whoever waits.
+    pub(super) fn has_task(&mut self, call: u64) {
+        self.calls.iter_mut().filter(|it| it.call == call).for_each(|it| it.is_driven = false);
+    }
+
     /// Notes that the answers of a call are there. Returns whether it had not been given up.
     pub(super) fn is_answered(&mut self, call: u64) -> bool {
         let call = self.calls.iter_mut().find(|it| it.call == call);
@@ -154,6 +159,7 @@ mod tests {
     enum Step {
         Join,
         End(usize),
+        GetTask(usize),
         GiveUp,
         TakeDriven,
     }
@@ -162,6 +168,7 @@ mod tests {
         prop_oneof![
             12 => Just(Step::Join),
             6 => any::<usize>().prop_map(Step::End),
+            1 => any::<usize>().prop_map(Step::GetTask),
             1 => Just(Step::GiveUp),
             1 => Just(Step::TakeDriven),
         ]
@@ -193,7 +200,12 @@ mod tests {
                         under_way.extend(batching.end(ended.call));
                         sent.extend_from_slice(&ended.asks);
                     }
-                    Step::End(_) => {}
+                    Step::GetTask(which) if !under_way.is_empty() => {
+                        let call = under_way[which % under_way.len()].call;
+                        batching.has_task(call);
+                        prop_assert!(!batching.calls.iter().any(|it| it.call == call && it.is_driven));
+                    }
+                    Step::End(_) | Step::GetTask(_) => {}
                     Step::GiveUp => {
                         given_up.extend(batching.give_up());
                         prop_assert_eq!(batching.oldest(|ask| *ask), None);

@@ -36,6 +36,15 @@ impl Call {
         Self { server, number: call, asks, answers: Some(answers), called, has_ended: false }
     }
 
+    /// As [`go_on`](Self::go_on), for a call that was driven by whoever has waited. If it takes too
+    /// long from here on, the server is late, and nobody else.
+    pub(super) fn go_on_in_a_task(self) {
+        if Handle::try_current().is_ok() {
+            self.server.batching.lock().has_task(self.number);
+        }
+        self.go_on();
+    }
+
     /// Lets the call, and those that follow it, go on by themselves. Without a runtime, only a
     /// store that answers at once can answer.
     pub(super) fn go_on(self) {

@@ -202,6 +202,8 @@ impl Drop for Taken {
     fn drop(&mut self) {
         if !self.is_kept {
             self.server.give_back(&self.ask, &self.answer);
+            // Whoever was refused for want of these permits may have them.
+            self.server.common.refusals.note(&self.ask, &self.answer);
         }
     }
 }

@@ -50,7 +50,7 @@ impl Drop for Waiting {
         }
         // What was sent is answered, and taken back if need be.
         if let Some(call) = self.call.take() {
-            call.go_on();
+            call.go_on_in_a_task();
         }
     }
 }
