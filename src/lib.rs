@@ -86,6 +86,8 @@ mod rate_limiter;
 mod serde_forms;
 #[cfg(feature = "shared")]
 pub mod shared;
+#[cfg(all(feature = "llm", feature = "shared"))]
+pub mod shared_llm;
 #[cfg(feature = "stream")]
 pub mod stream;
 mod sync;

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["limiters"],
     &["keyed", "llm"],
     &["shared"],
+    &["shared_llm"],
     &["serde_forms"],
 ];
 

@@ -31,7 +31,7 @@ pub enum CallError<R, E> {
 }
 
 /// A permit of a call, whether it is from a limiter or from a pool.
-trait CallPermit: EndPermit {
+pub(crate) trait CallPermit: EndPermit {
     /// Whether another key may serve a request whose key is not accepted.
     const HAS_OTHER_KEYS: bool;
 }
@@ -67,7 +67,7 @@ enum Outcome<R> {
 }
 
 /// Sends the request until a retry is of no use, or it was sent `max` times.
-async fn run<P, A, R, F, E>(
+pub(crate) async fn run<P, A, R, F, E>(
     max: u32,
     estimate: Tokens,
     mut acquire: impl FnMut(Tokens) -> A,

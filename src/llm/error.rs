@@ -72,6 +72,12 @@ pub enum Error {
     /// The limiter or the pool was closed.
     #[error("the limiter is closed")]
     Closed,
+    /// The limits are shared, and their store does not answer; see the module `shared_llm`.
+    #[error("the store of the limits does not answer: try again in {retry_after:?}")]
+    Unavailable {
+        /// The time after which it is worth trying again.
+        retry_after: Duration,
+    },
     /// The request had to wait, but no timer was running.
     #[error("no timer: await this inside a tokio runtime with its timer enabled")]
     NoTimer,
@@ -95,7 +101,9 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Denied { retry_after, .. } | Self::Timeout { retry_after } => *retry_after,
-            Self::ServerWait { retry_after } => Some(*retry_after),
+            Self::ServerWait { retry_after } | Self::Unavailable { retry_after } => {
+                Some(*retry_after)
+            }
             _ => None,
         }
     }
@@ -110,11 +118,11 @@ impl From<Rejection> for Error {
             Rejection::ExceedsBurst { requested, burst, limit } => {
                 Self::Never { limit: LimitKind::of(limit), requested, most: burst }
             }
+            Rejection::Unavailable { retry_after } => Self::Unavailable { retry_after },
             Rejection::Closed
             | Rejection::Blocked
             | Rejection::BlockedFor { .. }
-            | Rejection::TooManyKeys { .. }
-            | Rejection::Unavailable { .. } => Self::Closed,
+            | Rejection::TooManyKeys { .. } => Self::Closed,
         }
     }
 }
@@ -129,11 +137,11 @@ impl From<WaitError> for Error {
             WaitError::QueueFull { max_waiters } => Self::QueueFull { max_waiters },
             WaitError::Cancelled => Self::Cancelled,
             WaitError::NoTimer => Self::NoTimer,
+            WaitError::Unavailable { retry_after } => Self::Unavailable { retry_after },
             WaitError::Closed
             | WaitError::Blocked
             | WaitError::BlockedFor { .. }
-            | WaitError::TooManyKeys { .. }
-            | WaitError::Unavailable { .. } => Self::Closed,
+            | WaitError::TooManyKeys { .. } => Self::Closed,
         }
     }
 }

@@ -13,13 +13,13 @@
 // charges or gives back the difference to the estimate.
 
 mod burst;
-mod call;
+pub(crate) mod call;
 mod end_permit;
-mod engine;
+pub(crate) mod engine;
 mod error;
 mod headers;
 mod limit_kind;
-mod limiter;
+pub(crate) mod limiter;
 pub(crate) mod limits;
 mod low_priority;
 mod meaning;

@@ -236,6 +236,30 @@ impl<'a, C: Clock> Permit<'a, C> {
         }
     }
 
+    /// The tokens that count if the request [ends](Self::end) with this response; `None` if all that
+    /// it took is given back.
+    #[cfg(feature = "shared")]
+    pub(crate) fn counted(&self, reply: &Reply) -> Option<Tokens> {
+        match reply.meaning() {
+            Meaning::Limited | Meaning::Overloaded | Meaning::KeySpent => {
+                Some(reply.tokens().unwrap_or_default())
+            }
+            Meaning::KeyRefused => None,
+            Meaning::Success | Meaning::Failed | Meaning::RequestRefused => {
+                reply.tokens().or_else(|| self.counted_if_dropped())
+            }
+        }
+    }
+
+    /// The tokens that count if the permit is dropped; `None` if all that it took is given back.
+    #[cfg(feature = "shared")]
+    pub(crate) fn counted_if_dropped(&self) -> Option<Tokens> {
+        match self.engine.options.on_drop {
+            OnDrop::Keep => Some(self.estimate),
+            OnDrop::Refund => None,
+        }
+    }
+
     /// Disables the key. If no key remains active, all waiters fail.
     pub(crate) fn disable_key(&self) {
         self.engine.edit(|keys, _| keys.disable(self.taken.by));

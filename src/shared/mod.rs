@@ -65,12 +65,16 @@ mod outage;
 mod race;
 mod recent;
 mod refusals;
+mod slots;
 mod source;
 pub mod store;
 
-use client::give_back;
+pub(crate) use client::give_back;
 pub use client::{Client, ClientBuilder, Stats};
 pub use decision::{AskError, Decision};
 pub use limiter::{Builder, Cost, Grant, LimitUsage, Limiter, Refused, Reservation, Usage};
 pub use outage::Outage;
+#[cfg(feature = "llm")]
+pub(crate) use race::{race, within};
+pub use slots::{Slot, Slots};
 pub use source::Source;

@@ -8,7 +8,7 @@ use crate::{Timer, TokioTimer};
 
 /// Awaits both futures until one ends: `Ok` with what `first` returns, or `Err` with what `second`
 /// returns. If both are ready, it is `Ok`.
-pub(super) async fn race<A: Future, B: Future>(
+pub(crate) async fn race<A: Future, B: Future>(
     first: A,
     second: B,
 ) -> Result<A::Output, B::Output> {
@@ -37,7 +37,7 @@ pub(super) async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<
 }
 
 /// The output of a future, if it comes in this time.
-pub(super) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut timer = None;
     std::future::poll_fn(|context| {

@@ -64,11 +64,9 @@ impl<V> Recent<V> {
     ) -> Option<R> {
         let sought = self.sought(namespace, name);
         let shard = self.shard(sought).lock();
-        let tables = [&shard.young, &shard.old];
-        let found =
-            |table: &HashTable<_>| table.find(sought.hash, |(it, _)| sought.is(it)).is_some();
-        let table = tables.into_iter().find(|table| found(table))?;
-        table.find(sought.hash, |(it, _)| sought.is(it)).map(|(_, value)| read(value))
+        let young = shard.young.find(sought.hash, |(it, _)| sought.is(it));
+        let found = young.or_else(|| shard.old.find(sought.hash, |(it, _)| sought.is(it)));
+        found.map(|(_, value)| read(value))
     }
 
     /// Sets the value of a subject.

@@ -36,16 +36,12 @@ impl Refusals {
 
     /// The refusal of an ask, if it is known and trusted.
     pub(crate) fn answer_to(&self, ask: &Ask) -> Option<Answer> {
-        let refusal = self.find(ask)?;
-        let age = refusal.since.elapsed();
-        if age >= self.trusted_for { None } else { refusal.after(age, ask.patience) }
+        self.find(ask, self.trusted_for)
     }
 
     /// The refusal of an ask, if it is known, however long ago it was made.
     pub(crate) fn last_known(&self, ask: &Ask) -> Option<Answer> {
-        let refusal = self.find(ask)?;
-        let age = refusal.since.elapsed();
-        refusal.after(age, ask.patience)
+        self.find(ask, Duration::MAX)
     }
 
     /// Notes what the store has answered.
@@ -76,24 +72,28 @@ impl Refusals {
         self.last.clear();
     }
 
-    fn find(&self, ask: &Ask) -> Option<Refusal> {
+    /// The refusal of an ask, if it is known and younger than this.
+    fn find(&self, ask: &Ask, below: Duration) -> Option<Answer> {
         let part = only_part(ask)?;
         // Another quota, or fewer permits, may pass.
-        let is_as_large = |refusal: &Refusal| {
-            let is_as_large = refusal.charges == part.charges && ask.count >= refusal.count;
-            is_as_large.then(|| refusal.clone())
+        let answer = |refusal: &Refusal| {
+            let is_as_large = ask.count >= refusal.count && refusal.charges == part.charges;
+            if is_as_large { refusal.answer_now(below, ask.patience) } else { None }
         };
-        self.last.read(part.namespace, &part.subject, is_as_large)?
+        self.last.read(part.namespace, &part.subject, answer)?
     }
 }
 
 impl Refusal {
-    /// The answer to the same request, `age` later.
-    fn after(self, age: Duration, patience: Duration) -> Option<Answer> {
-        if self.wait.saturating_sub(age) <= patience {
+    /// The answer to the same request now, if the refusal is younger than `below`.
+    fn answer_now(&self, below: Duration, patience: Duration) -> Option<Answer> {
+        let age = self.since.elapsed();
+        if age >= below || self.wait.saturating_sub(age) <= patience {
             return None;
         }
-        let mut answer = self.answer;
+        let Answer { outcome, count, .. } = self.answer;
+        let mut answer =
+            Answer { outcome, count, levels: SmallVec::from_slice(&self.answer.levels) };
         for level in &mut answer.levels {
             level.wait = level.wait.saturating_sub(age);
             level.full_after = level.full_after.saturating_sub(age);

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p tollgate-redis-bench` prints all tables; a name after `--` chooses one: `tasks`,
 //! `one`, `two-limits`, `lease`, `refused`, `outage`, and `profile` or `profile-peer` is one
-//! contestant alone, for a profiler. `ROUNDS` (7) is how often each contestant has its
+//! contestant alone, with `TASKS` (50), for a profiler. `ROUNDS` (7) is how often each contestant has its
 //! turn, and `LAP` (400) how many ms a turn takes. `SERVER` is `redis-server` or `valkey-server`.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
@@ -43,10 +43,6 @@ struct Bench {
 }
 
 fn main() {
-    let number = |name: &str, default: u64| {
-        let text = std::env::var(name).ok();
-        text.map_or(default, |text| text.parse().expect("a number"))
-    };
     let kind = if std::env::var("SERVER").is_ok_and(|kind| kind == "valkey-server") {
         "valkey-server"
     } else {
@@ -94,7 +90,13 @@ fn main() {
     }
 }
 
-/// A limiter of a name, and how it is built.
+/// A number from the environment.
+fn number(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// How a limiter is built.
 type Build = fn(tollgate::shared::Builder<u64>) -> tollgate::shared::Builder<u64>;
 
 /// The text of a subject, for those who are given texts.
@@ -193,7 +195,8 @@ impl Bench {
     /// Nothing but ours, for a profiler.
     fn profile(&self) {
         let limiter = self.limiter("profile", Quota::per_second(1000), |it| it);
-        let rounds = self.turns(|| vec![self.ours(50, &limiter)]);
+        let tasks = number("TASKS", 50);
+        let rounds = self.turns(|| vec![self.ours(tasks, &limiter)]);
         let stats = limiter.stats();
         println!("{:?}\n{} asks in {} calls", rounds, stats.asks, stats.calls);
     }

@@ -9,9 +9,10 @@
 //! at which the bucket *is* full would not do as a receipt: what others give back meanwhile moves
 //! it, and then a charge that refill has brought back long ago seems to be in use.)
 //!
-//! `V` is the time at which the bucket is full as long as nobody gives anything back. If it is more
-//! than a burst away, permits may have been taken for a later time, and must not be used again
-//! before that time by others: then nothing is given back that somebody has taken permits behind.
+//! Permits that were taken for a later time must not be used again before that time by others. So
+//! as long as somebody may wait, nothing is given back that somebody has taken permits behind. Who
+//! has taken permits for later waits until the level falls to the burst. As long as nobody gives
+//! anything back, the level tells until when; from then on, that time is remembered beside `V`.
 
 use super::{GreedyRefill, GreedyState};
 use crate::Timestamp;
@@ -24,6 +25,8 @@ pub(crate) struct Returned {
     charged_until: u128,
     /// Receipts up to this one are void, because the quota has changed since.
     void: Timestamp,
+    /// Until when somebody may wait for permits that were taken for later.
+    promised_until: Timestamp,
 }
 
 /// What was returned to most buckets: nothing.
@@ -58,8 +61,29 @@ impl GreedyRefill {
         self.take(state, now, permits);
         if let Some(returned) = returned {
             returned.charged_until = until;
+            returned.promised_until = returned.promised_until.max(self.within_burst_at(state));
         }
         self.nanos_floor(until)
+    }
+
+    /// Takes what is missing until `permits` are in use.
+    pub(crate) fn raise(
+        &self,
+        state: &mut GreedyState,
+        returned: &mut MaybeReturned,
+        now: Timestamp,
+        permits: u64,
+    ) {
+        let full_at = state.full_at().max(self.at(now));
+        let raised = self.at(now).saturating_add(self.cost_of(permits));
+        if raised <= full_at {
+            return;
+        }
+        let until = self.charged_until(state, returned, now).saturating_add(raised - full_at);
+        state.set(raised);
+        if let Some(returned) = returned {
+            returned.charged_until = until;
+        }
     }
 
     /// Gives back `permits`, whoever took them.
@@ -71,8 +95,9 @@ impl GreedyRefill {
         permits: u64,
     ) {
         let until = self.charged_until(state, returned, now);
+        let promised_until = self.within_burst_at(state);
         self.give_back(state, now, permits);
-        self.remember(state, returned, until, now);
+        self.remember(state, returned, (until, promised_until), now);
     }
 
     /// Gives back `permits` of the charge that has this receipt, as far as they can be. Returns the
@@ -95,8 +120,9 @@ impl GreedyRefill {
         let (cost, behind) = (self.cost_of(permits), until.saturating_sub(self.at(receipt)));
         let mut given = cost.min(self.used_units(state, now).saturating_sub(behind));
         // Who was promised permits for later uses them then, also if others give theirs back now.
-        let is_promised = until > self.at(now).saturating_add(self.capacity);
-        if only_unfollowed || is_promised {
+        let within_burst_at = self.within_burst_at(state);
+        let promised_until = returned.as_ref().map_or(within_burst_at, |it| it.promised_until);
+        if only_unfollowed || promised_until > now {
             given = given.min(cost.saturating_sub(behind));
         }
         state.set(state.full_at().saturating_sub(given));
@@ -105,14 +131,14 @@ impl GreedyRefill {
         let is_last = self.cost >= self.speed && self.nanos_floor(until) == receipt;
         let until = if is_last { until - given } else { until };
         if given > 0 {
-            self.remember(state, returned, until, now);
+            self.remember(state, returned, (until, within_burst_at), now);
         }
         // It is later only if it is from before a reset.
         receipt.min(self.nanos_floor(until))
     }
 
-    /// What to remember under this rule, which has replaced `previous`. `before` was the state then,
-    /// and `state` is the state now.
+    /// What to remember under this rule, which has replaced `previous`. `before` was the state
+    /// then, and `state` is the state now.
     pub(crate) fn carry_returned(
         &self,
         state: &GreedyState,
@@ -122,8 +148,14 @@ impl GreedyRefill {
     ) {
         let void = previous.nanos_ceil(previous.charged_until(before, returned, now));
         let charged_until = self.at(void).max(state.full_at());
+        let promised_until = match returned {
+            Some(returned) => returned.promised_until,
+            None => previous.within_burst_at(before),
+        };
+        let promised_until = promised_until.max(self.within_burst_at(state));
         let void = returned.as_ref().map_or(void, |it| it.void.max(void));
-        *returned = (void > now).then(|| Box::new(Returned { charged_until, void }));
+        let new = Returned { charged_until, void, promised_until };
+        *returned = (void > now).then(|| Box::new(new));
     }
 
     /// Whether nothing is in use, and no receipt is worth anything.
@@ -143,18 +175,24 @@ impl GreedyRefill {
         until.max(state.full_at()).max(self.at(now))
     }
 
-    /// Remembers `V`, if the state does not tell.
+    /// When the level falls to the burst, rounded up.
+    fn within_burst_at(&self, state: &GreedyState) -> Timestamp {
+        self.nanos_ceil(state.full_at().saturating_sub(self.capacity))
+    }
+
+    /// Remembers `V`, and until when somebody may wait, if the state does not tell.
     fn remember(
         &self,
         state: &GreedyState,
         returned: &mut MaybeReturned,
-        until: u128,
+        (until, promised_until): (u128, Timestamp),
         now: Timestamp,
     ) {
         if let Some(returned) = returned {
             returned.charged_until = until;
         } else if until > state.full_at().max(self.at(now)) {
-            *returned = Some(Box::new(Returned { charged_until: until, void: Timestamp::ZERO }));
+            let (charged_until, void) = (until, Timestamp::ZERO);
+            *returned = Some(Box::new(Returned { charged_until, void, promised_until }));
         }
     }
 

@@ -5,6 +5,8 @@ pub(crate) mod keys;
 mod queued_request;
 mod responses;
 mod rule;
+#[cfg(feature = "shared")]
+mod shared;
 
 pub(crate) use queued_request::QueuedRequest;
 

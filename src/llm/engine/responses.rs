@@ -124,7 +124,7 @@ impl<C: Clock> Engine<C> {
     }
 
     /// Pauses the account of a key.
-    fn pause(&self, key: u32, requested: Duration) {
+    pub(super) fn pause(&self, key: u32, requested: Duration) {
         let pause = requested.min(self.options.max_pause);
         self.edit(|keys, now| keys.note(key, |health| health.pause(now + pause)));
         crate::events::info!(

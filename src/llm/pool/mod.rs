@@ -65,7 +65,7 @@ use crate::{Clock, CounterClock, QuotaError, Timestamp};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct KeyPool<T, C: Clock = CounterClock> {
-    engine: Arc<Engine<C>>,
+    pub(crate) engine: Arc<Engine<C>>,
     /// The ids and secrets, indexed by the engine's key number.
     records: Mutex<Records<T>>,
 }
@@ -130,6 +130,12 @@ impl<T, C: Clock> KeyPool<T, C> {
 
     pub(crate) fn from_engine(engine: Engine<C>) -> Self {
         Self { engine: Arc::new(engine), records: Mutex::new(Vec::new()) }
+    }
+
+    /// The key with this number in the engine, as a handle.
+    #[cfg(feature = "shared")]
+    pub(crate) fn key_of(&self, number: u32) -> Option<PoolKey<T>> {
+        self.records.lock().get(number as usize).map(Arc::clone).map(PoolKey)
     }
 
     /// The clock that the pool reads.

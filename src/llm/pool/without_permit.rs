@@ -46,7 +46,7 @@ impl<T, C: Clock> KeyPool<T, C> {
     }
 
     /// The engine's number of the key with this id.
-    fn number(&self, id: &str) -> Option<u32> {
+    pub(crate) fn number(&self, id: &str) -> Option<u32> {
         let records = self.records.lock();
         let number = self.engine.look(|keys| find(&records, keys, id))?;
         u32::try_from(number).ok()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::shared::store::{Answer, Ask, Outcome, Verb, Verdict};
 
 /// What gives back the permits that `ask` has taken, if it took any.
-pub(in crate::shared) fn give_back(ask: &Ask, answer: &Answer) -> Option<Ask> {
+pub(crate) fn give_back(ask: &Ask, answer: &Answer) -> Option<Ask> {
     let Outcome::Done { after } = answer.outcome else { return None };
     if !matches!(ask.verb, Verb::Take | Verb::TakeUpTo) || answer.count == 0 {
         return None;

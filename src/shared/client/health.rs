@@ -69,6 +69,9 @@ impl Server {
 
     /// Starts the task that asks the store whether it answers again, if none is at work.
     fn ensure_probing(self: &Arc<Self>) {
+        if self.is_probing.load(Ordering::SeqCst) {
+            return;
+        }
         let Ok(runtime) = Handle::try_current() else { return };
         // In one order with `Probing::until_it_answers`, so that one of the two sees the other.
         if self.is_out.load(Ordering::SeqCst) && !self.is_probing.swap(true, Ordering::SeqCst) {

@@ -33,7 +33,7 @@ use crate::TokioClock;
 use batching::Departure;
 pub use builder::ClientBuilder;
 use call::Call;
-pub(super) use give_back::give_back;
+pub(crate) use give_back::give_back;
 use server::{Server, Servers};
 use stats::Counters;
 pub use stats::Stats;
@@ -178,9 +178,12 @@ impl Client {
             // A debt, or what was given back, counts also if nobody waits for the answer any more.
             ask.lifetime = match ask.verb {
                 Verb::Take | Verb::TakeUpTo | Verb::Look => time,
-                Verb::Consume | Verb::Credit | Verb::HandBack | Verb::Cancel | Verb::Reset => {
-                    Duration::MAX
-                }
+                Verb::Consume
+                | Verb::Raise
+                | Verb::Credit
+                | Verb::HandBack
+                | Verb::Cancel
+                | Verb::Reset => Duration::MAX,
             };
             let waiting = Waiting::new(server, ask, started);
             // Whoever has as long as the deadline is told when it has passed.
@@ -231,6 +234,32 @@ impl Client {
     /// Sends an ask whose answer nobody needs, such as one that gives something back.
     pub(super) fn send(&self, ask: Ask) {
         self.server_of(&ask).send(ask);
+    }
+
+    /// Whether one ask can charge several subjects.
+    #[cfg(feature = "llm")]
+    pub(crate) fn spans_subjects(&self) -> bool {
+        self.common.buckets().spans_subjects()
+    }
+
+    /// Sends an ask whose answer nobody needs, about what `source` has decided: to the store, or to
+    /// the share of this process. What is in use by then also counts in an outage.
+    pub(crate) fn tell(&self, ask: Ask, source: Source) {
+        let counts = matches!(ask.verb, Verb::Consume | Verb::Raise);
+        match source {
+            Source::LocalShare => _ = self.server_of(&ask).without_store(&ask),
+            Source::Shared if counts && self.is_out_for(&ask) => {
+                _ = self.server_of(&ask).without_store(&ask);
+            }
+            Source::Shared => {
+                if counts {
+                    self.common.opened.read().fallback.keep_warm(&ask, ask.count);
+                }
+                self.send(ask);
+            }
+            // Nothing was taken of anything that is kept.
+            _ => {}
+        }
     }
 
     /// Changes the quotas of the namespaces. The used shares are carried over, and an outage lasts.

@@ -93,6 +93,16 @@ impl Pending {
         waker.into_iter().for_each(Waker::wake);
     }
 
+    /// Wakes nobody, until the next [`poll`](Self::poll).
+    pub(super) fn forget_waker(&self) {
+        let waker = match &mut *self.state.lock() {
+            State::Waiting(waker) => waker.take(),
+            State::Late | State::Answered(_) | State::Left | State::Unattended => None,
+        };
+        // Dropping a waker can run foreign code.
+        drop(waker);
+    }
+
     /// Wakes whoever waits, to look again.
     pub(super) fn wake(&self) {
         let waker = match &mut *self.state.lock() {

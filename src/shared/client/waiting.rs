@@ -31,7 +31,12 @@ impl Future for Waiting {
     type Output = Reply;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
-        let ended = self.call.as_mut().is_some_and(|call| Pin::new(call).poll(context).is_ready());
+        let this = &mut *self;
+        let ended = this.call.as_mut().is_some_and(|call| {
+            // Nobody need be woken by an answer that is received here.
+            this.pending.forget_waker();
+            Pin::new(call).poll(context).is_ready()
+        });
         if let Some(next) = self.call.take_if(|_| ended).and_then(Call::next) {
             next.go_on();
         }

@@ -1,8 +1,8 @@
 //! Noticing calls that take longer than the deadline.
 //!
-//! A timer for each decision would cost more than all else that a decision does here. Instead, while
-//! anything is on its way, one task for each server sleeps until the oldest ask is too old. So in
-//! good times it wakes up once per deadline.
+//! A timer for each decision would cost more than all else that a decision does here. Instead, as
+//! long as anything is on its way, one task for each server sleeps until the oldest ask is too old.
+//! So in good times it wakes up once per deadline.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};

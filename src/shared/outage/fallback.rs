@@ -71,6 +71,10 @@ impl Fallback {
                 let _ = share.ask_now(ask);
                 return;
             }
+            Verb::Raise => {
+                let _ = share.ask_now(&self.part_of_share(ask));
+                return;
+            }
             Verb::Look | Verb::HandBack | Verb::Cancel => return,
         }
         for part in &ask.parts {
@@ -90,6 +94,12 @@ impl Fallback {
     /// Decides an ask.
     pub(crate) fn decide(&self, ask: &Ask, refusals: &Refusals) -> Result<Decision, AskError> {
         match (self.mode, &self.share) {
+            (Outage::LocalShare { .. }, Some(share)) if ask.verb == Verb::Raise => {
+                let answer = share.ask_now(&self.part_of_share(ask));
+                let answer =
+                    answer.map_err(|_| AskError::Unavailable { retry_after: RETRY_AFTER })?;
+                Ok(Decision { answer, source: Source::LocalShare })
+            }
             (Outage::LocalShare { .. }, Some(share)) => match share.ask_now(ask) {
                 // A request that is larger than the share, but not than the whole burst, can pass
                 // when the store answers again.
@@ -105,6 +115,20 @@ impl Fallback {
             }
             _ => Err(AskError::Unavailable { retry_after: RETRY_AFTER }),
         }
+    }
+
+    /// What an ask that raises levels comes to in this process's share: what is in use of the whole
+    /// is in use of each part alike.
+    fn part_of_share(&self, ask: &Ask) -> Ask {
+        let mut ask = ask.clone();
+        if let Outage::LocalShare { mine, of } = self.mode {
+            for charge in ask.parts.iter_mut().flat_map(|part| &mut part.charges) {
+                let part = u128::from(charge.cost) * u128::from(mine.max(1));
+                let part = part.div_ceil(u128::from(of.max(mine).max(1)));
+                charge.cost = u64::try_from(part).unwrap_or(u64::MAX);
+            }
+        }
+        ask
     }
 
     /// Whether the share refuses for ever what the whole quota would grant.

@@ -138,6 +138,12 @@ pub enum Verb {
     /// Takes all permits, also if they are not there; what is missing becomes debt. A debt
     /// that is too large for the store is [`StoreError::Misfit`](super::StoreError::Misfit).
     Consume,
+    /// Counts at least so many permits as in use, whoever took them: if fewer are in use, what is
+    /// missing is taken now. So several processes can report the same use, such as what a provider
+    /// says of an account, and it is counted once. More than the burst makes a debt; one that is
+    /// too large for the store is [`StoreError::Misfit`](super::StoreError::Misfit). Nothing that
+    /// was raised can be handed back.
+    Raise,
     /// Gives permits back. A bucket that is full stays full.
     Credit,
     /// Gives back permits of an earlier charge that were not used, without lasting effect on what

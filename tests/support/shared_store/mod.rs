@@ -13,6 +13,7 @@ pub(crate) mod misfits;
 pub(crate) mod model;
 pub(crate) mod parts;
 pub(crate) mod patience;
+pub(crate) mod raising;
 pub(crate) mod random;
 pub(crate) mod scene;
 pub(crate) mod shadows;
@@ -89,6 +90,14 @@ macro_rules! shared_store_suite {
                 what_is_missing_becomes_debt,
                 a_debt_delays_everybody,
                 a_debt_without_end_is_refused,
+                ;
+            raising:
+                what_is_reported_twice_is_counted_once,
+                a_level_is_never_lowered,
+                more_than_the_burst_is_debt,
+                a_quota_of_another_process_is_carried_over,
+                what_was_taken_before_is_still_handed_back,
+                a_raise_without_end_is_refused,
                 ;
             giving_back:
                 a_credit_stops_at_the_burst,

@@ -131,6 +131,7 @@ pub(crate) fn every_verb_reaches_all_parts(store: &dyn StoreUnderTest) {
     let used: Vec<_> = handed_back.levels.iter().map(|level| level.used).collect();
     assert_eq!(used, [13, 13, 26]);
     assert_eq!(all(Verb::Credit, 3).0, [10, 10, 20]);
+    assert_eq!(all(Verb::Raise, 12).0, [12, 12, 24]);
     assert_eq!(all(Verb::Reset, 1).0, [0, 0, 0]);
 }
 

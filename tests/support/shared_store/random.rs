@@ -110,6 +110,7 @@ fn random_ask(dice: &mut Dice, world: &World<'_>, limits: &[Vec<Limit>], spans: 
         Verb::Look,
         Verb::Look,
         Verb::Consume,
+        Verb::Raise,
         Verb::Credit,
         Verb::HandBack,
         Verb::HandBack,
@@ -129,7 +130,8 @@ fn random_ask(dice: &mut Dice, world: &World<'_>, limits: &[Vec<Limit>], spans: 
         part.shadow = false;
         return Ask::new(verb, 1, part);
     }
-    let seldom = verb == Verb::Reset && !dice.once_in(8) || verb == Verb::Credit && dice.once_in(2);
+    let seldom = verb == Verb::Reset && !dice.once_in(8)
+        || matches!(verb, Verb::Credit | Verb::Raise) && dice.once_in(2);
     let verb = if seldom { Verb::Take } else { verb };
     let count = if dice.once_in(12) { 0 } else { 1 + dice.below(4) };
     let mut ask = Ask::new(verb, count, random_part(dice, limits));

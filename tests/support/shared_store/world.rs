@@ -244,6 +244,10 @@ impl<'a> World<'a> {
                     }
                     Verb::Consume => {}
                     _ if permits == 0 => {}
+                    Verb::Raise => {
+                        model.change(now, quota);
+                        model.raise(now, permits);
+                    }
                     Verb::Credit => {
                         model.change(now, quota);
                         model.credit(now, permits);

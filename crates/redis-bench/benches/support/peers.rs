@@ -1,5 +1,7 @@
 //! What the limiter is measured against: other calls through the same client crate.
 
+use std::time::Duration;
+
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Cmd, Script, Value};
 use tokio::runtime::Runtime;
@@ -9,8 +11,9 @@ use crate::server::Server;
 /// A connection that all tasks share, as the limiter's is.
 fn connection(runtime: &Runtime, server: &Server) -> MultiplexedConnection {
     let client = redis::Client::open(server.url()).expect("a URL");
-    // A busy machine can be late.
-    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    // A busy machine can be late. By default, it is half a second.
+    let deadline = Some(Duration::from_secs(5));
+    let config = AsyncConnectionConfig::new().set_response_timeout(deadline);
     let connection = client.get_multiplexed_async_connection_with_config(&config);
     runtime.block_on(connection).expect("the server is there")
 }

@@ -1,5 +1,7 @@
 //! One call of the script.
 
+use std::sync::Arc;
+
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
@@ -11,7 +13,7 @@ use crate::wire::Call;
 pub(super) struct Connection {
     connection: MultiplexedConnection,
     /// The hashes of the scripts.
-    hashes: [String; 2],
+    hashes: Arc<[String; 2]>,
 }
 
 impl Connection {
@@ -28,7 +30,7 @@ impl Connection {
                 _ => return Err(unexpected()),
             };
         }
-        Ok(Self { connection, hashes })
+        Ok(Self { connection, hashes: Arc::new(hashes) })
     }
 
     /// Calls the script. If the server has forgotten the script, it has done nothing; then the
@@ -77,7 +79,9 @@ impl Connection {
 const SCRIPTS: [&str; 2] = [script::PLAIN, script::ANY];
 
 fn command(name: &str, script: &str, call: &Call, clock: Option<u64>) -> Cmd {
-    let mut command = Cmd::new();
+    let keys = call.keys.iter().map(Vec::len).sum::<usize>();
+    let size = name.len() + script.len() + keys + call.quotas.len() + call.asks.len() + 40;
+    let mut command = Cmd::with_capacity(call.keys.len() + 6, size);
     command.arg(name).arg(script).arg(call.keys.len());
     for key in &call.keys {
         command.arg(&key[..]);

@@ -10,7 +10,7 @@
 -- several parts, what its rule would have told before the charge follows, ddd. Where something went wrong with an ask:
 -- 3 B, and the length I2 and the text of it.
 
-local TAKE, TAKE_UP_TO, LOOK, CONSUME, CREDIT, HAND_BACK, CANCEL, RESET = 0, 1, 2, 3, 4, 5, 6, 7
+local TAKE, TAKE_UP_TO, LOOK, CONSUME, CREDIT, HAND_BACK, CANCEL, RESET, RAISE = 0, 1, 2, 3, 4, 5, 6, 7, 8
 local DONE, REFUSED, EXPIRED, FAILED = 0, 1, 2, 3
 local FOREIGN = 'FOREIGN the text is not one of levels'
 -- The place among the quotas for the one under which something is kept.
@@ -36,6 +36,11 @@ for number = 1, 3 do
   if rule then
     function rule.multiplied(q, permits, _, count)
       return permits * count, 0
+    end
+    function rule.raise(q, now, level_a, level_b, level_c, permits)
+      local missing = permits - x[q] + rule.room(q, level_a, level_b, level_c)
+      if missing <= 0 then return level_a, level_b, level_c end
+      return rule.take(q, now, level_a, level_b, level_c, missing)
     end
     function rule.fits(q, level_a, level_b, level_c, permits)
       return permits <= rule.room(q, level_a, level_b, level_c)
@@ -147,6 +152,9 @@ local function change(verb, p, count)
     else
       if verb == RESET then
         a[j], b[j], c[j] = rule.read(false, 0, q)
+      elseif verb == RAISE then
+        a[j], b[j], c[j] = rule.raise(q, now, a[j], b[j], c[j], n_a, n_b)
+        if not a[j] then return 'DEBT' end
       elseif verb == CREDIT then
         a[j], b[j], c[j] = rule.give(q, now, a[j], b[j], c[j], n_a, n_b)
       elseif verb == HAND_BACK or verb == CANCEL then
@@ -272,7 +280,7 @@ local function ask(verb, parts, is_twice, count, patience, at, k)
       if not done then new[p] = nil end
       if same[p] == p and stepped_back[p] > 0 and not new[p] then rebase(p) end
       -- What gives permits back to a subject of which nothing is kept changes nothing.
-      if same[p] == p and new[p] and (kept[p] or verb <= CONSUME) then
+      if same[p] == p and new[p] and (kept[p] or verb <= CONSUME or verb == RAISE) then
         local live = format('%.0f', math.ceil(full[p] / 1000) + margin)
         local err = call('PSETEX', KEYS[k + p], live, new[p]).err
         -- A refusal stands, whatever else is written.

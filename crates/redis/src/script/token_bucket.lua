@@ -3,9 +3,12 @@
 -- such a time, too.
 --
 -- c is how many µs later the bucket would be full if nothing had ever been given back, rounded up. The receipt of a
--- charge is that later time. `algorithm/greedy/shared_limits.rs` of the core says why.
+-- charge is that later time. `algorithm/greedy/shared_limits.rs` of the core says why. If that is not 0, it is a
+-- table: the time is its first value, and the second is for how many µs from now on somebody may wait for permits
+-- that were taken for later, rounded up. (If it is 0, that is what the level is above the capacity.) Tables are never
+-- changed.
 --
--- Kept: a I6, b I6, y I6 (plus 2^47 if c is not 0), tag I3, and c I6 if it is not 0.
+-- Kept: a I6, b I6, y I6 (plus 2^47 if c is not 0), tag I3, and both values of c I6I6 if it is not 0.
 do
   local bucket = {}
   rules[0] = bucket
@@ -14,6 +17,19 @@ do
 
   local function rounded_up(a, b)
     return b > 0 and a + 1 or a
+  end
+
+  -- The two values of c.
+  local function values(c)
+    if c == 0 then return 0, 0 end
+    return c[1], c[2]
+  end
+
+  -- By how many µs a level is above the capacity, rounded up, if it is.
+  local function above(q, a, b)
+    a = a - y[q]
+    if b > z[q] then a = a + 1 end
+    return a > 0 and a or 0
   end
 
   local function plus(q, a, b, more_a, more_b)
@@ -59,11 +75,13 @@ do
     if #text < at + 20 then return end
     local a, b, capacity, written
     local c = 0
+    local promised = 0
     a, b, capacity, written, at = unpack('<I6I6I6I3', text, at)
     if capacity >= HAS_C then
-      if #text < at + 5 then return end
+      if #text < at + 11 then return end
       capacity = capacity - HAS_C
-      c, at = unpack('<I6', text, at)
+      c, promised, at = unpack('<I6I6', text, at)
+      promised = math.max(promised - elapsed, 0)
     end
     a = a - elapsed
     if a < 0 then
@@ -72,12 +90,14 @@ do
       a, b = 0, 0
     end
     if written ~= tag[q] or capacity ~= y[q] then
+      if c == 0 then promised = math.max(rounded_up(a, b) - capacity, 0) end
       -- All receipts of the old quota are now too early to give anything back.
       c = c + rounded_up(a, b)
       if a > 0 or b > 0 then a, b = carried_over(q, a, b, capacity, written) end
+      promised = math.max(promised, above(q, a, b))
     end
     if c > MOST then c = MOST end
-    return a, b, c, at
+    return a, b, c > 0 and { c, promised } or 0, at
   end
 
   -- The quota under which a limit is kept, as far as it is known.
@@ -114,6 +134,16 @@ do
   function bucket.take(q, now, a, b, c, cost_a, cost_b)
     a, b = plus(q, a, b, cost_a, cost_b)
     if a > MOST then return end
+    if c ~= 0 then
+      local over = above(q, a, b)
+      if over > c[2] then c = { c[1], over } end
+    end
+    return a, b, c
+  end
+
+  -- So much in use, at least.
+  function bucket.raise(q, now, a, b, c, cost_a, cost_b)
+    if cost_a > a or cost_a == a and cost_b > b then return cost_a, cost_b, c end
     return a, b, c
   end
 
@@ -121,9 +151,11 @@ do
   local function less(q, a, b, c, less_a, less_b)
     local new_a, new_b = minus(q, a, b, less_a, less_b)
     local given_a, given_b = minus(q, a, b, new_a, new_b)
-    c = c + rounded_up(given_a, given_b)
-    if c > MOST then c = MOST end
-    return new_a, new_b, c
+    local later, promised = values(c)
+    if later == 0 then promised = above(q, a, b) end
+    later = later + rounded_up(given_a, given_b)
+    if later > MOST then later = MOST end
+    return new_a, new_b, later > 0 and { later, promised } or 0
   end
 
   function bucket.give(q, now, a, b, c, cost_a, cost_b)
@@ -133,14 +165,16 @@ do
   -- At most what is in use, less what was taken since. If the charge is cancelled, or others may still wait for what
   -- they have taken for later, also not what others have taken since.
   function bucket.undo(q, now, a, b, c, cost_a, cost_b, when_a, when_b, is_cancelled)
-    local behind_a, behind_b = minus(q, now + a + c, b, when_a, when_b)
-    local over_a, over_b = minus(q, when_a, when_b, now + a + c, b)
+    local later, promised = values(c)
+    local behind_a, behind_b = minus(q, now + a + later, b, when_a, when_b)
+    local over_a, over_b = minus(q, when_a, when_b, now + a + later, b)
     -- Receipts tell 4096 parts of a µs apart.
     local is_last = over_a == 0 and over_b == 0 and behind_a == 0 and behind_b * 4096 < x[q]
     local most_a, most_b = minus(q, a, b, behind_a, behind_b)
-    local is_promised = a + c > y[q] or a + c == y[q] and b > z[q]
+    if later == 0 then promised = above(q, a, b) end
+    local is_promised = promised > 0
     -- No receipt can be told from another then.
-    if c >= MOST then cost_a, cost_b = 0, 0 end
+    if later >= MOST then cost_a, cost_b = 0, 0 end
     if is_cancelled or is_promised then cost_a, cost_b = minus(q, cost_a, cost_b, behind_a, behind_b) end
     if most_a < cost_a or most_a == cost_a and most_b < cost_b then cost_a, cost_b = most_a, most_b end
     if is_last then
@@ -154,10 +188,10 @@ do
   -- The kept form, and how long it must be kept.
   function bucket.write(q, now, a, b, c)
     if c == 0 then return pack('<I6I6I6I3', a, b, y[q], tag[q]), rounded_up(a, b) end
-    return pack('<I6I6I6I3I6', a, b, y[q] + HAS_C, tag[q], c), rounded_up(a, b) + c
+    return pack('<I6I6I6I3I6I6', a, b, y[q] + HAS_C, tag[q], c[1], c[2]), rounded_up(a, b) + c[1]
   end
 
   function bucket.tell(q, now, a, b, c)
-    return a, b, c
+    return a, b, (values(c))
   end
 end

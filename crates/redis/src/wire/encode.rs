@@ -261,7 +261,7 @@ fn misfit(opened: &Opened, ask: &Ask, is_split: bool) -> Option<&'static str> {
             return Some("there is no such quota");
         }
         let mut charges = namespace.limits.iter().zip(&part.charges);
-        if ask.verb == Verb::Consume
+        if matches!(ask.verb, Verb::Consume | Verb::Raise)
             && charges.any(|(limit, it)| limit[it.quota].is_too_much(permits(ask, *it)))
         {
             return Some(DEBT);

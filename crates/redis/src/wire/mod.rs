@@ -103,6 +103,7 @@ fn number(verb: Verb) -> Option<u8> {
         Verb::HandBack => 5,
         Verb::Cancel => 6,
         Verb::Reset => 7,
+        Verb::Raise => 8,
         #[allow(unreachable_patterns, reason = "the core may add verbs")]
         _ => return None,
     })

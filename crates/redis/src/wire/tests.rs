@@ -152,8 +152,9 @@ fn enormous_asks_fit() {
     }
     let consume = Ask::new(Verb::Consume, u64::MAX, part.clone());
     let mut many = Ask::new(Verb::Take, 1, part.clone());
-    many.parts.extend(vec![part; 64]);
-    for ask in [consume, many] {
+    many.parts.extend(vec![part.clone(); 64]);
+    let raise = Ask::new(Verb::Raise, u64::MAX, part.clone());
+    for ask in [consume, raise, many] {
         let batch = Batch::new(&opened, vec![ask], false, true, |_| None);
         let answers = batch.answers(&opened, Vec::new()).with(Vec::new());
         assert!(matches!(answers[..], [Err(StoreError::Misfit(_))]), "{answers:?}");

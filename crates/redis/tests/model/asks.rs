@@ -116,7 +116,7 @@ impl Model {
             let is_kept = match ask.verb {
                 Verb::Look => false,
                 Verb::Take | Verb::TakeUpTo => count > 0 && charged.contains(&key),
-                Verb::Consume => count > 0,
+                Verb::Consume | Verb::Raise => count > 0,
                 Verb::Reset => self.subjects.contains_key(&key),
                 _ => count > 0 && self.subjects.contains_key(&key),
             };
@@ -204,6 +204,7 @@ fn impose(ask: &Ask, receipts: &[Receipts], mut subjects: HashMap<Key, Subject>)
                 Verb::Credit => limit.give(permits),
                 Verb::Reset => limit.reset(),
                 Verb::Consume => limit.take(permits),
+                Verb::Raise => limit.raise(permits),
                 verb => limit.undo(permits, receipts[at][j], verb == Verb::Cancel),
             }
             of_part.push(limit.receipt());

@@ -14,6 +14,8 @@ pub trait Limit {
     /// The wait in ns until so many permits can be taken; `None` if they never can.
     fn wait(&self, permits: u128) -> Option<u128>;
     fn take(&mut self, permits: u128);
+    /// At least so many permits are in use then.
+    fn raise(&mut self, permits: u128);
     fn give(&mut self, permits: u128);
     fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool);
     fn reset(&mut self);
@@ -99,6 +101,17 @@ impl<A: Algorithm> Limit for Core<A> {
         let (permits, at) = (permits as u64, self.at());
         let receipt = Receipt::new(0, at);
         self.change(|rule, state, now| rule.hold(state, now, permits, receipt));
+    }
+
+    fn raise(&mut self, permits: u128) {
+        let (used, at) = (self.used(), self.at());
+        if self.is_window() {
+            self.take(permits.saturating_sub(used));
+        } else if used <= permits {
+            // What is in use has a fraction, perhaps.
+            self.state = Some(self.rule().start(at, permits));
+            self.forget_if_full();
+        }
     }
 
     fn give(&mut self, permits: u128) {
@@ -226,6 +239,10 @@ impl Limit for Fixed {
         self.used += permits;
     }
 
+    fn raise(&mut self, permits: u128) {
+        self.used = self.used.max(permits);
+    }
+
     fn give(&mut self, permits: u128) {
         self.used = self.used.saturating_sub(permits);
     }
@@ -274,12 +291,15 @@ pub struct Bucket {
     used: u128,
     /// How many µs later it would be full if nothing had ever been given back, rounded up.
     ahead: u128,
+    /// Once something was given back: for how many µs somebody may wait for permits that were taken
+    /// for later.
+    promised: u128,
     now: u64,
 }
 
 impl Bucket {
     pub fn boxed_new(quotas: &[Quota]) -> Box<dyn Limit> {
-        Box::new(Self { quotas: quotas.to_vec(), quota: 0, used: 0, ahead: 0, now: 0 })
+        Box::new(Self { quotas: quotas.to_vec(), quota: 0, used: 0, ahead: 0, promised: 0, now: 0 })
     }
 
     fn cost(&self) -> u128 {
@@ -315,8 +335,19 @@ impl Bucket {
         (u128::from(self.now) + self.ahead) * self.micro() + self.used
     }
 
+    /// By how many µs the level is above the burst, rounded up.
+    fn above(&self) -> u128 {
+        self.used.saturating_sub(self.capacity()).div_ceil(self.micro())
+    }
+
+    /// For how many µs somebody may wait.
+    fn promised(&self) -> u128 {
+        if self.ahead > 0 { self.promised } else { self.above() }
+    }
+
     /// Gives back, although the receipts stay.
     fn lower(&mut self, units: u128) {
+        self.promised = self.promised();
         let given = units.min(self.used);
         self.used -= given;
         self.ahead += given.div_ceil(self.micro());
@@ -334,11 +365,17 @@ impl Limit for Bucket {
             self.ahead = (self.ahead + self.used.div_ceil(self.micro())).saturating_sub(elapsed);
         }
         self.used = self.used.saturating_sub(elapsed * self.micro());
+        self.promised = self.promised.saturating_sub(elapsed);
         self.now = now;
         let (before, old, old_parts) = (self.capacity(), self.micro(), self.parts());
         let differs = self.quotas[self.quota] != self.quotas[quota];
         if differs {
-            self.ahead += self.used.div_ceil(self.micro());
+            // What the capacity has below a µs is not known any more.
+            let used = self.used.div_ceil(old);
+            if self.ahead == 0 {
+                self.promised = used.saturating_sub(before / old);
+            }
+            self.ahead += used;
         }
         self.quota = quota;
         if self.used > 0 && differs {
@@ -358,6 +395,9 @@ impl Limit for Bucket {
                 (used / micros(before, old, old_parts) + 0.125).ceil() as u128 * new
             };
         }
+        if differs {
+            self.promised = self.promised.max(self.above());
+        }
     }
 
     fn wait(&self, permits: u128) -> Option<u128> {
@@ -367,6 +407,11 @@ impl Limit for Bucket {
 
     fn take(&mut self, permits: u128) {
         self.used += permits * self.cost();
+        self.promised = self.promised.max(self.above());
+    }
+
+    fn raise(&mut self, permits: u128) {
+        self.used = self.used.max(permits * self.cost());
     }
 
     fn give(&mut self, permits: u128) {
@@ -376,8 +421,7 @@ impl Limit for Bucket {
     fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool) {
         let mut back = permits * self.cost();
         let behind = self.charged_until().saturating_sub(receipt);
-        let waits = self.ahead * self.micro() + self.used > self.burst() * self.cost();
-        if is_cancelled || waits {
+        if is_cancelled || self.promised() > 0 {
             back = back.saturating_sub(behind);
         }
         let back = back.min(self.used.saturating_sub(behind));
@@ -390,7 +434,7 @@ impl Limit for Bucket {
     }
 
     fn reset(&mut self) {
-        (self.used, self.ahead) = (0, 0);
+        (self.used, self.ahead, self.promised) = (0, 0, 0);
     }
 
     fn used(&self) -> u128 {

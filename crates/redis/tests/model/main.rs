@@ -216,6 +216,7 @@ fn random_ask(
         Verb::TakeUpTo,
         Verb::Look,
         Verb::Consume,
+        Verb::Raise,
         Verb::Credit,
         Verb::Reset,
     ];
@@ -257,7 +258,7 @@ fn random_ask(
         _ => 1,
     };
     // A debt that does not fit into the form that is kept has a test of its own.
-    let count = if verb == Verb::Consume { count.min(1) } else { count };
+    let count = if matches!(verb, Verb::Consume | Verb::Raise) { count.min(1) } else { count };
     let mut ask = Ask::new(verb, count, first);
     ask.parts.extend(parts);
     for part in ask.parts.iter_mut().skip(1) {

@@ -28,12 +28,14 @@ pub(super) const TRIAL: Duration = Duration::from_secs(10);
 /// An account *on trial* sends one request at a time until one is answered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Health {
-    /// No request may be sent before: the later of the two times below.
+    /// No request may be sent before: the latest of the three times below.
     closed_until: Timestamp,
     /// The end of a pause or a rest.
     pub(super) paused_until: Timestamp,
     /// While on trial: when the next request may be sent, unless an answer arrives earlier.
     pub(super) trial_until: Timestamp,
+    /// Until when other accounts are taken, because other processes have used this one up.
+    held_back_until: Timestamp,
     pub(super) on_trial: bool,
     /// Whether there is anything that a good answer would change.
     pub(super) troubled: bool,
@@ -195,6 +197,18 @@ impl Health {
         self.close();
     }
 
+    /// Sends no request before `until`, because other processes have used the account up.
+    #[cfg(feature = "shared")]
+    pub(crate) fn hold_back(&mut self, until: Timestamp) {
+        self.held_back_until = until;
+        self.close();
+    }
+
+    /// Whether the account is closed for no other reason than that other processes use it.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.held_back_until > self.paused_until.max(self.trial_until)
+    }
+
     /// Forgets all trouble: the account may be used as if nothing had happened.
     pub(crate) fn restore(&mut self) {
         *self = Self::default();
@@ -220,7 +234,7 @@ impl Health {
     }
 
     pub(super) fn close(&mut self) {
-        self.closed_until = self.paused_until.max(self.trial_until);
+        self.closed_until = self.paused_until.max(self.trial_until).max(self.held_back_until);
     }
 }
 

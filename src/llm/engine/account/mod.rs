@@ -9,12 +9,16 @@ mod meters;
 mod provisional;
 mod remaining;
 mod returns;
+#[cfg(feature = "shared")]
+mod shared_view;
 mod sources;
 mod spent_rest;
 mod state;
 
 pub(crate) use event::LimitEvent;
 pub(crate) use health::{Health, Noted};
+#[cfg(feature = "shared")]
+pub(crate) use shared_view::{AccountView, MeterView};
 pub(crate) use spent_rest::SpentRest;
 pub(crate) use state::Restored;
 
@@ -204,6 +208,9 @@ impl Account {
         }
         let slowest = self.meters.iter().max_by_key(|meter| meter.ready_at(now, tokens));
         let closed = self.health.open_at();
+        if self.health.is_held_back() && closed > now {
+            return slowest.map_or(LimitKind::ServerWait, |meter| meter.kind);
+        }
         match slowest.filter(|meter| meter.ready_at(now, tokens) >= closed) {
             Some(meter) => meter.kind,
             None if self.health.paused_until() >= closed => LimitKind::ServerWait,

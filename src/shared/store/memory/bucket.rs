@@ -161,10 +161,11 @@ impl Bucket {
     }
 
     /// Whether the debt that would result from the demand can be repaid within the range of a
-    /// clock.
-    pub(super) fn can_owe(&self, demand: &Demand<'_>, now: Timestamp) -> bool {
+    /// clock. The demand is what is in use at least afterwards, or what is taken.
+    pub(super) fn can_owe(&self, demand: &Demand<'_>, now: Timestamp, is_raise: bool) -> bool {
         let rule = &demand.terms.rule;
-        let mut state = self.under(demand.terms, now).into_owned();
+        let mut state =
+            if is_raise { rule.start(now, 0) } else { self.under(demand.terms, now).into_owned() };
         rule.take(&mut state, now, demand.most_permits());
         rule.ready_at(&state, now, 0) < Timestamp::MAX
     }
@@ -183,6 +184,24 @@ impl Bucket {
         }
         rule.take(state, now, permits);
         Receipt(now.as_nanos())
+    }
+
+    /// Takes what is missing until so many permits are in use.
+    pub(super) fn raise(&mut self, demand: &Demand<'_>, now: Timestamp) {
+        let permits = demand.most_permits();
+        if permits == 0 {
+            return;
+        }
+        self.bring(demand.terms, now);
+        match (&self.terms.rule, &mut self.state) {
+            (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
+                rule.raise(state, &mut self.returned, now, permits);
+            }
+            (rule, state) => {
+                let used = u64::try_from(rule.used(state, now)).unwrap_or(u64::MAX);
+                rule.take(state, now, permits.saturating_sub(used));
+            }
+        }
     }
 
     /// Gives permits back, whoever took them.

@@ -181,7 +181,7 @@ impl Verb {
     fn gives(self) -> bool {
         match self {
             Self::Credit | Self::HandBack | Self::Cancel | Self::Reset => true,
-            Self::Take | Self::TakeUpTo | Self::Look | Self::Consume => false,
+            Self::Take | Self::TakeUpTo | Self::Look | Self::Consume | Self::Raise => false,
         }
     }
 }

@@ -137,7 +137,10 @@ impl<'a> Party<'a> {
     ) -> Result<Levels, StoreError> {
         let count = call.count;
         let mut demands = buckets.iter().zip(self.demands(count));
-        if call.verb == Verb::Consume && !demands.all(|(bucket, it)| bucket.can_owe(&it, now)) {
+        let is_raise = call.verb == Verb::Raise;
+        if (call.verb == Verb::Consume || is_raise)
+            && !demands.all(|(bucket, it)| bucket.can_owe(&it, now, is_raise))
+        {
             return Err(StoreError::Misfit("the debt could not be repaid within 584 years"));
         }
         let each = buckets.iter_mut().zip(self.demands(count));
@@ -147,6 +150,10 @@ impl<'a> Party<'a> {
                     Verb::Consume => bucket.take(&demand, now),
                     Verb::HandBack => bucket.hand_back(&demand, now, false),
                     Verb::Cancel => bucket.hand_back(&demand, now, true),
+                    Verb::Raise => {
+                        bucket.raise(&demand, now);
+                        Receipt::default()
+                    }
                     Verb::Credit => {
                         bucket.credit(&demand, now);
                         Receipt::default()

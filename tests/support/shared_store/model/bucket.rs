@@ -14,6 +14,9 @@ pub(crate) struct Bucket {
     full_at: [BigRational; 2],
     /// When it would be full if nothing had ever been given back.
     charged_until: [BigRational; 2],
+    /// Once something was given back: until when somebody may wait for permits that were taken for
+    /// later.
+    promised_until: [BigRational; 2],
     pub(super) changes: u32,
     tick: BigRational,
 }
@@ -36,7 +39,8 @@ fn time_for(quota: Quota, permits: u64) -> BigRational {
 impl Bucket {
     pub(super) fn full(quota: Quota, tick: u64) -> Self {
         let never = || [BigRational::zero(), BigRational::zero()];
-        Self { quota, full_at: never(), charged_until: never(), changes: 0, tick: whole(tick) }
+        let (full_at, charged_until, promised_until) = (never(), never(), never());
+        Self { quota, full_at, charged_until, promised_until, changes: 0, tick: whole(tick) }
     }
 
     /// Does the same to both sides.
@@ -70,9 +74,28 @@ impl Bucket {
     pub(super) fn take(&mut self, now: u64, permits: u64) -> [BigRational; 2] {
         let cost = time_for(self.quota, permits);
         let charged_until = self.charged_until(now).map(|until| until + &cost);
+        self.promised_until = self.promised_until(now);
         self.full_at = self.both(|full_at| full_at.max(&whole(now)) + &cost);
+        let capacity = time_for(self.quota, self.quota.burst_size());
+        for (promised, full_at) in self.promised_until.iter_mut().zip(&self.full_at) {
+            *promised = (full_at - &capacity).max(promised.clone());
+        }
         self.charged_until.clone_from(&charged_until);
         charged_until
+    }
+
+    /// Until when somebody may wait: as long as nothing was given back, the level tells.
+    fn promised_until(&self, now: u64) -> [BigRational; 2] {
+        let capacity = time_for(self.quota, self.quota.burst_size());
+        let charged_until = self.charged_until(now);
+        [0, 1].map(|side| {
+            let full_at = (&self.full_at[side]).max(&whole(now)).clone();
+            if full_at == charged_until[side] {
+                full_at - &capacity
+            } else {
+                self.promised_until[side].clone()
+            }
+        })
     }
 
     /// At `now`, both sides.
@@ -83,8 +106,19 @@ impl Bucket {
         })
     }
 
+    pub(super) fn raise(&mut self, now: u64, permits: u64) {
+        let raised = whole(now) + time_for(self.quota, permits);
+        let full_at = self.both(|full_at| full_at.max(&whole(now)).max(&raised).clone());
+        let taken = [0, 1].map(|side| &full_at[side] - (&self.full_at[side]).max(&whole(now)));
+        // The side of which less is in use is raised by more.
+        let [least, most] = self.charged_until(now);
+        self.charged_until = [least + &taken[1], most + &taken[0]];
+        self.full_at = full_at;
+    }
+
     pub(super) fn credit(&mut self, now: u64, permits: u64) {
         let cost = time_for(self.quota, permits);
+        self.promised_until = self.promised_until(now);
         self.charged_until = self.charged_until(now);
         self.full_at = self.both(|full_at| full_at - &cost);
         self.charged_until[1] += &self.tick;
@@ -102,12 +136,13 @@ impl Bucket {
         let least_behind = positive(&until[0] - &charged[1]);
         let mut least = positive(&used[0] - &most_behind).min(cost.clone());
         let mut most = positive(&used[1] - &least_behind).min(cost.clone());
-        let burst = whole(now) + time_for(self.quota, self.quota.burst_size());
+        self.promised_until = self.promised_until(now);
+        let [surely, perhaps] = self.promised_until.each_ref();
         // After a change of the quota, a store may think that others wait.
-        if unfollowed || until[1] > burst || self.changes > 0 {
+        if unfollowed || perhaps + &self.tick > whole(now) || self.changes > 0 {
             least = least.min(positive(&cost - most_behind));
         }
-        if unfollowed || until[0] > burst {
+        if unfollowed || *surely > whole(now) {
             most = most.min(positive(&cost - least_behind));
         }
         self.full_at = [&self.full_at[0] - &most, &self.full_at[1] - &least];
@@ -135,6 +170,7 @@ impl Bucket {
         if quota == self.quota {
             return;
         }
+        self.promised_until = self.promised_until(now);
         self.charged_until = self.charged_until(now);
         self.changes += 1;
         let capacity = |quota: Quota| time_for(quota, quota.burst_size());

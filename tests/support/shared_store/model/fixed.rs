@@ -63,6 +63,10 @@ impl Fixed {
         self.used += permits;
     }
 
+    pub(super) fn raise(&mut self, now: u64, permits: u64) {
+        self.take(now, permits.saturating_sub(*self.used(now).start()));
+    }
+
     pub(super) fn credit(&mut self, now: u64, permits: u64) {
         *self = self.at(now);
         self.used = self.used.saturating_sub(permits);

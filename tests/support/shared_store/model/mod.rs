@@ -101,6 +101,11 @@ impl Model {
         Mark { at: now, charged_until, changes: self.changes() }
     }
 
+    /// Takes what is missing until so many permits are in use.
+    pub(crate) fn raise(&mut self, now: u64, permits: u64) {
+        each!(self, model => model.raise(now, permits));
+    }
+
     pub(crate) fn credit(&mut self, now: u64, permits: u64) {
         each!(self, model => model.credit(now, permits));
     }

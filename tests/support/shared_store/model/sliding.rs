@@ -87,6 +87,10 @@ impl Sliding {
         self.current += permits;
     }
 
+    pub(super) fn raise(&mut self, now: u64, permits: u64) {
+        self.take(now, permits.saturating_sub(*self.used(now).start()));
+    }
+
     pub(super) fn credit(&mut self, now: u64, permits: u64) {
         *self = self.at(now);
         let rest = permits.saturating_sub(self.current);

@@ -76,6 +76,17 @@ impl Strict {
         }
     }
 
+    /// The more is in use, the less is taken.
+    pub(super) fn raise(&mut self, now: u64, permits: u64) {
+        self.forget(now);
+        let (least, most) = self.used(now).into_inner();
+        for (log, used) in self.logs.iter_mut().zip([most, least]) {
+            if permits > used {
+                log.push((now, permits - used));
+            }
+        }
+    }
+
     /// The oldest charges are lowered first.
     pub(super) fn credit(&mut self, now: u64, permits: u64) {
         self.forget(now);

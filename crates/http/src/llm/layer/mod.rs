@@ -12,6 +12,8 @@ mod request_copy;
 mod retry;
 mod service;
 mod settings;
+#[cfg(feature = "shared")]
+mod shared_source;
 mod source;
 mod with_secrets;
 

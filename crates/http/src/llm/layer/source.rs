@@ -13,7 +13,9 @@ use super::key_header::KeyHeader;
 use crate::BoxError;
 use crate::llm::Estimate;
 
-/// Gives permission to send requests. [`Limiter`], [`KeyPool`] and [`ModelPool`] are sources.
+/// Gives permission to send requests. [`Limiter`], [`KeyPool`] and [`ModelPool`] are sources. With
+/// the feature `shared`, so are those of `tollgate::shared_llm`, whose limits hold for several
+/// processes.
 ///
 /// Write your own to choose in another way, such as a pool of its own for one
 /// [model](Estimate::model):
