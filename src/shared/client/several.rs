@@ -48,6 +48,7 @@ impl Client {
             )),
             Verb::Look
             | Verb::Consume
+            | Verb::Raise
             | Verb::Credit
             | Verb::HandBack
             | Verb::Cancel

@@ -1,6 +1,7 @@
 //! A policy over a store that charges one subject in an ask, as a cluster does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate::shared::store::{
     Answers, Ask, Buckets, Memory, Namespace, OpenError, Store, StoreError,
@@ -54,12 +55,12 @@ mode = 'shadow'
 fn a_request_is_charged_to_all_of_its_subjects_or_to_none() {
     let policy: Policy = POLICY.parse().expect("a policy");
     let store = SharedStore::new(Divided(Memory::new()));
-    // A deadline would measure the machine.
-    let store = store.deadline(std::time::Duration::from_secs(600));
+    // A deadline would measure the machine, and each request is to be decided by the store.
+    let store = store.deadline(Duration::from_secs(600)).trust_refusals_for(Duration::ZERO);
     let limiter = HttpLimiter::builder(&policy).store(store).build().expect("a limiter");
-    let request = |user: &str| {
+    let request = |user: &'static str| {
         let address = std::net::IpAddr::from([10, 0, 0, 1]);
-        Facts::new("GET", "/").address(address).user(user)
+        Facts::new("GET", "/").peer(address).user(user)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime").block_on(async {
