@@ -9,6 +9,8 @@ mod answers;
 mod batches;
 #[path = "shared/cancelling.rs"]
 mod cancelling;
+#[path = "shared/divided_store.rs"]
+mod divided_store;
 #[path = "shared/leases.rs"]
 mod leases;
 #[cfg(feature = "metrics")]
@@ -20,6 +22,8 @@ mod outages;
 mod refusals;
 #[path = "shared/runtimes.rs"]
 mod runtimes;
+#[path = "shared/several.rs"]
+mod several;
 #[path = "shared/threads.rs"]
 mod threads;
 #[path = "shared/unruly_store.rs"]

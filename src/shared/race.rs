@@ -1,4 +1,4 @@
-//! The first of two futures, and a future with a deadline.
+//! The first of two futures, all of several, and a future with a deadline.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -18,6 +18,22 @@ pub(crate) async fn race<A: Future, B: Future>(
         Poll::Pending => second.as_mut().poll(context).map(Err),
     })
     .await
+}
+
+/// Awaits all futures at the same time. Returns their outputs in the order of the futures.
+pub(super) async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut each: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, output) in each.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(ready) = future.as_mut().poll(context) {
+                *output = Some(ready);
+            }
+        }
+        let is_done = each.iter().all(|(_, output)| output.is_some());
+        if is_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    each.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 /// The output of a future, if it comes in this time.

@@ -1,5 +1,8 @@
 //! One suite for all stores of buckets, and the stores that there are.
 
+#[cfg(feature = "shared")]
+#[path = "store/divided.rs"]
+mod divided;
 #[path = "store/levels.rs"]
 mod levels;
 #[path = "store/quotas.rs"]

@@ -83,7 +83,7 @@ impl Redis {
     /// user, the password and the way of connecting (TLS or not) of the first.
     ///
     /// An ask of several subjects is a [misfit](StoreError::Misfit), because each of them may be
-    /// on another server.
+    /// on another server. A [`Client`](tollgate::shared::Client) asks one after the other instead.
     ///
     /// ```no_run
     /// use tollgate_redis::Redis;

@@ -6,12 +6,14 @@ mod builder;
 mod call;
 mod give_back;
 mod health;
+mod joined;
 #[cfg(all(test, tollgate_loom))]
 mod loom_scenes;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod pending;
 mod server;
+mod several;
 mod stats;
 mod waiting;
 mod watch;
@@ -112,10 +114,26 @@ impl Client {
 
     /// Decides an ask. The client sets its [`lifetime`](Ask::lifetime).
     ///
+    /// If the store can't charge several subjects in one call, as a cluster can't (see
+    /// [`spans_subjects`](Buckets::spans_subjects)), each part goes out as an ask of its own, all
+    /// within the one deadline:
+    ///
+    /// * [`Verb::Take`] charges the parts one after the other. If one of them refuses, what was
+    ///   taken is given back, so all or nothing holds in the end. Meanwhile, others can be refused
+    ///   for permits that come back at once. If the server of an enforced part does not answer,
+    ///   the outage mode decides the whole ask. Shadows, and after a refusal the parts that were
+    ///   not asked yet, only tell their levels.
+    /// * [`Verb::TakeUpTo`] does not fit.
+    /// * All other verbs do each part by itself, also if another part fails. A
+    ///   [look](Verb::Look) does not see that two of its parts charge the same subject.
+    ///
+    /// Of a refusal, [`full_after`](super::store::Level::full_after) can be too long then, by what
+    /// the charges of a part would have needed.
+    ///
     /// # Errors
     ///
     /// If the store does not answer and the client is [closed](Outage::Closed) then, or if the ask
-    /// does not fit the namespaces.
+    /// does not fit the namespaces, or the store.
     ///
     /// # Cancel safety
     ///
@@ -131,6 +149,9 @@ impl Client {
         tokio::task::coop::consume_budget().await;
         let decision = if let Some(answer) = self.common.refusals.answer_to(ask) {
             Ok(Decision { answer, source: Source::Cached })
+        } else if self.must_divide(ask) {
+            // In a box, since few asks need it and all would carry its size.
+            Box::pin(self.ask_divided(left, ask)).await
         } else {
             let sent = Instant::now();
             match self.ask_store(left, ask).await {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Outage, local_share};
 use crate::shared::refusals::Refusals;
 use crate::shared::store::{
-    Answer, Ask, Level, Memory, MemoryBuckets, Namespace, OpenError, Outcome, Verb, Verdict,
+    Answer, Ask, Level, Memory, MemoryBuckets, Namespace, OpenError, Outcome, Part, Verb, Verdict,
 };
 use crate::shared::{AskError, Decision, Source};
 use crate::{Quota, TokioClock};
@@ -137,7 +137,8 @@ impl Fallback {
             .parts
             .iter()
             .flat_map(|part| part.charges.iter().map(move |charge| (charge.cost, !part.shadow)));
-        let mut each = enforced.zip(self.bursts(ask)).zip(&answer.levels);
+        let bursts = ask.parts.iter().flat_map(|part| self.bursts(part));
+        let mut each = enforced.zip(bursts).zip(&answer.levels);
         answer.outcome == Outcome::Refused
             && each.any(|(((cost, is_enforced), burst), level)| {
                 let fits = cost.checked_mul(ask.count).is_some_and(|permits| permits <= burst);
@@ -145,21 +146,19 @@ impl Fallback {
             })
     }
 
-    /// The whole burst of each charge of an ask, in their order.
-    fn bursts<'a>(&'a self, ask: &'a Ask) -> impl Iterator<Item = u64> + 'a {
-        ask.parts.iter().flat_map(|part| {
-            part.charges.iter().enumerate().map(|(limit, charge)| {
-                let namespace = self.namespaces.get(part.namespace);
-                let limit = namespace.and_then(|namespace| namespace.limits.get(limit));
-                let quota = limit.and_then(|limit| limit.quotas.get(charge.quota));
-                quota.map_or(u64::MAX, Quota::burst_size)
-            })
+    /// The whole burst of each charge of a part, in their order.
+    pub(crate) fn bursts<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = u64> + 'a {
+        part.charges.iter().enumerate().map(|(limit, charge)| {
+            let namespace = self.namespaces.get(part.namespace);
+            let limit = namespace.and_then(|namespace| namespace.limits.get(limit));
+            let quota = limit.and_then(|limit| limit.quotas.get(charge.quota));
+            quota.map_or(u64::MAX, Quota::burst_size)
         })
     }
 
     /// The answer of limits of which nothing is known: all of the burst is left.
-    fn granted(&self, ask: &Ask) -> Answer {
-        let levels = self.bursts(ask).map(Level::new);
+    pub(crate) fn granted(&self, ask: &Ask) -> Answer {
+        let levels = ask.parts.iter().flat_map(|part| self.bursts(part)).map(Level::new);
         Answer::new(Outcome::Done { after: Duration::ZERO }, ask.count, levels)
     }
 }

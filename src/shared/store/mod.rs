@@ -56,7 +56,7 @@ pub trait Buckets: Send + Sync + 'static {
     }
 
     /// Whether one ask can charge several subjects. A cluster can't: each of its subjects may be on
-    /// another server.
+    /// another server. Then a [`Client`](super::Client::ask) asks part after part.
     fn spans_subjects(&self) -> bool {
         true
     }

@@ -14,6 +14,7 @@ mod access;
 mod limiter;
 mod migration;
 mod outage;
+mod several;
 mod suite;
 #[cfg(feature = "tls")]
 mod tls;
