@@ -2,8 +2,10 @@
 //!
 //! `cargo bench -p tollgate-redis-bench` prints all tables; a name after `--` chooses one: `tasks`,
 //! `one`, `two-limits`, `lease`, `refused`, `outage`. `profile` or `profile-peer` is one contestant
-//! alone, with `TASKS` (50), for a profiler. `ROUNDS` (7) is how often each contestant has its turn,
-//! and `LAP` (400) how many ms a turn takes. `SERVER` is `redis-server` or `valkey-server`.
+//! alone, with `TASKS` (50), for a profiler.
+//!
+//! `ROUNDS` (7) is how often each contestant has its turn, and `LAP` (400) how many ms a turn takes.
+//! `SERVER` is `redis-server` or `valkey-server`.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
 #![allow(dead_code, reason = "of the tests' servers, some things are not used here")]
