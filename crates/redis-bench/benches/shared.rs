@@ -4,7 +4,7 @@
 //! `one`, `two-limits`, `lease`, `refused`, `outage`. `profile` or `profile-peer` is one contestant
 //! alone, with `TASKS` (50), for a profiler.
 //!
-//! `ROUNDS` (7) is how often each contestant has its turn, and `LAP` (400) how many ms a turn takes.
+//! `ROUNDS` (7) is how often each contestant has its turn, and `LAP` (400) how many ms that takes.
 //! `SERVER` is `redis-server` or `valkey-server`.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are printed with three digits")]
