@@ -15,7 +15,9 @@ pub struct Decision {
     pub source: Source,
 }
 
-/// Why a client did not decide. Nothing was taken, as far as is known.
+/// Why a client did not decide. Nothing was taken, as far as is known. (Of an ask that can't be
+/// refused, such as a consume, some parts can be done already if the store asks
+/// [part by part](crate::shared::store::Buckets::spans_subjects).)
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {

@@ -280,7 +280,8 @@ impl Link {
             let Some(sentinels) = &link.sentinels else { return };
             let Ok(master) = sentinels.master(&link.settings).await else { return };
             let is_another = link.state().named.as_ref().is_some_and(|(it, _)| *it != master);
-            if is_another {
+            // Another sentinel must say so too: one by itself can be wrong.
+            if is_another && sentinels.master(&link.settings).await == Ok(master) {
                 link.replace(number, "the sentinels name another master");
             }
         });

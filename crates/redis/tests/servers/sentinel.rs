@@ -91,6 +91,33 @@ async fn the_store_follows_sentinels_of_valkey() {
     the_store_follows("valkey-server").await;
 }
 
+/// One that was cut off from the others, for example, and names an old master.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_wrong_sentinel_of_three_moves_nobody() {
+    let kind = "redis-server";
+    if !is_installed(kind) {
+        return;
+    }
+    let (watched, others) = (Watched::start(kind, None), Watched::start(kind, None));
+    let mut urls = watched.urls();
+    urls.truncate(2);
+    urls.extend(others.urls().into_iter().take(1));
+    let store = Redis::sentinel(NAME, urls).deadline(PATIENT).connect_deadline(PATIENT);
+    let store = store.connect().await.unwrap();
+    let buckets = store.open(&[one_limit(Rule::TokenBucket, Quota::per_hour(1_000))]).unwrap();
+    // The sentinels are asked once a second, in turn.
+    for _ in 0..500 {
+        let taken = answer(&buckets, ask(Verb::Take, "alice", 1)).await;
+        assert!(taken.is_ok(), "{taken:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let calls = others.servers[0].command(&["INFO", "commandstats"]);
+    assert!(!calls.contains("cmdstat_evalsha"), "{calls}");
+    // A connection that is made loads both scripts.
+    let calls = watched.servers[0].command(&["INFO", "commandstats"]);
+    assert!(calls.contains("cmdstat_script|load:calls=2,"), "{calls}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinels_and_servers_have_users_of_their_own() {
     let kind = "redis-server";
