@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use http::request::Parts;
-use tollgate::llm::{Error, Reply, Tokens};
+use tollgate::llm::Error;
 use tollgate::shared_llm::{KeyPool, Limiter, Permit, PoolPermit};
 use tollgate::{Clock, Timestamp};
 
 use super::key_header::KeyHeader;
-use super::source::{PermitSource, RequestPermit};
+use super::source::{PermitSource, RequestPermit, forward_to_permit};
 use crate::BoxError;
 use crate::llm::Estimate;
 
@@ -62,29 +62,7 @@ impl<C: Clock> RequestPermit for Permit<C> {
         Ok(())
     }
 
-    fn estimate(&self) -> Tokens {
-        Permit::estimate(self)
-    }
-
-    fn observe_head(&self, reply: &Reply) {
-        Permit::observe_head(self, reply);
-    }
-
-    fn observe_reply(&self, reply: &Reply) {
-        Permit::observe_reply(self, reply);
-    }
-
-    fn settle(self, tokens: Tokens) {
-        Permit::settle(self, tokens);
-    }
-
-    fn end(self, reply: &Reply) {
-        Permit::end(self, reply);
-    }
-
-    fn cancel(self) {
-        Permit::cancel(self);
-    }
+    forward_to_permit!(Permit);
 }
 
 impl<T, C> RequestPermit for PoolPermit<T, C>
@@ -98,27 +76,5 @@ where
         Ok(header.insert(self.secret().as_ref(), request)?)
     }
 
-    fn estimate(&self) -> Tokens {
-        PoolPermit::estimate(self)
-    }
-
-    fn observe_head(&self, reply: &Reply) {
-        PoolPermit::observe_head(self, reply);
-    }
-
-    fn observe_reply(&self, reply: &Reply) {
-        PoolPermit::observe_reply(self, reply);
-    }
-
-    fn settle(self, tokens: Tokens) {
-        PoolPermit::settle(self, tokens);
-    }
-
-    fn end(self, reply: &Reply) {
-        PoolPermit::end(self, reply);
-    }
-
-    fn cancel(self) {
-        PoolPermit::cancel(self);
-    }
+    forward_to_permit!(PoolPermit);
 }

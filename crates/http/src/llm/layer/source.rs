@@ -109,6 +109,37 @@ pub trait RequestPermit: Send + Sync {
     fn cancel(self);
 }
 
+/// What every permit of the library can do by itself.
+macro_rules! forward_to_permit {
+    ($permit:ident) => {
+        fn estimate(&self) -> tollgate::llm::Tokens {
+            $permit::estimate(self)
+        }
+
+        fn observe_head(&self, reply: &tollgate::llm::Reply) {
+            $permit::observe_head(self, reply);
+        }
+
+        fn observe_reply(&self, reply: &tollgate::llm::Reply) {
+            $permit::observe_reply(self, reply);
+        }
+
+        fn settle(self, tokens: tollgate::llm::Tokens) {
+            $permit::settle(self, tokens);
+        }
+
+        fn end(self, reply: &tollgate::llm::Reply) {
+            $permit::end(self, reply);
+        }
+
+        fn cancel(self) {
+            $permit::cancel(self);
+        }
+    };
+}
+#[cfg(feature = "shared")]
+pub(super) use forward_to_permit;
+
 impl<C: Clock> PermitSource for Limiter<C> {
     type Permit = Permit<'static, C>;
 
@@ -193,29 +224,7 @@ impl<C: Clock> RequestPermit for Permit<'_, C> {
         Ok(())
     }
 
-    fn estimate(&self) -> Tokens {
-        Permit::estimate(self)
-    }
-
-    fn observe_head(&self, reply: &Reply) {
-        Permit::observe_head(self, reply);
-    }
-
-    fn observe_reply(&self, reply: &Reply) {
-        Permit::observe_reply(self, reply);
-    }
-
-    fn settle(self, tokens: Tokens) {
-        Permit::settle(self, tokens);
-    }
-
-    fn end(self, reply: &Reply) {
-        Permit::end(self, reply);
-    }
-
-    fn cancel(self) {
-        Permit::cancel(self);
-    }
+    forward_to_permit!(Permit);
 }
 
 impl<T, C> RequestPermit for PoolPermit<'_, T, C>
@@ -229,29 +238,7 @@ where
         Ok(header.insert(self.secret().as_ref(), request)?)
     }
 
-    fn estimate(&self) -> Tokens {
-        PoolPermit::estimate(self)
-    }
-
-    fn observe_head(&self, reply: &Reply) {
-        PoolPermit::observe_head(self, reply);
-    }
-
-    fn observe_reply(&self, reply: &Reply) {
-        PoolPermit::observe_reply(self, reply);
-    }
-
-    fn settle(self, tokens: Tokens) {
-        PoolPermit::settle(self, tokens);
-    }
-
-    fn end(self, reply: &Reply) {
-        PoolPermit::end(self, reply);
-    }
-
-    fn cancel(self) {
-        PoolPermit::cancel(self);
-    }
+    forward_to_permit!(PoolPermit);
 }
 
 impl<T, C> RequestPermit for ModelPermit<T, C>
@@ -265,27 +252,5 @@ where
         Ok(header.insert(self.secret().as_ref(), request)?)
     }
 
-    fn estimate(&self) -> Tokens {
-        ModelPermit::estimate(self)
-    }
-
-    fn observe_head(&self, reply: &Reply) {
-        ModelPermit::observe_head(self, reply);
-    }
-
-    fn observe_reply(&self, reply: &Reply) {
-        ModelPermit::observe_reply(self, reply);
-    }
-
-    fn settle(self, tokens: Tokens) {
-        ModelPermit::settle(self, tokens);
-    }
-
-    fn end(self, reply: &Reply) {
-        ModelPermit::end(self, reply);
-    }
-
-    fn cancel(self) {
-        ModelPermit::cancel(self);
-    }
+    forward_to_permit!(ModelPermit);
 }
