@@ -43,6 +43,18 @@ fn the_deadline_holds_although_a_runtime_that_asked_before_stands_still() {
     drop(still);
 }
 
+/// Nothing could ever end the wait for an answer.
+#[test]
+fn without_a_timer_a_store_that_does_not_answer_at_once_is_out() {
+    let store = Unruly::new();
+    let limiter = limiter(&store);
+    let without_timer = Builder::new_current_thread().build().unwrap();
+    assert_eq!(without_timer.block_on(source(&limiter)), Source::Shared);
+    store.set(Manner::Stopped);
+    assert_eq!(without_timer.block_on(source(&limiter)), Source::Open);
+    assert_eq!(limiter.stats().outages, 1);
+}
+
 #[test]
 fn whoever_looks_too_late_for_an_ask_that_was_not_sent_begins_no_outage() {
     let store = Unruly::slow(MS);
