@@ -87,15 +87,20 @@ impl Bucket {
     /// Until when somebody may wait: as long as nothing was given back, the level tells.
     fn promised_until(&self, now: u64) -> [BigRational; 2] {
         let capacity = time_for(self.quota, self.quota.burst_size());
-        let charged_until = self.charged_until(now);
-        [0, 1].map(|side| {
-            let full_at = (&self.full_at[side]).max(&whole(now)).clone();
-            if full_at == charged_until[side] {
-                full_at - &capacity
-            } else {
-                self.promised_until[side].clone()
-            }
-        })
+        let full_at = self.both(|full_at| full_at.max(&whole(now)).clone());
+        let is_as_charged = full_at == self.charged_until(now);
+        let of_level = full_at.each_ref().map(|full_at| full_at - &capacity);
+        if is_as_charged {
+            return of_level;
+        }
+        let [surely, perhaps] = self.promised_until.clone();
+        let (least, most) = if surely <= perhaps { (surely, perhaps) } else { (perhaps, surely) };
+        if self.charged_until(now)[0] > full_at[1] {
+            return [least, most];
+        }
+        // Perhaps something was given back, and perhaps nothing.
+        let [surely, perhaps] = of_level;
+        [least.min(surely), most.max(perhaps)]
     }
 
     /// At `now`, both sides.
