@@ -48,22 +48,10 @@ pub(crate) trait StoreUnderTest {
     fn random_decisions(&self) -> u32;
 }
 
-/// A test for each check.
-macro_rules! shared_store_suite {
-    ($store:expr; $($group:ident: $($check:ident,)*;)*) => {
-        $(
-            mod $group {
-                $(
-                    #[test]
-                    fn $check() {
-                        $crate::shared_store::$group::$check(&$store);
-                    }
-                )*
-            }
-        )*
-    };
-    ($store:expr) => {
-        shared_store_suite! { $store;
+/// Passes the checks whose asks have one subject each on to a macro.
+macro_rules! checks_of_one_subject {
+    ($run:ident, $store:expr) => {
+        $run! { $store;
             taking:
                 a_take_says_what_is_left,
                 a_refusal_takes_nothing_and_says_when,
@@ -112,6 +100,43 @@ macro_rules! shared_store_suite {
                 a_window_hands_back_while_the_charge_counts,
                 nothing_is_handed_back_to_an_unknown_subject,
                 ;
+            windows:
+                a_fixed_window_begins_with_its_first_charge,
+                a_fixed_window_repays_its_debt_window_by_window,
+                a_sliding_window_fades,
+                a_strict_window_keeps_its_limit,
+                each_limit_restarts_by_itself,
+                ;
+            misfits:
+                bad_namespaces_are_refused,
+                bad_quotas_are_refused,
+                an_ask_that_does_not_fit_takes_nothing,
+                ;
+            clock:
+                a_step_back_brings_nothing,
+                a_step_back_does_not_lengthen_a_wait,
+                ;
+        }
+    };
+}
+
+/// A test for each check.
+macro_rules! shared_store_suite {
+    ($store:expr; $($group:ident: $($check:ident,)*;)*) => {
+        $(
+            mod $group {
+                $(
+                    #[test]
+                    fn $check() {
+                        $crate::shared_store::$group::$check(&$store);
+                    }
+                )*
+            }
+        )*
+    };
+    ($store:expr) => {
+        checks_of_one_subject! { shared_store_suite, $store }
+        shared_store_suite! { $store;
             parts:
                 all_parts_or_none,
                 a_part_that_refuses_is_told_by_its_levels,
@@ -127,13 +152,6 @@ macro_rules! shared_store_suite {
                 a_shadow_takes_nothing_if_others_refuse,
                 a_shadow_alone,
                 ;
-            windows:
-                a_fixed_window_begins_with_its_first_charge,
-                a_fixed_window_repays_its_debt_window_by_window,
-                a_sliding_window_fades,
-                a_strict_window_keeps_its_limit,
-                each_limit_restarts_by_itself,
-                ;
             changed:
                 who_opens_the_same_shares_the_buckets,
                 the_used_share_is_carried_over,
@@ -141,15 +159,6 @@ macro_rules! shared_store_suite {
                 a_refusal_changes_no_quota,
                 tiers_share_one_bucket,
                 other_limits_have_other_buckets,
-                ;
-            misfits:
-                bad_namespaces_are_refused,
-                bad_quotas_are_refused,
-                an_ask_that_does_not_fit_takes_nothing,
-                ;
-            clock:
-                a_step_back_brings_nothing,
-                a_step_back_does_not_lengthen_a_wait,
                 ;
             bound:
                 never_more_than_burst_and_rate,

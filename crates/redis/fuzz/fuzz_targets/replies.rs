@@ -6,6 +6,8 @@
 mod names;
 #[path = "../../src/numbers/mod.rs"]
 mod numbers;
+#[path = "../../tests/support/verbs.rs"]
+mod verbs;
 #[path = "../../src/wire/mod.rs"]
 mod wire;
 
@@ -16,18 +18,8 @@ use tollgate::Quota;
 use tollgate::shared::store::{
     Answer, Ask, Charge, LimitSpec, Namespace, Outcome, Part, Receipt, Rule, StoreError, Verb,
 };
+use verbs::VERBS;
 use wire::{Batch, Opened};
-
-const VERBS: [Verb; 8] = [
-    Verb::Take,
-    Verb::TakeUpTo,
-    Verb::Look,
-    Verb::Consume,
-    Verb::Credit,
-    Verb::HandBack,
-    Verb::Cancel,
-    Verb::Reset,
-];
 
 type Answers = Vec<Result<Answer, StoreError>>;
 
@@ -83,7 +75,7 @@ fn namespaces() -> Vec<Namespace> {
 }
 
 fn ask(choices: &mut Choices<'_>) -> Ask {
-    let verb = VERBS[choices.below(8)];
+    let verb = VERBS[usize::from(choices.byte()) % VERBS.len()];
     let count = choices.number();
     let parts = (0..1 + choices.below(3)).map(|_| {
         let namespace = choices.below(5);

@@ -10,6 +10,12 @@
     reason = "what fails here is a failed test, and tests share modules"
 )]
 
+// Its macros are used below.
+#[path = "../../../../tests/support/shared_store/mod.rs"]
+#[allow(unused_macros, reason = "the checks run one after the other here")]
+#[macro_use]
+mod shared_store;
+
 mod access;
 mod limiter;
 mod migration;
@@ -19,9 +25,6 @@ mod suite;
 #[cfg(feature = "tls")]
 mod tls;
 
-#[path = "../../../../tests/support/shared_store/mod.rs"]
-#[allow(unused_macros, reason = "the checks run one after the other here")]
-mod shared_store;
 #[path = "../support/mod.rs"]
 mod support;
 

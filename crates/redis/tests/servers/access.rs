@@ -7,21 +7,11 @@ use tollgate::shared::store::{
 use tollgate_redis::{ConnectError, Redis};
 
 use crate::support::server::{Server, kinds};
+use crate::support::verbs::VERBS;
 use crate::support::{answer, ask, one_limit};
 
 /// Enough for a busy machine.
 const PATIENT: std::time::Duration = std::time::Duration::from_secs(10);
-
-const VERBS: [Verb; 8] = [
-    Verb::Take,
-    Verb::TakeUpTo,
-    Verb::Look,
-    Verb::Consume,
-    Verb::Credit,
-    Verb::HandBack,
-    Verb::Cancel,
-    Verb::Reset,
-];
 
 /// The rights that the documentation names.
 fn documented_rights() -> Vec<String> {

@@ -8,6 +8,7 @@ pub mod proxy;
 pub mod random;
 pub mod sentinel;
 pub mod server;
+pub mod verbs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
