@@ -61,6 +61,7 @@
 mod client;
 mod decision;
 mod limiter;
+mod line;
 mod outage;
 mod race;
 mod recent;
@@ -73,8 +74,10 @@ pub(crate) use client::give_back;
 pub use client::{Client, ClientBuilder, Stats};
 pub use decision::{AskError, Decision};
 pub use limiter::{Builder, Cost, Grant, LimitUsage, Limiter, Refused, Reservation, Usage};
+#[cfg(feature = "llm")]
+pub(crate) use line::Line;
 pub use outage::Outage;
 #[cfg(feature = "llm")]
-pub(crate) use race::{race, within};
+pub(crate) use race::{sleep, within};
 pub use slots::{Slot, Slots};
 pub use source::Source;

@@ -1,8 +1,10 @@
-//! The first of two futures, all of several, and a future with a deadline.
+//! The first of two futures, all of several, a future with a deadline, and a sleep.
 
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::{Timer, TokioTimer};
 
@@ -34,6 +36,21 @@ pub(super) async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<
     })
     .await;
     each.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+/// Sleeps.
+///
+/// # Errors
+///
+/// The time that is left, without a timer, or if the runtime of the timer is shut down.
+pub(crate) async fn sleep(time: Duration) -> Result<(), Duration> {
+    let started = Instant::now();
+    TokioTimer.sleep(time).ok_or(time)?.await;
+    // A sleep ends early if its runtime is shut down.
+    match time.saturating_sub(started.elapsed()) {
+        Duration::ZERO => Ok(()),
+        left => Err(left),
+    }
 }
 
 /// The output of a future, if it comes in this time.

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify, oneshot};
+use tokio::sync::oneshot;
 
-use super::race::{race, within};
+use super::line::Line;
+use super::race::within;
 use super::store::{Ask, Charge, LimitSpec, Namespace, OpenError, Outcome, Part, Rule, Verb};
 use super::{AskError, Client, ClientBuilder, Source, Stats};
-use crate::{Jitter, Quota, Timer, TokioTimer};
+use crate::{Jitter, Quota};
 
 /// After which time at most it is asked whether another process has freed a slot: nobody tells.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -56,15 +57,8 @@ pub struct Slots {
     name: Arc<str>,
     most: u64,
     expires_after: Duration,
+    /// Those in this process who wait, of whom only the first asks the store.
     line: Arc<Line>,
-}
-
-/// Those in this process who wait for a slot, of whom only the first asks the store.
-#[derive(Debug, Default)]
-struct Line {
-    first: Mutex<()>,
-    /// Tells the first that this process has freed a slot.
-    freed: Notify,
 }
 
 impl Slots {
@@ -147,15 +141,15 @@ impl Slots {
     ///
     /// If the future is dropped, no slot is held.
     pub async fn acquire(&self) -> Result<Slot, AskError> {
-        let _first = self.line.first.lock().await;
+        let no_timer = |retry_after| AskError::Unavailable { retry_after };
+        let place = self.line.place(Duration::MAX).await;
+        let _place = place.ok_or_else(|| no_timer(ASK_AGAIN))?;
         loop {
             if let Some(slot) = self.try_acquire().await? {
                 return Ok(slot);
             }
             let pause = ASK_AGAIN / 2 + Jitter::up_to(ASK_AGAIN / 2).draw();
-            let no_timer = AskError::Unavailable { retry_after: pause };
-            let pause = TokioTimer.sleep(pause).ok_or(no_timer)?;
-            let (Ok(()) | Err(())) = race(pause, self.line.freed.notified()).await;
+            self.line.pause(pause).await.map_err(no_timer)?;
         }
     }
 }
@@ -206,6 +200,6 @@ impl Held {
             self.has(&decision.answer.levels);
         }
         self.hand_back();
-        self.line.freed.notify_one();
+        self.line.gave_back();
     }
 }

@@ -16,12 +16,11 @@ use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
 use super::OpenError;
-use super::line::Line;
 use crate::Quota;
 use crate::llm::engine::account::{Account as LocalAccount, AccountView, MeterView};
 use crate::llm::{LimitKind, Limits, Period, Tokens};
 use crate::shared::store::{Answer, Ask, Charge, Level, LimitSpec, Namespace, Part, Rule, Verb};
-use crate::shared::{Client, ClientBuilder, Slots};
+use crate::shared::{Client, ClientBuilder, Line, Slots};
 use crate::sync::Mutex;
 use crate::{Clock, ManualClock};
 

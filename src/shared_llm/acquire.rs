@@ -16,10 +16,10 @@ use super::Permit;
 use super::account::Account;
 use super::attempt::Attempt;
 use super::charge::Charge;
-use super::line::{self, Line};
 use crate::llm::engine::{Engine, Handle};
 use crate::llm::limiter::acquire;
 use crate::llm::{self, Error, LimitKind, OwnedPermit, Tokens};
+use crate::shared::{Line, sleep};
 use crate::{Clock, Jitter, Timestamp, TokioTimer};
 
 /// How long other keys are preferred to one of which the store has refused a request.
@@ -163,7 +163,8 @@ pub(super) async fn acquire_shared<C: Clock, A: Accounts>(
         // Meanwhile, its own process may use what it gives back.
         drop(refused);
         let pause = wait.min((wait / 8).clamp(ASK_AGAIN[0], ASK_AGAIN[1])).max(SHORTEST);
-        line.pause(pause + Jitter::up_to(pause / 8).draw()).await?;
+        let pause = pause + Jitter::up_to(pause / 8).draw();
+        line.pause(pause).await.map_err(|_| Error::NoTimer)?;
     }
 }
 
@@ -243,7 +244,7 @@ struct Promise<C: Clock> {
 impl<C: Clock> Promise<C> {
     async fn keep(mut self, engine: &Arc<Engine<C>>, after: Duration) -> Result<Tried<C>, Error> {
         if !after.is_zero() {
-            line::sleep(after).await?;
+            sleep(after).await.map_err(|_| Error::NoTimer)?;
             if self.is_paused(engine, after).await {
                 return Ok(Tried::Paused);
             }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::acquire::{Accounts, Until, acquire_shared};
-use super::line::Line;
 use super::{AddKeyError, PoolPermit};
 use crate::llm::{self, Error, Limits, Reply, Tokens};
-use crate::shared::{ClientBuilder, Stats};
+use crate::shared::{ClientBuilder, Line, Stats};
 use crate::sync::Mutex;
 use crate::{Clock, CounterClock};
 

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::acquire::{Accounts, Until, acquire_shared};
-use super::line::Line;
 use super::{OpenError, Permit};
 use crate::llm::{self, Error, Limits, Reply, Tokens};
-use crate::shared::{ClientBuilder, Stats};
+use crate::shared::{ClientBuilder, Line, Stats};
 use crate::{Clock, CounterClock, QuotaError};
 
 /// The limits of one API key in one model, for all processes that use it; see the

@@ -60,7 +60,6 @@ mod error;
 mod heard;
 mod key_pool;
 mod limiter;
-mod line;
 mod permit;
 mod pool_permit;
 

@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use super::decide::closed;
 use super::{Cost, Grant, Limiter, Refused};
-use crate::shared::race::race;
+use crate::Rejection;
+use crate::shared::race::{race, sleep};
 use crate::shared::store::{Ask, Outcome, Verb};
 use crate::shared::{Decision, Source, give_back};
-use crate::{Rejection, Timer, TokioTimer};
 
 /// The shortest sleep before a window is asked again.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -100,14 +100,7 @@ impl<K: Display + ?Sized> Limiter<K> {
             let rejection = Rejection::Unavailable { retry_after };
             Refused { rejection, source: Source::Local }
         };
-        let started = Instant::now();
-        let sleep = TokioTimer.sleep(duration).ok_or_else(|| no_timer(duration))?;
-        race(sleep, closing).await.map_err(|()| closed())?;
-        // A sleep ends early if its runtime is shut down.
-        match duration.saturating_sub(started.elapsed()) {
-            Duration::ZERO => Ok(()),
-            left => Err(no_timer(left)),
-        }
+        race(sleep(duration), closing).await.map_err(|()| closed())?.map_err(no_timer)
     }
 }
 
