@@ -24,8 +24,7 @@ impl Server {
     /// Decides without the store, and sees to it that somebody finds out when it answers again.
     pub(super) fn without_store(self: &Arc<Self>, ask: &Ask) -> Result<Decision, AskError> {
         self.ensure_probing();
-        let fallback = Arc::clone(&self.common.opened.read().fallback);
-        fallback.decide(ask, &self.common.refusals)
+        self.common.fallback().decide(ask, &self.common.refusals)
     }
 
     /// Notes that an answer did not come in time.

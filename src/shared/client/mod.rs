@@ -154,7 +154,7 @@ impl Client {
             Box::pin(self.ask_divided(left, ask)).await
         } else {
             let sent = Instant::now();
-            match self.ask_store(left, ask).await {
+            match self.ask_store(left, ask, sent).await {
                 Ok(Some(answer)) => {
                     self.note(ask, &answer, sent);
                     Ok(Decision { answer, source: Source::Shared })
@@ -171,13 +171,14 @@ impl Client {
         decision
     }
 
-    /// The answer of the store, if it comes within this time.
+    /// The answer of the store, if it comes within this time from when it was `started`, now.
     pub(super) async fn ask_store(
         &self,
         time: Duration,
         ask: &Ask,
+        started: Instant,
     ) -> Result<Option<Answer>, AskError> {
-        let (server, started) = (self.server_of(ask), Instant::now());
+        let server = self.server_of(ask);
         // If the store comes to it too late by its own clock, although the deadline has not passed,
         // its clock was moved: then it is asked once more. So is it if the ask was not sent.
         for attempt in 0..2 {
@@ -249,9 +250,8 @@ impl Client {
     }
 
     /// Whether one ask can charge several subjects.
-    #[cfg(feature = "llm")]
     pub(crate) fn spans_subjects(&self) -> bool {
-        self.common.buckets().spans_subjects()
+        self.common.opened.read().buckets.spans_subjects()
     }
 
     /// Sends an ask whose answer nobody needs, about what `source` has decided: to the store, or to
@@ -325,5 +325,9 @@ impl Client {
 impl Common {
     fn buckets(&self) -> Arc<dyn Buckets> {
         Arc::clone(&self.opened.read().buckets)
+    }
+
+    fn fallback(&self) -> Arc<Fallback> {
+        Arc::clone(&self.opened.read().fallback)
     }
 }

@@ -95,21 +95,20 @@ impl Pending {
 
     /// Wakes nobody, until the next [`poll`](Self::poll).
     pub(super) fn forget_waker(&self) {
-        let waker = match &mut *self.state.lock() {
-            State::Waiting(waker) => waker.take(),
-            State::Late | State::Answered(_) | State::Left | State::Unattended => None,
-        };
-        // Dropping a waker can run foreign code.
-        drop(waker);
+        // Dropping a waker can run foreign code, so the lock is not held.
+        drop(self.take_waker());
     }
 
     /// Wakes whoever waits, to look again.
     pub(super) fn wake(&self) {
-        let waker = match &mut *self.state.lock() {
+        self.take_waker().into_iter().for_each(Waker::wake);
+    }
+
+    fn take_waker(&self) -> Option<Waker> {
+        match &mut *self.state.lock() {
             State::Waiting(waker) => waker.take(),
             State::Late | State::Answered(_) | State::Left | State::Unattended => None,
-        };
-        waker.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// The answer, for whoever asked.

@@ -39,11 +39,8 @@ impl Servers {
 
     /// The server that does an ask.
     pub(super) fn of(&self, common: &Arc<Common>, ask: &Ask) -> &Arc<Server> {
-        let (number, batch_size) = {
-            let buckets = &common.opened.read().buckets;
-            (buckets.server_of(ask) % MOST_SERVERS, buckets.batch_size())
-        };
-        self.0[number].get_or_init(|| Arc::new(Server::new(common, number, batch_size)))
+        let number = common.opened.read().buckets.server_of(ask) % MOST_SERVERS;
+        self.0[number].get_or_init(|| Arc::new(Server::new(common, number)))
     }
 
     /// Whether a server does not answer.
@@ -53,7 +50,8 @@ impl Servers {
 }
 
 impl Server {
-    fn new(common: &Arc<Common>, number: usize, batch_size: usize) -> Self {
+    fn new(common: &Arc<Common>, number: usize) -> Self {
+        let batch_size = common.buckets().batch_size();
         let batching = Batching::new(batch_size, |pending: &Arc<Pending>| !pending.is_left());
         Self {
             common: Arc::clone(common),

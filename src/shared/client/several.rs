@@ -18,7 +18,6 @@ use tokio::time::Instant;
 
 use super::joined::joined;
 use super::{Client, Server};
-use crate::shared::outage::Fallback;
 use crate::shared::race::all;
 use crate::shared::store::{Answer, Ask, Level, Outcome, Verb, Verdict};
 use crate::shared::{AskError, Decision, Source};
@@ -26,11 +25,7 @@ use crate::shared::{AskError, Decision, Source};
 impl Client {
     /// Whether the parts of an ask must go out as asks of their own.
     pub(super) fn must_divide(&self, ask: &Ask) -> bool {
-        ask.parts.len() > 1 && !self.common.opened.read().buckets.spans_subjects()
-    }
-
-    fn fallback(&self) -> Arc<Fallback> {
-        Arc::clone(&self.common.opened.read().fallback)
+        ask.parts.len() > 1 && !self.spans_subjects()
     }
 
     /// Decides an ask whose parts go out as asks of their own.
@@ -98,7 +93,7 @@ impl Divided<'_> {
             }
             let part = self.part(at, Verb::Take);
             let sent = Instant::now();
-            let Some(answer) = client.ask_store(self.left(), &part).await? else {
+            let Some(answer) = client.ask_store(self.left(), &part, sent).await? else {
                 drop(taken);
                 return client.server_of(&part).without_store(self.ask);
             };
@@ -126,14 +121,14 @@ impl Divided<'_> {
             taken.keep(client);
         }
         let answers = answers.into_iter().flatten().collect();
-        Ok(Decision { answer: joined(self.ask, answers, &client.fallback()), source })
+        Ok(Decision { answer: joined(self.ask, answers, &client.common.fallback()), source })
     }
 
     /// What a part answers that can't change the decision. If its server does not answer, the
     /// outage mode says what to tell, or else nothing is known to be in use.
     async fn tell(self, part: Ask) -> Result<Told, AskError> {
         let client = self.client;
-        if let Some(answer) = client.ask_store(self.left(), &part).await? {
+        if let Some(answer) = client.ask_store(self.left(), &part, Instant::now()).await? {
             // A shadow has taken nothing if one of its limits refuses.
             let is_granted = |level: &Level| level.verdict == Verdict::Granted;
             let took = part.verb == Verb::Take && answer.levels.iter().all(is_granted);
@@ -142,7 +137,7 @@ impl Divided<'_> {
         }
         let answer = match client.server_of(&part).without_store(&part) {
             Ok(decision) => decision.answer,
-            Err(_) => client.fallback().granted(&part),
+            Err(_) => client.common.fallback().granted(&part),
         };
         Ok(Told { answer, taken: None })
     }
@@ -154,7 +149,7 @@ impl Divided<'_> {
         let parts = (0..self.ask.parts.len()).map(|at| self.part(at, self.ask.verb));
         let sent = Instant::now();
         let decisions = all(parts.map(|part| async move {
-            match client.ask_store(self.left(), &part).await? {
+            match client.ask_store(self.left(), &part, sent).await? {
                 Some(answer) => {
                     client.note(&part, &answer, sent);
                     Ok(Decision { answer, source: Source::Shared })
@@ -166,7 +161,7 @@ impl Divided<'_> {
         let mut sources = decisions.iter().map(|decision| decision.source);
         let source = sources.find(|source| *source != Source::Shared).unwrap_or(Source::Shared);
         let answers = decisions.into_iter().map(|decision| decision.answer).collect();
-        Ok(Decision { answer: joined(self.ask, answers, &client.fallback()), source })
+        Ok(Decision { answer: joined(self.ask, answers, &client.common.fallback()), source })
     }
 
     /// The ask of one part. Whoever waits for permits has waited for the parts before it already.

@@ -238,7 +238,7 @@ impl Lease {
         wanted.verb = Verb::TakeUpTo;
         wanted.count = ask.count.saturating_add(more);
         let sent = Instant::now();
-        let Some(mut answer) = self.client.ask_store(time, &wanted).await? else {
+        let Some(mut answer) = self.client.ask_store(time, &wanted, sent).await? else {
             return Ok(None);
         };
         let back = give_back(&wanted, &answer);

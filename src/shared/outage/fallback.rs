@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Outage, local_share};
 use crate::shared::refusals::Refusals;
 use crate::shared::store::{
-    Answer, Ask, Level, Memory, MemoryBuckets, Namespace, OpenError, Outcome, Part, Verb, Verdict,
+    Answer, Ask, Level, Memory, MemoryBuckets, Namespace, OpenError, Outcome, Part, StoreError,
+    Verb, Verdict,
 };
 use crate::shared::{AskError, Decision, Source};
 use crate::{Quota, TokioClock};
@@ -66,13 +67,9 @@ impl Fallback {
         let Some(share) = &self.share else { return };
         match ask.verb {
             Verb::Take | Verb::TakeUpTo | Verb::Consume => {}
-            Verb::Credit | Verb::Reset => {
+            Verb::Credit | Verb::Reset | Verb::Raise => {
                 // Only a lack of room is possible here. Then the share is full.
-                let _ = share.ask_now(ask);
-                return;
-            }
-            Verb::Raise => {
-                let _ = share.ask_now(&self.part_of_share(ask));
+                let _ = self.ask_share(share, ask);
                 return;
             }
             Verb::Look | Verb::HandBack | Verb::Cancel => return,
@@ -94,13 +91,7 @@ impl Fallback {
     /// Decides an ask.
     pub(crate) fn decide(&self, ask: &Ask, refusals: &Refusals) -> Result<Decision, AskError> {
         match (self.mode, &self.share) {
-            (Outage::LocalShare { .. }, Some(share)) if ask.verb == Verb::Raise => {
-                let answer = share.ask_now(&self.part_of_share(ask));
-                let answer =
-                    answer.map_err(|_| AskError::Unavailable { retry_after: RETRY_AFTER })?;
-                Ok(Decision { answer, source: Source::LocalShare })
-            }
-            (Outage::LocalShare { .. }, Some(share)) => match share.ask_now(ask) {
+            (Outage::LocalShare { .. }, Some(share)) => match self.ask_share(share, ask) {
                 // A request that is larger than the share, but not than the whole burst, can pass
                 // when the store answers again.
                 Ok(answer) if !self.is_too_large_for_share(ask, &answer) => {
@@ -117,9 +108,16 @@ impl Fallback {
         }
     }
 
-    /// What an ask that raises levels comes to in this process's share: what is in use of the whole
-    /// is in use of each part alike.
-    fn part_of_share(&self, ask: &Ask) -> Ask {
+    /// Asks this process's share. What is told to be in use of the whole is in use of each part
+    /// alike.
+    fn ask_share(
+        &self,
+        share: &MemoryBuckets<TokioClock>,
+        ask: &Ask,
+    ) -> Result<Answer, StoreError> {
+        if ask.verb != Verb::Raise {
+            return share.ask_now(ask);
+        }
         let mut ask = ask.clone();
         if let Outage::LocalShare { mine, of } = self.mode {
             for charge in ask.parts.iter_mut().flat_map(|part| &mut part.charges) {
@@ -128,7 +126,7 @@ impl Fallback {
                 charge.cost = u64::try_from(part).unwrap_or(u64::MAX);
             }
         }
-        ask
+        share.ask_now(&ask)
     }
 
     /// Whether the share refuses for ever what the whole quota would grant.
