@@ -44,6 +44,21 @@ struct Bench {
     lap: Duration,
 }
 
+/// The name of something to run, and how it is run.
+type Named = (&'static str, fn(&Bench));
+
+const TABLES: [Named; 6] = [
+    ("tasks", Bench::tasks),
+    ("one", Bench::one),
+    ("two-limits", Bench::two_limits),
+    ("lease", Bench::lease),
+    ("refused", Bench::refused),
+    ("outage", Bench::outage),
+];
+
+/// One contestant alone, which only runs if it is named.
+const PROFILES: [Named; 2] = [("profile", Bench::profile), ("profile-peer", Bench::profile_peer)];
+
 fn main() {
     let kind = if std::env::var("SERVER").is_ok_and(|kind| kind == "valkey-server") {
         "valkey-server"
@@ -57,38 +72,22 @@ fn main() {
     let is_test = std::env::args().any(|word| word == "--test");
     let (rounds, lap) = if is_test { (1, 20) } else { (7, 400) };
     let wanted: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|it| it == name);
-    let mut bench = Bench {
+    let bench = Bench {
         runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads"),
         server: Server::start(kind),
         rounds: usize::try_from(number("ROUNDS", rounds)).expect("few rounds"),
         lap: Duration::from_millis(number("LAP", lap)),
     };
     println!("{kind}, {} rounds of {:?} each", bench.rounds, bench.lap);
-    if is_wanted("tasks") {
-        bench.tasks();
+    for (name, run) in TABLES {
+        if wanted.is_empty() || wanted.iter().any(|it| it == name) {
+            run(&bench);
+        }
     }
-    if is_wanted("one") {
-        bench.one();
-    }
-    if is_wanted("two-limits") {
-        bench.two_limits();
-    }
-    if is_wanted("lease") {
-        bench.lease();
-    }
-    if is_wanted("refused") {
-        bench.refused();
-    }
-    if is_wanted("outage") {
-        bench.outage();
-    }
-    if wanted.iter().any(|it| it == "profile") {
-        bench.profile();
-    }
-    if wanted.iter().any(|it| it == "profile-peer") {
-        let gcra = Gcra::new(&bench.runtime, &bench.server);
-        println!("{:?}", bench.turns(|| vec![bench.gcra(50, &gcra)]));
+    for (name, run) in PROFILES {
+        if wanted.iter().any(|it| it == name) {
+            run(&bench);
+        }
     }
 }
 
@@ -201,6 +200,13 @@ impl Bench {
         let rounds = self.turns(|| vec![self.ours(tasks, &limiter)]);
         let stats = limiter.stats();
         println!("{:?}\n{} asks in {} calls", rounds, stats.asks, stats.calls);
+    }
+
+    /// Nothing but the GCRA script, for a profiler.
+    fn profile_peer(&self) {
+        let gcra = Gcra::new(&self.runtime, &self.server);
+        let tasks = number("TASKS", 50);
+        println!("{:?}", self.turns(|| vec![self.gcra(tasks, &gcra)]));
     }
 
     /// One task, which nothing can be done for at the same time.
@@ -340,7 +346,7 @@ impl Bench {
     }
 
     /// Without the server: the share of this process, beside a limiter of this process.
-    fn outage(&mut self) {
+    fn outage(&self) {
         let limiter = self.limiter("outage", Quota::per_second(100_000_000), |it| {
             it.on_outage(Outage::local_share(1, 4))
         });

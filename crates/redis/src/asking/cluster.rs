@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tollgate::shared::store::{Answer, Ask, StoreError};
 
 use super::{Asking, Way};
-use crate::connection::{Cluster, Link, Redirect, join_all, slot};
+use crate::connection::{Cluster, Link, Redirect, slot};
 
 /// The most times that an ask is sent.
 const MOST_ROUNDS: u32 = 7;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use redis::{Cmd, Value};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
@@ -12,7 +13,6 @@ use tollgate::shared::store::{Answer, StoreError};
 
 use super::call::Connection;
 use super::error;
-use super::join::join_all;
 use super::redirect::Address;
 use super::sentinel::Sentinels;
 use super::server_clock::ServerClock;

@@ -3,7 +3,6 @@
 mod call;
 mod cluster;
 mod error;
-mod join;
 mod link;
 mod place;
 mod redirect;
@@ -12,7 +11,6 @@ mod server_clock;
 mod settings;
 
 pub(crate) use cluster::{Cluster, slot};
-pub(crate) use join::join_all;
 pub(crate) use link::Link;
 pub(crate) use place::{Place, Servers};
 pub(crate) use redirect::Redirect;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use redis::Cmd;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
@@ -12,7 +13,6 @@ use super::topology::Topology;
 use super::{Cluster, Known, Master};
 use crate::builder::ConnectError;
 use crate::connection::error;
-use crate::connection::join::join_all;
 use crate::connection::link::Link;
 use crate::connection::settings::Settings;
 use crate::events;
