@@ -16,7 +16,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use tollgate::Quota;
 use tollgate::shared::store::{
-    Answer, Ask, Charge, LimitSpec, Namespace, Outcome, Part, Receipt, Rule, StoreError, Verb,
+    Answer, Ask, Charge, LimitSpec, Namespace, Outcome, Part, Receipt, Rule, StoreError,
 };
 use verbs::VERBS;
 use wire::{Batch, Opened};
