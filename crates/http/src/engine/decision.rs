@@ -203,8 +203,10 @@ impl Decision {
         &self.policy.policy
     }
 
-    /// Whether the request's route gives permits back for some statuses.
-    pub(crate) fn may_give_back(&self) -> bool {
+    /// Whether the request's route gives permits back for some statuses, so that the limiter should be
+    /// [told](crate::HttpLimiter::answered) the status of the answer.
+    #[must_use]
+    pub fn may_give_back(&self) -> bool {
         let route = self.route.and_then(|route| self.policy.routes.get(usize::from(route)));
         route.is_some_and(|route| route.charge.is_some())
     }

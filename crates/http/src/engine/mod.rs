@@ -46,6 +46,7 @@
 //! | meets a store that fails | [`StoreFailed`](Outcome::StoreFailed) | nothing, or 503 |
 //! | comes this far | [`Allowed`](Outcome::Allowed) | |
 
+mod answer;
 mod builder;
 mod caller;
 mod compile;
@@ -70,6 +71,7 @@ mod secret;
 pub mod store;
 mod subjects;
 
+pub(crate) use answer::{Answer, is_grpc, refusal, tell};
 pub use builder::HttpLimiterBuilder;
 pub use caller::Caller;
 pub use deciding::Deciding;

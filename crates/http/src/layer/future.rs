@@ -9,10 +9,10 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::answer::{self, Answer};
 use super::body::ResponseBody;
 use super::handle::RateLimitHandle;
 use crate::engine::store::Later;
+use crate::engine::{self as answer, Answer};
 
 pin_project! {
     /// The response to a request.

@@ -12,7 +12,6 @@
 //! A WebSocket is charged once, at its upgrade, and a stream at its head. A request that is dropped
 //! on its way stays charged.
 
-mod answer;
 mod body;
 mod future;
 mod handle;

@@ -1,5 +1,6 @@
 #![doc = include_str!("reference.md")]
 
+mod beside;
 mod build;
 mod check;
 mod code;
@@ -16,6 +17,7 @@ pub(crate) mod settings;
 mod source;
 mod words;
 
+pub use beside::SettingsReader;
 pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
 pub use code::Code;
 #[cfg(feature = "tracing")]

@@ -37,8 +37,9 @@ mod tests {
     #[test]
     fn the_schema_has_the_keys_that_the_reader_knows() {
         let schema = schema();
+        let root = [read::POLICY, read::OTHERS].concat();
         let tables = [
-            ("", read::POLICY),
+            ("", root.as_slice()),
             ("/properties/client", client::CLIENT),
             ("/properties/response", answer::RESPONSE),
             ("/properties/penalty", answer::PENALTY),

@@ -154,9 +154,10 @@ fn every_setting_is_told() {
         let part = part.split("\n## ").next().expect("a part");
         let table = schema.pointer(at).and_then(|table| table["properties"].as_object());
         for setting in table.expect("a table of properties").keys() {
-            let is_table =
-                ["client", "limits", "tiers", "subjects", "routes", "response", "penalty"]
-                    .contains(&setting.as_str());
+            let is_table = [
+                "client", "limits", "tiers", "subjects", "routes", "response", "penalty", "server",
+            ]
+            .contains(&setting.as_str());
             if at.is_empty() && is_table {
                 assert!(PAGE.contains(&format!("[{setting}")), "no part on {setting}");
                 continue;

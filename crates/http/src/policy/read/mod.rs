@@ -9,7 +9,7 @@ mod network;
 mod quota;
 pub(super) mod route;
 pub(super) mod subject;
-mod table;
+pub(super) mod table;
 pub(super) mod time;
 
 use std::collections::HashSet;
@@ -40,6 +40,9 @@ pub(super) const POLICY: &[&str] = &[
     "response",
     "penalty",
 ];
+
+/// Tables of other programs in the same file: that of the service `tollgate`.
+pub(super) const OTHERS: &[&str] = &[super::beside::TABLE];
 
 /// The most limits, tiers and routes. Checks compare each route with each other one.
 const MOST: usize = 1000;
@@ -106,7 +109,8 @@ impl Draft<'_> {
 
 /// Reads a policy. `None` if it is no table.
 pub(super) fn read<'a>(root: &'a Node, problems: &mut Problems) -> Option<Draft<'a>> {
-    let table = Table::new(root, &root.place, POLICY, problems)?;
+    let known = [POLICY, OTHERS].concat();
+    let table = Table::new(root, &root.place, &known, problems)?;
     version(&table, problems);
     let limit_names = Names::new(table.get("limits"), "limit", Code::UnknownLimit);
     let tier_names = Names::new(table.get("tiers"), "tier", Code::UnknownTier);

@@ -12,15 +12,15 @@ use crate::policy::words::Word;
 
 /// The settings of one table.
 #[derive(Clone, Copy)]
-pub(super) struct Table<'a> {
-    pub(super) node: &'a Node,
+pub(in crate::policy) struct Table<'a> {
+    pub(in crate::policy) node: &'a Node,
     /// Of the table's name; what is missing in the table is reported here.
-    pub(super) place: &'a Place,
+    pub(in crate::policy) place: &'a Place,
 }
 
 impl<'a> Table<'a> {
     /// The table in `node`, whose keys must be out of `known`. `None` if it is no table.
-    pub(super) fn new(
+    pub(in crate::policy) fn new(
         node: &'a Node,
         place: &'a Place,
         known: &[&str],
@@ -40,7 +40,11 @@ impl<'a> Table<'a> {
     }
 
     /// The table in `node`, with any keys.
-    pub(super) fn any(node: &'a Node, place: &'a Place, problems: &mut Problems) -> Option<Self> {
+    pub(in crate::policy) fn any(
+        node: &'a Node,
+        place: &'a Place,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         if let Value::Table(_) = node.value {
             return Some(Self { node, place });
         }
@@ -50,12 +54,12 @@ impl<'a> Table<'a> {
         None
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+    pub(in crate::policy) fn get(&self, key: &str) -> Option<&'a Node> {
         self.node.get(key)
     }
 
     /// The value of `key`; if it is missing, a problem.
-    pub(super) fn required(
+    pub(in crate::policy) fn required(
         &self,
         key: &str,
         why: &str,
@@ -69,11 +73,20 @@ impl<'a> Table<'a> {
     }
 
     /// The word at `key`, or the default.
-    pub(super) fn word<W: Word + Default>(&self, key: &str, problems: &mut Problems) -> W {
+    pub(in crate::policy) fn word<W: Word + Default>(
+        &self,
+        key: &str,
+        problems: &mut Problems,
+    ) -> W {
         self.get(key).and_then(|node| word(node, key, problems)).unwrap_or_default()
     }
 
-    pub(super) fn bool(&self, key: &str, default: bool, problems: &mut Problems) -> bool {
+    pub(in crate::policy) fn bool(
+        &self,
+        key: &str,
+        default: bool,
+        problems: &mut Problems,
+    ) -> bool {
         let Some(node) = self.get(key) else { return default };
         if let Value::Bool(value) = node.value {
             return value;
@@ -85,7 +98,7 @@ impl<'a> Table<'a> {
     }
 
     /// A whole number in `range` at `key`.
-    pub(super) fn number<N>(
+    pub(in crate::policy) fn number<N>(
         &self,
         key: &str,
         range: std::ops::RangeInclusive<N>,
@@ -162,7 +175,7 @@ fn other_programs(key: &str, known: &[&str]) -> Option<String> {
 }
 
 /// What kind of value it is, for a message. Texts are shown, so this is not for secrets.
-pub(super) fn found(value: &Value) -> String {
+pub(in crate::policy) fn found(value: &Value) -> String {
     match value {
         Value::Null => "nothing (null)".into(),
         Value::Bool(value) => format!("`{value}`"),
@@ -174,7 +187,11 @@ pub(super) fn found(value: &Value) -> String {
     }
 }
 
-pub(super) fn text<'a>(node: &'a Node, key: &str, problems: &mut Problems) -> Option<&'a str> {
+pub(in crate::policy) fn text<'a>(
+    node: &'a Node,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<&'a str> {
     if let Value::Text(text) = &node.value {
         return Some(text);
     }
@@ -184,12 +201,16 @@ pub(super) fn text<'a>(node: &'a Node, key: &str, problems: &mut Problems) -> Op
     None
 }
 
-pub(super) fn word<W: Word>(node: &Node, key: &str, problems: &mut Problems) -> Option<W> {
+pub(in crate::policy) fn word<W: Word>(
+    node: &Node,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<W> {
     word_of(W::WORDS, node, key, problems)
 }
 
 /// The value of the word in `node`, which must be out of `words`.
-pub(super) fn word_of<W: Word>(
+pub(in crate::policy) fn word_of<W: Word>(
     words: &[(&str, W)],
     node: &Node,
     key: &str,
@@ -211,7 +232,7 @@ pub(super) fn word_of<W: Word>(
     None
 }
 
-pub(super) fn number<N>(
+pub(in crate::policy) fn number<N>(
     node: &Node,
     key: &str,
     range: std::ops::RangeInclusive<N>,
@@ -235,7 +256,7 @@ where
 }
 
 /// The items of a list. A single value is no list.
-pub(super) fn list<'a>(
+pub(in crate::policy) fn list<'a>(
     node: &'a Node,
     key: &str,
     example: &str,
@@ -257,7 +278,7 @@ pub(super) fn list<'a>(
 
 /// The items of a list, each once. Those that are there already are reported; `what` names an
 /// item.
-pub(super) fn once<T: Eq + Hash + Clone>(
+pub(in crate::policy) fn once<T: Eq + Hash + Clone>(
     items: Vec<(T, &Node)>,
     what: impl Fn(&T) -> String,
     problems: &mut Problems,

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use smallvec::SmallVec;
 
-use crate::engine::{Decision, HttpLimiter, Outcome};
+use super::{Decision, HttpLimiter, Outcome};
 use crate::respond::{Fields, Refusal, Shown, is_shown_on};
 
 /// A response that is a refusal.
-pub(super) type Answer = Response<Option<Bytes>>;
+pub(crate) type Answer = Response<Option<Bytes>>;
 
 /// Whether a request is one of gRPC.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     #[cfg(feature = "grpc")]
     return crate::respond::is_grpc(headers);
     #[cfg(not(feature = "grpc"))]
@@ -22,7 +22,7 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 /// The response to a request that is refused.
-pub(super) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool) -> Answer {
+pub(crate) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool) -> Answer {
     let shown = shown(decision);
     let refusal = refusal_of(decision, &shown);
     let mut response = Response::new(None);
@@ -46,10 +46,16 @@ pub(super) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool)
 }
 
 /// Adds the fields to the response to a request that was allowed.
-pub(super) fn tell<R>(limiter: &HttpLimiter, decision: &Decision, response: &mut Response<R>) {
-    let has_fields = !decision.charges.is_empty() && decision.fields().count() > 0;
-    if has_fields && is_shown_on(response.status()) {
-        write_fields(limiter, decision, &shown(decision), response.headers_mut());
+pub(crate) fn tell<R>(limiter: &HttpLimiter, decision: &Decision, response: &mut Response<R>) {
+    if is_shown_on(response.status()) {
+        tell_limits(limiter, decision, response.headers_mut());
+    }
+}
+
+/// Adds the fields of an allowed request.
+pub(super) fn tell_limits(limiter: &HttpLimiter, decision: &Decision, headers: &mut HeaderMap) {
+    if !decision.charges.is_empty() && decision.fields().count() > 0 {
+        write_fields(limiter, decision, &shown(decision), headers);
     }
 }
 

@@ -1,0 +1,2 @@
+//! The service `tollgate`: rate limits for APIs in any language. The library is for the program of
+//! that name and for its tests.
