@@ -45,11 +45,11 @@ impl Folders {
         }
         let mut first_error = Ok(());
         for folder in self.files.iter().flat_map(|file| folders_of(file)) {
-            let watched = &mut self.watched;
+            let known = &mut self.watched;
             let result = folder.and_then(|folder| {
-                if !watched.contains(&folder) {
+                if !known.contains(&folder) {
                     watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-                    watched.push(folder);
+                    known.push(folder);
                 }
                 Ok(())
             });
