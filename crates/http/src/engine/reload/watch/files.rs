@@ -85,8 +85,8 @@ impl PolicyFiles {
     }
 }
 
-/// The hash of a file. Anything else in its place, such as a pipe, is not opened, because that could
-/// take for ever.
+/// The hash of a file. Anything else in its place, such as a pipe, is not opened, because that
+/// could take for ever.
 fn hash_of(path: &Path) -> io::Result<[u8; 32]> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));

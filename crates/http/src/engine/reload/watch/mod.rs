@@ -23,9 +23,9 @@ use files::Load;
 use files::PolicyFiles;
 use folders::Folders;
 
-/// How long changes are gathered before the files are read (rule L4). Whoever writes a file in steps
-/// makes further changes meanwhile, and half a file can be a policy too, so then the time begins
-/// anew.
+/// How long changes are gathered before the files are read (rule L4). Whoever writes a file in
+/// steps makes further changes meanwhile, and half a file can be a policy too, so then the time
+/// begins anew.
 const GATHER: Duration = Duration::from_millis(200);
 
 /// How often that time begins anew, at most: somebody may write into the same folder all the time.
@@ -166,7 +166,8 @@ impl Watcher {
             contents = self.files.read();
         }
         let Some(limiter) = self.limiter.upgrade() else { return false };
-        // A store, a clock, a subscriber or a function of the program that panics must not end the watching.
+        // A store, a clock, a subscriber or the program's own function that panics must not end the
+        // watching.
         let take = AssertUnwindSafe(|| self.files.take(contents, &limiter));
         if catch_unwind(take).is_err() {
             limiter.reloads().status_mut().panicked();
