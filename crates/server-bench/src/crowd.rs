@@ -31,8 +31,8 @@ impl Scene {
         let folder = tempfile::tempdir().expect("a folder");
         let service = Process::service(folder.path(), &(one_limit() + more));
         let others = Load::new(Client::Wrk { connections: 16 }, service.address, &check());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
-        let runtime = { runtime }.build().expect("a runtime");
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
         Self { runtime, service, others, _folder: folder }
     }
 
