@@ -60,6 +60,7 @@ mod explain;
 mod facts;
 mod host;
 mod key;
+mod levels;
 mod limit_report;
 mod limiter;
 pub mod observe;
@@ -83,6 +84,6 @@ pub use descriptors::{
 pub use error::BuildError;
 pub use explain::Explanation;
 pub use facts::Facts;
-pub use key::{Hashed, Key, KeyParts, Part};
+pub use key::{Hashed, Key, KeyParts, ParseHashedError, Part};
 pub use limit_report::LimitReport;
 pub use limiter::HttpLimiter;
