@@ -4,6 +4,7 @@
 mod address;
 pub mod admin;
 pub mod cli;
+pub mod envoy;
 pub mod net;
 pub mod problem;
 mod query;
