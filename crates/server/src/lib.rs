@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod cli;
+pub mod envoy;
 pub mod net;
 pub mod run;
 pub mod service;

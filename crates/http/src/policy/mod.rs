@@ -18,7 +18,7 @@ mod source;
 mod words;
 
 pub use beside::SettingsReader;
-pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
+pub use build::{DescriptorRule, Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
 pub use code::Code;
 #[cfg(feature = "tracing")]
 pub(crate) use message::nearest;
