@@ -1,5 +1,6 @@
 #![doc = include_str!("reference.md")]
 
+mod additions;
 mod beside;
 mod build;
 mod check;
@@ -17,11 +18,13 @@ pub(crate) mod settings;
 mod source;
 mod words;
 
+pub use additions::Additions;
 pub use beside::SettingsReader;
 pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
 pub use code::Code;
 #[cfg(feature = "tracing")]
 pub(crate) use message::nearest;
+pub use message::{instead, shown};
 pub use path::{ParsePathError, PathPattern};
 pub use policy::Policy;
 #[cfg(feature = "watch")]
