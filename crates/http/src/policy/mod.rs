@@ -20,7 +20,7 @@ mod words;
 
 pub use additions::Additions;
 pub use beside::SettingsReader;
-pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
+pub use build::{DescriptorRule, Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
 pub use code::Code;
 #[cfg(feature = "tracing")]
 pub(crate) use message::nearest;
