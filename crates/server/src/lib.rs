@@ -1,2 +1,4 @@
 //! The service `tollgate`: rate limits for APIs in any language. The library is for the program of
 //! that name and for its tests.
+
+pub mod envoy;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
-use super::additions::Additions;
+use super::build::Additions;
 use super::code::Code;
 use super::policy::Policy;
 use super::problem::{Place, PolicyError};

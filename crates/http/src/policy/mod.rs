@@ -1,6 +1,5 @@
 #![doc = include_str!("reference.md")]
 
-mod additions;
 mod beside;
 mod build;
 mod check;
@@ -18,9 +17,10 @@ pub(crate) mod settings;
 mod source;
 mod words;
 
-pub use additions::Additions;
 pub use beside::SettingsReader;
-pub use build::{DescriptorRule, Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
+pub use build::{
+    Additions, DescriptorRule, Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier,
+};
 pub use code::Code;
 #[cfg(feature = "tracing")]
 pub(crate) use message::nearest;

@@ -42,7 +42,8 @@ fn hashed(key: &str, of: &str) -> String {
     name.truncate(LONGEST - 1 - DIGITS);
     let name = name.trim_end_matches(['.', '_', '-']);
     let digest = Sha256::digest(of);
-    let hash: String = digest.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+    let start = digest.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    let hash = format!("{start:0DIGITS$x}");
     if name.is_empty() { hash } else { format!("{name}-{hash}") }
 }
 

@@ -1,13 +1,14 @@
-//! Collects what is wrong with a file, and what means something else here.
+//! Collects what a file adds to the policy: limits and rules, what is wrong with it, and what means
+//! something else here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tollgate_http::policy::{Additions, Code, Place};
+use tollgate_http::policy::{Additions, Code, DescriptorRule, Limit, Place};
 
 use super::tree::Spot;
 
-/// The problems of one file, on their way to those of the policy.
+/// What one file adds to the policy.
 pub(super) struct Notes<'a> {
     file: Arc<str>,
     additions: &'a mut Additions,
@@ -39,12 +40,23 @@ impl<'a> Notes<'a> {
         self.once.entry(key).or_insert((spot, 0, message)).1 += 1;
     }
 
+    /// The policy gets a limit.
+    pub(super) fn limit(&mut self, spot: Spot, limit: Limit) {
+        self.additions.limit(&self.place(spot), limit);
+    }
+
+    /// The policy gets a rule.
+    pub(super) fn rule(&mut self, spot: Spot, rule: DescriptorRule) {
+        self.additions.descriptor(&self.place(spot), rule);
+    }
+
     /// Tells what was kept to be told once.
     pub(super) fn finish(self) {
         let Self { file, additions, once } = self;
         for (key, (Spot { line, column }, times, message)) in once {
             let place = Place::File { name: Arc::clone(&file), line, column };
-            let times = if times > 1 { format!(" ({times} times in this file)") } else { String::new() };
+            let times =
+                if times > 1 { format!(" ({times} times in this file)") } else { String::new() };
             additions.warning(&place, Code::UnusedSetting, format!("`{key}`{times}: {message}"));
         }
     }

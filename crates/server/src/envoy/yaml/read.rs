@@ -85,13 +85,13 @@ pub(super) fn file(root: &Node, notes: &mut Notes<'_>) -> Option<File> {
 
 /// Reports a file without domain.
 pub(super) fn no_domain(spot: Spot, notes: &mut Notes<'_>) {
-    let message = "`domain` is missing: write that of the rate limit filter in Envoy's configuration";
+    let message = "`domain` is missing: write the one of the filter in Envoy's configuration";
     notes.error(spot, Code::MissingValue, message);
 }
 
 fn descriptors(table: &Table<'_>, notes: &mut Notes<'_>) -> Vec<Descriptor> {
-    let nodes = table.list("descriptors", notes);
-    nodes.into_iter().filter_map(|node| descriptor(node, notes)).collect()
+    let items = table.list("descriptors", notes);
+    items.into_iter().filter_map(|node| descriptor(node, notes)).collect()
 }
 
 fn descriptor(node: &Node, notes: &mut Notes<'_>) -> Option<Descriptor> {
@@ -209,7 +209,8 @@ fn unit(table: &Table<'_>, unlimited: bool, notes: &mut Notes<'_>) -> Option<u64
             known.map(|(_, seconds)| *seconds)
         }
         None => {
-            if !unlimited && table.get("unit").is_none_or(|(_, node)| meaning(node) == Meaning::Text)
+            if !unlimited
+                && table.get("unit").is_none_or(|(_, node)| meaning(node) == Meaning::Text)
             {
                 let message = format!("`unit` is missing: {}", instead("", &names));
                 notes.error(table.spot_of("unit"), Code::MissingValue, message);

@@ -97,7 +97,8 @@ impl<'a> Table<'a> {
 
     /// Notes keys that do not belong here.
     fn check(&self, what: &str, own: &[&str], notes: &mut Notes<'_>) {
-        let mut others: Vec<_> = self.settings.iter().filter(|(key, _)| !own.contains(key)).collect();
+        let mut others: Vec<_> =
+            self.settings.iter().filter(|(key, _)| !own.contains(key)).collect();
         others.sort_by_key(|(_, (spot, _))| *spot);
         let is_manifest = others.iter().any(|(key, _)| **key == "apiVersion");
         for (key, (spot, _)) in others {
@@ -116,7 +117,8 @@ impl<'a> Table<'a> {
                 );
                 notes.error(*spot, Code::UnknownKey, message);
             } else {
-                let message = format!("{} is not a key of {what}: {}", shown(key), instead(key, own));
+                let message =
+                    format!("{} is not a key of {what}: {}", shown(key), instead(key, own));
                 notes.error(*spot, Code::UnknownKey, message);
             }
         }
@@ -132,20 +134,23 @@ impl<'a> Table<'a> {
         self.get(key).map_or(self.spot, |(_, node)| node.spot)
     }
 
-    /// The text of a key, which is not empty.
+    /// The text of a key, which is not empty. A plain number with a fraction, or of more than 64
+    /// bits, is refused, as in ratelimit.
     pub(super) fn text(&self, key: &str, notes: &mut Notes<'_>) -> Option<&'a str> {
         let (_, node) = self.get(key)?;
-        match (&node.value, meaning(node)) {
-            (Value::Scalar { text, .. }, Meaning::Text | Meaning::Bool(_)) => Some(text),
-            // The original takes what fits 64 bits.
-            (Value::Scalar { text, .. }, Meaning::Integer(_)) => Some(text),
-            _ => {
-                let message = format!("`{key}` is {}: write a text in quotes", found(node));
-                notes.error(node.spot, Code::BadValue, message);
-                None
-            }
+        let is_text = match meaning(node) {
+            Meaning::Text | Meaning::Bool(_) => true,
+            Meaning::Integer(number) => i64::try_from(number).is_ok(),
+            Meaning::Null | Meaning::Float | Meaning::List | Meaning::Table => false,
+        };
+        if let Value::Scalar { text, .. } = &node.value
+            && is_text
+        {
+            return Some(text.as_str()).filter(|text| !text.is_empty());
         }
-        .filter(|text| !text.is_empty())
+        let message = format!("`{key}` is {}: write a text in quotes", found(node));
+        notes.error(node.spot, Code::BadValue, message);
+        None
     }
 
     pub(super) fn bool(&self, key: &str, notes: &mut Notes<'_>) -> bool {
@@ -178,7 +183,8 @@ impl<'a> Table<'a> {
         if let Value::List(items) = &node.value {
             return items.iter().map(|item| &**item).collect();
         }
-        let message = format!("`{key}` is {}: write a list, with `-` before each item", found(node));
+        let message =
+            format!("`{key}` is {}: write a list, with `-` before each item", found(node));
         notes.error(node.spot, Code::BadValue, message);
         Vec::new()
     }

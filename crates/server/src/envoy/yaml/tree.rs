@@ -195,9 +195,7 @@ fn inner(value: &Value) -> Box<dyn Iterator<Item = &Node> + '_> {
     match value {
         Value::Scalar { .. } => Box::new(std::iter::empty()),
         Value::List(items) => Box::new(items.iter().map(|item| &**item)),
-        Value::Table(pairs) => {
-            Box::new(pairs.iter().flat_map(|(key, value)| [&**key, &**value]))
-        }
+        Value::Table(pairs) => Box::new(pairs.iter().flat_map(|(key, value)| [&**key, &**value])),
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::build::{DescriptorRule, Limit};
-use super::code::Code;
-use super::message::shown;
-use super::problem::Place;
-use super::problems::Problems;
-use super::source::{Entry, Node, Value};
+use super::{DescriptorRule, Limit};
+use crate::policy::code::Code;
+use crate::policy::message::shown;
+use crate::policy::problem::Place;
+use crate::policy::problems::Problems;
+use crate::policy::source::{Entry, Node, Value};
 
 /// Limits and rules for descriptors that other files add to a policy, and what is wrong with those
 /// files. Each part has its place there, a [`Place::File`], so problems name the right file.
@@ -16,14 +16,15 @@ use super::source::{Entry, Node, Value};
 /// ```
 /// use tollgate_http::Quota;
 /// use tollgate_http::policy::{Additions, DescriptorRule, Format, Limit, Place, Policy};
+/// use tollgate_http::policy::SettingsReader;
 ///
 /// let mut additions = Additions::default();
 /// let place = Place::File { name: "edge.yaml".into(), line: 3, column: 5 };
-/// additions.limit(place.clone(), Limit::new("calls", Quota::per_minute(10)));
-/// additions.descriptor(place, DescriptorRule::new("edge").entry("user").limits(["calls"]));
+/// additions.limit(&place, Limit::new("calls", Quota::per_minute(10)));
+/// additions.descriptor(&place, DescriptorRule::new("edge").entry("user").limits(["calls"]));
 ///
 /// let parse = |text: &str| {
-///     let read = |_: Option<_>| ((), additions.clone());
+///     let read = |_: Option<SettingsReader<'_>>| ((), additions.clone());
 ///     Policy::parse_with_additions(Format::Toml, text, "app.toml", &[], read)
 /// };
 /// assert!(parse("version = 1")?.0.to_string().contains("[limits.calls]"));
@@ -49,14 +50,14 @@ impl Default for Additions {
 
 impl Additions {
     /// Adds a limit. It is an error of the policy if there is one of this name.
-    pub fn limit(&mut self, place: Place, limit: Limit) {
-        let node = at(&place, Value::from(limit.fields));
-        self.limits.push(Entry { key: limit.name, place, node });
+    pub fn limit(&mut self, place: &Place, limit: Limit) {
+        let node = at(place, Value::from(limit.fields));
+        self.limits.push(Entry { key: limit.name, place: place.clone(), node });
     }
 
     /// Adds a rule behind those of the policy.
-    pub fn descriptor(&mut self, place: Place, rule: DescriptorRule) {
-        self.descriptors.push(at(&place, Value::from(rule.into_fields())));
+    pub fn descriptor(&mut self, place: &Place, rule: DescriptorRule) {
+        self.descriptors.push(at(place, Value::from(rule.into_fields())));
     }
 
     /// Notes what is wrong.
@@ -65,13 +66,13 @@ impl Additions {
     }
 
     /// Notes what is no mistake, but should be known: it becomes one of the policy's
-    /// [warnings](super::Policy::warnings).
+    /// [warnings](crate::policy::Policy::warnings).
     pub fn warning(&mut self, place: &Place, code: Code, message: impl Into<String>) {
         self.problems.warn(place, code, || message.into());
     }
 
     /// Adds everything to the tree of a policy. `None` stands for a text with syntax errors.
-    pub(super) fn add_to(self, root: Option<&mut Node>, problems: &mut Problems) {
+    pub(in crate::policy) fn add_to(self, root: Option<&mut Node>, problems: &mut Problems) {
         problems.append(self.problems);
         let Some(Value::Table(entries)) = root.map(|root| &mut root.value) else { return };
         if let Some(first) = self.limits.first().map(|limit| limit.place.clone())
@@ -80,7 +81,8 @@ impl Additions {
             add_limits(limits, self.limits, problems);
         }
         if let Some(first) = self.descriptors.first().map(|rule| rule.place.clone())
-            && let Value::List(rules) = value_of("descriptors", Value::List(vec![]), &first, entries)
+            && let Value::List(rules) =
+                value_of("descriptors", Value::List(vec![]), &first, entries)
         {
             rules.extend(self.descriptors);
         }
