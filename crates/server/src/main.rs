@@ -1,3 +1,10 @@
 //! The program `tollgate`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tollgate_server::cli::{Arguments, run};
+
+fn main() -> ExitCode {
+    run(&Arguments::parse())
+}

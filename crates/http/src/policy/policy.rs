@@ -169,6 +169,12 @@ impl Policy {
         &self.inner.hash
     }
 
+    /// The names of the limits, in the policy's order.
+    #[must_use]
+    pub fn limit_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.inner.settings.limits.iter().map(|limit| limit.name.as_str())
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
     }

@@ -13,11 +13,11 @@ mod table;
 mod translate;
 mod tree;
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use tollgate_http::policy::{
-    Additions, Code, Format, LoadError, Policy, PolicyError, SettingsReader,
-};
+use tollgate_http::policy::{Additions, Code, Format, Place, Policy, PolicyError, SettingsReader};
 
 use notes::Notes;
 use translate::Translation;
@@ -26,32 +26,54 @@ use tree::Spot;
 /// The longest file that is read: as long as a policy can be.
 const LONGEST: usize = 4 << 20;
 
-/// What the files at `paths` add to a policy. What is wrong with them is in the additions.
-///
-/// # Errors
-///
-/// If a file can't be read from the disk.
-pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Result<Additions, LoadError> {
-    let mut files = Vec::new();
-    for path in paths {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path)
-            .map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })?;
-        files.push((path.display().to_string(), bytes));
+/// What the files at `paths` add to a policy. What is wrong with them is in the additions, also that
+/// one of them can't be read.
+pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Additions {
+    let mut reader = Reader::default();
+    for path in paths.iter().map(AsRef::as_ref) {
+        let name = path.display().to_string();
+        match bytes_of(path) {
+            Ok(bytes) => reader.add(&name, &bytes),
+            Err(error) => {
+                let place = Place::File { name: name.into(), line: 1, column: 1 };
+                let message = format!("the file can't be read: {error}");
+                reader.additions.error(&place, Code::Syntax, message);
+            }
+        }
     }
-    Ok(additions(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))))
+    reader.additions
+}
+
+/// The bytes of a file, but not many more than can be read.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let most = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What files with these names and contents add to a policy.
 pub fn additions<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Additions {
-    let mut additions = Additions::default();
-    let mut translation = Translation::default();
+    let mut reader = Reader::default();
     for (name, bytes) in files {
-        let mut notes = Notes::new(name, &mut additions);
-        add(bytes, &mut translation, &mut notes);
+        reader.add(name, bytes);
+    }
+    reader.additions
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reader {
+    additions: Additions,
+    translation: Translation,
+}
+
+impl Reader {
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        let mut notes = Notes::new(name, &mut self.additions);
+        add(bytes, &mut self.translation, &mut notes);
         notes.finish();
     }
-    additions
 }
 
 fn add(bytes: &[u8], translation: &mut Translation, notes: &mut Notes<'_>) {

@@ -48,7 +48,9 @@ impl<'a> Table<'a> {
         notes: &mut Notes<'_>,
     ) -> Option<Self> {
         if meaning(node) != Meaning::Table {
-            notes.error(node.spot, Code::BadValue, format!("{what} is {}", found(node)));
+            let message =
+                format!("{what} is {}: write a table, with `KEY: VALUE` lines", found(node));
+            notes.error(node.spot, Code::BadValue, message);
             return None;
         }
         let mut table = Self { settings: HashMap::new(), spot: node.spot };
