@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::envoy::yaml;
+use crate::envoy_files;
 
 /// The arguments that are about files of envoyproxy/ratelimit.
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ pub(super) struct EnvoyArguments {
 
 /// Checks the files, which are one policy together. Returns whether all is well.
 pub(super) fn run(arguments: &EnvoyArguments, strict: bool) -> ExitCode {
-    let policy = match yaml::policy(yaml::read_files(&arguments.envoy)) {
+    let policy = match envoy_files::policy(envoy_files::read_files(&arguments.envoy)) {
         Ok(policy) => policy,
         Err(error) => {
             eprintln!("{error}");

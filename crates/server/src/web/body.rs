@@ -6,7 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::problem::Problem;
+use super::Problem;
 
 /// The whole body, if it has at most `most` bytes and comes within `longest`.
 ///

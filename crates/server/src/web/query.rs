@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use crate::problem::Problem;
+use super::Problem;
 
 /// The query of a request. An unknown or wrong parameter is answered with 400.
 pub(crate) struct Asked<T>(pub(crate) T);

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 
+use super::Problem;
 use crate::net::Shutdown;
-use crate::problem::Problem;
 
 /// The process lives.
 pub(crate) async fn healthz() -> &'static str {

@@ -10,7 +10,7 @@ use serde::Serialize;
 /// An error of the service, as a client is told it.
 ///
 /// ```
-/// use tollgate_server::problem::Problem;
+/// use tollgate_server::web::Problem;
 /// let problem = Problem::new(400, "The body is not a check", "missing field `method`");
 /// assert_eq!(problem.status(), 400);
 /// ```
