@@ -37,7 +37,9 @@ impl<'a> Notes<'a> {
 
     /// A setting has no effect here. That is told once for each file, with the first place.
     pub(super) fn unused(&mut self, spot: Spot, key: &'static str, message: &'static str) {
-        self.once.entry(key).or_insert((spot, 0, message)).1 += 1;
+        let (first, times, _) = self.once.entry(key).or_insert((spot, 0, message));
+        *first = spot.min(*first);
+        *times += 1;
     }
 
     /// The policy gets a limit.

@@ -6,7 +6,7 @@ use tollgate_http::policy::{Code, instead, shown};
 use super::notes::Notes;
 use super::scalar::{Meaning, found, meaning};
 use super::table::Table;
-use super::tree::{Node, Spot};
+use super::tree::{Node, Spot, Value};
 
 /// What a file says.
 pub(super) struct File {
@@ -73,6 +73,12 @@ pub(super) const UNITS: [(&str, u64); 7] = [
 
 /// The file whose tree this is. `None` if it has no domain.
 pub(super) fn file(root: &Node, notes: &mut Notes<'_>) -> Option<File> {
+    if let Some(spot) = manifest(root) {
+        let message = "this is a manifest of Kubernetes: write the text inside of it, which begins \
+                       with `domain:`, to a file of its own";
+        notes.error(spot, Code::Syntax, message);
+        return None;
+    }
     let table = Table::new(root, "the file", ROOT, notes)?;
     let descriptors = descriptors(&table, notes);
     let domain = table.text("domain", notes);
@@ -81,6 +87,14 @@ pub(super) fn file(root: &Node, notes: &mut Notes<'_>) -> Option<File> {
     }
     let domain_spot = table.spot_of("domain");
     Some(File { domain: domain?.to_owned(), domain_spot, descriptors })
+}
+
+/// The place of the key that all manifests of Kubernetes have: these files are often inside of one.
+fn manifest(root: &Node) -> Option<Spot> {
+    let Value::Table(pairs) = &root.value else { return None };
+    let is_api =
+        |key: &Node| matches!(&key.value, Value::Scalar { text, .. } if text == "apiVersion");
+    pairs.iter().find(|(key, _)| is_api(key)).map(|(key, _)| key.spot)
 }
 
 /// Reports a file without domain.
@@ -166,8 +180,8 @@ fn rate_limit(descriptor: &Table<'_>, notes: &mut Notes<'_>) -> Option<RateLimit
     let shadow_mode = descriptor.bool("shadow_mode", notes);
     let Some((_, node)) = descriptor.get("rate_limit") else {
         if shadow_mode {
-            let message = "`shadow_mode` has no effect: there is no `rate_limit` beside it";
-            notes.warning(descriptor.spot_of("shadow_mode"), Code::UnusedSetting, message);
+            let message = "there is no `rate_limit` beside it, so it has no effect";
+            notes.unused(descriptor.spot_of("shadow_mode"), "shadow_mode", message);
         }
         return None;
     };
@@ -192,32 +206,26 @@ fn rate_limit(descriptor: &Table<'_>, notes: &mut Notes<'_>) -> Option<RateLimit
 /// The seconds of the unit, which a limit has unless it is unlimited.
 fn unit(table: &Table<'_>, unlimited: bool, notes: &mut Notes<'_>) -> Option<u64> {
     let unit = table.text("unit", notes);
-    let names = UNITS.map(|(name, _)| name);
-    match unit {
-        Some(_) if unlimited => {
+    let lower = unit.map(str::to_ascii_lowercase).unwrap_or_default();
+    let known = UNITS.iter().find(|(name, _)| *name == lower).map(|(_, seconds)| *seconds);
+    if unlimited {
+        // Another word, such as `UNKNOWN`, is the unit of those who write all settings.
+        if known.is_some() {
             let message = "`unit` and `unlimited` are both given: remove one of them";
             notes.error(table.spot_of("unit"), Code::BothGiven, message);
-            None
         }
-        Some(unit) => {
-            let lower = unit.to_ascii_lowercase();
-            let known = UNITS.iter().find(|(name, _)| *name == lower);
-            if known.is_none() {
-                let message = format!("`unit` is {}: {}", shown(unit), instead(&lower, &names));
-                notes.error(table.spot_of("unit"), Code::BadValue, message);
-            }
-            known.map(|(_, seconds)| *seconds)
-        }
-        None => {
-            if !unlimited
-                && table.get("unit").is_none_or(|(_, node)| meaning(node) == Meaning::Text)
-            {
-                let message = format!("`unit` is missing: {}", instead("", &names));
-                notes.error(table.spot_of("unit"), Code::MissingValue, message);
-            }
-            None
-        }
+        return None;
     }
+    let names = UNITS.map(|(name, _)| name);
+    if unit.is_none() && table.get("unit").is_none_or(|(_, node)| meaning(node) == Meaning::Text) {
+        let message = format!("`unit` is missing: {}", instead("", &names));
+        notes.error(table.spot_of("unit"), Code::MissingValue, message);
+    }
+    if let Some(unit) = unit.filter(|_| known.is_none()) {
+        let message = format!("`unit` is {}: {}", shown(unit), instead(&lower, &names));
+        notes.error(table.spot_of("unit"), Code::BadValue, message);
+    }
+    known
 }
 
 /// Checks the names that a limit replaces, and tells that it replaces nothing here.

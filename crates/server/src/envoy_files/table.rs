@@ -29,9 +29,6 @@ const KEYS: &[&str] = &[
     "metadata",
 ];
 
-/// Keys of Kubernetes, in whose manifests these files often are.
-const OF_KUBERNETES: [&str; 5] = ["apiVersion", "data", "kind", "metadata", "spec"];
-
 /// The settings of one table.
 pub(super) struct Table<'a> {
     settings: HashMap<&'a str, (Spot, &'a Node)>,
@@ -102,22 +99,14 @@ impl<'a> Table<'a> {
         let mut others: Vec<_> =
             self.settings.iter().filter(|(key, _)| !own.contains(key)).collect();
         others.sort_by_key(|(_, (spot, _))| *spot);
-        let is_manifest = others.iter().any(|(key, _)| **key == "apiVersion");
         for (key, (spot, _)) in others {
-            if KEYS.contains(key) && !is_manifest {
+            if KEYS.contains(key) {
                 let message = format!(
                     "{} has no effect in {what}, neither here nor in ratelimit: possible are {}",
                     shown(key),
                     own.iter().map(|key| shown(key)).collect::<Vec<_>>().join(", ")
                 );
                 notes.warning(*spot, Code::UnusedSetting, message);
-            } else if is_manifest && OF_KUBERNETES.contains(key) {
-                let message = format!(
-                    "{} is a key of a Kubernetes manifest: write the text inside of it, which \
-                     begins with `domain:`, to a file of its own",
-                    shown(key)
-                );
-                notes.error(*spot, Code::UnknownKey, message);
             } else {
                 let message =
                     format!("{} is not a key of {what}: {}", shown(key), instead(key, own));
