@@ -56,7 +56,8 @@ impl<'a> Table<'a> {
         Some(table)
     }
 
-    /// Adds what a table has. `merged` is the place of the merge key that asks for it.
+    /// Adds what a table has. `merged` is the place of the merge key that asks for it. Each replaces
+    /// what was there before.
     fn add(&mut self, node: &'a Node, merged: Option<Spot>, notes: &mut Notes<'_>) {
         let Value::Table(pairs) = &node.value else {
             let message = format!("`<<` is {}: write a table, or a list of tables", found(node));
@@ -70,10 +71,10 @@ impl<'a> Table<'a> {
                 continue;
             };
             if text == "<<" && *plain {
-                self.merge(value, key.spot, notes);
+                self.merge(value, key.spot, &own, notes);
                 continue;
             }
-            if !own.insert(text) {
+            if !own.insert(text.as_str()) {
                 let message = format!("{} is there twice: the last one counts", shown(text));
                 notes.warning(key.spot, Code::DuplicateName, message);
             }
@@ -81,9 +82,17 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Follows a merge key. Of a list, the first table counts most. What the table has had before
+    /// Follows a merge key. Of a list, the first table counts most. What stands before the merge key
     /// is replaced, which differs from what YAML says.
-    fn merge(&mut self, value: &'a Node, spot: Spot, notes: &mut Notes<'_>) {
+    fn merge(
+        &mut self,
+        value: &'a Node,
+        spot: Spot,
+        before: &HashSet<&str>,
+        notes: &mut Notes<'_>,
+    ) {
+        let was = |table: &Self, key: &str| table.settings.get(key).map(|(spot, _)| *spot);
+        let mut own: Vec<_> = before.iter().map(|key| (*key, was(self, key))).collect();
         match &value.value {
             Value::List(items) => {
                 for item in items.iter().rev() {
@@ -91,6 +100,12 @@ impl<'a> Table<'a> {
                 }
             }
             _ => self.add(value, Some(spot), notes),
+        }
+        own.retain(|(key, spot)| was(self, key) != *spot);
+        own.sort_unstable();
+        for (key, _) in own {
+            let message = format!("`<<` replaces {}, which stands before it", shown(key));
+            notes.warning(spot, Code::DuplicateName, message);
         }
     }
 
