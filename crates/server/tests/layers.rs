@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// The modules, lowest layer first. Modules of one layer do not know each other.
 const LAYERS: &[&[&str]] = &[
-    &["net", "web", "replay", "envoy_files"],
-    &["settings"],
+    &["net", "replay", "envoy_files"],
+    &["web", "settings"],
     &["service", "admin", "envoy"],
     &["run"],
     &["cli"],
