@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod cli;
 pub mod envoy;
+pub mod envoy_files;
 pub mod net;
 pub mod run;
 pub mod service;
