@@ -1,0 +1,3 @@
+//! The commands of the program `tollgate`: one file each.
+
+pub mod replay;
