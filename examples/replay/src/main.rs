@@ -8,8 +8,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tollgate_http::policy::{KeyPart, Limit, Policy};
 use tollgate_http::Quota;
+use tollgate_http::policy::{KeyPart, Limit, Policy};
 use tollgate_server::replay::arguments::{FORMATS, LogArguments};
 use tollgate_server::replay::input::WhichLines;
 

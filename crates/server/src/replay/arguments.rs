@@ -105,11 +105,8 @@ impl LogArguments {
         bar.finish_and_clear();
         let report = result?;
         let mut out = io::BufWriter::new(io::stdout().lock());
-        let written = if self.json {
-            report.write_json(&mut out)
-        } else {
-            report.write_table(&mut out)
-        };
+        let written =
+            if self.json { report.write_json(&mut out) } else { report.write_table(&mut out) };
         match written.and_then(|()| out.flush()) {
             // Whoever reads the output has seen enough of it.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}

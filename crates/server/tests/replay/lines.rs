@@ -1,7 +1,5 @@
 //! Lines of the common format and its kin, their times, and what they tell of a request.
 
-use proptest::prelude::*;
-use tollgate_server::replay::input::{Line, Lines};
 use tollgate_server::replay::log::client::Addresses;
 use tollgate_server::replay::log::{Request, Skipped, common, time};
 
@@ -135,3 +133,90 @@ fn the_calendar_goes_there_and_back_day_by_day() {
     assert_eq!(time::format(1_456_790_399), "2016-02-29 23:59:59");
 }
 
+#[test]
+fn lines_end_in_many_ways() {
+    let of = |log: &'static str| common::lines(log.as_bytes()).collect::<Vec<_>>();
+    assert!(of("").is_empty());
+    assert_eq!(of("a\nb"), [b"a", b"b"]);
+    assert_eq!(of("a\r\nb\r\n"), [b"a", b"b"]);
+    assert_eq!(of("\n\n"), [b"", b""]);
+}
+
+#[test]
+fn fractions_of_a_second_are_kept() {
+    for (text, nanos) in [
+        ("17/May/2015:10:05:03.25 +0000", 250_000_000),
+        ("2015-05-17T12:05:03.123456789012+02:00", 123_456_789),
+        ("2015-05-17 10:05:03,5 UTC", 500_000_000),
+        ("1431857103.999", 999_000_000),
+        ("1431857103123", 123_000_000),
+        ("1431857103000001", 1_000),
+        ("1431857103000000001", 1),
+        ("2015-05-17T10:05:03Z", 0),
+    ] {
+        let time = time::parse_any(text.as_bytes()).map(tollgate::Timestamp::as_nanos);
+        assert_eq!(time, Some(1_431_857_103_000_000_000 + nanos), "{text}");
+    }
+}
+
+/// What is told of a request: method, path, host and user.
+fn told(line: &str, place: usize) -> [String; 4] {
+    let request = common::request(line.as_bytes(), place, Addresses::default());
+    let details = request.unwrap_or_else(|error| panic!("{line}: {error:?}")).details;
+    [details.method, details.path, details.host, details.user]
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn the_first_line_of_a_request_is_taken_apart() {
+    for (line, expected) in [
+        ("GET / HTTP/1.1", ["GET", "/", ""]),
+        ("GET /a/b?c=d#e HTTP/2.0", ["GET", "/a/b", ""]),
+        ("get /a%20b", ["get", "/a%20b", ""]),
+        ("GET /a b HTTP/1.1", ["GET", "/a b", ""]),
+        ("GET http://a.example:80/x?y HTTP/1.1", ["GET", "/x", "a.example:80"]),
+        ("GET https://a.example HTTP/1.1", ["GET", "", "a.example"]),
+        ("CONNECT a.example:443 HTTP/1.1", ["CONNECT", "", "a.example:443"]),
+        ("OPTIONS * HTTP/1.1", ["OPTIONS", "*", ""]),
+        // No requests.
+        ("", ["", "", ""]),
+        ("-", ["", "", ""]),
+        ("- /", ["", "/", ""]),
+        ("GET", ["", "", ""]),
+        (r"\x16\x03\x01", ["", "", ""]),
+        ("GET not-a-target HTTP/1.1", ["", "", ""]),
+        ("<script> / HTTP/1.1", ["", "/", ""]),
+    ] {
+        let of = told(&format!("192.0.2.1 - - [{TIME}] \"{line}\" 200 5"), 1);
+        assert_eq!(of[..3], expected, "{line}");
+    }
+}
+
+#[test]
+fn a_user_stands_behind_the_client_and_a_virtual_host_before() {
+    for (head, place, host, user) in [
+        ("192.0.2.1 - -", 1, "", ""),
+        ("192.0.2.1 - frank", 1, "", "frank"),
+        ("192.0.2.1 - frank smith", 1, "", "frank smith"),
+        ("192.0.2.1 - \"frank smith\"", 1, "", "frank smith"),
+        ("192.0.2.1 - \"\"", 1, "", ""),
+        ("192.0.2.1 - 10.0.0.1 - -", 1, "", ""),
+        ("a.example:443 192.0.2.1 - alice", 2, "a.example:443", "alice"),
+        ("- 192.0.2.1 - -", 2, "", ""),
+        ("192.0.2.1", 1, "", ""),
+    ] {
+        let of = told(&format!("{head} [{TIME}] \"GET / HTTP/1.1\" 200 5"), place);
+        assert_eq!(of[2..], [host, user], "{head}");
+    }
+}
+
+#[test]
+fn a_status_is_a_number_of_three_digits_behind_the_request() {
+    for (tail, status) in
+        [(" 200 5", Some(200)), ("  404", Some(404)), (" -", None), ("", None), (" 1375", None)]
+    {
+        let line = format!("192.0.2.1 - - [{TIME}] \"GET /\"{tail}");
+        let found = request(line.as_bytes()).map(|request| request.details.status);
+        assert_eq!(found, Ok(status), "{tail}");
+    }
+}

@@ -13,9 +13,9 @@ mod source;
 
 use std::io;
 
+use super::log::Request;
 use super::log::client::Addresses;
 use super::log::layout::Hints;
-use super::log::Request;
 
 pub use lines::{LONGEST, Line, Lines};
 pub use ordered::{Log, Tally};

@@ -17,10 +17,7 @@ const KNOWN: [(&str, &str); 8] = [
         "common with a time of another form",
         "$remote_addr $ident $remote_user [$time_local] \"$request\" $status ",
     ),
-    (
-        "Apache's ssl_request_log",
-        "%t %h %{SSL_PROTOCOL}x %{SSL_CIPHER}x \"%r\" ",
-    ),
+    ("Apache's ssl_request_log", "%t %h %{SSL_PROTOCOL}x %{SSL_CIPHER}x \"%r\" "),
     (
         "HAProxy's httplog",
         "$syslog]: $remote_addr [$time_local] $frontend $backend $timers $status $bytes $cookie \

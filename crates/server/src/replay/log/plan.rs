@@ -4,7 +4,7 @@
 use tollgate::Timestamp;
 
 use super::client::Addresses;
-use super::fields::{after_quoted, list};
+use super::fields::{after_quoted, list, skip_blanks};
 use super::time;
 use super::{Details, Request, Skipped};
 
@@ -170,7 +170,9 @@ impl Plan {
         let mut room = found.iter_mut();
         for (at, piece) in self.pieces.iter().enumerate() {
             let fits = match piece {
-                Piece::Literal(text) => rest.strip_prefix(text.as_slice()).map(|after| (rest, after)),
+                Piece::Literal(text) => {
+                    rest.strip_prefix(text.as_slice()).map(|after| (rest, after))
+                }
                 Piece::Field(_) => self.value(at, rest),
             };
             let Some((value, after)) = fits else {
@@ -180,6 +182,10 @@ impl Plan {
                 return Err(Skipped::Format);
             };
             rest = after;
+            if client.is_some() && when.is_some() && matches!(piece, Piece::Literal(_)) {
+                // HAProxy fills up short fields with blanks.
+                rest = skip_blanks(rest);
+            }
             if at == self.client {
                 client = Some(value);
             }
@@ -187,7 +193,8 @@ impl Plan {
                 when = Some(time::parse_any(value).ok_or(Skipped::Time)?);
             }
             let detail = self.details.iter().find(|(place, _)| *place == at);
-            if let Some(((_, detail), room)) = detail.and_then(|detail| Some((detail, room.next()?)))
+            if let Some(((_, detail), room)) =
+                detail.and_then(|detail| Some((detail, room.next()?)))
             {
                 *room = (Some(*detail), value);
             }
@@ -239,9 +246,8 @@ impl Plan {
 /// What the fields say together.
 fn details<'a>(found: &[(Option<Detail>, &'a [u8])]) -> Details<'a> {
     let mut details = Details::default();
-    let value = |wanted| {
-        found.iter().find(|(detail, _)| *detail == Some(wanted)).map(|(_, value)| *value)
-    };
+    let value =
+        |wanted| found.iter().find(|(detail, _)| *detail == Some(wanted)).map(|(_, value)| *value);
     match (value(Detail::Request), value(Detail::Method), value(Detail::Path)) {
         (Some(line), ..) => details.request_line(line),
         (None, Some(method), Some(path)) => {

@@ -52,9 +52,12 @@ pub(super) fn keys(replay: &Replay, most: usize) -> (Vec<KeyReport>, u64) {
             let keys = limit.keys().filter(|(key, _)| !key.parts().is_empty());
             keys.filter(|(_, used)| used.refused > 0).map(move |key| (limit, key))
         });
-        let (worst, number) = worst(refused, most, |(_, (key, used))| {
-            (Reverse(used.refused), key.to_string())
-        }, |(_, (_, used))| used.refused);
+        let (worst, number) = worst(
+            refused,
+            most,
+            |(_, (key, used))| (Reverse(used.refused), key.to_string()),
+            |(_, (_, used))| used.refused,
+        );
         let reports = worst.into_iter().map(|(limit, (key, used))| KeyReport {
             limit: limit.spec.identity.name.to_string(),
             key: shown(replay, key),

@@ -53,8 +53,7 @@ fn traffic(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if let (Some(from), Some(to)) = (&report.from, &report.to) {
         writeln!(out, "\nfrom {from} to {to}")?;
     }
-    let busiest =
-        [("second", &report.busiest_second), ("minute", &report.busiest_minute)];
+    let busiest = [("second", &report.busiest_second), ("minute", &report.busiest_minute)];
     for (span, busiest) in busiest {
         if let Some(busiest) = busiest {
             writeln!(out, "busiest {span}: {} requests at {}", busiest.requests, busiest.at)?;
@@ -95,8 +94,10 @@ fn limits(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if report.limits.is_empty() {
         return Ok(());
     }
-    let mut table =
-        Table::new(2, ["limit", "key", "asked", "refused", "would refuse", "", "keys", "refused keys"]);
+    let mut table = Table::new(
+        2,
+        ["limit", "key", "asked", "refused", "would refuse", "", "keys", "refused keys"],
+    );
     for limit in &report.limits {
         let key = if limit.key.is_empty() { "for all".to_owned() } else { limit.key.join("+") };
         let [refused, would_refuse] = if limit.shadow {
@@ -234,7 +235,8 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
                     continue;
                 }
                 let blanks = " ".repeat(width.saturating_sub(cell.chars().count()));
-                let (before, after) = if column < self.left { ("", &*blanks) } else { (&*blanks, "") };
+                let (before, after) =
+                    if column < self.left { ("", &*blanks) } else { (&*blanks, "") };
                 line.push_str(before);
                 line.push_str(cell);
                 line.push_str(after);
