@@ -1,21 +1,10 @@
 //! The program `tollgate`.
 
-use clap::{Parser, Subcommand};
-use tollgate_server::cli::replay;
+use std::process::ExitCode;
 
-/// Rate limits as a service.
-#[derive(Parser)]
-struct Tollgate {
-    #[command(subcommand)]
-    command: Command,
-}
+use clap::Parser as _;
+use tollgate_server::cli::{Arguments, run};
 
-#[derive(Subcommand)]
-enum Command {
-    Replay(replay::ReplayArguments),
-}
-
-fn main() -> std::process::ExitCode {
-    let Command::Replay(arguments) = Tollgate::parse().command;
-    replay::run(&arguments)
+fn main() -> ExitCode {
+    run(&Arguments::parse())
 }

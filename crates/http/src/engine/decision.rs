@@ -42,6 +42,27 @@ pub enum Outcome {
     StoreFailed,
 }
 
+impl Outcome {
+    /// The outcome as a word that never changes, for logs and for other programs: `allowed`,
+    /// `refused`, `full`, `penalty`, `blocked`, `exempt`, `ambiguous`, `missing_key`, `no_peer` or
+    /// `store_failed`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+            Self::Full => "full",
+            Self::Penalty => "penalty",
+            Self::Blocked => "blocked",
+            Self::Exempt => "exempt",
+            Self::Ambiguous => "ambiguous",
+            Self::MissingKey => "missing_key",
+            Self::NoPeer => "no_peer",
+            Self::StoreFailed => "store_failed",
+        }
+    }
+}
+
 /// What was decided about a request: made by [`HttpLimiter::decide`](crate::HttpLimiter::decide).
 ///
 /// ```

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::caller::Caller;
+use super::key::Hashed;
 use crate::address::Peer;
 
 /// What is known of a request: everything that a decision depends on.
@@ -26,6 +27,7 @@ pub struct Facts<'a> {
     pub(crate) headers: Option<&'a HeaderMap>,
     pub(crate) user: Option<Arc<str>>,
     pub(crate) api_key: Option<&'a str>,
+    pub(crate) api_key_hash: Option<Hashed>,
     pub(crate) tier: Option<&'a str>,
     pub(crate) template: Option<&'a str>,
 }
@@ -48,6 +50,7 @@ impl<'a> Facts<'a> {
             headers: None,
             user: None,
             api_key: None,
+            api_key_hash: None,
             tier: None,
             template: None,
         }
@@ -86,6 +89,14 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn api_key(mut self, key: &'a str) -> Self {
         self.api_key = Some(key).filter(|key| !key.is_empty());
+        self
+    }
+
+    /// The API key, by the keyed hash that stands for it in this limiter: for a status page, which
+    /// does not know the key. Subjects of the policy are not found by it.
+    #[must_use]
+    pub fn api_key_hash(mut self, hash: Hashed) -> Self {
+        self.api_key_hash = Some(hash);
         self
     }
 

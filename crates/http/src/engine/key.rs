@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -25,6 +26,21 @@ pub struct Hashed(pub(crate) [u8; 16]);
 impl fmt::Display for Hashed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A text is not a keyed hash: 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a keyed hash has 32 hexadecimal digits")]
+pub struct ParseHashedError;
+
+impl FromStr for Hashed {
+    type Err = ParseHashedError;
+
+    fn from_str(text: &str) -> Result<Self, ParseHashedError> {
+        let is_hash = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hash);
+        number.map(|number| Self(number.to_be_bytes())).ok_or(ParseHashedError)
     }
 }
 

@@ -139,7 +139,9 @@ impl<'a> Request<'a> {
     }
 
     fn api_key(&self) -> Option<Part> {
-        let key = self.facts.api_key?;
+        let Some(key) = self.facts.api_key else {
+            return self.facts.api_key_hash.map(Part::ApiKey);
+        };
         Some(Part::ApiKey(*self.api_key.get_or_init(|| self.secret.hash_api_key(key))))
     }
 

@@ -3,41 +3,37 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tollgate_http::Policy;
+use clap::Args;
 
 use crate::replay::arguments::{FORMATS, LogArguments};
 use crate::replay::input::WhichLines;
+use crate::settings::ConfigFile;
 
-/// Replays access logs against a policy: what it would have refused, to whom, and which burst would
-/// have been enough
-#[derive(Clone, Debug, clap::Args)]
+/// The arguments of `tollgate replay`.
+#[derive(Debug, Args)]
 #[command(after_long_help = FORMATS)]
-pub struct ReplayArguments {
+pub(super) struct ReplayArguments {
     /// The policy
-    #[arg(value_name = "FILE")]
-    pub policy: PathBuf,
-
-    /// The logs, and how they are read and reported.
+    file: PathBuf,
     #[command(flatten)]
-    pub logs: LogArguments,
+    logs: LogArguments,
 }
 
 /// Runs the command. The exit code is 0, or 1 if the policy, a log or too many of its lines can't be
 /// read.
-#[must_use]
-pub fn run(arguments: &ReplayArguments) -> ExitCode {
-    let policy = match Policy::from_path(&arguments.policy) {
-        Ok(policy) => policy,
+pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
+    let policy = match ConfigFile::read(&arguments.file) {
+        Ok(file) => file.policy,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(1);
         }
     };
-    match arguments.logs.replay(&policy, WhichLines::Requests, "replay") {
+    match arguments.logs.replay(&policy, WhichLines::Requests, "tollgate") {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("replay: {error}");
-            ExitCode::FAILURE
+            eprintln!("tollgate: {error}");
+            ExitCode::from(1)
         }
     }
 }

@@ -1,0 +1,78 @@
+//! The levels of one subject.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use tollgate_http::Facts;
+use tollgate_http::engine::ParseHashedError;
+
+use super::Admin;
+use crate::web::{Asked, Problem, bad_query, parse_address};
+
+/// Whose levels: exactly one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subject {
+    user: Option<String>,
+    api_key_hash: Option<String>,
+    address: Option<String>,
+}
+
+/// The levels of one subject.
+#[derive(Serialize)]
+pub(super) struct Status {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    penalty_rest_ms: Option<u64>,
+    limits: Vec<Level>,
+}
+
+#[derive(Serialize)]
+struct Level {
+    name: String,
+    quota: String,
+    remaining: Option<u64>,
+    reset_after_ms: u64,
+    shadow: bool,
+}
+
+pub(super) async fn status(
+    State(admin): State<Admin>,
+    Asked(subject): Asked<Subject>,
+) -> Result<Json<Status>, Problem> {
+    let facts = Facts::new("", "");
+    let facts = match (&subject.user, &subject.api_key_hash, &subject.address) {
+        (Some(user), None, None) if !user.is_empty() => facts.user(user.as_str()),
+        (None, Some(hash), None) => {
+            let hash = hash.parse();
+            facts.api_key_hash(hash.map_err(|_: ParseHashedError| {
+                bad_query("`api_key_hash` is not a hash as violations show it")
+            })?)
+        }
+        (None, None, Some(address)) => facts.peer(parse_address(address).map_err(bad_query)?),
+        _ => {
+            let detail = "write one of `?user=`, `?api_key_hash=` and `?address=`";
+            return Err(bad_query(detail));
+        }
+    };
+    let levels = admin.0.limiter.levels(&facts).await;
+    let is_penalty = levels.outcome() == tollgate_http::Outcome::Penalty;
+    let limits = levels.limits().map(|limit| Level {
+        name: limit.name().to_owned(),
+        quota: limit.quota().to_string(),
+        remaining: Some(limit.remaining()).filter(|remaining| *remaining != u64::MAX),
+        reset_after_ms: limit.reset_after().as_millis().try_into().unwrap_or(u64::MAX),
+        shadow: limit.is_shadow(),
+    });
+    Ok(Json(Status {
+        outcome: levels.outcome().as_str(),
+        tier: levels.tier().map(str::to_owned),
+        penalty_rest_ms: levels
+            .retry_after()
+            .filter(|_| is_penalty)
+            .and_then(|rest| rest.as_millis().try_into().ok()),
+        limits: limits.collect(),
+    }))
+}

@@ -1,0 +1,97 @@
+//! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks.
+
+use std::future::Future;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tollgate_http::address::Peer;
+use tower::Service as _;
+
+use super::idle::Idle;
+
+/// What a client can make the service hold, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most connections of a listener. Further ones wait until another one ends.
+    pub connections: usize,
+    /// The longest head of a request, in bytes: 8 KiB at least. A longer one is answered with 431.
+    pub head: usize,
+    /// The longest body of a check or a report, in bytes. A longer one is answered with 413.
+    pub body: usize,
+    /// How long a client may take for the head of a request, and for its body.
+    pub request_time: Duration,
+    /// How long a connection may lie idle.
+    pub idle_time: Duration,
+    /// How long what is in flight may take after the service was asked to end.
+    pub drain_time: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            head: 32 << 10,
+            body: 64 << 10,
+            request_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(75),
+            drain_time: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The most requests of one HTTP/2 connection at the same time.
+const CONCURRENT_STREAMS: u32 = 1_000;
+
+/// Serves a connection until it ends.
+pub(super) async fn serve<S>(
+    stream: S,
+    peer: Peer,
+    router: Router,
+    bounds: Bounds,
+    watcher: Watcher,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let builder = builder(bounds);
+    let stream = TokioIo::new(Idle::new(stream, bounds.idle_time));
+    let service = service_fn(move |request: Request<Incoming>| answer(&router, peer, request));
+    let connection = builder.serve_connection_with_upgrades(stream, service);
+    // The client has closed it, or has sent what is not HTTP: there is nobody to tell.
+    let _ = watcher.watch(connection.into_owned()).await;
+}
+
+fn answer(
+    router: &Router,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<http::Response<Body>, std::convert::Infallible>> + Send + use<> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    router.clone().call(request)
+}
+
+fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.request_time)
+        .max_buf_size(bounds.head.max(8 << 10));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(bounds.head).unwrap_or(u32::MAX))
+        .max_concurrent_streams(CONCURRENT_STREAMS)
+        // A client that is there answers; one that is not leaves an idle connection.
+        .keep_alive_interval(bounds.idle_time / 3)
+        .keep_alive_timeout(bounds.request_time);
+    builder
+}

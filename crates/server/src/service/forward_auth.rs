@@ -1,0 +1,98 @@
+//! `/v1/forward-auth`: the check that a proxy sends in the name of its client, with the client's
+//! headers and without its body.
+//!
+//! The request itself is in `X-Forwarded-Method`, `X-Forwarded-Host` and `X-Forwarded-Uri`. Traefik
+//! and Caddy set them; nginx and haproxy set them if they are told to. No other header says the
+//! method or the path, because a proxy passes on what it does not set, as the client wrote it.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+use tollgate_http::Facts;
+use tollgate_http::address::Peer;
+
+use super::{Service, answer};
+use crate::web::{Asked, Problem, bad_query};
+
+const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The status that the client should get, for a proxy that was told to get another one.
+const LIMIT_STATUS: HeaderName = HeaderName::from_static("x-ratelimit-status");
+
+/// How the proxy wants to be answered.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Options {
+    /// The status of every refusal. nginx's `auth_request` passes on 401 and 403 only.
+    deny: Option<u16>,
+}
+
+pub(super) async fn forward_auth(
+    State(service): State<Service>,
+    Asked(options): Asked<Options>,
+    axum::Extension(peer): axum::Extension<Peer>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let deny = options.deny.map(denial).transpose()?;
+    let facts = facts(&headers)?.peer(peer).headers(&headers);
+    let decision = service.0.limiter.decide(&service.0.callers.read(&headers, facts)).await;
+    let (status, mut fields, body) = answer::told(&service.0.limiter, &decision);
+    let status = match deny {
+        Some(deny) if !decision.is_allowed() => {
+            fields.insert(LIMIT_STATUS, status.as_u16().into());
+            deny
+        }
+        _ => status,
+    };
+    Ok((status, fields, Body::from(body)).into_response())
+}
+
+/// The status for every refusal.
+fn denial(status: u16) -> Result<StatusCode, Problem> {
+    let status = StatusCode::from_u16(status).ok().filter(StatusCode::is_client_error);
+    status.ok_or_else(|| bad_query("`deny` is not a status from 400 to 499"))
+}
+
+/// What the headers say of the client's request.
+fn facts(headers: &HeaderMap) -> Result<Facts<'_>, Problem> {
+    let method = required(headers, &METHOD)?;
+    let uri = required(headers, &URI)?;
+    let facts = Facts::new(method, path_of(uri));
+    let host = only(headers, &FORWARDED_HOST)?.or(only(headers, &HOST)?);
+    Ok(match host {
+        Some(host) => facts.host(host),
+        None => facts,
+    })
+}
+
+/// The path of a URI that may be absolute.
+fn path_of(uri: &str) -> &str {
+    let Some((_, rest)) = uri.split_once("://").filter(|_| !uri.starts_with('/')) else {
+        return uri;
+    };
+    rest.find('/').and_then(|path| rest.get(path..)).unwrap_or("/")
+}
+
+fn required<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Problem> {
+    only(headers, name)?.filter(|value| !value.is_empty()).ok_or_else(|| {
+        let detail = format!("the proxy must set `{name}` to that of the client's request");
+        Problem::new(400, "The request is not forwarded", detail)
+    })
+}
+
+/// The only value of a header. Two values are an error: one of them may be the client's.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = |value: &'a HeaderValue| std::str::from_utf8(value.as_bytes()).ok();
+    let text = text(value).filter(|_| values.next().is_none());
+    text.map(Some).ok_or_else(|| {
+        let detail = format!("`{name}` is there twice, or is not text");
+        Problem::new(400, "The request is not forwarded", detail)
+    })
+}

@@ -1,0 +1,76 @@
+//! The file of the service: its policy, and its settings.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tollgate_http::Policy;
+use tollgate_http::policy::{Format, LoadError, PolicyError};
+
+use super::{Settings, read};
+
+/// The file of the service.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// What is limited.
+    pub policy: Policy,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// Why a file is not one of the service.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file can't be read, or has problems; all of them are told.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+impl From<PolicyError> for ConfigError {
+    fn from(error: PolicyError) -> Self {
+        Self::Load(error.into())
+    }
+}
+
+/// The longest file, in bytes. A policy has 4 MiB at most.
+const LONGEST: u64 = (4 << 20) + 1;
+
+impl ConfigFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read, if the end of its name is not `.toml`, `.yaml`, `.yml` or
+    /// `.json`, or if its policy or its settings have problems.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let bytes = bytes_of(path)
+            .map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })?;
+        Self::parse(path, &bytes)
+    }
+
+    /// Reads the text of the file at `path`. Relative paths in it are those of the file's folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfigError> {
+        let format = Format::of_path(path).ok_or_else(|| LoadError::UnknownFormat {
+            path: path.to_owned(),
+            known: ".toml, .yaml, .yml, .json".into(),
+        })?;
+        let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+        let name = path.display().to_string();
+        let (policy, settings) =
+            Policy::parse_beside(format, text, &name, read::SERVER, |server| {
+                read::settings(server, &folder)
+            })?;
+        Ok(Self { policy, settings: settings.unwrap_or_default() })
+    }
+}
+
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    use io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
