@@ -1,10 +1,12 @@
 //! Log formats as servers are told them: nginx's `log_format`, Apache's `LogFormat`, Envoy's
 //! `text_format`, read into a plan of literal texts and fields.
 
-use crate::client::Addresses;
-use crate::fields::{after_quoted, list};
-use crate::parse::{Request, Skipped};
-use crate::time;
+use tollgate::Timestamp;
+
+use super::client::Addresses;
+use super::fields::{after_quoted, list, skip_blanks};
+use super::time;
+use super::{Details, Request, Skipped};
 
 /// Fields that name the client, the likeliest first, in the spelling of [`plain`].
 const CLIENTS: [&str; 17] = [
@@ -31,12 +33,33 @@ const CLIENTS: [&str; 17] = [
 const TIMES: [&str; 10] =
     ["timelocal", "timeiso8601", "msec", "t", "sect", "msect", "usect", "st", "starttime", "time"];
 
-/// How to find the client and the time in a line.
+/// Fields that hold the first line of the request.
+const REQUESTS: [&str; 2] = ["request", "r"];
+
+/// Fields that hold the method.
+const METHODS: [&str; 3] = ["requestmethod", "m", "method"];
+
+/// Fields that hold the path, with or without the query. Capitals are Apache's.
+const PATHS: [&str; 7] =
+    ["requesturi", "uri", "documenturi", "U", "path", "xenvoyoriginalpath", "requestpath"];
+
+/// Fields that hold the host.
+const HOSTS: [&str; 6] = ["host", "authority", "servername", "V", "v", "xforwardedhost"];
+
+/// Fields that hold the user.
+const USERS: [&str; 3] = ["remoteuser", "u", "user"];
+
+/// Fields that hold the status.
+const STATUSES: [&str; 3] = ["status", "s", "responsecode"];
+
+/// How to find the client, the time and the details of a request in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pieces: Vec<Piece>,
     client: usize,
     time: usize,
+    /// What the other fields hold that are read.
+    details: Vec<(usize, Detail)>,
     /// Fields beside the chosen one that may name the client too.
     pub others: Vec<String>,
 }
@@ -47,11 +70,37 @@ enum Piece {
     Field(String),
 }
 
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    Request,
+    Method,
+    Path,
+    Host,
+    User,
+    Status,
+}
+
+/// A line, cut at the fields that are read.
+#[derive(Clone, Debug)]
+pub struct Cut<'a> {
+    /// The text in the field of the client.
+    pub client: &'a [u8],
+    /// The time.
+    pub time: Timestamp,
+    /// What the other fields say.
+    pub details: Details<'a>,
+}
+
 impl Plan {
     /// Reads a format.
     ///
     /// `client` and `time` choose a field by its name or its number (from 1) instead of the usual
     /// ones.
+    ///
+    /// # Errors
+    ///
+    /// A message that says what the format lacks.
     pub fn new(format: &str, client: Option<&str>, time: Option<&str>) -> Result<Self, String> {
         let pieces = pieces(&directive(format))?;
         let adjacent = |pair: &[Piece]| matches!(pair, [Piece::Field(_), Piece::Field(_)]);
@@ -75,15 +124,30 @@ impl Plan {
         };
         let client = choose(client, &CLIENTS, "client")?;
         let time = choose(time, &TIMES, "time")?;
+        let known = [
+            (&REQUESTS[..], Detail::Request),
+            (&METHODS, Detail::Method),
+            (&PATHS, Detail::Path),
+            (&HOSTS, Detail::Host),
+            (&USERS, Detail::User),
+            (&STATUSES, Detail::Status),
+        ];
+        let details = known
+            .into_iter()
+            .filter_map(|(known, detail)| {
+                Some((known.iter().find_map(|name| field(&names, name))?, detail))
+            })
+            .collect();
         let others = names
             .iter()
             .filter(|(at, name)| *at != client && CLIENTS.iter().any(|known| is(name, known)))
             .map(|(_, name)| (*name).to_owned())
             .collect();
-        Ok(Self { pieces, client, time, others })
+        Ok(Self { pieces, client, time, details, others })
     }
 
     /// The name of the field that holds the client.
+    #[must_use]
     pub fn client(&self) -> &str {
         match &self.pieces[self.client] {
             Piece::Field(name) => name,
@@ -91,42 +155,66 @@ impl Plan {
         }
     }
 
-    /// The text in the field of the client, and the time. What follows both is not looked at.
-    pub fn split<'a>(&self, line: &'a [u8]) -> Result<(&'a [u8], u64), Skipped> {
+    /// Cuts a line. What follows the client and the time need not fit: what is then not found is
+    /// not known.
+    ///
+    /// # Errors
+    ///
+    /// If the line does not fit until then.
+    pub fn cut<'a>(&self, line: &'a [u8]) -> Result<Cut<'a>, Skipped> {
         if line.trim_ascii().is_empty() {
             return Err(Skipped::Empty);
         }
         let (mut rest, mut client, mut when) = (line, None, None);
+        let mut found: [(Option<Detail>, &[u8]); 6] = Default::default();
+        let mut room = found.iter_mut();
         for (at, piece) in self.pieces.iter().enumerate() {
-            match piece {
+            let fits = match piece {
                 Piece::Literal(text) => {
-                    rest = rest.strip_prefix(text.as_slice()).ok_or(Skipped::Format)?;
+                    rest.strip_prefix(text.as_slice()).map(|after| (rest, after))
                 }
-                Piece::Field(_) => {
-                    let (value, after) = self.value(at, rest).ok_or(Skipped::Format)?;
-                    rest = after;
-                    if at == self.client {
-                        client = Some(value);
-                    }
-                    if at == self.time {
-                        when = Some(time::parse_any(value).ok_or(Skipped::Time)?);
-                    }
+                Piece::Field(_) => self.value(at, rest),
+            };
+            let Some((value, after)) = fits else {
+                if client.is_some() && when.is_some() {
+                    break;
                 }
+                return Err(Skipped::Format);
+            };
+            rest = after;
+            if client.is_some() && when.is_some() && matches!(piece, Piece::Literal(_)) {
+                // HAProxy fills up short fields with blanks.
+                rest = skip_blanks(rest);
             }
-            if let (Some(client), Some(time)) = (client, when) {
-                return Ok((client, time));
+            if at == self.client {
+                client = Some(value);
+            }
+            if at == self.time {
+                when = Some(time::parse_any(value).ok_or(Skipped::Time)?);
+            }
+            let detail = self.details.iter().find(|(place, _)| *place == at);
+            if let Some(((_, detail), room)) =
+                detail.and_then(|detail| Some((detail, room.next()?)))
+            {
+                *room = (Some(*detail), value);
             }
         }
-        Err(Skipped::Format)
+        let (Some(client), Some(time)) = (client, when) else { return Err(Skipped::Format) };
+        Ok(Cut { client, time, details: details(&found) })
     }
 
+    /// Reads a line, without its end.
+    ///
+    /// # Errors
+    ///
+    /// If it is no request.
     pub fn request<'a>(
         &self,
         line: &'a [u8],
         addresses: Addresses,
     ) -> Result<Request<'a>, Skipped> {
-        let (client, time) = self.split(line)?;
-        Request::of(client, time, addresses)
+        let cut = self.cut(line)?;
+        Request::of(cut.client, cut.time, addresses, cut.details)
     }
 
     /// The value of the field at the start of `rest`, and what follows it.
@@ -153,6 +241,26 @@ impl Plan {
             .find(|&found| !rest[..found].ends_with(b",") || !end.starts_with(b" "))?;
         Some(rest.split_at(found))
     }
+}
+
+/// What the fields say together.
+fn details<'a>(found: &[(Option<Detail>, &'a [u8])]) -> Details<'a> {
+    let mut details = Details::default();
+    let value =
+        |wanted| found.iter().find(|(detail, _)| *detail == Some(wanted)).map(|(_, value)| *value);
+    match (value(Detail::Request), value(Detail::Method), value(Detail::Path)) {
+        (Some(line), ..) => details.request_line(line),
+        (None, Some(method), Some(path)) => {
+            if details.target(method == b"CONNECT", path) {
+                details.method(method);
+            }
+        }
+        _ => {}
+    }
+    details.host(value(Detail::Host).unwrap_or_default());
+    details.user(value(Detail::User).unwrap_or_default());
+    details.status(value(Detail::Status).unwrap_or_default());
+    details
 }
 
 /// The format itself, without the directive of the configuration around it.
@@ -282,14 +390,15 @@ fn field(names: &[(usize, &str)], wanted: &str) -> Option<usize> {
     if let Ok(number) = wanted.parse::<usize>() {
         return names.get(number.checked_sub(1)?).map(|(at, _)| *at);
     }
-    let wanted = plain(wanted);
-    names.iter().find(|(_, name)| is(name, &wanted)).map(|(at, _)| *at)
+    let plain = plain(wanted);
+    let fits = |name: &str| if wanted.len() == 1 { is(name, wanted) } else { is(name, &plain) };
+    names.iter().find(|(_, name)| fits(name)).map(|(at, _)| *at)
 }
 
-/// Whether the field `name` is the one that is `wanted`, which is in the spelling of [`plain`]. A
-/// capital alone is another of Apache's fields.
+/// Whether the field `name` is the one that is `wanted`, which is in the spelling of [`plain`] or
+/// a capital alone: that is another of Apache's fields.
 fn is(name: &str, wanted: &str) -> bool {
-    plain(name) == wanted && (name.len() > 1 || name != name.to_uppercase())
+    name == wanted || plain(name) == wanted && (name.len() > 1 || name != name.to_uppercase())
 }
 
 /// A name without signs, capitals, and what nginx writes before the name of a header.

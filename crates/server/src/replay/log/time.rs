@@ -1,7 +1,7 @@
-//! The time stamps of access logs, to seconds since 1970: `17/May/2015:10:05:03 +0000`, and in
+//! The time stamps of access logs, to a time since 1970: `17/May/2015:10:05:03 +0000`, and in
 //! other logs `2015-05-17T10:05:03.123Z` or `1431857103.123`.
-//!
-//! Fractions of a second are dropped.
+
+use tollgate::Timestamp;
 
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
@@ -14,6 +14,7 @@ pub const LENGTH: usize = 26;
 ///
 /// `None` if `text` is no time stamp, is on a day that does not exist, or lies outside of
 /// 1970 to 2553, which is what a [`tollgate::Timestamp`] holds.
+#[must_use]
 pub fn parse(text: &[u8]) -> Option<u64> {
     let text: &[u8; LENGTH] = text.try_into().ok()?;
     let separators = [(2, b'/'), (6, b'/'), (11, b':'), (14, b':'), (17, b':'), (20, b' ')];
@@ -48,10 +49,11 @@ pub fn parse(text: &[u8]) -> Option<u64> {
     u64::try_from(utc).ok().filter(|&utc| utc < FIRST_OF_2554)
 }
 
-/// Seconds since 1970 of a time in any of the forms that servers write: that of [`parse`], the same
-/// with a fraction or without a zone (`HAProxy`), ISO 8601, or a number of seconds, milliseconds,
-/// microseconds or nanoseconds since 1970, told apart by its size. A time without a zone is UTC.
-pub fn parse_any(text: &[u8]) -> Option<u64> {
+/// The time in any of the forms that servers write: that of [`parse`], the same with a fraction or
+/// without a zone (`HAProxy`), ISO 8601, or a number of seconds, milliseconds, microseconds or
+/// nanoseconds since 1970, told apart by its size. A time without a zone is UTC.
+#[must_use]
+pub fn parse_any(text: &[u8]) -> Option<Timestamp> {
     let text = text.trim_ascii();
     match text {
         [_, _, b'/', ..] => common(text),
@@ -60,29 +62,55 @@ pub fn parse_any(text: &[u8]) -> Option<u64> {
     }
 }
 
+/// The time so many seconds after 1970, which are fewer than [`parse`] gives at most.
+#[must_use]
+pub fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_nanos(seconds.saturating_mul(NANOS))
+}
+
+/// Whole seconds since 1970.
+#[must_use]
+pub fn seconds(time: Timestamp) -> u64 {
+    time.as_nanos() / NANOS
+}
+
+/// Nanoseconds in a second.
+const NANOS: u64 = 1_000_000_000;
+
+/// A time so many seconds after 1970 and the nanoseconds in `fraction`, which are the digits after
+/// the point.
+fn with_fraction(seconds: u64, fraction: &[u8]) -> Timestamp {
+    let digits = fraction.iter().copied().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = digits.fold(0, |nanos, digit| nanos * 10 + u64::from(digit - b'0'));
+    Timestamp::from_nanos(at(seconds).as_nanos().saturating_add(nanos))
+}
+
 /// `17/May/2015:10:05:03.123 +0000`; a blank may stand before the hour, the rest may be missing.
-fn common(text: &[u8]) -> Option<u64> {
+fn common(text: &[u8]) -> Option<Timestamp> {
     let (stamp, rest) = text.split_at_checked(20)?;
     let mut common = *b"00/Mon/0000:00:00:00 +0000";
     common[..20].copy_from_slice(stamp);
     if common[11] == b' ' {
         common[11] = b':';
     }
+    let (fraction, rest) = fraction(rest);
     common[21..].copy_from_slice(&zone(rest)?);
-    parse(&common)
+    Some(with_fraction(parse(&common)?, fraction))
 }
 
-/// The zone as `+0000` in what follows the seconds: a fraction and a zone, both of which may be
-/// missing.
-fn zone(text: &[u8]) -> Option<[u8; 5]> {
-    let zone = match text {
+/// The digits after the point that follows the seconds, and what follows them.
+fn fraction(text: &[u8]) -> (&[u8], &[u8]) {
+    match text {
         [b'.' | b',', digits @ ..] => {
-            let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            &digits[length..]
+            digits.split_at(digits.iter().take_while(|byte| byte.is_ascii_digit()).count())
         }
-        _ => text,
-    };
-    match *zone.trim_ascii() {
+        _ => (b"", text),
+    }
+}
+
+/// The zone as `+0000`; it may be missing.
+fn zone(text: &[u8]) -> Option<[u8; 5]> {
+    match *text.trim_ascii() {
         [] | [b'Z' | b'z'] | [b'U', b'T', b'C'] | [b'G', b'M', b'T'] => Some(*b"+0000"),
         [sign, a, b, b':', c, d] | [sign, a, b, c, d] => Some([sign, a, b, c, d]),
         [sign, a, b] => Some([sign, a, b, b'0', b'0']),
@@ -91,7 +119,7 @@ fn zone(text: &[u8]) -> Option<[u8; 5]> {
 }
 
 /// `2015-05-17T10:05:03.123+02:00`; a blank may stand for the `T`, the zone may be missing.
-fn iso(text: &[u8]) -> Option<u64> {
+fn iso(text: &[u8]) -> Option<Timestamp> {
     let (stamp, rest) = text.split_at_checked(19)?;
     if !(b"-/".contains(&stamp[4]) && stamp[7] == stamp[4] && b"Tt ".contains(&stamp[10])) {
         return None;
@@ -102,30 +130,38 @@ fn iso(text: &[u8]) -> Option<u64> {
     common[3..6].copy_from_slice(*MONTHS.get(usize::try_from(month).ok()?)?);
     common[7..11].copy_from_slice(&stamp[..4]);
     common[12..20].copy_from_slice(&stamp[11..19]);
+    let (fraction, rest) = fraction(rest);
     common[21..].copy_from_slice(&zone(rest)?);
-    parse(&common)
+    Some(with_fraction(parse(&common)?, fraction))
 }
 
 /// `1431857103.123`, or without a point in a finer unit.
-fn epoch(text: &[u8]) -> Option<u64> {
+fn epoch(text: &[u8]) -> Option<Timestamp> {
     let whole = text.split(|&byte| byte == b'.').next().unwrap_or(text);
     let fraction = text.get(whole.len() + 1..).unwrap_or(b"");
     let digits = whole.iter().chain(fraction).all(u8::is_ascii_digit);
     let value: u64 = std::str::from_utf8(whole).ok().filter(|_| digits)?.parse().ok()?;
-    let seconds = match value {
+    let unit = match value {
         // Seconds up to the year 5138, milliseconds from 1973, and so on.
-        0..100_000_000_000 => value,
-        100_000_000_000..100_000_000_000_000 => value / 1_000,
-        100_000_000_000_000..100_000_000_000_000_000 => value / 1_000_000,
-        _ => value / 1_000_000_000,
+        0..100_000_000_000 => NANOS,
+        100_000_000_000..100_000_000_000_000 => NANOS / 1_000,
+        100_000_000_000_000..100_000_000_000_000_000 => NANOS / 1_000_000,
+        _ => 1,
     };
-    Some(seconds).filter(|&seconds| seconds < FIRST_OF_2554)
+    let time = match unit {
+        NANOS if value >= FIRST_OF_2554 => return None,
+        NANOS => with_fraction(value, fraction),
+        // A fraction of a smaller unit does not matter.
+        _ => Timestamp::from_nanos(value.checked_mul(unit)?),
+    };
+    Some(time).filter(|&time| time < at(FIRST_OF_2554))
 }
 
 /// 2554-01-01T00:00:00Z; the nanoseconds in 64 bits end in July of that year.
 const FIRST_OF_2554: u64 = 18_429_292_800;
 
 /// Seconds since 1970 as `2015-05-17 10:05:03`, in UTC.
+#[must_use]
 pub fn format(seconds: u64) -> String {
     let (year, month, day) = civil_from_days(i64::try_from(seconds / 86_400).unwrap_or(i64::MAX));
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
@@ -151,6 +187,7 @@ fn days_in(year: u32, month: u32) -> u32 {
 /// Days since 1970-01-01, after Howard Hinnant's `days_from_civil`
 /// (<https://howardhinnant.github.io/date_algorithms.html>): years begin in March, so that the leap
 /// day is a year's last, and repeat every 400 years.
+#[must_use]
 pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -161,6 +198,7 @@ pub fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The way back, `civil_from_days` of the same author: year, month, day.
+#[must_use]
 pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days.saturating_add(719_468);
     let era = days.div_euclid(146_097);

@@ -16,6 +16,7 @@ pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// What stands after a text in quotes, in which a backslash escapes the next byte; `None` if there
 /// is no such text, or no end of it.
+#[must_use]
 pub fn after_quoted(line: &[u8]) -> Option<&[u8]> {
     let mut rest = line.strip_prefix(b"\"")?;
     loop {
@@ -27,12 +28,27 @@ pub fn after_quoted(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// What stands after the first `count` fields.
+pub(super) fn after_fields(line: &[u8], count: usize) -> &[u8] {
+    let mut rest = line;
+    for _ in 0..count {
+        match first(skip_blanks(rest)) {
+            Some((_, after)) => rest = after,
+            None => return b"",
+        }
+    }
+    rest
+}
+
+/// The line without the blanks at its start.
+#[must_use]
 pub fn skip_blanks(line: &[u8]) -> &[u8] {
     let blanks = line.iter().take_while(|&&byte| is_blank(byte)).count();
     &line[blanks..]
 }
 
 /// What stands before the first blank, and what stands after it.
+#[must_use]
 pub fn word(line: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr2(b' ', b'\t', line) {
         Some(end) => (&line[..end], &line[end + 1..]),
@@ -63,6 +79,7 @@ fn first(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A word, and as long as it ends in a comma, the next one too.
+#[must_use]
 pub fn list(line: &[u8]) -> (&[u8], &[u8]) {
     let mut end = word(line).0.len();
     while line[..end].ends_with(b",") {

@@ -1,31 +1,17 @@
-//! Logs of many servers through the `replay` example: the right clients, or a message.
+//! Logs of many servers: the right clients, or a message.
 //!
 //! Where the lines in `data/logs` come from, file by file, stands in its `README.md`: some were
 //! recorded, some were written for these tests.
 
-use std::ffi::OsString;
-use std::fs;
-use std::path::Path;
+use std::borrow::Cow;
 
 use proptest::prelude::*;
+use tollgate_server::replay::input::WhichLines;
+use tollgate_server::replay::log::client::Addresses;
+use tollgate_server::replay::log::layout::{self, Layout};
+use tollgate_server::replay::log::{Request, common, time};
 
-use tollgate_replay::arguments::{self, Command, Options};
-use tollgate_replay::layout::{self, Layout};
-use tollgate_replay::run::Replay;
-use tollgate_replay::{parse, report, time};
-
-/// A log in `data/logs`.
-fn file(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/logs").join(name);
-    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn options(arguments: &[&str]) -> Options {
-    match arguments::read(arguments.iter().map(OsString::from)) {
-        Ok(Command::Replay(options)) => options,
-        other => panic!("{arguments:?}: {other:?}"),
-    }
-}
+use crate::support::{arguments, client, file, policy, replay};
 
 /// What a replay of a log ends with.
 #[derive(Debug)]
@@ -41,8 +27,7 @@ struct Outcome {
     report: String,
 }
 
-fn outcome(log: &[u8], arguments: &[&str]) -> Outcome {
-    let options = options(arguments);
+fn outcome(log: &[u8], given: &[&str]) -> Outcome {
     let mut outcome = Outcome {
         clients: Vec::new(),
         times: Vec::new(),
@@ -51,7 +36,9 @@ fn outcome(log: &[u8], arguments: &[&str]) -> Outcome {
         failure: None,
         report: String::new(),
     };
-    let found = match layout::find(log, &options.hints) {
+    let given = arguments(given);
+    let reading = given.reading(WhichLines::Clients);
+    let found = match layout::find(log, &reading.hints) {
         Ok(found) => found,
         Err(message) => {
             outcome.failure = Some(message);
@@ -59,22 +46,20 @@ fn outcome(log: &[u8], arguments: &[&str]) -> Outcome {
         }
     };
     let mut layout = found.layout.clone();
-    for line in parse::lines(log) {
-        if let Ok(request) = layout.request(line, options.addresses) {
-            outcome.clients.push(String::from_utf8_lossy(&request.client).into_owned());
-            outcome.times.push(request.time);
+    for line in common::lines(log) {
+        if let Ok(request) = layout.request(line, reading.addresses) {
+            outcome.clients.push(client(&request.client, 64));
+            outcome.times.push(time::seconds(request.time));
         }
     }
-    let replay = Replay::new(options.quota, found.layout, options.addresses);
-    let mut replay = replay.expect("the quota is valid");
-    parse::lines(log).for_each(|line| replay.line(line));
-    let mut report = Vec::new();
-    report::write(&mut report, &replay).expect("a vector takes anything");
-    outcome.report = String::from_utf8(report).expect("a report is text");
-    outcome.skipped = replay.tally().skipped;
+    let report = replay(&policy("60/min burst 20"), log, &reading);
+    let mut text = Vec::new();
+    report.write_table(&mut text).expect("a vector takes anything");
+    outcome.report = String::from_utf8(text).expect("a report is text");
+    outcome.skipped = report.logs[0].skipped.iter().map(|why| why.lines).sum();
     outcome.notes = found.notes;
-    outcome.failure = report::doubt(&replay, options.max_skipped);
-    assert_eq!(replay.tally().requests, outcome.clients.len() as u64);
+    outcome.failure = report.doubt(given.max_skipped);
+    assert_eq!(report.totals.requests, outcome.clients.len() as u64);
     outcome
 }
 
@@ -107,17 +92,17 @@ fn the_clients_of_many_servers() {
         ("05_number_after_size.log", &[], &["192.0.2.5", "192.0.2.5"]),
         (
             "07_common_and_odd_ok.log",
-            &["--ipv6-prefix", "48"],
+            &[],
             &[
-                "::1",
-                "::1",
+                "::/64",
+                "::/64",
                 "127.0.0.1",
                 "127.0.0.1",
                 "127.0.0.1",
-                "2001:db8:add::/48",
+                "2001:db8:add:4002::/64",
                 "192.0.2.1",
                 "127.0.0.1",
-                "unix:",
+                "unix",
             ],
         ),
         ("08_two_spaces_before_request.log", &[], &["192.0.2.7"]),
@@ -179,8 +164,8 @@ fn a_log_of_which_too_little_is_read_fails_with_a_message() {
 fn skipped_lines_are_counted_with_their_reason_and_first_line() {
     let mixed = outcome(&file("mixed.log"), &[]);
     assert_eq!(mixed.skipped, 2);
-    assert!(mixed.report.contains("in another field than in most lines, first in line 3"));
-    assert!(mixed.report.contains("no valid time, first in line 4"), "{}", mixed.report);
+    assert!(mixed.report.contains("in another field than in most lines (line 3)"));
+    assert!(mixed.report.contains("no valid time (line 4)"), "{}", mixed.report);
     assert!(mixed.notes.iter().any(|note| note.contains("the lines disagree")), "{mixed:?}");
     assert!(mixed.notes.iter().any(|note| note.contains("1 of the first 4 lines")), "{mixed:?}");
 
@@ -188,7 +173,7 @@ fn skipped_lines_are_counted_with_their_reason_and_first_line() {
     let log = [file("18_forwarded_for_dash.log"), file("03_forwarded_for_first.log")].concat();
     let outcome = outcome(&log, &[]);
     assert_eq!((outcome.failure, outcome.skipped), (None, 2));
-    assert!(outcome.report.contains(" 2  the client is `-` or empty, first in line 1"));
+    assert!(outcome.report.contains("2: the client is `-` or empty (lines 1, 2)"));
 }
 
 #[test]
@@ -344,26 +329,8 @@ fn times_of_many_forms() {
         ("1.2.3", None),
         ("99999999999999999999999", None),
     ] {
-        assert_eq!(time::parse_any(text.as_bytes()), seconds, "{text}");
+        assert_eq!(time::parse_any(text.as_bytes()).map(time::seconds), seconds, "{text}");
     }
-}
-
-#[test]
-fn wrong_arguments_are_refused() {
-    for (argument, message) in [
-        ("--quota=0.5/s", "`1/2s`"),
-        ("--forwarded=middle", "`first`"),
-        ("--forwarded=0", "`first`"),
-        ("--ipv6-prefix=129", "from 0 to 128"),
-        ("--max-skipped=101", "from 0 to 100"),
-        ("--client", "needs a value"),
-        ("--nothing", "unknown option"),
-    ] {
-        let error = arguments::read([OsString::from(argument)].into_iter()).expect_err(argument);
-        assert!(error.contains(message), "{argument}: {error}");
-    }
-    assert!(matches!(arguments::read([OsString::from("-h")].into_iter()), Ok(Command::Help)));
-    assert!(arguments::HELP.contains("--ipv6-prefix"));
 }
 
 proptest! {
@@ -387,7 +354,7 @@ proptest! {
             outcome(log, &[]);
             outcome(log, &["--client", &client]);
             outcome(log, &["--format", &format, "--client", &client, "--time", "1"]);
-            outcome(log, &["--format", "%h %t", "--ipv6-prefix", "0", "--forwarded", "-2"]);
+            outcome(log, &["--format", "%h %t", "--forwarded", "-2"]);
         }
     }
 
@@ -396,9 +363,77 @@ proptest! {
     fn a_virtual_host_is_never_a_client(host in "[a-z]{1,8}\\.example(:[0-9]{1,4})?", user in "[a-z-]{1,5}") {
         let log = format!("{host} 192.0.2.1 - {user} [17/May/2015:10:05:03 +0000] \"GET /\" 200 5\n");
         prop_assert_eq!(outcome(log.as_bytes(), &[]).clients, ["192.0.2.1"]);
-        let Ok(found) = layout::find(log.as_bytes(), &options(&[]).hints) else {
+        let Ok(found) = layout::find(log.as_bytes(), &layout::Hints::default()) else {
             return Err(TestCaseError::fail("the layout is not found"));
         };
         prop_assert_eq!(found.layout, Layout::Common(2));
     }
+}
+
+/// What the first line of each log with a request tells: method, path, host, user, status.
+#[test]
+fn the_requests_of_many_servers() {
+    for (name, expected) in [
+        ("01_vhost_first.log", ["GET", "/", "vhost1.example:80", "", "200"]),
+        ("08_two_spaces_before_request.log", ["GET", "/a", "", "", "200"]),
+        ("10_apache_ssl_request.log", ["GET", "/x", "", "", ""]),
+        ("12_alb.log", ["GET", "/", "www.example.com:80", "", "200"]),
+        ("14_nginx.json.log", ["GET", "/", "", "", "200"]),
+        ("15_caddy.json.log", ["GET", "/", "localhost", "", "200"]),
+        ("20_client_dash_balancer_time.log", ["GET", "/static/a.png", "", "", "404"]),
+        ("classic_elb.log", ["GET", "/", "www.example.com:80", "", "200"]),
+        ("cloudfront.log", ["GET", "/index.html", "d111111abcdef8.example", "", "200"]),
+        ("collectors.log", ["GET", "/", "", "", "200"]),
+        ("envoy.json.log", ["GET", "/wrongpath", "", "", "404"]),
+        ("haproxy.log", ["GET", "/index.html", "", "", "200"]),
+        ("iis.log", ["POST", "/xas/", "", "", "404"]),
+        ("istio.log", ["GET", "/status/418", "httpbin:8000", "", "418"]),
+        ("s3.log", ["GET", "/awsexamplebucket1", "", "", "200"]),
+        ("traefik.json.log", ["GET", "/", "shop.example", "", "200"]),
+    ] {
+        let log = file(name);
+        let found = layout::find(&log, &layout::Hints::default());
+        let mut layout = found.unwrap_or_else(|why| panic!("{name}: {why}")).layout;
+        let mut requests =
+            common::lines(&log).filter_map(|line| layout.request(line, Addresses::default()).ok());
+        let request = requests.next().unwrap_or_else(|| panic!("{name}: no request"));
+        assert_eq!(told(request), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_given_format_tells_the_rest_of_a_request_too() {
+    for (format, line, expected) in [
+        (
+            "$remote_addr [$time_iso8601] $request_method $host $request_uri $status $remote_user",
+            "192.0.2.1 [2015-05-17T10:05:03Z] PUT a.example /b?c 201 alice",
+            ["PUT", "/b", "a.example", "alice", "201"],
+        ),
+        (
+            "%a %t %m %U %>s %V",
+            "192.0.2.1 [17/May/2015:10:05:03 +0000] GET /b 404 a.example",
+            ["GET", "/b", "a.example", "", "404"],
+        ),
+        (
+            "%START_TIME% %REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %RESPONSE_CODE% \
+             %REQ(:AUTHORITY)% %DOWNSTREAM_REMOTE_ADDRESS%",
+            "2015-05-17T10:05:03Z GET /b?c 503 a.example 192.0.2.1:99",
+            ["GET", "/b", "a.example", "", "503"],
+        ),
+    ] {
+        let hints = layout::Hints { format: Some(format.into()), ..layout::Hints::default() };
+        let found = layout::find(line.as_bytes(), &hints);
+        let mut layout = found.unwrap_or_else(|why| panic!("{line}: {why}")).layout;
+        let request = layout.request(line.as_bytes(), Addresses::default());
+        let request = request.unwrap_or_else(|why| panic!("{line}: {why:?}"));
+        assert_eq!(told(request), expected, "{line}");
+    }
+}
+
+/// Method, path, host, user, status.
+fn told(request: Request<'_>) -> [String; 5] {
+    let details = request.details;
+    let status = details.status.map_or_else(String::new, |status| status.to_string());
+    let text = |text: Cow<'_, [u8]>| String::from_utf8_lossy(&text).into_owned();
+    [text(details.method), text(details.path), text(details.host), text(details.user), status]
 }

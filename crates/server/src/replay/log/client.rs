@@ -1,17 +1,36 @@
 //! Who asked: the address in a client field, whatever else the field holds.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use crate::parse::Skipped;
+use tollgate_http::address::Peer;
+
+use super::Skipped;
 
 /// How an address is taken from a client field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// Which address of a list such as `X-Forwarded-For` is the client.
     pub forwarded: Forwarded,
-    /// IPv6 clients are told apart by this many bits of their address.
-    pub ipv6_prefix: u8,
+}
+
+/// A client as a log names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Client<'a> {
+    /// By its address. IPv4 addresses that are written as IPv6 are IPv4.
+    Peer(Peer),
+    /// By the name of its host, which a server has looked up.
+    Name(Cow<'a, [u8]>),
+}
+
+impl Client<'_> {
+    /// The same, with memory of its own.
+    pub(super) fn into_owned(self) -> Client<'static> {
+        match self {
+            Self::Peer(peer) => Client::Peer(peer),
+            Self::Name(name) => Client::Name(Cow::Owned(name.into_owned())),
+        }
+    }
 }
 
 /// Which address of a list counts.
@@ -24,33 +43,33 @@ pub enum Forwarded {
     FromEnd(usize),
 }
 
-impl Default for Addresses {
+impl Default for Forwarded {
     fn default() -> Self {
-        Self { forwarded: Forwarded::FromStart(0), ipv6_prefix: 64 }
+        Self::FromStart(0)
     }
 }
 
 impl Addresses {
-    /// The name under which the client in `field` is counted.
+    /// The client in `field`.
     ///
-    /// Ports are dropped, IPv6 addresses are cut to the prefix, IPv4 addresses that are written as
-    /// IPv6 become IPv4. What is no address is a host name, and stays as it is.
-    pub fn client(self, field: &[u8]) -> Result<Cow<'_, [u8]>, Skipped> {
-        if is_ipv4(field) {
-            return Ok(field.into());
+    /// Ports and zones are dropped. What is no address is a host name, and stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// If the field names nobody.
+    pub fn client(self, field: &[u8]) -> Result<Client<'_>, Skipped> {
+        if let Some(address) = ipv4(field) {
+            return Ok(Client::Peer(address.into()));
         }
         let entry = self.entry(field).ok_or(Skipped::NoClient)?;
         if entry.is_empty() || entry == b"-" || entry.eq_ignore_ascii_case(b"unknown") {
             return Err(Skipped::NoClient);
         }
-        match parse(entry) {
-            Some(IpAddr::V4(address)) if !is_ipv4(entry) => {
-                Ok(address.to_string().into_bytes().into())
-            }
-            Some(IpAddr::V6(address)) => Ok(self.network(address).into_bytes().into()),
-            Some(IpAddr::V4(_)) => Ok(entry.into()),
-            None => Ok(without_port(entry).into()),
-        }
+        Ok(match parse(entry) {
+            Some(address) => Client::Peer(address.into()),
+            None if entry == b"unix" || entry.starts_with(b"unix:") => Client::Peer(Peer::Unix),
+            None => Client::Name(without_port(entry).into()),
+        })
     }
 
     /// The entry of a list that counts.
@@ -64,18 +83,10 @@ impl Addresses {
         };
         entry.map(bare)
     }
-
-    fn network(self, address: Ipv6Addr) -> String {
-        if self.ipv6_prefix >= 128 || address.is_loopback() {
-            return address.to_string();
-        }
-        let mask = u128::MAX.checked_shl(128 - u32::from(self.ipv6_prefix)).unwrap_or(0);
-        format!("{}/{}", Ipv6Addr::from_bits(address.to_bits() & mask), self.ipv6_prefix)
-    }
 }
 
 /// Whether `field` holds an address, or a list that starts with one.
-pub fn is_address(field: &[u8]) -> bool {
+pub(super) fn is_address(field: &[u8]) -> bool {
     is_ipv4(field)
         || field
             .split(|&byte| byte == b',')
@@ -84,41 +95,48 @@ pub fn is_address(field: &[u8]) -> bool {
 }
 
 /// Whether `field` is an address with a port.
-pub fn has_port(field: &[u8]) -> bool {
+pub(super) fn has_port(field: &[u8]) -> bool {
     std::str::from_utf8(field).is_ok_and(|text| text.parse::<SocketAddr>().is_ok())
 }
 
 /// Whether `field` is an address with the port of a web server, as a virtual host may be.
-pub fn is_server(field: &[u8]) -> bool {
+pub(super) fn is_server(field: &[u8]) -> bool {
     let ports: [&[u8]; 4] = [b":80", b":443", b":8080", b":8443"];
     ports.iter().any(|port| field.ends_with(port)) && has_port(field)
 }
 
 /// Whether `text` is four numbers up to 255 with points between them, and nothing else.
-pub fn is_ipv4(text: &[u8]) -> bool {
-    let (mut points, mut digits, mut value) = (0, 0, 0_u32);
+pub(super) fn is_ipv4(text: &[u8]) -> bool {
+    ipv4(text).is_some()
+}
+
+/// The address in four numbers up to 255 with points between them, and nothing else.
+fn ipv4(text: &[u8]) -> Option<IpAddr> {
+    let (mut points, mut digits, mut value, mut address) = (0, 0, 0_u32, 0_u32);
     for &byte in text {
-        if byte == b'.' && digits > 0 {
+        if byte == b'.' && digits > 0 && points < 3 {
+            address = address << 8 | value;
             (points, digits, value) = (points + 1, 0, 0);
         } else if byte.is_ascii_digit() && digits < 3 {
             (digits, value) = (digits + 1, value * 10 + u32::from(byte - b'0'));
             if value > 255 {
-                return false;
+                return None;
             }
         } else {
-            return false;
+            return None;
         }
     }
-    points == 3 && digits > 0
+    (points == 3 && digits > 0).then(|| IpAddr::V4((address << 8 | value).into()))
 }
 
 /// The address in `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`,
 /// with or without a zone such as `%eth0`.
 fn parse(text: &[u8]) -> Option<IpAddr> {
-    // Most fields that are no address end here: all other forms of one have a colon.
-    if !is_ipv4(text) && memchr::memchr(b':', text).is_none() {
-        return None;
+    if let Some(address) = ipv4(text) {
+        return Some(address);
     }
+    // Most fields that are no address end here: all other forms of one have a colon.
+    memchr::memchr(b':', text)?;
     let text = std::str::from_utf8(text).ok()?;
     let plain = || {
         let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -126,10 +144,7 @@ fn parse(text: &[u8]) -> Option<IpAddr> {
         text.parse::<IpAddr>().ok()
     };
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    Some(match plain().or_else(with_port)? {
-        IpAddr::V6(address) => address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4),
-        address @ IpAddr::V4(_) => address,
-    })
+    plain().or_else(with_port)
 }
 
 /// An entry of a list without blanks, quotes, and what a `Forwarded` header writes around it.

@@ -6,66 +6,59 @@
 //! vhost:port host ident user [time] "request" ...
 //! ```
 //!
-//! Bytes, not text: what clients send need not be UTF-8. A replay needs a client, a time and a
-//! request; whatever follows them is not looked at, whole or not.
+//! Bytes, not text: what clients send need not be UTF-8. A line needs a client, a time and a
+//! request in quotes; whatever follows them may be missing.
 
-use std::borrow::Cow;
+use tollgate::Timestamp;
 
-use crate::client::{self, Addresses};
-use crate::fields::{after_quoted, fields, skip_blanks, word};
-use crate::time;
+use super::client::{self, Addresses};
+use super::fields::{after_fields, after_quoted, fields, skip_blanks, word};
+use super::time;
+use super::{Details, Request, Skipped};
 
-/// What a replay needs of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request<'a> {
-    /// The address or the name of who asked.
-    pub client: Cow<'a, [u8]>,
-    /// Seconds since 1970.
-    pub time: u64,
-    /// Whether the client was chosen from a list of addresses.
-    pub listed: bool,
+/// A line, cut at its time and its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut<'a> {
+    /// What stands before the time, without blanks around it.
+    pub head: &'a [u8],
+    /// The time.
+    pub time: Timestamp,
+    /// The text of the request, without its quotes.
+    pub request: &'a [u8],
+    /// What stands behind the request.
+    pub tail: &'a [u8],
 }
 
-impl<'a> Request<'a> {
-    /// The request of the client in `field`.
-    pub fn of(field: &'a [u8], time: u64, addresses: Addresses) -> Result<Self, Skipped> {
-        let client = addresses.client(field)?;
-        Ok(Self { client, time, listed: field.contains(&b',') })
-    }
-}
-
-/// Why a line is not replayed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Skipped {
-    Empty,
-    Client,
-    NoClient,
-    OtherField,
-    Time,
-    Request,
-    Format,
-    Json,
-    Message,
-    Columns,
-    Comment,
-}
-
-impl Skipped {
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Empty => "the line is empty",
-            Self::Client => "no client where the client should stand",
-            Self::NoClient => "the client is `-` or empty",
-            Self::OtherField => "the client stands in another field than in most lines",
-            Self::Time => "no valid time",
-            Self::Request => "no whole \"request\" in quotes after the time",
-            Self::Format => "the line does not fit the format",
-            Self::Json => "the line is no JSON object",
-            Self::Message => "a JSON object without a client, such as a message of the server",
-            Self::Columns => "fewer columns than `#Fields` names, or no `#Fields` line before",
-            Self::Comment => "a comment",
+impl<'a> Cut<'a> {
+    /// What the line tells of the request, with the client in field `place` (from 1) of the head.
+    fn details(&self, place: usize) -> Details<'a> {
+        let mut details = Details::default();
+        details.request_line(self.request);
+        details.status(word(skip_blanks(self.tail)).0);
+        if place == 2 {
+            // A virtual host stands before the client.
+            details.host(word(self.head).0);
         }
+        if let Some(user) = user(after_fields(self.head, place)) {
+            details.user(user);
+        }
+        details
     }
+}
+
+/// The user, who stands behind the client and what `identd` says of the client. A user's name may
+/// hold blanks; but dashes and addresses are fields of another kind.
+fn user(behind_client: &[u8]) -> Option<&[u8]> {
+    let user = word(skip_blanks(behind_client)).1.trim_ascii();
+    if memchr::memchr(b' ', user).is_none() {
+        return Some(user);
+    }
+    let mut words = fields(user);
+    let is_name = words.all(|word| word != b"-" && !client::is_address(word));
+    is_name.then(|| match fields(user).next() {
+        Some(quoted) if user.starts_with(b"\"") => quoted,
+        _ => user,
+    })
 }
 
 /// The lines of `log`, without their ends. A last line without an end is a line too.
@@ -85,14 +78,19 @@ pub fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Reads one line, without its end, whose client is in field `place` (from 1) before the time.
+///
+/// # Errors
+///
+/// If the line is no request.
 pub fn request(line: &[u8], place: usize, addresses: Addresses) -> Result<Request<'_>, Skipped> {
-    let (head, time) = head(line)?;
+    let cut = cut(line)?;
+    let head = cut.head;
     let (first, rest) = word(head);
     let usual = rest.starts_with(b"- ") && !first.starts_with(b"\"");
     if place == 1 && (client::is_ipv4(first) || usual) {
-        return Request::of(first, time, addresses);
+        return Request::of(first, cut.time, addresses, cut.details(1));
     }
-    let field = fields(head).nth(place - 1).ok_or(Skipped::OtherField)?;
+    let field = fields(head).nth(place.saturating_sub(1)).ok_or(Skipped::OtherField)?;
     if field == b"-" {
         // In a virtual host's place, the dash of the user; else no client is known.
         let elsewhere = place > 1 && client_place(head).is_some_and(|found| found != place);
@@ -102,23 +100,32 @@ pub fn request(line: &[u8], place: usize, addresses: Addresses) -> Result<Reques
     if !sure && client_place(head) != Some(place) {
         return Err(Skipped::OtherField);
     }
-    Request::of(field, time, addresses)
+    Request::of(field, cut.time, addresses, cut.details(place))
 }
 
 /// As [`request`], with the client in field `place` (from 1) of the whole line, by the word of the
-/// user.
+/// operator.
+///
+/// # Errors
+///
+/// If the line is no request.
 pub fn request_of_field(
     line: &[u8],
     place: usize,
     addresses: Addresses,
 ) -> Result<Request<'_>, Skipped> {
-    let (_, time) = head(line)?;
+    let cut = cut(line)?;
     let field = fields(line).nth(place.saturating_sub(1)).ok_or(Skipped::Client)?;
-    Request::of(field, time, addresses)
+    let usual = client_place(cut.head).unwrap_or(1);
+    Request::of(field, cut.time, addresses, cut.details(usual))
 }
 
-/// What stands before the time of a line that has a time and a request, and the time.
-pub fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
+/// Cuts a line that has a time and a request.
+///
+/// # Errors
+///
+/// If it has not.
+pub fn cut(line: &[u8]) -> Result<Cut<'_>, Skipped> {
     if line.trim_ascii().is_empty() {
         return Err(Skipped::Empty);
     }
@@ -131,14 +138,18 @@ pub fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
         if line[start - 1] != b'[' {
             continue;
         }
-        let Some(time) = time::parse(&line[start..end]) else { continue };
+        let Some(seconds) = time::parse(&line[start..end]) else { continue };
         let rest = skip_blanks(&line[end + 1..]);
-        if after_quoted(rest).is_none() {
+        let Some(tail) = after_quoted(rest) else {
             skipped = Skipped::Request;
             continue;
-        }
+        };
         let head = line[..start - 1].trim_ascii();
-        return if head.is_empty() { Err(Skipped::Client) } else { Ok((head, time)) };
+        if head.is_empty() {
+            return Err(Skipped::Client);
+        }
+        let request = rest.get(1..rest.len() - tail.len() - 1).unwrap_or_default();
+        return Ok(Cut { head, time: time::at(seconds), request, tail });
     }
     Err(skipped)
 }
@@ -147,7 +158,7 @@ pub fn head(line: &[u8]) -> Result<(&[u8], u64), Skipped> {
 ///
 /// `host - user`, `address ...`, `vhost address - user`, `address:443 address - user`, `prefix of a
 /// log collector address - user`.
-pub fn client_place(head: &[u8]) -> Option<usize> {
+pub(super) fn client_place(head: &[u8]) -> Option<usize> {
     let fields: Vec<_> = fields(head).take(12).collect();
     let server_first = |host, second| client::is_server(host) && client::is_address(second);
     if matches!(fields[..], [host, second, _, _, ..] if server_first(host, second)) {

@@ -1,23 +1,43 @@
 //! Which format a log is in, found by looking at its first lines or told by an option.
 
-use crate::client::{self, Addresses};
-use crate::columns::{Columns, FIELDS};
-use crate::fields::fields;
-use crate::json::{self, Keys};
-use crate::parse::{self, Request, Skipped};
-use crate::plan::Plan;
+use super::client::{self, Addresses, Client};
+use super::columns::{Columns, FIELDS};
+use super::common::{self, Cut};
+use super::fields::fields;
+use super::json::{self, Keys};
+use super::plan::Plan;
+use super::{Request, Skipped};
 
 /// How many lines are looked at.
-const SAMPLE: usize = 1_000;
+pub const SAMPLE: usize = 1_000;
 
 /// Formats that servers write by default and that are unlike the common format.
 const KNOWN: [(&str, &str); 8] = [
-    ("common with a time of another form", "$remote_addr $ident $user [$time_local] \""),
-    ("Apache's ssl_request_log", "%t %h %{SSL_PROTOCOL}x"),
-    ("HAProxy's httplog", "$syslog]: $remote_addr [$time_local] "),
-    ("an AWS application load balancer", "$type $time_iso8601 $balancer $remote_addr "),
-    ("an AWS classic load balancer", "$time_iso8601 $balancer $remote_addr "),
-    ("AWS S3 server access logs", "$owner $bucket [$time_local] $remote_addr "),
+    (
+        "common with a time of another form",
+        "$remote_addr $ident $remote_user [$time_local] \"$request\" $status ",
+    ),
+    ("Apache's ssl_request_log", "%t %h %{SSL_PROTOCOL}x %{SSL_CIPHER}x \"%r\" "),
+    (
+        "HAProxy's httplog",
+        "$syslog]: $remote_addr [$time_local] $frontend $backend $timers $status $bytes $cookie \
+         $set_cookie $state $connections $queues $captured\"$request\"",
+    ),
+    (
+        "an AWS application load balancer",
+        "$type $time_iso8601 $balancer $remote_addr $target $first $second $third $status \
+         $target_status $received $sent \"$request\"",
+    ),
+    (
+        "an AWS classic load balancer",
+        "$time_iso8601 $balancer $remote_addr $target $first $second $third $status \
+         $target_status $received $sent \"$request\"",
+    ),
+    (
+        "AWS S3 server access logs",
+        "$owner $bucket [$time_local] $remote_addr $requester $id $operation $key \"$request\" \
+         $status ",
+    ),
     (
         "Istio's default",
         "[%START_TIME%] \"$request\" $status $flags $details $termination \"$failure\" $received \
@@ -27,18 +47,22 @@ const KNOWN: [(&str, &str); 8] = [
     (
         "Envoy's default",
         "[%START_TIME%] \"$request\" $status $flags $received $sent $duration $service \
-         \"%REQ(X-FORWARDED-FOR)%\"",
+         \"%REQ(X-FORWARDED-FOR)%\" \"$agent\" \"$id\" \"$authority\" ",
     ),
 ];
 
 /// What the command line says about the format; what it leaves out is found in the log.
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
+    /// The format, as a server is told it.
     pub format: Option<String>,
+    /// The field of the client.
     pub client: Option<String>,
+    /// The field of the time.
     pub time: Option<String>,
 }
 
+/// The format of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Common, combined and their kin, with the client in this field (from 1) before the time.
@@ -47,26 +71,35 @@ pub enum Layout {
     CommonField(usize),
     /// What the format is called, and where its fields are.
     Plan(String, Plan),
+    /// JSON lines.
     Json(Keys),
+    /// Columns that a line names.
     Columns(Columns),
 }
 
 /// What was found, and what a user should know about it.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// The layout.
     pub layout: Layout,
+    /// What was assumed.
     pub notes: Vec<String>,
 }
 
 impl Layout {
+    /// Reads the next line, without its end.
+    ///
+    /// # Errors
+    ///
+    /// If it is no request.
     pub fn request<'a>(
         &mut self,
         line: &'a [u8],
         addresses: Addresses,
     ) -> Result<Request<'a>, Skipped> {
         match self {
-            Self::Common(place) => parse::request(line, *place, addresses),
-            Self::CommonField(place) => parse::request_of_field(line, *place, addresses),
+            Self::Common(place) => common::request(line, *place, addresses),
+            Self::CommonField(place) => common::request_of_field(line, *place, addresses),
             Self::Plan(_, plan) => plan.request(line, addresses),
             Self::Json(keys) => keys.request(line, addresses),
             Self::Columns(columns) => columns.request(line, addresses),
@@ -74,6 +107,7 @@ impl Layout {
     }
 
     /// The format and the client's field, as the report names them.
+    #[must_use]
     pub fn name(&self) -> String {
         let name = match self {
             Self::Common(place) | Self::CommonField(place) => {
@@ -98,7 +132,7 @@ impl Layout {
 pub fn find(log: &[u8], hints: &Hints) -> Result<Found, String> {
     let (client, time) = (hints.client.as_deref(), hints.time.as_deref());
     let sample: Vec<_> =
-        parse::lines(log).filter(|line| !line.trim_ascii().is_empty()).take(SAMPLE).collect();
+        common::lines(log).filter(|line| !line.trim_ascii().is_empty()).take(SAMPLE).collect();
     let mut found = match &hints.format {
         Some(format) => {
             let plan = Plan::new(format, client, time).map_err(|why| format!("--format: {why}"))?;
@@ -118,7 +152,7 @@ fn look(sample: &[&[u8]], client: Option<&str>, time: Option<&str>) -> Result<Fo
         return Ok(Found { layout: Layout::Columns(Columns::new(client)), notes: Vec::new() });
     }
     let objects = sample.iter().filter(|line| json::is_object(line)).count();
-    let common = sample.iter().filter(|line| parse::head(line).is_ok()).count();
+    let common = sample.iter().filter(|line| common::cut(line).is_ok()).count();
     if objects > common {
         let keys = Keys::find(sample, client, time)?;
         let notes = others(&keys.others, &keys.client, client);
@@ -140,8 +174,8 @@ fn look(sample: &[&[u8]], client: Option<&str>, time: Option<&str>) -> Result<Fo
 /// The known format that most lines fit, and how many do.
 fn known(sample: &[&[u8]], client: Option<&str>) -> Option<(usize, Layout)> {
     let fits = |plan: &Plan| {
-        let fits = |line: &&&[u8]| match plan.split(line) {
-            Ok((client, _)) => client == b"-" || client::is_address(client),
+        let fits = |line: &&&[u8]| match plan.cut(line) {
+            Ok(cut) => cut.client == b"-" || client::is_address(cut.client),
             Err(_) => false,
         };
         sample.iter().filter(fits).count()
@@ -165,8 +199,8 @@ fn common(sample: &[&[u8]], client: Option<&str>) -> Result<Found, String> {
         })?;
         return Ok(Found { layout: Layout::CommonField(place), notes: Vec::new() });
     }
-    let heads: Vec<_> = sample.iter().filter_map(|line| parse::head(line).ok()).collect();
-    let places = heads.iter().filter_map(|(head, _)| parse::client_place(head));
+    let heads: Vec<_> = sample.iter().filter_map(|line| common::cut(line).ok()).collect();
+    let places = heads.iter().filter_map(|cut| common::client_place(cut.head));
     let mut votes = [0_usize; 13];
     places.for_each(|place| votes[place.min(12)] += 1);
     let all: usize = votes.iter().sum();
@@ -180,8 +214,8 @@ fn common(sample: &[&[u8]], client: Option<&str>) -> Result<Found, String> {
              (`--client N` says which field it is)"
         ));
     }
-    let second = |(head, _): &&(&[u8], u64)| {
-        let mut fields = fields(head);
+    let second = |cut: &&Cut<'_>| {
+        let mut fields = fields(cut.head);
         fields.next().is_some_and(client::is_address)
             && fields.next().is_some_and(client::is_address)
     };
@@ -203,8 +237,8 @@ fn common(sample: &[&[u8]], client: Option<&str>) -> Result<Found, String> {
 fn behind(sample: &[&[u8]]) -> Option<String> {
     let mut hits = [0_usize; 32];
     for line in sample {
-        let Ok((head, _)) = parse::head(line) else { continue };
-        let before = fields(head).count();
+        let Ok(cut) = common::cut(line) else { continue };
+        let before = fields(cut.head).count();
         for (hits, (at, field)) in hits.iter_mut().zip(fields(line).enumerate()) {
             // With a port, it is rather the address of a server behind a proxy.
             let address = || client::is_address(field) && !client::has_port(field);
@@ -238,14 +272,11 @@ fn misfits(sample: &[&[u8]], layout: &Layout) -> Option<String> {
 /// Says it, if none of the clients in the sample is an address: is it the right field?
 fn no_address(sample: &[&[u8]], layout: &Layout) -> Option<String> {
     let mut layout = layout.clone();
-    let addresses = Addresses { ipv6_prefix: 128, ..Addresses::default() };
     let mut first = None;
     for line in sample {
-        let Ok(request) = layout.request(line, addresses) else { continue };
-        if client::is_address(&request.client) {
-            return None;
-        }
-        first.get_or_insert(request.client.escape_ascii().to_string());
+        let Ok(request) = layout.request(line, Addresses::default()) else { continue };
+        let Client::Name(name) = request.client else { return None };
+        first.get_or_insert(name.escape_ascii().to_string());
     }
     first.map(|mut first| {
         first.truncate(60);

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use crate::client::{self, Addresses};
-use crate::parse::{Request, Skipped};
-use crate::time;
+use tollgate::Timestamp;
+
+use super::client::{self, Addresses};
+use super::time;
+use super::{Details, Request, Skipped};
 
 /// Keys that name the client, the likeliest first. A point leads into an object.
 const CLIENTS: [&str; 31] = [
@@ -69,17 +71,102 @@ const TIMES: [&str; 24] = [
     "Timestamp",
 ];
 
-/// Where in an object the client and the time stand.
+/// Keys that hold the first line of the request.
+const REQUESTS: [&str; 3] = ["request", "request_line", "requestLine"];
+
+/// Keys that hold the method, the likeliest first.
+const METHODS: [&str; 12] = [
+    "request_method",
+    "request.method",
+    "RequestMethod",
+    "ClientRequestMethod",
+    "method",
+    "http.request.method",
+    "httpRequest.requestMethod",
+    "httpRequest.httpMethod",
+    "httpMethod",
+    "requestMethod",
+    "http_method",
+    "verb",
+];
+
+/// Keys that hold the path or the whole URI, the likeliest first.
+const PATHS: [&str; 17] = [
+    "request_uri",
+    "request.uri",
+    "RequestPath",
+    "ClientRequestURI",
+    "ClientRequestPath",
+    "x_envoy_original_path",
+    "path",
+    "uri",
+    "url.path",
+    "url.original",
+    "httpRequest.requestUrl",
+    "httpRequest.uri",
+    "requestPath",
+    "request_path",
+    "uri_path",
+    "url",
+    "requestURI",
+];
+
+/// Keys that hold the host, the likeliest first.
+const HOSTS: [&str; 12] = [
+    "http_host",
+    "request.host",
+    "RequestHost",
+    "ClientRequestHost",
+    "authority",
+    "host",
+    "url.domain",
+    "requestContext.domainName",
+    "domainName",
+    "server_name",
+    "vhost",
+    "requestHost",
+];
+
+/// Keys that hold the user, the likeliest first.
+const USERS: [&str; 7] =
+    ["remote_user", "user_id", "ClientUsername", "user.name", "user", "username", "userName"];
+
+/// Keys that hold the status, the likeliest first.
+const STATUSES: [&str; 10] = [
+    "status",
+    "DownstreamStatus",
+    "OriginStatus",
+    "EdgeResponseStatus",
+    "response_code",
+    "http.response.status_code",
+    "httpRequest.status",
+    "status_code",
+    "statusCode",
+    "response_status",
+];
+
+/// Where in an object the client, the time and the rest stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
+    /// The key of the client.
     pub client: String,
     time: String,
+    request: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+    host: Option<String>,
+    user: Option<String>,
+    status: Option<String>,
     /// Keys beside the chosen one that hold an address in most lines.
     pub others: Vec<String>,
 }
 
 impl Keys {
     /// Finds the keys in a sample of lines, unless they are given.
+    ///
+    /// # Errors
+    ///
+    /// A message that says which key to name.
     pub fn find(
         sample: &[&[u8]],
         client: Option<&str>,
@@ -112,7 +199,7 @@ impl Keys {
                 keys.join(", ")
             )
         };
-        let is_time = |value: &Value| seconds(value).is_some_and(|time| time > 100_000_000);
+        let is_time = |value: &Value| moment(value).is_some_and(|time| time > EARLIEST);
         let mut others = Vec::new();
         let client = if let Some(key) = client {
             key.to_owned()
@@ -129,9 +216,28 @@ impl Keys {
             Some(key) => key.to_owned(),
             None => most(&TIMES, &is_time).ok_or_else(|| unknown("time"))?.1,
         };
-        Ok(Self { client, time, others })
+        let text = |keys: &[&str]| {
+            let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+            most(keys, &is_text).map(|(_, key)| key)
+        };
+        Ok(Self {
+            client,
+            time,
+            request: text(&REQUESTS),
+            method: text(&METHODS),
+            path: text(&PATHS),
+            host: text(&HOSTS),
+            user: text(&USERS),
+            status: most(&STATUSES, &|value| status(value).is_some()).map(|(_, key)| key),
+            others,
+        })
     }
 
+    /// Reads a line, without its end.
+    ///
+    /// # Errors
+    ///
+    /// If it is no request.
     pub fn request(&self, line: &[u8], addresses: Addresses) -> Result<Request<'static>, Skipped> {
         if line.trim_ascii().is_empty() {
             return Err(Skipped::Empty);
@@ -145,9 +251,29 @@ impl Keys {
             Some(number @ Value::Number(_)) => number.to_string(),
             Some(_) => return Err(Skipped::Client),
         };
-        let time = get(&object, &self.time).and_then(seconds).ok_or(Skipped::Time)?;
-        let request = Request::of(client.as_bytes(), time, addresses)?;
-        Ok(Request { client: request.client.into_owned().into(), time, listed: request.listed })
+        let time = get(&object, &self.time).and_then(moment).ok_or(Skipped::Time)?;
+        let details = self.details(&object).into_owned();
+        let request = Request::of(client.as_bytes(), time, addresses, Details::default())?;
+        let client = request.client.into_owned();
+        Ok(Request { client, time, listed: request.listed, details })
+    }
+
+    fn details<'a>(&self, object: &'a Value) -> Details<'a> {
+        let value = |key: &Option<String>| get(object, key.as_deref()?);
+        let text = |key: &Option<String>| {
+            value(key).and_then(Value::as_str).unwrap_or_default().as_bytes()
+        };
+        let mut details = Details::default();
+        let (method, path) = (text(&self.method), text(&self.path));
+        if method.is_empty() || path.is_empty() {
+            details.request_line(text(&self.request));
+        } else if details.target(method == b"CONNECT", path) {
+            details.method(method);
+        }
+        details.host(text(&self.host));
+        details.user(text(&self.user));
+        details.status = value(&self.status).and_then(status);
+        details
     }
 }
 
@@ -160,6 +286,8 @@ fn is_client(value: &Value) -> bool {
     value.as_str().is_some_and(|text| client::is_address(text.as_bytes()))
 }
 
+/// Whether the line is a JSON object.
+#[must_use]
 pub fn is_object(line: &[u8]) -> bool {
     object(line).is_some()
 }
@@ -183,10 +311,23 @@ fn get<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     get(object.get(key)?, rest)
 }
 
-fn seconds(value: &Value) -> Option<u64> {
+/// Numbers that are no later than this, which is in 1973, are durations and not times.
+const EARLIEST: Timestamp = Timestamp::from_nanos(100_000_000 * 1_000_000_000);
+
+fn moment(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => time::parse_any(text.as_bytes()),
         Value::Number(number) => time::parse_any(number.to_string().as_bytes()),
         _ => None,
     }
+}
+
+fn status(value: &Value) -> Option<u16> {
+    let mut details = Details::default();
+    match value {
+        Value::String(text) => details.status(text.as_bytes()),
+        Value::Number(number) => details.status(number.to_string().as_bytes()),
+        _ => {}
+    }
+    details.status
 }
