@@ -12,5 +12,6 @@ mod site;
 pub use server::Server;
 pub use site::{Calls, count_statuses, frozen_limiter, left, limiter, tell};
 pub use tollgate_test_programs::{
-    Answer, DEADLINE, Program, curl, curl_text, find, free_port, has_ipv6, needs, output, say,
+    Answer, DEADLINE, Program, curl, curl_text, find, free_port, haproxy, has_ipv6, needs, nginx,
+    output, say,
 };

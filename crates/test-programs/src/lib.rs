@@ -5,11 +5,13 @@
 
 mod curl;
 mod program;
+mod proxies;
 
 use std::time::Duration;
 
 pub use curl::{Answer, curl, curl_text};
 pub use program::{Program, Signal, find, free_port, has_ipv6, needs, output, say};
+pub use proxies::{caddy, haproxy, nginx};
 
 /// How long anything is waited for before the test fails. It guards against waiting for ever: no
 /// test measures time.
