@@ -23,6 +23,7 @@ pub(crate) struct Service {
 impl Service {
     /// Starts a service with a policy, and with further settings of the table `[server]`. The
     /// version of the policy, and the listeners, are added.
+    #[allow(dead_code, reason = "not each test needs nothing but a file")]
     pub(crate) fn start(policy: &str, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port, admin) = (free_port(), free_port());
