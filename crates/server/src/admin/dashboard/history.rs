@@ -45,6 +45,7 @@ struct Track {
 struct Buckets {
     /// The upper bound and the number of values at most as large.
     totals: Vec<(f64, f64)>,
+    /// How many more there were in each of the last steps.
     steps: VecDeque<Vec<f64>>,
 }
 
@@ -62,7 +63,6 @@ pub(super) struct HistoryTold<'a> {
     most_steps: usize,
     requests: HashMap<&'static str, &'a VecDeque<u64>>,
     limits: Vec<LimitTold<'a>>,
-    decision_p99_s: Vec<Option<f64>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,12 +133,12 @@ impl History {
 
     /// The time of decisions in the last minute; `None` if there were none.
     pub(super) fn decision_times(&self) -> Option<Times> {
-        self.decisions.times(RECENT)
+        self.decisions.times()
     }
 
     /// The time of calls to the store in the last minute; `None` if there were none.
     pub(super) fn store_times(&self) -> Option<Times> {
-        self.store_calls.times(RECENT)
+        self.store_calls.times()
     }
 
     /// What the page is told, of these limits.
@@ -153,7 +153,6 @@ impl History {
             most_steps: STEPS,
             requests: self.requests.iter().map(|(class, track)| (*class, &track.steps)).collect(),
             limits: limits.filter_map(limit).collect(),
-            decision_p99_s: self.decisions.p99s().collect(),
         }
     }
 }
@@ -177,24 +176,20 @@ impl Buckets {
     fn add(&mut self, totals: Vec<(f64, f64)>) {
         let before = |at: usize| self.totals.get(at).map_or(0.0, |(_, total)| *total);
         let step = totals.iter().enumerate().map(|(at, (_, total))| total - before(at)).collect();
-        if self.steps.len() >= STEPS {
+        if self.steps.len() >= RECENT {
             self.steps.pop_front();
         }
         self.steps.push_back(step);
         self.totals = totals;
     }
 
-    /// The times of the last `n` steps together.
-    fn times(&self, n: usize) -> Option<Times> {
+    /// The times of the last steps together.
+    fn times(&self) -> Option<Times> {
         let mut counts = vec![0.0; self.totals.len()];
-        for step in self.steps.iter().rev().take(n) {
+        for step in &self.steps {
             counts.iter_mut().zip(step).for_each(|(count, more)| *count += more);
         }
         Some(Times { p50: self.quantile(&counts, 0.5)?, p99: self.quantile(&counts, 0.99)? })
-    }
-
-    fn p99s(&self) -> impl Iterator<Item = Option<f64>> {
-        self.steps.iter().map(|counts| self.quantile(counts, 0.99))
     }
 
     /// The value that is not exceeded by this share of values, as Prometheus estimates it: evenly

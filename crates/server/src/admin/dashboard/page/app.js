@@ -53,7 +53,7 @@ function showTiles(now) {
   const { allowed, refused, errors, length } = lastMinute();
   const all = allowed + refused + errors;
   const peak = history ? Math.max(0, ...sum(CLASSES.map((name) => history.requests[name]))) / history.step_s : 0;
-  tile("requests", length ? `${rate(all / length)}/s` : "–", length ? `last minute; at most ${rate(peak)}/s in 10 minutes` : "counted from now on");
+  tile("requests", length ? `${rate(all / length)}/s` : "–", length ? `last minute, peak ${rate(peak)}/s` : "counted from now on");
   const share = all ? refused / all : 0;
   tile("refused", all ? percent(share) : "–", all ? `${count(refused)} of ${count(all)} in the last minute` : "no requests in the last minute", share > 0.1 ? "warn" : "");
   const { active, total } = now.penalties;

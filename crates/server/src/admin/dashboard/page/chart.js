@@ -13,11 +13,11 @@ export function sum(lists) {
   return lists[0].map((_, at) => lists.reduce((all, list) => all + list[at], 0));
 }
 
-/** The smallest of 1, 2, 5, 10, 20, … that is at least as large. */
+/** The smallest of 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, … that is at least as large. */
 export function niceAbove(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value * 0.999);
 }
 
 /**
@@ -25,18 +25,22 @@ export function niceAbove(value) {
  * value is at the right edge, and there is room for `most` of them.
  */
 function areas(layers, most, width, height, top) {
-  const x = (at, length) => width - ((length - 1 - at) * width) / (most - 1);
-  const y = (value) => height - (value / top) * height;
+  const length = layers[0].values.length;
+  const place = (at, value) => {
+    const x = width - ((length - 1 - at) * width) / (most - 1);
+    return `${x.toFixed(1)},${(height - (value / top) * height).toFixed(1)}`;
+  };
   let below = layers[0].values.map(() => 0);
-  return layers.map(({ name, values }) => {
+  return layers.map(({ name, values }, layer) => {
     const above = values.map((value, at) => below[at] + value);
-    const upper = above.map((value, at) => `${x(at, values.length).toFixed(1)},${y(value).toFixed(1)}`);
-    const lower = below.map((value, at) => `${x(at, values.length).toFixed(1)},${y(value).toFixed(1)}`);
-    const isEmpty = values.every((value) => value === 0);
+    const upper = above.map((value, at) => place(at, value));
+    const lower = below.map((value, at) => place(at, value)).reverse();
     below = above;
-    const line = upper.length ? `M${upper.join("L")}` : "";
-    const area = upper.length ? `${line}L${lower.reverse().join("L")}Z` : "";
-    return { name, line: isEmpty ? "" : line, area: isEmpty ? "" : area };
+    if (values.every((value) => value === 0)) return { name, area: "", line: "" };
+    // Where a layer above the lowest has nothing, its line would hide that of the lower one.
+    const isDrawn = (at) => layer === 0 || values[at] > 0 || values[at - 1] > 0 || values[at + 1] > 0;
+    const line = upper.map((point, at) => (isDrawn(at) ? `${at > 0 && isDrawn(at - 1) ? "L" : "M"}${point}` : ""));
+    return { name, area: `M${upper.join("L")}L${lower.join("L")}Z`, line: line.join("") };
   });
 }
 

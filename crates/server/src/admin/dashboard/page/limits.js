@@ -19,8 +19,8 @@ function row(limit) {
   const chart = sparkline(limit.name);
   charts.set(limit.name, chart);
   const details = `most-limited-${limit.name}`;
-  const button = element("button", { type: "button", class: "plain", "aria-expanded": "false", "aria-controls": details, text: "Keys" });
-  button.setAttribute("aria-label", `Most limited keys of ${limit.name}`);
+  const button = element("button", { type: "button", class: "plain", "aria-expanded": "false", "aria-controls": details, text: "Most limited" });
+  button.setAttribute("aria-label", `Most limited by ${limit.name}`);
   const body = element("tbody", { role: "rowgroup" });
   const first = element("tr", { role: "row" },
     element("th", { scope: "row", role: "rowheader" },

@@ -58,11 +58,13 @@ export function showPenalties({ penalties }) {
 
 function violationRow(violation) {
   const by = violation.limits.join(", ") || "penalty";
-  const cells = [element("td", { class: "time", text: timeOfDay(violation.time_ms) }), element("td", {}, keyCell(violation))];
-  cells.push(element("td", {}, element("span", { text: by }), element("span", { class: "quiet route", text: violation.route ?? "" })));
+  // A table whose rows are cards on a phone keeps its roles only if they are written down.
+  const cell = (properties, ...children) => element("td", { role: "cell", ...properties }, ...children);
+  const cells = [cell({ class: "time", text: timeOfDay(violation.time_ms) }), cell({}, keyCell(violation))];
+  cells.push(cell({}, element("span", { text: by }), element("span", { class: "quiet route", text: violation.route ? `route ${violation.route}` : "" })));
   const wait = violation.wait_ms === null ? "for good" : span(Math.ceil(violation.wait_ms / 1000));
-  cells.push(element("td", { class: "number", text: wait }));
-  return element("tr", violation.penalty ? { class: "penalty" } : {}, ...cells);
+  cells.push(cell({ class: "number", text: wait }));
+  return element("tr", { role: "row", class: violation.penalty ? "penalty" : undefined }, ...cells);
 }
 
 export function showViolations(now) {
