@@ -269,21 +269,3 @@ async fn the_page_fits_a_phone_in_light_and_dark() {
     assert!(colours[0] == colours[2] && colours[0] != colours[1] && colours[1] == colours[4]);
     is_content(&mut browser).await;
 }
-/// A running service elsewhere is shown, to look at it.
-#[tokio::test]
-#[ignore = "needs a service"]
-async fn pictures_of_a_service() {
-    let url = std::env::var("DASHBOARD").expect("its address");
-    let folder = std::env::var("PICTURES").expect("a folder");
-    let mut browser = Browser::start().await;
-    browser.open(&url, "Number(document.body?.dataset.moments) > 2").await;
-    for (name, width, height, is_dark) in [("light", 1280, 1400, false), ("dark", 1280, 1400, true), ("phone", 360, 2600, false), ("phone_dark", 360, 2600, true), ("tablet", 800, 1800, false)] {
-        browser.show(width, height, is_dark).await;
-        browser.value("new Promise(done => setTimeout(() => done(true), 1500))").await;
-        if name == "light" { browser.value("document.querySelectorAll('#limits button')[1].click()").await; }
-        browser.value("new Promise(done => setTimeout(() => done(true), 300))").await;
-        println!("{name} overflow {}", browser.value("document.documentElement.scrollWidth - innerWidth").await);
-        std::fs::write(format!("{folder}/{name}.png"), browser.picture().await).expect("written");
-    }
-    println!("{:?} {}", browser.complaints.clone(), browser.value("window.refusals").await);
-}

@@ -77,8 +77,8 @@ let uptime = 0;
 function mostNote(limit) {
   const returned = limit.returned > 0 ? ` ${count(limit.returned)} charges were given back.` : "";
   if (isStored) return `Keys in the store are not ranked: see the last refusals.${returned}`;
-  if (limit.most_limited.length === 0) return `No key was refused by this limit.${returned}`;
-  return `The keys that were refused most permits:${returned}`;
+  if (limit.most_limited.length === 0) return `No key that is in use was refused by this limit.${returned}`;
+  return `The keys in use that were refused the most permits.${returned}`;
 }
 
 /** Shows the limits of a moment. */
