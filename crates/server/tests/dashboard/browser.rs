@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use tollgate_http_network_tests::{DEADLINE, Program};
+use tollgate_test_programs::{DEADLINE, Program};
 
 /// Counts what the policy of the page refuses. It runs before the page's own scripts.
 const WATCH: &str = "window.refusals = []; document.addEventListener('securitypolicyviolation', \
@@ -113,7 +113,7 @@ impl Browser {
             "new Promise(done => {{ const look = () => \
              ({condition}) ? done(true) : setTimeout(look, 20); look(); }})"
         );
-        let waited = timeout(DEADLINE / 6, self.value(&wait)).await;
+        let waited = timeout(DEADLINE, self.value(&wait)).await;
         assert!(waited.is_ok(), "it did not become true: {condition}: {:?}", self.complaints);
     }
 
@@ -174,7 +174,6 @@ impl Browser {
 
     async fn heard(&mut self, event: &Value) {
         let parameters = &event["params"];
-        if std::env::var_os("DEBUG").is_some() { eprintln!("{} {}", event["method"], parameters["request"]["url"]); }
         match event["method"].as_str().unwrap_or_default() {
             "Fetch.requestPaused" => {
                 let go_on = json!({ "requestId": parameters["requestId"] });

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
-use tollgate_http_network_tests::needs;
+use tollgate_test_programs::needs;
 
 use crate::browser::Browser;
 use crate::support::Running;
