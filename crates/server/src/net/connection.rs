@@ -1,7 +1,6 @@
 //! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tollgate_http::address::Peer;
 use tower::Service as _;
 
+use super::idle::Idle;
 use super::listener::Shutdown;
-use super::patience::{Patience, Requests, Times};
 
 /// What a client can make the service hold, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +28,10 @@ pub struct Bounds {
     pub head: usize,
     /// The longest body of a check or a report, in bytes. A longer one is answered with 413.
     pub body: usize,
-    /// How long a client may take for the head of a request, and for its body.
-    pub request_time: Duration,
-    /// How long a connection may lie idle.
+    /// How long a client may take for the body of a request.
+    pub body_time: Duration,
+    /// How long a connection may lie idle. The head of the next request must come within this time
+    /// too, so a slow head gains nothing.
     pub idle_time: Duration,
     /// How long what is in flight may take after the service was asked to end.
     pub drain_time: Duration,
@@ -43,7 +43,7 @@ impl Default for Bounds {
             connections: 20_000,
             head: 32 << 10,
             body: 64 << 10,
-            request_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(75),
             drain_time: Duration::from_secs(20),
         }
@@ -65,21 +65,18 @@ pub(super) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let builder = builder(bounds);
-    let requests = Arc::<Requests>::default();
-    let times = Times { idle: bounds.idle_time, head: bounds.request_time };
-    let stream = TokioIo::new(Patience::new(stream, times, Arc::clone(&requests)));
+    let stream = TokioIo::new(Idle::new(stream, bounds.idle_time));
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let (in_flight, shutdown) = (requests.begin(), shutdown.clone());
-        let is_http2 = request.version() == Version::HTTP_2;
+        let is_http1 = request.version() < Version::HTTP_2;
         request.extensions_mut().insert(peer);
         let answer = router.clone().call(request.map(Body::new));
+        let shutdown = shutdown.clone();
         async move {
             let Ok(mut answer) = answer.await;
-            if shutdown.has_begun() && !is_http2 {
-                // HTTP/2 has a frame for that.
+            // HTTP/2 has a frame that says so.
+            if is_http1 && shutdown.has_begun() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            drop(in_flight);
             Ok::<_, Infallible>(answer)
         }
     });
@@ -90,9 +87,11 @@ pub(super) async fn serve<S>(
 
 fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // The time of a head is `Patience`'s: hyper counts the time between two requests too, and sets
-    // a timer for each of them.
-    builder.http1().header_read_timeout(None).max_buf_size(bounds.head.max(8 << 10));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.idle_time)
+        .max_buf_size(bounds.head.max(8 << 10));
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -100,7 +99,7 @@ fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
         .max_concurrent_streams(CONCURRENT_STREAMS)
         // A client that is there answers; one that is not leaves an idle connection.
         .keep_alive_interval(bounds.idle_time / 3)
-        .keep_alive_timeout(bounds.request_time);
+        .keep_alive_timeout(bounds.idle_time / 3);
     builder
 }
 
@@ -110,11 +109,9 @@ mod tests {
     use hyper_util::server::graceful::GracefulShutdown;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::task::JoinHandle;
-    use tokio::time::{Instant, sleep};
+    use tokio::time::Instant;
 
     use super::*;
-
-    const HEAD: Duration = Duration::from_secs(10);
 
     /// A connection, and the end of it.
     fn connection(shutdown: &Shutdown) -> (DuplexStream, JoinHandle<()>) {
@@ -138,16 +135,6 @@ mod tests {
             assert_ne!(count, 0, "{}", String::from_utf8_lossy(&bytes));
         }
         String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_may_rest_between_requests_for_longer_than_a_head_may_take() {
-        let (mut client, _end) = connection(&Shutdown::default());
-        for _ in 0..3 {
-            client.write_all(REQUEST).await.expect("the connection is there");
-            answer(&mut client).await;
-            sleep(HEAD * 6).await;
-        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,8 +3,8 @@
 
 mod address;
 mod connection;
+mod idle;
 mod listener;
-mod patience;
 
 pub use address::{ListenAddress, ParseListenAddressError};
 pub use connection::Bounds;

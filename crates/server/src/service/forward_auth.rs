@@ -5,9 +5,8 @@
 //! and Caddy set them; nginx and haproxy set them if they are told to. No other header says the
 //! method or the path, because a proxy passes on what it does not set, as the client wrote it.
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -24,9 +23,10 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The status that the client should get, for a proxy that was told to get another one.
 const LIMIT_STATUS: HeaderName = HeaderName::from_static("x-ratelimit-status");
 
-/// How the proxy wants to be answered.
+/// How the proxy wants to be answered. Other parameters are no mistake: Caddy's `forward_auth`
+/// appends the client's query. A client can thereby choose the status with which it is refused, but
+/// not whether it is.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Options {
     /// The status of every refusal. nginx's `auth_request` passes on 401 and 403 only.
     deny: Option<u16>,
@@ -49,7 +49,7 @@ pub(super) async fn forward_auth(
         }
         _ => status,
     };
-    Ok((status, fields, Body::from(body)).into_response())
+    Ok(answer::response(status, fields, body))
 }
 
 /// The status for every refusal.
