@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::http2;
 use crate::load::{Client, Load};
 use crate::policies::{check, one_limit};
 use crate::process::Process;
@@ -97,7 +98,7 @@ pub(crate) fn idle(count: usize) {
 
 /// Connections that send a byte of a head each second.
 pub(crate) fn slow(count: usize) {
-    let scene = Scene::new("Slow heads", "");
+    let scene = Scene::new("Slow heads", "[server.connections]\nidle_time = '10s'\n");
     scene.others("before");
     let streams = scene.connect(count, b"GET /healthz HTTP/1.1\r\nhost: x\r\na: ");
     let begun = Instant::now();
@@ -199,29 +200,28 @@ pub(crate) fn resets(connections: usize) {
 
 /// Returns how many streams were reset, and how many connections the service has ended.
 async fn reset_again_and_again(address: SocketAddr, time: Duration) -> (u64, u64) {
+    const BATCH: u32 = 64;
     let (begun, mut resets, mut ends) = (Instant::now(), 0, 0);
     while begun.elapsed() < time {
-        let Ok(stream) = TcpStream::connect(address).await else { return (resets, ends) };
-        let Ok((client, connection)) = h2::client::handshake(stream).await else { continue };
-        let connection = tokio::spawn(connection);
-        while begun.elapsed() < time {
-            let Ok(mut client) = client.clone().ready().await else {
-                ends += 1;
-                break;
-            };
-            let request = http::Request::post("http://x/v1/check").body(()).expect("a request");
-            let Ok((_, mut body)) = client.send_request(request, false) else {
-                ends += 1;
-                break;
-            };
-            body.send_reset(h2::Reason::CANCEL);
-            resets += 1;
-            if resets % 64 == 0 {
-                tokio::task::yield_now().await;
+        let Ok(mut stream) = TcpStream::connect(address).await else { continue };
+        let mut next = 1;
+        let mut is_open = stream.write_all(&http2::preface()).await.is_ok();
+        while is_open && begun.elapsed() < time {
+            let frames = http2::reset_streams(next, BATCH);
+            is_open = stream.write_all(&frames).await.is_ok();
+            resets += u64::from(BATCH);
+            next += 2 * BATCH;
+            // What the service says meanwhile is of no interest.
+            let mut answers = [0; 4096];
+            while let Ok(count) = stream.try_read(&mut answers) {
+                is_open &= count > 0;
+                if count == 0 {
+                    break;
+                }
             }
+            tokio::task::yield_now().await;
         }
-        drop(client);
-        connection.abort();
+        ends += u64::from(!is_open);
     }
     (resets, ends)
 }

@@ -9,9 +9,11 @@ mod constant;
 mod contest;
 mod crowd;
 mod drain;
+mod http2;
 mod load;
 mod policies;
 mod process;
+mod rls;
 mod soak;
 mod speed;
 mod start;
@@ -51,6 +53,8 @@ enum Command {
     },
     /// Other services, whose programs are named by LIMITADOR_SERVER and THROTTLECRAB_SERVER
     Others,
+    /// Envoy's protocol, beside a constant answer of tonic, and beside LIMITADOR_SERVER
+    Rls,
     /// How long a start takes
     Start,
     /// Load and reloads for so many minutes
@@ -68,6 +72,9 @@ enum Command {
     /// A server that answers what is in a file; for this program itself
     #[command(hide = true)]
     Constant { file: PathBuf },
+    /// A server that answers a constant over gRPC; for this program itself
+    #[command(hide = true)]
+    ConstantRls,
 }
 
 fn main() -> ExitCode {
@@ -86,6 +93,10 @@ fn main() -> ExitCode {
         }
         Command::Others => {
             speed::beside_others(length);
+            true
+        }
+        Command::Rls => {
+            rls::measure(length);
             true
         }
         Command::Start => {
@@ -112,6 +123,10 @@ fn main() -> ExitCode {
         }
         Command::Constant { file } => {
             constant::serve(&file);
+            true
+        }
+        Command::ConstantRls => {
+            rls::serve_constant();
             true
         }
     };

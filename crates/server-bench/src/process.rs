@@ -21,6 +21,8 @@ pub(crate) struct Process {
     pub(crate) address: SocketAddr,
     /// Where operators ask it, if it is the service.
     pub(crate) admin: Option<SocketAddr>,
+    /// Where Envoy asks it, if it listens for Envoy.
+    pub(crate) envoy: Option<SocketAddr>,
 }
 
 impl Process {
@@ -31,8 +33,10 @@ impl Process {
         command.arg("serve").current_dir(folder).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the service starts");
         let log = child.stderr.take().expect("it is piped");
-        let (listen, admin) = ready(log);
-        Self { child, address: listen, admin: Some(admin) }
+        let ready = ready(log);
+        let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
+        let listen = address("listen").expect("the service listens");
+        Self { child, address: listen, admin: address("admin"), envoy: address("envoy") }
     }
 
     /// This program in another role, which writes its address first.
@@ -46,14 +50,14 @@ impl Process {
             BufReader::new(child.stdout.take().expect("it is piped"));
         output.read_line(&mut line).expect("the role writes its address");
         let address = line.trim().parse().expect("an address");
-        Self { child, address, admin: None }
+        Self { child, address, admin: None, envoy: None }
     }
 
     /// Another program, which will listen on an address that it was told.
     pub(crate) fn other(command: &mut Command, address: SocketAddr) -> Self {
         let command = command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("the program starts");
-        let (process, begun) = (Self { child, address, admin: None }, Instant::now());
+        let (process, begun) = (Self { child, address, admin: None, envoy: None }, Instant::now());
         while TcpStream::connect(address).is_err() {
             assert!(begun.elapsed() < DEADLINE, "nobody listens on {address}");
             std::thread::sleep(Duration::from_millis(10));
@@ -121,7 +125,7 @@ impl Drop for Process {
 }
 
 /// Reads log lines until the service says where it listens. Further ones are read and forgotten.
-fn ready(log: ChildStderr) -> (SocketAddr, SocketAddr) {
+fn ready(log: ChildStderr) -> Value {
     let mut lines = BufReader::new(log).lines().map_while(Result::ok);
     let mut before = Vec::new();
     let ready = lines.by_ref().find_map(|line| {
@@ -131,8 +135,7 @@ fn ready(log: ChildStderr) -> (SocketAddr, SocketAddr) {
     });
     let ready = ready.unwrap_or_else(|| panic!("the service does not start: {before:?}"));
     std::thread::spawn(move || lines.for_each(drop));
-    let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
-    (address("listen").expect("an address"), address("admin").expect("an address"))
+    ready
 }
 
 /// The file of the service: beside that of this program, where cargo has put it.

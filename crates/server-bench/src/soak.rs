@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::load::{Client, Counted, Load};
 use crate::policies::{PORTS, check, forward_auth};
 use crate::process::{Process, ask};
+use crate::rls::{self, ENVOY};
 use crate::start::mebibytes;
 
 /// The load is in pieces of so many seconds, after each of which its errors are told.
@@ -27,6 +28,8 @@ fn policy(number: u64) -> String {
          [limits.flood]\nquota = '{flood}/s'\nkey = 'address'\n\
          [limits.calls]\nquota = '{calls}/s'\nkey = 'caller'\n\
          [response]\nheaders = ['ratelimit', 'x-ratelimit']\n\
+         [limits.edge]\nquota = '{calls}/s'\nkey = 'entry:user'\n\
+         [[descriptors]]\ndomain = 'bench'\nentries = ['user']\nlimits = ['edge']\n\
          [penalty]\nkey = 'caller'\nafter = '30/min'\nblock = '1min'\n"
     )
 }
@@ -45,7 +48,7 @@ struct Seen {
 /// Runs for so many minutes. Returns whether all was well.
 pub(crate) fn run(minutes: f64) -> bool {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut service = Process::service(folder.path(), &(policy(0) + PORTS));
+    let mut service = Process::service(folder.path(), &(policy(0) + PORTS + ENVOY));
     let mut users = check();
     users.users = Some(USERS);
     let loads = [
@@ -56,6 +59,10 @@ pub(crate) fn run(minutes: f64) -> bool {
         ("h2load, checks", {
             let client = Client::H2load { connections: 4, streams: 16 };
             Load::new(client, service.address, &check())
+        }),
+        ("h2load, Envoy's protocol", {
+            let client = Client::H2load { connections: 2, streams: 8 };
+            Load::new(client, service.envoy.expect("it listens for Envoy"), &rls::request())
         }),
     ];
     let (seen, ends) = (Mutex::new(Seen::default()), AtomicBool::new(false));
@@ -97,7 +104,7 @@ fn replace_again_and_again(
     let mut number = 0;
     while !ends.load(Ordering::Relaxed) {
         number += 2;
-        fs::write(&other, policy(number) + PORTS).expect("the folder can be written");
+        fs::write(&other, policy(number) + PORTS + ENVOY).expect("the folder can be written");
         fs::rename(&other, &file).expect("the file can be replaced");
         std::thread::sleep(Duration::from_millis(500));
         let head = "POST /rate_limit/config HTTP/1.1\r\ncontent-type: application/toml";

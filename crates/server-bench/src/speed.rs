@@ -1,7 +1,7 @@
 //! Requests per second, beside a constant answer and beside other services.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -78,17 +78,7 @@ pub(crate) fn beside_others(length: Length) {
     let client = Client::Wrk { connections: 32 };
     let folder = tempfile::tempdir().expect("a folder");
     let mut contestants: Vec<Contestant> = Vec::new();
-    if let Some(program) = peer("LIMITADOR_SERVER") {
-        let (address, limits) = (free_port(), folder.path().join("limits.yaml"));
-        let text = "- namespace: bench\n  max_value: 1000000000\n  seconds: 60\n  conditions: []\n  \
-                    variables:\n    - \"descriptors[0]['user']\"\n";
-        std::fs::write(&limits, text).expect("the folder can be written");
-        let rls = free_port();
-        let mut command = Command::new(program);
-        command.args(["--http-ip", "127.0.0.1", "--http-port"]).arg(address.port().to_string());
-        command.args(["--rls-ip", "127.0.0.1", "--rls-port"]).arg(rls.port().to_string());
-        command.arg(&limits).arg("memory");
-        let process = Process::other(&mut command, address);
+    if let Some((process, address, _)) = limitador(folder.path()) {
         let mut request = check();
         request.path = "/check_and_report";
         request.body = br#"{"namespace":"bench","values":{"user":"alice"},"delta":1}"#.into();
@@ -117,8 +107,22 @@ pub(crate) fn beside_others(length: Length) {
     contest::run("Other services, HTTP/1.1", &mut contestants, length.rounds, length.seconds);
 }
 
+/// limitador-server with one limit for each user, where it answers HTTP, and where gRPC.
+pub(crate) fn limitador(folder: &Path) -> Option<(Process, SocketAddr, SocketAddr)> {
+    let program = peer("LIMITADOR_SERVER")?;
+    let (http, rls, limits) = (free_port(), free_port(), folder.join("limits.yaml"));
+    let text = "- namespace: bench\n  max_value: 1000000000\n  seconds: 60\n  conditions: []\n  \
+                variables:\n    - \"descriptors[0]['user']\"\n";
+    std::fs::write(&limits, text).expect("the folder can be written");
+    let mut command = Command::new(program);
+    command.args(["--http-ip", "127.0.0.1", "--http-port"]).arg(http.port().to_string());
+    command.args(["--rls-ip", "127.0.0.1", "--rls-port"]).arg(rls.port().to_string());
+    command.arg(&limits).arg("memory");
+    Some((Process::other(&mut command, http), http, rls))
+}
+
 /// The program of another service, which the environment names.
-pub(crate) fn peer(variable: &str) -> Option<PathBuf> {
+fn peer(variable: &str) -> Option<PathBuf> {
     let program = std::env::var_os(variable).map(PathBuf::from);
     if program.is_none() {
         println!("{variable} is not set: without this service");

@@ -67,14 +67,13 @@ pub(super) async fn serve<S>(
     let builder = builder(bounds);
     let stream = TokioIo::new(Idle::new(stream, bounds.idle_time));
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let is_http1 = request.version() < Version::HTTP_2;
+        // HTTP/2 has a frame that says so.
+        let is_last = request.version() < Version::HTTP_2 && shutdown.has_begun();
         request.extensions_mut().insert(peer);
         let answer = router.clone().call(request.map(Body::new));
-        let shutdown = shutdown.clone();
         async move {
             let Ok(mut answer) = answer.await;
-            // HTTP/2 has a frame that says so.
-            if is_http1 && shutdown.has_begun() {
+            if is_last {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
