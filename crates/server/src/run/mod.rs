@@ -16,7 +16,7 @@ pub use signals::until_asked_to_end;
 use crate::admin::{Admin, AdminParts, Token, TokenError, Violations};
 use crate::net::{ListenAddress, Listener, Shutdown};
 use crate::service::Service;
-use crate::settings::{ConfigFile, Settings};
+use crate::settings::{ConfigError, ConfigFile, Settings};
 
 /// The running service. It ends when it is told to, or when this is dropped.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ pub enum StartError {
 }
 
 impl Server {
-    /// Starts the service, in a tokio runtime. If the policy is in the file at `path`, the file is
-    /// read again when it changes, and on SIGHUP.
+    /// Starts the service, in a tokio runtime. If the policy is in the file at `path`, it is read
+    /// again when this file or one that adds to it changes, and on SIGHUP.
     ///
     /// # Errors
     ///
@@ -82,7 +82,13 @@ impl Server {
             builder = builder.store(store.open(secret.as_deref())?).fail_closed(true);
         }
         if let Some(path) = path {
-            builder = builder.watch(path);
+            let path = path.to_owned();
+            let paths = std::iter::once(&path).chain(&settings.envoy.files).cloned();
+            let paths: Vec<_> = paths.collect();
+            builder = builder.watch_with(paths, move || {
+                let file = ConfigFile::read(&path).map_err(|ConfigError::Load(error)| error)?;
+                Ok(file.policy)
+            });
         }
         let limiter = builder.build()?;
         let shutdown = Shutdown::default();
@@ -106,6 +112,7 @@ impl Server {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(checks.serve(service.router(), settings.bounds, shutdown.clone()));
+        tasks.spawn(pages.clone().keep_history());
         tasks.spawn(operators.serve(pages.router(), settings.bounds, shutdown.clone()));
         tasks.spawn(recorder::upkeep(metrics, shutdown.clone()));
         tell(settings, &listen, &admin);

@@ -2,6 +2,7 @@
 //!
 //! What is built becomes the same tree as a text, so it is read and checked by the same code.
 
+mod additions;
 mod answer;
 mod descriptor;
 mod fields;
@@ -12,6 +13,7 @@ mod subject;
 
 use std::fmt;
 
+pub use additions::Additions;
 pub use answer::{Penalty, Response};
 pub use descriptor::DescriptorRule;
 use fields::Fields;

@@ -19,6 +19,7 @@ pub(super) fn duplicates(draft: &Draft<'_>, problems: &mut Problems) {
     for rule in &draft.descriptors {
         let what = (rule.value.domain.as_str(), rule.value.entries.as_slice());
         if let Some(first) = seen.get(&what) {
+            let first = problems.seen_from(rule.place_of("entries"), first);
             problems.add(rule.place_of("entries"), Code::DuplicateName, || {
                 format!("these entries have a rule already, at {first}: write all of it there")
             });
