@@ -68,6 +68,7 @@ async fn each_address_passes_exactly_as_often_as_its_limit_says() {
     let first = join_all((0..25).map(|_| scene.get(1, "/")));
     let second = join_all((0..25).map(|_| scene.get(2, "/")));
     let (first, second) = tokio::join!(first, second);
+    const LIMIT: &str = "10, 10;w=60;name=\"per_client\"";
     for answers in [first, second] {
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
         let count = |status: u16| statuses.iter().filter(|found| **found == status).count();
@@ -75,7 +76,7 @@ async fn each_address_passes_exactly_as_often_as_its_limit_says() {
         for refused in answers.iter().filter(|answer| answer.status == 429) {
             assert_eq!(refused.field("x-envoy-ratelimited"), Some("true"));
             assert_eq!(refused.field("retry-after"), Some("6"), "one of ten in a minute");
-            assert_eq!(refused.field("x-ratelimit-limit"), Some("10, 10;w=60"));
+            assert_eq!(refused.field("x-ratelimit-limit"), Some(LIMIT));
             assert_eq!(refused.field("x-ratelimit-remaining"), Some("0"));
             assert_eq!(refused.field("x-ratelimit-reset"), Some("6"));
         }
@@ -135,15 +136,19 @@ async fn tokens_are_counted_once_the_response_has_ended() {
         use tollgate_http::engine::Descriptor;
         let entries = [("user", user)];
         // Envoy asks after it has sent the response, so this may take a moment.
-        loop {
-            let descriptors = [Descriptor::new(&entries).hits(0)];
-            let decided = scene.limiter.decide_descriptors("edge", &descriptors).await;
-            let limit = decided.descriptors()[0].decision().limits().next();
-            if limit.is_some_and(|limit| limit.remaining() == tokens) {
-                return;
+        let is_told = async {
+            loop {
+                let descriptors = [Descriptor::new(&entries).hits(0)];
+                let decided = scene.limiter.decide_descriptors("edge", &descriptors).await;
+                let limit = decided.descriptors()[0].decision().limits().next();
+                if limit.is_some_and(|limit| limit.remaining() == tokens) {
+                    return;
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
+        };
+        let told = tokio::time::timeout(std::time::Duration::from_secs(60), is_told).await;
+        told.expect("Envoy has told the tokens");
     };
     left("alice", 100).await;
     // A permit is left, so this passes; what it has used is owed.
