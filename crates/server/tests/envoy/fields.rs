@@ -125,6 +125,20 @@ async fn hits_of_the_request_and_of_descriptors() {
 }
 
 #[tokio::test]
+async fn negative_hits_are_given_back() {
+    let mut client = Client::of(POLICY).await;
+    let all: &[(&str, &str)] = &[("all", "x")];
+    let back = |count| RateLimitDescriptor { is_negative_hits: true, ..hits(count, all) };
+    assert_eq!(left(&client.edge(vec![hits(12, all)]).await), [8]);
+    assert_eq!(left(&client.edge(vec![back(5)]).await), [13]);
+    // Not if another descriptor is over its limit.
+    let refused = client.edge(vec![back(5), hits(4, ONE)]).await;
+    assert_eq!((codes(&refused), left(&refused)[0]), (vec![Code::Ok, Code::OverLimit], 13));
+    let both = client.edge(vec![back(100), descriptor(ONE)]).await;
+    assert_eq!((codes(&both), left(&both)), (vec![Code::Ok, Code::Ok], vec![20, 2]));
+}
+
+#[tokio::test]
 async fn what_no_limit_is_known_for_is_ok() {
     let mut client = Client::of(POLICY).await;
     let response = client
@@ -204,9 +218,6 @@ async fn errors_have_a_code_and_take_nothing() {
     let error = client.ask(request("edge", no_address.into())).await.expect_err("no address");
     assert_eq!(error.code(), tonic::Code::InvalidArgument);
     assert!(error.message().contains("descriptor 1 needs an address"), "{error}");
-    let back = RateLimitDescriptor { is_negative_hits: true, ..descriptor(ONE) };
-    let error = client.ask(request("edge", vec![back])).await.expect_err("nothing is given back");
-    assert_eq!(error.code(), tonic::Code::Unimplemented);
     assert_eq!(left(&client.edge(vec![descriptor(&[("all", "x")])]).await), [19]);
 }
 
