@@ -24,14 +24,14 @@ use super::messages::{RateLimitRequest, RateLimitResponse};
 /// What a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The longest message, in bytes. A longer one is answered with OUT_OF_RANGE.
+    /// The longest message, in bytes. A longer one is answered with `OUT_OF_RANGE`.
     pub message: usize,
-    /// The most descriptors. More are answered with INVALID_ARGUMENT.
+    /// The most descriptors. More are answered with `INVALID_ARGUMENT`.
     pub descriptors: usize,
-    /// The most entries of a descriptor. More are answered with INVALID_ARGUMENT.
+    /// The most entries of a descriptor. More are answered with `INVALID_ARGUMENT`.
     pub entries: usize,
     /// How long a request may take to arrive and to be decided. After that, it is answered with
-    /// DEADLINE_EXCEEDED.
+    /// `DEADLINE_EXCEEDED`.
     pub time: Duration,
 }
 

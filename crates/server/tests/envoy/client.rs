@@ -14,7 +14,7 @@ use crate::server::{Running, builder, policy};
 /// A client, and the service that it asks.
 pub(crate) struct Client {
     grpc: Grpc<Channel>,
-    _server: Running,
+    _server: Option<Running>,
 }
 
 impl Client {
@@ -25,9 +25,15 @@ impl Client {
 
     /// A client of this server.
     pub(crate) async fn to(server: Running) -> Self {
-        let channel = Channel::from_shared(format!("http://{}", server.address));
+        let client = Self::at(&server.address.to_string()).await;
+        Self { _server: Some(server), ..client }
+    }
+
+    /// A client of the server at an address.
+    pub(crate) async fn at(address: &str) -> Self {
+        let channel = Channel::from_shared(format!("http://{address}"));
         let channel = channel.expect("an address").connect().await.expect("the server listens");
-        Self { grpc: Grpc::new(channel), _server: server }
+        Self { grpc: Grpc::new(channel), _server: None }
     }
 
     /// Asks the method.

@@ -13,6 +13,29 @@ use crate::server::{Running, builder};
 
 const POLICY: &str = include_str!("../../../../deploy/envoy/tollgate.toml");
 
+/// The policy is the configuration of the program, whose listener answers.
+#[tokio::test]
+async fn the_program_answers_with_the_configuration_for_envoy() {
+    use tollgate_server::run::Server;
+    use tollgate_server::settings::ConfigFile;
+
+    use crate::client::{Client, descriptor};
+
+    let ports = "[server]\nlisten = '127.0.0.1:0'\n[server.admin]\nlisten = '127.0.0.1:0'\n";
+    let text = POLICY.replace("127.0.0.1:8082", "127.0.0.1:0");
+    let text = text.replace("[server.envoy]", &format!("{ports}[server.envoy]"));
+    let config = ConfigFile::parse("tollgate.toml".as_ref(), text.as_bytes()).expect("settings");
+    let server = Server::start(&config, None).await.expect("the service starts");
+    let address = server.envoy().expect("a listener for Envoy").to_string();
+    let mut client = Client::at(&address).await;
+    let response = client.edge(vec![descriptor(&[("path", "/internal/x")])]).await;
+    assert_eq!(response.overall_code, 2);
+    let response = client.edge(vec![descriptor(&[("remote_address", "192.0.2.1")])]).await;
+    assert_eq!((response.overall_code, response.statuses[0].limit_remaining), (1, 9));
+    drop(client);
+    server.stop().await;
+}
+
 /// An Envoy, the service that it asks, and the application behind it.
 struct Scene {
     envoy: Envoy,

@@ -82,13 +82,16 @@ impl Asking {
     /// Asks the store until it answers later, or until all is known.
     pub(super) fn go_on(&mut self, engine: &Engine, policy: &Compiled) -> Option<Later> {
         loop {
-            let (verb, mut debts) = match self.step {
-                Step::Looks => (Verb::Look, SmallVec::new()),
-                Step::Others if self.is_over => (Verb::Look, SmallVec::new()),
-                Step::Others => (Verb::Take, SmallVec::new()),
-                Step::Debts => (Verb::Consume, self.debts()),
-                Step::Back if self.is_over => (Verb::Look, SmallVec::new()),
-                Step::Back => (Verb::Credit, SmallVec::new()),
+            let mut debts = SmallVec::new();
+            let verb = match self.step {
+                Step::Looks => Verb::Look,
+                Step::Others | Step::Back if self.is_over => Verb::Look,
+                Step::Others => Verb::Take,
+                Step::Debts => {
+                    debts = self.debts();
+                    Verb::Consume
+                }
+                Step::Back => Verb::Credit,
                 Step::Done => return None,
             };
             let charges = match self.step {
