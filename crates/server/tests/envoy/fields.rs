@@ -78,9 +78,9 @@ fn seconds(status: &DescriptorStatus) -> Option<i64> {
     })
 }
 
-fn limit(name: &str, requests_per_unit: u32, unit: Unit, units: Option<u32>) -> Option<RateLimit> {
+fn limit(name: &str, requests_per_unit: u32, unit: Unit, units: Option<u32>) -> RateLimit {
     let (name, unit) = (name.into(), unit.into());
-    Some(RateLimit { name, requests_per_unit, unit, unit_multiplier: units })
+    RateLimit { name, requests_per_unit, unit, unit_multiplier: units }
 }
 
 #[tokio::test]
@@ -90,16 +90,16 @@ async fn a_status_tells_the_limit_that_is_nearest_to_refusing() {
     assert_eq!(first.overall_code(), Code::Ok);
     assert_eq!(codes(&first), [Code::Ok, Code::Ok]);
     let [one, all] = &first.statuses[..] else { panic!("two statuses: {first:?}") };
-    assert_eq!(one.current_limit, limit("per_client", 3, Unit::Minute, None));
+    assert_eq!(one.current_limit, Some(limit("per_client", 3, Unit::Minute, None)));
     assert_eq!((one.limit_remaining, seconds(one)), (2, Some(20)));
-    assert_eq!(all.current_limit, limit("all", 10, Unit::Minute, Some(15)));
+    assert_eq!(all.current_limit, Some(limit("all", 10, Unit::Minute, Some(15))));
     assert_eq!((all.limit_remaining, seconds(all)), (18, Some(180)));
 
     client.edge(vec![hits(2, ONE)]).await;
     let over = client.edge(vec![descriptor(&[("all", "x")]), descriptor(ONE)]).await;
     assert_eq!(over.overall_code(), Code::OverLimit);
     assert_eq!(codes(&over), [Code::Ok, Code::OverLimit]);
-    assert_eq!(over.statuses[1].current_limit, limit("per_client", 3, Unit::Minute, None));
+    assert_eq!(over.statuses[1].current_limit, Some(limit("per_client", 3, Unit::Minute, None)));
     assert_eq!((left(&over), seconds(&over.statuses[1])), (vec![16, 0], Some(20)));
     // The descriptor that is not over its limit has taken nothing.
     assert_eq!(left(&client.edge(vec![descriptor(&[("all", "x")])]).await), [15]);
@@ -165,11 +165,11 @@ async fn blocked_descriptors_shadow_limits_and_short_periods() {
     for left_of_trial in [0, 0] {
         let trial = client.edge(vec![descriptor(&[("trial", "x")])]).await;
         assert_eq!((codes(&trial), left(&trial)), (vec![Code::Ok], vec![left_of_trial]));
-        assert_eq!(trial.statuses[0].current_limit, limit("trial", 1, Unit::Day, None));
+        assert_eq!(trial.statuses[0].current_limit, Some(limit("trial", 1, Unit::Day, None)));
     }
     let often = client.edge(vec![descriptor(&[ONE[0], ("often", "x")])]).await;
     let status = &often.statuses[0];
-    assert_eq!(status.current_limit, limit("often", 5, Unit::Unknown, None));
+    assert_eq!(status.current_limit, Some(limit("often", 5, Unit::Unknown, None)));
     assert_eq!(seconds(status), Some(1), "50 ms, rounded up");
 }
 

@@ -87,11 +87,11 @@ async fn answer(request: Request) -> Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_address_passes_exactly_as_often_as_its_limit_says() {
+    const LIMIT: &str = "10, 10;w=60;name=\"per_client\"";
     let Some(scene) = Scene::start().await else { return };
     let first = join_all((0..25).map(|_| scene.get(1, "/")));
     let second = join_all((0..25).map(|_| scene.get(2, "/")));
     let (first, second) = tokio::join!(first, second);
-    const LIMIT: &str = "10, 10;w=60;name=\"per_client\"";
     for answers in [first, second] {
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
         let count = |status: u16| statuses.iter().filter(|found| **found == status).count();
