@@ -169,3 +169,58 @@ fn micros(text: &str) -> Option<f64> {
     };
     Some(number.parse::<f64>().ok()? * factor)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What wrk 4.1.0 has written.
+    const WRK: &str = "\
+Running 1s test @ http://127.0.0.1:18480/nothing
+  1 threads and 2 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.13ms    1.84ms  19.28ms   86.78%
+    Req/Sec    11.60k     1.26k   12.82k    80.00%
+  Latency Distribution
+     50%  143.00us
+     75%    1.53ms
+     90%    8.12ms
+     99%   40.99ms
+  5662 requests in 1.06s, 1.26MB read
+  Socket errors: connect 1, read 2, write 0, timeout 4
+  Non-2xx or 3xx responses: 5661
+Requests/sec:   5348.01
+Transfer/sec:      1.19MB
+";
+
+    /// What h2load of nghttp2 1.52.0 has written.
+    const H2LOAD: &str = "\
+Main benchmark duration is over for thread #0. Stopping all clients.
+Stopped all clients for thread #0
+
+finished in 1.00s, 3788.00 req/s, 1.34MB/s
+requests: 3788 total, 3792 started, 3788 done, 3786 succeeded, 2 failed, 1 errored, 0 timeout
+status codes: 3786 2xx, 0 3xx, 1 4xx, 0 5xx
+traffic: 1.34MB (1409596) total, 52.13KB (53382) headers (space savings 93.90%), 1.23MB (1287920) data
+";
+
+    #[test]
+    fn wrk_is_read() {
+        let counted = read_wrk(WRK).expect("it is of wrk");
+        let Counted { requests, refused, errors, .. } = counted;
+        assert_eq!((requests, refused, errors), (5662, 5661, 7));
+        assert!((counted.per_second - 5348.01).abs() < 1e-6, "{counted:?}");
+        assert!((counted.median - 143.0).abs() < 1e-6, "{counted:?}");
+        assert!((counted.p99 - 40_990.0).abs() < 1e-6, "{counted:?}");
+        assert!(read_wrk("unable to connect to 127.0.0.1:18480 Connection refused").is_none());
+    }
+
+    #[test]
+    fn h2load_is_read() {
+        let counted = read_h2load(H2LOAD).expect("it is of h2load");
+        let Counted { requests, refused, errors, .. } = counted;
+        assert_eq!((requests, refused, errors), (3787, 1, 1));
+        assert!((counted.per_second - 3788.0).abs() < 1e-6, "{counted:?}");
+        assert!(read_h2load("").is_none());
+    }
+}
