@@ -3,8 +3,10 @@
 
 pub mod admin;
 pub mod cli;
+pub mod envoy;
 pub mod envoy_files;
 pub mod net;
+pub mod replay;
 pub mod run;
 pub mod service;
 pub mod settings;

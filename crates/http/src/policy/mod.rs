@@ -15,6 +15,7 @@ mod read;
 mod schema;
 pub(crate) mod settings;
 mod source;
+mod summary;
 mod words;
 
 pub use beside::SettingsReader;
@@ -34,3 +35,4 @@ pub use schema::json_schema;
 pub use settings::{Algorithm, BodyForm, Dialect, KeyPart, Missing, Mode, ResetForm, WhenFull};
 pub(crate) use settings::{HostPattern, Who};
 pub use source::Format;
+pub use summary::LimitSummary;

@@ -177,6 +177,7 @@ fn reloads_are_counted_and_gauges_follow_the_policy() {
         assert_eq!((info(before.hash()), info(after.hash())), (Some(0.0), Some(1.0)));
         assert_eq!(value("tollgate_policy_reloads_total{result=success}"), Some(1.0));
         assert_eq!(value("tollgate_policy_reloads_total{result=error}"), Some(1.0));
+        assert_eq!(value("tollgate_policy_last_reload_successful"), Some(0.0));
         assert_eq!(value("tollgate_policy_loaded_timestamp_seconds"), Some(3660.0));
         // Without anybody calling `update_gauges`.
         assert_eq!(value("tollgate_keys{limit=calls}"), Some(1.0));
@@ -189,6 +190,27 @@ fn reloads_are_counted_and_gauges_follow_the_policy() {
         let allowed = "tollgate_decisions_total{limit=calls,result=allowed}";
         assert_eq!(value(allowed), Some(2.0));
     });
+}
+
+#[test]
+fn the_last_reload_is_told() {
+    let last = |reload: &dyn Fn(&HttpLimiter)| {
+        with_recorder(|snapshotter| {
+            let limiter = builder(&policy(POLICY)).0.build().unwrap();
+            reload(&limiter);
+            measured(snapshotter)["tollgate_policy_last_reload_successful"]
+        })
+    };
+    let fails = |limiter: &HttpLimiter| {
+        limiter.reload_from_path("/there/is/no/such/file.toml").unwrap_err();
+    };
+    assert_eq!(last(&|_| {}), 1.0, "none has failed");
+    assert_eq!(last(&fails), 0.0);
+    let recovers = |limiter: &HttpLimiter| {
+        fails(limiter);
+        limiter.reload(&limiter.policy()).unwrap();
+    };
+    assert_eq!(last(&recovers), 1.0);
 }
 
 #[test]

@@ -112,6 +112,7 @@ impl Server {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(checks.serve(service.router(), settings.bounds, shutdown.clone()));
+        tasks.spawn(pages.clone().keep_history());
         tasks.spawn(operators.serve(pages.router(), settings.bounds, shutdown.clone()));
         tasks.spawn(recorder::upkeep(metrics, shutdown.clone()));
         tell(settings, &listen, &admin);

@@ -221,6 +221,7 @@ impl HttpLimiter {
         for result in ["success", "error"] {
             counter!("tollgate_policy_reloads_total", "result" => result).increment(0);
         }
+        last_reload_successful().set(1.0);
         self.measure_policy();
     }
 
@@ -228,6 +229,7 @@ impl HttpLimiter {
     pub(crate) fn measure_reload(&self, before: Option<&Compiled>) {
         let result = if before.is_some() { "success" } else { "error" };
         counter!("tollgate_policy_reloads_total", "result" => result).increment(1);
+        last_reload_successful().set(f64::from(u8::from(before.is_some())));
         let Some(before) = before else { return };
         // Limits that go on get their values afterwards.
         for limit in &before.metrics.limits {
@@ -247,6 +249,10 @@ impl HttpLimiter {
     }
 }
 
+fn last_reload_successful() -> Gauge {
+    gauge!("tollgate_policy_last_reload_successful")
+}
+
 fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -264,6 +270,10 @@ fn describe() {
     describe_gauge!("tollgate_penalties_active", "Callers that are in a penalty");
     describe_counter!("tollgate_penalties_total", "Penalties begun");
     describe_counter!("tollgate_policy_reloads_total", "Attempts to replace the policy");
+    describe_gauge!(
+        "tollgate_policy_last_reload_successful",
+        "0 if the last attempt to replace the policy failed, else 1"
+    );
     describe_gauge!(
         "tollgate_policy_loaded_timestamp_seconds",
         Unit::Seconds,

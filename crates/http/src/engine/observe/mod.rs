@@ -29,6 +29,8 @@
 //! * `tollgate_penalties_total`: penalties begun.
 //! * `tollgate_policy_reloads_total{result}`: attempts to replace the policy, with the result
 //!   `success` or `error`. A watched file that has not changed is no attempt.
+//! * `tollgate_policy_last_reload_successful`: a gauge, 0 if the last attempt to replace the policy
+//!   failed, else 1.
 //! * `tollgate_policy_loaded_timestamp_seconds`: a gauge, when the policy in force was loaded, in
 //!   seconds since 1970.
 //! * `tollgate_policy_info{version, hash}`: a gauge, 1 for the policy in force, 0 for earlier ones.
