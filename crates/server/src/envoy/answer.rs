@@ -9,9 +9,7 @@ use tollgate_http::engine::{
 use tollgate_http::{HttpLimiter, Quota};
 use tonic::Status;
 
-use super::messages::{
-    Code, DescriptorStatus, HeaderValue, RateLimit, RateLimitResponse, Unit,
-};
+use super::messages::{Code, DescriptorStatus, HeaderValue, RateLimit, RateLimitResponse, Unit};
 
 /// The response, or the status of an error. An error is never the code UNKNOWN, which Envoy takes
 /// for OK.

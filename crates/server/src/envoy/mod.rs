@@ -14,8 +14,7 @@ use tollgate_http::HttpLimiter;
 pub use service::{Bounds, RateLimitService};
 
 /// The path of the service's only method.
-pub const SHOULD_RATE_LIMIT: &str =
-    "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
+pub const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 
 /// The service, for a listener that speaks HTTP/2. Other methods are answered with the gRPC status
 /// UNIMPLEMENTED.

@@ -137,8 +137,8 @@ where
         let service = self.clone();
         Box::pin(async move {
             let time = service.bounds.time;
-            let mut grpc = Grpc::new(ProstCodec::default())
-                .max_decoding_message_size(service.bounds.message);
+            let mut grpc =
+                Grpc::new(ProstCodec::default()).max_decoding_message_size(service.bounds.message);
             let answered = tokio::time::timeout(time, grpc.unary(service, request)).await;
             Ok(answered.unwrap_or_else(|_| {
                 Status::deadline_exceeded("the request took too long").into_http()
