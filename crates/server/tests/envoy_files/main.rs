@@ -4,6 +4,7 @@
 
 mod hostile;
 mod meanings;
+mod page;
 mod random;
 mod recorded;
 mod reload;
