@@ -31,6 +31,16 @@ fn aliases_that_stand_for_an_endless_tree() {
 }
 
 #[test]
+fn many_merge_keys_in_a_table_with_many_keys() {
+    let mut text = String::from("x: &a {y: 1}\n");
+    for number in 0..50_000 {
+        let _ = writeln!(text, "k{number}:");
+    }
+    text += &"<<: *a\n".repeat(50_000);
+    refused(&text, "`k0` is not a key of the file");
+}
+
+#[test]
 fn aliases_inside_of_themselves() {
     refused("domain: d\ndescriptors: &a\n- *a\n", "inside of what it stands for");
     refused("&a {domain: d, <<: *a}\n", "inside of what it stands for");
