@@ -5,11 +5,10 @@
 mod service;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Instant;
 
 use service::Service;
 use tempfile::TempDir;
-use tollgate_test_programs::{Answer, DEADLINE, Program, free_port, needs};
+use tollgate_test_programs::{Answer, Program, free_port, needs, until};
 
 /// A Redis that keeps its buckets in memory only.
 struct Redis {
@@ -81,12 +80,10 @@ impl Scene {
     /// Starts another Redis, and waits until both nodes use it.
     fn with_redis_again(mut self) -> Self {
         self.redis = self.redis.restart();
-        let begin = Instant::now();
         for node in &self.nodes {
-            while !node.operator("/metrics").body.contains("\ntollgate_shared_outages_present 0\n")
-            {
-                assert!(begin.elapsed() < DEADLINE, "the outage does not end");
-            }
+            until(|| {
+                node.operator("/metrics").body.contains("\ntollgate_shared_outages_present 0\n")
+            });
         }
         self
     }

@@ -30,3 +30,4 @@ impl Proxy for HaProxy {
 }
 
 crate::suite!(super::HaProxy);
+crate::suite!(super::HaProxy, while_down);

@@ -10,3 +10,4 @@ mod scene;
 #[path = "../support/service.rs"]
 mod service;
 mod suite;
+mod traefik;

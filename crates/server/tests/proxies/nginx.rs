@@ -30,6 +30,7 @@ impl Proxy for Nginx {
 }
 
 crate::suite!(super::Nginx);
+crate::suite!(super::Nginx, while_down);
 
 /// The location that asks tollgate is not one of the site.
 #[test]

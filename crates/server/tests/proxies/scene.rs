@@ -68,6 +68,12 @@ impl Setup<'_> {
 pub(crate) trait Proxy {
     /// The name of its program.
     const PROGRAM: &str;
+    /// Whether it tells clients of allowed requests what is left, and not only the backend.
+    const TELLS_WHAT_IS_LEFT: bool = true;
+    /// Whether it resolves `.` and `..` in paths, and drops what is twice, before it asks tollgate.
+    const CLEANS_PATHS: bool = false;
+    /// The status of its answer while tollgate does not answer.
+    const STATUS_WHEN_DOWN: u16 = 503;
 
     /// Starts it.
     fn start(setup: &Setup<'_>) -> Program;
