@@ -6,6 +6,8 @@ mod backend;
 mod caddy;
 mod haproxy;
 mod nginx;
+#[path = "../support/redis.rs"]
+mod redis;
 mod scene;
 #[path = "../support/service.rs"]
 mod service;

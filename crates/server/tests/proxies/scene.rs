@@ -118,8 +118,12 @@ impl Scene {
 
     /// What the client at `address` is answered, with further arguments of curl.
     pub(crate) fn ask(&self, address: &str, path: &str, args: &[&str]) -> Answer {
-        let url = format!("{}{path}", self.url);
-        let ours = ["--interface", address, "--path-as-is", "--globoff"];
-        curl(&[&ours, args, &[url.as_str()]].concat())
+        ask(&format!("{}{path}", self.url), address, args)
     }
+}
+
+/// What the client at `address` is answered for a URL, with further arguments of curl.
+pub(crate) fn ask(url: &str, address: &str, args: &[&str]) -> Answer {
+    let ours = ["--interface", address, "--path-as-is", "--globoff"];
+    curl(&[&ours, args, &[url]].concat())
 }
