@@ -131,14 +131,14 @@ impl Program {
     pub fn stop(&self) {
         self.signal(Signal::STOP);
         let tasks = Path::new("/proc").join(self.child.id().to_string()).join("task");
-        let is_stopped = |task: io::Result<fs::DirEntry>| {
+        let is_stopped = |task: io::Result<fs::DirEntry>| -> io::Result<bool> {
             let stat = fs::read_to_string(task?.path().join("stat"))?;
             // The state is behind the name, which is in parentheses.
             Ok(stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T ")))
         };
         until(|| {
             let mut tasks = fs::read_dir(&tasks).expect("the threads of the program");
-            tasks.all(|task| is_stopped(task).unwrap_or_else(|_: io::Error| true))
+            tasks.all(|task| is_stopped(task).unwrap_or(true))
         });
     }
 
