@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 use tollgate_http::address::Peer;
 
 use super::address::ListenAddress;
@@ -106,40 +107,29 @@ impl Listener {
                 () = shutdown.begun() => break,
                 accepted = self.accept(&room) => accepted,
             };
-            let Some((stream, place)) = accepted else { continue };
-            let (router, watcher) = (router.clone(), graceful.watcher());
-            let serving = async move {
-                match stream {
-                    Stream::Tcp(stream, peer) => {
-                        connection::serve(stream, peer, router, bounds, watcher).await;
-                    }
-                    Stream::Unix(stream) => {
-                        connection::serve(stream, Peer::Unix, router, bounds, watcher).await;
-                    }
-                }
-                drop(place);
-            };
-            tokio::spawn(serving);
+            if let Some(accepted) = accepted {
+                accepted.spawn(router.clone(), bounds, graceful.watcher());
+            }
         }
-        // No connection is refused while others are being answered: it is never accepted.
+        // Clients that have connected already are in flight too.
+        while let Ok(Some(accepted)) = timeout(Duration::ZERO, self.accept(&room)).await {
+            accepted.spawn(router.clone(), bounds, graceful.watcher());
+        }
         let address = self.address.clone();
         drop(self);
         if let ListenAddress::Unix(path) = &address {
             let _ = std::fs::remove_file(path);
         }
         let open = graceful.count();
-        if tokio::time::timeout(bounds.drain_time, graceful.shutdown()).await.is_err() {
+        if timeout(bounds.drain_time, graceful.shutdown()).await.is_err() {
             tracing::warn!(%address, open, "connections were closed before their answers were sent");
         }
     }
 
     /// The next connection, once there is room for it. `None` if it came to nothing.
-    async fn accept(
-        &self,
-        room: &Arc<Semaphore>,
-    ) -> Option<(Stream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn accept(&self, room: &Arc<Semaphore>) -> Option<Accepted> {
         let place = Arc::clone(room).acquire_owned().await.ok()?;
-        let accepted = match &self.socket {
+        let stream = match &self.socket {
             Socket::Tcp(socket) => socket.accept().await.map(|(stream, peer)| {
                 // An answer is one write; waiting for more only delays it.
                 let _ = stream.set_nodelay(true);
@@ -147,8 +137,8 @@ impl Listener {
             }),
             Socket::Unix(socket) => socket.accept().await.map(|(stream, _)| Stream::Unix(stream)),
         };
-        match accepted {
-            Ok(stream) => Some((stream, place)),
+        match stream {
+            Ok(stream) => Some(Accepted { stream, place }),
             Err(error) => {
                 if !is_of_the_client(&error) {
                     tracing::error!(address = %self.address, %error, "no connection can be accepted");
@@ -160,10 +150,33 @@ impl Listener {
     }
 }
 
-/// An accepted connection.
+/// An accepted connection, and its place among those that are possible at the same time.
+struct Accepted {
+    stream: Stream,
+    place: OwnedSemaphorePermit,
+}
+
 enum Stream {
-    Tcp(tokio::net::TcpStream, Peer),
-    Unix(tokio::net::UnixStream),
+    Tcp(TcpStream, Peer),
+    Unix(UnixStream),
+}
+
+impl Accepted {
+    /// Serves the connection in a task of its own.
+    fn spawn(self, router: Router, bounds: Bounds, watcher: Watcher) {
+        let Self { stream, place } = self;
+        tokio::spawn(async move {
+            match stream {
+                Stream::Tcp(stream, peer) => {
+                    connection::serve(stream, peer, router, bounds, watcher).await;
+                }
+                Stream::Unix(stream) => {
+                    connection::serve(stream, Peer::Unix, router, bounds, watcher).await;
+                }
+            }
+            drop(place);
+        });
+    }
 }
 
 /// Whether the client has given up before it was accepted.

@@ -1,0 +1,6 @@
+//! The program `tollgate` as its users start it: a process of its own.
+
+mod commands;
+mod secrets;
+mod signals;
+mod support;
