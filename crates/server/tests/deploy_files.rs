@@ -1,4 +1,5 @@
-//! The configurations in `deploy/kubernetes` are files that the service reads.
+//! The configurations in `deploy/kubernetes` and on the page on deploying are files that the
+//! service reads.
 
 use std::path::Path;
 
@@ -29,4 +30,31 @@ fn config_maps_are_policies_without_warnings() {
         }
     }
     assert_eq!(read, 2, "tollgate.yaml and sidecar.yaml have one each");
+}
+
+#[test]
+fn the_page_has_files_without_problems() {
+    let page = include_str!("../docs/deploying.md");
+    let mut read = 0;
+    for block in page.split("```toml\n").skip(1) {
+        let text = block.split("```").next().unwrap_or_default();
+        if let Err(error) = ConfigFile::parse("tollgate.toml".as_ref(), text.as_bytes()) {
+            panic!("{error}");
+        }
+        read += 1;
+    }
+    assert_eq!(read, 2);
+}
+
+/// Each file that the page names is there.
+#[test]
+fn the_page_names_files_that_are_there() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let page = include_str!("../docs/deploying.md");
+    let links: Vec<_> =
+        page.split("](../").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(links.len() > 5, "{links:?}");
+    for link in links {
+        assert!(docs.join("..").join(link).exists(), "{link}");
+    }
 }

@@ -33,8 +33,9 @@ fn start(setup: &Setup<'_>, services: &[u16]) -> Program {
         WhenDown::Closed => "$tollgate_when_down closed;",
     };
     let listen = format!("listen 127.0.0.1:{};", setup.port);
-    let services: String =
+    let services: Vec<_> =
         services.iter().map(|port| format!("server 127.0.0.1:{port};\n")).collect();
+    let services = services.concat();
     let replacements = [
         ("server 127.0.0.1:8080;\n", &*services),
         ("listen 80;", &*listen),
