@@ -14,10 +14,10 @@
 //!   The outcome is `allowed`, `refused`, `blocked`, `exempt`, `penalty`, `ambiguous` or `error`.
 //! * `tollgate_decisions_total{limit, result}`: answers of each limit that was asked. The result is
 //!   `allowed`, `refused` or, for a shadow limit, `would_refuse`.
-//! * `tollgate_descriptors_total{result}`: descriptors of requests to Envoy's rate limit service. The
-//!   result is `allowed`, `over_limit`, `unlimited` (a rule without limits), `no_rule`,
-//!   `unknown_domain` or `error`. Their limits are in `tollgate_decisions_total`, and those that are
-//!   decided as requests in `tollgate_requests_total`.
+//! * `tollgate_descriptors_total{result}`: descriptors of requests to Envoy's rate limit service.
+//!   The result is `allowed`, `over_limit`, `unlimited` (a rule without limits), `no_rule`,
+//!   `unknown_domain` or `error`. Their limits are in `tollgate_decisions_total`, and those that
+//!   are decided as requests in `tollgate_requests_total`.
 //! * `tollgate_charge_returned_total{limit}`: charges given back, because the route does not charge
 //!   the status of the answer.
 //! * `tollgate_keys{limit}`, `tollgate_keys_max{limit}`: gauges, the keys that the limit holds and
