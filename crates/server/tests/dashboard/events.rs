@@ -95,7 +95,10 @@ async fn a_page_is_told_the_history_and_then_each_moment() {
     assert_eq!(history["limits"][0]["name"], "told");
     let now = page.moment(|now| limit(now, "told")["refused"] == 1).await;
     let told = limit(&now, "told");
-    assert_eq!((&told["allowed"], &told["keys"], &told["keys_max"]), (&json!(3), &json!(1), &json!(50)));
+    assert_eq!(
+        (&told["allowed"], &told["keys"], &told["keys_max"]),
+        (&json!(3), &json!(1), &json!(50))
+    );
     assert_eq!((&told["quota"], &told["key"]), (&json!("3/day"), &json!("user")));
     let metrics = service.operator("GET", "/metrics").await.text();
     assert!(metrics.contains("tollgate_decisions_total{limit=\"told\",result=\"refused\"} 1"));
@@ -110,7 +113,8 @@ async fn keys_are_hashed_as_elsewhere() {
         ask(&service, "mallory-the-user").await;
     }
     let mut page = Page::open(&service).await.expect("there is a place");
-    let now = page.moment(|now| now["violations"].as_array().is_some_and(|all| !all.is_empty())).await;
+    let now =
+        page.moment(|now| now["violations"].as_array().is_some_and(|all| !all.is_empty())).await;
     assert!(!now.to_string().contains("mallory"), "{now}");
     let listed = service.operator("GET", "/rate_limit/penalties").await.json();
     let hash = &listed["penalties"][0]["key_hash"];

@@ -54,7 +54,9 @@ async fn the_page_has_no_code_in_it_and_needs_nothing_from_elsewhere() {
     assert!(page.matches("<script").count() == 1 && page.contains("<script type=\"module\" src="));
     assert!(!page.contains("<style") && !page.contains(" style="));
     let handlers = page.split(" on").skip(1).filter(|rest| rest.contains("=\"")).find(|rest| {
-        rest.split('=').next().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))
+        rest.split('=')
+            .next()
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))
     });
     assert_eq!(handlers, None);
     let mut scripts = 0;
@@ -64,7 +66,8 @@ async fn the_page_has_no_code_in_it_and_needs_nothing_from_elsewhere() {
         assert!(!hosts.contains("http:") && !hosts.contains("https:"), "{path}");
         if kind == SCRIPT {
             scripts += 1;
-            for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("]
+            {
                 assert!(!text.contains(sink), "{path}: {sink}");
             }
             for import in text.split(" from \"./").skip(1) {

@@ -114,9 +114,13 @@ async fn a_key_that_is_markup_is_shown_as_text() {
     ask(&service, SCRIPT, 4).await;
     ask(&service, IMAGE, 7).await;
     let mut browser = visit(&service).await;
-    for (list, name) in [("#violations", SCRIPT), ("#violations", IMAGE), ("#penalties", IMAGE),
-        ("#limits .most", SCRIPT), ("#limits .most", IMAGE)]
-    {
+    for (list, name) in [
+        ("#violations", SCRIPT),
+        ("#violations", IMAGE),
+        ("#penalties", IMAGE),
+        ("#limits .most", SCRIPT),
+        ("#limits .most", IMAGE),
+    ] {
         let found = format!(
             "[...document.querySelectorAll({})].some(name => name.textContent === {})",
             json!(format!("{list} bdi")),
@@ -125,7 +129,10 @@ async fn a_key_that_is_markup_is_shown_as_text() {
         browser.until(&found).await;
     }
     assert_eq!(browser.value("window.attacked === undefined").await, json!(true));
-    assert_eq!(browser.value("document.querySelectorAll('[onerror], body script').length").await, json!(0));
+    assert_eq!(
+        browser.value("document.querySelectorAll('[onerror], body script').length").await,
+        json!(0)
+    );
     is_content(&mut browser).await;
 
     // A mistake in the page would be refused by the browser, and be seen here.
@@ -172,7 +179,10 @@ async fn a_penalty_is_lifted_with_the_keyboard() {
     browser.until("document.activeElement.id === 'penalties-title'").await;
     assert!(service.server.limiter().penalties().is_empty());
     shows(&mut browser, "#tile-penalties", "0").await;
-    assert_eq!(browser.value("document.querySelector('#penalties-none').hidden").await, json!(false));
+    assert_eq!(
+        browser.value("document.querySelector('#penalties-none').hidden").await,
+        json!(false)
+    );
     is_content(&mut browser).await;
 }
 

@@ -54,10 +54,8 @@ impl Feed {
 
     /// Tells the present moment, and the history if there is a new one, with the number of its steps.
     pub(super) fn tell(&self, now: &impl Serialize, history: Option<(&impl Serialize, u64)>) {
-        let (now, history) = (
-            event("now", now),
-            history.map(|(history, steps)| (event("history", history), steps)),
-        );
+        let (now, history) =
+            (event("now", now), history.map(|(history, steps)| (event("history", history), steps)));
         self.frames.send_modify(|frames| {
             frames.now = now;
             if let Some((history, steps)) = history {

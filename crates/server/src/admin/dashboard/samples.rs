@@ -123,10 +123,8 @@ mod tests {
     #[test]
     fn the_text_of_the_recorder_is_read_back() {
         let odd = "/a\"b\\c\n{*rest},d=\"e\" é";
-        let recorder = PrometheusBuilder::new()
-            .set_buckets(&[0.001, 0.1])
-            .expect("bounds")
-            .build_recorder();
+        let recorder =
+            PrometheusBuilder::new().set_buckets(&[0.001, 0.1]).expect("bounds").build_recorder();
         metrics::with_local_recorder(&recorder, || {
             metrics::counter!("requests", "route" => odd, "outcome" => "allowed").increment(3);
             metrics::counter!("requests", "route" => odd, "outcome" => "refused").increment(2);

@@ -113,8 +113,8 @@ export function showPolicy(now) {
   ]);
 }
 
-const SOURCES = { shared: "the store", leased: "a lease", cached: "known refusals", "local-share": "this process's share",
-  "last-known": "last known levels", open: "let through", closed: "refused" };
+const SOURCES = { shared: "the store", leased: "a lease", cached: "known refusals", local_share: "this process's share",
+  last_known: "last known levels", open: "let through", closed: "refused" };
 
 export function showStore({ store }) {
   if (!store) {
