@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde_json::json;
-use tollgate_test_programs::needs;
+use tollgate_test_programs::{Signal, needs};
 
 use crate::browser::Browser;
+use crate::service::Service;
 use crate::support::Running;
 
 /// The page has shown something.
@@ -210,19 +211,22 @@ async fn most_limited_keys_open_and_close_with_the_keyboard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_connection_is_said() {
-    if !needs("page::a_lost_connection_is_said", &["chromium"]) {
+async fn a_lost_connection_is_said_and_found_again() {
+    if !needs("page::a_lost_connection_is_said_and_found_again", &["chromium"]) {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let service = service(folder.path(), "lost").await;
-    let mut browser = visit(&service).await;
+    let service = Service::start(&policy("lost"), "");
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://127.0.0.1:{}/dashboard", service.admin), SHOWN).await;
     shows(&mut browser, "#connection", "Live").await;
-    service.server.stop().await;
+    service.program.signal(Signal::KILL);
     browser.until("document.querySelector('#connection.lost')").await;
     let said = browser.text("document.querySelector('#connection').textContent").await;
     assert!(said.contains("since") && said.contains("Trying again"), "{said}");
     assert_eq!(browser.value("document.body.classList.contains('stale')").await, json!(true));
+    let _service = service.restart();
+    shows(&mut browser, "#connection", "Live").await;
+    assert_eq!(browser.value("document.body.classList.contains('stale')").await, json!(false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +265,9 @@ async fn the_page_fits_a_phone_in_light_and_dark() {
     let mut browser = visit(&service).await;
     browser.until("document.querySelector('#penalties bdi')").await;
     let mut colours = Vec::new();
-    for (width, is_dark) in [(1280, false), (1280, true), (768, false), (360, false), (360, true)] {
+    for (width, is_dark) in
+        [(1280, false), (1280, true), (900, false), (768, false), (360, false), (360, true)]
+    {
         browser.show(width, 900, is_dark).await;
         browser.until(&format!("innerWidth === {width}")).await;
         let too_wide = "document.documentElement.scrollWidth - innerWidth";
@@ -276,6 +282,6 @@ async fn the_page_fits_a_phone_in_light_and_dark() {
             std::fs::write(format!("{pictures}/{width}-{scheme}.png"), picture).expect("written");
         }
     }
-    assert!(colours[0] == colours[2] && colours[0] != colours[1] && colours[1] == colours[4]);
+    assert!(colours[0] == colours[2] && colours[0] != colours[1] && colours[1] == colours[5]);
     is_content(&mut browser).await;
 }
