@@ -19,10 +19,13 @@ mod summary;
 mod words;
 
 pub use beside::SettingsReader;
-pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
+pub use build::{
+    Additions, DescriptorRule, Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier,
+};
 pub use code::Code;
 #[cfg(feature = "tracing")]
 pub(crate) use message::nearest;
+pub use message::{instead, shown};
 pub use path::{ParsePathError, PathPattern};
 pub use policy::Policy;
 #[cfg(feature = "watch")]

@@ -97,15 +97,11 @@ impl Policy {
     /// If the file can't be read, its format is not known, or it is not a policy.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, LoadError> {
         let path = path.as_ref();
-        Self::of_file(path, bytes_of(path))
-    }
-
-    /// The policy in a file that has been read already.
-    pub(crate) fn of_file(path: &Path, bytes: std::io::Result<Vec<u8>>) -> Result<Self, LoadError> {
         let Some(format) = Format::of_path(path) else {
             return Err(LoadError::UnknownFormat { path: path.into(), known: Format::ends() });
         };
-        let bytes = bytes.map_err(|error| LoadError::Unreadable { path: path.into(), error })?;
+        let bytes =
+            bytes_of(path).map_err(|error| LoadError::Unreadable { path: path.into(), error })?;
         Ok(Self::parse(format, bytes, &path.display().to_string())?)
     }
 

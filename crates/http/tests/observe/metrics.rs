@@ -141,8 +141,9 @@ fn every_metric_by_name_and_labels() {
         let expected: Vec<(String, f64)> =
             EXPECTED.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         assert_eq!(found, expected);
-        // 4 routes with 7 outcomes, 5 limits with 7 series, 2 results of reloads, and 5 others.
-        assert_eq!(names.len(), 4 * 7 + 5 * 7 + 2 + 5);
+        // 4 routes with 7 outcomes, 5 limits with 7 series, 2 results of reloads, 6 results of
+        // descriptors, and 5 others.
+        assert_eq!(names.len(), 4 * 7 + 5 * 7 + 2 + 6 + 5);
     });
 }
 

@@ -9,6 +9,7 @@ mod changes;
 mod hangup;
 #[cfg(unix)]
 mod links;
+mod several;
 #[path = "../support/until.rs"]
 mod until;
 

@@ -12,8 +12,7 @@ use tollgate_http::reload::Changes;
 use tollgate_http::{BuildError, Policy};
 
 use super::Admin;
-use crate::problem::Problem;
-use crate::query::Asked;
+use crate::web::{Asked, Problem};
 
 /// The longest policy, in bytes.
 const LONGEST: usize = 4 << 20;
@@ -69,7 +68,7 @@ pub(super) async fn replace(
 ) -> Result<Response, Problem> {
     let is_check = options.check.is_some_and(|check| check != "false");
     let format = format(&headers)?;
-    let text = crate::service::read_body(body, LONGEST, admin.0.bounds.request_time).await?;
+    let text = crate::web::read_body(body, LONGEST, admin.0.bounds.body_time).await?;
     let policy = Policy::parse(format, &text, "policy").map_err(|error| not_a_policy(&error))?;
     let limiter = &admin.0.limiter;
     let before = limiter.policy();

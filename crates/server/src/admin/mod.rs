@@ -34,7 +34,7 @@ pub use token::{Token, TokenError};
 pub use violations::Violations;
 
 use crate::net::{Bounds, Shutdown};
-use crate::service::{healthz, readyz, unknown, wrong_method};
+use crate::web::{healthz, readyz, unknown, wrong_method};
 
 /// What the handlers share.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::Admin;
-use crate::problem::Problem;
+use crate::web::Problem;
 
 /// The callers that are in a penalty.
 #[derive(Serialize)]

@@ -7,8 +7,7 @@ use tollgate_http::Facts;
 use tollgate_http::engine::ParseHashedError;
 
 use super::Admin;
-use crate::problem::Problem;
-use crate::query::{Asked, bad_query};
+use crate::web::{Asked, Problem, bad_query, parse_address};
 
 /// Whose levels: exactly one.
 #[derive(Deserialize)]
@@ -52,9 +51,7 @@ pub(super) async fn status(
                 bad_query("`api_key_hash` is not a hash as violations show it")
             })?)
         }
-        (None, None, Some(address)) => {
-            facts.peer(crate::address::parse(address).map_err(bad_query)?)
-        }
+        (None, None, Some(address)) => facts.peer(parse_address(address).map_err(bad_query)?),
         _ => {
             let detail = "write one of `?user=`, `?api_key_hash=` and `?address=`";
             return Err(bad_query(detail));

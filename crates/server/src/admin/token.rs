@@ -17,7 +17,7 @@ use tollgate::{KeyedLimiter, Quota};
 use tollgate_http::address::{Network, Peer, Prefixes};
 
 use super::Admin;
-use crate::problem::Problem;
+use crate::web::Problem;
 
 /// The token of operators. It is kept as a hash, so that tokens of any length are compared in the
 /// same time, and it is never shown.

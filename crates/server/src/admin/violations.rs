@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_http::Violation;
 
 use super::Admin;
-use crate::query::Asked;
+use crate::web::Asked;
 
 /// How many are kept.
 const MOST: usize = 1_000;

@@ -26,7 +26,7 @@ pub(super) struct ExplainArguments {
     #[arg(long)]
     host: Option<String>,
     /// The other end of the connection: an address, or `unix`
-    #[arg(long, value_parser = crate::address::parse)]
+    #[arg(long, value_parser = crate::web::parse_address)]
     address: Option<Peer>,
     /// A header, such as `x-forwarded-for: 203.0.113.7`; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 /// The file that is written.
-pub(super) const SAMPLE: &str = include_str!("sample.toml");
+pub(super) const SAMPLE: &str = include_str!("../../tollgate.toml");
 
 /// The arguments of `tollgate init`.
 #[derive(Debug, Args)]

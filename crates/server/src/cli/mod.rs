@@ -1,8 +1,10 @@
 //! The program `tollgate`: its arguments, and what each command does.
 
 mod check;
+mod check_envoy;
 mod explain;
 mod init;
+mod replay;
 mod serve;
 mod shells;
 
@@ -26,6 +28,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Explains what a policy does with one request, and why
     Explain(explain::ExplainArguments),
+    /// Replays access logs: what a policy would have done to real traffic
+    Replay(replay::ReplayArguments),
     /// Writes a file with comments, to begin with
     Init(init::InitArguments),
     /// Prints the completions for a shell
@@ -42,6 +46,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
         Command::Init(arguments) => init::run(arguments),
         Command::Completions(arguments) => shells::completions(arguments),
         Command::Manual => shells::manual(),

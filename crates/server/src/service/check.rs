@@ -11,7 +11,7 @@ use tollgate_http::address::Peer;
 use tollgate_http::{Facts, Outcome};
 
 use super::{Service, answer};
-use crate::problem::Problem;
+use crate::web::Problem;
 
 /// The body of a check: what is known of a request.
 ///
@@ -91,7 +91,7 @@ impl Check<'_> {
 
 pub(super) async fn check(State(service): State<Service>, body: Body) -> Result<Response, Problem> {
     let (most, longest) = service.body_bounds();
-    let text = super::read_body(body, most, longest).await?;
+    let text = crate::web::read_body(body, most, longest).await?;
     let check: Check<'_> = serde_json::from_slice(&text)
         .map_err(|error| Problem::new(400, "The body is not a check", error.to_string()))?;
     let limiter = &service.0.limiter;
@@ -108,7 +108,7 @@ pub(super) async fn check(State(service): State<Service>, body: Body) -> Result<
 /// An address with or without a port, or `unix`.
 fn peer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Peer>, D::Error> {
     let Some(text) = Option::<Cow<'de, str>>::deserialize(deserializer)? else { return Ok(None) };
-    crate::address::parse(&text).map(Some).map_err(serde::de::Error::custom)
+    crate::web::parse_address(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 impl<'de> Deserialize<'de> for CheckHeaders {

@@ -15,8 +15,7 @@ use tollgate_http::Facts;
 use tollgate_http::address::Peer;
 
 use super::{Service, answer};
-use crate::problem::Problem;
-use crate::query::{Asked, bad_query};
+use crate::web::{Asked, Problem, bad_query};
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");

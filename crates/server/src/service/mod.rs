@@ -10,10 +10,8 @@
 //! | `GET /readyz` | 200 while it takes requests, 503 once it ends |
 
 mod answer;
-mod body;
 mod check;
 mod forward_auth;
-mod health;
 mod pending;
 mod report;
 
@@ -24,14 +22,12 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use tollgate_http::HttpLimiter;
 
-pub(crate) use body::read as read_body;
 pub use check::{Check, CheckHeaders};
-pub(crate) use health::{healthz, readyz};
 use pending::Pending;
 
 use crate::net::{Bounds, Shutdown};
-use crate::problem::Problem;
 use crate::settings::Callers;
+use crate::web::{healthz, readyz, unknown, wrong_method};
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -69,7 +65,7 @@ impl Service {
 
     /// The most bytes of a body, and how long it may take.
     fn body_bounds(&self) -> (usize, Duration) {
-        (self.0.bounds.body, self.0.bounds.request_time)
+        (self.0.bounds.body, self.0.bounds.body_time)
     }
 }
 
@@ -77,22 +73,6 @@ impl axum::extract::FromRef<Service> for Shutdown {
     fn from_ref(service: &Service) -> Self {
         service.0.shutdown.clone()
     }
-}
-
-/// The answer to a request for a path that is not there.
-pub(crate) async fn unknown(uri: http::Uri) -> Problem {
-    let path = uri.path().chars().take(100).collect::<String>();
-    Problem::new(404, "There is no such resource", format!("nothing is at `{path}`"))
-}
-
-/// The answer to a request with a method that the resource does not have.
-pub(crate) async fn wrong_method(method: http::Method) -> Problem {
-    let method = method.as_str().chars().take(20).collect::<String>();
-    Problem::new(
-        405,
-        "The resource does not have this method",
-        format!("`{method}` is not allowed"),
-    )
 }
 
 impl std::fmt::Debug for Service {

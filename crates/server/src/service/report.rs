@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Service;
 use super::answer::{LimitAnswer, limits};
-use crate::problem::Problem;
+use crate::web::Problem;
 
 /// What is reported.
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ pub(super) async fn report(
     body: Body,
 ) -> Result<Json<Reported>, Problem> {
     let (most, longest) = service.body_bounds();
-    let text = super::read_body(body, most, longest).await?;
+    let text = crate::web::read_body(body, most, longest).await?;
     let report: Report<'_> = serde_json::from_slice(&text)
         .map_err(|error| Problem::new(400, "The body is not a report", error.to_string()))?;
     if !(100..=999).contains(&report.status) {

@@ -94,7 +94,11 @@ impl Drop for Service {
 
 /// Sends a request on a connection of its own; returns the whole answer.
 pub(crate) fn ask(address: SocketAddr, head: &str, body: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
+    ask_on(TcpStream::connect(address)?, head, body)
+}
+
+/// Sends a request on a new connection; returns the whole answer.
+pub(crate) fn ask_on(mut stream: TcpStream, head: &str, body: &str) -> std::io::Result<String> {
     let length = body.len();
     write!(
         stream,

@@ -9,6 +9,7 @@
 //! | by one that the program has made or read | [`HttpLimiter::reload`] |
 //! | by the one in a file, now | [`HttpLimiter::reload_from_path`] |
 //! | whenever a file changes, and on SIGHUP | `HttpLimiterBuilder::watch` (feature `watch`) |
+//! | whenever one of several files changes | `HttpLimiterBuilder::watch_with` (feature `watch`) |
 //!
 //! What a reload has changed is in [`Changes`], and how the last ones went in [`ReloadStatus`].
 
@@ -111,13 +112,17 @@ impl HttpLimiter {
     /// in force then stays as it was.
     pub fn reload_from_path(&self, path: impl AsRef<Path>) -> Result<Changes, BuildError> {
         let path = path.as_ref();
-        self.reload_with(Some(path), Policy::from_path(path).map_err(BuildError::from))
+        self.reload_with(
+            Some(&path.display().to_string()),
+            Policy::from_path(path).map_err(BuildError::from),
+        )
     }
 
-    /// Replaces the policy by the one that was read from `source`, and tells how that went.
+    /// Replaces the policy by the one that was read from the files `source`, and tells how that
+    /// went.
     pub(crate) fn reload_with(
         &self,
-        source: Option<&Path>,
+        source: Option<&str>,
         policy: Result<Policy, BuildError>,
     ) -> Result<Changes, BuildError> {
         let now = (self.engine().wall_clock)();
@@ -161,7 +166,7 @@ impl HttpLimiter {
         self.reloads().status.lock().clone()
     }
 
-    /// Begins to watch a file.
+    /// Begins to watch files.
     #[cfg(feature = "watch")]
     pub(crate) fn watch(&self, watched: Watched) -> Result<(), BuildError> {
         let watch = watch::start(self, watched).map_err(BuildError::Thread)?;
@@ -173,9 +178,8 @@ impl HttpLimiter {
 
 /// Tells subscribers of `tracing` how a reload went.
 #[cfg(feature = "tracing")]
-fn tell<T>(source: Option<&Path>, replaced: &Result<(Policy, T, Changes), BuildError>) {
-    use tracing::field::display;
-    let file = source.map(|path| display(path.display()));
+fn tell<T>(source: Option<&str>, replaced: &Result<(Policy, T, Changes), BuildError>) {
+    let file = source.map(tracing::field::display);
     match replaced {
         Ok((policy, _, changes)) => {
             tracing::info!(
@@ -199,4 +203,4 @@ fn tell<T>(source: Option<&Path>, replaced: &Result<(Policy, T, Changes), BuildE
 }
 
 #[cfg(not(feature = "tracing"))]
-fn tell<T>(_: Option<&Path>, _: &Result<(Policy, T, Changes), BuildError>) {}
+fn tell<T>(_: Option<&str>, _: &Result<(Policy, T, Changes), BuildError>) {}

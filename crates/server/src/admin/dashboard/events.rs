@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Admin;
 use crate::net::Shutdown;
-use crate::problem::Problem;
+use crate::web::Problem;
 
 /// The most pages that are told at the same time.
 pub(super) const MOST_PAGES: usize = 32;

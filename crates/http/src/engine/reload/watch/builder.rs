@@ -1,10 +1,11 @@
-//! The options of a limiter's builder that are about the file of its policy.
+//! The options of a limiter's builder that are about the files of its policy.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Watched;
-use crate::engine::HttpLimiterBuilder;
+use crate::engine::{BuildError, HttpLimiterBuilder};
+use crate::policy::Policy;
 
 impl HttpLimiterBuilder {
     /// Reads the policy anew from the file at `path` whenever the file changes, and at once on
@@ -35,7 +36,36 @@ impl HttpLimiterBuilder {
     /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
     pub fn watch(mut self, path: impl Into<PathBuf>) -> Self {
-        self.watched = Some(Watched { path: path.into(), every: None });
+        self.watched = Some(Watched::one(path.into()));
+        self
+    }
+
+    /// As [`watch`](Self::watch), for a policy that is made of several files: `load` reads it anew
+    /// whenever one of the files at `paths` changes, and on SIGHUP if one of them has changed.
+    /// `load` is not called while one of the files can't be read, which is an error of the reload.
+    ///
+    /// ```no_run
+    /// use tollgate_http::policy::Format;
+    /// use tollgate_http::{BuildError, HttpLimiter, Policy};
+    ///
+    /// // A policy whose limits stand in a file of their own.
+    /// let load = || -> Result<Policy, BuildError> {
+    ///     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    ///     let text = read("routes.toml") + &read("limits.toml");
+    ///     Ok(Policy::parse(Format::Toml, text, "routes.toml and limits.toml")?)
+    /// };
+    /// let builder = HttpLimiter::builder(&load()?);
+    /// let limiter = builder.watch_with(["routes.toml", "limits.toml"], load).build()?;
+    /// # Ok::<(), BuildError>(())
+    /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
+    pub fn watch_with<P: Into<PathBuf>>(
+        mut self,
+        paths: impl IntoIterator<Item = P>,
+        load: impl Fn() -> Result<Policy, BuildError> + Send + 'static,
+    ) -> Self {
+        let paths = paths.into_iter().map(Into::into).collect();
+        self.watched = Some(Watched { paths, load: Box::new(load), every: None });
         self
     }
 
@@ -45,7 +75,16 @@ impl HttpLimiterBuilder {
     #[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
     pub fn watch_by_polling(mut self, path: impl Into<PathBuf>, every: Duration) -> Self {
         let every = Some(every.max(Duration::from_millis(1)));
-        self.watched = Some(Watched { path: path.into(), every });
+        self.watched = Some(Watched { every, ..Watched::one(path.into()) });
         self
+    }
+}
+
+impl Watched {
+    /// One file that is a policy.
+    fn one(path: PathBuf) -> Self {
+        let paths = vec![path.clone()];
+        let load = Box::new(move || Policy::from_path(&path).map_err(BuildError::from));
+        Self { paths, load, every: None }
     }
 }

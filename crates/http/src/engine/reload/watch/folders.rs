@@ -1,8 +1,8 @@
-//! The folders whose changes may be changes of the file.
+//! The folders whose changes may be changes of a watched file.
 //!
-//! The file itself is not watched: whoever replaces it by another one, as editors and Kubernetes
-//! do, would leave the watch on the old one. Watched are the folder of the path, in which a file or
-//! a link may be swapped, and the folder of the file to which the path leads.
+//! The files themselves are not watched: whoever replaces a file by another one, as editors and
+//! Kubernetes do, would leave the watch on the old one. Watched are the folder of each path, in
+//! which a file or a link may be swapped, and the folder of the file to which the path leads.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,20 +12,21 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::bell::Bell;
 
-/// The watched folders of one file.
+/// The watched folders of all files.
 pub(super) struct Folders {
-    file: PathBuf,
+    files: Vec<PathBuf>,
     bell: Arc<Bell>,
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
 }
 
 impl Folders {
-    pub(super) fn new(file: PathBuf, bell: Arc<Bell>) -> Self {
-        Self { file, bell, watcher: None, watched: Vec::new() }
+    pub(super) fn new(files: Vec<PathBuf>, bell: Arc<Bell>) -> Self {
+        Self { files, bell, watcher: None, watched: Vec::new() }
     }
 
-    /// Watches the folders anew, because they may be others by now.
+    /// Watches the folders anew, because they may be others by now. A folder that can't be watched
+    /// is an error, but does not keep the others from being watched.
     pub(super) fn watch(&mut self) -> notify::Result<()> {
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
@@ -42,18 +43,27 @@ impl Folders {
             // The folder may be gone, and its watch with it.
             let _ = watcher.unwatch(&folder);
         }
-        let folder = folder_of(&self.file).canonicalize().map_err(notify::Error::io)?;
-        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-        self.watched.push(folder);
-        if let Ok(target) = self.file.canonicalize() {
-            let folder = folder_of(&target);
-            if self.watched.iter().all(|watched| watched != folder) {
-                watcher.watch(folder, RecursiveMode::NonRecursive)?;
-                self.watched.push(folder.to_owned());
-            }
+        let mut first_error = Ok(());
+        for folder in self.files.iter().flat_map(|file| folders_of(file)) {
+            let known = &mut self.watched;
+            let result = folder.and_then(|folder| {
+                if !known.contains(&folder) {
+                    watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+                    known.push(folder);
+                }
+                Ok(())
+            });
+            first_error = first_error.and(result);
         }
-        Ok(())
+        first_error
     }
+}
+
+/// The folder of a path, and that of the file to which it leads, if there is one.
+fn folders_of(file: &Path) -> impl Iterator<Item = notify::Result<PathBuf>> {
+    let folder = folder_of(file).canonicalize().map_err(notify::Error::io);
+    let of_target = file.canonicalize().ok().map(|target| Ok(folder_of(&target).to_owned()));
+    std::iter::once(folder).chain(of_target)
 }
 
 /// The folder of a path. A bare name is in the current folder.

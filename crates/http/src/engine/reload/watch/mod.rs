@@ -1,11 +1,11 @@
-//! Watching the file of a policy.
+//! Watching the files of a policy.
 //!
-//! A thread waits for the [`Bell`], which is rung by a change in the file's folder, by SIGHUP, and
+//! A thread waits for the [`Bell`], which is rung by a change in a file's folder, by SIGHUP, and
 //! by the end of the limiter. It knows the limiter only weakly, so it does not keep it alive.
 
 mod bell;
 mod builder;
-mod file;
+mod files;
 mod folders;
 #[cfg(unix)]
 mod hangup;
@@ -19,22 +19,23 @@ use std::time::{Duration, Instant};
 use crate::engine::HttpLimiter;
 use crate::engine::limiter::WeakLimiter;
 use bell::{Bell, Rung};
-use file::PolicyFile;
+use files::Load;
+use files::PolicyFiles;
 use folders::Folders;
 
-/// How long changes are gathered before the file is read (rule L4). Whoever writes a file in steps
-/// makes further changes meanwhile, and half a file can be a policy too, so then the time begins
-/// anew.
+/// How long changes are gathered before the files are read (rule L4). Whoever writes a file in
+/// steps makes further changes meanwhile, and half a file can be a policy too, so then the time
+/// begins anew.
 const GATHER: Duration = Duration::from_millis(200);
 
 /// How often that time begins anew, at most: somebody may write into the same folder all the time.
 const GATHERINGS: u32 = 10;
 
-/// How often the file is read although no change was heard of: a folder that was replaced, or a
+/// How often the files are read although no change was heard of: a folder that was replaced, or a
 /// file system that tells nothing, must not stay unnoticed.
 const RECHECK: Duration = Duration::from_secs(30);
 
-/// How often the file is read if its folder can't be watched.
+/// How often the files are read if a folder can't be watched.
 const POLL: Duration = Duration::from_secs(3);
 
 /// How often a file that is not there is looked for again before that is an error: it may vanish
@@ -43,9 +44,10 @@ const PATIENCE: u32 = 5;
 
 /// What to watch.
 pub(crate) struct Watched {
-    pub(crate) path: PathBuf,
-    /// Read the file so often and watch no folder.
-    pub(crate) every: Option<Duration>,
+    paths: Vec<PathBuf>,
+    load: Load,
+    /// Read the files so often and watch no folder.
+    every: Option<Duration>,
 }
 
 /// Owned by the limiter. The threads end when this is dropped. Nobody waits for them, because the
@@ -64,7 +66,7 @@ impl Drop for Watch {
     }
 }
 
-/// Begins to watch. After this, no change of the file is missed.
+/// Begins to watch. After this, no change of the files is missed.
 pub(super) fn start(limiter: &HttpLimiter, watched: Watched) -> io::Result<Watch> {
     let bell = Arc::new(Bell::default());
     #[cfg(unix)]
@@ -72,11 +74,11 @@ pub(super) fn start(limiter: &HttpLimiter, watched: Watched) -> io::Result<Watch
     #[cfg(not(unix))]
     let watch = Watch { bell: Arc::clone(&bell) };
     let mut folders =
-        watched.every.is_none().then(|| Folders::new(watched.path.clone(), Arc::clone(&bell)));
+        watched.every.is_none().then(|| Folders::new(watched.paths.clone(), Arc::clone(&bell)));
     let pause = pause(watched.every, folders.as_mut(), limiter);
     let thread = Watcher {
         limiter: limiter.downgrade(),
-        file: PolicyFile::new(watched.path),
+        files: PolicyFiles::new(watched.paths, watched.load),
         every: watched.every,
         folders,
         bell,
@@ -85,7 +87,7 @@ pub(super) fn start(limiter: &HttpLimiter, watched: Watched) -> io::Result<Watch
     Ok(watch)
 }
 
-/// Watches the folders; returns after which time the file is read in any case.
+/// Watches the folders; returns after which time the files are read in any case.
 fn pause(
     every: Option<Duration>,
     folders: Option<&mut Folders>,
@@ -104,7 +106,7 @@ fn pause(
         tracing::warn!(
             target: "tollgate_http",
             %error,
-            "the folder of the policy can't be watched: the file is read every {POLL:?}"
+            "a folder of the policy can't be watched: its files are read every {POLL:?}"
         );
         #[cfg(not(feature = "tracing"))]
         drop(error);
@@ -114,14 +116,14 @@ fn pause(
 
 struct Watcher {
     limiter: WeakLimiter,
-    file: PolicyFile,
+    files: PolicyFiles,
     every: Option<Duration>,
     folders: Option<Folders>,
     bell: Arc<Bell>,
 }
 
 impl Watcher {
-    /// Reads the file at the beginning and whenever the bell rings, until the limiter is gone.
+    /// Reads the files at the beginning and whenever the bell rings, until the limiter is gone.
     fn run(mut self, mut pause: Duration) {
         while self.read() {
             let rung = self.bell.wait(Instant::now().checked_add(pause));
@@ -133,7 +135,7 @@ impl Watcher {
             if stop {
                 return;
             }
-            // Before the file is read, so that a change after the reading is heard.
+            // Before the files are read, so that a change after the reading is heard.
             let Some(limiter) = self.limiter.upgrade() else { return };
             pause = self::pause(self.every, self.folders.as_mut(), &limiter);
         }
@@ -151,21 +153,22 @@ impl Watcher {
         rung
     }
 
-    /// Reads the file, and takes its policy if it is new. Returns whether to go on.
+    /// Reads the files, and takes their policy if it is new. Returns whether to go on.
     fn read(&mut self) -> bool {
-        let mut content = self.file.read();
+        let mut contents = self.files.read();
         for _ in 0..PATIENCE {
-            if !content.is_missing() {
+            if !contents.is_missing() {
                 break;
             }
             if self.bell.gather(GATHER) == Rung::Stop {
                 return false;
             }
-            content = self.file.read();
+            contents = self.files.read();
         }
         let Some(limiter) = self.limiter.upgrade() else { return false };
-        // A store, a clock or a subscriber that panics must not end the watching.
-        let take = AssertUnwindSafe(|| self.file.take(content, &limiter));
+        // A store, a clock, a subscriber or the program's own function that panics must not end the
+        // watching.
+        let take = AssertUnwindSafe(|| self.files.take(contents, &limiter));
         if catch_unwind(take).is_err() {
             limiter.reloads().status_mut().panicked();
         }

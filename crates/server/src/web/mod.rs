@@ -1,0 +1,15 @@
+//! What the pages of both listeners have in common: errors, queries, bodies, health.
+
+mod address;
+mod body;
+mod health;
+mod problem;
+mod query;
+mod unknown;
+
+pub(crate) use address::parse as parse_address;
+pub(crate) use body::read as read_body;
+pub(crate) use health::{healthz, readyz};
+pub use problem::Problem;
+pub(crate) use query::{Asked, bad_query};
+pub(crate) use unknown::{unknown, wrong_method};

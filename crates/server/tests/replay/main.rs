@@ -1,0 +1,10 @@
+//! `tollgate replay`: the formats of logs, what a policy does to the requests in them, and the
+//! report.
+
+mod command;
+mod formats;
+mod inputs;
+mod lines;
+mod model;
+mod policies;
+mod support;
