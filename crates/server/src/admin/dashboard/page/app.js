@@ -5,7 +5,7 @@ import { byId, element, setText, sync } from "./dom.js";
 import { listen } from "./feed.js";
 import { count, dateAndTime, percent, rate, seconds, span } from "./format.js";
 import { drawLimits, showLimits } from "./limits.js";
-import { showPenalties, showPolicy, showRoutes, showStore, showViolations } from "./tables.js";
+import { showDescriptors, showPenalties, showPolicy, showRoutes, showStore, showViolations } from "./tables.js";
 
 /** The classes of requests in the large chart, the lowest first. */
 const CLASSES = ["allowed", "refused", "errors"];
@@ -97,6 +97,7 @@ function showNow(now) {
   showPenalties(now);
   showViolations(now);
   showRoutes(now);
+  showDescriptors(now);
   showPolicy(now);
   showStore(now);
   document.title = now.penalties.active > 0 ? `(${now.penalties.active}) tollgate` : "tollgate";
