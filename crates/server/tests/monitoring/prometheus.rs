@@ -141,7 +141,8 @@ fn below(text: &str, key: &str) -> String {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let outer = indent(lines.next().expect("the key"));
     let inner = lines.take_while(|line| line.trim().is_empty() || indent(line) > outer);
-    inner.map(|line| format!("{}\n", line.get(outer + 2..).unwrap_or_default())).collect()
+    let inner = inner.map(|line| line.get(outer + 2..).unwrap_or_default());
+    inner.collect::<Vec<_>>().join("\n")
 }
 
 #[test]

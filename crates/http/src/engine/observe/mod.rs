@@ -14,8 +14,8 @@
 //!   The outcome is `allowed`, `refused`, `blocked`, `exempt`, `penalty`, `ambiguous` or `error`.
 //! * `tollgate_decisions_total{limit, result}`: answers of each limit that was asked. The result is
 //!   `allowed`, `refused` or, for a shadow limit, `would_refuse`.
-//! * `tollgate_descriptors_total{result}`: descriptors of requests to Envoy's rate limit service. The
-//!   result is `allowed`, `over_limit`, `unlimited` (a rule without limits), `no_rule`,
+//! * `tollgate_descriptors_total{result}`: descriptors of requests to Envoy's rate limit service.
+//!   The result is `allowed`, `over_limit`, `unlimited` (a rule without limits), `no_rule`,
 //!   `unknown_domain`, `error`, or `as_request` for those that are decided as requests: their
 //!   outcome is in `tollgate_requests_total`. Limits of all are in `tollgate_decisions_total`.
 //! * `tollgate_charge_returned_total{limit}`: charges given back, because the route does not charge

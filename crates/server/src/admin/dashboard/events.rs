@@ -1,7 +1,7 @@
 //! `GET /dashboard/events`: what the page shows, once a second, as server-sent events.
 //!
-//! The events are made once for all pages. A page that reads slowly misses some of them, and nothing
-//! is kept for it.
+//! The events are made once for all pages. A page that reads slowly misses some of them, and
+//! nothing is kept for it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
