@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::json;
+use tollgate_http::engine::Descriptor;
 use tollgate_test_programs::{Signal, needs};
 
 use crate::browser::Browser;
@@ -90,6 +91,13 @@ async fn numbers_are_live() {
     ask(&service, "alice", 4).await;
     shows(&mut browser, &format!("{row} td:nth-of-type(1)"), "3").await;
     shows(&mut browser, &format!("{row} td:nth-of-type(2)"), "1").await;
+    // What Envoy asks is shown once it asks.
+    assert_eq!(browser.value("document.querySelector('#envoy').hidden").await, json!(true));
+    let descriptor = [Descriptor::new(&[("remote_address", "203.0.113.7")])];
+    let decided = service.server.limiter().decide_descriptors("edge", &descriptor).now();
+    assert!(decided.expect("memory answers at once").is_allowed());
+    shows(&mut browser, "#descriptors dt", "Of an unknown domain").await;
+    shows(&mut browser, "#descriptors dd", "1").await;
     shows(&mut browser, "#connection", "Live").await;
     shows(&mut browser, "#limits [data-key='live-trial'] .badge", "shadow").await;
     let quota = "#limits [data-key='live'] .quota";
