@@ -49,6 +49,8 @@ struct Inner {
     bounds: Bounds,
     shutdown: Shutdown,
     dashboard: dashboard::Feed,
+    /// Who has it replaces the policy: so `If-Match` holds until the policy is replaced.
+    replacing: tokio::sync::Mutex<()>,
 }
 
 /// The parts of an [`Admin`].
@@ -86,6 +88,7 @@ impl Admin {
             bounds,
             shutdown,
             dashboard,
+            replacing: tokio::sync::Mutex::default(),
         }))
     }
 
