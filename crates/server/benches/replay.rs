@@ -76,7 +76,8 @@ fn log(clients: u64) -> Vec<u8> {
     let mut log = String::new();
     let mut state = 1_u64;
     for number in 0..LINES {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let dice = state >> 33;
         let client = if dice.is_multiple_of(50) { dice % 1_000 } else { dice % clients };
         let second = number / 10_000;

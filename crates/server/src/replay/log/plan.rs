@@ -4,7 +4,7 @@
 use tollgate::Timestamp;
 
 use super::client::Addresses;
-use super::fields::{after_quoted, list, skip_blanks};
+use super::fields::{after_text, list, skip_blanks};
 use super::time;
 use super::{Details, Request, Skipped};
 
@@ -171,7 +171,7 @@ impl Plan {
         for (at, piece) in self.pieces.iter().enumerate() {
             let fits = match piece {
                 Piece::Literal(text) => {
-                    rest.strip_prefix(text.as_slice()).map(|after| (rest, after))
+                    rest.strip_prefix(text.as_slice()).map(|after| (&rest[..text.len()], after))
                 }
                 Piece::Field(_) => self.value(at, rest),
             };
@@ -182,7 +182,8 @@ impl Plan {
                 return Err(Skipped::Format);
             };
             rest = after;
-            if client.is_some() && when.is_some() && matches!(piece, Piece::Literal(_)) {
+            let is_blank = matches!(piece, Piece::Literal(text) if text.ends_with(b" "));
+            if is_blank && client.is_some() && when.is_some() {
                 // HAProxy fills up short fields with blanks.
                 rest = skip_blanks(rest);
             }
@@ -230,11 +231,8 @@ impl Plan {
         };
         let before = literal(at.checked_sub(1)).unwrap_or(b"");
         if before.ends_with(b"\"") && end.starts_with(b"\"") {
-            // The quote is a part of the literal, and so comes back for the search.
-            let quoted = [b"\"".as_slice(), rest].concat();
-            let after = after_quoted(&quoted)?.len();
-            let length = rest.len() - after - 1;
-            return Some(rest.split_at(length));
+            let after = after_text(rest)?.len();
+            return Some(rest.split_at(rest.len() - after - 1));
         }
         // An entry of a list is not the whole list.
         let found = memchr::memmem::find_iter(rest, end)
@@ -250,10 +248,8 @@ fn details<'a>(found: &[(Option<Detail>, &'a [u8])]) -> Details<'a> {
         |wanted| found.iter().find(|(detail, _)| *detail == Some(wanted)).map(|(_, value)| *value);
     match (value(Detail::Request), value(Detail::Method), value(Detail::Path)) {
         (Some(line), ..) => details.request_line(line),
-        (None, Some(method), Some(path)) => {
-            if details.target(method == b"CONNECT", path) {
-                details.method(method);
-            }
+        (None, Some(method), Some(path)) if details.target(method == b"CONNECT", path) => {
+            details.method(method);
         }
         _ => {}
     }

@@ -223,7 +223,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
             }
         }
         for (column, width) in widths.iter_mut().enumerate() {
-            let is_idle = |row: &[String; COLUMNS]| matches!(&*row[column], "" | "0");
+            let is_idle = |row: &[String; COLUMNS]| matches!(&*row[column], "" | "0" | "0.00%");
             if column >= self.left && self.rows.iter().skip(1).all(is_idle) {
                 *width = 0;
             }
