@@ -230,6 +230,9 @@ fn rate() -> impl Strategy<Value = Quota> {
 }
 
 proptest! {
+    // Each case is three replays.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// What the report calls the smallest burst is just that, whatever requests cost.
     #[test]
     fn the_smallest_burst_is_enough_and_no_less_is(
