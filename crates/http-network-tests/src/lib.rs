@@ -6,18 +6,12 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a tool that fails is a test that fails")]
 
-mod curl;
-mod program;
 mod server;
 mod site;
 
-use std::time::Duration;
-
-pub use curl::{Answer, curl, curl_text};
-pub use program::{Program, find, free_port, has_ipv6, needs, output, say};
 pub use server::Server;
 pub use site::{Calls, count_statuses, frozen_limiter, left, limiter, tell};
-
-/// How long anything is waited for before the test fails. It guards against waiting for ever: no
-/// test measures time.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub use tollgate_test_programs::{
+    Answer, DEADLINE, Program, curl, curl_text, find, free_port, haproxy, has_ipv6, needs, nginx,
+    output, say,
+};

@@ -3,6 +3,8 @@
 
 pub mod admin;
 pub mod cli;
+pub mod envoy;
+pub mod envoy_files;
 pub mod net;
 pub mod replay;
 pub mod run;

@@ -4,8 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest layer first. Modules of one layer do not know each other.
-const LAYERS: &[&[&str]] =
-    &[&["net", "replay"], &["web", "settings"], &["service", "admin", "envoy"], &["run"], &["cli"]];
+const LAYERS: &[&[&str]] = &[
+    &["net", "replay", "envoy_files"],
+    &["web", "settings"],
+    &["service", "admin", "envoy"],
+    &["run"],
+    &["cli"],
+];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

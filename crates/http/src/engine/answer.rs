@@ -52,7 +52,7 @@ pub(crate) fn tell<R>(limiter: &HttpLimiter, decision: &Decision, response: &mut
     }
 }
 
-/// Adds the fields of an allowed request.
+/// Adds the fields about the limits of a request.
 pub(super) fn tell_limits(limiter: &HttpLimiter, decision: &Decision, headers: &mut HeaderMap) {
     if !decision.charges.is_empty() && decision.fields().count() > 0 {
         write_fields(limiter, decision, &shown(decision), headers);

@@ -8,6 +8,7 @@ use tollgate::Quota;
 use super::compiled::{
     Compiled, CompiledLimit, CompiledPenalty, CompiledRoute, CompiledTier, RouteLimit,
 };
+use super::descriptors::Rules;
 use super::route_index::RouteIndex;
 use super::store::{Identity, LimitSpec, Store, StoreError};
 use super::subjects::{Entry, Subjects};
@@ -47,11 +48,14 @@ impl Compiled {
         let policy_fields = std::iter::repeat_with(OnceLock::new);
         let keys = settings.limits.iter().map(|limit| &limit.key);
         let mut keys = keys.chain(settings.penalty.iter().map(|penalty| &penalty.key));
+        let descriptors =
+            Rules::new(&settings.descriptors, |limits| index.limits(limits).collect());
         let is_in_key = keys.any(|key| key.contains(&KeyPart::Host));
         Ok(Self {
             #[cfg(feature = "metrics")]
             metrics: crate::engine::observe::PolicyMetrics::new(&specs, &routes, policy),
             policy: policy.clone(),
+            descriptors,
             needs_host: is_in_key || routes.iter().any(|route| route.host.is_some()),
             limits: limits.into(),
             no_route: always.into(),

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use http::HeaderValue;
 use tollgate::Quota;
 
+use super::descriptors::Rules;
 use super::route_index::RouteIndex;
 use super::store::Buckets;
 use super::subjects::Subjects;
@@ -28,6 +29,8 @@ pub(crate) struct Compiled {
     pub(crate) default_tier: Option<u16>,
     pub(crate) subjects: Subjects,
     pub(crate) penalty: Option<CompiledPenalty>,
+    /// The rules for descriptors.
+    pub(crate) descriptors: Rules,
     /// Whether the host of a request matters.
     pub(crate) needs_host: bool,
     pub(crate) buckets: Arc<dyn Buckets>,

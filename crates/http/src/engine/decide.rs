@@ -52,9 +52,25 @@ impl Engine {
     }
 
     fn begin(&self, decision: &mut Decision, facts: &Facts<'_>, verb: Verb) -> Option<Later> {
+        self.prepare(decision, facts, verb);
+        if decision.charges.is_empty() {
+            return None;
+        }
+        let policy = Arc::clone(&decision.policy);
+        match policy.buckets.ask(verb, &mut decision.charges) {
+            Reply::Now => self.settle(decision),
+            Reply::Failed(error) => self.fail(decision, &error),
+            Reply::Later(later) => return Some(later),
+        }
+        None
+    }
+
+    /// Finds everything that is known without asking a limit. Limits are to be asked if the decision
+    /// has charges then.
+    pub(crate) fn prepare(&self, decision: &mut Decision, facts: &Facts<'_>, verb: Verb) {
         let policy = Arc::clone(&decision.policy);
         if policy.settings().mode == Mode::Off {
-            return None;
+            return;
         }
         let (request, one_reading) = Request::new(facts, &policy, &self.secret);
         decision.route = request.route;
@@ -70,7 +86,7 @@ impl Engine {
             return decision.refuse(Outcome::Ambiguous, 400);
         }
         if request.is_preflight() || subject.is_exempt() {
-            return None;
+            return;
         }
         decision.tier = self.tier(&policy, facts, &subject, verb);
         if let Some(penalty) = &policy.penalty {
@@ -89,24 +105,9 @@ impl Engine {
             }
         }
         decision.outcome = Outcome::Allowed;
-        match decision.charge(&request, &subject, verb) {
-            Ok(()) if decision.charges.is_empty() => return None,
-            Ok(()) => {}
-            Err(why) => {
-                // The limits before the one without a key were not asked either.
-                decision.charges.clear();
-                return match why {
-                    NoKey::NoPeer => decision.refuse(Outcome::NoPeer, 500),
-                    NoKey::Refuse | NoKey::Skip => decision.refuse(Outcome::MissingKey, 403),
-                };
-            }
+        if let Err(why) = decision.charge(&request, &subject, verb) {
+            decision.refuse_without_key(why);
         }
-        match policy.buckets.ask(verb, &mut decision.charges) {
-            Reply::Now => self.settle(decision),
-            Reply::Failed(error) => self.fail(decision, &error),
-            Reply::Later(later) => return Some(later),
-        }
-        None
     }
 
     /// The subject's tier, else the application's if the policy knows it, else the default.
@@ -153,7 +154,7 @@ impl Engine {
 
     /// The store has failed.
     #[cold]
-    fn fail(&self, decision: &mut Decision, error: &StoreError) {
+    pub(crate) fn fail(&self, decision: &mut Decision, error: &StoreError) {
         self.observer.store_failed(error);
         decision.charges.clear();
         decision.outcome = Outcome::StoreFailed;
@@ -164,7 +165,7 @@ impl Engine {
     }
 
     /// Makes the decision from the answers of the limits.
-    fn settle(&self, decision: &mut Decision) {
+    pub(crate) fn settle(&self, decision: &mut Decision) {
         // The longest wait, and the status of the limit that has it.
         let mut longest: Option<(Wait, u16)> = None;
         for charge in decision.charges.iter().filter(|charge| !charge.shadow) {
@@ -244,15 +245,24 @@ impl Decision {
         }
     }
 
-    /// Refuses the request, unless the policy only tells. No answers of a store are waited for.
-    fn refuse(&mut self, outcome: Outcome, status: u16) -> Option<Later> {
+    /// Refuses the request, unless the policy only tells.
+    pub(crate) fn refuse(&mut self, outcome: Outcome, status: u16) {
         self.outcome = outcome;
         if self.policy.settings().mode == Mode::Shadow {
             self.retry_after = None;
         } else {
             self.status = Some(status);
         }
-        None
+    }
+
+    /// Refuses a request for which a limit has no key.
+    pub(crate) fn refuse_without_key(&mut self, why: NoKey) {
+        // The limits before this one were not asked either.
+        self.charges.clear();
+        match why {
+            NoKey::NoPeer => self.refuse(Outcome::NoPeer, 500),
+            NoKey::Refuse | NoKey::Skip => self.refuse(Outcome::MissingKey, 403),
+        }
     }
 
     /// Notes the charges of a request (rules P4 and P5).
@@ -265,31 +275,44 @@ impl Decision {
         let policy = request.policy;
         let limits: &[RouteLimit] = request.route().map_or(&policy.no_route, |route| &route.limits);
         let tier = self.tier.and_then(|tier| policy.tiers.get(usize::from(tier)));
-        for RouteLimit { limit: index, cost, own } in limits.iter().copied() {
-            let at = usize::from(index);
-            let limit = &policy.limits[at];
-            let subjects = subject.quota(index);
+        for limit in limits.iter().copied() {
+            let subjects = subject.quota(limit.limit);
             self.has_usual_limits &= subjects.is_none();
-            let tiers = || tier.and_then(|tier| tier.quotas.get(at).copied());
+            let tiers = || tier?.quotas.get(usize::from(limit.limit)).copied();
             let quota = subjects.or_else(tiers).unwrap_or(0);
-            let quota = usize::try_from(quota).unwrap_or(0);
-            let is_unlimited = limit.quotas.get(quota).is_none_or(Quota::is_unlimited);
-            if is_unlimited && verb == Verb::Take {
-                continue;
-            }
-            let key = match request.key(&limit.key, limit.missing, limit.prefixes) {
-                Ok(key) => key,
-                // A limit that only tells refuses nothing, and neither does an unlimited quota.
-                Err(_) if limit.shadow || is_unlimited => continue,
-                Err(NoKey::Skip) => {
-                    self.has_usual_limits = false;
-                    continue;
-                }
-                Err(why) => return Err(why),
-            };
-            let (shadow, answer) = (limit.shadow, Answer::UNLIMITED);
-            self.charges.push(Charge { limit: at, key, quota, cost, shadow, own, answer });
+            self.charge_limit(request, limit, quota, verb)?;
         }
+        Ok(())
+    }
+
+    /// Notes the charge of one limit under one of its quotas.
+    #[inline]
+    pub(crate) fn charge_limit(
+        &mut self,
+        request: &Request<'_>,
+        RouteLimit { limit: index, cost, own }: RouteLimit,
+        quota: u32,
+        verb: Verb,
+    ) -> Result<(), NoKey> {
+        let at = usize::from(index);
+        let limit = &request.policy.limits[at];
+        let quota = usize::try_from(quota).unwrap_or(0);
+        let is_unlimited = limit.quotas.get(quota).is_none_or(Quota::is_unlimited);
+        if is_unlimited && verb == Verb::Take {
+            return Ok(());
+        }
+        let key = match request.key(&limit.key, limit.missing, limit.prefixes) {
+            Ok(key) => key,
+            // A limit that only tells refuses nothing, and neither does an unlimited quota.
+            Err(_) if limit.shadow || is_unlimited => return Ok(()),
+            Err(NoKey::Skip) => {
+                self.has_usual_limits = false;
+                return Ok(());
+            }
+            Err(why) => return Err(why),
+        };
+        let (shadow, answer) = (limit.shadow, Answer::UNLIMITED);
+        self.charges.push(Charge { limit: at, key, quota, cost, shadow, own, answer });
         Ok(())
     }
 }

@@ -6,6 +6,26 @@ use std::time::Duration;
 use super::decision::{Decision, Outcome};
 use super::limit_report::LimitReport;
 
+impl LimitReport<'_> {
+    /// What says the quota.
+    fn quota_source(&self, tier: Option<u16>) -> String {
+        let tier = tier.and_then(|tier| self.policy.tiers.get(usize::from(tier)));
+        let of_tier = tier.and_then(|tier| Some((tier, tier.quotas.get(self.charge.limit)?)));
+        match of_tier {
+            _ if self.charge.quota == 0 => "the limit".to_owned(),
+            Some((tier, quota)) if usize::try_from(*quota) == Ok(self.charge.quota) => {
+                format!("tier {}", tier.name)
+            }
+            _ => "the subject".to_owned(),
+        }
+    }
+
+    /// Why the request has the limit.
+    fn scope(&self) -> &'static str {
+        if self.charge.own { "its route" } else { "always" }
+    }
+}
+
 /// What would be decided about a request: made by
 /// [`HttpLimiter::explain`](crate::HttpLimiter::explain). `Display` prints it as a table.
 pub struct Explanation(Decision);
@@ -74,7 +94,8 @@ impl fmt::Display for Explanation {
         if self.limits().len() == 0 {
             return Ok(());
         }
-        let header = ["limit", "quota", "cost", "left", "key", ""].map(str::to_owned);
+        let header = ["limit", "quota", "of", "cost", "left", "key", "because of", ""];
+        let header = header.map(str::to_owned);
         let rows = self.limits().map(|limit| {
             let left = match limit.remaining() {
                 u64::MAX => "all".to_owned(),
@@ -87,9 +108,11 @@ impl fmt::Display for Explanation {
                 (true, true) => "shadow: would refuse",
             };
             let (name, quota) = (limit.name().to_owned(), limit.quota().to_string());
-            [name, quota, limit.cost().to_string(), left, limit.key().to_string(), note.to_owned()]
+            let (source, scope) = (limit.quota_source(self.0.tier), limit.scope());
+            let (cost, key) = (limit.cost().to_string(), limit.key().to_string());
+            [name, quota, source, cost, left, key, scope.to_owned(), note.to_owned()]
         });
-        let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
+        let rows: Vec<[String; 8]> = std::iter::once(header).chain(rows).collect();
         for row in &rows {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {

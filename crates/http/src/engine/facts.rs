@@ -30,6 +30,7 @@ pub struct Facts<'a> {
     pub(crate) api_key_hash: Option<Hashed>,
     pub(crate) tier: Option<&'a str>,
     pub(crate) template: Option<&'a str>,
+    pub(crate) entries: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Facts<'a> {
@@ -53,6 +54,7 @@ impl<'a> Facts<'a> {
             api_key_hash: None,
             tier: None,
             template: None,
+            entries: &[],
         }
     }
 
@@ -131,6 +133,18 @@ impl<'a> Facts<'a> {
         self
     }
 
+    /// The entries of a descriptor, for keys with `entry:NAME`.
+    #[must_use]
+    pub fn entries(mut self, entries: &'a [(&'a str, &'a str)]) -> Self {
+        self.entries = entries;
+        self
+    }
+
+    /// The values of the entries of this name.
+    pub(crate) fn entry(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().filter(move |(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
     /// The only value of a header; `None` if it is missing, empty or given twice (rule P2).
     pub(crate) fn header(&self, name: &http::HeaderName) -> Option<&'a [u8]> {
         let mut values = self.headers?.get_all(name).iter();
@@ -139,7 +153,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The user, the API key and the values of headers are not shown.
+/// The user, the API key and the values of headers and entries are not shown.
 impl fmt::Debug for Facts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers = self.headers.map(|headers| headers.keys().collect::<Vec<_>>());
@@ -153,6 +167,7 @@ impl fmt::Debug for Facts<'_> {
             .field("api_key", &self.api_key.map(|_| "..."))
             .field("tier", &self.tier)
             .field("template", &self.template)
+            .field("entries", &self.entries.iter().map(|(key, _)| key).collect::<Vec<_>>())
             .finish()
     }
 }

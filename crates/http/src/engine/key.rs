@@ -65,6 +65,10 @@ pub enum Part {
     Method(Arc<str>),
     /// The host, in lower case and without port.
     Host(Arc<str>),
+    /// The value of a descriptor's entry. Of a value of more than 256 bytes, its keyed hash.
+    Entry(Arc<str>),
+    /// The values of several entries of the same name, each as in [`Entry`](Self::Entry).
+    Entries(Arc<[Arc<str>]>),
     /// The request lacks this part, and all such requests share a bucket.
     Missing,
 }
@@ -81,6 +85,7 @@ impl Part {
             Self::Route(_) | Self::NoRoute => "route",
             Self::Method(_) => "method",
             Self::Host(_) => "host",
+            Self::Entry(_) | Self::Entries(_) => "entry",
             Self::Missing => "missing",
         }
     }
@@ -92,11 +97,16 @@ impl fmt::Display for Part {
         f.write_str(self.kind())?;
         match self {
             Self::Address(network) => write!(f, " {network}"),
-            Self::User(name) | Self::Route(name) | Self::Method(name) | Self::Host(name) => {
+            Self::User(name)
+            | Self::Route(name)
+            | Self::Method(name)
+            | Self::Host(name)
+            | Self::Entry(name) => {
                 write!(f, " {name}")
             }
             Self::ApiKey(hash) => write!(f, " {hash}"),
             Self::Header(value) => write!(f, " {}", value.escape_ascii()),
+            Self::Entries(values) => write!(f, " {}", values.join(", ")),
             Self::NoRoute => f.write_str(" none"),
             Self::Missing => Ok(()),
         }

@@ -178,6 +178,12 @@ impl HttpLimiter {
         }
     }
 
+    /// Adds the fields about limits, such as `RateLimit`, whether the request goes on or not.
+    /// Other fields of a refusal, such as `Retry-After`, are not written.
+    pub fn write_limit_fields(&self, decision: &Decision, headers: &mut HeaderMap) {
+        answer::tell_limits(self, decision, headers);
+    }
+
     /// Changes what is charged for a request to one of its limits, or to all its enforced ones, by
     /// [`Verb::Consume`] or [`Verb::Credit`]. Returns whether the request has the limit.
     pub(crate) fn change(
@@ -249,8 +255,7 @@ impl HttpLimiter {
     }
 
     /// The compiled policy in force.
-    #[cfg(feature = "metrics")]
-    pub(crate) fn compiled(&self) -> Arc<Compiled> {
+    pub(crate) fn current(&self) -> Arc<Compiled> {
         self.0.current.load_full()
     }
 

@@ -54,6 +54,7 @@ mod compiled;
 mod decide;
 mod deciding;
 mod decision;
+mod descriptors;
 mod error;
 mod explain;
 mod facts;
@@ -77,6 +78,9 @@ pub use builder::HttpLimiterBuilder;
 pub use caller::Caller;
 pub use deciding::Deciding;
 pub use decision::{Decision, Outcome};
+pub use descriptors::{
+    DecidingDescriptors, Descriptor, DescriptorDecision, DescriptorsDecision, Matched,
+};
 pub use error::BuildError;
 pub use explain::Explanation;
 pub use facts::Facts;

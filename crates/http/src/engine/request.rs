@@ -121,8 +121,17 @@ impl<'a> Request<'a> {
                 self.route().map_or(Part::NoRoute, |route| Part::Route(Arc::clone(&route.name))),
             ),
             KeyPart::Method => Some(Part::Method(self.short_text(self.facts.method))),
+            KeyPart::Entry(name) => self.entry(name),
             KeyPart::Host => self.host.as_deref().map(|host| Part::Host(self.short_text(host))),
         })
+    }
+
+    fn entry(&self, name: &str) -> Option<Part> {
+        let mut values = self.facts.entry(name);
+        let first = self.short_text(values.next()?);
+        let Some(second) = values.next() else { return Some(Part::Entry(first)) };
+        let others = std::iter::once(second).chain(values).map(|value| self.short_text(value));
+        Some(Part::Entries(std::iter::once(first).chain(others).collect()))
     }
 
     /// What is kept of a value that is too long; `None` if it is kept as it is.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
+use super::build::Additions;
 use super::code::Code;
 use super::policy::Policy;
 use super::problem::{Place, PolicyError};
@@ -57,15 +58,36 @@ impl Policy {
         known: &[&str],
         read: impl FnOnce(SettingsReader<'_>) -> T,
     ) -> Result<(Self, Option<T>), PolicyError> {
+        let read = |server: Option<SettingsReader<'_>>| (server.map(read), Additions::default());
+        Self::parse_with_additions(format, text, name, known, read)
+    }
+
+    /// As [`parse_beside`](Self::parse_beside), for a policy to which other files add limits and
+    /// rules for descriptors: `read` returns them, too. It is called in any case, with `None` if
+    /// there is no table `[server]`. All problems of the policy, of the program's settings and of
+    /// the additions are in the error.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse_beside`](Self::parse_beside), and if the additions have problems.
+    pub fn parse_with_additions<T>(
+        format: Format,
+        text: impl AsRef<[u8]>,
+        name: &str,
+        known: &[&str],
+        read: impl FnOnce(Option<SettingsReader<'_>>) -> (T, Additions),
+    ) -> Result<(Self, T), PolicyError> {
         let mut problems = Problems::new(name);
-        let root = source::read(format, text.as_ref(), &mut problems);
+        let mut root = source::read(format, text.as_ref(), &mut problems);
         let problems = RefCell::new(problems);
         let entry = root.as_ref().and_then(|root| {
             let entry = root.entries().iter().find(|entry| entry.key == TABLE)?;
             SettingsReader::of(entry, known, &problems)
         });
-        let settings = entry.map(read);
-        let policy = Self::from_tree(root.as_ref(), problems.into_inner())?;
+        let (settings, additions) = read(entry);
+        let mut problems = problems.into_inner();
+        additions.add_to(root.as_mut(), &mut problems);
+        let policy = Self::from_tree(root.as_ref(), problems)?;
         Ok((policy, settings))
     }
 }

@@ -1,7 +1,8 @@
 //! What messages show of a policy, and what they suggest.
 
-/// A text as it is shown in a message: in backticks, on one line, and not too long.
-pub(super) fn shown(text: &str) -> String {
+/// A text as it is shown in messages about a policy: in backticks, on one line, and not too long.
+#[must_use]
+pub fn shown(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut short: String = text
         .chars()
@@ -28,7 +29,14 @@ pub(crate) fn nearest<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> 
 }
 
 /// The end of a message about a word out of a set: the nearest word, or all of them.
-pub(super) fn instead(found: &str, words: &[&str]) -> String {
+///
+/// ```
+/// use tollgate_http::policy::instead;
+/// assert_eq!(instead("minuet", &["second", "minute"]), "did you mean `minute`?");
+/// assert_eq!(instead("week", &["second", "minute"]), "possible: `second`, `minute`");
+/// ```
+#[must_use]
+pub fn instead(found: &str, words: &[&str]) -> String {
     const MOST_WORDS: usize = 12;
     match nearest(found, words.iter().copied()) {
         Some(word) => format!("did you mean {}?", shown(word)),

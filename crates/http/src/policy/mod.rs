@@ -15,13 +15,17 @@ mod read;
 mod schema;
 pub(crate) mod settings;
 mod source;
+mod summary;
 mod words;
 
 pub use beside::SettingsReader;
-pub use build::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
+pub use build::{
+    Additions, DescriptorRule, Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier,
+};
 pub use code::Code;
 #[cfg(feature = "tracing")]
 pub(crate) use message::nearest;
+pub use message::{instead, shown};
 pub use path::{ParsePathError, PathPattern};
 pub use policy::Policy;
 #[cfg(feature = "watch")]
@@ -31,3 +35,4 @@ pub use schema::json_schema;
 pub use settings::{Algorithm, BodyForm, Dialect, KeyPart, Missing, Mode, ResetForm, WhenFull};
 pub(crate) use settings::{HostPattern, Who};
 pub use source::Format;
+pub use summary::LimitSummary;

@@ -32,7 +32,7 @@ fn root_entry(out: &mut String, entry: &Entry) {
             }
         }
         Value::Table(_) => section(out, &format!("[{key}]"), node),
-        Value::List(items) if matches!(key.as_str(), "subjects" | "routes") => {
+        Value::List(items) if matches!(key.as_str(), "subjects" | "routes" | "descriptors") => {
             for item in items {
                 section(out, &format!("[[{key}]]"), item);
             }

@@ -24,6 +24,15 @@ pub enum Place {
         /// The way to the value, such as `limits.calls.quota` or `routes[0].cost`.
         path: Arc<str>,
     },
+    /// In a file that adds to the policy. Both numbers begin with 1, and columns count characters.
+    File {
+        /// The name of the file.
+        name: Arc<str>,
+        /// The number of the line.
+        line: u32,
+        /// The number of the character in this line.
+        column: u32,
+    },
 }
 
 impl fmt::Display for Place {
@@ -31,6 +40,17 @@ impl fmt::Display for Place {
         match self {
             Self::Text { line, column } => write!(f, "{line}:{column}"),
             Self::Code { path, .. } => f.write_str(path),
+            Self::File { name, line, column } => write!(f, "{name}:{line}:{column}"),
+        }
+    }
+}
+
+impl Place {
+    /// The place with the name of its file: that of the policy is `source`.
+    pub(super) fn with_source(&self, source: &str) -> String {
+        match self {
+            Self::File { .. } => self.to_string(),
+            _ => format!("{source}:{self}"),
         }
     }
 }
@@ -45,10 +65,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The name of the file or other source of the policy.
+    /// The name of the file or other source.
     #[must_use]
     pub fn source_name(&self) -> &str {
-        &self.source
+        match &self.place {
+            Place::File { name, .. } => name,
+            _ => &self.source,
+        }
     }
 
     /// Where it is: the value or key at fault.
@@ -72,7 +95,8 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {} [{}]", self.source, self.place, self.message, self.code)
+        let place = self.place.with_source(&self.source);
+        write!(f, "{place}: {} [{}]", self.message, self.code)
     }
 }
 

@@ -9,6 +9,7 @@ use super::problem::{Place, PolicyError, Problem};
 const MOST: usize = 200;
 
 /// Collects the problems of one policy.
+#[derive(Clone)]
 pub(super) struct Problems {
     source: Arc<str>,
     errors: Vec<Problem>,
@@ -34,6 +35,26 @@ impl Problems {
     pub(super) fn warn(&mut self, place: &Place, code: Code, message: impl FnOnce() -> String) {
         if self.warnings.len() < MOST {
             self.warnings.push(problem(&self.source, place, code, message()));
+        }
+    }
+
+    /// Adds the problems of a file that adds to the policy.
+    pub(super) fn append(&mut self, other: Self) {
+        for problem in other.errors {
+            self.add(&problem.place, problem.code, || problem.message);
+        }
+        for problem in other.warnings {
+            self.warn(&problem.place, problem.code, || problem.message);
+        }
+        self.more = self.more.saturating_add(other.more);
+    }
+
+    /// A place for a message about another place: with the name of its file, unless both are in the
+    /// policy.
+    pub(super) fn seen_from(&self, here: &Place, other: &Place) -> String {
+        match here {
+            Place::File { .. } => other.with_source(&self.source),
+            _ => other.to_string(),
         }
     }
 

@@ -24,7 +24,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use crate::policy::read::{self, answer, client, limit, route, subject};
+    use crate::policy::read::{self, answer, client, descriptor, limit, route, subject};
     use crate::policy::settings::{
         Algorithm, BodyForm, Dialect, Missing, Mode, ResetForm, WhenFull,
     };
@@ -46,6 +46,8 @@ mod tests {
             ("/$defs/limit", limit::LIMIT),
             ("/$defs/subject", subject::SUBJECT),
             ("/$defs/route", route::ROUTE),
+            ("/$defs/descriptor", descriptor::DESCRIPTOR),
+            ("/$defs/entry", descriptor::ENTRY),
         ];
         for (at, known) in tables {
             let table = schema.pointer(at).expect("the table is in the schema");

@@ -1,6 +1,7 @@
 //! What a policy says, as plain values: each setting by the word that the file has for it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::HeaderName;
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) tiers: Vec<Tier>,
     pub(crate) subjects: Vec<Subject>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) descriptors: Vec<DescriptorRule>,
     pub(crate) response: Response,
     pub(crate) penalty: Option<Penalty>,
 }
@@ -80,6 +82,8 @@ pub enum KeyPart {
     Method,
     /// `host`
     Host,
+    /// `entry:NAME`: the value of the descriptor's entry of this name.
+    Entry(Arc<str>),
 }
 
 /// Displays the word that a policy has for the part, such as `api-key`.
@@ -199,6 +203,40 @@ pub(crate) enum HostPattern {
     Exact(String),
     /// `*.example.com`: every host below this one, not the host itself.
     Below(String),
+}
+
+/// `[[descriptors]]`: what holds for the descriptors of Envoy's rate limit service.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DescriptorRule {
+    pub(crate) domain: String,
+    /// At least one.
+    pub(crate) entries: Vec<EntryPattern>,
+    /// Names of limits; empty: nothing is limited.
+    pub(crate) limits: Vec<String>,
+    /// Whether such a descriptor is always over its limit.
+    pub(crate) blocked: bool,
+    /// Whether such a descriptor is decided as a request.
+    pub(crate) as_request: bool,
+    /// Whether hits above what is left become debt, as long as a permit is left.
+    pub(crate) owe: bool,
+}
+
+/// Which entries of descriptors match: one item of `entries`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct EntryPattern {
+    pub(crate) key: String,
+    pub(crate) value: ValuePattern,
+}
+
+/// Which values match.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ValuePattern {
+    /// `key`: any value.
+    Any,
+    /// `key=value`: this one.
+    Exact(String),
+    /// `key=a*b`: those that have these texts in their order, and anything where an asterisk is.
+    Like(String),
 }
 
 /// `[response]`

@@ -61,7 +61,7 @@ impl Word for BodyForm {
     ];
 }
 
-/// The parts of a key, but for `header:NAME`.
+/// The parts of a key, but for `header:NAME` and `entry:NAME`.
 pub(super) mod key {
     use std::str::FromStr;
 
@@ -80,10 +80,14 @@ pub(super) mod key {
     ];
 
     pub(in crate::policy) const HEADER: &str = "header:";
+    pub(in crate::policy) const ENTRY: &str = "entry:";
 
     pub(in crate::policy) fn of(word: &str) -> Option<KeyPart> {
         if let Some(name) = word.strip_prefix(HEADER) {
             return HeaderName::from_str(name).ok().map(KeyPart::Header);
+        }
+        if let Some(name) = word.strip_prefix(ENTRY) {
+            return (!name.is_empty()).then(|| KeyPart::Entry(name.into()));
         }
         WORDS.iter().find(|(known, _)| *known == word).map(|(_, part)| part.clone())
     }
@@ -91,6 +95,7 @@ pub(super) mod key {
     pub(in crate::policy) fn word(part: &KeyPart) -> String {
         match part {
             KeyPart::Header(name) => format!("{HEADER}{name}"),
+            KeyPart::Entry(name) => format!("{ENTRY}{name}"),
             _ => WORDS.iter().find(|(_, known)| known == part).map_or("", |(word, _)| word).into(),
         }
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use tollgate_http::Facts;
+use tollgate_http::engine::Descriptor;
 
 use crate::measured::{measured, with_recorder};
 use crate::{builder, decide, policy};
@@ -42,6 +43,10 @@ const POLICY: &str = r#"
     block = "1min"
     max = "1h"
     forget = "1day"
+    [[descriptors]]
+    domain = "edge"
+    entries = ["GET"]
+    limits = ["tenant"]
 "#;
 
 /// What a client can choose.
@@ -112,6 +117,11 @@ proptest! {
                 }
                 let mut decision = decide(&limiter, &facts);
                 limiter.answered(&mut decision, 200);
+                let entries = [(request.method.as_str(), request.path.as_str())];
+                let descriptors = [Descriptor::new(&entries)];
+                for domain in ["edge", &request.host] {
+                    drop(limiter.decide_descriptors(domain, &descriptors).now());
+                }
             }
             limiter.update_gauges();
             prop_assert_eq!(names(), before);
@@ -122,7 +132,7 @@ proptest! {
 
 #[test]
 fn every_label_is_a_name_of_the_policy_or_a_word() {
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 17] = [
         "allowed",
         "refused",
         "blocked",
@@ -131,6 +141,10 @@ fn every_label_is_a_name_of_the_policy_or_a_word() {
         "ambiguous",
         "error",
         "would_refuse",
+        "over_limit",
+        "unlimited",
+        "no_rule",
+        "unknown_domain",
         "success",
         "none",
         "1",

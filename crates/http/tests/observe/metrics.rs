@@ -141,8 +141,9 @@ fn every_metric_by_name_and_labels() {
         let expected: Vec<(String, f64)> =
             EXPECTED.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         assert_eq!(found, expected);
-        // 4 routes with 7 outcomes, 5 limits with 7 series, 2 results of reloads, and 5 others.
-        assert_eq!(names.len(), 4 * 7 + 5 * 7 + 2 + 5);
+        // 4 routes with 7 outcomes, 5 limits with 7 series, 2 results of reloads, 6 results of
+        // descriptors, and 5 others.
+        assert_eq!(names.len(), 4 * 7 + 5 * 7 + 2 + 6 + 5);
     });
 }
 
@@ -176,6 +177,7 @@ fn reloads_are_counted_and_gauges_follow_the_policy() {
         assert_eq!((info(before.hash()), info(after.hash())), (Some(0.0), Some(1.0)));
         assert_eq!(value("tollgate_policy_reloads_total{result=success}"), Some(1.0));
         assert_eq!(value("tollgate_policy_reloads_total{result=error}"), Some(1.0));
+        assert_eq!(value("tollgate_policy_last_reload_successful"), Some(0.0));
         assert_eq!(value("tollgate_policy_loaded_timestamp_seconds"), Some(3660.0));
         // Without anybody calling `update_gauges`.
         assert_eq!(value("tollgate_keys{limit=calls}"), Some(1.0));
@@ -188,6 +190,27 @@ fn reloads_are_counted_and_gauges_follow_the_policy() {
         let allowed = "tollgate_decisions_total{limit=calls,result=allowed}";
         assert_eq!(value(allowed), Some(2.0));
     });
+}
+
+#[test]
+fn the_last_reload_is_told() {
+    let last = |reload: &dyn Fn(&HttpLimiter)| {
+        with_recorder(|snapshotter| {
+            let limiter = builder(&policy(POLICY)).0.build().unwrap();
+            reload(&limiter);
+            measured(snapshotter)["tollgate_policy_last_reload_successful"]
+        })
+    };
+    let fails = |limiter: &HttpLimiter| {
+        limiter.reload_from_path("/there/is/no/such/file.toml").unwrap_err();
+    };
+    assert_eq!(last(&|_| {}), 1.0, "none has failed");
+    assert_eq!(last(&fails), 0.0);
+    let recovers = |limiter: &HttpLimiter| {
+        fails(limiter);
+        limiter.reload(&limiter.policy()).unwrap();
+    };
+    assert_eq!(last(&recovers), 1.0);
 }
 
 #[test]

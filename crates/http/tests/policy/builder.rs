@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use tollgate::Quota;
 use tollgate_http::address::{ClientAddress, Prefixes, Source, Trust};
 use tollgate_http::policy::{
-    Algorithm, BodyForm, Code, Dialect, KeyPart, Limit, Missing, Mode, Penalty, Policy,
-    PolicyBuilder, ResetForm, Response, Route, Subject, Tier, WhenFull,
+    Algorithm, BodyForm, Code, DescriptorRule, Dialect, KeyPart, Limit, Missing, Mode, Penalty,
+    Policy, PolicyBuilder, ResetForm, Response, Route, Subject, Tier, WhenFull,
 };
 
 /// The sample of the file, in code.
@@ -88,6 +88,20 @@ fn sample() -> PolicyBuilder {
                 .cost_of("export", 1),
         )
         .route(Route::new("/{*rest}").name("api").limits(["calls"]))
+        .descriptor(
+            DescriptorRule::new("edge")
+                .entry_is("generic_key", "login")
+                .entry("remote_address")
+                .limits(["login"]),
+        )
+        .descriptor(
+            DescriptorRule::new("edge")
+                .entry_like("path", "/internal/*")
+                .entry_is("a=b", "*")
+                .blocked(),
+        )
+        .descriptor(DescriptorRule::new("edge").entry("path").as_request())
+        .descriptor(DescriptorRule::new("models").entry("user").limits(["calls"]).owe())
         .response(
             Response::new()
                 .headers([Dialect::RateLimit, Dialect::XRateLimit])
@@ -143,6 +157,7 @@ fn the_same_checks_hold_and_places_are_paths() {
         .subject(Subject::user("v").blocked_until(SystemTime::UNIX_EPOCH - Duration::from_secs(1)))
         .route(Route::new("/a").limits(["sit"]).cost(0))
         .route(Route::new("a").methods(["get"]).charge([700]).cost_of("site", 0))
+        .descriptor(DescriptorRule::new("").entry_is("a", "").limits(["sit"]))
         .penalty(Penalty::new(Quota::per_minute(1), Duration::ZERO).key([]).growth(0));
     let expected = [
         ("always[1]", Code::UnknownLimit),
@@ -162,6 +177,9 @@ fn the_same_checks_hold_and_places_are_paths() {
         ("routes[1].path", Code::BadPath),
         ("routes[1].costs.site", Code::BadCost),
         ("routes[1].charge[0]", Code::BadStatus),
+        ("descriptors[0].domain", Code::BadValue),
+        ("descriptors[0].entries[0].value", Code::BadValue),
+        ("descriptors[0].limits[0]", Code::UnknownLimit),
         ("penalty.key", Code::BadValue),
         ("penalty.block", Code::BadValue),
         ("penalty.growth", Code::BadValue),

@@ -20,12 +20,13 @@ pub(crate) fn policy() -> impl Strategy<Value = Value> {
         client(),
         (limits, tiers),
         vec(subject(), 0..6),
-        vec(route(), 0..6),
+        (vec(route(), 0..6), vec(descriptor(), 0..6)),
         option::of(response()),
         option::of(penalty()),
     )
         .prop_map(
-            |((mode, always), client, (limits, tiers), subjects, routes, response, penalty)| {
+            |((mode, always), client, (limits, tiers), subjects, lists, response, penalty)| {
+                let (routes, descriptors) = lists;
                 let mut root = Map::new();
                 root.insert("version".into(), json!(1));
                 set(&mut root, "mode", mode.map(|mode| json!(mode)));
@@ -58,6 +59,12 @@ pub(crate) fn policy() -> impl Strategy<Value = Value> {
                         let path = route["path"].as_str().unwrap_or_default();
                         let path = format!("/route-{index}{path}");
                         route.insert("path".into(), json!(path));
+                    }),
+                );
+                root.insert(
+                    "descriptors".into(),
+                    numbered(descriptors, |index, rule| {
+                        rule.insert("domain".into(), json!(format!("domain {index}")));
                     }),
                 );
                 set(&mut root, "response", response);
@@ -110,8 +117,17 @@ fn quota() -> impl Strategy<Value = String> {
 }
 
 fn limit() -> impl Strategy<Value = Value> {
-    let keys =
-        vec!["address", "user", "api-key", "caller", "route", "method", "host", "header:x-a"];
+    let keys = vec![
+        "address",
+        "user",
+        "api-key",
+        "caller",
+        "route",
+        "method",
+        "host",
+        "header:x-a",
+        "entry:a, b",
+    ];
     let missing = select(vec!["address", "skip", "share", "refuse"]);
     let algorithm = select(vec!["fixed-window", "sliding-window", "strict"]);
     (
@@ -224,6 +240,28 @@ fn route() -> impl Strategy<Value = Value> {
                 ])
             },
         )
+}
+
+/// A rule for descriptors, whose limits find their addresses in `remote_address`.
+fn descriptor() -> impl Strategy<Value = Value> {
+    let entry = prop_oneof![
+        select(vec!["k", "generic_key=a b", "path=/v1/*", "path=*.php*", "a=b=c"])
+            .prop_map(Value::from),
+        text().prop_map(|key| json!({"key": key})),
+        (text(), text()).prop_map(|(key, value)| json!({"key": key, "value": value})),
+        (text(), text()).prop_map(|(key, like)| json!({"key": key, "like": like})),
+    ];
+    let names = subsequence(LIMITS.to_vec(), 0..=LIMITS.len());
+    let what = prop_oneof![
+        (names, any::<bool>()).prop_map(|(limits, owe)| json!({"limits": limits, "owe": owe})),
+        Just(json!({"blocked": true})),
+        Just(json!({"as_request": true, "blocked": false})),
+    ];
+    (vec(entry, 0..4), what).prop_map(|(mut entries, mut rule)| {
+        entries.push(json!("remote_address"));
+        rule["entries"] = json!(entries);
+        rule
+    })
 }
 
 fn response() -> impl Strategy<Value = Value> {

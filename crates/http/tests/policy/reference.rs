@@ -64,6 +64,12 @@ fn the_defaults_are_true() {
             ),
         ),
         (
+            "version = 1\n[[descriptors]]\ndomain = 'd'\nentries = ['k', 'l=*']".to_owned(),
+            "version = 1\n[[descriptors]]\ndomain = 'd'\nentries = [{ key = 'k' }, { key = 'l', \
+             like = '*' }]\nlimits = []\nblocked = false\nas_request = false\nowe = false"
+                .to_owned(),
+        ),
+        (
             "version = 1\n[penalty]\nafter = '3/min'\nblock = '1min'".to_owned(),
             "version = 1\n[penalty]\nafter = '3/min'\nblock = '1min'\nkey = 'caller'\n\
              growth = 2\nmax = '1h'\nforget = '1day'"
@@ -90,6 +96,10 @@ fn the_ranges_are_true() {
     let named = |name: &str| format!("[limits.'{name}']\nquota = '1/s'");
     let route = |rest: &str| format!("[[routes]]\npath = '/a'\n{rest}");
     let growth = |n: &str| format!("[penalty]\nafter = '1/s'\nblock = '1ns'\ngrowth = {n}");
+    let descriptor = |domain: &str, n: usize| {
+        let entries = vec!["'k'"; n].join(", ");
+        format!("[[descriptors]]\ndomain = '{domain}'\nentries = [{entries}]")
+    };
     let path = |n: usize| format!("[[routes]]\npath = '{}'", "/a".repeat(n));
     let routes = |n: usize| {
         (0..n).map(|n| format!("[[routes]]\npath = '/{n}'\n")).collect::<Vec<_>>().concat()
@@ -118,6 +128,9 @@ fn the_ranges_are_true() {
             route(&format!("name = '{}'", "a".repeat(257))),
         ),
         (path(100), path(101)),
+        (descriptor("d", 1), descriptor("d", 0)),
+        (descriptor("d", 32), descriptor("d", 33)),
+        (descriptor(&"d".repeat(256), 1), descriptor(&"d".repeat(257), 1)),
         (growth("1"), growth("0")),
         (growth("4294967295"), growth("4294967296")),
         (growth("1"), growth("1").replace("1ns", "0s")),
@@ -146,6 +159,7 @@ fn every_setting_is_told() {
         ("/$defs/limit", "## `[limits.NAME]`"),
         ("/$defs/subject", "## `[[subjects]]`"),
         ("/$defs/route", "## `[[routes]]`"),
+        ("/$defs/descriptor", "## `[[descriptors]]`"),
         ("/properties/response", "## `[response]`"),
         ("/properties/penalty", "## `[penalty]`"),
     ];
@@ -155,7 +169,15 @@ fn every_setting_is_told() {
         let table = schema.pointer(at).and_then(|table| table["properties"].as_object());
         for setting in table.expect("a table of properties").keys() {
             let is_table = [
-                "client", "limits", "tiers", "subjects", "routes", "response", "penalty", "server",
+                "client",
+                "limits",
+                "tiers",
+                "subjects",
+                "routes",
+                "descriptors",
+                "response",
+                "penalty",
+                "server",
             ]
             .contains(&setting.as_str());
             if at.is_empty() && is_table {

@@ -68,7 +68,7 @@ pub(super) async fn replace(
 ) -> Result<Response, Problem> {
     let is_check = options.check.is_some_and(|check| check != "false");
     let format = format(&headers)?;
-    let text = crate::web::read_body(body, LONGEST, admin.0.bounds.request_time).await?;
+    let text = crate::web::read_body(body, LONGEST, admin.0.bounds.body_time).await?;
     let policy = Policy::parse(format, &text, "policy").map_err(|error| not_a_policy(&error))?;
     let limiter = &admin.0.limiter;
     let before = limiter.policy();

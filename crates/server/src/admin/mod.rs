@@ -9,10 +9,12 @@
 //! | `GET /rate_limit/penalties` | who is in a penalty |
 //! | `DELETE /rate_limit/penalties/{key}` | ends a penalty |
 //! | `GET /metrics` | metrics for Prometheus |
+//! | `GET /dashboard` | the same for people, live |
 //! | `GET /openapi.json` | this table for programs |
 //! | `GET /healthz`, `GET /readyz` | as on the other listener; no token is needed |
 
 mod config;
+mod dashboard;
 mod metrics;
 mod openapi;
 mod penalties;
@@ -46,6 +48,7 @@ struct Inner {
     show_keys: bool,
     bounds: Bounds,
     shutdown: Shutdown,
+    dashboard: dashboard::Feed,
 }
 
 /// The parts of an [`Admin`].
@@ -73,7 +76,22 @@ impl Admin {
     pub fn new(parts: AdminParts) -> Self {
         let AdminParts { limiter, violations, metrics, token, show_keys, bounds, shutdown } = parts;
         let guard = token::Guard::new(token);
-        Self(Arc::new(Inner { limiter, violations, metrics, guard, show_keys, bounds, shutdown }))
+        let dashboard = dashboard::Feed::default();
+        Self(Arc::new(Inner {
+            limiter,
+            violations,
+            metrics,
+            guard,
+            show_keys,
+            bounds,
+            shutdown,
+            dashboard,
+        }))
+    }
+
+    /// Keeps what the dashboard shows of the last minutes, until the service ends.
+    pub async fn keep_history(self) {
+        dashboard::run(self).await;
     }
 
     /// The routes.
@@ -86,6 +104,7 @@ impl Admin {
             .route("/rate_limit/penalties/{key}", delete(penalties::lift))
             .route("/metrics", get(metrics::metrics))
             .route("/openapi.json", get(openapi::openapi))
+            .merge(dashboard::routes())
             .fallback(unknown)
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(self.clone(), token::guard));

@@ -192,8 +192,11 @@ pub(super) async fn guard(State(admin): State<Admin>, request: Request, next: Ne
             let is_unknown = problem.status() == 401;
             let mut response = problem.into_response();
             if is_unknown {
-                let challenge = HeaderValue::from_static("Basic realm=\"tollgate\", Bearer");
-                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                // In lines of their own: in one line, Chromium understands none of them.
+                for challenge in ["Basic realm=\"tollgate\"", "Bearer"] {
+                    let challenge = HeaderValue::from_static(challenge);
+                    response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+                }
             }
             response
         }

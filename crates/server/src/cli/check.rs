@@ -6,14 +6,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::check_envoy::{self, EnvoyArguments};
 use crate::settings::ConfigFile;
 
 /// The arguments of `tollgate check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
     /// The files: policies, with or without the settings of the service
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "envoy", value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    envoy: EnvoyArguments,
     /// Fail if there are warnings
     #[arg(long)]
     strict: bool,
@@ -40,6 +43,11 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
                 eprintln!("{error}");
             }
         }
+    }
+    if !arguments.envoy.envoy.is_empty()
+        && check_envoy::run(&arguments.envoy, arguments.strict) != ExitCode::SUCCESS
+    {
+        has_problems = true;
     }
     if has_problems { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }

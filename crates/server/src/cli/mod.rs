@@ -1,6 +1,7 @@
 //! The program `tollgate`: its arguments, and what each command does.
 
 mod check;
+mod check_envoy;
 mod explain;
 mod init;
 mod replay;

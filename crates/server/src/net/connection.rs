@@ -26,9 +26,10 @@ pub struct Bounds {
     pub head: usize,
     /// The longest body of a check or a report, in bytes. A longer one is answered with 413.
     pub body: usize,
-    /// How long a client may take for the head of a request, and for its body.
-    pub request_time: Duration,
-    /// How long a connection may lie idle.
+    /// How long a client may take for the body of a request.
+    pub body_time: Duration,
+    /// How long a connection may lie idle. The head of the next request must come within this time
+    /// too, so a slow head gains nothing.
     pub idle_time: Duration,
     /// How long what is in flight may take after the service was asked to end.
     pub drain_time: Duration,
@@ -40,7 +41,7 @@ impl Default for Bounds {
             connections: 20_000,
             head: 32 << 10,
             body: 64 << 10,
-            request_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(75),
             drain_time: Duration::from_secs(20),
         }
@@ -83,7 +84,7 @@ fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.request_time)
+        .header_read_timeout(bounds.idle_time)
         .max_buf_size(bounds.head.max(8 << 10));
     builder
         .http2()
@@ -92,6 +93,6 @@ fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
         .max_concurrent_streams(CONCURRENT_STREAMS)
         // A client that is there answers; one that is not leaves an idle connection.
         .keep_alive_interval(bounds.idle_time / 3)
-        .keep_alive_timeout(bounds.request_time);
+        .keep_alive_timeout(bounds.idle_time / 3);
     builder
 }

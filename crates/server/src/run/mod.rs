@@ -1,5 +1,6 @@
 //! The running service: its limiter, its listeners, and its end.
 
+mod limiter;
 mod logs;
 mod recorder;
 mod signals;
@@ -7,6 +8,7 @@ mod signals;
 use std::io;
 use std::path::Path;
 
+use axum::Router;
 use tokio::task::JoinSet;
 use tollgate_http::{BuildError, HttpLimiter};
 
@@ -14,7 +16,8 @@ pub use logs::init as init_logs;
 pub use signals::until_asked_to_end;
 
 use crate::admin::{Admin, AdminParts, Token, TokenError, Violations};
-use crate::net::{ListenAddress, Listener, Shutdown};
+use crate::envoy;
+use crate::net::{Bounds, ListenAddress, Listener, Shutdown};
 use crate::service::Service;
 use crate::settings::{ConfigFile, Settings};
 
@@ -24,6 +27,7 @@ pub struct Server {
     limiter: HttpLimiter,
     listen: ListenAddress,
     admin: ListenAddress,
+    envoy: Option<ListenAddress>,
     shutdown: Shutdown,
     tasks: JoinSet<()>,
 }
@@ -62,54 +66,55 @@ pub enum StartError {
 }
 
 impl Server {
-    /// Starts the service, in a tokio runtime. If the policy is in the file at `path`, the file is
-    /// read again when it changes, and on SIGHUP.
+    /// Starts the service, in a tokio runtime. If the policy is in the file at `path`, it is read
+    /// again when this file or one that adds to it changes, and on SIGHUP.
     ///
     /// # Errors
     ///
     /// If a file can't be read, or the operating system refuses a listener. Nothing then runs.
     pub async fn start(config: &ConfigFile, path: Option<&Path>) -> Result<Self, StartError> {
-        let ConfigFile { policy, settings } = config;
+        let settings = &config.settings;
         let metrics = recorder::install();
         let token = settings.admin.token_file.as_deref().map(Token::read).transpose()?;
         let violations = Violations::default();
-        let noted = violations.clone();
-        let mut builder = HttpLimiter::builder(policy)
-            .on_violation(move |violation| noted.add(violation.clone()))
-            .violations_with_keys(settings.admin.show_keys);
-        if let Some(store) = &settings.store {
-            let secret = store.key_secret_file.as_deref().map(read_secret).transpose()?;
-            builder = builder.store(store.open(secret.as_deref())?).fail_closed(true);
-        }
-        if let Some(path) = path {
-            builder = builder.watch(path);
-        }
-        let limiter = builder.build()?;
-        let shutdown = Shutdown::default();
+        let limiter = limiter::build(config, path, &violations)?;
         let checks = bind(&settings.listen).await?;
         let operators = bind(&settings.admin.listen).await?;
-        let (listen, admin) = (checks.address().clone(), operators.address().clone());
-        let service = Service::new(
-            limiter.clone(),
-            settings.callers.clone(),
-            settings.bounds,
-            shutdown.clone(),
-        );
+        let envoys = match &settings.envoy.listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let (shutdown, bounds) = (Shutdown::default(), settings.bounds);
+        let service =
+            Service::new(limiter.clone(), settings.callers.clone(), bounds, shutdown.clone());
         let pages = Admin::new(AdminParts {
             limiter: limiter.clone(),
             violations,
             metrics: metrics.clone(),
             token,
             show_keys: settings.admin.show_keys,
-            bounds: settings.bounds,
+            bounds,
             shutdown: shutdown.clone(),
         });
-        let mut tasks = JoinSet::new();
-        tasks.spawn(checks.serve(service.router(), settings.bounds, shutdown.clone()));
-        tasks.spawn(operators.serve(pages.router(), settings.bounds, shutdown.clone()));
-        tasks.spawn(recorder::upkeep(metrics, shutdown.clone()));
-        tell(settings, &listen, &admin);
-        Ok(Self { limiter, listen, admin, shutdown, tasks })
+        let mut server = Self {
+            limiter,
+            listen: checks.address().clone(),
+            admin: operators.address().clone(),
+            envoy: envoys.as_ref().map(|listener| listener.address().clone()),
+            shutdown: shutdown.clone(),
+            tasks: JoinSet::new(),
+        };
+        server.serve(checks, service.router(), bounds);
+        server.serve(operators, pages.clone().router(), bounds);
+        if let Some(listener) = envoys {
+            let requests = envoy::Bounds { message: bounds.body, ..envoy::Bounds::default() };
+            let router = envoy::router(server.limiter.clone(), requests);
+            server.serve(listener, router, bounds);
+        }
+        server.tasks.spawn(pages.keep_history());
+        server.tasks.spawn(recorder::upkeep(metrics, shutdown));
+        server.tell(settings);
+        Ok(server)
     }
 
     /// Where checks are answered.
@@ -130,6 +135,24 @@ impl Server {
         &self.limiter
     }
 
+    /// Where Envoys are answered; `None` for nowhere.
+    #[must_use]
+    pub fn envoy(&self) -> Option<&ListenAddress> {
+        self.envoy.as_ref()
+    }
+
+    /// Serves a listener in a task of its own.
+    fn serve(&mut self, listener: Listener, router: Router, bounds: Bounds) {
+        self.tasks.spawn(listener.serve(router, bounds, self.shutdown.clone()));
+    }
+
+    fn tell(&self, settings: &Settings) {
+        let (listen, admin, envoy) = (&self.listen, &self.admin, self.envoy.as_ref());
+        let store = settings.store.as_ref().map(|store| format!("{:?}", store.url));
+        let store = store.as_deref().unwrap_or("memory");
+        tracing::info!(%listen, %admin, envoy = envoy.map(tracing::field::display), store, "ready");
+    }
+
     /// Ends the service: accepts no more connections, and returns once all requests in flight are
     /// answered, or the time for that is over.
     pub async fn stop(mut self) {
@@ -141,16 +164,4 @@ impl Server {
 async fn bind(address: &ListenAddress) -> Result<Listener, StartError> {
     let bound = Listener::bind(address).await;
     bound.map_err(|error| StartError::Listen { address: address.clone(), error })
-}
-
-fn read_secret(path: &Path) -> Result<Vec<u8>, StartError> {
-    std::fs::read(path)
-        .map(|secret| secret.trim_ascii().to_vec())
-        .map_err(|error| StartError::Secret { path: path.display().to_string(), error })
-}
-
-fn tell(settings: &Settings, listen: &ListenAddress, admin: &ListenAddress) {
-    let store =
-        settings.store.as_ref().map_or_else(|| "memory".into(), |store| format!("{:?}", store.url));
-    tracing::info!(%listen, %admin, store, "ready");
 }

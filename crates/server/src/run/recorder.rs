@@ -15,19 +15,34 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(super) fn install() -> PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     let make = || {
-        let name = Matcher::Full("tollgate_decision_seconds".into());
-        let builder = PrometheusBuilder::new();
-        // It only fails for an empty list of buckets.
-        let builder = builder
-            .set_buckets_for_metric(name, &DECISION_SECONDS_BUCKETS)
-            .unwrap_or_else(|_| PrometheusBuilder::new());
-        let recorder = builder.build_recorder();
+        let recorder = builder().build_recorder();
         let handle = recorder.handle();
         // Another recorder is there if a program that embeds the service has one.
         let _ = metrics::set_global_recorder(recorder);
         handle
     };
     RECORDER.get_or_init(make).clone()
+}
+
+/// Histograms with their buckets, in seconds or numbers. Without buckets, they would be summaries,
+/// which can't be added up over several processes.
+const BUCKETS: [(&str, &[f64]); 4] = [
+    ("tollgate_decision_seconds", &DECISION_SECONDS_BUCKETS),
+    (
+        "tollgate_shared_call_seconds",
+        &[0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0],
+    ),
+    ("tollgate_shared_call_asks", &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
+    ("tollgate_shared_outage_seconds", &[0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0]),
+];
+
+fn builder() -> PrometheusBuilder {
+    BUCKETS.iter().fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+        // It only fails for an empty list of buckets.
+        builder
+            .set_buckets_for_metric(Matcher::Full((*name).into()), buckets)
+            .unwrap_or_else(|_| PrometheusBuilder::new())
+    })
 }
 
 /// Keeps the recorder's memory small until the service ends.

@@ -24,9 +24,10 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The status that the client should get, for a proxy that was told to get another one.
 const LIMIT_STATUS: HeaderName = HeaderName::from_static("x-ratelimit-status");
 
-/// How the proxy wants to be answered.
+/// How the proxy wants to be answered. Other parameters are no mistake: Caddy's `forward_auth`
+/// appends the client's query. A client can thereby choose the status with which it is refused, but
+/// not whether it is.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Options {
     /// The status of every refusal. nginx's `auth_request` passes on 401 and 403 only.
     deny: Option<u16>,

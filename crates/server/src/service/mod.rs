@@ -65,7 +65,7 @@ impl Service {
 
     /// The most bytes of a body, and how long it may take.
     fn body_bounds(&self) -> (usize, Duration) {
-        (self.0.bounds.body, self.0.bounds.request_time)
+        (self.0.bounds.body, self.0.bounds.body_time)
     }
 }
 

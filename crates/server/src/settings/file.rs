@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tollgate_http::Policy;
-use tollgate_http::policy::{Format, LoadError, PolicyError};
+use tollgate_http::policy::{Format, LoadError, PolicyError, SettingsReader};
 
 use super::{Settings, read};
+use crate::envoy_files;
 
 /// The file of the service.
 #[derive(Clone, Debug)]
@@ -48,7 +49,8 @@ impl ConfigFile {
         Self::parse(path, &bytes)
     }
 
-    /// Reads the text of the file at `path`. Relative paths in it are those of the file's folder.
+    /// Reads the text of the file at `path`, and the files that it names as `[server.envoy] files`,
+    /// which add to the policy. Relative paths in it are those of the file's folder.
     ///
     /// # Errors
     ///
@@ -60,11 +62,14 @@ impl ConfigFile {
         })?;
         let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
         let name = path.display().to_string();
+        let read = |server: Option<SettingsReader<'_>>| {
+            let settings = server.map(|server| read::settings(server, &folder)).unwrap_or_default();
+            let additions = envoy_files::read_files(&settings.envoy.files);
+            (settings, additions)
+        };
         let (policy, settings) =
-            Policy::parse_beside(format, text, &name, read::SERVER, |server| {
-                read::settings(server, &folder)
-            })?;
-        Ok(Self { policy, settings: settings.unwrap_or_default() })
+            Policy::parse_with_additions(format, text, &name, read::SERVER, read)?;
+        Ok(Self { policy, settings })
     }
 }
 

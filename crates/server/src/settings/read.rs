@@ -69,7 +69,7 @@ fn read_envoy(envoy: SettingsReader<'_>, folder: &Path) -> Envoy {
     Envoy { listen: listen(envoy), files }
 }
 
-const CONNECTIONS: &[&str] = &["most", "head", "body", "request_time", "idle_time", "drain_time"];
+const CONNECTIONS: &[&str] = &["most", "head", "body", "body_time", "idle_time", "drain_time"];
 
 fn read_bounds(table: SettingsReader<'_>) -> Bounds {
     let default = Bounds::default();
@@ -80,7 +80,7 @@ fn read_bounds(table: SettingsReader<'_>) -> Bounds {
         connections: size("most", 1..=1_000_000, default.connections),
         head: size("head", (8 << 10)..=(1 << 20), default.head),
         body: size("body", (1 << 10)..=(16 << 20), default.body),
-        request_time: duration(table, "request_time").unwrap_or(default.request_time),
+        body_time: duration(table, "body_time").unwrap_or(default.body_time),
         idle_time: duration(table, "idle_time").unwrap_or(default.idle_time),
         drain_time: duration(table, "drain_time").unwrap_or(default.drain_time),
     }

@@ -55,7 +55,7 @@ async fn a_body_that_is_too_long_is_refused() {
 
 #[tokio::test]
 async fn slow_clients_are_cut_off() {
-    let times = "[server.connections]\nrequest_time = '200ms'\nidle_time = '400ms'\n";
+    let times = "[server.connections]\nbody_time = '100ms'\nidle_time = '300ms'\n";
     let service = Running::with(THREE_A_DAY, times).await;
     // A silent one, one that stops in the preface of HTTP/2, one that stops in a head.
     for beginning in ["", "PRI * HTTP/2.0\r\n\r\n", "GET /healthz HTTP/1.1\r\nhost:"] {
@@ -70,6 +70,29 @@ async fn slow_clients_are_cut_off() {
     stream.write_all(head.as_bytes()).await.expect("the service reads");
     let answer = rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+/// The time for a head began with the connection, so that idle ones were closed too soon.
+#[tokio::test]
+async fn an_idle_connection_is_kept() {
+    let times = "[server.connections]\nbody_time = '1ms'\nidle_time = '1h'\n";
+    let service = Running::with(THREE_A_DAY, times).await;
+    let mut stream = connect(&service).await;
+    for _ in 0..2 {
+        let mut status = [0; 15];
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it reads");
+        stream.read_exact(&mut status).await.expect("it answers");
+        assert_eq!(&status, b"HTTP/1.1 200 OK");
+        let mut rest = [0; 1024];
+        let ends = |bytes: &[u8]| bytes.ends_with(b"ok\n");
+        let mut read = 0;
+        while !ends(&rest[..read]) {
+            read += stream.read(&mut rest[read..]).await.expect("the rest of the answer");
+        }
+        // Time for the service to close the connection, if it did so.
+        let early = tokio::time::timeout(Duration::from_millis(50), stream.read(&mut status)).await;
+        assert!(early.is_err(), "the connection was closed");
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,9 @@
 //! `HAProxy` in front.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-
 use tempfile::TempDir;
 use tollgate_http::RateLimitLayer;
 use tollgate_http::address::Peer;
-use tollgate_http_network_tests::{Program, Server, free_port, limiter, needs};
+use tollgate_http_network_tests::{Program, Server, free_port, haproxy, limiter, needs};
 
 use super::{
     FORGED, a_client_is_counted_by_its_own_address, a_direct_client_is_counted_as_the_peer, ask,
@@ -20,18 +17,13 @@ struct Proxy {
 }
 
 /// Starts `HAProxy` with these settings of its frontend, before a server at `to`.
-fn haproxy(settings: &str, to: &str) -> Proxy {
+fn start_proxy(settings: &str, to: &str) -> Proxy {
     let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
     let config = format!(
         "defaults\n mode http\n maxconn 256\n timeout connect 60s\n timeout client 60s\n \
          timeout server 60s\nlisten proxy\n bind 127.0.0.1:{port}\n {settings}\n server service {to}\n"
     );
-    let file = folder.path().join("haproxy.cfg");
-    fs::write(&file, config).expect("a file");
-    let file = file.to_str().expect("a path in UTF-8");
-    // In the foreground, as one process.
-    let program = Program::start("haproxy", &["-db", "-f", file], folder.path());
-    let program = program.listening(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let program = haproxy(folder.path(), port, &config);
     Proxy { url: format!("http://127.0.0.1:{port}/"), _program: program, _folder: folder }
 }
 
@@ -40,7 +32,7 @@ fn needed(test: &str) -> bool {
 }
 
 fn before(service: &Server, settings: &str) -> Proxy {
-    haproxy(settings, &service.address().to_string())
+    start_proxy(settings, &service.address().to_string())
 }
 
 /// `HAProxy` appends a line of its own below those of the client.
@@ -142,6 +134,6 @@ fn a_unix_socket_behind_haproxy() {
     let socket = folder.path().join("service");
     let layer = RateLimitLayer::new(limiter(&policy(client))).peer(|_| Some(Peer::Unix));
     let _service = Server::start_on_unix(&socket, site(layer));
-    let proxy = haproxy("option forwardfor", &format!("unix@{}", socket.display()));
+    let proxy = start_proxy("option forwardfor", &format!("unix@{}", socket.display()));
     a_client_is_counted_by_its_own_address(&proxy.url, FORGED);
 }

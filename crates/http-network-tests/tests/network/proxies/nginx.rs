@@ -1,13 +1,11 @@
 //! nginx in front.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-
 use tempfile::TempDir;
 use tollgate_http::RateLimitLayer;
 use tollgate_http::address::Peer;
-use tollgate_http_network_tests::{Program, Server, free_port, has_ipv6, limiter, needs, say};
+use tollgate_http_network_tests::{
+    Program, Server, free_port, has_ipv6, limiter, needs, nginx, say,
+};
 
 use super::{
     FORGED, a_client_is_counted_by_its_own_address, a_direct_client_is_counted_as_the_peer, ask,
@@ -18,32 +16,6 @@ use super::{
 const HEADERS: &str = "proxy_set_header Host $host;
     proxy_set_header X-Real-IP $remote_addr;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
-
-/// Starts nginx with these `server` blocks, of which one listens on `port`.
-fn nginx(folder: &Path, port: u16, servers: &str) -> Program {
-    let dir = folder.display();
-    let config = format!(
-        "daemon off;
-        # One process, which is gone as soon as it is killed.
-        master_process off;
-        pid {dir}/pid;
-        events {{ worker_connections 256; }}
-        http {{
-            access_log off;
-            client_body_temp_path {dir}/body;
-            proxy_temp_path {dir}/proxy;
-            fastcgi_temp_path {dir}/fastcgi;
-            uwsgi_temp_path {dir}/uwsgi;
-            scgi_temp_path {dir}/scgi;
-            {servers}
-        }}"
-    );
-    let file = folder.join("nginx.conf");
-    fs::write(&file, config).expect("a file");
-    let file = file.to_str().expect("a path in UTF-8");
-    let program = Program::start("nginx", &["-e", "stderr", "-c", file], folder);
-    program.listening(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-}
 
 /// A `server` block that sends all to `to`, with `more` settings.
 fn server(listen: &str, to: &str, more: &str) -> String {

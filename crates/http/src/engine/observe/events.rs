@@ -153,6 +153,23 @@ impl Events {
         }
     }
 
+    /// Tells that Envoy asks about a domain that no rule is about. Other than a tier, a domain is
+    /// written by whoever runs Envoy, so it is told.
+    pub(super) fn unknown_domain(&self, engine: &Engine, policy: &Compiled, domain: &str) {
+        const LONGEST: usize = 100;
+        if enabled!(target: "tollgate_http", Level::WARN)
+            && let Some(suppressed) = self.sampled(engine, ("unknown domain", ""), None)
+        {
+            warn!(
+                target: "tollgate_http",
+                domain = debug(domain.chars().take(LONGEST).collect::<String>()),
+                nearest = nearest(domain, policy.descriptors.domains()),
+                suppressed,
+                "Envoy asks about a domain that the policy does not know: nothing is limited"
+            );
+        }
+    }
+
     /// Tells once that the server does not say who its peers are.
     fn no_peer(&self) {
         if enabled!(target: "tollgate_http", Level::ERROR)

@@ -4,10 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::metrics::{Counter, Gauge, Histogram, Unit};
 use ::metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use tollgate::Timestamp;
 
 use crate::engine::compiled::{Compiled, CompiledRoute};
 use crate::engine::store::{Charge, LimitSpec, Verdict};
-use crate::engine::{Decision, HttpLimiter, Outcome};
+use crate::engine::{
+    Decision, DescriptorDecision, DescriptorsDecision, HttpLimiter, Matched, Outcome,
+};
 use crate::policy::Policy;
 
 /// Bounds of buckets for `tollgate_decision_seconds`, from 1 µs to 10 ms: a recorder needs to be
@@ -32,6 +35,23 @@ const VERSION: &str = "1";
 const OUTCOMES: [&str; 7] =
     ["allowed", "refused", "blocked", "exempt", "penalty", "ambiguous", "error"];
 
+/// The values of the label `result` of descriptors.
+const RESULTS: [&str; 6] =
+    ["allowed", "over_limit", "unlimited", "no_rule", "unknown_domain", "error"];
+
+/// Where the word for a descriptor is in the list.
+fn result_of(descriptor: &DescriptorDecision) -> usize {
+    let decision = descriptor.decision();
+    match (descriptor.matched(), decision.outcome) {
+        (_, Outcome::NoPeer | Outcome::StoreFailed) => 5,
+        (Matched::UnknownDomain, _) => 4,
+        (Matched::Nothing, _) => 3,
+        _ if !decision.is_allowed() => 1,
+        (Matched::Limits, _) if decision.charges.is_empty() => 2,
+        _ => 0,
+    }
+}
+
 /// Where the word of an outcome is in the list.
 fn word_of(outcome: Outcome) -> usize {
     match outcome {
@@ -50,6 +70,7 @@ pub(crate) struct PolicyMetrics {
     /// By route, the first for none, and outcome.
     requests: Box<[[Counter; OUTCOMES.len()]]>,
     limits: Box<[LimitMetrics]>,
+    descriptors: [Counter; RESULTS.len()],
     decision_seconds: Histogram,
     penalties_active: Gauge,
     penalties: Counter,
@@ -82,6 +103,8 @@ impl PolicyMetrics {
         Self {
             requests: names.map(of_route).collect(),
             limits: limits.iter().map(LimitMetrics::new).collect(),
+            descriptors: RESULTS
+                .map(|result| counter!("tollgate_descriptors_total", "result" => result)),
             decision_seconds: histogram!("tollgate_decision_seconds"),
             penalties_active: gauge!("tollgate_penalties_active"),
             penalties: counter!("tollgate_penalties_total"),
@@ -93,6 +116,29 @@ impl PolicyMetrics {
     #[inline]
     pub(crate) fn decided(&self, decision: &Decision, took: Duration) {
         self.decision_seconds.record(took.as_secs_f64());
+        self.request(decision);
+        self.charges(decision, decision.outcome != Outcome::Allowed);
+    }
+
+    /// Counts the descriptors of one request, whose decisions are made now.
+    pub(crate) fn descriptors(&self, decided: &DescriptorsDecision, now: Timestamp) {
+        let refused = !decided.is_allowed();
+        for (index, descriptor) in decided.descriptors().iter().enumerate() {
+            let decision = descriptor.decision();
+            if index == 0 {
+                self.decision_seconds.record((now - decision.started.time()).as_secs_f64());
+            }
+            self.descriptors[result_of(descriptor)].increment(1);
+            if descriptor.matched() == Matched::Request {
+                self.request(decision);
+            }
+            self.charges(decision, refused);
+        }
+    }
+
+    /// Counts a request by its route and outcome.
+    #[inline]
+    fn request(&self, decision: &Decision) {
         let route = decision.route.map_or(0, |route| usize::from(route) + 1);
         if let Some(requests) = self.requests.get(route) {
             requests[word_of(decision.outcome)].increment(1);
@@ -100,8 +146,11 @@ impl PolicyMetrics {
         if decision.begins_penalty {
             self.penalty_begins();
         }
-        // If an enforced limit refuses, shadow limits are not asked.
-        let refused = decision.outcome != Outcome::Allowed;
+    }
+
+    /// Counts the answers of limits. If an enforced limit refuses, shadow limits are not asked.
+    #[inline]
+    fn charges(&self, decision: &Decision, refused: bool) {
         let asked = decision.charges.iter().filter(|charge| !(charge.shadow && refused));
         for charge in asked {
             let Some(limit) = self.limits.get(charge.limit) else { continue };
@@ -154,7 +203,7 @@ impl HttpLimiter {
     /// each for a moment.
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn update_gauges(&self) {
-        self.set_gauges(&self.compiled());
+        self.set_gauges(&self.current());
     }
 
     #[allow(clippy::cast_precision_loss, reason = "gauges are floating point numbers")]
@@ -172,6 +221,7 @@ impl HttpLimiter {
         for result in ["success", "error"] {
             counter!("tollgate_policy_reloads_total", "result" => result).increment(0);
         }
+        last_reload_successful().set(1.0);
         self.measure_policy();
     }
 
@@ -179,6 +229,7 @@ impl HttpLimiter {
     pub(crate) fn measure_reload(&self, before: Option<&Compiled>) {
         let result = if before.is_some() { "success" } else { "error" };
         counter!("tollgate_policy_reloads_total", "result" => result).increment(1);
+        last_reload_successful().set(f64::from(u8::from(before.is_some())));
         let Some(before) = before else { return };
         // Limits that go on get their values afterwards.
         for limit in &before.metrics.limits {
@@ -190,12 +241,16 @@ impl HttpLimiter {
     }
 
     fn measure_policy(&self) {
-        let policy = self.compiled();
+        let policy = self.current();
         let loaded = self.reload_status().loaded_at();
         gauge!("tollgate_policy_loaded_timestamp_seconds").set(since_1970(loaded).as_secs_f64());
         policy.metrics.info.set(1.0);
         self.set_gauges(&policy);
     }
+}
+
+fn last_reload_successful() -> Gauge {
+    gauge!("tollgate_policy_last_reload_successful")
 }
 
 fn since_1970(time: SystemTime) -> Duration {
@@ -206,6 +261,7 @@ fn since_1970(time: SystemTime) -> Duration {
 fn describe() {
     describe_counter!("tollgate_requests_total", "Requests by route and outcome");
     describe_counter!("tollgate_decisions_total", "Answers of each limit that was asked");
+    describe_counter!("tollgate_descriptors_total", "Descriptors by what was found for them");
     describe_counter!("tollgate_charge_returned_total", "Charges given back after the answer");
     describe_gauge!("tollgate_keys", "Keys that a limit holds");
     describe_gauge!("tollgate_keys_max", "Keys that a limit may hold");
@@ -214,6 +270,10 @@ fn describe() {
     describe_gauge!("tollgate_penalties_active", "Callers that are in a penalty");
     describe_counter!("tollgate_penalties_total", "Penalties begun");
     describe_counter!("tollgate_policy_reloads_total", "Attempts to replace the policy");
+    describe_gauge!(
+        "tollgate_policy_last_reload_successful",
+        "0 if the last attempt to replace the policy failed, else 1"
+    );
     describe_gauge!(
         "tollgate_policy_loaded_timestamp_seconds",
         Unit::Seconds,

@@ -14,6 +14,10 @@
 //!   The outcome is `allowed`, `refused`, `blocked`, `exempt`, `penalty`, `ambiguous` or `error`.
 //! * `tollgate_decisions_total{limit, result}`: answers of each limit that was asked. The result is
 //!   `allowed`, `refused` or, for a shadow limit, `would_refuse`.
+//! * `tollgate_descriptors_total{result}`: descriptors of requests to Envoy's rate limit service.
+//!   The result is `allowed`, `over_limit`, `unlimited` (a rule without limits), `no_rule`,
+//!   `unknown_domain` or `error`. Their limits are in `tollgate_decisions_total`, and those that
+//!   are decided as requests in `tollgate_requests_total`.
 //! * `tollgate_charge_returned_total{limit}`: charges given back, because the route does not charge
 //!   the status of the answer.
 //! * `tollgate_keys{limit}`, `tollgate_keys_max{limit}`: gauges, the keys that the limit holds and
@@ -25,6 +29,8 @@
 //! * `tollgate_penalties_total`: penalties begun.
 //! * `tollgate_policy_reloads_total{result}`: attempts to replace the policy, with the result
 //!   `success` or `error`. A watched file that has not changed is no attempt.
+//! * `tollgate_policy_last_reload_successful`: a gauge, 0 if the last attempt to replace the policy
+//!   failed, else 1.
 //! * `tollgate_policy_loaded_timestamp_seconds`: a gauge, when the policy in force was loaded, in
 //!   seconds since 1970.
 //! * `tollgate_policy_info{version, hash}`: a gauge, 1 for the policy in force, 0 for earlier ones.
@@ -77,7 +83,7 @@ pub use violation::Violation;
 use crate::engine::compiled::Compiled;
 use crate::engine::decide::Engine;
 use crate::engine::store::{Charge, EngineClock, StoreError, Verdict};
-use crate::engine::{BuildError, Decision, HttpLimiter, KeyParts, Outcome};
+use crate::engine::{BuildError, Decision, DescriptorsDecision, HttpLimiter, KeyParts, Outcome};
 use hook::Hook;
 
 /// Who is told of decisions.
@@ -92,6 +98,13 @@ pub(crate) struct Observer {
 /// When a decision began, if that is measured.
 #[derive(Clone, Copy)]
 pub(crate) struct Started(#[cfg(feature = "metrics")] Timestamp);
+
+#[cfg(feature = "metrics")]
+impl Started {
+    fn time(self) -> Timestamp {
+        self.0
+    }
+}
 
 impl Observer {
     pub(crate) fn new(options: ObserverOptions, clock: &EngineClock) -> Result<Self, BuildError> {
@@ -132,6 +145,11 @@ impl Engine {
     pub(crate) fn observe(&self, decision: &Decision) {
         #[cfg(feature = "metrics")]
         decision.policy.metrics.decided(decision, self.observer.clock.now() - decision.started.0);
+        self.tell_unless_plain(decision);
+    }
+
+    #[inline]
+    fn tell_unless_plain(&self, decision: &Decision) {
         let is_let_through = matches!(decision.outcome, Outcome::Allowed | Outcome::Exempt);
         if !is_let_through || decision.charges.iter().any(|charge| charge.answer.refuses()) {
             self.tell(decision);
@@ -155,6 +173,26 @@ impl Engine {
         if let Some(key) = key.filter(|_| is_violation) {
             hook.send(|with_key| Violation::new(self, decision, key, with_key));
         }
+    }
+
+    /// Tells what was decided about descriptors.
+    pub(crate) fn observe_descriptors(&self, decided: &DescriptorsDecision, policy: &Compiled) {
+        #[cfg(feature = "metrics")]
+        policy.metrics.descriptors(decided, self.observer.clock.now());
+        #[cfg(not(feature = "metrics"))]
+        let _ = policy;
+        for descriptor in decided.descriptors() {
+            self.tell_unless_plain(descriptor.decision());
+        }
+    }
+
+    /// Tells that a request to the rate limit service has a domain that no rule is about.
+    #[cold]
+    pub(crate) fn observe_unknown_domain(&self, policy: &Compiled, domain: &str) {
+        #[cfg(feature = "tracing")]
+        self.observer.events.unknown_domain(self, policy, domain);
+        #[cfg(not(feature = "tracing"))]
+        let _ = (self, policy, domain);
     }
 
     /// Tells that the application says a tier that the policy does not know.

@@ -40,6 +40,7 @@ pub struct Changes {
     routes: Changed,
     tiers: Changed,
     subjects: Changed,
+    descriptors: Changed,
     others: Vec<&'static str>,
 }
 
@@ -86,6 +87,10 @@ impl Changes {
         changes.routes = changed(&before.routes, &after.routes, route);
         changes.tiers = changed(&before.tiers, &after.tiers, |tier| tier.name.clone());
         changes.subjects = changed(&before.subjects, &after.subjects, |entry| entry.who.clone());
+        let rule = |rule: &crate::policy::settings::DescriptorRule| {
+            (rule.domain.clone(), rule.entries.clone())
+        };
+        changes.descriptors = changed(&before.descriptors, &after.descriptors, rule);
         let order = |settings: &Settings| -> Vec<String> {
             settings.routes.iter().map(|route| route.name.clone()).collect()
         };
@@ -213,6 +218,13 @@ impl Changes {
         self.subjects
     }
 
+    /// How many rules for descriptors are different. Rules are compared by their domains and
+    /// entries.
+    #[must_use]
+    pub fn descriptors(&self) -> Changed {
+        self.descriptors
+    }
+
     /// The other parts of the policy that are different: `mode`, `always`, `default_tier`,
     /// `client`, `order of routes`, `response`, `penalty`.
     #[must_use]
@@ -279,7 +291,12 @@ impl fmt::Display for Changes {
         if self.quotas.len() > MOST_SHOWN {
             write!(f, "; {} further quotas", self.quotas.len() - MOST_SHOWN)?;
         }
-        let lists = [("routes", self.routes), ("tiers", self.tiers), ("subjects", self.subjects)];
+        let lists = [
+            ("routes", self.routes),
+            ("tiers", self.tiers),
+            ("subjects", self.subjects),
+            ("descriptors", self.descriptors),
+        ];
         for (what, changed) in lists {
             if changed != Changed::default() {
                 write!(f, "; {what}: {changed}")?;

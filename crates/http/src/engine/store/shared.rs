@@ -193,8 +193,12 @@ fn namespace(limit: &LimitSpec) -> Namespace {
     let identity = &limit.identity;
     let mut name = identity.name.to_string();
     for part in &identity.key {
-        // Writing to a text does not fail.
-        let _ = write!(name, ",{part}");
+        // Writing to a text does not fail. The name of an entry can have any characters, so its
+        // length stands before it.
+        let _ = match part {
+            KeyPart::Entry(entry) => write!(name, ",entry:{}:{entry}", entry.len()),
+            part => write!(name, ",{part}"),
+        };
     }
     let Prefixes { ipv4, ipv6 } = identity.prefixes;
     let _ = write!(name, "/{ipv4}/{ipv6}");
@@ -241,14 +245,26 @@ fn subject(key: &KeyParts) -> String {
     for part in key.parts() {
         let value = match part {
             Part::Address(network) => network.to_string(),
-            Part::User(value) | Part::Route(value) | Part::Method(value) | Part::Host(value) => {
-                value.to_string()
-            }
+            Part::User(value)
+            | Part::Route(value)
+            | Part::Method(value)
+            | Part::Host(value)
+            | Part::Entry(value) => value.to_string(),
             Part::ApiKey(hash) => hash.to_string(),
             Part::Header(value) => value.escape_ascii().to_string(),
+            Part::Entries(values) => {
+                let parts = values
+                    .iter()
+                    .map(|value| [value.len().to_string().as_str(), ":", value].concat());
+                parts.collect()
+            }
             Part::NoRoute | Part::Missing => String::new(),
         };
-        let kind = if *part == Part::NoRoute { "no-route" } else { part.kind() };
+        let kind = match part {
+            Part::NoRoute => "no-route",
+            Part::Entries(_) => "entries",
+            part => part.kind(),
+        };
         let joint = if name.is_empty() { "" } else { "+" };
         let _ = write!(name, "{joint}{kind}:{}:{value}", value.len());
     }

@@ -2,7 +2,9 @@
 //!
 //! What is built becomes the same tree as a text, so it is read and checked by the same code.
 
+mod additions;
 mod answer;
+mod descriptor;
 mod fields;
 mod limit;
 mod restore;
@@ -11,7 +13,9 @@ mod subject;
 
 use std::fmt;
 
+pub use additions::Additions;
 pub use answer::{Penalty, Response};
+pub use descriptor::DescriptorRule;
 use fields::Fields;
 pub use limit::{Limit, Tier};
 pub(super) use restore::restored;
@@ -51,6 +55,7 @@ pub struct PolicyBuilder {
     tiers: Fields,
     subjects: Vec<Fields>,
     routes: Vec<Fields>,
+    descriptors: Vec<Fields>,
     response: Fields,
     penalty: Fields,
 }
@@ -104,6 +109,12 @@ impl PolicyBuilder {
         self
     }
 
+    /// Adds what holds for the descriptors of Envoy's rate limit service that match.
+    pub fn descriptor(mut self, rule: DescriptorRule) -> Self {
+        self.descriptors.push(rule.into_fields().sorted(read::descriptor::DESCRIPTOR));
+        self
+    }
+
     /// How a refusal is told. Default: [`Response::new`].
     pub fn response(mut self, response: Response) -> Self {
         self.response = response.fields.sorted(read::answer::RESPONSE);
@@ -143,7 +154,12 @@ impl PolicyBuilder {
         push("tiers", self.tiers);
         push("response", self.response);
         push("penalty", self.penalty);
-        for (key, tables) in [("subjects", self.subjects), ("routes", self.routes)] {
+        let lists = [
+            ("subjects", self.subjects),
+            ("routes", self.routes),
+            ("descriptors", self.descriptors),
+        ];
+        for (key, tables) in lists {
             if !tables.is_empty() {
                 root.push(key, tables.into_iter().collect::<Value>());
             }

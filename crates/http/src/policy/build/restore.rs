@@ -1,6 +1,6 @@
 //! From the settings of a checked policy back to the builder that makes them: what is printed.
 
-use super::{Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
+use super::{DescriptorRule, Limit, Penalty, PolicyBuilder, Response, Route, Subject, Tier};
 use crate::policy::settings::{
     self, Algorithm, BodyForm, HostPattern, Mode, ResetForm, Settings, WhenFull, Who,
 };
@@ -21,6 +21,8 @@ pub(in crate::policy) fn restored(settings: &Settings) -> PolicyBuilder {
     builder = settings.tiers.iter().map(tier).fold(builder, PolicyBuilder::tier);
     builder = settings.subjects.iter().map(subject).fold(builder, PolicyBuilder::subject);
     builder = settings.routes.iter().map(route).fold(builder, PolicyBuilder::route);
+    let rules = settings.descriptors.iter().map(descriptor);
+    builder = rules.fold(builder, PolicyBuilder::descriptor);
     builder = builder.response(response(&settings.response));
     if let Some(settings) = &settings.penalty {
         builder = builder.penalty(
@@ -119,6 +121,26 @@ fn route(settings: &settings::Route) -> Route {
         route = route.always(false);
     }
     route
+}
+
+fn descriptor(settings: &settings::DescriptorRule) -> DescriptorRule {
+    let mut rule = DescriptorRule::new(&settings.domain);
+    for entry in &settings.entries {
+        rule = rule.matching(entry);
+    }
+    if !settings.limits.is_empty() {
+        rule = rule.limits(&settings.limits);
+    }
+    if settings.blocked {
+        rule = rule.blocked();
+    }
+    if settings.as_request {
+        rule = rule.as_request();
+    }
+    if settings.owe {
+        rule = rule.owe();
+    }
+    rule
 }
 
 fn response(settings: &settings::Response) -> Response {

@@ -1,6 +1,7 @@
 //! What must hold between the tables of a policy.
 
 mod cost;
+mod descriptors;
 mod reach;
 mod redundant;
 mod unused;
@@ -13,6 +14,9 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     reach::names(draft, problems);
     reach::routes(draft, problems);
     cost::costs(draft, problems);
+    descriptors::duplicates(draft, problems);
+    descriptors::missing_parts(draft, problems);
+    descriptors::addresses(draft, problems);
     unused::limits(draft, problems);
     unused::tiers(draft, problems);
     unused::costs(draft, problems);

@@ -78,6 +78,10 @@ fn counts_the_same(a: &Limit, b: &Limit) -> bool {
 fn is_never_stricter(loose: &Limit, strict: &Limit, draft: &Draft<'_>) -> bool {
     is_looser_for_all(loose, strict, draft)
         && draft.routes.iter().all(|route| is_charged_with(loose, strict, &route.value, draft))
+        && draft.descriptors.iter().all(|rule| {
+            let has = |limit: &Limit| rule.value.limits.contains(&limit.name);
+            !has(loose) || has(strict)
+        })
         && (!draft.is_always(&loose.name) || draft.is_always(&strict.name))
 }
 

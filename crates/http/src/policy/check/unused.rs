@@ -10,10 +10,12 @@ use crate::policy::read::Draft;
 use crate::policy::settings::Tier;
 use crate::policy::source::Node;
 
-/// Warns about limits that are not in `always` and not on a route.
+/// Warns about limits that are not in `always`, on no route and on no descriptor.
 pub(super) fn limits(draft: &Draft<'_>, problems: &mut Problems) {
     let on_routes = draft.routes.iter().flat_map(|route| &route.value.limits);
-    let used: HashSet<&String> = draft.always().iter().chain(on_routes).collect();
+    let on_descriptors = draft.descriptors.iter().flat_map(|rule| &rule.value.limits);
+    let others = on_routes.chain(on_descriptors);
+    let used: HashSet<&String> = draft.always().iter().chain(others).collect();
     for limit in draft.limits.iter().filter(|limit| !used.contains(&limit.value.name)) {
         problems.warn(limit.place(), Code::UnusedLimit, || {
             format!(

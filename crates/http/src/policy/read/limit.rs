@@ -79,9 +79,10 @@ fn is_often_missing(part: &KeyPart) -> bool {
 }
 
 /// Whether a request can be without this part. Only HTTP/1.0 allows a request without host; all of
-/// them share a bucket unless the policy says otherwise.
+/// them share a bucket unless the policy says otherwise. Whether an entry can be missing depends on
+/// who has the limit, which is checked once all is read.
 fn can_be_missing(part: &KeyPart) -> bool {
-    is_often_missing(part) || *part == KeyPart::Host
+    is_often_missing(part) || matches!(part, KeyPart::Host | KeyPart::Entry(_))
 }
 
 /// The mode of a limit, which can't be `off`.

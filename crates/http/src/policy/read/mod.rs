@@ -3,6 +3,7 @@
 
 pub(super) mod answer;
 pub(super) mod client;
+pub(super) mod descriptor;
 pub(super) mod limit;
 mod names;
 mod network;
@@ -22,7 +23,7 @@ use super::message::shown;
 use super::print::key_text;
 use super::problem::Place;
 use super::problems::Problems;
-use super::settings::{Limit, Penalty, Response, Route, Settings, Subject, Tier};
+use super::settings::{DescriptorRule, Limit, Penalty, Response, Route, Settings, Subject, Tier};
 use super::source::{Entry, Node, Value};
 use crate::address::ClientAddress;
 
@@ -37,6 +38,7 @@ pub(super) const POLICY: &[&str] = &[
     "tiers",
     "subjects",
     "routes",
+    "descriptors",
     "response",
     "penalty",
 ];
@@ -72,13 +74,14 @@ impl<T> Read<'_, T> {
 
 /// What was read of a policy. Tables that could not be read are left out.
 pub(super) struct Draft<'a> {
-    /// Without its limits, tiers, subjects and routes.
+    /// Without its limits, tiers, subjects, routes and descriptors.
     rest: Settings,
     always: HashSet<String>,
     pub(super) limits: Vec<Read<'a, Limit>>,
     pub(super) tiers: Vec<Read<'a, Tier>>,
     pub(super) subjects: Vec<Read<'a, Subject>>,
     pub(super) routes: Vec<Read<'a, Route>>,
+    pub(super) descriptors: Vec<Read<'a, DescriptorRule>>,
 }
 
 impl Draft<'_> {
@@ -102,6 +105,7 @@ impl Draft<'_> {
             tiers: self.tiers.into_iter().map(|tier| tier.value).collect(),
             subjects: self.subjects.into_iter().map(|subject| subject.value).collect(),
             routes: self.routes.into_iter().map(|route| route.value).collect(),
+            descriptors: self.descriptors.into_iter().map(|rule| rule.value).collect(),
             ..self.rest
         }
     }
@@ -133,6 +137,10 @@ pub(super) fn read<'a>(root: &'a Node, problems: &mut Problems) -> Option<Draft<
         .iter()
         .filter_map(|node| route::route(node, &limit_names, problems))
         .collect();
+    let descriptors = items(&table, "descriptors", usize::MAX, problems)
+        .iter()
+        .filter_map(|node| descriptor::descriptor(node, &limit_names, problems))
+        .collect();
     let rest = Settings {
         mode: table.word("mode", problems),
         always: table
@@ -150,13 +158,14 @@ pub(super) fn read<'a>(root: &'a Node, problems: &mut Problems) -> Option<Draft<
         tiers: Vec::new(),
         subjects: Vec::new(),
         routes: Vec::new(),
+        descriptors: Vec::new(),
         response: entry(root, "response", problems)
             .map_or_else(Response::default, |entry| answer::response(entry, problems)),
         penalty: entry(root, "penalty", problems)
             .and_then(|entry| -> Option<Penalty> { answer::penalty(entry, problems) }),
     };
     let always = rest.always.iter().cloned().collect();
-    Some(Draft { rest, always, limits, tiers, subjects, routes })
+    Some(Draft { rest, always, limits, tiers, subjects, routes, descriptors })
 }
 
 /// The table at `key`.

@@ -35,7 +35,7 @@ fn key_part(node: &Node, problems: &mut Problems) -> Option<KeyPart> {
     }
     problems.add(&node.place, Code::BadValue, || {
         let mut known: Vec<&str> = words::key::WORDS.iter().map(|(word, _)| *word).collect();
-        known.push("header:NAME");
+        known.extend(["header:NAME", "entry:NAME"]);
         let hint = match &node.value {
             Value::Text(text) => match text.to_ascii_lowercase().as_str() {
                 "addr" | "client-ip" | "client_ip" | "ip" | "ipaddress" | "remote_addr"
@@ -45,6 +45,7 @@ fn key_part(node: &Node, problems: &mut Problems) -> Option<KeyPart> {
                 "endpoint" | "path" | "service" | "uri" => "write `route`".into(),
                 "header" => "write `header:` and the name of the header".into(),
                 "global" | "none" | "" => "leave the key out, for one bucket for all".into(),
+                "entry" | "entry:" => "write `entry:` and the name of the entry".into(),
                 start if start.starts_with("header:") => {
                     "what follows `header:` is not the name of a header".into()
                 }

@@ -159,6 +159,11 @@ const OTHER_PROGRAMS: &[(&[&str], &str, &str)] = &[
     (&["proxies", "trusted", "trusted_ips"], "trusted_proxies", "write `trusted_proxies`"),
     (&["depth", "hops", "num_trusted_hops"], "trusted_hops", "write `trusted_hops`"),
     (
+        &["key", "value", "rate_limit", "descriptors", "shadow_mode", "replaces"],
+        "entries",
+        "this is a setting of envoyproxy/ratelimit: write `entries` and `limits`",
+    ),
+    (
         &["descriptors", "domain", "middlewares", "namespace", "plugins"],
         "routes",
         "this is a setting of another program: write `[limits.NAME]` and `[[routes]]`",

@@ -12,7 +12,7 @@ use crate::policy::problem::Place;
 use crate::policy::problems::Problems;
 
 /// The settings that are lists of tables.
-const LISTS: &[&str] = &["subjects", "routes"];
+const LISTS: &[&str] = &["subjects", "routes", "descriptors"];
 
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
     let positions = Positions::new(text);

@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+
 use crate::DEADLINE;
 
 /// Says something to whoever runs the tests, also if the test passes: unlike that of `eprintln`,
@@ -35,7 +38,7 @@ pub fn needs(test: &str, programs: &[&str]) -> bool {
         return true;
     }
     let missing = missing.join(", ");
-    assert!(std::env::var_os("CI").is_none(), "{test} needs {missing}: see scripts/network_tests");
+    assert!(std::env::var_os("CI").is_none(), "{test} needs {missing}: see the folder scripts");
     say(&format!("SKIPPED: {test}, because of missing programs: {missing}"));
     false
 }
@@ -85,7 +88,7 @@ pub struct Program {
 
 impl Program {
     /// Starts a program, given by its name or its absolute path. What it writes goes into the file
-    /// `log` in `folder`, and is shown if the test fails.
+    /// `log` in `folder`, which is the program's own, and is shown if the test fails.
     #[must_use]
     pub fn start(name: &str, args: &[&str], folder: &Path) -> Self {
         let file = find(name).unwrap_or_else(|| panic!("{name} is missing"));
@@ -116,6 +119,37 @@ impl Program {
             let text = fs::read_to_string(log).ok()?;
             text.split_once('\n').map(|(line, _)| line.to_owned())
         })
+    }
+
+    /// Sends a signal: `Signal::STOP` stops the program until `Signal::CONT`, for example.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process"), signal).expect("the program runs");
+    }
+
+    /// Kills the program, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the program runs");
+        self.child.wait().expect("its status");
+    }
+
+    /// Waits until the program has ended by itself, and says whether it was a success.
+    #[must_use]
+    pub fn ends_well(&mut self) -> bool {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                return status.success();
+            }
+            assert!(start.elapsed() < DEADLINE, "{} does not end", self.name);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What the program has written by now.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     fn wait_for<T>(&mut self, what: impl Fn(&Path) -> Option<T>) -> T {

@@ -1,0 +1,56 @@
+# Programs of Debian that tests start: a script sources this file, and calls `need_programs`.
+# shellcheck shell=bash
+
+# Servers are where the PATH of other users than root does not look.
+export PATH=$PATH:/usr/sbin:/usr/local/sbin
+
+# Which of these `PROGRAM:PACKAGE` are not here: `missing 1` lists programs, `missing 2` their packages.
+missing() {
+  local field=$1 pair
+  for pair in "${@:2}"; do
+    command -v "${pair%:*}" >/dev/null || cut -d : -f "$field" <<<"$pair"
+  done
+}
+
+# Debian starts a server when its package is installed, unless this file says no. Only a file of ours is removed.
+policy=/usr/sbin/policy-rc.d
+keep_services_off() {
+  if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+  fi
+}
+
+# Whether packages can be installed here.
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+# Installs those of these `PROGRAM:PACKAGE` that are not here, if this is root on a system with apt-get. No service is started.
+install_programs() {
+  local packages
+  packages=$(missing 2 "$@")
+  if [ -z "$packages" ] || ! can_install; then return; fi
+  echo "== installs" $packages
+  (
+    keep_services_off
+    apt-get update -qq
+    # shellcheck disable=SC2086  # one word each
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null
+  ) || echo "${0##*/}: the packages can't be installed" >&2
+}
+
+# Says which of these `PROGRAM:PACKAGE` are not here. With the environment variable CI, that is a failure.
+tell_missing() {
+  local programs
+  programs=$(missing 1 "$@")
+  if [ -z "$programs" ]; then return; fi
+  echo "${0##*/}: THE TESTS THAT NEED THESE PROGRAMS ARE SKIPPED:" $programs >&2
+  echo "${0##*/}: Debian has them as" $(missing 2 "$@") >&2
+  if [ -n "${CI:-}" ]; then exit 1; fi
+}
+
+# Makes sure that these programs are here: each argument is `PROGRAM:PACKAGE`.
+need_programs() {
+  install_programs "$@"
+  tell_missing "$@"
+}
