@@ -116,7 +116,7 @@ pub(super) fn routes(counts: &Counts) -> Vec<RouteReport> {
         refused: counts.refused,
         would_refuse: counts.would_refuse,
     };
-    let named = counts.routes.iter().map(|(name, counts)| report(Some(name.to_string()), counts));
+    let named = counts.routes.iter().map(|(name, counts)| report(Some(name.clone()), counts));
     let mut routes: Vec<_> = named.collect();
     if counts.no_route.requests > 0 {
         routes.push(report(None, &counts.no_route));
