@@ -142,6 +142,32 @@ fn hits_become_debt_as_long_as_a_permit_is_left() {
 }
 
 #[test]
+fn permits_are_given_back_if_no_other_descriptor_is_over_its_limit() {
+    use tollgate_http::engine::Descriptor;
+
+    let limiter = scene();
+    let ask = |back: u64, one: u64| {
+        let descriptors =
+            [Descriptor::new(ALL).hits(back).give_back(), Descriptor::new(ONE).hits(one)];
+        limiter.decide_descriptors("edge", &descriptors).now().expect("memory answers at once")
+    };
+    assert_eq!(left(&decide(&limiter, &[(ALL, 6)])), [4]);
+    assert_eq!(left(&ask(2, 1)), [6, 2]);
+    let refused = ask(2, 3);
+    assert_eq!((allowed(&refused), left(&refused)), (vec![true, false], vec![6, 2]));
+    assert_eq!(left(&ask(0, 1)), [6, 1]);
+    assert_eq!(left(&ask(99, 0)), [10, 1]);
+    assert!(decide(&limiter, &[(ALL, 10)]).is_allowed());
+    let refused = ask(3, 4);
+    assert_eq!((allowed(&refused), left(&refused)), (vec![true, false], vec![0, 1]));
+    // A bucket of which all is in use can be given back to.
+    assert_eq!(
+        (allowed(&ask(3, 1)), left(&decide(&limiter, &[(ALL, 0)]))),
+        (vec![true, true], vec![3])
+    );
+}
+
+#[test]
 fn threads_never_take_more_than_there_is() {
     let limiter = limiter(&policy(&POLICY.replace("\"10/", "\"1000/").replace("\"3/", "\"600/"))).0;
     let (passed, clients) = (AtomicU64::new(0), [ONE, TWO]);

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::messages::{Code, DescriptorStatus, HeaderValue, RateLimit, RateLimitResponse, Unit};
 
-/// The response, or the status of an error. An error is never the code UNKNOWN, which Envoy takes
+/// The response, or the status of an error. An error is never the code `UNKNOWN`, which Envoy takes
 /// for OK.
 pub(super) fn answer(
     limiter: &HttpLimiter,
@@ -117,9 +117,9 @@ fn unit_of(quota: Quota) -> (Unit, u32) {
 
 /// A time in whole seconds, rounded up, because Envoy cuts off what is beyond them.
 fn whole_seconds(time: Duration) -> prost_types::Duration {
-    let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
     // The longest time that the message can have: ten thousand years.
     const LONGEST: i64 = 315_576_000_000;
+    let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
     let seconds = i64::try_from(seconds).unwrap_or(LONGEST).min(LONGEST);
     prost_types::Duration { seconds, nanos: 0 }
 }

@@ -17,8 +17,7 @@ pub use service::{Bounds, RateLimitService};
 pub const SHOULD_RATE_LIMIT: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 
 /// The service, for a listener that speaks HTTP/2. Other methods are answered with the gRPC status
-/// UNIMPLEMENTED.
-#[must_use]
+/// `UNIMPLEMENTED`.
 pub fn router(limiter: HttpLimiter, bounds: Bounds) -> Router {
     Router::new()
         .route_service(SHOULD_RATE_LIMIT, RateLimitService::new(limiter, bounds))

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,14 +24,14 @@ use super::messages::{RateLimitRequest, RateLimitResponse};
 /// What a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The longest message, in bytes. A longer one is answered with OUT_OF_RANGE.
+    /// The longest message, in bytes. A longer one is answered with `OUT_OF_RANGE`.
     pub message: usize,
-    /// The most descriptors. More are answered with INVALID_ARGUMENT.
+    /// The most descriptors. More are answered with `INVALID_ARGUMENT`.
     pub descriptors: usize,
-    /// The most entries of a descriptor. More are answered with INVALID_ARGUMENT.
+    /// The most entries of a descriptor. More are answered with `INVALID_ARGUMENT`.
     pub entries: usize,
     /// How long a request may take to arrive and to be decided. After that, it is answered with
-    /// DEADLINE_EXCEEDED.
+    /// `DEADLINE_EXCEEDED`.
     pub time: Duration,
 }
 
@@ -44,6 +46,8 @@ impl Default for Bounds {
 pub struct RateLimitService {
     limiter: HttpLimiter,
     bounds: Bounds,
+    /// Whether it was told that limits of Envoy's own are not obeyed.
+    is_override_told: Arc<AtomicBool>,
 }
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -52,7 +56,7 @@ impl RateLimitService {
     /// The service that decides by `limiter`.
     #[must_use]
     pub fn new(limiter: HttpLimiter, bounds: Bounds) -> Self {
-        Self { limiter, bounds }
+        Self { limiter, bounds, is_override_told: Arc::default() }
     }
 
     /// Begins to decide about a request.
@@ -81,10 +85,12 @@ impl RateLimitService {
                      possible"
                 )));
             }
-            if descriptor.is_negative_hits {
-                return Err(Status::unimplemented(format!(
-                    "the descriptor {index} has `is_negative_hits`: permits can't be given back"
-                )));
+            if descriptor.limit.is_some() && !self.is_override_told.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    domain = ?domain.chars().take(100).collect::<String>(),
+                    "Envoy's configuration says a limit of its own, which is not obeyed: the limits \
+                     of the policy hold"
+                );
             }
             entries.extend(
                 descriptor.entries.iter().map(|entry| (entry.key.as_str(), entry.value.as_str())),
@@ -97,7 +103,8 @@ impl RateLimitService {
             let (own, others) = rest.split_at(descriptor.entries.len());
             rest = others;
             let hits = descriptor.hits_addend.unwrap_or(default);
-            asked.push(Descriptor::new(own).hits(hits));
+            let own = Descriptor::new(own).hits(hits);
+            asked.push(if descriptor.is_negative_hits { own.give_back() } else { own });
         }
         Ok(self.limiter.decide_descriptors(domain, &asked))
     }

@@ -4,8 +4,11 @@
 //! 2. If none of these refuses and no descriptor is refused without its limits, the permits of all
 //!    others are taken, or those of none. Else they are looked at.
 //! 3. If they were taken, then hits beyond what is left become debt, for rules that say so.
+//! 4. After that, descriptors that give permits back do so.
 //!
 //! Usually there is only the second step, which is one ask of the store.
+
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
@@ -13,7 +16,7 @@ use super::DescriptorDecision;
 use super::decide::Hits;
 use crate::engine::compiled::Compiled;
 use crate::engine::decide::Engine;
-use crate::engine::store::{Answer, Charge, Later, Reply, StoreError, Verb};
+use crate::engine::store::{Answer, Charge, Later, Reply, StoreError, Verb, Verdict};
 
 /// All charges of a request's descriptors.
 pub(super) struct Asking {
@@ -23,6 +26,8 @@ pub(super) struct Asking {
     of: SmallVec<[(usize, u64); 4]>,
     /// How many are only looked at.
     looks: usize,
+    /// Where those begin that are given back.
+    back: usize,
     step: Step,
     /// Whether a descriptor is known to be over its limit.
     is_over: bool,
@@ -34,6 +39,7 @@ enum Step {
     Looks,
     Others,
     Debts,
+    Back,
     Done,
 }
 
@@ -43,12 +49,14 @@ impl Asking {
         let is_over = decided.iter().any(|descriptor| !descriptor.decision.is_allowed());
         let (step, failed) = (Step::Looks, None);
         let (charges, of) = (SmallVec::new(), SmallVec::new());
-        let mut asking = Self { charges, of, looks: 0, step, is_over, failed };
+        let mut asking = Self { charges, of, looks: 0, back: 0, step, is_over, failed };
         // If nothing is taken anyway, one look is enough.
-        let looks = |hits: &Hits| hits.count == 0 && !is_over;
+        let looks = |hits: &Hits| hits.count == 0 && !hits.gives_back && !is_over;
         asking.add(decided, hits, looks);
         asking.looks = asking.charges.len();
-        asking.add(decided, hits, |hits| !looks(hits));
+        asking.add(decided, hits, |hits| !looks(hits) && !hits.gives_back);
+        asking.back = asking.charges.len();
+        asking.add(decided, hits, |hits| hits.gives_back);
         asking
     }
 
@@ -63,7 +71,8 @@ impl Asking {
             for mut charge in descriptor.decision.charges.drain(..) {
                 let cost = charge.cost.saturating_mul(hits.count);
                 // A look without hits asks whether a permit is left.
-                charge.cost = if hits.owes { cost.min(1) } else { cost }.max(1);
+                let least = u64::from(!hits.gives_back);
+                charge.cost = if hits.owes { cost.min(1) } else { cost }.max(least);
                 self.of.push((index, if hits.owes { cost.saturating_sub(1) } else { 0 }));
                 self.charges.push(charge);
             }
@@ -73,17 +82,24 @@ impl Asking {
     /// Asks the store until it answers later, or until all is known.
     pub(super) fn go_on(&mut self, engine: &Engine, policy: &Compiled) -> Option<Later> {
         loop {
-            let (verb, mut debts) = match self.step {
-                Step::Looks => (Verb::Look, SmallVec::new()),
-                Step::Others if self.is_over => (Verb::Look, SmallVec::new()),
-                Step::Others => (Verb::Take, SmallVec::new()),
-                Step::Debts => (Verb::Consume, self.debts()),
+            let mut debts = SmallVec::new();
+            let verb = match self.step {
+                Step::Looks => Verb::Look,
+                Step::Others | Step::Back if self.is_over => Verb::Look,
+                Step::Others => Verb::Take,
+                Step::Debts => {
+                    debts = self.debts();
+                    Verb::Consume
+                }
+                Step::Back => Verb::Credit,
                 Step::Done => return None,
             };
             let charges = match self.step {
-                Step::Looks => &mut self.charges[..self.looks],
-                Step::Others => &mut self.charges[self.looks..],
                 Step::Debts | Step::Done => &mut debts[..],
+                _ => {
+                    let asked = self.asked();
+                    &mut self.charges[asked]
+                }
             };
             let reply =
                 if charges.is_empty() { Reply::Now } else { policy.buckets.ask(verb, charges) };
@@ -100,25 +116,30 @@ impl Asking {
         }
     }
 
+    /// The charges of this step, but for debts.
+    fn asked(&self) -> Range<usize> {
+        match self.step {
+            Step::Looks => 0..self.looks,
+            Step::Others => self.looks..self.back,
+            Step::Back => self.back..self.charges.len(),
+            Step::Debts | Step::Done => 0..0,
+        }
+    }
+
     /// Notes answers that came later.
     pub(super) fn answered(&mut self, engine: &Engine, answers: Result<Vec<Answer>, StoreError>) {
-        let asked = match self.step {
-            Step::Looks => self.looks,
-            Step::Others => self.charges.len() - self.looks,
-            Step::Debts => self.debts().len(),
-            Step::Done => 0,
-        };
+        let range = self.asked();
+        let asked = if self.step == Step::Debts { self.debts().len() } else { range.len() };
         match answers {
             Ok(answers) if answers.len() != asked => {
                 let why = format!("{} answers to {asked} charges", answers.len());
                 self.fail(engine, StoreError::Unavailable(why));
             }
             Ok(answers) => {
-                let first = if self.step == Step::Looks { 0 } else { self.looks };
                 if self.step == Step::Debts {
                     self.note_debts(answers);
                 } else {
-                    for (charge, answer) in self.charges[first..].iter_mut().zip(answers) {
+                    for (charge, answer) in self.charges[range].iter_mut().zip(answers) {
                         charge.answer = answer;
                     }
                 }
@@ -130,11 +151,16 @@ impl Asking {
 
     fn next(&mut self) {
         let refuses = |charge: &Charge| !charge.shadow && charge.answer.refuses();
-        self.is_over |= self.charges.iter().any(refuses);
+        self.is_over |= self.charges[..self.back].iter().any(refuses);
+        // Who gives back is not refused, whatever is left.
+        for charge in &mut self.charges[self.back..] {
+            charge.answer.verdict = Verdict::Granted;
+        }
         self.step = match self.step {
             Step::Looks => Step::Others,
             Step::Others if !self.is_over => Step::Debts,
-            _ => Step::Done,
+            Step::Others | Step::Debts => Step::Back,
+            Step::Back | Step::Done => Step::Done,
         };
     }
 
@@ -144,22 +170,22 @@ impl Asking {
 
     /// The charges that become debt.
     fn debts(&self) -> SmallVec<[Charge; 4]> {
-        let others = self.charges.iter().zip(&self.of).skip(self.looks);
+        let others = self.charges[..self.back].iter().zip(&self.of).skip(self.looks);
         let owing = others.filter(|(charge, (_, debt))| Self::owes(charge, *debt));
         owing.map(|(charge, (_, debt))| Charge { cost: *debt, ..charge.clone() }).collect()
     }
 
     fn note_debts(&mut self, answers: impl IntoIterator<Item = Answer>) {
-        let others = self.charges.iter_mut().zip(&self.of).skip(self.looks);
+        let others = self.charges[..self.back].iter_mut().zip(&self.of).skip(self.looks);
         let owing = others.filter(|(charge, (_, debt))| Self::owes(charge, *debt));
         for ((charge, _), answer) in owing.zip(answers) {
             charge.answer = answer;
         }
     }
 
-    /// The store has failed. Permits that were taken stay taken, so debts alone are lost.
+    /// The store has failed. Permits that were taken stay taken, so what comes after that is lost.
     fn fail(&mut self, engine: &Engine, error: StoreError) {
-        if self.step == Step::Debts {
+        if matches!(self.step, Step::Debts | Step::Back) && self.back > 0 {
             engine.observer.store_failed(&error);
         } else {
             self.failed = Some(error);

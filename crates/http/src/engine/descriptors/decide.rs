@@ -30,13 +30,22 @@ use crate::policy::Mode;
 pub struct Descriptor<'a> {
     entries: &'a [(&'a str, &'a str)],
     hits: u64,
+    gives_back: bool,
 }
 
 impl<'a> Descriptor<'a> {
     /// A descriptor with these entries, which takes one permit of each of its limits.
     #[must_use]
     pub fn new(entries: &'a [(&'a str, &'a str)]) -> Self {
-        Self { entries, hits: 1 }
+        Self { entries, hits: 1, gives_back: false }
+    }
+
+    /// It gives its permits back, never above full, and does not take them. If another descriptor of
+    /// the request is over its limit, it does nothing.
+    #[must_use]
+    pub fn give_back(mut self) -> Self {
+        self.gives_back = true;
+        self
     }
 
     /// How many permits it takes. With 0 it takes none, and is over its limit if none is left.
@@ -47,10 +56,11 @@ impl<'a> Descriptor<'a> {
     }
 }
 
-/// How many permits a descriptor takes, and whether it may do so as debt.
+/// How many permits a descriptor takes or gives back, and whether it may take them as debt.
 pub(super) struct Hits {
     pub(super) count: u64,
     pub(super) owes: bool,
+    pub(super) gives_back: bool,
 }
 
 impl HttpLimiter {
@@ -95,7 +105,8 @@ impl HttpLimiter {
         for descriptor in descriptors {
             let (decision, owes) = prepare(self.engine(), &policy, started, domain, descriptor);
             decided.push(decision);
-            hits.push(Hits { count: descriptor.hits, owes });
+            let Descriptor { hits: count, gives_back, .. } = *descriptor;
+            hits.push(Hits { count, owes: owes && !gives_back, gives_back });
         }
         if decided.iter().any(|descriptor| descriptor.matched == Matched::UnknownDomain) {
             self.engine().observe_unknown_domain(&policy, domain);
@@ -213,7 +224,10 @@ impl fmt::Debug for Descriptor<'_> {
     /// The values of entries are not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<&str> = self.entries.iter().map(|(key, _)| *key).collect();
-        f.debug_struct("Descriptor").field("entries", &keys).field("hits", &self.hits).finish()
+        f.debug_struct("Descriptor")
+            .field("entries", &keys)
+            .field("hits", &self.hits)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules of a policy for descriptors: a tree for each domain.
 //!
-//! For each entry of a descriptor, the exact value is tried first, then the patterns in the order of
-//! the policy, then the key alone. What was chosen stays chosen, as in envoyproxy/ratelimit.
+//! For each entry of a descriptor, the exact value is tried first, then the patterns in the order
+//! of the policy, then the key alone. What was chosen stays chosen, as in envoyproxy/ratelimit.
 
 use hashbrown::HashMap;
 
