@@ -71,6 +71,7 @@ pub(super) async fn replace(
     let text = crate::web::read_body(body, LONGEST, admin.0.bounds.body_time).await?;
     let policy = Policy::parse(format, &text, "policy").map_err(|error| not_a_policy(&error))?;
     let limiter = &admin.0.limiter;
+    let _replacing = admin.0.replacing.lock().await;
     let before = limiter.policy();
     if names(&headers, IF_MATCH, &tag(&before)) == Some(false) {
         let detail = format!("the policy in force is {}", tag(&before));

@@ -3,8 +3,8 @@
 //! | Request | Answer |
 //! |---|---|
 //! | `GET /rate_limit/config` | the policy in force, with its hash as `ETag` |
-//! | `POST /rate_limit/config` | replaces the policy, or with `?check` only says what would change |
-//! | `GET /rate_limit/status?user=` | the levels of one subject; also `?api_key_hash=`, `?address=` |
+//! | `POST /rate_limit/config` | replaces the policy; with `?check`, says what would change |
+//! | `GET /rate_limit/status?user=` | one subject's levels; also `?api_key_hash=`, `?address=` |
 //! | `GET /rate_limit/violations` | the last refusals |
 //! | `GET /rate_limit/penalties` | who is in a penalty |
 //! | `DELETE /rate_limit/penalties/{key}` | ends a penalty |
@@ -49,6 +49,8 @@ struct Inner {
     bounds: Bounds,
     shutdown: Shutdown,
     dashboard: dashboard::Feed,
+    /// Who has it replaces the policy: so `If-Match` holds until the policy is replaced.
+    replacing: tokio::sync::Mutex<()>,
 }
 
 /// The parts of an [`Admin`].
@@ -86,6 +88,7 @@ impl Admin {
             bounds,
             shutdown,
             dashboard,
+            replacing: tokio::sync::Mutex::default(),
         }))
     }
 

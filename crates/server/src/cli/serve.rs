@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::run::{Server, init_logs, until_asked_to_end};
+use crate::run::{Server, init_logs, raise_open_files, until_asked_to_end};
 use crate::settings::ConfigFile;
 
 /// The arguments of `tollgate serve`.
@@ -22,6 +22,7 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
         Err(error) => return failed(&error),
     };
     init_logs(&config.settings.log);
+    raise_open_files(config.settings.bounds);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.settings.threads {
         builder.worker_threads(threads);

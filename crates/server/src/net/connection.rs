@@ -1,11 +1,12 @@
 //! One connection: HTTP/1.1 or HTTP/2, whichever the client speaks.
 
-use std::future::Future;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,6 +17,7 @@ use tollgate_http::address::Peer;
 use tower::Service as _;
 
 use super::idle::Idle;
+use super::listener::Shutdown;
 
 /// What a client can make the service hold, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,25 +60,28 @@ pub(super) async fn serve<S>(
     router: Router,
     bounds: Bounds,
     watcher: Watcher,
+    shutdown: Shutdown,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let builder = builder(bounds);
     let stream = TokioIo::new(Idle::new(stream, bounds.idle_time));
-    let service = service_fn(move |request: Request<Incoming>| answer(&router, peer, request));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        // HTTP/2 has a frame that says so.
+        let is_last = request.version() < Version::HTTP_2 && shutdown.has_begun();
+        request.extensions_mut().insert(peer);
+        let answer = router.clone().call(request.map(Body::new));
+        async move {
+            let Ok(mut answer) = answer.await;
+            if is_last {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
+    });
     let connection = builder.serve_connection_with_upgrades(stream, service);
     // The client has closed it, or has sent what is not HTTP: there is nobody to tell.
     let _ = watcher.watch(connection.into_owned()).await;
-}
-
-fn answer(
-    router: &Router,
-    peer: Peer,
-    request: Request<Incoming>,
-) -> impl Future<Output = Result<http::Response<Body>, std::convert::Infallible>> + Send + use<> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(peer);
-    router.clone().call(request)
 }
 
 fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
@@ -95,4 +100,53 @@ fn builder(bounds: Bounds) -> Builder<TokioExecutor> {
         .keep_alive_interval(bounds.idle_time / 3)
         .keep_alive_timeout(bounds.idle_time / 3);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use hyper_util::server::graceful::GracefulShutdown;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A connection, and the end of it.
+    fn connection(shutdown: &Shutdown) -> (DuplexStream, JoinHandle<()>) {
+        let (client, stream) = duplex(64 << 10);
+        let router = Router::new().route("/", get(|| async { "served" }));
+        let (graceful, shutdown) = (GracefulShutdown::new(), shutdown.clone());
+        let watcher = graceful.watcher();
+        let end = tokio::spawn(async move {
+            serve(stream, Peer::Unix, router, Bounds::default(), watcher, shutdown).await;
+            drop(graceful);
+        });
+        (client, end)
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    async fn answer(client: &mut DuplexStream) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"served") {
+            let count = client.read_buf(&mut bytes).await.expect("the connection is there");
+            assert_ne!(count, 0, "{}", String::from_utf8_lossy(&bytes));
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_just_asked_is_answered_and_told_to_go_elsewhere() {
+        let shutdown = Shutdown::default();
+        let (mut client, end) = connection(&shutdown);
+        client.write_all(REQUEST).await.expect("the connection is there");
+        assert!(!answer(&mut client).await.contains("connection: close"));
+        shutdown.begin();
+        client.write_all(REQUEST).await.expect("the connection is there");
+        assert!(answer(&mut client).await.contains("connection: close"));
+        let begin = Instant::now();
+        end.await.expect("no panic");
+        assert_eq!(begin.elapsed(), Duration::ZERO, "the connection is closed at once");
+    }
 }

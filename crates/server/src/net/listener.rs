@@ -18,6 +18,11 @@ use super::connection::{self, Bounds};
 /// no more file descriptors, for example.
 const REST: Duration = Duration::from_millis(50);
 
+/// How long clients of HTTP/1 may go on after the listener was told to stop: the answer to their
+/// next request tells them to connect elsewhere. Whoever does not ask within this time is taken for
+/// idle, and its connection is closed.
+const FAREWELL: Duration = Duration::from_millis(250);
+
 /// A bound listener, which does not accept connections yet.
 #[derive(Debug)]
 pub struct Listener {
@@ -99,7 +104,8 @@ impl Listener {
     /// Serves connections until `shutdown` begins, and then until all requests in flight are
     /// answered, or the time for that is over.
     pub async fn serve(self, router: Router, bounds: Bounds, shutdown: Shutdown) {
-        let room = Arc::new(Semaphore::new(bounds.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let most = u32::try_from(bounds.connections).unwrap_or(u32::MAX).max(1);
+        let room = Arc::new(Semaphore::new(most as usize));
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
@@ -108,18 +114,20 @@ impl Listener {
                 accepted = self.accept(&room) => accepted,
             };
             if let Some(accepted) = accepted {
-                accepted.spawn(router.clone(), bounds, graceful.watcher());
+                accepted.spawn(router.clone(), bounds, graceful.watcher(), shutdown.clone());
             }
         }
         // Clients that have connected already are in flight too.
         while let Ok(Some(accepted)) = timeout(Duration::ZERO, self.accept(&room)).await {
-            accepted.spawn(router.clone(), bounds, graceful.watcher());
+            accepted.spawn(router.clone(), bounds, graceful.watcher(), shutdown.clone());
         }
         let address = self.address.clone();
         drop(self);
         if let ListenAddress::Unix(path) = &address {
             let _ = std::fs::remove_file(path);
         }
+        // Until all are closed, if that comes first.
+        let _ = timeout(FAREWELL.min(bounds.drain_time), room.acquire_many(most)).await;
         let open = graceful.count();
         if timeout(bounds.drain_time, graceful.shutdown()).await.is_err() {
             tracing::warn!(%address, open, "connections were closed before their answers were sent");
@@ -163,15 +171,15 @@ enum Stream {
 
 impl Accepted {
     /// Serves the connection in a task of its own.
-    fn spawn(self, router: Router, bounds: Bounds, watcher: Watcher) {
+    fn spawn(self, router: Router, bounds: Bounds, watcher: Watcher, shutdown: Shutdown) {
         let Self { stream, place } = self;
         tokio::spawn(async move {
             match stream {
                 Stream::Tcp(stream, peer) => {
-                    connection::serve(stream, peer, router, bounds, watcher).await;
+                    connection::serve(stream, peer, router, bounds, watcher, shutdown).await;
                 }
                 Stream::Unix(stream) => {
-                    connection::serve(stream, Peer::Unix, router, bounds, watcher).await;
+                    connection::serve(stream, Peer::Unix, router, bounds, watcher, shutdown).await;
                 }
             }
             drop(place);

@@ -1,5 +1,6 @@
 //! The running service: its limiter, its listeners, and its end.
 
+mod files;
 mod limiter;
 mod logs;
 mod recorder;
@@ -12,6 +13,7 @@ use axum::Router;
 use tokio::task::JoinSet;
 use tollgate_http::{BuildError, HttpLimiter};
 
+pub use files::raise_open_files;
 pub use logs::init as init_logs;
 pub use signals::until_asked_to_end;
 

@@ -1,13 +1,15 @@
 //! What a check answers.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use tollgate::Quota;
+use tollgate_http::engine::LimitReport;
 use tollgate_http::{Decision, HttpLimiter};
 
 /// The answer to a check.
@@ -25,9 +27,9 @@ struct CheckAnswer<'a> {
     route: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<&'a str>,
-    limits: Vec<LimitAnswer>,
+    limits: Limits<'a>,
     /// The fields to add to the answer to the client.
-    headers: BTreeMap<&'a str, &'a str>,
+    headers: Fields<'a>,
     /// The body of the answer to the client, if the request is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a str>,
@@ -36,11 +38,21 @@ struct CheckAnswer<'a> {
     report: Option<String>,
 }
 
+/// What the limits of a request have answered.
+pub(super) struct Limits<'a>(pub(super) &'a Decision);
+
+impl Serialize for Limits<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.limits().map(LimitAnswer::from))
+    }
+}
+
 /// What one limit has answered.
 #[derive(Serialize)]
-pub(super) struct LimitAnswer {
-    name: String,
-    quota: String,
+struct LimitAnswer<'a> {
+    name: &'a str,
+    #[serde(serialize_with = "as_text")]
+    quota: Quota,
     cost: u64,
     remaining: u64,
     reset_after_ms: u64,
@@ -51,46 +63,71 @@ pub(super) struct LimitAnswer {
     shadow: bool,
 }
 
-/// What the limits of a request have answered.
-pub(super) fn limits(decision: &Decision) -> Vec<LimitAnswer> {
-    let answer = |limit: tollgate_http::engine::LimitReport<'_>| LimitAnswer {
-        name: limit.name().to_owned(),
-        quota: limit.quota().to_string(),
-        cost: limit.cost(),
-        remaining: limit.remaining(),
-        reset_after_ms: millis(limit.reset_after()),
-        retry_after_ms: limit.retry_after().map(millis),
-        refuses: limit.refuses(),
-        shadow: limit.is_shadow(),
-    };
-    decision.limits().map(answer).collect()
+impl<'a> From<LimitReport<'a>> for LimitAnswer<'a> {
+    fn from(limit: LimitReport<'a>) -> Self {
+        Self {
+            name: limit.name(),
+            quota: limit.quota(),
+            cost: limit.cost(),
+            remaining: limit.remaining(),
+            reset_after_ms: millis(limit.reset_after()),
+            retry_after_ms: limit.retry_after().map(millis),
+            refuses: limit.refuses(),
+            shadow: limit.is_shadow(),
+        }
+    }
 }
+
+/// Writes a quota as it is written in policies.
+fn as_text<S: Serializer>(quota: &Quota, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(quota)
+}
+
+/// Fields of an answer, each with its first value.
+struct Fields<'a>(&'a HeaderMap);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = self.0.keys().filter_map(|name| {
+            let value = self.0.get(name)?.to_str().ok()?;
+            Some((name.as_str(), value))
+        });
+        serializer.collect_map(fields)
+    }
+}
+
+/// As long as most answers are at most: so the text of an answer seldom moves while it is written.
+const USUAL_LENGTH: usize = 1 << 10;
 
 /// The answer to a check: the decision as JSON, with the status and the fields that the request
 /// itself would be answered with.
 pub(super) fn check(limiter: &HttpLimiter, decision: &Decision, report: Option<u64>) -> Response {
     let (status, mut headers, body) = told(limiter, decision);
-    let text = {
-        let headers = headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-            .collect();
-        let answer = CheckAnswer {
-            allowed: decision.is_allowed(),
-            outcome: decision.outcome().as_str(),
-            status: decision.status(),
-            retry_after_ms: decision.retry_after().map(millis),
-            route: decision.route(),
-            tier: decision.tier(),
-            limits: limits(decision),
-            headers,
-            body: std::str::from_utf8(&body).ok().filter(|body| !body.is_empty()),
-            report: report.map(|number| format!("{number:016x}")),
-        };
-        serde_json::to_vec(&answer).unwrap_or_default()
+    let mut text = Vec::with_capacity(USUAL_LENGTH);
+    let answer = CheckAnswer {
+        allowed: decision.is_allowed(),
+        outcome: decision.outcome().as_str(),
+        status: decision.status(),
+        retry_after_ms: decision.retry_after().map(millis),
+        route: decision.route(),
+        tier: decision.tier(),
+        limits: Limits(decision),
+        headers: Fields(&headers),
+        body: std::str::from_utf8(&body).ok().filter(|body| !body.is_empty()),
+        report: report.map(|number| format!("{number:016x}")),
     };
+    // A vector takes every byte, and no value of the answer fails to be written.
+    let _ = serde_json::to_writer(&mut text, &answer);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    (status, headers, text).into_response()
+    response(status, headers, text)
+}
+
+/// An answer. (`into_response` of its parts would insert each field anew.)
+pub(super) fn response(status: StatusCode, headers: HeaderMap, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// The answer of the request itself: what a proxy passes on to its client.

@@ -17,7 +17,7 @@ use crate::web::Problem;
 ///
 /// ```
 /// use tollgate_server::service::Check;
-/// let text = r#"{"method": "GET", "path": "/v1/items", "address": "203.0.113.7", "user": "alice"}"#;
+/// let text = r#"{"method": "GET", "path": "/items", "address": "203.0.113.7", "user": "alice"}"#;
 /// let check: Check<'_> = serde_json::from_str(text)?;
 /// assert_eq!(check.method, "GET");
 /// # Ok::<(), serde_json::Error>(())
@@ -35,22 +35,22 @@ pub struct Check<'a> {
     #[serde(default, deserialize_with = "peer")]
     pub address: Option<Peer>,
     /// The host.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub host: Option<Cow<'a, str>>,
     /// Those headers that the policy names.
     #[serde(default)]
     pub headers: CheckHeaders,
     /// The user, whom the caller of this service has authenticated.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub user: Option<Cow<'a, str>>,
     /// The API key.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub api_key: Option<Cow<'a, str>>,
     /// The caller's tier.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub tier: Option<Cow<'a, str>>,
     /// The template of the path that a router has matched.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub template: Option<Cow<'a, str>>,
 }
 
@@ -105,9 +105,17 @@ pub(super) async fn check(State(service): State<Service>, body: Body) -> Result<
     Ok(answer::check(limiter, &decision, report))
 }
 
+/// A text, which is copied only if it has escapes. (serde copies each text within an `Option`.)
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    let text = Option::<Text<'de>>::deserialize(deserializer)?;
+    Ok(text.map(|Text(text)| text))
+}
+
 /// An address with or without a port, or `unix`.
 fn peer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Peer>, D::Error> {
-    let Some(text) = Option::<Cow<'de, str>>::deserialize(deserializer)? else { return Ok(None) };
+    let Some(text) = text(deserializer)? else { return Ok(None) };
     crate::web::parse_address(&text).map(Some).map_err(serde::de::Error::custom)
 }
 

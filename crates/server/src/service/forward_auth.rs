@@ -5,9 +5,8 @@
 //! and Caddy set them; nginx and haproxy set them if they are told to. No other header says the
 //! method or the path, because a proxy passes on what it does not set, as the client wrote it.
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -50,7 +49,7 @@ pub(super) async fn forward_auth(
         }
         _ => status,
     };
-    Ok((status, fields, Body::from(body)).into_response())
+    Ok(answer::response(status, fields, body))
 }
 
 /// The status for every refusal.

@@ -3,10 +3,11 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Service;
-use super::answer::{LimitAnswer, limits};
+use super::answer::Limits;
 use crate::web::Problem;
 
 /// What is reported.
@@ -21,14 +22,14 @@ struct Report<'a> {
 
 /// What is left after the report.
 #[derive(Serialize)]
-pub(super) struct Reported {
-    limits: Vec<LimitAnswer>,
+struct Reported<'a> {
+    limits: Limits<'a>,
 }
 
 pub(super) async fn report(
     State(service): State<Service>,
     body: Body,
-) -> Result<Json<Reported>, Problem> {
+) -> Result<Response, Problem> {
     let (most, longest) = service.body_bounds();
     let text = crate::web::read_body(body, most, longest).await?;
     let report: Report<'_> = serde_json::from_slice(&text)
@@ -43,5 +44,5 @@ pub(super) async fn report(
         return Err(Problem::new(404, "There is nothing to report", detail));
     };
     service.0.limiter.answered(&mut decision, report.status);
-    Ok(Json(Reported { limits: limits(&decision) }))
+    Ok(Json(Reported { limits: Limits(&decision) }).into_response())
 }

@@ -42,6 +42,20 @@ async fn a_policy_is_shown_checked_and_replaced() {
     assert_eq!(late.field("content-type"), Some("application/problem+json"));
 }
 
+/// Of two operators who have both seen the same policy, one replaces it.
+#[tokio::test]
+async fn the_policy_that_was_seen_is_replaced_once() {
+    let service = Running::with(THREE_A_DAY, "").await;
+    let shown = service.operator("GET", "/rate_limit/config").await;
+    let (tag, text) = (shown.field("etag").expect("a tag"), shown.text());
+    let (four, five) = (text.replace("3/day", "4/day"), text.replace("3/day", "5/day"));
+    let (first, second) =
+        tokio::join!(post_config(&service, "", tag, &four), post_config(&service, "", tag, &five));
+    let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_policy_is_told_and_changes_nothing() {
     let service = Running::with(THREE_A_DAY, "").await;

@@ -132,3 +132,43 @@ async fn a_unix_socket_is_served() {
     server.stop().await;
     assert!(!path.exists(), "the socket is removed");
 }
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What CVE-2023-44487 is about: work that is asked for and given up at once.
+#[tokio::test]
+async fn streams_that_are_reset_at_once_end_the_connection() {
+    const GOAWAY: u8 = 7;
+    const ENHANCE_YOUR_CALM: u32 = 0xb;
+    let service = Running::with(THREE_A_DAY, "").await;
+    let mut stream = connect(&service).await;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    // Few enough to be read at once: so the service reads all before it closes.
+    for number in (1..201).step_by(2) {
+        // `POST http://x/v1/check` in HPACK, with END_STREAM and END_HEADERS; then CANCEL.
+        let head = [&[0x83, 0x86, 0x44, 9][..], b"/v1/check", &[0x41, 1], b"x"].concat();
+        bytes.extend(frame(1, 0x5, number, &head));
+        bytes.extend(frame(3, 0, number, &8_u32.to_be_bytes()));
+    }
+    stream.write_all(&bytes).await.expect("the service reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("the service closes");
+    let mut reasons = Vec::new();
+    let mut rest = &answer[..];
+    while let [a, b, c, kind, _, _, _, _, _, after @ ..] = rest {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let Some((payload, next)) = after.split_at_checked(length) else { break };
+        if let (GOAWAY, [_, _, _, _, reason @ ..]) = (*kind, payload) {
+            reasons.extend(reason.first_chunk().copied().map(u32::from_be_bytes));
+        }
+        rest = next;
+    }
+    assert_eq!(reasons, [ENHANCE_YOUR_CALM], "{answer:?}");
+    let answer = service.check(&serde_json::json!({"method": "GET", "path": "/"})).await;
+    assert_eq!(answer.status, 400, "others are answered: this check has no address");
+}
