@@ -24,6 +24,8 @@ pub(super) struct Counts {
     pub(super) with_user: u64,
     pub(super) with_host: u64,
     pub(super) with_status: u64,
+    /// Requests that go on and whose route does not charge every status, without a status.
+    pub(super) charged_unseen: u64,
     /// Requests that the log says were answered with 429.
     pub(super) answered_429: u64,
     pub(super) first: Option<Timestamp>,
@@ -95,6 +97,8 @@ impl Counts {
         self.exempt += u64::from(decision.outcome() == Outcome::Exempt);
         self.would_refuse += u64::from(outcome.would_refuse);
         self.penalties_begun += u64::from(outcome.begins_penalty);
+        let is_unseen = request.details.status.is_none() && decision.may_give_back();
+        self.charged_unseen += u64::from(is_unseen && outcome.passes);
         if !outcome.passes {
             self.refused.count(decision.outcome());
         }

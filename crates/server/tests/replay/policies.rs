@@ -154,12 +154,17 @@ fn what_a_log_does_not_tell_is_noted() {
         quota = '1/day'
         key = ['api-key', 'address']
         missing = 'skip'
+        [[routes]]
+        path = '/'
+        charge = ['2xx']
     "
     .parse()
     .expect("a policy");
     let line = "192.0.2.1 - - [17/May/2015:10:05:03 +0000] \"GET /\" -\n";
     let report = replay(&policy, line.as_bytes(), &requests());
-    for note in ["the part `header:x-tenant`", "the part `api-key`", "1 requests have no status"] {
+    for note in
+        ["the part `header:x-tenant`", "the part `api-key`", "1 requests of routes with a `charge`"]
+    {
         assert!(report.notes.iter().any(|found| found.contains(note)), "{note}: {report:?}");
     }
     let refused = self::line(0, "192.0.2.1", "-", "GET /", 429);

@@ -139,6 +139,9 @@ fn bursts(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn routes(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    if report.routes.iter().all(|route| route.route.is_none()) {
+        return Ok(());
+    }
     let mut table = Table::new(1, ["route", "requests", "refused", "share", "would refuse"]);
     for route in &report.routes {
         table.row([
