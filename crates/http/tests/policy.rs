@@ -1,5 +1,7 @@
 //! Policies: read, checked, printed, built in code.
 
+#[path = "policy/additions.rs"]
+mod additions;
 #[path = "policy/builder.rs"]
 mod builder;
 #[path = "policy/bytes.rs"]

@@ -1,4 +1,5 @@
-//! Envoy's Rate Limit Service, beside a constant answer of tonic and beside that of another service.
+//! Envoy's Rate Limit Service, beside a constant answer of tonic and beside that of another
+//! service.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

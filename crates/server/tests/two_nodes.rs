@@ -1,44 +1,14 @@
 //! Two services over one Redis, which are real programs: what becomes of the limits if one of them
 //! is killed, and if Redis is.
 
+#[path = "support/redis.rs"]
+mod redis;
 #[path = "support/service.rs"]
 mod service;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Instant;
-
+use redis::Redis;
 use service::Service;
-use tempfile::TempDir;
-use tollgate_test_programs::{Answer, DEADLINE, Program, free_port, needs};
-
-/// A Redis that keeps its buckets in memory only.
-struct Redis {
-    program: Program,
-    port: u16,
-    folder: TempDir,
-}
-
-impl Redis {
-    fn start() -> Self {
-        Self::start_on(free_port())
-    }
-
-    fn start_on(port: u16) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let number = port.to_string();
-        let args = ["--bind", "127.0.0.1", "--port", &number, "--save", "", "--appendonly", "no"];
-        let program = Program::start("redis-server", &args, folder.path());
-        let program = program.listening(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        Self { program, port, folder }
-    }
-
-    /// Another Redis in the place of this one, which is empty.
-    fn restart(self) -> Self {
-        let Self { program, port, folder } = self;
-        drop((program, folder));
-        Self::start_on(port)
-    }
-}
+use tollgate_test_programs::{Answer, needs, until};
 
 /// Two services and their Redis.
 struct Scene {
@@ -58,11 +28,7 @@ impl Scene {
             [limits.calls]\nquota = \"20/day\"\nkey = \"address\"\n\
             [limits.two]\nquota = \"2/day\"\nkey = \"address\"\n\
             [[routes]]\npath = \"/two\"\nalways = false\nlimits = [\"two\"]\n";
-        let settings = format!(
-            "store = \"redis://127.0.0.1:{}\"\n\
-             [server.shared]\ndeadline = \"{deadline}\"\non_outage = \"{on_outage}\"",
-            redis.port
-        );
+        let settings = redis.settings(deadline, on_outage);
         let nodes = [Service::start(policy, &settings), Service::start(policy, &settings)];
         Some(Self { redis, nodes })
     }
@@ -81,12 +47,10 @@ impl Scene {
     /// Starts another Redis, and waits until both nodes use it.
     fn with_redis_again(mut self) -> Self {
         self.redis = self.redis.restart();
-        let begin = Instant::now();
         for node in &self.nodes {
-            while !node.operator("/metrics").body.contains("\ntollgate_shared_outages_present 0\n")
-            {
-                assert!(begin.elapsed() < DEADLINE, "the outage does not end");
-            }
+            until(|| {
+                node.operator("/metrics").body.contains("\ntollgate_shared_outages_present 0\n")
+            });
         }
         self
     }

@@ -7,12 +7,22 @@ mod curl;
 mod program;
 mod proxies;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use curl::{Answer, curl, curl_text};
 pub use program::{Program, Signal, find, free_port, has_ipv6, needs, output, say};
-pub use proxies::{caddy, haproxy, nginx};
+pub use proxies::{caddy, haproxy, nginx, traefik};
 
 /// How long anything is waited for before the test fails. It guards against waiting for ever: no
 /// test measures time.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until something is so. It is looked at again and again, so it must change nothing that a
+/// test looks at.
+pub fn until(is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < DEADLINE, "it does not become so");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,7 +1,7 @@
 //! Programs of the system: found, started, waited for, and killed when they are dropped.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-use crate::DEADLINE;
+use crate::{DEADLINE, until};
 
 /// Says something to whoever runs the tests, also if the test passes: unlike that of `eprintln`,
 /// this output is not captured.
@@ -121,10 +121,25 @@ impl Program {
         })
     }
 
-    /// Sends a signal: `Signal::STOP` stops the program until `Signal::CONT`, for example.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process"), signal).expect("the program runs");
+    }
+
+    /// Stops the program until `Signal::CONT`, and waits until none of its threads runs any more.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+        let tasks = Path::new("/proc").join(self.child.id().to_string()).join("task");
+        let is_stopped = |task: io::Result<fs::DirEntry>| -> io::Result<bool> {
+            let stat = fs::read_to_string(task?.path().join("stat"))?;
+            // The state is behind the name, which is in parentheses.
+            Ok(stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T ")))
+        };
+        until(|| {
+            let mut tasks = fs::read_dir(&tasks).expect("the threads of the program");
+            tasks.all(|task| is_stopped(task).unwrap_or(true))
+        });
     }
 
     /// Kills the program, and waits until it is gone.

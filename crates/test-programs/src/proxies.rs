@@ -48,6 +48,13 @@ pub fn caddy(folder: &Path, port: u16, sites: &str) -> Program {
     start("env", &[&data, &config, "caddy", "run", "--config", &file], folder, port)
 }
 
+/// Starts Traefik with this static configuration, which listens on `port` of 127.0.0.1.
+#[must_use]
+pub fn traefik(folder: &Path, port: u16, config: &str) -> Program {
+    let file = write(folder, "traefik.yml", config);
+    start("traefik", &[&format!("--configFile={file}")], folder, port)
+}
+
 fn start(program: &str, args: &[&str], folder: &Path, port: u16) -> Program {
     let program = Program::start(program, args, folder);
     program.listening(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))

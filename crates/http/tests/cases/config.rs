@@ -41,7 +41,7 @@ fn error_is_as_expected(error: &PolicyError, expect: &Value) -> bool {
         let contains_all = contained.all(|text| message.contains(&text.to_lowercase()));
         let line = match problem.place() {
             Place::Text { line, .. } => Some(*line),
-            Place::Code { .. } => None,
+            Place::Code { .. } | Place::File { .. } => None,
         };
         let is_line = |lines: &Vec<Value>| {
             lines.iter().any(|expected| expected.as_u64() == line.map(u64::from))

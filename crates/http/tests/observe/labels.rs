@@ -132,7 +132,7 @@ proptest! {
 
 #[test]
 fn every_label_is_a_name_of_the_policy_or_a_word() {
-    const WORDS: [&str; 17] = [
+    const WORDS: [&str; 18] = [
         "allowed",
         "refused",
         "blocked",
@@ -145,6 +145,7 @@ fn every_label_is_a_name_of_the_policy_or_a_word() {
         "unlimited",
         "no_rule",
         "unknown_domain",
+        "as_request",
         "success",
         "none",
         "1",

@@ -79,7 +79,7 @@ fn run(limiter: &HttpLimiter) {
 }
 
 /// What has been measured after [`run`], except for counters and gauges that are 0.
-const EXPECTED: [(&str, f64); 37] = [
+const EXPECTED: [(&str, f64); 38] = [
     ("tollgate_charge_returned_total{limit=login}", 1.0),
     ("tollgate_decision_seconds", 16.0),
     ("tollgate_decisions_total{limit=calls,result=allowed}", 2.0),
@@ -104,6 +104,7 @@ const EXPECTED: [(&str, f64); 37] = [
     ("tollgate_penalties_active", 1.0),
     ("tollgate_penalties_total", 1.0),
     ("tollgate_policy_info{hash=HASH,version=1}", 1.0),
+    ("tollgate_policy_last_reload_successful", 1.0),
     ("tollgate_policy_loaded_timestamp_seconds", 3600.0),
     ("tollgate_requests_total{outcome=allowed,route=door}", 1.0),
     ("tollgate_requests_total{outcome=allowed,route=items}", 2.0),
@@ -141,9 +142,9 @@ fn every_metric_by_name_and_labels() {
         let expected: Vec<(String, f64)> =
             EXPECTED.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         assert_eq!(found, expected);
-        // 4 routes with 7 outcomes, 5 limits with 7 series, 2 results of reloads, 6 results of
-        // descriptors, and 5 others.
-        assert_eq!(names.len(), 4 * 7 + 5 * 7 + 2 + 6 + 5);
+        // 4 routes with 7 outcomes, 5 limits with 7 series, 2 results of reloads, 7 results of
+        // descriptors, and 6 others.
+        assert_eq!(names.len(), 4 * 7 + 5 * 7 + 2 + 7 + 6);
     });
 }
 

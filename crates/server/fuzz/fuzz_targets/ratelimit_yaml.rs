@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use tollgate_http::Policy;
 use tollgate_http::policy::Place;
 
+#[allow(dead_code, reason = "files are not read from the disk here")]
 #[path = "../../src/envoy_files/mod.rs"]
 mod envoy_files;
 

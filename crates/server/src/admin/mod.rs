@@ -3,8 +3,8 @@
 //! | Request | Answer |
 //! |---|---|
 //! | `GET /rate_limit/config` | the policy in force, with its hash as `ETag` |
-//! | `POST /rate_limit/config` | replaces the policy, or with `?check` only says what would change |
-//! | `GET /rate_limit/status?user=` | the levels of one subject; also `?api_key_hash=`, `?address=` |
+//! | `POST /rate_limit/config` | replaces the policy; with `?check`, says what would change |
+//! | `GET /rate_limit/status?user=` | one subject's levels; also `?api_key_hash=`, `?address=` |
 //! | `GET /rate_limit/violations` | the last refusals |
 //! | `GET /rate_limit/penalties` | who is in a penalty |
 //! | `DELETE /rate_limit/penalties/{key}` | ends a penalty |

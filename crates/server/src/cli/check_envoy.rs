@@ -19,7 +19,7 @@ pub(super) struct EnvoyArguments {
     print: bool,
 }
 
-/// Checks the files, which are one policy together. Returns whether all is well.
+/// Checks the files, which are one policy together.
 pub(super) fn run(arguments: &EnvoyArguments, strict: bool) -> ExitCode {
     let policy = match envoy_files::policy(envoy_files::read_files(&arguments.envoy)) {
         Ok(policy) => policy,

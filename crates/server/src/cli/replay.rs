@@ -19,8 +19,8 @@ pub(super) struct ReplayArguments {
     logs: LogArguments,
 }
 
-/// Runs the command. The exit code is 0, or 1 if the policy, a log or too many of its lines can't be
-/// read.
+/// Runs the command. The exit code is 0, or 1 if the policy, a log or too many of its lines can't
+/// be read.
 pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
     let policy = match ConfigFile::read(&arguments.file) {
         Ok(file) => file.policy,

@@ -26,8 +26,8 @@ use tree::Spot;
 /// The longest file that is read: as long as a policy can be.
 const LONGEST: usize = 4 << 20;
 
-/// What the files at `paths` add to a policy. What is wrong with them is in the additions, also that
-/// one of them can't be read.
+/// What the files at `paths` add to a policy. What is wrong with them is in the additions, also
+/// that one of them can't be read.
 pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Additions {
     let mut reader = Reader::default();
     for path in paths.iter().map(AsRef::as_ref) {

@@ -35,6 +35,14 @@ pub(super) struct Table<'a> {
     pub(super) spot: Spot,
 }
 
+/// A merge key, `<<`.
+#[derive(Clone, Copy)]
+struct Merge<'b, 'a> {
+    spot: Spot,
+    /// The keys that stand before it in its table.
+    before: &'b HashSet<&'a str>,
+}
+
 impl<'a> Table<'a> {
     /// The table in `node`, which may have the keys `own`. `what` names it. `None` if it is no
     /// table.
@@ -56,12 +64,12 @@ impl<'a> Table<'a> {
         Some(table)
     }
 
-    /// Adds what a table has. `merged` is the place of the merge key that asks for it. Each replaces
-    /// what was there before.
-    fn add(&mut self, node: &'a Node, merged: Option<Spot>, notes: &mut Notes<'_>) {
+    /// Adds what a table has, or what a merge key brings. Each replaces what was there before.
+    fn add(&mut self, node: &'a Node, merge: Option<Merge<'_, 'a>>, notes: &mut Notes<'_>) {
         let Value::Table(pairs) = &node.value else {
             let message = format!("`<<` is {}: write a table, or a list of tables", found(node));
-            notes.error(merged.unwrap_or(node.spot), Code::BadValue, message);
+            let spot = merge.map_or(node.spot, |merge| merge.spot);
+            notes.error(spot, Code::BadValue, message);
             return;
         };
         let mut own = HashSet::new();
@@ -71,41 +79,32 @@ impl<'a> Table<'a> {
                 continue;
             };
             if text == "<<" && *plain {
-                self.merge(value, key.spot, &own, notes);
+                let inner = Merge { spot: key.spot, before: &own };
+                self.merge(value, merge.unwrap_or(inner), notes);
                 continue;
             }
             if !own.insert(text.as_str()) {
                 let message = format!("{} is there twice: the last one counts", shown(text));
                 notes.warning(key.spot, Code::DuplicateName, message);
             }
-            self.settings.insert(text, (merged.unwrap_or(key.spot), value));
+            if let Some(merge) = merge.filter(|merge| merge.before.contains(text.as_str())) {
+                let message = format!("`<<` replaces {}, which stands before it", shown(text));
+                notes.warning(merge.spot, Code::DuplicateName, message);
+            }
+            self.settings.insert(text, (merge.map_or(key.spot, |merge| merge.spot), value));
         }
     }
 
     /// Follows a merge key. Of a list, the first table counts most. What stands before the merge key
     /// is replaced, which differs from what YAML says.
-    fn merge(
-        &mut self,
-        value: &'a Node,
-        spot: Spot,
-        before: &HashSet<&str>,
-        notes: &mut Notes<'_>,
-    ) {
-        let was = |table: &Self, key: &str| table.settings.get(key).map(|(spot, _)| *spot);
-        let mut own: Vec<_> = before.iter().map(|key| (*key, was(self, key))).collect();
+    fn merge(&mut self, value: &'a Node, merge: Merge<'_, 'a>, notes: &mut Notes<'_>) {
         match &value.value {
             Value::List(items) => {
                 for item in items.iter().rev() {
-                    self.add(item, Some(spot), notes);
+                    self.add(item, Some(merge), notes);
                 }
             }
-            _ => self.add(value, Some(spot), notes),
-        }
-        own.retain(|(key, spot)| was(self, key) != *spot);
-        own.sort_unstable();
-        for (key, _) in own {
-            let message = format!("`<<` replaces {}, which stands before it", shown(key));
-            notes.warning(spot, Code::DuplicateName, message);
+            _ => self.add(value, Some(merge), notes),
         }
     }
 

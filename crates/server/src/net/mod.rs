@@ -1,5 +1,5 @@
-//! Listeners and their connections: TCP and Unix sockets, HTTP/1.1 and HTTP/2, with limits on what a
-//! client can make the service hold, and an end that answers what is in flight.
+//! Listeners and their connections: TCP and Unix sockets, HTTP/1.1 and HTTP/2, with limits on
+//! what a client can make the service hold, and an end that answers what is in flight.
 
 mod address;
 mod connection;

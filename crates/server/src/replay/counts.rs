@@ -24,6 +24,8 @@ pub(super) struct Counts {
     pub(super) with_user: u64,
     pub(super) with_host: u64,
     pub(super) with_status: u64,
+    /// Requests that go on and whose route does not charge every status, without a status.
+    pub(super) charged_unseen: u64,
     /// Requests that the log says were answered with 429.
     pub(super) answered_429: u64,
     pub(super) first: Option<Timestamp>,
@@ -95,6 +97,8 @@ impl Counts {
         self.exempt += u64::from(decision.outcome() == Outcome::Exempt);
         self.would_refuse += u64::from(outcome.would_refuse);
         self.penalties_begun += u64::from(outcome.begins_penalty);
+        let is_unseen = request.details.status.is_none() && decision.may_give_back();
+        self.charged_unseen += u64::from(is_unseen && outcome.passes);
         if !outcome.passes {
             self.refused.count(decision.outcome());
         }
@@ -106,7 +110,13 @@ impl Counts {
         route.refused += u64::from(!outcome.passes);
         route.would_refuse += u64::from(outcome.would_refuse);
         if !outcome.passes || outcome.would_refuse {
-            self.caller(request, outcome, now);
+            let caller = self.caller(request, now);
+            caller.last = now;
+            caller.refused += u64::from(!outcome.passes);
+            caller.in_penalty +=
+                u64::from(!outcome.passes && decision.outcome() == Outcome::Penalty);
+            caller.would_refuse += u64::from(outcome.would_refuse);
+            caller.penalties_begun += u64::from(outcome.begins_penalty);
         }
     }
 
@@ -124,22 +134,16 @@ impl Counts {
         self.minute.count(time::seconds(now));
     }
 
-    #[cold]
-    fn caller(&mut self, request: &Request<'_>, outcome: Outcomes, now: Timestamp) {
-        let new = CallerCounts {
+    /// The counts of who asked.
+    fn caller(&mut self, request: &Request<'_>, now: Timestamp) -> &mut CallerCounts {
+        self.callers.entry(caller(request)).or_insert(CallerCounts {
             refused: 0,
             in_penalty: 0,
             would_refuse: 0,
             penalties_begun: 0,
             first: now,
             last: now,
-        };
-        let caller = self.callers.entry(caller(request)).or_insert(new);
-        caller.last = now;
-        caller.refused += u64::from(!outcome.passes);
-        caller.in_penalty += u64::from(outcome.in_penalty);
-        caller.would_refuse += u64::from(outcome.would_refuse);
-        caller.penalties_begun += u64::from(outcome.begins_penalty);
+        })
     }
 }
 
@@ -162,7 +166,6 @@ impl Refused {
 struct Outcomes {
     passes: bool,
     would_refuse: bool,
-    in_penalty: bool,
     begins_penalty: bool,
 }
 
@@ -175,7 +178,6 @@ impl Outcomes {
         Self {
             passes,
             would_refuse: passes && (is_let_go || decision.would_refuse().next().is_some()),
-            in_penalty: outcome == Outcome::Penalty && !passes,
             begins_penalty: outcome != Outcome::Penalty && decision.is_penalty(),
         }
     }

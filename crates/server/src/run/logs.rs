@@ -8,8 +8,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::Log;
 
-/// What the limiters inside of the service tell of themselves, such as a quota that was set when the
-/// service started, is only written if the settings ask for it.
+/// What the limiters inside of the service tell of themselves, such as a quota that was set when
+/// the service started, is only written if the settings ask for it.
 const OWN: &str = "tollgate::keyed=warn,tollgate::limiters=warn";
 
 /// Writes events of `tracing` from now on, as JSON lines or as text. Does nothing if the program

@@ -17,7 +17,7 @@ use crate::web::Problem;
 ///
 /// ```
 /// use tollgate_server::service::Check;
-/// let text = r#"{"method": "GET", "path": "/v1/items", "address": "203.0.113.7", "user": "alice"}"#;
+/// let text = r#"{"method": "GET", "path": "/items", "address": "203.0.113.7", "user": "alice"}"#;
 /// let check: Check<'_> = serde_json::from_str(text)?;
 /// assert_eq!(check.method, "GET");
 /// # Ok::<(), serde_json::Error>(())

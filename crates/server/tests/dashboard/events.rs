@@ -38,7 +38,8 @@ impl Page {
                 let name = name.strip_prefix("event: ").expect("a name").to_owned();
                 let data = data.strip_prefix("data: ").expect("data");
                 let data = serde_json::from_str(data).expect("JSON");
-                self.text = rest.to_owned();
+                let read = self.text.len() - rest.len();
+                self.text.drain(..read);
                 return Some((name, data));
             }
             let frame = self.body.frame().await?.expect("a frame");

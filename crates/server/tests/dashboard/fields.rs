@@ -1,4 +1,4 @@
-//! The fields that keep everything foreign out of the page, and that nothing in it needs an exception.
+//! The fields that keep everything foreign out of the page; nothing in it needs an exception.
 
 use http::Request;
 

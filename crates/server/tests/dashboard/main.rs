@@ -4,6 +4,9 @@ mod browser;
 mod events;
 mod fields;
 mod page;
+#[path = "../support/service.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod service;
 #[path = "../service/support.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod support;

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
-use tollgate_test_programs::needs;
+use tollgate_http::engine::Descriptor;
+use tollgate_test_programs::{Signal, needs};
 
 use crate::browser::Browser;
+use crate::service::Service;
 use crate::support::Running;
 
 /// The page has shown something.
@@ -89,6 +91,13 @@ async fn numbers_are_live() {
     ask(&service, "alice", 4).await;
     shows(&mut browser, &format!("{row} td:nth-of-type(1)"), "3").await;
     shows(&mut browser, &format!("{row} td:nth-of-type(2)"), "1").await;
+    // What Envoy asks is shown once it asks.
+    assert_eq!(browser.value("document.querySelector('#envoy').hidden").await, json!(true));
+    let descriptor = [Descriptor::new(&[("remote_address", "203.0.113.7")])];
+    let decided = service.server.limiter().decide_descriptors("edge", &descriptor).now();
+    assert!(decided.expect("memory answers at once").is_allowed());
+    shows(&mut browser, "#descriptors dt", "Of an unknown domain").await;
+    shows(&mut browser, "#descriptors dd", "1").await;
     shows(&mut browser, "#connection", "Live").await;
     shows(&mut browser, "#limits [data-key='live-trial'] .badge", "shadow").await;
     let quota = "#limits [data-key='live'] .quota";
@@ -210,19 +219,22 @@ async fn most_limited_keys_open_and_close_with_the_keyboard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_connection_is_said() {
-    if !needs("page::a_lost_connection_is_said", &["chromium"]) {
+async fn a_lost_connection_is_said_and_found_again() {
+    if !needs("page::a_lost_connection_is_said_and_found_again", &["chromium"]) {
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let service = service(folder.path(), "lost").await;
-    let mut browser = visit(&service).await;
+    let service = Service::start(&policy("lost"), "");
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://127.0.0.1:{}/dashboard", service.admin), SHOWN).await;
     shows(&mut browser, "#connection", "Live").await;
-    service.server.stop().await;
+    service.program.signal(Signal::KILL);
     browser.until("document.querySelector('#connection.lost')").await;
     let said = browser.text("document.querySelector('#connection').textContent").await;
     assert!(said.contains("since") && said.contains("Trying again"), "{said}");
     assert_eq!(browser.value("document.body.classList.contains('stale')").await, json!(true));
+    let _service = service.restart();
+    shows(&mut browser, "#connection", "Live").await;
+    assert_eq!(browser.value("document.body.classList.contains('stale')").await, json!(false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +273,9 @@ async fn the_page_fits_a_phone_in_light_and_dark() {
     let mut browser = visit(&service).await;
     browser.until("document.querySelector('#penalties bdi')").await;
     let mut colours = Vec::new();
-    for (width, is_dark) in [(1280, false), (1280, true), (768, false), (360, false), (360, true)] {
+    for (width, is_dark) in
+        [(1280, false), (1280, true), (900, false), (768, false), (360, false), (360, true)]
+    {
         browser.show(width, 900, is_dark).await;
         browser.until(&format!("innerWidth === {width}")).await;
         let too_wide = "document.documentElement.scrollWidth - innerWidth";
@@ -276,6 +290,6 @@ async fn the_page_fits_a_phone_in_light_and_dark() {
             std::fs::write(format!("{pictures}/{width}-{scheme}.png"), picture).expect("written");
         }
     }
-    assert!(colours[0] == colours[2] && colours[0] != colours[1] && colours[1] == colours[4]);
+    assert!(colours[0] == colours[2] && colours[0] != colours[1] && colours[1] == colours[5]);
     is_content(&mut browser).await;
 }

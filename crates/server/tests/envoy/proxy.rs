@@ -16,20 +16,10 @@ use tokio::process::{Child, Command};
 /// The configuration that operators copy.
 pub(crate) const CONFIGURATION: &str = include_str!("../../../../deploy/envoy/envoy.yaml");
 
-/// The program, if it is there: that in the environment variable `ENVOY`, or the one that
-/// `scripts/envoy` has got.
+/// The program, if it is there.
 pub(crate) fn program() -> Option<PathBuf> {
-    let of_script = || {
-        let build = Path::new(env!("CARGO_BIN_EXE_tollgate")).ancestors().nth(2)?;
-        Some(build.join("envoy/envoy"))
-    };
-    let program = std::env::var_os("ENVOY").map(PathBuf::from).or_else(of_script);
-    let program = program.filter(|program| program.is_file());
-    if program.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "there is no Envoy: run `scripts/envoy`");
-        eprintln!("SKIPPED: there is no Envoy. `scripts/envoy` gets one.");
-    }
-    program
+    let is_here = tollgate_test_programs::needs("Envoy's protocol", &["envoy"]);
+    tollgate_test_programs::find("envoy").filter(|_| is_here)
 }
 
 /// A running Envoy. It is killed when this is dropped.

@@ -1,5 +1,7 @@
 //! Files that are made to keep a reader busy: each is read or refused soon.
 
+use std::fmt::Write as _;
+
 use crate::policy;
 
 fn refused(text: &str, why: &str) {
@@ -12,20 +14,30 @@ fn aliases_that_stand_for_an_endless_tree() {
     let mut text = String::from("domain: d\nmetadata:\n- &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..20 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        text += &format!("- &a{level} [{aliases}]\n");
+        let _ = writeln!(text, "- &a{level} [{aliases}]");
     }
     refused(&text, "with all aliases replaced, the file is too long");
     // The same with merge keys, and with a long text.
     let mut text = String::from("domain: d\nmetadata:\n- &a0 {x: 1, y: 2}\n");
     for level in 1..40 {
         let alias = format!("*a{}", level - 1);
-        text += &format!("- &a{level} {{<<: [{alias}, {alias}], z{level}: 1}}\n");
+        let _ = writeln!(text, "- &a{level} {{<<: [{alias}, {alias}], z{level}: 1}}");
     }
     refused(&text, "with all aliases replaced, the file is too long");
     let long = "k".repeat(100_000);
     let aliases = "- *a\n".repeat(10_000);
     let text = format!("domain: d\ndescriptors:\n- &a {{key: {long}}}\n{aliases}");
     refused(&text, "with all aliases replaced, the file is too long");
+}
+
+#[test]
+fn many_merge_keys_in_a_table_with_many_keys() {
+    let mut text = String::from("x: &a {y: 1}\n");
+    for number in 0..50_000 {
+        let _ = writeln!(text, "k{number}:");
+    }
+    text += &"<<: *a\n".repeat(50_000);
+    refused(&text, "`k0` is not a key of the file");
 }
 
 #[test]
@@ -47,7 +59,7 @@ fn lists_and_tables_without_end() {
     // Anchors in anchors are no deeper than what is written out.
     let mut text = String::from("domain: d\nmetadata:\n- &a0 x\n");
     for level in 1..100 {
-        text += &format!("- &a{level} [*a{}]\n", level - 1);
+        let _ = writeln!(text, "- &a{level} [*a{}]", level - 1);
     }
     refused(&text, "levels deep");
 }
@@ -58,7 +70,7 @@ fn descriptors_with_too_many_entries() {
         let mut text = String::from("domain: d\n");
         for level in 0..depth {
             let pad = "  ".repeat(level);
-            text += &format!("{pad}descriptors:\n{pad}- key: a{level}\n");
+            let _ = writeln!(text, "{pad}descriptors:\n{pad}- key: a{level}");
         }
         let pad = "  ".repeat(depth);
         text + &format!("{pad}rate_limit: {{unit: day, requests_per_unit: 1}}\n")

@@ -4,6 +4,7 @@
 
 mod hostile;
 mod meanings;
+mod page;
 mod random;
 mod recorded;
 mod reload;
@@ -18,7 +19,8 @@ fn policy(text: &str) -> Result<Policy, PolicyError> {
     envoy_files::policy(envoy_files::additions([("file.yaml", text.as_bytes())]))
 }
 
-/// What a limiter has for a descriptor: its quota, the name of the limit, and the values of its key.
+/// What a limiter has for a descriptor: its quota, the name of the limit, and the values of its
+/// key.
 fn told(limiter: &HttpLimiter, domain: &str, entries: &[(&str, &str)]) -> String {
     let asked = [Descriptor::new(entries)];
     let decision = limiter.decide_descriptors(domain, &asked).now().expect("memory");

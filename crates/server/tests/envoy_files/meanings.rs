@@ -1,6 +1,9 @@
 //! What a file means to Go's `yaml.v2`, and what ratelimit checks, beyond the recorded files.
 
-use tollgate_http::HttpLimiter;
+use std::time::Duration;
+
+use tollgate_http::engine::Descriptor;
+use tollgate_http::{HttpLimiter, ManualClock};
 
 use crate::{policy, told};
 
@@ -218,4 +221,22 @@ descriptors:
     rate_limit: { unit: day, requests_per_unit: 1 }
 ";
     is_told(&errors(text), &[("4:3", "`share_threshold` can't be kept")]);
+}
+
+#[test]
+fn a_window_begins_with_the_first_request_of_a_key() {
+    let policy = policy(&with_limit("unit: minute, requests_per_unit: 1")).unwrap();
+    let clock = ManualClock::new();
+    let limiter = HttpLimiter::builder(policy).clock(clock.clone()).build().unwrap();
+    let passes = |user| {
+        let entries = [("a", user)];
+        let asked = [Descriptor::new(&entries)];
+        limiter.decide_descriptors("d", &asked).now().expect("memory").is_allowed()
+    };
+    clock.advance(Duration::from_secs(50));
+    assert!(passes("x") && !passes("x"));
+    clock.advance(Duration::from_secs(59));
+    assert!(!passes("x") && passes("y"), "no minute of the clock ends a window");
+    clock.advance(Duration::from_secs(1));
+    assert!(passes("x") && !passes("y"));
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::Method;
 use tokio::runtime::Runtime;
 use tollgate_server::net::{Bounds, ListenAddress, Listener, Shutdown};
 
@@ -32,7 +33,7 @@ impl Backend {
         Self { port: address.port(), requests, runtime: Some(runtime) }
     }
 
-    /// How many requests have come.
+    /// How many requests have come, without those of the method OPTIONS.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
@@ -47,8 +48,10 @@ impl Drop for Backend {
 }
 
 async fn echo(State(requests): State<Arc<AtomicUsize>>, request: Request<Body>) -> String {
-    requests.fetch_add(1, Ordering::Relaxed);
     let (head, body) = request.into_parts();
+    if head.method != Method::OPTIONS {
+        requests.fetch_add(1, Ordering::Relaxed);
+    }
     let mut text = format!("{} {}\n", head.method, head.uri);
     for (name, value) in &head.headers {
         writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes())).expect("a text");

@@ -28,6 +28,7 @@ impl Proxy for Caddy {
 }
 
 crate::suite!(super::Caddy);
+crate::suite!(super::Caddy, while_down);
 
 /// Caddy with nothing but its `forward_auth`, as people write it at first.
 struct ShortForm;

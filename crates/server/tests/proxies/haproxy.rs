@@ -12,21 +12,25 @@ impl Proxy for HaProxy {
     const PROGRAM: &str = "haproxy";
 
     fn start(setup: &Setup<'_>) -> Program {
-        let deadline = [setup.deadline("DEADLINE = 250\n", "DEADLINE = 60000\n")];
         let script = setup.folder.join("tollgate.lua");
-        fs::write(&script, setup.file("haproxy/tollgate.lua", &deadline)).expect("a file");
+        fs::write(&script, setup.file("haproxy/tollgate.lua", &[])).expect("a file");
+        let socket = format!("abns@tollgate-{}", setup.port);
         let when_down = match setup.when_down {
-            WhenDown::Open => "?deny=403 open\n",
-            WhenDown::Closed => "?deny=403 closed\n",
+            WhenDown::Open => "abns@tollgate open\n",
+            WhenDown::Closed => "abns@tollgate closed\n",
         };
         let bind = format!("bind 127.0.0.1:{}\n", setup.port);
         let replacements = [
             ("bind :80\n", &*bind),
-            ("?deny=403 open\n", when_down),
+            ("abns@tollgate open\n", when_down),
+            ("abns@tollgate", &socket),
             ("/etc/haproxy/tollgate.lua", script.to_str().expect("a path in UTF-8")),
+            setup.deadline("100ms", "60s"),
+            setup.deadline("250ms", "60s"),
         ];
         haproxy(setup.folder, setup.port, &setup.file("haproxy/haproxy.cfg", &replacements))
     }
 }
 
 crate::suite!(super::HaProxy);
+crate::suite!(super::HaProxy, while_down);

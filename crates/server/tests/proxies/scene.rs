@@ -68,6 +68,12 @@ impl Setup<'_> {
 pub(crate) trait Proxy {
     /// The name of its program.
     const PROGRAM: &str;
+    /// Whether it tells clients of allowed requests what is left, and not only the backend.
+    const TELLS_WHAT_IS_LEFT: bool = true;
+    /// Whether it resolves `.` and `..` in paths, and drops what is twice, before it asks tollgate.
+    const CLEANS_PATHS: bool = false;
+    /// The status of its answer while tollgate does not answer.
+    const STATUS_WHEN_DOWN: u16 = 503;
 
     /// Starts it.
     fn start(setup: &Setup<'_>) -> Program;
@@ -112,8 +118,12 @@ impl Scene {
 
     /// What the client at `address` is answered, with further arguments of curl.
     pub(crate) fn ask(&self, address: &str, path: &str, args: &[&str]) -> Answer {
-        let url = format!("{}{path}", self.url);
-        let ours = ["--interface", address, "--path-as-is", "--globoff"];
-        curl(&[&ours, args, &[url.as_str()]].concat())
+        ask(&format!("{}{path}", self.url), address, args)
     }
+}
+
+/// What the client at `address` is answered for a URL, with further arguments of curl.
+pub(crate) fn ask(url: &str, address: &str, args: &[&str]) -> Answer {
+    let ours = ["--interface", address, "--path-as-is", "--globoff"];
+    curl(&[&ours, args, &[url]].concat())
 }

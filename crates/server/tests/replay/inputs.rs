@@ -118,17 +118,22 @@ fn gzip_is_unpacked() {
 #[test]
 fn long_lines_are_skipped_and_the_others_are_read() {
     let good = line(1, "192.0.2.1", "-", "GET /", 200);
-    let long =
+    let of_length =
         |length: usize| [&good.as_bytes()[..good.len() - 1], &vec![b'x'; length], b"\n"].concat();
-    let log =
-        [good.as_bytes(), &long(1_000_000), &long(LONGEST), &long(5 * LONGEST), good.as_bytes()];
-    let report = replay(&policy("1/s"), &log.concat(), &requests());
+    let lines = [
+        good.as_bytes(),
+        &of_length(1_000_000),
+        &of_length(LONGEST),
+        &of_length(5 * LONGEST),
+        good.as_bytes(),
+    ];
+    let report = replay(&policy("1/s"), &lines.concat(), &requests());
     let log = &report.logs[0];
     assert_eq!((log.lines, log.requests), (5, 3));
     assert_eq!((log.skipped[0].lines, &log.skipped[0].first[..]), (2, &[3, 4][..]));
     // A last line without an end, that is too long; and nothing but such a line.
-    let long = vec![b'x'; 3 * LONGEST];
-    let mut lines = Lines::new(Cursor::new(long));
+    let endless = vec![b'x'; 3 * LONGEST];
+    let mut lines = Lines::new(Cursor::new(endless));
     assert!(matches!(lines.next(), Ok(Some(Line::TooLong))));
     assert!(matches!(lines.next(), Ok(None)));
 }

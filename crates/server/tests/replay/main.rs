@@ -2,6 +2,7 @@
 //! report.
 
 mod command;
+mod details;
 mod formats;
 mod inputs;
 mod lines;

@@ -121,7 +121,7 @@ impl Asked {
             _ => self.ask("calls", 12, 6, cost),
         };
         if !self.user.is_empty() {
-            calls.key = self.user.clone();
+            calls.key.clone_from(&self.user);
         }
         match self.route {
             "login" => (vec![all, self.ask("login", 6, 2, 1)], None),
@@ -288,7 +288,9 @@ fn a_policy_is_replayed_as_a_plain_program_counts_it() {
     for seed in 0..40 {
         let traffic = traffic(seed);
         let mut model = Model::default();
-        traffic.iter().for_each(|asked| model.request(asked));
+        for asked in &traffic {
+            model.request(asked);
+        }
         let report = replay(&policy, log(&traffic).as_bytes(), &requests());
 
         let totals = &report.totals;

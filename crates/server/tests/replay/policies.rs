@@ -40,7 +40,7 @@ fn the_excerpt() {
 #[test]
 fn limiters_on_a_manual_clock_agree() {
     for quota in ["30/min burst 20", "7/h burst 3", "1/s", "13/7min burst 2"] {
-        let parsed: Quota = quota.parse().expect("the quota is valid");
+        let rate: Quota = quota.parse().expect("the quota is valid");
         let clock = ManualClock::new();
         let mut limiters = HashMap::new();
         let mut passed = 0;
@@ -51,7 +51,7 @@ fn limiters_on_a_manual_clock_agree() {
         for request in requests {
             clock.set(clock.now().max(request.time));
             let limiter = limiters.entry(client(&request.client, 64)).or_insert_with(|| {
-                let built = TokenBucket::builder(parsed).clock(clock.clone()).build();
+                let built = TokenBucket::builder(rate).clock(clock.clone()).build();
                 built.expect("the quota is valid")
             });
             passed += u64::from(limiter.allow());
@@ -154,12 +154,17 @@ fn what_a_log_does_not_tell_is_noted() {
         quota = '1/day'
         key = ['api-key', 'address']
         missing = 'skip'
+        [[routes]]
+        path = '/'
+        charge = ['2xx']
     "
     .parse()
     .expect("a policy");
     let line = "192.0.2.1 - - [17/May/2015:10:05:03 +0000] \"GET /\" -\n";
     let report = replay(&policy, line.as_bytes(), &requests());
-    for note in ["the part `header:x-tenant`", "the part `api-key`", "1 requests have no status"] {
+    for note in
+        ["the part `header:x-tenant`", "the part `api-key`", "1 requests of routes with a `charge`"]
+    {
         assert!(report.notes.iter().any(|found| found.contains(note)), "{note}: {report:?}");
     }
     let refused = self::line(0, "192.0.2.1", "-", "GET /", 429);
@@ -230,6 +235,9 @@ fn rate() -> impl Strategy<Value = Quota> {
 }
 
 proptest! {
+    // Each case is three replays.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// What the report calls the smallest burst is just that, whatever requests cost.
     #[test]
     fn the_smallest_burst_is_enough_and_no_less_is(

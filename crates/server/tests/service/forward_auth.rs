@@ -61,8 +61,12 @@ async fn a_proxy_can_choose_the_status_of_refusals() {
     assert_eq!(refused.status, 403);
     assert_eq!(refused.field("x-ratelimit-status"), Some("429"));
     assert!(refused.field("retry-after").is_some());
-    for query in ["?deny=200", "?deny=x", "?deny=", "?dny=403"] {
+    for query in ["?deny=200", "?deny=x", "?deny=", "?deny=403&deny=404"] {
         assert_eq!(ask(&service, query, &USUAL).await.status, 400, "{query}");
+    }
+    // Caddy's `forward_auth` appends the query of its client.
+    for query in ["?x=403", "?a[]=%ff&&b"] {
+        assert_eq!(ask(&service, query, &USUAL).await.status, 429, "{query}");
     }
 }
 

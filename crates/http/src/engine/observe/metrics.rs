@@ -36,13 +36,15 @@ const OUTCOMES: [&str; 7] =
     ["allowed", "refused", "blocked", "exempt", "penalty", "ambiguous", "error"];
 
 /// The values of the label `result` of descriptors.
-const RESULTS: [&str; 6] =
-    ["allowed", "over_limit", "unlimited", "no_rule", "unknown_domain", "error"];
+const RESULTS: [&str; 7] =
+    ["allowed", "over_limit", "unlimited", "no_rule", "unknown_domain", "error", "as_request"];
 
 /// Where the word for a descriptor is in the list.
 fn result_of(descriptor: &DescriptorDecision) -> usize {
     let decision = descriptor.decision();
     match (descriptor.matched(), decision.outcome) {
+        // Its outcome is counted with those of requests.
+        (Matched::Request, _) => 6,
         (_, Outcome::NoPeer | Outcome::StoreFailed) => 5,
         (Matched::UnknownDomain, _) => 4,
         (Matched::Nothing, _) => 3,

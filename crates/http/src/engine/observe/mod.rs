@@ -16,8 +16,8 @@
 //!   `allowed`, `refused` or, for a shadow limit, `would_refuse`.
 //! * `tollgate_descriptors_total{result}`: descriptors of requests to Envoy's rate limit service.
 //!   The result is `allowed`, `over_limit`, `unlimited` (a rule without limits), `no_rule`,
-//!   `unknown_domain` or `error`. Their limits are in `tollgate_decisions_total`, and those that
-//!   are decided as requests in `tollgate_requests_total`.
+//!   `unknown_domain`, `error`, or `as_request` for those that are decided as requests: their
+//!   outcome is in `tollgate_requests_total`. Limits of all are in `tollgate_decisions_total`.
 //! * `tollgate_charge_returned_total{limit}`: charges given back, because the route does not charge
 //!   the status of the answer.
 //! * `tollgate_keys{limit}`, `tollgate_keys_max{limit}`: gauges, the keys that the limit holds and

@@ -1,7 +1,7 @@
 //! `GET /dashboard/events`: what the page shows, once a second, as server-sent events.
 //!
-//! The events are made once for all pages. A page that reads slowly misses some of them, and nothing
-//! is kept for it.
+//! The events are made once for all pages. A page that reads slowly misses some of them, and
+//! nothing is kept for it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -50,6 +50,13 @@ impl Feed {
     /// Whether a page is open.
     pub(super) fn is_read(&self) -> bool {
         self.frames.receiver_count() > 0
+    }
+
+    /// A place for one more page, if there is one.
+    fn page(&self, shutdown: &Shutdown) -> Option<Page> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let frames = self.frames.subscribe();
+        Some(Page { frames, steps: None, shutdown: shutdown.clone(), _place: place })
     }
 
     /// Tells the present moment, and the history if there is a new one, with the number of its steps.
@@ -129,18 +136,62 @@ pub(super) async fn events(
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
         return Err(Problem::new(403, "The request comes from another site", ""));
     }
-    let feed = &admin.0.dashboard;
-    let Ok(place) = Arc::clone(&feed.places).try_acquire_owned() else {
+    let page = admin.0.dashboard.page(&admin.0.shutdown).ok_or_else(|| {
         let detail = format!("at most {MOST_PAGES} can be open at the same time");
-        return Err(Problem::new(503, "Too many dashboards are open", detail).retry_after(5));
-    };
-    let page = Page {
-        frames: feed.frames.subscribe(),
-        steps: None,
-        shutdown: admin.0.shutdown.clone(),
-        _place: place,
-    };
+        Problem::new(503, "Too many dashboards are open", detail).retry_after(5)
+    })?;
     let mut response = Body::from_stream(bodies(page)).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::StreamExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_that_reads_slowly_is_told_the_newest_only() {
+        let (feed, shutdown) = (Feed::default(), Shutdown::default());
+        let mut stream = pin!(bodies(feed.page(&shutdown).expect("a place")));
+        let mut next = async || {
+            let bytes = stream.next().await?;
+            let Ok(bytes) = bytes;
+            Some(String::from_utf8(bytes.to_vec()).expect("text"))
+        };
+        let tell = |now: u64, steps: Option<u64>| {
+            feed.tell(&now, steps.as_ref().map(|steps| (steps, *steps)));
+        };
+        tell(1, Some(0));
+        let first = "event: history\ndata: 0\n\nevent: now\ndata: 1\n\n";
+        assert_eq!(next().await.as_deref(), Some(first));
+        for now in 2..100 {
+            tell(now, (now % 5 == 0).then_some(now / 5));
+        }
+        let newest = "event: history\ndata: 19\n\nevent: now\ndata: 99\n\n";
+        assert_eq!(next().await.as_deref(), Some(newest));
+        tell(100, None);
+        assert_eq!(next().await.as_deref(), Some("event: now\ndata: 100\n\n"));
+        tell(101, None);
+        shutdown.begin();
+        assert_eq!(next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_comes_first_waits_for_the_first_moment() {
+        let (feed, shutdown) = (Feed::default(), Shutdown::default());
+        let mut page = feed.page(&shutdown).expect("a place");
+        assert!(feed.is_read());
+        let told = async {
+            tokio::task::yield_now().await;
+            feed.tell(&1, Some((&0, 0)));
+        };
+        let (bytes, ()) = tokio::join!(page.next(), told);
+        assert!(bytes.is_some_and(|bytes| bytes.starts_with(b"event: history\n")));
+        drop(page);
+        assert!(!feed.is_read());
+    }
 }

@@ -73,12 +73,22 @@ struct LimitTold<'a> {
     would_refuse: &'a VecDeque<u64>,
 }
 
-/// The class of an outcome, by which requests are drawn.
-pub(super) fn class_of(outcome: &str) -> &'static str {
+/// The class of a request's outcome, by which it is drawn.
+fn class_of(outcome: &str) -> &'static str {
     match outcome {
         "allowed" | "exempt" => "allowed",
         "error" => "errors",
         _ => "refused",
+    }
+}
+
+/// The class of what was found for a descriptor. `None` if it is counted as a request.
+fn class_of_descriptor(result: &str) -> Option<&'static str> {
+    match result {
+        "over_limit" => Some("refused"),
+        "error" => Some("errors"),
+        "as_request" => None,
+        _ => Some("allowed"),
     }
 }
 
@@ -103,6 +113,11 @@ impl History {
         let mut requests = HashMap::from([("allowed", 0), ("refused", 0), ("errors", 0)]);
         for sample in samples.of("tollgate_requests_total") {
             *requests.entry(class_of(sample.label("outcome"))).or_default() += count(sample.value);
+        }
+        for sample in samples.of("tollgate_descriptors_total") {
+            if let Some(class) = class_of_descriptor(sample.label("result")) {
+                *requests.entry(class).or_default() += count(sample.value);
+            }
         }
         for (class, total) in requests {
             self.requests.entry(class).or_insert_with(|| Track::new(past)).add(total);
@@ -247,6 +262,25 @@ mod tests {
         assert_eq!((allowed.len(), refused.len()), (STEPS, STEPS));
         // From 2² to 3²: the first two steps are gone.
         assert_eq!((allowed[0], refused[0]), (5, 1));
+    }
+
+    #[test]
+    fn descriptors_are_requests_too() {
+        let text = |decided: u64, over: u64| {
+            format!(
+                "tollgate_descriptors_total{{result=\"as_request\"}} {decided}\n\
+                 tollgate_descriptors_total{{result=\"over_limit\"}} {over}\n\
+                 tollgate_descriptors_total{{result=\"no_rule\"}} 1\n\
+                 tollgate_requests_total{{outcome=\"allowed\"}} {decided}\n"
+            )
+        };
+        let mut history = History::new(&Samples::parse(&text(0, 0)));
+        history.add(&Samples::parse(&text(3, 4)));
+        let told = history.told(std::iter::empty());
+        assert_eq!(
+            (told.requests["allowed"], told.requests["refused"]),
+            (&[3].into(), &[4].into())
+        );
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct Snapshot {
     policy: PolicyTold,
     /// Requests by outcome.
     outcomes: BTreeMap<String, u64>,
+    /// Descriptors of Envoy's protocol, by what was found for them.
+    descriptors: BTreeMap<String, u64>,
     routes: Vec<RouteTold>,
     limits: Vec<LimitTold>,
     /// Limits and routes that are not shown.
@@ -154,6 +156,7 @@ impl Snapshot {
             uptime_s: sources.uptime.as_secs(),
             policy: policy_told(policy, &limiter.reload_status()),
             outcomes: counts(by_outcome),
+            descriptors: counts(samples.by("tollgate_descriptors_total", "result")),
             routes: routes(policy, samples),
             limits: limits(sources),
             left_out,

@@ -6,6 +6,8 @@
 //! made at the newest time that has been let go, because a limiter's clock never goes back.
 //! [`Logs`] merges several logs.
 
+mod ahead;
+mod batch;
 mod lines;
 mod ordered;
 mod pending;
@@ -68,6 +70,9 @@ pub enum LogError {
         /// Why, and which option to give.
         why: String,
     },
+    /// The operating system refuses the thread that reads.
+    #[error("can't start a thread: {0}")]
+    Thread(io::Error),
 }
 
 impl Logs {
@@ -93,6 +98,7 @@ impl Logs {
     /// # Errors
     ///
     /// If a log can't be read any further.
+    #[allow(clippy::should_implement_trait, reason = "an iterator can't lend its requests")]
     pub fn next(&mut self) -> Result<Option<Request<'_>>, LogError> {
         let mut earliest = None;
         for (index, log) in self.logs.iter_mut().enumerate() {

@@ -5,8 +5,9 @@ use std::io::Read;
 
 use tollgate::Timestamp;
 
+use super::batch::Batch;
 use super::lines::{Line, Lines};
-use super::pending::{Pending, Second};
+use super::pending::Pending;
 use super::{Input, LogError, Reading, WhichLines};
 use crate::replay::log::client::{Addresses, Client};
 use crate::replay::log::layout::{self, Layout};
@@ -18,7 +19,7 @@ const PLACES: usize = 3;
 /// One log.
 pub struct Log {
     name: String,
-    lines: Lines<Box<dyn Read>>,
+    lines: Lines<Box<dyn Read + Send>>,
     layout: Layout,
     addresses: Addresses,
     which: WhichLines,
@@ -26,7 +27,7 @@ pub struct Log {
     has_ended: bool,
     pending: Pending,
     /// The requests that come next, and how many of them were taken.
-    due: Second,
+    due: Batch,
     taken: usize,
     /// The newest second that was let go.
     let_go: Option<u64>,
@@ -95,7 +96,7 @@ impl Log {
                 notes: found.notes,
                 has_ended: false,
                 pending: Pending::default(),
-                due: Second::default(),
+                due: Batch::default(),
                 taken: 0,
                 let_go: None,
                 tally: Tally::default(),

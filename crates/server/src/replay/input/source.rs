@@ -16,13 +16,13 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// A log that has been opened.
 pub struct Input {
     pub(super) name: String,
-    pub(super) bytes: Box<dyn Read>,
+    pub(super) bytes: Box<dyn Read + Send>,
 }
 
 impl Input {
     /// What `bytes` reads, under a name. What begins as gzip is unpacked.
     #[must_use]
-    pub fn of(name: impl Into<String>, bytes: impl Read + 'static) -> Self {
+    pub fn of(name: impl Into<String>, bytes: impl Read + Send + 'static) -> Self {
         Self { name: name.into(), bytes: Box::new(Unpacked::Unknown(Some(Box::new(bytes)))) }
     }
 
@@ -55,9 +55,9 @@ impl fmt::Debug for Input {
 
 /// A reader that looks at the first bytes when they are asked for, and then unpacks or does not.
 enum Unpacked {
-    Unknown(Option<Box<dyn Read>>),
-    Plain(BufReader<Box<dyn Read>>),
-    Gzip(Box<MultiGzDecoder<BufReader<Box<dyn Read>>>>),
+    Unknown(Option<Box<dyn Read + Send>>),
+    Plain(BufReader<Box<dyn Read + Send>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Box<dyn Read + Send>>>>),
 }
 
 impl Read for Unpacked {

@@ -18,7 +18,11 @@ pub fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// is no such text, or no end of it.
 #[must_use]
 pub fn after_quoted(line: &[u8]) -> Option<&[u8]> {
-    let mut rest = line.strip_prefix(b"\"")?;
+    after_text(line.strip_prefix(b"\"")?)
+}
+
+/// What stands after the quote that ends the text at the start of `rest`.
+pub(super) fn after_text(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         let at = memchr::memchr2(b'"', b'\\', rest)?;
         if rest[at] == b'"' {

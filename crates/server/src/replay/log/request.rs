@@ -57,9 +57,9 @@ impl<'a> Details<'a> {
     /// `GET /a?b=c HTTP/1.1`. Nothing is taken from what is no request.
     pub(super) fn request_line(&mut self, line: &'a [u8]) {
         let (method, rest) = word(line);
-        let target = match memchr::memmem::rfind(rest, b" HTTP/") {
-            Some(end) => &rest[..end],
-            None => rest,
+        let target = match memchr::memrchr(b' ', rest) {
+            Some(end) if rest[end + 1..].starts_with(b"HTTP/") => &rest[..end],
+            _ => rest,
         };
         if self.target(method == b"CONNECT", target) {
             self.method(method);

@@ -52,12 +52,8 @@ pub(super) fn keys(replay: &Replay, most: usize) -> (Vec<KeyReport>, u64) {
             let keys = limit.keys().filter(|(key, _)| !key.parts().is_empty());
             keys.filter(|(_, used)| used.refused > 0).map(move |key| (limit, key))
         });
-        let (worst, number) = worst(
-            refused,
-            most,
-            |(_, (key, used))| (Reverse(used.refused), key.to_string()),
-            |(_, (_, used))| used.refused,
-        );
+        let (worst, number) =
+            worst(refused, most, |(_, (_, used))| used.refused, |(_, (key, _))| key.to_string());
         let reports = worst.into_iter().map(|(limit, (key, used))| KeyReport {
             limit: limit.spec.identity.name.to_string(),
             key: shown(replay, key),
@@ -71,12 +67,11 @@ pub(super) fn keys(replay: &Replay, most: usize) -> (Vec<KeyReport>, u64) {
 
 /// The callers that were refused most, at most `most`, and how many were refused.
 pub(super) fn callers(replay: &Replay, most: usize) -> (Vec<CallerReport>, u64) {
-    let of = |counts: &crate::replay::counts::CallerCounts| counts.refused + counts.would_refuse;
     let (worst, number) = worst(
         replay.counts.callers.iter(),
         most,
-        |(caller, counts)| (Reverse((counts.refused, counts.would_refuse)), caller.to_string()),
-        |(_, counts)| of(counts),
+        |(_, counts)| (counts.refused, counts.would_refuse),
+        |(caller, _)| caller.to_string(),
     );
     let reports = worst.into_iter().map(|(caller, counts)| CallerReport {
         caller: shown(replay, &Key::from_iter([Part::clone(caller)])),
@@ -90,21 +85,21 @@ pub(super) fn callers(replay: &Replay, most: usize) -> (Vec<CallerReport>, u64) 
     (reports.collect(), number)
 }
 
-/// The first `most` of `items` by `order`, and the number of all. Only those that can be among the
-/// first by `size`, which is the first part of the order, are sorted.
-fn worst<T: Copy, O: Ord>(
+/// The `most` largest of `items`, and the number of all. Of equals, those whose names come first.
+fn worst<T: Copy, S: Ord>(
     items: impl Iterator<Item = T>,
     most: usize,
-    order: impl Fn(&T) -> O,
-    size: impl Fn(&T) -> u64,
+    size: impl Fn(&T) -> S,
+    name: impl Fn(&T) -> String,
 ) -> (Vec<T>, u64) {
     let mut items: Vec<T> = items.collect();
     let number = items.len() as u64;
+    // Names are made of those only that can be among the first.
     if let Some(last) = most.checked_sub(1).filter(|last| *last < items.len()) {
         let least = size(items.select_nth_unstable_by_key(last, |item| Reverse(size(item))).1);
         items.retain(|item| size(item) >= least);
     }
-    items.sort_by_cached_key(&order);
+    items.sort_by_cached_key(|item| (Reverse(size(item)), name(item)));
     items.truncate(most);
     (items, number)
 }

@@ -116,7 +116,7 @@ pub(super) fn routes(counts: &Counts) -> Vec<RouteReport> {
         refused: counts.refused,
         would_refuse: counts.would_refuse,
     };
-    let named = counts.routes.iter().map(|(name, counts)| report(Some(name.to_string()), counts));
+    let named = counts.routes.iter().map(|(name, counts)| report(Some(name.clone()), counts));
     let mut routes: Vec<_> = named.collect();
     if counts.no_route.requests > 0 {
         routes.push(report(None, &counts.no_route));
@@ -159,11 +159,11 @@ pub(super) fn notes(replay: &Replay, limits: &[LimitReport]) -> Vec<String> {
             ));
         }
     }
-    if counts.requests > counts.with_status {
+    if counts.charged_unseen > 0 {
         notes.push(format!(
-            "{} requests have no status in the log: a `charge` of their route is taken as if the \
-             status were in it",
-            counts.requests - counts.with_status
+            "{} requests of routes with a `charge` have no status in the log: what they took is not \
+             given back",
+            counts.charged_unseen
         ));
     }
     if counts.answered_429 > 0 {

@@ -84,6 +84,8 @@ pub struct LogReport {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct SkippedReport {
+    #[serde(skip)]
+    why: Skipped,
     /// The reason.
     pub reason: &'static str,
     /// How many lines.
@@ -228,11 +230,12 @@ impl Totals {
 impl LogReport {
     fn of(log: &Log) -> Self {
         let tally = log.tally();
-        let skipped = tally.skipped.iter().map(|(reason, (lines, first))| SkippedReport {
-            reason: reason.reason(),
+        let skipped = tally.skipped.iter().map(|(why, (lines, first))| SkippedReport {
+            why: *why,
+            reason: why.reason(),
             lines: *lines,
             first: first.clone(),
-            unreadable: reason.is_unreadable(),
+            unreadable: why.is_unreadable(),
         });
         Self {
             name: printable::text(log.name()),
@@ -246,7 +249,7 @@ impl LogReport {
     }
 
     fn lines_for(&self, reason: Skipped) -> u64 {
-        let skipped = self.skipped.iter().filter(|skipped| skipped.reason == reason.reason());
+        let skipped = self.skipped.iter().filter(|skipped| skipped.why == reason);
         skipped.map(|skipped| skipped.lines).sum()
     }
 

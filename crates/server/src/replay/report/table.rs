@@ -96,7 +96,7 @@ fn limits(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     let mut table = Table::new(
         2,
-        ["limit", "key", "asked", "refused", "would refuse", "", "keys", "refused keys"],
+        ["limit", "key", "asked", "refused", "would refuse", "share", "keys", "refused keys"],
     );
     for limit in &report.limits {
         let key = if limit.key.is_empty() { "for all".to_owned() } else { limit.key.join("+") };
@@ -139,7 +139,10 @@ fn bursts(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn routes(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    let mut table = Table::new(1, ["route", "requests", "refused", "", "would refuse"]);
+    if report.routes.iter().all(|route| route.route.is_none()) {
+        return Ok(());
+    }
+    let mut table = Table::new(1, ["route", "requests", "refused", "share", "would refuse"]);
     for route in &report.routes {
         table.row([
             route.route.clone().unwrap_or_else(|| "(no route)".to_owned()),
@@ -157,7 +160,7 @@ fn keys(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if report.keys.is_empty() {
         return writeln!(out, "\nNo key was refused anything.");
     }
-    let mut table = Table::new(2, ["key", "limit", "asked", "refused", "", "smallest burst"]);
+    let mut table = Table::new(2, ["key", "limit", "asked", "refused", "share", "smallest burst"]);
     for key in &report.keys {
         table.row([
             key.key.clone(),
@@ -223,7 +226,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
             }
         }
         for (column, width) in widths.iter_mut().enumerate() {
-            let is_idle = |row: &[String; COLUMNS]| matches!(&*row[column], "" | "0");
+            let is_idle = |row: &[String; COLUMNS]| matches!(&*row[column], "" | "0" | "0.00%");
             if column >= self.left && self.rows.iter().skip(1).all(is_idle) {
                 *width = 0;
             }

@@ -5,7 +5,7 @@ import { byId, element, setText, sync } from "./dom.js";
 import { listen } from "./feed.js";
 import { count, dateAndTime, percent, rate, seconds, span } from "./format.js";
 import { drawLimits, showLimits } from "./limits.js";
-import { showPenalties, showPolicy, showRoutes, showStore, showViolations } from "./tables.js";
+import { showDescriptors, showPenalties, showPolicy, showRoutes, showStore, showViolations } from "./tables.js";
 
 /** The classes of requests in the large chart, the lowest first. */
 const CLASSES = ["allowed", "refused", "errors"];
@@ -55,10 +55,10 @@ function showTiles(now) {
   const peak = history ? Math.max(0, ...sum(CLASSES.map((name) => history.requests[name]))) / history.step_s : 0;
   tile("requests", length ? `${rate(all / length)}/s` : "–", length ? `last minute, peak ${rate(peak)}/s` : "counted from now on");
   const share = all ? refused / all : 0;
-  tile("refused", all ? percent(share) : "–", all ? `${count(refused)} of ${count(all)} in the last minute` : "no requests in the last minute", share > 0.1 ? "warn" : "");
+  tile("refused", all ? percent(share) : "–", all ? `${count(refused)} of ${count(all)} in the last minute` : length ? "no requests in the last minute" : "counted from now on", share > 0.1 ? "warn" : "");
   const { active, total } = now.penalties;
   tile("penalties", count(active), `${count(total)} begun since the start`, active > 0 ? "warn" : "");
-  tile("decision", seconds(now.decisions?.p99), now.decisions ? `half within ${seconds(now.decisions.p50)}, last minute` : "no decisions in the last minute");
+  tile("decision", seconds(now.decisions?.p99), now.decisions ? `half within ${seconds(now.decisions.p50)}, last minute` : length ? "no decisions in the last minute" : "counted from now on");
   const bounded = now.store ? [] : now.limits.filter((limit) => limit.key && limit.keys_max > 0);
   const fullest = bounded.sort((a, b) => b.keys / b.keys_max - a.keys / a.keys_max)[0];
   const used = fullest ? fullest.keys / fullest.keys_max : 0;
@@ -97,6 +97,7 @@ function showNow(now) {
   showPenalties(now);
   showViolations(now);
   showRoutes(now);
+  showDescriptors(now);
   showPolicy(now);
   showStore(now);
   document.title = now.penalties.active > 0 ? `(${now.penalties.active}) tollgate` : "tollgate";

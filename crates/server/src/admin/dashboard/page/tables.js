@@ -96,6 +96,16 @@ export function showRoutes(now) {
   });
 }
 
+const RESULTS = [["allowed", "Allowed"], ["over_limit", "Over a limit"], ["as_request", "Decided as requests, and counted with them"],
+  ["unlimited", "Of a rule without limits"], ["no_rule", "Without a rule"], ["unknown_domain", "Of an unknown domain"], ["error", "Not decided"]];
+
+/** What Envoy has asked, if it has. */
+export function showDescriptors({ descriptors }) {
+  const asked = RESULTS.filter(([result]) => descriptors[result] > 0);
+  byId("envoy").hidden = asked.length === 0;
+  pairs("descriptors", asked.map(([result, title]) => [title, count(descriptors[result]), result === "error" ? "bad" : ""]));
+}
+
 const MODES = { enforce: "limits refuse", shadow: "shadow: limits only tell", off: "off: nothing is counted" };
 const WATCHING = { events: "the system tells of changes", polling: "read every few seconds", nothing: "not watched" };
 
@@ -113,8 +123,8 @@ export function showPolicy(now) {
   ]);
 }
 
-const SOURCES = { shared: "the store", leased: "a lease", cached: "known refusals", "local-share": "this process's share",
-  "last-known": "last known levels", open: "let through", closed: "refused" };
+const SOURCES = { shared: "the store", leased: "a lease", cached: "known refusals", local_share: "this process's share",
+  last_known: "last known levels", open: "let through", closed: "refused" };
 
 export function showStore({ store }) {
   if (!store) {
