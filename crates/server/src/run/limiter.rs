@@ -10,7 +10,7 @@ use crate::settings::{ConfigError, ConfigFile, Settings};
 
 /// The limiter. If the policy is in the file at `path`, it is read again when this file or one that
 /// adds to it changes, and on SIGHUP.
-pub(super) fn build(
+pub(super) async fn build(
     config: &ConfigFile,
     path: Option<&Path>,
     violations: &Violations,
@@ -22,7 +22,7 @@ pub(super) fn build(
         .violations_with_keys(settings.admin.show_keys);
     if let Some(store) = &settings.store {
         let secret = store.key_secret_file.as_deref().map(read_secret).transpose()?;
-        builder = builder.store(store.open(secret.as_deref())?).fail_closed(true);
+        builder = builder.store(store.open(secret.as_deref()).await?).fail_closed(true);
     }
     if let Some(path) = path {
         let files = std::iter::once(path).chain(settings.envoy.files.iter().map(PathBuf::as_path));

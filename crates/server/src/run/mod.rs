@@ -79,7 +79,7 @@ impl Server {
         let metrics = recorder::install();
         let token = settings.admin.token_file.as_deref().map(Token::read).transpose()?;
         let violations = Violations::default();
-        let limiter = limiter::build(config, path, &violations)?;
+        let limiter = limiter::build(config, path, &violations).await?;
         let checks = bind(&settings.listen).await?;
         let operators = bind(&settings.admin.listen).await?;
         let envoys = match &settings.envoy.listen {
