@@ -35,7 +35,8 @@ pub(super) async fn build(
 
 /// The policy in a file that has changed.
 fn read_again(path: &Path, in_force: &Settings) -> Result<Policy, BuildError> {
-    let file = ConfigFile::read(path).map_err(|ConfigError::Load(error)| error)?;
+    let file = ConfigFile::read_again(path, in_force);
+    let file = file.map_err(|ConfigError::Load(error)| error)?;
     if file.settings != *in_force {
         tracing::warn!(
             file = %path.display(),
@@ -46,7 +47,14 @@ fn read_again(path: &Path, in_force: &Settings) -> Result<Policy, BuildError> {
 }
 
 fn read_secret(path: &Path) -> Result<Vec<u8>, StartError> {
-    std::fs::read(path)
-        .map(|secret| secret.trim_ascii().to_vec())
-        .map_err(|error| StartError::Secret { path: path.display().to_string(), error })
+    let failed = |error| StartError::Secret { path: path.display().to_string(), error };
+    let secret = std::fs::read(path).map_err(failed)?.trim_ascii().to_vec();
+    if secret.len() < SHORTEST_SECRET {
+        let why = format!("it has fewer than {SHORTEST_SECRET} bytes");
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidData, why)));
+    }
+    Ok(secret)
 }
+
+/// The shortest secret, in bytes.
+const SHORTEST_SECRET: usize = 16;

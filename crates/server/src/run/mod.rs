@@ -109,8 +109,7 @@ impl Server {
         server.serve(checks, service.router(), bounds);
         server.serve(operators, pages.clone().router(), bounds);
         if let Some(listener) = envoys {
-            let requests = envoy::Bounds { message: bounds.body, ..envoy::Bounds::default() };
-            let router = envoy::router(server.limiter.clone(), requests);
+            let router = envoy::router(server.limiter.clone(), envoy::Bounds::default());
             server.serve(listener, router, bounds);
         }
         server.tasks.spawn(pages.keep_history());
