@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,15 +117,19 @@ impl UnaryService<RateLimitRequest> for RateLimitService {
     type Future = BoxFuture<Result<tonic::Response<RateLimitResponse>, Status>>;
 
     fn call(&mut self, request: tonic::Request<RateLimitRequest>) -> Self::Future {
-        let begun = self.begin(request.get_ref());
         let limiter = self.limiter.clone();
-        Box::pin(async move {
-            let decided = match begun?.now() {
-                Ok(decided) => decided,
-                Err(deciding) => deciding.await,
-            };
-            answer(&limiter, &decided).map(tonic::Response::new)
-        })
+        // What memory has decided is answered here: a decision is large, and a future that holds it
+        // would be moved around.
+        match self.begin(request.get_ref()).map(DecidingDescriptors::now) {
+            Err(status) => Box::pin(ready(Err(status))),
+            Ok(Ok(decided)) => {
+                Box::pin(ready(answer(&limiter, &decided).map(tonic::Response::new)))
+            }
+            Ok(Err(deciding)) => Box::pin(async move {
+                let decided = deciding.await;
+                answer(&limiter, &decided).map(tonic::Response::new)
+            }),
+        }
     }
 }
 
