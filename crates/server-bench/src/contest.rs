@@ -63,15 +63,13 @@ pub(crate) fn run(title: &str, contestants: &mut [Contestant], rounds: u32, seco
     println!("|---|---|---|---|---|---|---|---|---|");
     for contestant in &*contestants {
         let other = contestant.beside.and_then(|at| contestants.get(at));
-        let ratio = |figure: fn(&(Counted, f64)) -> f64| match other {
+        let ratio = |figure: Figure| match other {
             Some(other) => number(contestant.ratio(other, figure), 2),
             None => String::new(),
         };
-        let (per_second, p99, cpu): (fn(&_) -> _, fn(&_) -> _, fn(&_) -> _) = (
-            |round: &(Counted, f64)| round.0.per_second,
-            |round: &(Counted, f64)| round.0.p99,
-            |round: &(Counted, f64)| round.1,
-        );
+        let per_second: Figure = |round| round.0.per_second;
+        let p99: Figure = |round| round.0.p99;
+        let cpu: Figure = |round| round.1;
         let refused =
             contestant.median(|round| as_float(round.0.refused) / as_float(round.0.requests));
         let name = match other {
@@ -91,6 +89,9 @@ pub(crate) fn run(title: &str, contestants: &mut [Contestant], rounds: u32, seco
         );
     }
 }
+
+/// A figure of a round.
+type Figure = fn(&(Counted, f64)) -> f64;
 
 fn number(value: f64, digits: usize) -> String {
     if value.is_finite() { format!("{value:.digits$}") } else { "-".into() }

@@ -190,7 +190,7 @@ pub(crate) fn resets(connections: usize) {
     });
     scene.others("meanwhile");
     let (resets, ends) = scene.runtime.block_on(resetting).expect("no panic");
-    let busy = (scene.service.cpu_time() - busy).as_millis();
+    let busy = scene.service.cpu_time().saturating_sub(busy).as_millis();
     println!("* {resets} streams were reset; the service has ended {ends} connections for it, and");
     println!("  has used {busy} ms of CPU time meanwhile, with the answers to others");
     scene.others("afterwards");

@@ -51,9 +51,9 @@ enum Command {
         /// Only what has this in its name
         only: Option<String>,
     },
-    /// Other services, whose programs are named by LIMITADOR_SERVER and THROTTLECRAB_SERVER
+    /// Other services, whose programs are named by `LIMITADOR_SERVER` and `THROTTLECRAB_SERVER`
     Others,
-    /// Envoy's protocol, beside a constant answer of tonic, and beside LIMITADOR_SERVER
+    /// Envoy's protocol, beside a constant answer of tonic, and beside `LIMITADOR_SERVER`
     Rls,
     /// How long a start takes
     Start,

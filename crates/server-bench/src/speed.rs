@@ -62,8 +62,9 @@ fn constant(folder: &TempDir, answer: &str) -> Process {
 /// What a server answers to a request.
 fn answer(address: SocketAddr, request: &Request) -> String {
     let Request { method, path, fields, body, .. } = request;
-    let fields: String =
-        fields.iter().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
+    let fields = fields
+        .iter()
+        .fold(String::new(), |fields, (name, value)| fields + "\r\n" + name + ": " + value);
     let body = std::str::from_utf8(body).expect("the body is text");
     // The one before is told when it comes to a penalty; from the third refusal on, the answer is
     // of the same kind each time.

@@ -29,7 +29,8 @@ impl Scene {
             [limits.two]\nquota = \"2/day\"\nkey = \"address\"\n\
             [[routes]]\npath = \"/two\"\nalways = false\nlimits = [\"two\"]\n";
         let settings = redis.settings(deadline, on_outage);
-        let nodes = [Service::start(policy, &settings), Service::start(policy, &settings)];
+        let node = || Service::start(policy, &settings).connected();
+        let nodes = [node(), node()];
         Some(Self { redis, nodes })
     }
 
@@ -106,7 +107,7 @@ fn one_node_is_killed_and_the_other_goes_on() {
     assert_eq!(rest, [[200; 8].as_slice(), &[429; 2]].concat());
     // It comes back, and knows what was taken.
     let [killed, other] = scene.nodes;
-    scene.nodes = [killed.restart(), other];
+    scene.nodes = [killed.restart().connected(), other];
     assert_eq!(statuses(&scene.nodes[0], "203.0.113.7", 1), [429]);
     quota_is_shared(&scene, "203.0.113.8");
 }

@@ -50,7 +50,7 @@ impl FromStr for Hashed {
 pub enum Part {
     /// The client's network.
     Address(Network),
-    /// The user.
+    /// The user. Of a name of more than 256 bytes, the SHA-256 in hexadecimal digits.
     User(Arc<str>),
     /// The API key's keyed hash.
     ApiKey(Hashed),

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::compiled::{Compiled, CompiledRoute};
 use super::facts::Facts;
 use super::host;
@@ -102,10 +104,10 @@ impl<'a> Request<'a> {
     fn part(&self, part: &KeyPart, prefixes: Prefixes) -> Result<Option<Part>, NoPeer> {
         Ok(match part {
             KeyPart::Address => Some(self.network(prefixes)?),
-            KeyPart::User => self.user().cloned().map(Part::User),
+            KeyPart::User => self.user_part(),
             KeyPart::ApiKey => self.api_key(),
-            KeyPart::Caller => match self.user() {
-                Some(user) => Some(Part::User(Arc::clone(user))),
+            KeyPart::Caller => match self.user_part() {
+                Some(user) => Some(user),
                 None => match self.api_key() {
                     Some(key) => Some(key),
                     None => Some(self.network(prefixes)?),
@@ -132,6 +134,18 @@ impl<'a> Request<'a> {
         let Some(second) = values.next() else { return Some(Part::Entry(first)) };
         let others = std::iter::once(second).chain(values).map(|value| self.short_text(value));
         Some(Part::Entries(std::iter::once(first).chain(others).collect()))
+    }
+
+    /// The user. Of a long name, the SHA-256 is kept: it needs no secret, so it is the same in all
+    /// processes that share a store.
+    fn user_part(&self) -> Option<Part> {
+        let user = self.user()?;
+        if user.len() <= LONGEST_VALUE {
+            return Some(Part::User(Arc::clone(user)));
+        }
+        let digest = Sha256::digest(user.as_bytes());
+        let text = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Some(Part::User(text.into()))
     }
 
     /// What is kept of a value that is too long; `None` if it is kept as it is.

@@ -71,23 +71,23 @@ pub(super) async fn replace(
     let text = crate::web::read_body(body, LONGEST, admin.0.bounds.body_time).await?;
     let policy = Policy::parse(format, &text, "policy").map_err(|error| not_a_policy(&error))?;
     let limiter = &admin.0.limiter;
-    let _replacing = admin.0.replacing.lock().await;
-    let before = limiter.policy();
-    if names(&headers, IF_MATCH, &tag(&before)) == Some(false) {
-        let detail = format!("the policy in force is {}", tag(&before));
-        return Err(Problem::new(412, "Another policy is in force", detail));
-    }
+    let matches = move |before: &Policy| names(&headers, IF_MATCH, &tag(before)) != Some(false);
     let changes = if is_check {
-        Changes::between(&before, &policy)
+        let before = limiter.policy();
+        matches(&before).then(|| Changes::between(&before, &policy))
     } else {
         // Reloads wait for each other, and a store may take its time.
         let (limiter, policy) = (limiter.clone(), policy.clone());
-        let reload = move || limiter.reload(&policy);
+        let reload = move || limiter.reload_if(matches, &policy);
         let reloaded = tokio::task::spawn_blocking(reload).await;
         reloaded
             .map_err(|_| Problem::new(500, "The policy was not replaced", "the reload panicked"))?
             .map_err(|error| not_replaced(&error))?
     };
+    let changes = changes.ok_or_else(|| {
+        let detail = format!("the policy in force is {}", tag(&limiter.policy()));
+        Problem::new(412, "Another policy is in force", detail)
+    })?;
     let answer = Replaced {
         in_force: !is_check,
         hash: policy.hash().to_owned(),
@@ -131,8 +131,9 @@ fn not_replaced(error: &BuildError) -> Problem {
 /// The format that the request says.
 fn format(headers: &HeaderMap) -> Result<Format, Problem> {
     let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let named = named.and_then(|named| named.split(';').next()).map(str::trim);
-    match named {
+    let named = named.and_then(|named| named.split(';').next());
+    let named = named.map(|named| named.trim().to_ascii_lowercase());
+    match named.as_deref() {
         Some("application/toml" | "text/toml") => Ok(Format::Toml),
         Some("application/yaml" | "application/x-yaml" | "text/yaml") => Ok(Format::Yaml),
         Some("application/json") => Ok(Format::Json),

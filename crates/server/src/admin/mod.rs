@@ -49,8 +49,6 @@ struct Inner {
     bounds: Bounds,
     shutdown: Shutdown,
     dashboard: dashboard::Feed,
-    /// Who has it replaces the policy: so `If-Match` holds until the policy is replaced.
-    replacing: tokio::sync::Mutex<()>,
 }
 
 /// The parts of an [`Admin`].
@@ -88,7 +86,6 @@ impl Admin {
             bounds,
             shutdown,
             dashboard,
-            replacing: tokio::sync::Mutex::default(),
         }))
     }
 

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tollgate::{KeyedLimiter, Quota};
@@ -130,6 +130,7 @@ impl Guard {
 /// What the guard looks at.
 struct Head<'a> {
     method: &'a Method,
+    uri: &'a Uri,
     headers: &'a HeaderMap,
 }
 
@@ -137,7 +138,9 @@ impl Head<'_> {
     /// Refuses requests that a web page elsewhere makes a browser on this machine send: through a
     /// name that its owner lets point to this machine, or without one.
     fn is_of_this_machine(&self) -> Result<(), Problem> {
-        let host = self.text(&HOST).unwrap_or_default();
+        // HTTP/2 has the name in its URI.
+        let authority = self.uri.authority().map(http::uri::Authority::as_str);
+        let host = authority.or_else(|| self.text(&HOST)).unwrap_or_default();
         let name = host.rsplit_once(':').map_or(host, |(name, port)| {
             if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
         });
@@ -185,7 +188,8 @@ fn token_of(headers: &HeaderMap) -> Option<String> {
 /// The middleware: lets operators through.
 pub(super) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Unix);
-    let head = Head { method: request.method(), headers: request.headers() };
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let head = Head { method, uri, headers };
     match admin.0.guard.admits(peer, &head) {
         Ok(()) => next.run(request).await,
         Err(problem) => {

@@ -46,7 +46,11 @@ async fn serve(config: &ConfigFile, arguments: &ServeArguments) -> ExitCode {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("ends: requests in flight are answered");
-    server.stop().await;
+    tokio::select! {
+        () = server.stop() => {}
+        // Whoever asks twice does not want to wait.
+        _ = until_asked_to_end() => return ExitCode::from(1),
+    }
     tracing::info!("ended");
     ExitCode::SUCCESS
 }

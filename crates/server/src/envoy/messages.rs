@@ -5,6 +5,8 @@
 //! Envoy 1.40.0, compared with the descriptors in its binary. Fields that are not here are skipped
 //! by whoever reads a message, as protobuf wants it.
 
+use std::borrow::Cow;
+
 /// A request: may the request that has these descriptors go on?
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RateLimitRequest {
@@ -36,15 +38,31 @@ pub struct RateLimitDescriptor {
     pub is_negative_hits: bool,
 }
 
-/// One entry of a descriptor.
+/// One entry of a descriptor. The protocol says that both are texts, but Envoy sends the bytes of a
+/// header or a path as they are. A message that can't be read is answered with an error, and Envoy
+/// then lets the request through; so both are read as bytes.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Entry {
     /// What the value is.
-    #[prost(string, tag = "1")]
-    pub key: String,
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
     /// The value.
-    #[prost(string, tag = "2")]
-    pub value: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
+}
+
+impl Entry {
+    /// An entry of two texts.
+    #[must_use]
+    pub fn new(key: &str, value: &str) -> Self {
+        Self { key: key.into(), value: value.into() }
+    }
+
+    /// The key and the value, with U+FFFD in the place of what is not UTF-8.
+    #[must_use]
+    pub fn texts(&self) -> (Cow<'_, str>, Cow<'_, str>) {
+        (String::from_utf8_lossy(&self.key), String::from_utf8_lossy(&self.value))
+    }
 }
 
 /// A limit that the configuration of Envoy says.

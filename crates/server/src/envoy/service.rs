@@ -1,7 +1,8 @@
 //! The method `ShouldRateLimit` as a service of tower.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,12 +20,13 @@ use tonic_prost::ProstCodec;
 use tower::Service;
 
 use super::answer::answer;
-use super::messages::{RateLimitRequest, RateLimitResponse};
+use super::messages::{Entry, RateLimitRequest, RateLimitResponse};
 
 /// What a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The longest message, in bytes. A longer one is answered with `OUT_OF_RANGE`.
+    /// The longest message, in bytes: 4 MiB by default, as gRPC has it, because Envoy lets requests
+    /// through whose messages are refused. A longer one is answered with `OUT_OF_RANGE`.
     pub message: usize,
     /// The most descriptors. More are answered with `INVALID_ARGUMENT`.
     pub descriptors: usize,
@@ -37,7 +39,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { message: 64 << 10, descriptors: 64, entries: 32, time: Duration::from_secs(10) }
+        Self { message: 4 << 20, descriptors: 64, entries: 32, time: Duration::from_secs(10) }
     }
 }
 
@@ -76,7 +78,7 @@ impl RateLimitService {
             )));
         }
         // The entries of all descriptors, and how many each of them has.
-        let mut entries: SmallVec<[(&str, &str); 8]> = SmallVec::new();
+        let mut texts: SmallVec<[(Cow<'_, str>, Cow<'_, str>); 8]> = SmallVec::new();
         for (index, descriptor) in descriptors.iter().enumerate() {
             let count = descriptor.entries.len();
             if count > most_entries {
@@ -92,10 +94,10 @@ impl RateLimitService {
                      of the policy hold"
                 );
             }
-            entries.extend(
-                descriptor.entries.iter().map(|entry| (entry.key.as_str(), entry.value.as_str())),
-            );
+            texts.extend(descriptor.entries.iter().map(Entry::texts));
         }
+        let entries: SmallVec<[(&str, &str); 8]> =
+            texts.iter().map(|(key, value)| (&**key, &**value)).collect();
         let mut rest = &entries[..];
         let default = u64::from(*hits_addend).max(1);
         let mut asked: SmallVec<[Descriptor<'_>; 4]> = SmallVec::new();
@@ -115,15 +117,19 @@ impl UnaryService<RateLimitRequest> for RateLimitService {
     type Future = BoxFuture<Result<tonic::Response<RateLimitResponse>, Status>>;
 
     fn call(&mut self, request: tonic::Request<RateLimitRequest>) -> Self::Future {
-        let begun = self.begin(request.get_ref());
         let limiter = self.limiter.clone();
-        Box::pin(async move {
-            let decided = match begun?.now() {
-                Ok(decided) => decided,
-                Err(deciding) => deciding.await,
-            };
-            answer(&limiter, &decided).map(tonic::Response::new)
-        })
+        // What memory has decided is answered here: a decision is large, and a future that holds it
+        // would be moved around.
+        match self.begin(request.get_ref()).map(DecidingDescriptors::now) {
+            Err(status) => Box::pin(ready(Err(status))),
+            Ok(Ok(decided)) => {
+                Box::pin(ready(answer(&limiter, &decided).map(tonic::Response::new)))
+            }
+            Ok(Err(deciding)) => Box::pin(async move {
+                let decided = deciding.await;
+                answer(&limiter, &decided).map(tonic::Response::new)
+            }),
+        }
     }
 }
 

@@ -51,7 +51,7 @@ impl Default for Bounds {
 }
 
 /// The most requests of one HTTP/2 connection at the same time.
-const CONCURRENT_STREAMS: u32 = 1_000;
+const CONCURRENT_STREAMS: u32 = 128;
 
 /// Serves a connection until it ends.
 pub(super) async fn serve<S>(

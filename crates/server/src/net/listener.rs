@@ -1,6 +1,8 @@
 //! A listener: accepts connections until it is told to stop, and then lets those in flight end.
 
 use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +35,27 @@ pub struct Listener {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix {
+        listener: UnixListener,
+        /// Which file it is.
+        file: Option<(u64, u64)>,
+    },
+}
+
+/// The device and the number of a file.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Removes the socket of a process that is gone. Everything else stays: a file that is no socket, and
+/// a socket on which a process listens.
+fn remove_left_behind(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let refuses = || {
+        let connected = std::os::unix::net::UnixStream::connect(path);
+        connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    if is_socket && refuses() { std::fs::remove_file(path) } else { Ok(()) }
 }
 
 /// Tells listeners that the service ends. A clone tells, and hears, the same.
@@ -84,12 +106,10 @@ impl Listener {
                 Ok(Self { socket: Socket::Tcp(socket), address })
             }
             ListenAddress::Unix(path) => {
-                let is_left_behind =
-                    path.exists() && std::os::unix::net::UnixStream::connect(path).is_err();
-                if is_left_behind {
-                    std::fs::remove_file(path)?;
-                }
-                let socket = Socket::Unix(UnixListener::bind(path)?);
+                remove_left_behind(path)?;
+                let listener = UnixListener::bind(path)?;
+                let file = identity(path);
+                let socket = Socket::Unix { listener, file };
                 Ok(Self { socket, address: address.clone() })
             }
         }
@@ -122,10 +142,14 @@ impl Listener {
             accepted.spawn(router.clone(), bounds, graceful.watcher(), shutdown.clone());
         }
         let address = self.address.clone();
-        drop(self);
-        if let ListenAddress::Unix(path) = &address {
+        // Another process may have bound the path meanwhile.
+        if let (ListenAddress::Unix(path), Socket::Unix { file, .. }) = (&address, &self.socket)
+            && file.is_some()
+            && identity(path) == *file
+        {
             let _ = std::fs::remove_file(path);
         }
+        drop(self);
         // Until all are closed, if that comes first.
         let _ = timeout(FAREWELL.min(bounds.drain_time), room.acquire_many(most)).await;
         let open = graceful.count();
@@ -143,7 +167,9 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Stream::Tcp(stream, peer.into())
             }),
-            Socket::Unix(socket) => socket.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+            Socket::Unix { listener, .. } => {
+                listener.accept().await.map(|(stream, _)| Stream::Unix(stream))
+            }
         };
         match stream {
             Ok(stream) => Some(Accepted { stream, place }),

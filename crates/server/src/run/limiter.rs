@@ -10,7 +10,7 @@ use crate::settings::{ConfigError, ConfigFile, Settings};
 
 /// The limiter. If the policy is in the file at `path`, it is read again when this file or one that
 /// adds to it changes, and on SIGHUP.
-pub(super) fn build(
+pub(super) async fn build(
     config: &ConfigFile,
     path: Option<&Path>,
     violations: &Violations,
@@ -22,7 +22,7 @@ pub(super) fn build(
         .violations_with_keys(settings.admin.show_keys);
     if let Some(store) = &settings.store {
         let secret = store.key_secret_file.as_deref().map(read_secret).transpose()?;
-        builder = builder.store(store.open(secret.as_deref())?).fail_closed(true);
+        builder = builder.store(store.open(secret.as_deref()).await?).fail_closed(true);
     }
     if let Some(path) = path {
         let files = std::iter::once(path).chain(settings.envoy.files.iter().map(PathBuf::as_path));
@@ -35,7 +35,8 @@ pub(super) fn build(
 
 /// The policy in a file that has changed.
 fn read_again(path: &Path, in_force: &Settings) -> Result<Policy, BuildError> {
-    let file = ConfigFile::read(path).map_err(|ConfigError::Load(error)| error)?;
+    let file = ConfigFile::read_again(path, in_force);
+    let file = file.map_err(|ConfigError::Load(error)| error)?;
     if file.settings != *in_force {
         tracing::warn!(
             file = %path.display(),
@@ -46,7 +47,14 @@ fn read_again(path: &Path, in_force: &Settings) -> Result<Policy, BuildError> {
 }
 
 fn read_secret(path: &Path) -> Result<Vec<u8>, StartError> {
-    std::fs::read(path)
-        .map(|secret| secret.trim_ascii().to_vec())
-        .map_err(|error| StartError::Secret { path: path.display().to_string(), error })
+    let failed = |error| StartError::Secret { path: path.display().to_string(), error };
+    let secret = std::fs::read(path).map_err(failed)?.trim_ascii().to_vec();
+    if secret.len() < SHORTEST_SECRET {
+        let why = format!("it has fewer than {SHORTEST_SECRET} bytes");
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidData, why)));
+    }
+    Ok(secret)
 }
+
+/// The shortest secret, in bytes.
+const SHORTEST_SECRET: usize = 16;

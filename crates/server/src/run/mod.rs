@@ -79,7 +79,7 @@ impl Server {
         let metrics = recorder::install();
         let token = settings.admin.token_file.as_deref().map(Token::read).transpose()?;
         let violations = Violations::default();
-        let limiter = limiter::build(config, path, &violations)?;
+        let limiter = limiter::build(config, path, &violations).await?;
         let checks = bind(&settings.listen).await?;
         let operators = bind(&settings.admin.listen).await?;
         let envoys = match &settings.envoy.listen {
@@ -109,8 +109,7 @@ impl Server {
         server.serve(checks, service.router(), bounds);
         server.serve(operators, pages.clone().router(), bounds);
         if let Some(listener) = envoys {
-            let requests = envoy::Bounds { message: bounds.body, ..envoy::Bounds::default() };
-            let router = envoy::router(server.limiter.clone(), requests);
+            let router = envoy::router(server.limiter.clone(), envoy::Bounds::default());
             server.serve(listener, router, bounds);
         }
         server.tasks.spawn(pages.keep_history());

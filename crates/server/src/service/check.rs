@@ -22,7 +22,7 @@ use crate::web::Problem;
 /// assert_eq!(check.method, "GET");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check<'a> {
     /// The method.
@@ -56,8 +56,22 @@ pub struct Check<'a> {
 
 /// The headers of a check: an object whose values are texts, or lists of texts for a header that is
 /// there several times.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct CheckHeaders(pub Option<HeaderMap>);
+
+/// Shows what the facts show: no user, no API key, no value of a header.
+impl std::fmt::Debug for Check<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.facts().fmt(f)
+    }
+}
+
+/// Shows the names only.
+impl std::fmt::Debug for CheckHeaders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().flat_map(HeaderMap::keys)).finish()
+    }
+}
 
 impl Check<'_> {
     /// The facts of the request.

@@ -8,12 +8,13 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::header::HOST;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 use tollgate_http::Facts;
 use tollgate_http::address::Peer;
 
 use super::{Service, answer};
+use crate::settings::only_text;
 use crate::web::{Asked, Problem, bad_query};
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -40,7 +41,8 @@ pub(super) async fn forward_auth(
 ) -> Result<Response, Problem> {
     let deny = options.deny.map(denial).transpose()?;
     let facts = facts(&headers)?.peer(peer).headers(&headers);
-    let decision = service.0.limiter.decide(&service.0.callers.read(&headers, facts)).await;
+    let facts = service.0.callers.read(&headers, facts).map_err(not_one_text)?;
+    let decision = service.0.limiter.decide(&facts).await;
     let (status, mut fields, body) = answer::told(&service.0.limiter, &decision);
     let status = match deny {
         Some(deny) if !decision.is_allowed() => {
@@ -85,14 +87,13 @@ fn required<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Pr
     })
 }
 
-/// The only value of a header. Two values are an error: one of them may be the client's.
+/// The only value of a header.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let text = |value: &'a HeaderValue| std::str::from_utf8(value.as_bytes()).ok();
-    let text = text(value).filter(|_| values.next().is_none());
-    text.map(Some).ok_or_else(|| {
-        let detail = format!("`{name}` is there twice, or is not text");
-        Problem::new(400, "The request is not forwarded", detail)
-    })
+    only_text(headers, name).map_err(not_one_text)
+}
+
+/// Two values are an error: one of them may be the client's.
+fn not_one_text(name: &HeaderName) -> Problem {
+    let detail = format!("`{name}` is there twice, or is not text");
+    Problem::new(400, "The request is not forwarded", detail)
 }

@@ -34,11 +34,19 @@ impl Pending {
     pub(super) fn keep(&self, decision: Decision) -> u64 {
         let now = Instant::now();
         let inner = &mut *self.inner.lock();
-        while let Some((since, oldest)) = inner.order.front().copied()
-            && (inner.order.len() >= MOST || now.duration_since(since) >= LONGEST)
-        {
+        while let Some((since, oldest)) = inner.order.front().copied() {
+            let is_reported = !inner.decisions.contains_key(&oldest);
+            let is_full = inner.decisions.len() >= MOST;
+            if !is_reported && !is_full && now.duration_since(since) < LONGEST {
+                break;
+            }
             inner.order.pop_front();
             inner.decisions.remove(&oldest);
+        }
+        // Those that were reported behind one that was not.
+        if inner.order.len() >= 2 * MOST {
+            let Inner { order, decisions, .. } = inner;
+            order.retain(|(_, number)| decisions.contains_key(number));
         }
         inner.count = inner.count.wrapping_add(1);
         // A keyed hash, so who has seen one number does not know the next.
@@ -85,6 +93,19 @@ mod tests {
         let numbers: Vec<u64> = (0..MOST).map(|_| pending.keep(decision.clone())).collect();
         assert!(pending.take(first).is_none());
         assert!(pending.take(numbers[0]).is_some());
-        assert_eq!(pending.inner.lock().order.len(), MOST);
+        assert_eq!(pending.inner.lock().decisions.len(), MOST - 1);
+    }
+
+    /// Reported decisions took places, so that slow requests lost theirs.
+    #[tokio::test(start_paused = true)]
+    async fn reported_decisions_take_no_place() {
+        let (pending, decision) = (Pending::default(), decision());
+        let slow = pending.keep(decision.clone());
+        for _ in 0..3 * MOST {
+            let number = pending.keep(decision.clone());
+            assert!(pending.take(number).is_some());
+        }
+        assert!(pending.inner.lock().order.len() <= 2 * MOST);
+        assert!(pending.take(slow).is_some());
     }
 }

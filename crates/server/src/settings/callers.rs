@@ -16,33 +16,52 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Adds to `facts` what the headers say. A header that is there twice, or that is not text,
-    /// says nothing.
-    #[must_use]
-    pub fn read<'a>(&self, headers: &'a HeaderMap, mut facts: Facts<'a>) -> Facts<'a> {
-        if let Some(user) = only(self.user.as_ref(), headers) {
+    /// Adds to `facts` what the headers say.
+    ///
+    /// # Errors
+    ///
+    /// The name of a header that is there twice, or that is not UTF-8. A client could write such a
+    /// header so that a limit does not find its key.
+    pub fn read<'n, 'a>(
+        &'n self,
+        headers: &'a HeaderMap,
+        mut facts: Facts<'a>,
+    ) -> Result<Facts<'a>, &'n HeaderName> {
+        let only = |name: &'n Option<HeaderName>| match name {
+            Some(name) => only_text(headers, name),
+            None => Ok(None),
+        };
+        if let Some(user) = only(&self.user)? {
             facts = facts.user(user);
         }
-        if let Some(key) = only(self.api_key.as_ref(), headers) {
+        if let Some(key) = only(&self.api_key)? {
             facts = facts.api_key(without_scheme(key));
         }
-        if let Some(tier) = only(self.tier.as_ref(), headers) {
+        if let Some(tier) = only(&self.tier)? {
             facts = facts.tier(tier);
         }
-        facts
+        Ok(facts)
     }
 }
 
-/// The only value of a header.
-fn only<'a>(name: Option<&HeaderName>, headers: &'a HeaderMap) -> Option<&'a str> {
-    let mut values = headers.get_all(name?).iter();
-    let value = values.next()?.to_str().ok()?.trim();
-    values.next().is_none().then_some(value)
+/// The only value of a header, without white space around it.
+///
+/// # Errors
+///
+/// The header's name, if it is there twice, or is not UTF-8.
+pub(crate) fn only_text<'n, 'a>(
+    headers: &'a HeaderMap,
+    name: &'n HeaderName,
+) -> Result<Option<&'a str>, &'n HeaderName> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).ok().filter(|_| values.next().is_none());
+    text.map(|text| Some(text.trim())).ok_or(name)
 }
 
 /// The credentials of the scheme `Bearer`, whose name is in any case (RFC 9110, section 11.1).
 fn without_scheme(value: &str) -> &str {
-    match value.split_once(' ') {
+    match value.split_once([' ', '\t']) {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim_start(),
         _ => value,
     }
@@ -53,18 +72,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_that_is_there_twice_says_nothing() {
+    fn a_header_that_is_there_twice_is_an_error() {
         let name = HeaderName::from_static("x-user");
         let mut headers = HeaderMap::new();
         headers.append(&name, http::HeaderValue::from_static("alice"));
-        assert_eq!(only(Some(&name), &headers), Some("alice"));
+        assert_eq!(only_text(&headers, &name), Ok(Some("alice")));
         headers.append(&name, http::HeaderValue::from_static("bob"));
-        assert_eq!(only(Some(&name), &headers), None);
+        assert_eq!(only_text(&headers, &name), Err(&name));
     }
 
     #[test]
     fn the_scheme_is_left_out() {
         assert_eq!(without_scheme("bearer  k-1"), "k-1");
+        assert_eq!(without_scheme("Bearer\tk-1"), "k-1");
         assert_eq!(without_scheme("k-1"), "k-1");
         assert_eq!(without_scheme("Basic abc"), "Basic abc");
     }

@@ -44,9 +44,17 @@ impl ConfigFile {
     /// If the file can't be read, if the end of its name is not `.toml`, `.yaml`, `.yml` or
     /// `.json`, or if its policy or its settings have problems.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = bytes_of(path)
-            .map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })?;
-        Self::parse(path, &bytes)
+        Self::parse(path, &whole(path)?)
+    }
+
+    /// Reads a file again under settings that hold until a restart: the files that add to the policy
+    /// are those of `in_force`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(crate) fn read_again(path: &Path, in_force: &Settings) -> Result<Self, ConfigError> {
+        Self::parse_with(path, &whole(path)?, Some(&in_force.envoy.files))
     }
 
     /// Reads the text of the file at `path`, and the files that it names as `[server.envoy] files`,
@@ -56,6 +64,14 @@ impl ConfigFile {
     ///
     /// As [`read`](Self::read).
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ConfigError> {
+        Self::parse_with(path, text, None)
+    }
+
+    fn parse_with(
+        path: &Path,
+        text: &[u8],
+        additions: Option<&[PathBuf]>,
+    ) -> Result<Self, ConfigError> {
         let format = Format::of_path(path).ok_or_else(|| LoadError::UnknownFormat {
             path: path.to_owned(),
             known: ".toml, .yaml, .yml, .json".into(),
@@ -64,13 +80,17 @@ impl ConfigFile {
         let name = path.display().to_string();
         let read = |server: Option<SettingsReader<'_>>| {
             let settings = server.map(|server| read::settings(server, &folder)).unwrap_or_default();
-            let additions = envoy_files::read_files(&settings.envoy.files);
+            let additions = envoy_files::read_files(additions.unwrap_or(&settings.envoy.files));
             (settings, additions)
         };
         let (policy, settings) =
             Policy::parse_with_additions(format, text, &name, read::SERVER, read)?;
         Ok(Self { policy, settings })
     }
+}
+
+fn whole(path: &Path) -> Result<Vec<u8>, LoadError> {
+    bytes_of(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })
 }
 
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {

@@ -29,6 +29,7 @@ mod store;
 use std::path::PathBuf;
 
 pub use callers::Callers;
+pub(crate) use callers::only_text;
 pub use file::{ConfigError, ConfigFile};
 pub use store::{StoreSettings, StoreUrl};
 

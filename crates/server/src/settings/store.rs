@@ -56,15 +56,23 @@ impl StoreUrl {
 }
 
 impl StoreSettings {
-    /// The store. It connects in the background, so this works also if no server answers yet.
+    /// The store. A server that can't be reached is an outage, which is written about, and it is
+    /// tried again in the background.
     ///
     /// # Errors
     ///
     /// If the URL is not one of a server, or if this is not called in a tokio runtime.
-    pub fn open(&self, key_secret: Option<&[u8]>) -> Result<SharedStore, ConnectError> {
+    pub async fn open(&self, key_secret: Option<&[u8]>) -> Result<SharedStore, ConnectError> {
         let secret = key_secret.map_or_else(|| self.url.secret(), secret_of);
-        let redis = self.url.builder().deadline(self.deadline).prefix(&self.prefix);
-        Ok(SharedStore::new(redis.connect_later()?)
+        let builder = self.url.builder().deadline(self.deadline).prefix(&self.prefix);
+        let redis = match builder.clone().connect().await {
+            Err(error @ (ConnectError::Unreachable(_) | ConnectError::Refused(_))) => {
+                tracing::error!(%error, "the service starts without its store");
+                builder.connect_later()?
+            }
+            connected => connected?,
+        };
+        Ok(SharedStore::new(redis)
             .deadline(self.deadline)
             .on_outage(self.on_outage)
             .key_secret(secret))

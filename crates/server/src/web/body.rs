@@ -15,14 +15,20 @@ use super::Problem;
 ///
 /// 413 if it is longer, 408 if it takes longer, 400 if the connection breaks.
 pub(crate) async fn read(body: Body, most: usize, longest: Duration) -> Result<Bytes, Problem> {
-    let Ok(read) = tokio::time::timeout(longest, to_the_end(Limited::new(body, most))).await else {
+    let too_long =
+        || Problem::new(413, "The body is too long", format!("at most {most} bytes are read"));
+    // Known beforehand: whoever asks whether to send it is not told to.
+    if http_body::Body::size_hint(&body).lower() > u64::try_from(most).unwrap_or(u64::MAX) {
+        return Err(too_long());
+    }
+    let whole = to_the_end(Limited::new(body, most));
+    let Ok(read) = tokio::time::timeout(longest, whole).await else {
         let detail = format!("it did not come within {longest:?}");
         return Err(Problem::new(408, "The body took too long", detail));
     };
     read.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            let detail = format!("at most {most} bytes are read");
-            return Problem::new(413, "The body is too long", detail);
+            return too_long();
         }
         Problem::new(400, "The body can't be read", error.to_string())
     })

@@ -67,7 +67,7 @@ fn one_of_two_services_is_killed() {
     let redis = Redis::start();
     let policy = "[limits.calls]\nquota = \"20/day\"\nkey = \"address\"";
     let policy = format!("always = [\"calls\"]\n{CLIENT}{policy}");
-    let service = || Service::start(&policy, &redis.settings("30s", "closed"));
+    let service = || Service::start(&policy, &redis.settings("30s", "closed")).connected();
     let (mut killed, other, backend) = (service(), service(), Backend::start());
     let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
     let setup = Setup {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use tollgate_test_programs::{Answer, Program, curl, free_port};
+use tollgate_test_programs::{Answer, Program, curl, free_port, until};
 
 /// `tollgate serve`, which runs until it is dropped.
 pub(crate) struct Service {
@@ -53,6 +53,14 @@ impl Service {
         let Self { program, port, admin, config, folder } = self;
         drop(program);
         Self::run(folder, config, port, admin)
+    }
+
+    /// Waits until the service has a connection to its store: before that, a request is decided as
+    /// in an outage.
+    #[allow(dead_code, reason = "not each test has a store")]
+    pub(crate) fn connected(self) -> Self {
+        until(|| self.program.log().contains("connected to the store"));
+        self
     }
 
     /// The answer to a check with this body.

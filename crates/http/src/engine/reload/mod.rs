@@ -21,7 +21,7 @@ mod watch;
 use std::path::Path;
 use std::time::SystemTime;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 pub use changes::{Changed, Changes, QuotaChange};
 pub use status::{ReloadStatus, Watching};
@@ -125,8 +125,50 @@ impl HttpLimiter {
         source: Option<&str>,
         policy: Result<Policy, BuildError>,
     ) -> Result<Changes, BuildError> {
-        let now = (self.engine().wall_clock)();
+        self.reload_in_turn(self.reloads().turn.lock(), source, policy)
+    }
+
+    /// Replaces the policy if `is_meant` says so of the one in force, which nobody else replaces
+    /// meanwhile. Returns what is different, or `None` if another policy is in force.
+    ///
+    /// # Errors
+    ///
+    /// As [`reload`](Self::reload).
+    ///
+    /// # Deadlocks
+    ///
+    /// `is_meant` must not reload.
+    ///
+    /// ```
+    /// use tollgate_http::{HttpLimiter, Policy};
+    ///
+    /// let policy: Policy = "version = 1".parse()?;
+    /// let limiter = HttpLimiter::new(&policy)?;
+    /// let hash = policy.hash().to_owned();
+    /// let other: Policy = "version = 1\nmode = 'off'".parse()?;
+    /// assert!(limiter.reload_if(|in_force| in_force.hash() == hash, &other)?.is_some());
+    /// assert!(limiter.reload_if(|in_force| in_force.hash() == hash, &other)?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reload_if(
+        &self,
+        is_meant: impl FnOnce(&Policy) -> bool,
+        policy: &Policy,
+    ) -> Result<Option<Changes>, BuildError> {
         let turn = self.reloads().turn.lock();
+        if !is_meant(&self.policy()) {
+            return Ok(None);
+        }
+        self.reload_in_turn(turn, None, Ok(policy.clone())).map(Some)
+    }
+
+    fn reload_in_turn(
+        &self,
+        turn: MutexGuard<'_, ()>,
+        source: Option<&str>,
+        policy: Result<Policy, BuildError>,
+    ) -> Result<Changes, BuildError> {
+        let now = (self.engine().wall_clock)();
         let replaced = policy.and_then(|policy| {
             let before = self.replace(&policy)?;
             let changes = Changes::between(&before.policy, &policy);

@@ -41,7 +41,7 @@ impl HttpLimiterBuilder {
     }
 
     /// As [`watch`](Self::watch), for a policy that is made of several files: `load` reads it anew
-    /// whenever one of the files at `paths` changes, and on SIGHUP if one of them has changed.
+    /// whenever one of the files at `paths` changes, and on SIGHUP.
     /// `load` is not called while one of the files can't be read, which is an error of the reload.
     ///
     /// ```no_run

@@ -51,6 +51,11 @@ impl PolicyFiles {
         Self { paths, load, last: None }
     }
 
+    /// Has the next reading loaded, unless its policy is in force.
+    pub(super) fn forget(&mut self) {
+        self.last = None;
+    }
+
     pub(super) fn read(&self) -> Contents {
         Contents(self.paths.iter().map(|path| hash_of(path)).collect())
     }

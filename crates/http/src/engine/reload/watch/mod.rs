@@ -127,13 +127,11 @@ impl Watcher {
     fn run(mut self, mut pause: Duration) {
         while self.read() {
             let rung = self.bell.wait(Instant::now().checked_add(pause));
-            let stop = match rung {
-                Rung::Changed => self.gather() == Rung::Stop,
-                Rung::Hangup | Rung::Nothing => false,
-                Rung::Stop => true,
-            };
-            if stop {
-                return;
+            match if rung == Rung::Changed { self.gather() } else { rung } {
+                Rung::Stop => return,
+                // What is in the files shall be in force, also if they have not changed.
+                Rung::Hangup => self.files.forget(),
+                Rung::Changed | Rung::Nothing => {}
             }
             // Before the files are read, so that a change after the reading is heard.
             let Some(limiter) = self.limiter.upgrade() else { return };
