@@ -20,7 +20,6 @@ struct Scene {
     runtime: tokio::runtime::Runtime,
     service: Process,
     others: Load,
-    _folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -29,12 +28,11 @@ impl Scene {
         let limit = getrlimit(Resource::Nofile);
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         setrlimit(Resource::Nofile, raised).expect("anybody may raise it to its maximum");
-        let folder = tempfile::tempdir().expect("a folder");
-        let service = Process::service(folder.path(), &(one_limit() + more));
+        let service = Process::service(&(one_limit() + more));
         let others = Load::new(Client::Wrk { connections: 16 }, service.address, &check());
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
-        Self { runtime, service, others, _folder: folder }
+        Self { runtime, service, others }
     }
 
     /// How others are answered meanwhile.

@@ -51,8 +51,7 @@ pub(crate) fn run(rounds: u32) -> bool {
 
 /// Returns how long the service took to end.
 async fn once(http2: bool, fates: &Arc<Fates>) -> Duration {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut service = Process::service(folder.path(), &one_limit());
+    let mut service = Process::service(&one_limit());
     fates.ended.store(false, Ordering::Relaxed);
     let mut clients = JoinSet::new();
     for _ in 0..if http2 { 8 } else { 64 } {

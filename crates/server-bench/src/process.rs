@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// How long anything is waited for before the program gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -23,20 +24,29 @@ pub(crate) struct Process {
     pub(crate) admin: Option<SocketAddr>,
     /// Where Envoy asks it, if it listens for Envoy.
     pub(crate) envoy: Option<SocketAddr>,
+    /// Its configuration, if it is the service. It watches the file, so each has a folder.
+    folder: Option<TempDir>,
 }
 
 impl Process {
-    /// The service, with a configuration in `folder`.
-    pub(crate) fn service(folder: &Path, config: &str) -> Self {
-        fs::write(folder.join("tollgate.toml"), config).expect("the folder can be written");
+    /// The service.
+    pub(crate) fn service(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("tollgate.toml"), config).expect("the folder can be written");
         let mut command = Command::new(service_file());
-        command.arg("serve").current_dir(folder).stderr(Stdio::piped());
+        command.arg("serve").current_dir(folder.path()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the service starts");
         let log = child.stderr.take().expect("it is piped");
         let ready = ready(log);
         let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
         let listen = address("listen").expect("the service listens");
-        Self { child, address: listen, admin: address("admin"), envoy: address("envoy") }
+        Self {
+            child,
+            address: listen,
+            admin: address("admin"),
+            envoy: address("envoy"),
+            folder: Some(folder),
+        }
     }
 
     /// This program in another role, which writes its address first.
@@ -50,19 +60,25 @@ impl Process {
             BufReader::new(child.stdout.take().expect("it is piped"));
         output.read_line(&mut line).expect("the role writes its address");
         let address = line.trim().parse().expect("an address");
-        Self { child, address, admin: None, envoy: None }
+        Self { child, address, admin: None, envoy: None, folder: None }
     }
 
     /// Another program, which will listen on an address that it was told.
     pub(crate) fn other(command: &mut Command, address: SocketAddr) -> Self {
         let command = command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("the program starts");
-        let (process, begun) = (Self { child, address, admin: None, envoy: None }, Instant::now());
+        let (process, begun) =
+            (Self { child, address, admin: None, envoy: None, folder: None }, Instant::now());
         while TcpStream::connect(address).is_err() {
             assert!(begun.elapsed() < DEADLINE, "nobody listens on {address}");
             std::thread::sleep(Duration::from_millis(10));
         }
         process
+    }
+
+    /// The file of the service.
+    pub(crate) fn file_of_service(&self) -> PathBuf {
+        self.folder.as_ref().expect("it is the service").path().join("tollgate.toml")
     }
 
     /// The CPU time of the process so far.
@@ -139,7 +155,7 @@ fn ready(log: ChildStderr) -> Value {
 }
 
 /// The file of the service: beside that of this program, where cargo has put it.
-pub(crate) fn service_file() -> std::path::PathBuf {
+pub(crate) fn service_file() -> PathBuf {
     let program = std::env::current_exe().expect("this program has a file");
     let file = program.with_file_name("tollgate");
     assert!(file.is_file(), "build the service: cargo build --release -p tollgate-server");

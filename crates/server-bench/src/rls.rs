@@ -77,7 +77,7 @@ fn answer() -> RateLimitResponse {
 pub(crate) fn measure(length: Length) {
     let folder = tempfile::tempdir().expect("a folder");
     let client = Client::H2load { connections: 4, streams: 8 };
-    let service = Process::service(folder.path(), &policy());
+    let service = Process::service(&policy());
     let envoy = service.envoy.expect("the service listens for Envoy");
     let constant = Process::role(&["constant-rls"]);
     let mut contestants = Vec::new();
@@ -88,7 +88,7 @@ pub(crate) fn measure(length: Length) {
     if let Some((process, _, rls)) = limitador(folder.path()) {
         let load = Load::new(client, checked(rls), &request());
         contestants.push(Contestant::new("limitador-server", process, load, None));
-        let service = Process::service(folder.path(), &policy());
+        let service = Process::service(&policy());
         let envoy = service.envoy.expect("the service listens for Envoy");
         let load = Load::new(client, checked(envoy), &request());
         contestants.push(Contestant::new("tollgate", service, load, Some(2)));

@@ -39,7 +39,7 @@ pub(crate) fn beside_a_constant(client: Client, length: Length, only: Option<&st
         if only.is_some_and(|only| !name.contains(only)) {
             continue;
         }
-        let service = Process::service(folder.path(), &config);
+        let service = Process::service(&config);
         let answer = answer(service.address, &request);
         let constant = constant(&folder, &answer);
         let at = contestants.len();
@@ -101,7 +101,7 @@ pub(crate) fn beside_others(length: Length) {
     }
     let peers = contestants.len();
     for at in 0..peers {
-        let process = Process::service(folder.path(), &one_limit());
+        let process = Process::service(&one_limit());
         let load = Load::new(client, process.address, &check());
         contestants.push(Contestant::new("tollgate, one limit", process, load, Some(at)));
     }

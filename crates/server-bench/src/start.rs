@@ -8,10 +8,9 @@ use crate::process::{Process, ask, service_file};
 
 /// Starts the service again and again, until it has answered a first request.
 pub(crate) fn measure(rounds: u32) {
-    let folder = tempfile::tempdir().expect("a folder");
     println!("\n## Start\n\n| file | ready after ms | memory then, MiB |\n|---|---|---|");
     for (name, config) in [("one limit", one_limit()), ("the sample", sample(true))] {
-        let rounds: Vec<(f64, f64)> = (0..rounds).map(|_| once(folder.path(), &config)).collect();
+        let rounds: Vec<(f64, f64)> = (0..rounds).map(|_| once(&config)).collect();
         let ready = median(rounds.iter().map(|round| round.0));
         let memory = median(rounds.iter().map(|round| round.1));
         println!("| {name} | {ready:.1} | {memory:.1} |");
@@ -20,9 +19,9 @@ pub(crate) fn measure(rounds: u32) {
     println!("\nThe program has {}.{} MB.", bytes / 1_000_000, bytes / 100_000 % 10);
 }
 
-fn once(folder: &std::path::Path, config: &str) -> (f64, f64) {
+fn once(config: &str) -> (f64, f64) {
     let begun = Instant::now();
-    let process = Process::service(folder, config);
+    let process = Process::service(config);
     let answer = ask(process.address, "GET /readyz HTTP/1.1", "").expect("an answer");
     let ready = begun.elapsed();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

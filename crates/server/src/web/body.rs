@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::Problem;
@@ -20,15 +21,37 @@ pub(crate) async fn read(body: Body, most: usize, longest: Duration) -> Result<B
     if http_body::Body::size_hint(&body).lower() > u64::try_from(most).unwrap_or(u64::MAX) {
         return Err(too_long());
     }
-    let whole = Limited::new(body, most).collect();
+    let whole = to_the_end(Limited::new(body, most));
     let Ok(read) = tokio::time::timeout(longest, whole).await else {
         let detail = format!("it did not come within {longest:?}");
         return Err(Problem::new(408, "The body took too long", detail));
     };
-    read.map(http_body_util::Collected::to_bytes).map_err(|error| {
+    read.map_err(|error| {
         if error.is::<LengthLimitError>() {
             return too_long();
         }
         Problem::new(400, "The body can't be read", error.to_string())
     })
+}
+
+/// All bytes. Most bodies come with their heads, and are then read without waiting, not even for the
+/// word that nothing follows: that would be another turn of the connection's task, and a timer.
+async fn to_the_end(
+    mut body: Limited<Body>,
+) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+    let (mut first, mut longer) = (Bytes::new(), BytesMut::new());
+    while !body.is_end_stream() {
+        let Some(frame) = body.frame().await.transpose()? else { break };
+        // Trailers say nothing here.
+        let Ok(data) = frame.into_data() else { continue };
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if longer.is_empty() {
+            longer.extend_from_slice(&first);
+        }
+        longer.extend_from_slice(&data);
+    }
+    Ok(if longer.is_empty() { first } else { longer.freeze() })
 }
