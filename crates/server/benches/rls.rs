@@ -1,6 +1,6 @@
 //! Envoy's Rate Limit Service against a service that always answers the same, by h2load on
-//! loopback: requests a second and the 99th percentile, medians of rounds in turns. Asked is a ratio
-//! of 0.85 at least, and a percentile of twice as much at most.
+//! loopback: requests a second and the 99th percentile, medians of rounds in turns. Asked is a
+//! ratio of 0.85 at least, and a percentile of twice as much at most.
 //!
 //! `cargo bench -p tollgate-server --bench rls`
 

@@ -42,7 +42,13 @@ pub fn haproxy(folder: &Path, port: u16, config: &str) -> Program {
 /// Starts Caddy with these sites, of which one listens on `port` of 127.0.0.1.
 #[must_use]
 pub fn caddy(folder: &Path, port: u16, sites: &str) -> Program {
-    let file = write(folder, "Caddyfile", &format!("{{\n\tadmin off\n}}\n{sites}"));
+    // One block of global options is possible.
+    let config = if sites.contains("\n{\n") {
+        sites.replacen("\n{\n", "\n{\n\tadmin off\n", 1)
+    } else {
+        format!("{{\n\tadmin off\n}}\n{sites}")
+    };
+    let file = write(folder, "Caddyfile", &config);
     let home = folder.display();
     let (data, config) = (format!("XDG_DATA_HOME={home}"), format!("XDG_CONFIG_HOME={home}"));
     start("env", &[&data, &config, "caddy", "run", "--config", &file], folder, port)

@@ -91,6 +91,16 @@ impl fmt::Display for Explanation {
             None => writeln!(f, "answer:  the request goes on ({:?})", self.outcome())?,
             Some(status) => writeln!(f, "answer:  {status} ({:?})", self.outcome())?,
         }
+        match self.outcome() {
+            Outcome::NoPeer => writeln!(f, "because: a limit or a subject needs the address")?,
+            Outcome::Ambiguous => {
+                writeln!(f, "because: with its dots resolved, the path takes another route")?;
+            }
+            Outcome::Exempt => {
+                writeln!(f, "because: the caller, or the kind of request, is exempt")?;
+            }
+            _ => {}
+        }
         if self.limits().len() == 0 {
             return Ok(());
         }

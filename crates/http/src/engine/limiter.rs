@@ -23,6 +23,7 @@ use super::explain::Explanation;
 use super::facts::Facts;
 use super::key::{Hashed, Key, Part};
 use super::store::{Charge, Later, Reply, Store, StoreError, Verb};
+use crate::address::Peer;
 use crate::engine::reload::Reloads;
 use crate::policy::Policy;
 
@@ -111,6 +112,30 @@ impl HttpLimiter {
     /// answers, with which the engine concludes the decision.
     pub(crate) fn decide_into(&self, decision: &mut Decision, facts: &Facts<'_>) -> Option<Later> {
         self.0.engine.decide(decision, facts, Verb::Take)
+    }
+
+    /// The client's address of a request, as the policy in force finds it: that of the peer, or one
+    /// that a header tells on whose word the policy relies. `None` if the peer is not known.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use tollgate_http::address::Peer;
+    /// use tollgate_http::{Facts, HttpLimiter, Policy};
+    ///
+    /// let limiter = HttpLimiter::new(&"version = 1".parse::<Policy>()?)?;
+    /// let address: IpAddr = "203.0.113.7".parse()?;
+    /// let facts = Facts::new("GET", "/").peer(address);
+    /// assert_eq!(limiter.client(&facts), Some(Peer::from(address)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn client(&self, facts: &Facts<'_>) -> Option<Peer> {
+        let policy = self.0.current.load();
+        let rules = &policy.settings().client;
+        match facts.headers {
+            Some(headers) => rules.client(facts.peer, headers).ok(),
+            None => rules.client(facts.peer, &HeaderMap::new()).ok(),
+        }
     }
 
     /// Tells what would be decided about a request, and why, and takes nothing. `None` if the

@@ -33,6 +33,8 @@ pub(super) struct Status {
 struct Level {
     name: String,
     quota: String,
+    /// The hash of the bucket's key, as violations and penalties show it.
+    key_hash: String,
     remaining: Option<u64>,
     reset_after_ms: u64,
     shadow: bool,
@@ -62,7 +64,10 @@ pub(super) async fn status(
     let limits = levels.limits().map(|limit| Level {
         name: limit.name().to_owned(),
         quota: limit.quota().to_string(),
-        remaining: Some(limit.remaining()).filter(|remaining| *remaining != u64::MAX),
+        key_hash: admin.0.limiter.hash_of_key(limit.key()).to_string(),
+        // A store in an outage may answer as if nothing had been used.
+        remaining: Some(limit.remaining().min(limit.quota().burst_size()))
+            .filter(|remaining| *remaining != u64::MAX),
         reset_after_ms: limit.reset_after().as_millis().try_into().unwrap_or(u64::MAX),
         shadow: limit.is_shadow(),
     });

@@ -118,6 +118,7 @@ impl Guard {
         // A request without a token is no guess: a browser sends one before it asks for the token.
         if given.is_some() {
             let _ = self.wrong.allow(&network);
+            tracing::warn!(address = %network, "a token of the operators was wrong");
         }
         Err(Problem::new(
             401,

@@ -7,13 +7,15 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::check_envoy::{self, EnvoyArguments};
+use crate::admin::Token;
 use crate::settings::ConfigFile;
 
 /// The arguments of `tollgate check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
-    /// The files: policies, with or without the settings of the service
-    #[arg(required_unless_present = "envoy", value_name = "FILE")]
+    /// The files: policies, with or without the settings of the service; `tollgate.toml` if none is
+    /// given
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     envoy: EnvoyArguments,
@@ -24,7 +26,9 @@ pub(super) struct CheckArguments {
 
 pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let (mut has_problems, mut out) = (false, io::stdout().lock());
-    for path in &arguments.files {
+    let usual = [PathBuf::from("tollgate.toml")];
+    let is_usual = arguments.files.is_empty() && arguments.envoy.envoy.is_empty();
+    for path in if is_usual { &usual[..] } else { &arguments.files } {
         match ConfigFile::read(path) {
             Ok(file) => {
                 let warnings = file.policy.warnings();
@@ -32,6 +36,11 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
                     eprintln!("warning: {warning}");
                 }
                 has_problems |= arguments.strict && !warnings.is_empty();
+                let token = file.settings.admin.token_file.as_deref().map(Token::read);
+                if let Some(Err(error)) = token {
+                    has_problems = true;
+                    eprintln!("{error}");
+                }
                 let (name, hash) = (path.display(), file.policy.hash());
                 let limits = file.policy.limit_names().count();
                 if let Err(error) = writeln!(out, "{name}: policy {hash} with {limits} limits") {

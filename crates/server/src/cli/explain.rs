@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_http::address::Peer;
-use tollgate_http::{Facts, HttpLimiter};
+use tollgate_http::{Facts, HttpLimiter, Outcome};
 
 use crate::settings::ConfigFile;
 
@@ -15,6 +15,7 @@ use crate::settings::ConfigFile;
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
     /// The policy
+    #[arg(default_value = "tollgate.toml")]
     file: PathBuf,
     /// The method
     #[arg(long, default_value = "GET")]
@@ -65,7 +66,22 @@ pub(super) fn run(arguments: &ExplainArguments) -> ExitCode {
     let facts = facts(arguments, &headers);
     // The buckets are in memory, which answers at once.
     let Some(explanation) = limiter.explain(&facts) else { return ExitCode::from(1) };
-    super::printed(write!(io::stdout().lock(), "{explanation}"))
+    if explanation.outcome() == Outcome::NoPeer {
+        eprintln!("tollgate: the policy needs the client's address: add `--address`");
+        return ExitCode::from(2);
+    }
+    let mut out = io::stdout().lock();
+    let client = limiter.client(&facts).map_or_else(|| "not known".to_owned(), shown);
+    let written = writeln!(out, "client:  {client}");
+    super::printed(written.and_then(|()| write!(out, "{explanation}")))
+}
+
+/// An address as it is written.
+fn shown(client: Peer) -> String {
+    match client {
+        Peer::Ip(address) => address.to_string(),
+        Peer::Unix => "unix".to_owned(),
+    }
 }
 
 fn facts<'a>(arguments: &'a ExplainArguments, headers: &'a HeaderMap) -> Facts<'a> {

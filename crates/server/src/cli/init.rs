@@ -25,6 +25,10 @@ pub(super) fn run(arguments: &InitArguments) -> ExitCode {
     if arguments.file.as_os_str() == "-" {
         return super::printed(io::stdout().lock().write_all(SAMPLE.as_bytes()));
     }
+    if arguments.file.extension().is_none_or(|end| end != "toml") {
+        eprintln!("tollgate: the file is TOML, so its name must end with `.toml`");
+        return ExitCode::from(2);
+    }
     let mut options = OpenOptions::new();
     options.write(true).truncate(true).create(true).create_new(!arguments.force);
     let (written, path) = (options.open(&arguments.file), arguments.file.display());

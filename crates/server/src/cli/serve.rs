@@ -19,7 +19,12 @@ pub(super) struct ServeArguments {
 pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
     let config = match ConfigFile::read(&arguments.config) {
         Ok(config) => config,
-        Err(error) => return failed(&error),
+        Err(error) => {
+            if !arguments.config.exists() {
+                eprintln!("tollgate: `tollgate init` writes a file to begin with");
+            }
+            return failed(&error);
+        }
     };
     init_logs(&config.settings.log);
     raise_open_files(config.settings.bounds);

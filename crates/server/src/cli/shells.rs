@@ -23,8 +23,14 @@ pub(super) fn completions(arguments: &CompletionsArguments) -> ExitCode {
 }
 
 pub(super) fn manual() -> ExitCode {
-    let page = clap_mangen::Man::new(Arguments::command());
+    let command = Arguments::command();
     let mut text = Vec::new();
-    let made = page.render(&mut text);
+    let mut made = clap_mangen::Man::new(command.clone()).render(&mut text);
+    // The pages of the commands follow, because there is only one file.
+    for subcommand in command.get_subcommands() {
+        let name = format!("tollgate-{}", subcommand.get_name());
+        let page = clap_mangen::Man::new(subcommand.clone()).title(name);
+        made = made.and_then(|()| page.render(&mut text));
+    }
     super::printed(made.and_then(|()| io::stdout().lock().write_all(&text)))
 }

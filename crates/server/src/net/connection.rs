@@ -40,7 +40,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            connections: 20_000,
+            connections: 16_000,
             head: 32 << 10,
             body: 64 << 10,
             body_time: Duration::from_secs(10),

@@ -47,8 +47,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// Removes the socket of a process that is gone. Everything else stays: a file that is no socket, and
-/// a socket on which a process listens.
+/// Removes the socket of a process that is gone. Everything else stays: a file that is no socket,
+/// and a socket on which a process listens.
 fn remove_left_behind(path: &Path) -> io::Result<()> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     let refuses = || {

@@ -149,9 +149,11 @@ impl Server {
 
     fn tell(&self, settings: &Settings) {
         let (listen, admin, envoy) = (&self.listen, &self.admin, self.envoy.as_ref());
-        let store = settings.store.as_ref().map(|store| format!("{:?}", store.url));
+        let store = settings.store.as_ref().map(|store| store.url.to_string());
         let store = store.as_deref().unwrap_or("memory");
-        tracing::info!(%listen, %admin, envoy = envoy.map(tracing::field::display), store, "ready");
+        let dashboard = format!("http://{admin}/dashboard");
+        let envoy = envoy.map(tracing::field::display);
+        tracing::info!(%listen, %admin, envoy, store, dashboard, "ready");
     }
 
     /// Ends the service: accepts no more connections, and returns once all requests in flight are

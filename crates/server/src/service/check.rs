@@ -74,6 +74,17 @@ impl std::fmt::Debug for CheckHeaders {
 }
 
 impl Check<'_> {
+    /// What would make routes of the policy miss the request.
+    fn mistake(&self) -> Option<&'static str> {
+        if self.method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            return Some(
+                "`method` has lower-case letters: methods are case-sensitive, write `GET`",
+            );
+        }
+        let is_path = self.path.starts_with('/') || self.path == "*";
+        (!is_path).then_some("`path` does not begin with `/`: send the path without the host")
+    }
+
     /// The facts of the request.
     #[must_use]
     pub fn facts(&self) -> Facts<'_> {
@@ -108,6 +119,9 @@ pub(super) async fn check(State(service): State<Service>, body: Body) -> Result<
     let text = crate::web::read_body(body, most, longest).await?;
     let check: Check<'_> = serde_json::from_slice(&text)
         .map_err(|error| Problem::new(400, "The body is not a check", error.to_string()))?;
+    if let Some(detail) = check.mistake() {
+        return Err(Problem::new(400, "The body is not a check", detail));
+    }
     let limiter = &service.0.limiter;
     let decision = limiter.decide(&check.facts()).await;
     if decision.outcome() == Outcome::NoPeer {

@@ -42,8 +42,12 @@ pub(super) async fn forward_auth(
     let deny = options.deny.map(denial).transpose()?;
     let facts = facts(&headers)?.peer(peer).headers(&headers);
     let facts = service.0.callers.read(&headers, facts).map_err(not_one_text)?;
+    service.0.told.untrusted_proxy(&service.0.limiter, &facts, peer, &headers);
     let decision = service.0.limiter.decide(&facts).await;
     let (status, mut fields, body) = answer::told(&service.0.limiter, &decision);
+    if decision.is_allowed() && decision.may_give_back() {
+        service.0.told.no_status(&decision);
+    }
     let status = match deny {
         Some(deny) if !decision.is_allowed() => {
             fields.insert(LIMIT_STATUS, status.as_u16().into());

@@ -14,6 +14,7 @@ mod check;
 mod forward_auth;
 mod pending;
 mod report;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tollgate_http::HttpLimiter;
 
 pub use check::{Check, CheckHeaders};
 use pending::Pending;
+use told::Told;
 
 use crate::net::{Bounds, Shutdown};
 use crate::settings::Callers;
@@ -39,6 +41,8 @@ struct Inner {
     bounds: Bounds,
     /// Decisions whose answers have not been reported yet.
     pending: Pending,
+    /// What was written already of a set-up that may be a mistake.
+    told: Told,
     shutdown: Shutdown,
 }
 
@@ -46,8 +50,8 @@ impl Service {
     /// A service that asks `limiter`.
     #[must_use]
     pub fn new(limiter: HttpLimiter, callers: Callers, bounds: Bounds, shutdown: Shutdown) -> Self {
-        let pending = Pending::default();
-        Self(Arc::new(Inner { limiter, callers, bounds, pending, shutdown }))
+        let (pending, told) = (Pending::default(), Told::default());
+        Self(Arc::new(Inner { limiter, callers, bounds, pending, told, shutdown }))
     }
 
     /// The routes.

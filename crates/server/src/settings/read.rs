@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use tollgate::shared::Outage;
-use tollgate_http::policy::SettingsReader;
+use tollgate_http::policy::{SettingsReader, shown};
 
 use super::{Admin, Callers, Envoy, Log, Settings, StoreSettings, StoreUrl};
 use crate::net::{Bounds, ListenAddress};
@@ -93,6 +93,13 @@ fn read_log(log: SettingsReader<'_>) -> Log {
         _ => Err("`format` is not a form of log lines: write `json` or `text`".to_owned()),
     });
     let level = log.parsed("level", |text| {
+        if let Some(word) = text.split(',').find(|directive| !is_directive(directive)) {
+            return Err(format!(
+                "{} is not a level: write `error`, `warn`, `info`, `debug`, `trace` or `off`, or a \
+                 module and a level, such as `info,tollgate_http=debug`",
+                shown(word)
+            ));
+        }
         let parsed = text.parse::<tracing_subscriber::EnvFilter>();
         parsed
             .map(|_| text.to_owned())
@@ -157,6 +164,12 @@ fn duration(table: SettingsReader<'_>, key: &str) -> Option<Duration> {
                 format!("`{key}` is not a time: write `50ms`, `10s` or `2min`, at most `1h`")
             })
     })
+}
+
+/// Whether this is a level, or says one for a module. (The crate takes any word for a module.)
+fn is_directive(text: &str) -> bool {
+    let level = text.rsplit_once('=').map_or(text, |(_, level)| level).trim();
+    ["off", "error", "warn", "info", "debug", "trace"].contains(&&*level.to_ascii_lowercase())
 }
 
 /// The longest time that can be set.

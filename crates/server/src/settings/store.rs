@@ -67,7 +67,7 @@ impl StoreSettings {
         let builder = self.url.builder().deadline(self.deadline).prefix(&self.prefix);
         let redis = match builder.clone().connect().await {
             Err(error @ (ConnectError::Unreachable(_) | ConnectError::Refused(_))) => {
-                tracing::error!(%error, "the service starts without its store");
+                tracing::error!(store = %self.url, %error, "the service starts without its store");
                 builder.connect_later()?
             }
             connected => connected?,
@@ -115,9 +115,19 @@ impl FromStr for StoreUrl {
     }
 }
 
+/// Without users and passwords, and without a query.
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
+        // A password may have any character in it, so it ends with the last `@`.
+        let hosts = rest.rsplit('@').next().unwrap_or_default();
+        let hosts = hosts.split(['?', '#']).next().unwrap_or_default();
+        write!(f, "{scheme}://{hosts}")
+    }
+}
+
 impl fmt::Debug for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.0.split("://").next().unwrap_or_default();
-        write!(f, "{scheme}://...")
+        fmt::Display::fmt(self, f)
     }
 }

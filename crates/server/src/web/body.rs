@@ -34,8 +34,8 @@ pub(crate) async fn read(body: Body, most: usize, longest: Duration) -> Result<B
     })
 }
 
-/// All bytes. Most bodies come with their heads, and are then read without waiting, not even for the
-/// word that nothing follows: that would be another turn of the connection's task, and a timer.
+/// All bytes. Most bodies come with their heads, and are then read without waiting, not even for
+/// the word that nothing follows: that would be another turn of the connection's task, and a timer.
 async fn to_the_end(
     mut body: Limited<Body>,
 ) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {

@@ -5,7 +5,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
-use tollgate_server::envoy::messages::RateLimitDescriptor;
+use tollgate_server::envoy::messages::{Code as Answer, Entry, RateLimitDescriptor};
 use tollgate_server::envoy::{Bounds, SHOULD_RATE_LIMIT, router};
 use tonic::Code;
 
@@ -49,11 +49,21 @@ async fn descriptors_entries_and_bytes_have_a_most() {
         assert!(error.message().contains(text), "{error}");
     }
     let long = |length: usize| vec![descriptor(&[("k", &"v".repeat(length))])];
-    client.edge(long(65_000)).await;
-    let error = client.ask(request("edge", long(66_000))).await.expect_err("too long");
+    client.edge(long(4_000_000)).await;
+    let error = client.ask(request("edge", long(4_200_000))).await.expect_err("too long");
     assert_eq!(error.code(), Code::OutOfRange);
     // What was refused has taken nothing, and the connection is still of use.
     assert_eq!(client.edge(many(1)).await.statuses[0].limit_remaining, 1000 - 64 - 1 - 1);
+}
+
+/// Envoy sends the bytes of a path as they are. An error would let all descriptors through.
+#[tokio::test]
+async fn a_value_that_is_not_utf_8_is_one_of_its_own() {
+    let mut client = Client::of(&POLICY.replace("1000", "1")).await;
+    let entries = vec![Entry { key: b"k".to_vec(), value: b"/items?\xff".to_vec() }];
+    let odd = RateLimitDescriptor { entries, ..RateLimitDescriptor::default() };
+    assert_eq!(client.edge(vec![odd.clone()]).await.overall_code(), Answer::Ok);
+    assert_eq!(client.edge(vec![odd]).await.overall_code(), Answer::OverLimit);
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ threads = 0
 listen = '0.0.0.0:1'
 [server.log]
 format = 'xml'
+level = 'verbose'
 ";
     fs::write(folder.path().join("a.toml"), file).expect("the file is written");
     let checked = output(&["check", "a.toml", "b.toml"], folder.path());
@@ -51,6 +52,7 @@ format = 'xml'
         "a.toml:8:11: `threads` is the number `0`: write a whole number from 1 to 1024",
         "a.toml:10:10: the admin listener is not on a loopback address",
         "a.toml:12:10: `format` is not a form of log lines",
+        "a.toml:13:9: `verbose` is not a level",
         "b.toml: the file can't be read",
     ] {
         assert!(problems.contains(expected), "{expected} is not in\n{problems}");

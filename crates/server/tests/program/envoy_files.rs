@@ -34,7 +34,8 @@ fn check_tells_what_is_wrong_and_what_has_no_effect() {
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing.stderr).starts_with("other.yaml:1:1: the file can't be read"));
     let nothing = output(&["check"], folder_with.path());
-    assert_eq!(nothing.status.code(), Some(2), "no file is named");
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(text(&nothing.stderr).starts_with("tollgate.toml: the file can't be read"));
 }
 
 #[test]

@@ -92,6 +92,17 @@ fn sighup_reads_the_file_again_and_loses_nothing() {
         let refused = service.event("the policy was not replaced, the old one stays in force");
         assert!(refused["error"].as_str().is_some_and(|error| error.contains(":1:11: ")));
     });
+    // What the interface has put in force lasts until the file is asked for.
+    fs::write(&path, FILE).expect("the file is written");
+    service.event("the policy was replaced");
+    let head = "POST /rate_limit/config HTTP/1.1\r\ncontent-type: application/toml";
+    let posted = ask(service.admin, head, "version = 1").expect("an answer");
+    assert!(posted.starts_with("HTTP/1.1 200 OK"), "{posted}");
+    service.event("the policy was replaced");
+    service.signal(Signal::HUP);
+    service.event("the policy was replaced");
+    let shown = ask(service.admin, "GET /rate_limit/config HTTP/1.1", "").expect("an answer");
+    assert!(shown.contains("1000000/s"), "{shown}");
     let metrics = ask(service.admin, "GET /metrics HTTP/1.1", "").expect("an answer");
-    assert!(metrics.contains("tollgate_policy_reloads_total{result=\"success\"} 2"), "{metrics}");
+    assert!(metrics.contains("tollgate_policy_reloads_total{result=\"success\"} 5"), "{metrics}");
 }

@@ -116,6 +116,7 @@ async fn levels_are_those_of_one_subject() {
     let path = format!("/rate_limit/status?api_key_hash={hash}");
     let status = service.operator("GET", &path).await.json();
     assert_eq!(status["limits"][0]["remaining"], 2);
+    assert_eq!(status["limits"][0]["key_hash"].as_str().map(str::len), Some(32));
     for query in ["", "?user=", "?user=a&address=1.2.3.4", "?api_key_hash=1", "?address=x", "?a=b"]
     {
         let answer = service.operator("GET", &format!("/rate_limit/status{query}")).await;

@@ -81,6 +81,8 @@ async fn what_is_not_a_check_is_told() {
         (json!({"method": "GET", "path": "/", "headers": {"a": "b\nc"}}), "`a` is not one"),
         (json!({"method": "GET", "path": "/", "headers": ["a"]}), "an object of headers"),
         (json!({"method": "GET", "path": "/"}), "send it as `address`"),
+        (json!({"method": "get", "path": "/"}), "write `GET`"),
+        (json!({"method": "GET", "path": "http://a/b"}), "without the host"),
         (json!([]), "invalid length"),
     ];
     for (check, expected) in cases {

@@ -122,6 +122,15 @@ async fn a_unix_socket_is_served() {
     );
     let config = tollgate_server::settings::ConfigFile::parse("a.toml".as_ref(), text.as_bytes());
     let config = config.expect("a configuration");
+    // A file that is no socket is not replaced.
+    let other = folder.path().join("notes.txt");
+    std::fs::write(&other, "notes").expect("the file is written");
+    let text = text.replace("checks.sock", "notes.txt");
+    let wrong = tollgate_server::settings::ConfigFile::parse("a.toml".as_ref(), text.as_bytes());
+    let wrong = wrong.expect("a configuration");
+    tollgate_server::run::Server::start(&wrong, None).await.expect_err("the path is taken");
+    assert_eq!(std::fs::read_to_string(&other).expect("it is still there"), "notes");
+
     let server = tollgate_server::run::Server::start(&config, None).await.expect("it starts");
     let mut stream = UnixStream::connect(&path).await.expect("the service listens");
     let head = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

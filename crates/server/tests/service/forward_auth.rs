@@ -115,4 +115,9 @@ async fn the_headers_of_the_proxy_say_who_the_caller_is() {
     assert_eq!(remaining("x-user", "alice").await.as_deref(), Some("0"));
     assert_eq!(remaining("authorization", "Bearer k-1").await.as_deref(), Some("1"));
     assert_eq!(remaining("authorization", "bearer k-1").await.as_deref(), Some("0"));
+    // A key that a limit would not find: a backend may still read one of the two.
+    let twice = [("authorization", "Bearer k-1"), ("authorization", "Bearer k-2")];
+    let answer = ask(&service, "", &[&USUAL[..], &twice[..]].concat()).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("`authorization` is there twice"), "{}", answer.text());
 }
