@@ -10,6 +10,49 @@ use crate::respond::{Fields, Refusal, Shown, is_shown_on};
 /// A response that is a refusal.
 pub(crate) type Answer = Response<Option<Bytes>>;
 
+impl HttpLimiter {
+    /// The response to a request that is refused: its status, its fields and the body that the
+    /// policy chooses. `None` if the request goes on. A gRPC call gets its status in trailers,
+    /// which is what the [layer](crate::layer) does with the feature `grpc`, and not this.
+    ///
+    /// ```
+    /// use tollgate_http::{Facts, HttpLimiter, Policy};
+    ///
+    /// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '1/day'".parse()?;
+    /// let limiter = HttpLimiter::new(&policy)?;
+    /// let decide = || limiter.decide(&Facts::new("GET", "/")).now().expect("memory");
+    /// let allowed = decide();
+    /// assert!(limiter.refusal(&allowed).is_none());
+    /// let mut headers = http::HeaderMap::new();
+    /// limiter.write_fields(&allowed, &mut headers);
+    /// assert_eq!(headers["x-ratelimit-remaining"], "0");
+    /// let refusal = limiter.refusal(&decide()).expect("the second request of the day");
+    /// assert_eq!(refusal.status(), 429);
+    /// assert!(refusal.headers().contains_key("retry-after"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn refusal(&self, decision: &Decision) -> Option<Response<Bytes>> {
+        let is_refused = !decision.is_allowed();
+        let response = is_refused.then(|| refusal(self, decision, false))?;
+        Some(response.map(Option::unwrap_or_default))
+    }
+
+    /// Adds the fields that tell a client what is left, such as `RateLimit`, to the headers of the
+    /// response to a request that goes on. Fields that are there already stay as they are.
+    pub fn write_fields(&self, decision: &Decision, headers: &mut HeaderMap) {
+        if decision.is_allowed() {
+            tell_limits(self, decision, headers);
+        }
+    }
+
+    /// Adds the fields about limits, such as `RateLimit`, whether the request goes on or not.
+    /// Other fields of a refusal, such as `Retry-After`, are not written.
+    pub fn write_limit_fields(&self, decision: &Decision, headers: &mut HeaderMap) {
+        tell_limits(self, decision, headers);
+    }
+}
+
 /// Whether a request is one of gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     #[cfg(feature = "grpc")]

@@ -7,12 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::answer;
 use super::builder::HttpLimiterBuilder;
 use super::compiled::Compiled;
 use super::decide::Engine;
@@ -166,47 +164,6 @@ impl HttpLimiter {
             let returned = |charge: &Charge| charge.is_returnable().then_some(charge.cost);
             change(&policy, Verb::Credit, &mut decision.charges, returned);
         }
-    }
-
-    /// The response to a request that is refused: its status, its fields and the body that the
-    /// policy chooses. `None` if the request goes on. A gRPC call gets its status in trailers,
-    /// which is what the [layer](crate::layer) does with the feature `grpc`, and not this.
-    ///
-    /// ```
-    /// use tollgate_http::{Facts, HttpLimiter, Policy};
-    ///
-    /// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '1/day'".parse()?;
-    /// let limiter = HttpLimiter::new(&policy)?;
-    /// let decide = || limiter.decide(&Facts::new("GET", "/")).now().expect("memory");
-    /// let allowed = decide();
-    /// assert!(limiter.refusal(&allowed).is_none());
-    /// let mut headers = http::HeaderMap::new();
-    /// limiter.write_fields(&allowed, &mut headers);
-    /// assert_eq!(headers["x-ratelimit-remaining"], "0");
-    /// let refusal = limiter.refusal(&decide()).expect("the second request of the day");
-    /// assert_eq!(refusal.status(), 429);
-    /// assert!(refusal.headers().contains_key("retry-after"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn refusal(&self, decision: &Decision) -> Option<Response<Bytes>> {
-        let is_refused = !decision.is_allowed();
-        let response = is_refused.then(|| answer::refusal(self, decision, false))?;
-        Some(response.map(Option::unwrap_or_default))
-    }
-
-    /// Adds the fields that tell a client what is left, such as `RateLimit`, to the headers of the
-    /// response to a request that goes on. Fields that are there already stay as they are.
-    pub fn write_fields(&self, decision: &Decision, headers: &mut HeaderMap) {
-        if decision.is_allowed() {
-            answer::tell_limits(self, decision, headers);
-        }
-    }
-
-    /// Adds the fields about limits, such as `RateLimit`, whether the request goes on or not.
-    /// Other fields of a refusal, such as `Retry-After`, are not written.
-    pub fn write_limit_fields(&self, decision: &Decision, headers: &mut HeaderMap) {
-        answer::tell_limits(self, decision, headers);
     }
 
     /// Changes what is charged for a request to one of its limits, or to all its enforced ones, by
