@@ -7,15 +7,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use split_mix::SplitMix64;
 
+/// The seed, if none is given.
+const USUAL: u64 = 0x746f_6c6c_6761_7465;
+
 /// Random choices.
 pub(crate) struct Dice(SplitMix64);
 
 impl Dice {
-    /// A seed that is printed, so that a failure can be repeated: set `SHARED_STORE_SEED`.
+    /// The seed is the same each time, so that a change is not blamed for what it has not done.
+    /// `SHARED_STORE_SEED` sets another one, and `SHARED_STORE_SEED=new` one that nobody has tried.
+    /// The seed is printed, so that a failure can be repeated.
     pub(crate) fn new(what: &str) -> Self {
-        let given = std::env::var("SHARED_STORE_SEED").ok().and_then(|seed| seed.parse().ok());
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos());
-        let seed = given.unwrap_or_else(|| u64::try_from(now() % (1 << 64)).unwrap_or(0));
+        let seed = match std::env::var("SHARED_STORE_SEED") {
+            Ok(new) if new == "new" => u64::try_from(now() % (1 << 64)).unwrap_or(0),
+            Ok(given) => given.parse().unwrap_or(USUAL),
+            Err(_) => USUAL,
+        };
         println!("{what}: SHARED_STORE_SEED={seed}");
         Self(SplitMix64::new(seed))
     }
