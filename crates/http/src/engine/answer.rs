@@ -38,18 +38,13 @@ impl HttpLimiter {
         Some(response.map(Option::unwrap_or_default))
     }
 
-    /// Adds the fields that tell a client what is left, such as `RateLimit`, to the headers of the
-    /// response to a request that goes on. Fields that are there already stay as they are.
+    /// Adds the fields about limits that tell a client what is left, such as `RateLimit`, whether the
+    /// request goes on or not. Fields that are there already stay as they are. Other fields of a
+    /// refusal, such as `Retry-After`, are not written.
     pub fn write_fields(&self, decision: &Decision, headers: &mut HeaderMap) {
-        if decision.is_allowed() {
-            tell_limits(self, decision, headers);
+        if !decision.charges.is_empty() && decision.fields().count() > 0 {
+            write_fields(self, decision, &shown(decision), headers);
         }
-    }
-
-    /// Adds the fields about limits, such as `RateLimit`, whether the request goes on or not.
-    /// Other fields of a refusal, such as `Retry-After`, are not written.
-    pub fn write_limit_fields(&self, decision: &Decision, headers: &mut HeaderMap) {
-        tell_limits(self, decision, headers);
     }
 }
 
@@ -91,14 +86,7 @@ pub(crate) fn refusal(limiter: &HttpLimiter, decision: &Decision, is_grpc: bool)
 /// Adds the fields to the response to a request that was allowed.
 pub(crate) fn tell<R>(limiter: &HttpLimiter, decision: &Decision, response: &mut Response<R>) {
     if is_shown_on(response.status()) {
-        tell_limits(limiter, decision, response.headers_mut());
-    }
-}
-
-/// Adds the fields about the limits of a request.
-pub(super) fn tell_limits(limiter: &HttpLimiter, decision: &Decision, headers: &mut HeaderMap) {
-    if !decision.charges.is_empty() && decision.fields().count() > 0 {
-        write_fields(limiter, decision, &shown(decision), headers);
+        limiter.write_fields(decision, response.headers_mut());
     }
 }
 

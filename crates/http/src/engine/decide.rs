@@ -17,7 +17,7 @@ use super::facts::Facts;
 use super::penalty::Penalties;
 use super::request::{NoKey, Request};
 use super::secret::Secret;
-use super::store::{Answer, Charge, Later, Reply, StoreError, Verb, Verdict};
+use super::store::{Answer, Charge, Later, Reply, StoreError, Verb, Verdict, note_answers};
 use super::subjects::Matching;
 use crate::engine::observe::{Observer, Started};
 use crate::policy::{Missing, Mode};
@@ -135,18 +135,8 @@ impl Engine {
         decision: &mut Decision,
         answers: Result<Vec<Answer>, StoreError>,
     ) {
-        match answers {
-            Ok(answers) if answers.len() != decision.charges.len() => {
-                let (told, asked) = (answers.len(), decision.charges.len());
-                let why = format!("{told} answers to {asked} charges");
-                self.fail(decision, &StoreError::Unavailable(why));
-            }
-            Ok(answers) => {
-                for (charge, answer) in decision.charges.iter_mut().zip(answers) {
-                    charge.answer = answer;
-                }
-                self.settle(decision);
-            }
+        match note_answers(&mut decision.charges, answers) {
+            Ok(()) => self.settle(decision),
             Err(error) => self.fail(decision, &error),
         }
         self.observe(decision);
@@ -274,15 +264,22 @@ impl Decision {
     ) -> Result<(), NoKey> {
         let policy = request.policy;
         let limits: &[RouteLimit] = request.route().map_or(&policy.no_route, |route| &route.limits);
-        let tier = self.tier.and_then(|tier| policy.tiers.get(usize::from(tier)));
         for limit in limits.iter().copied() {
-            let subjects = subject.quota(limit.limit);
-            self.has_usual_limits &= subjects.is_none();
-            let tiers = || tier?.quotas.get(usize::from(limit.limit)).copied();
-            let quota = subjects.or_else(tiers).unwrap_or(0);
+            self.has_usual_limits &= subject.quota(limit.limit).is_none();
+            let quota = self.quota(subject, limit.limit);
             self.charge_limit(request, limit, quota, verb)?;
         }
         Ok(())
+    }
+
+    /// The quota of a limit, by its index: the subject's, else the tier's, else the limit's own.
+    #[inline]
+    pub(crate) fn quota(&self, subject: &Matching<'_>, limit: u16) -> u32 {
+        let tiers = || {
+            let tier = self.policy.tiers.get(usize::from(self.tier?))?;
+            tier.quotas.get(usize::from(limit)).copied()
+        };
+        subject.quota(limit).or_else(tiers).unwrap_or(0)
     }
 
     /// Notes the charge of one limit under one of its quotas.

@@ -9,7 +9,7 @@ use super::explain::Explanation;
 use super::facts::Facts;
 use super::limiter::HttpLimiter;
 use super::request::Request;
-use super::store::{Answer, Charge, Later, Reply, Verb};
+use super::store::{Answer, Charge, Later, Reply, Verb, note_answers};
 use crate::policy::{KeyPart, Missing};
 
 impl HttpLimiter {
@@ -49,13 +49,9 @@ impl HttpLimiter {
         let mut decision = self.undecided();
         let later = self.look_at_all(&mut decision, facts);
         if let Some(later) = later {
-            match later.await {
-                Ok(answers) if answers.len() == decision.charges.len() => {
-                    for (charge, answer) in decision.charges.iter_mut().zip(answers) {
-                        charge.answer = answer;
-                    }
-                }
-                _ => unknown(&mut decision),
+            let answers = later.await;
+            if note_answers(&mut decision.charges, answers).is_err() {
+                unknown(&mut decision);
             }
         }
         Explanation::new(decision)
@@ -83,17 +79,14 @@ impl HttpLimiter {
             decision.outcome = Outcome::Penalty;
             decision.retry_after = Some(rest);
         }
-        let tier = decision.tier.and_then(|tier| policy.tiers.get(usize::from(tier)));
         for (index, limit) in policy.limits.iter().enumerate() {
             let is_of_requests =
                 |part: &KeyPart| matches!(part, KeyPart::Route | KeyPart::Method | KeyPart::Host);
             if limit.key.iter().any(is_of_requests) {
                 continue;
             }
-            let own = u16::try_from(index).ok().and_then(|index| subject.quota(index));
-            let tiers = || tier.and_then(|tier| tier.quotas.get(index).copied());
-            let quota = own.or_else(tiers).unwrap_or(0);
-            let quota = usize::try_from(quota).unwrap_or(0);
+            let Ok(number) = u16::try_from(index) else { continue };
+            let quota = usize::try_from(decision.quota(&subject, number)).unwrap_or(0);
             if limit.quotas.get(quota).is_none_or(Quota::is_unlimited) {
                 continue;
             }

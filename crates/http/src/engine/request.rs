@@ -13,7 +13,7 @@ use super::key::{Hashed, KeyParts, Part};
 use super::path::PathSegments;
 use super::secret::Secret;
 use crate::address::{Network, NoPeer, Peer, Prefixes};
-use crate::policy::{KeyPart, Missing};
+use crate::policy::{KeyPart, Missing, hex};
 
 /// Why a limit has no key for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,9 +143,7 @@ impl<'a> Request<'a> {
         if user.len() <= LONGEST_VALUE {
             return Some(Part::User(Arc::clone(user)));
         }
-        let digest = Sha256::digest(user.as_bytes());
-        let text = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        Some(Part::User(text.into()))
+        Some(Part::User(hex(&Sha256::digest(user.as_bytes())).into()))
     }
 
     /// What is kept of a value that is too long; `None` if it is kept as it is.

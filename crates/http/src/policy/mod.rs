@@ -30,6 +30,7 @@ pub use path::{ParsePathError, PathPattern};
 pub use policy::Policy;
 #[cfg(feature = "watch")]
 pub(crate) use policy::bytes_of;
+pub(crate) use print::hex;
 pub use problem::{LoadError, Place, PolicyError, Problem};
 pub use schema::json_schema;
 pub use settings::{Algorithm, BodyForm, Dialect, KeyPart, Missing, Mode, ResetForm, WhenFull};

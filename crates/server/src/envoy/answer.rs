@@ -128,7 +128,7 @@ fn whole_seconds(time: Duration) -> prost_types::Duration {
 fn fields(limiter: &HttpLimiter, decided: &DescriptorsDecision) -> Vec<HeaderValue> {
     let Some(descriptor) = decided.most_limiting() else { return Vec::new() };
     let mut headers = HeaderMap::new();
-    limiter.write_limit_fields(descriptor.decision(), &mut headers);
+    limiter.write_fields(descriptor.decision(), &mut headers);
     let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         let (key, value) = (name.as_str().into(), value.to_str().ok()?.into());
         Some(HeaderValue { key, value })

@@ -16,7 +16,9 @@ use super::DescriptorDecision;
 use super::decide::Hits;
 use crate::engine::compiled::Compiled;
 use crate::engine::decide::Engine;
-use crate::engine::store::{Answer, Charge, Later, Reply, StoreError, Verb, Verdict};
+use crate::engine::store::{
+    Answer, Charge, Later, Reply, StoreError, Verb, Verdict, all_answers, note_answers,
+};
 
 /// All charges of a request's descriptors.
 pub(super) struct Asking {
@@ -128,23 +130,15 @@ impl Asking {
 
     /// Notes answers that came later.
     pub(super) fn answered(&mut self, engine: &Engine, answers: Result<Vec<Answer>, StoreError>) {
-        let range = self.asked();
-        let asked = if self.step == Step::Debts { self.debts().len() } else { range.len() };
-        match answers {
-            Ok(answers) if answers.len() != asked => {
-                let why = format!("{} answers to {asked} charges", answers.len());
-                self.fail(engine, StoreError::Unavailable(why));
-            }
-            Ok(answers) => {
-                if self.step == Step::Debts {
-                    self.note_debts(answers);
-                } else {
-                    for (charge, answer) in self.charges[range].iter_mut().zip(answers) {
-                        charge.answer = answer;
-                    }
-                }
-                self.next();
-            }
+        let noted = if self.step == Step::Debts {
+            let answers = all_answers(answers, self.debts().len());
+            answers.map(|answers| self.note_debts(answers))
+        } else {
+            let asked = self.asked();
+            note_answers(&mut self.charges[asked], answers)
+        };
+        match noted {
+            Ok(()) => self.next(),
             Err(error) => self.fail(engine, error),
         }
     }

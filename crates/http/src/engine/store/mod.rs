@@ -249,6 +249,31 @@ impl Answer {
     }
 }
 
+/// The answers to so many charges, or the error that another number of answers is.
+pub(crate) fn all_answers(
+    answers: Result<Vec<Answer>, StoreError>,
+    asked: usize,
+) -> Result<Vec<Answer>, StoreError> {
+    let answers = answers?;
+    if answers.len() == asked {
+        return Ok(answers);
+    }
+    let why = format!("{} answers to {asked} charges", answers.len());
+    Err(StoreError::Unavailable(why))
+}
+
+/// Notes the answers that came later to `charges`.
+pub(crate) fn note_answers(
+    charges: &mut [Charge],
+    answers: Result<Vec<Answer>, StoreError>,
+) -> Result<(), StoreError> {
+    let answers = all_answers(answers, charges.len())?;
+    for (charge, answer) in charges.iter_mut().zip(answers) {
+        charge.answer = answer;
+    }
+    Ok(())
+}
+
 /// Answers that come later: one for each charge, in their order.
 ///
 /// # Cancel safety
