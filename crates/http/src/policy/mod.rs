@@ -27,13 +27,11 @@ pub use code::Code;
 pub(crate) use message::nearest;
 pub use message::{instead, shown};
 pub use path::{ParsePathError, PathPattern};
-pub use policy::Policy;
-#[cfg(feature = "watch")]
-pub(crate) use policy::bytes_of;
+pub use policy::{Policy, bytes_of};
 pub(crate) use print::hex;
 pub use problem::{LoadError, Place, PolicyError, Problem};
 pub use schema::json_schema;
 pub use settings::{Algorithm, BodyForm, Dialect, KeyPart, Missing, Mode, ResetForm, WhenFull};
 pub(crate) use settings::{HostPattern, Who};
-pub use source::Format;
+pub use source::{Format, LONGEST};
 pub use summary::LimitSummary;

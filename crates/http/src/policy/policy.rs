@@ -97,9 +97,7 @@ impl Policy {
     /// If the file can't be read, its format is not known, or it is not a policy.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, LoadError> {
         let path = path.as_ref();
-        let Some(format) = Format::of_path(path) else {
-            return Err(LoadError::UnknownFormat { path: path.into(), known: Format::ends() });
-        };
+        let format = Format::named_by(path)?;
         let bytes =
             bytes_of(path).map_err(|error| LoadError::Unreadable { path: path.into(), error })?;
         Ok(Self::parse(format, bytes, &path.display().to_string())?)
@@ -180,8 +178,13 @@ impl Policy {
     }
 }
 
-/// The bytes of a file, but not many more than can be read.
-pub(crate) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+/// The bytes of a file, but not many more than [`LONGEST`](super::LONGEST): for a program that reads
+/// files beside those of policies, and that could be given any file.
+///
+/// # Errors
+///
+/// If the operating system refuses.
+pub fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let most = u64::try_from(source::LONGEST).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     File::open(path)?.take(most).read_to_end(&mut bytes)?;

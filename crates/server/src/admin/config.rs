@@ -7,15 +7,12 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use tollgate_http::policy::{Format, LoadError, PolicyError};
+use tollgate_http::policy::{Format, LONGEST, LoadError, PolicyError};
 use tollgate_http::reload::Changes;
 use tollgate_http::{BuildError, Policy};
 
 use super::Admin;
 use crate::web::{Asked, Problem};
-
-/// The longest policy, in bytes.
-const LONGEST: usize = 4 << 20;
 
 /// The policy in force, as TOML, with its hash as `ETag`.
 pub(super) async fn show(State(admin): State<Admin>, headers: HeaderMap) -> Response {

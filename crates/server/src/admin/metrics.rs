@@ -7,6 +7,5 @@ use http::header::CONTENT_TYPE;
 use super::Admin;
 
 pub(super) async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    admin.0.limiter.update_gauges();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], admin.0.metrics.render())
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics())
 }

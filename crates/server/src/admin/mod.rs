@@ -89,6 +89,12 @@ impl Admin {
         }))
     }
 
+    /// The metrics, in the text format of Prometheus.
+    fn metrics(&self) -> String {
+        self.0.limiter.update_gauges();
+        self.0.metrics.render()
+    }
+
     /// Keeps what the dashboard shows of the last minutes, until the service ends.
     pub async fn keep_history(self) {
         dashboard::run(self).await;

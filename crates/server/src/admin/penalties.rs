@@ -1,9 +1,14 @@
 //! Who is in a penalty.
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
 use serde::Serialize;
+use tollgate_http::HttpLimiter;
+use tollgate_http::engine::Key;
 
 use super::Admin;
 use crate::web::Problem;
@@ -22,10 +27,16 @@ struct Penalty {
     rest_ms: u64,
 }
 
+/// The callers that are in a penalty, the longest first.
+pub(super) fn longest_first(limiter: &HttpLimiter) -> Vec<(Key, Duration)> {
+    let mut listed = limiter.penalties();
+    listed.sort_by_key(|(_, rest)| Reverse(*rest));
+    listed
+}
+
 pub(super) async fn list(State(admin): State<Admin>) -> Json<Penalties> {
     let limiter = &admin.0.limiter;
-    let mut listed = limiter.penalties();
-    listed.sort_by_key(|(_, rest)| std::cmp::Reverse(*rest));
+    let listed = longest_first(limiter);
     let penalties = listed.iter().map(|(key, rest)| Penalty {
         key_hash: limiter.hash_of_key(key).to_string(),
         key: admin.0.show_keys.then(|| key.to_string()),
@@ -40,9 +51,8 @@ pub(super) async fn lift(
     Path(named): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let limiter = &admin.0.limiter;
-    let is_meant = |key: &tollgate_http::engine::Key| {
-        limiter.hash_of_key(key).to_string() == named || key.to_string() == named
-    };
+    let is_meant =
+        |key: &Key| limiter.hash_of_key(key).to_string() == named || key.to_string() == named;
     let found = limiter.penalties().into_iter().find(|(key, _)| is_meant(key));
     if found.is_some_and(|(key, _)| limiter.lift_penalty(&key)) {
         tracing::info!("a penalty was lifted by an operator");

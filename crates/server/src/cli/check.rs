@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use tollgate_http::Policy;
 
 use super::check_envoy::{self, EnvoyArguments};
 use crate::admin::Token;
@@ -31,19 +32,14 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     for path in if is_usual { &usual[..] } else { &arguments.files } {
         match ConfigFile::read(path) {
             Ok(file) => {
-                let warnings = file.policy.warnings();
-                for warning in warnings {
-                    eprintln!("warning: {warning}");
-                }
-                has_problems |= arguments.strict && !warnings.is_empty();
+                has_problems |= warns(&file.policy) && arguments.strict;
                 let token = file.settings.admin.token_file.as_deref().map(Token::read);
                 if let Some(Err(error)) = token {
                     has_problems = true;
                     eprintln!("{error}");
                 }
-                let (name, hash) = (path.display(), file.policy.hash());
-                let limits = file.policy.limit_names().count();
-                if let Err(error) = writeln!(out, "{name}: policy {hash} with {limits} limits") {
+                let summary = summary(&path.display().to_string(), &file.policy);
+                if let Err(error) = writeln!(out, "{summary}") {
                     return super::printed(Err(error));
                 }
             }
@@ -59,4 +55,17 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
         has_problems = true;
     }
     if has_problems { ExitCode::from(1) } else { ExitCode::SUCCESS }
+}
+
+/// Tells the warnings of a policy, and whether there are any.
+pub(super) fn warns(policy: &Policy) -> bool {
+    for warning in policy.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    !policy.warnings().is_empty()
+}
+
+/// What is told of a policy that is right.
+pub(super) fn summary(name: &str, policy: &Policy) -> String {
+    format!("{name}: policy {} with {} limits", policy.hash(), policy.limits().len())
 }

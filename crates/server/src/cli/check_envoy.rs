@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::check::{summary, warns};
 use crate::envoy_files;
 
 /// The arguments that are about files of envoyproxy/ratelimit.
@@ -28,17 +29,14 @@ pub(super) fn run(arguments: &EnvoyArguments, strict: bool) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    for warning in policy.warnings() {
-        eprintln!("warning: {warning}");
-    }
+    let warns = warns(&policy);
     let mut out = io::stdout().lock();
     let written = if arguments.print {
         write!(out, "{policy}")
     } else {
         let names: Vec<_> = arguments.envoy.iter().map(|path| path.display().to_string()).collect();
-        let (hash, limits) = (policy.hash(), policy.limit_names().count());
-        writeln!(out, "{}: policy {hash} with {limits} limits", names.join(", "))
+        writeln!(out, "{}", summary(&names.join(", "), &policy))
     };
-    let is_bad = written.is_ok() && strict && !policy.warnings().is_empty();
+    let is_bad = written.is_ok() && strict && warns;
     if is_bad { ExitCode::from(1) } else { super::printed(written) }
 }

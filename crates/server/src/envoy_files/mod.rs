@@ -13,18 +13,15 @@ mod table;
 mod translate;
 mod tree;
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
-use tollgate_http::policy::{Additions, Code, Format, Place, Policy, PolicyError, SettingsReader};
+use tollgate_http::policy::{
+    Additions, Code, Format, LONGEST, Place, Policy, PolicyError, SettingsReader, bytes_of,
+};
 
 use notes::Notes;
 use translate::Translation;
 use tree::Spot;
-
-/// The longest file that is read: as long as a policy can be.
-const LONGEST: usize = 4 << 20;
 
 /// What the files at `paths` add to a policy. What is wrong with them is in the additions, also
 /// that one of them can't be read.
@@ -42,14 +39,6 @@ pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Additions {
         }
     }
     reader.additions
-}
-
-/// The bytes of a file, but not many more than can be read.
-fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    let most = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(1);
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// What files with these names and contents add to a policy.

@@ -1,10 +1,9 @@
 //! The file of the service: its policy, and its settings.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use tollgate_http::Policy;
-use tollgate_http::policy::{Format, LoadError, PolicyError, SettingsReader};
+use tollgate_http::policy::{Format, LoadError, PolicyError, SettingsReader, bytes_of};
 
 use super::{Settings, read};
 use crate::envoy_files;
@@ -32,9 +31,6 @@ impl From<PolicyError> for ConfigError {
         Self::Load(error.into())
     }
 }
-
-/// The longest file, in bytes. A policy has 4 MiB at most.
-const LONGEST: u64 = (4 << 20) + 1;
 
 impl ConfigFile {
     /// Reads a file.
@@ -72,10 +68,7 @@ impl ConfigFile {
         text: &[u8],
         additions: Option<&[PathBuf]>,
     ) -> Result<Self, ConfigError> {
-        let format = Format::of_path(path).ok_or_else(|| LoadError::UnknownFormat {
-            path: path.to_owned(),
-            known: ".toml, .yaml, .yml, .json".into(),
-        })?;
+        let format = Format::named_by(path)?;
         let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
         let name = path.display().to_string();
         let read = |server: Option<SettingsReader<'_>>| {
@@ -91,11 +84,4 @@ impl ConfigFile {
 
 fn whole(path: &Path) -> Result<Vec<u8>, LoadError> {
     bytes_of(path).map_err(|error| LoadError::Unreadable { path: path.to_owned(), error })
-}
-
-fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    use io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

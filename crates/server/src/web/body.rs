@@ -18,7 +18,7 @@ pub(crate) async fn read(body: Body, most: usize, longest: Duration) -> Result<B
     let too_long =
         || Problem::new(413, "The body is too long", format!("at most {most} bytes are read"));
     // Known beforehand: whoever asks whether to send it is not told to.
-    if http_body::Body::size_hint(&body).lower() > u64::try_from(most).unwrap_or(u64::MAX) {
+    if body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
         return Err(too_long());
     }
     let whole = to_the_end(Limited::new(body, most));

@@ -10,11 +10,11 @@ mod yaml;
 use std::path::Path;
 
 use super::code::Code;
-use super::problem::Place;
+use super::problem::{LoadError, Place};
 use super::problems::Problems;
 
 /// The longest text that is read, in bytes: 4 MiB, about a hundred thousand subjects.
-pub(super) const LONGEST: usize = 4 << 20;
+pub const LONGEST: usize = 4 << 20;
 
 /// How deeply tables and lists may be nested. A policy needs four levels.
 const DEEPEST: usize = 32;
@@ -62,8 +62,19 @@ impl Format {
         Some(known.1)
     }
 
+    /// The format of a file with this name, as [`of_path`](Self::of_path), or why it is not known.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::UnknownFormat`], which names the ends that this build can read.
+    pub fn named_by(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+        let path = path.as_ref();
+        Self::of_path(path)
+            .ok_or_else(|| LoadError::UnknownFormat { path: path.to_owned(), known: Self::ends() })
+    }
+
     /// The ends of file names that this build can read, for a message.
-    pub(super) fn ends() -> String {
+    fn ends() -> String {
         let mut ends: Vec<String> = Self::ENDS.iter().map(|(end, _)| format!(".{end}")).collect();
         if !cfg!(feature = "yaml") {
             ends.push(".yaml with the feature `yaml`".into());

@@ -69,8 +69,7 @@ pub(super) async fn run(admin: Admin) {
 
 fn tick(admin: &Admin, history: &mut Option<History>, is_step: bool, uptime: Duration) {
     let inner = &admin.0;
-    inner.limiter.update_gauges();
-    let text = inner.metrics.render();
+    let text = admin.metrics();
     let samples = Samples::parse(&text);
     let history = match history {
         Some(history) => {
@@ -91,6 +90,6 @@ fn tick(admin: &Admin, history: &mut Option<History>, is_step: bool, uptime: Dur
         show_keys: inner.show_keys,
         uptime,
     });
-    let told = history.told(policy.limit_names().take(MOST_ROWS));
-    inner.dashboard.tell(&now, is_step.then_some((&told, history.steps())));
+    let told = is_step.then(|| history.told(policy.limit_names().take(MOST_ROWS)));
+    inner.dashboard.tell(&now, told.as_ref().map(|told| (told, history.steps())));
 }

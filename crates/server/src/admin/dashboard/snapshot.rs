@@ -9,6 +9,7 @@ use tollgate_http::policy::Mode;
 use tollgate_http::reload::{ReloadStatus, Watching};
 use tollgate_http::{HttpLimiter, Policy, Violation};
 
+use super::super::penalties::longest_first;
 use super::history::{History, Times};
 use super::samples::{Samples, count};
 use super::shown;
@@ -244,9 +245,8 @@ fn limits(sources: &Sources<'_>) -> Vec<LimitTold> {
 }
 
 fn penalties(sources: &Sources<'_>) -> Penalties {
-    let mut callers = sources.limiter.penalties();
+    let mut callers = longest_first(sources.limiter);
     let active = callers.len();
-    callers.sort_by_key(|(_, rest)| std::cmp::Reverse(*rest));
     callers.truncate(MOST_PENALTIES);
     let told = |(key, rest): &(Key, Duration)| PenaltyTold {
         key: key_told(sources, key),
