@@ -178,8 +178,8 @@ impl Policy {
     }
 }
 
-/// The bytes of a file, but not many more than [`LONGEST`](super::LONGEST): for a program that reads
-/// files beside those of policies, and that could be given any file.
+/// The bytes of a file, but not many more than [`LONGEST`](super::LONGEST): for a program that
+/// reads files beside those of policies, and that could be given any file.
 ///
 /// # Errors
 ///
