@@ -57,7 +57,7 @@ impl GreedyRefill {
     ) -> Timestamp {
         let until = self.charged_until(state, returned, now).saturating_add(self.cost_of(permits));
         self.take(state, now, permits);
-        if let Some(it) = returned.as_ref() {
+        if let Some(it) = returned.as_ref().filter(|_| permits > 0) {
             let promised_until = it.promised_until.max(self.within_burst_at(state));
             self.remember(state, returned, (until, promised_until), now);
         }

@@ -84,9 +84,11 @@ impl Bucket {
     pub(super) fn take(&mut self, now: u64, permits: u64) -> [BigRational; 2] {
         let charged_until = self.consume(now, permits);
         // Who has taken permits for later waits until the level falls to the burst.
-        let within_burst_at = self.within_burst_at();
-        for (promised, within) in self.promised_until.iter_mut().zip(within_burst_at) {
-            *promised = within.max(promised.clone());
+        if permits > 0 {
+            let within_burst_at = self.within_burst_at();
+            for (promised, within) in self.promised_until.iter_mut().zip(within_burst_at) {
+                *promised = within.max(promised.clone());
+            }
         }
         charged_until
     }
