@@ -199,3 +199,18 @@ pub(crate) fn nothing_is_handed_back_to_an_unknown_subject(store: &dyn StoreUnde
         scene.pass(Duration::from_secs(60));
     }
 }
+
+/// Whoever gives back nothing learns it, too.
+pub(crate) fn a_receipt_from_before_a_reset_grows_no_worth(store: &dyn StoreUnderTest) {
+    for (count, cost) in [(0, 1), (1, 0)] {
+        let scene = Scene::new(store);
+        let users = scene.bucket(TEN);
+        let receipt = users.take("alice", 8).levels[0].receipt;
+        users.ask(ask(Verb::Reset, 1, "alice", &[1]));
+        let nothing = with_receipt(ask(Verb::HandBack, count, "alice", &[cost]), receipt);
+        let receipt = users.ask(nothing).levels[0].receipt;
+        assert!(users.allows("alice", 10));
+        give(&users, Verb::HandBack, 8, receipt);
+        assert_eq!(users.level("alice").used, 10, "{count} x {cost}");
+    }
+}
