@@ -151,7 +151,8 @@ pub enum Verb {
     ///
     /// A token bucket gives back at most what is in use now less what was taken since the charge,
     /// and what of that was given back since counts as taken. While others wait for permits that
-    /// they have taken for later, it gives back what [`Cancel`](Self::Cancel) would. The answer has
+    /// they have taken for later, it gives back what [`Cancel`](Self::Cancel) would. (Nobody waits
+    /// for a debt that was [consumed](Self::Consume) or [reported](Self::Raise).) The answer has
     /// the [receipt](Level::receipt) for the rest of the charge.
     ///
     /// A window gives back in the window in which the charge was counted, as long as that counts: a
