@@ -174,10 +174,8 @@ impl GreedyRefill {
     ) {
         let void = previous.nanos_ceil(previous.charged_until(before, returned, now));
         let charged_until = self.at(void).max(state.full_at());
-        let mut promised_until = previous.promised_until(before, returned);
-        if promised_until > now {
-            promised_until = promised_until.max(self.within_burst_at(state));
-        }
+        // Who waits was told a time, and that stands.
+        let promised_until = previous.promised_until(before, returned);
         let void = returned.as_ref().map_or(void, |it| it.void.max(void));
         let new = Returned { charged_until, void, promised_until };
         *returned = (void > now).then(|| Box::new(new));

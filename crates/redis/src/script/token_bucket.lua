@@ -98,12 +98,12 @@ do
       a, b = 0, 0
     end
     if written ~= tag[q] or capacity ~= y[q] then
-      -- If the level tells, it tells a µs too much where the old capacity was no whole number of them.
+      -- Who waits was told a time, and that stands. If the level tells that time, it tells a µs too much where the old
+      -- capacity was no whole number of them.
       if not promised then promised = math.max(rounded_up(a, b) - capacity, 0) end
       -- All receipts of the old quota are now too early to give anything back.
       later = later + rounded_up(a, b)
       if a > 0 or b > 0 then a, b = carried_over(q, a, b, capacity, written) end
-      if promised > 0 then promised = math.max(promised, above(q, a, b)) end
     end
     if later > MOST then later = MOST end
     local is_something = promised and (later > 0 or a > 0 or b > 0)

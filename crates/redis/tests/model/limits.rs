@@ -394,9 +394,6 @@ impl Limit for Bucket {
                 (used / micros(before, old, old_parts) + 0.125).ceil() as u128 * new
             };
         }
-        if differs && self.promised > 0 {
-            self.promised = self.promised.max(self.above());
-        }
     }
 
     fn wait(&self, permits: u128) -> Option<u128> {

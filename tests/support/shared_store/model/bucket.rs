@@ -226,17 +226,12 @@ impl Bucket {
         let most = if most > now { most + slack } else { most };
         (self.full_at, self.quota) = ([least, most], quota);
         self.charged_at_most = &self.full_at[1] + charged_for + &self.tick * whole(2);
-        // Who waits does so until the level falls to the burst under the new quota, too. A store
-        // may think that somebody waits if about the burst is in use, because it rounds.
-        let [least, most] = self.within_burst_at();
-        let [surely, perhaps] = &mut self.promised_until;
-        if *surely > now {
-            *surely = least.max(surely.clone());
-        }
+        // Who waits was told a time, and that stands. A store may round so that it thinks that
+        // somebody waits if about the burst is in use.
         let soon = &now + &self.tick;
-        let is_about_full = old_within[0] <= soon && &old_within[1] + &self.tick > now;
-        if &*perhaps + &self.tick > now || is_about_full {
-            *perhaps = most.max(perhaps.clone()).max(soon);
+        if old_within[0] <= soon && &old_within[1] + &self.tick > now {
+            let [_, perhaps] = &mut self.promised_until;
+            *perhaps = (&*perhaps).max(&soon).clone();
         }
     }
 }
