@@ -200,6 +200,27 @@ pub(crate) fn nothing_is_handed_back_to_an_unknown_subject(store: &dyn StoreUnde
     }
 }
 
+/// A strict window may count charges that are close to each other together.
+pub(crate) fn charges_close_to_each_other_are_handed_back(store: &dyn StoreUnderTest) {
+    let rule = Rule::StrictWindow;
+    if !store.rules().contains(&rule) {
+        return;
+    }
+    let scene = Scene::new(store);
+    let users = scene.users(&[(rule, Quota::per(40, 640 * MILLI))]);
+    let first = users.take("alice", 8).levels[0].receipt;
+    scene.pass(Duration::from_micros(2_660));
+    let second = users.take("alice", 3).levels[0].receipt;
+    give(&users, Verb::HandBack, 8, first);
+    assert_eq!(users.level("alice").used, 3);
+    scene.pass(Duration::from_micros(8_060));
+    let third = users.take("alice", 3).levels[0].receipt;
+    give(&users, Verb::Cancel, 1, second);
+    assert_eq!(users.level("alice").used, 5);
+    give(&users, Verb::HandBack, 3, third);
+    assert_eq!(users.level("alice").used, 2);
+}
+
 /// Once something was given back, the level does not tell until when others wait.
 pub(crate) fn who_waits_is_not_forgotten_when_another_cancels(store: &dyn StoreUnderTest) {
     let scene = Scene::new(store);

@@ -102,6 +102,7 @@ macro_rules! checks_of_one_subject {
                 what_others_have_taken_behind_is_not_cancelled,
                 a_window_hands_back_while_the_charge_counts,
                 nothing_is_handed_back_to_an_unknown_subject,
+                charges_close_to_each_other_are_handed_back,
                 who_waits_is_not_forgotten_when_another_cancels,
                 who_has_cancelled_holds_nobody_up,
                 a_receipt_from_before_a_reset_grows_no_worth,
