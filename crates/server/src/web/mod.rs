@@ -8,7 +8,7 @@ mod query;
 mod unknown;
 
 pub(crate) use address::parse as parse_address;
-pub(crate) use body::read as read_body;
+pub(crate) use body::{parse as parse_body, read as read_body};
 pub(crate) use health::{healthz, readyz};
 pub use problem::Problem;
 pub(crate) use query::{Asked, bad_query};
