@@ -162,6 +162,9 @@ pub enum Verb {
     /// Cancels a charge [for later](Ask::patience): gives back what nobody has taken permits
     /// behind, and at most what refill has not brought back since. For windows, this is
     /// [`HandBack`](Self::HandBack).
+    ///
+    /// Cancel such a charge as a whole. If a part of it is kept, and charges before it are handed
+    /// back before its time, the part that is kept can come on top of a whole burst.
     Cancel,
     /// Makes all limits full.
     Reset,
