@@ -27,7 +27,7 @@ pub(crate) use any::AnyRule;
 pub(crate) use any::AnyState;
 pub use fixed_window::FixedWindow;
 #[cfg(feature = "shared")]
-pub(crate) use greedy::MaybeReturned;
+pub(crate) use greedy::{Charged, MaybeReturned};
 #[cfg(feature = "llm")]
 pub(crate) use greedy::Scale;
 pub use greedy::{GreedyRefill, GreedyState, Level};

@@ -16,7 +16,7 @@ mod state;
 #[cfg(feature = "llm")]
 pub(crate) use model_limits::Scale;
 #[cfg(feature = "shared")]
-pub(crate) use shared_limits::MaybeReturned;
+pub(crate) use shared_limits::{Charged, MaybeReturned};
 pub use state::{GreedyState, Level};
 
 use super::holds::Holds;

@@ -14,6 +14,11 @@
 //! has taken permits for later waits until the level falls to the burst. As long as nobody gives
 //! anything back, and nobody makes a debt, the level tells until when; otherwise, that time is
 //! remembered beside `V`. Nobody waits for a debt: what was consumed or reported is in use already.
+//!
+//! If nobody has taken permits behind a charge that is cancelled as a whole, it is as if it had never
+//! been made, and both times go back. Who keeps a part of it waits on, until the time that was told.
+//! So then both times stay, as if others had taken permits behind, and the receipt must tell how
+//! many permits there are to keep.
 
 use super::{GreedyRefill, GreedyState};
 use crate::Timestamp;
@@ -28,6 +33,15 @@ pub(crate) struct Returned {
     void: Timestamp,
     /// Until when somebody may wait for permits that were taken for later.
     promised_until: Timestamp,
+}
+
+/// A charge, for whom gives back some of its permits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Charged {
+    /// `V` right after it, rounded down.
+    pub(crate) receipt: Timestamp,
+    /// Its permits, less those that were given back before.
+    pub(crate) permits: u64,
 }
 
 /// Nothing for most buckets: nothing was given back to them, and they are not in debt.
@@ -123,9 +137,11 @@ impl GreedyRefill {
         state: &mut GreedyState,
         returned: &mut MaybeReturned,
         now: Timestamp,
-        (permits, receipt): (u64, Timestamp),
+        permits: u64,
+        charged: Charged,
         only_unfollowed: bool,
     ) -> Timestamp {
+        let receipt = charged.receipt;
         if returned.as_ref().is_some_and(|it| receipt <= it.void) {
             return receipt;
         }
@@ -134,14 +150,16 @@ impl GreedyRefill {
         let mut given = cost.min(self.used_units(state, now).saturating_sub(behind));
         // Who was promised permits for later uses them then, also if others give theirs back now.
         let promised_until = self.promised_until(state, returned);
-        if only_unfollowed || promised_until > now {
+        let may_wait = promised_until > now;
+        if only_unfollowed || may_wait {
             given = given.min(cost.saturating_sub(behind));
         }
         let is_told = self.is_told(state, (until, promised_until), now);
         state.set(state.full_at().saturating_sub(given));
-        // If nobody took permits since, it is as if fewer had been charged. A receipt can only tell
-        // that if a permit takes a nanosecond or longer.
-        let is_last = self.cost >= self.speed && self.nanos_floor(until) == receipt;
+        // If nobody took permits since, it is as if fewer had been charged; but who keeps some may
+        // still wait for them. A receipt can only tell that if a permit takes a nanosecond or longer.
+        let is_kept = may_wait && permits < charged.permits;
+        let is_last = !is_kept && self.cost >= self.speed && self.nanos_floor(until) == receipt;
         let until = if is_last { until - given } else { until };
         // The last who waits is the one who gives back, if the level tells who waits.
         let promised_until =

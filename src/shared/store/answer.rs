@@ -101,7 +101,28 @@ pub enum Verdict {
     Never,
 }
 
-/// What a store knows of a charge, to take it back later: a time on the store's clock, whose
-/// meaning is the store's.
+/// What a store knows of a charge, to take it back later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Receipt(pub u64);
+#[non_exhaustive]
+pub struct Receipt {
+    /// A time on the store's clock, whose meaning is the store's.
+    pub at: u64,
+    /// The permits of the charge, less those that were given back. Whoever gives back fewer keeps
+    /// the others, and may still wait for them.
+    pub permits: u64,
+}
+
+impl Receipt {
+    /// The receipt of a charge of so many permits. For a store of your own.
+    #[must_use]
+    pub fn new(at: u64, permits: u64) -> Self {
+        Self { at, permits }
+    }
+
+    /// The receipt for what is left of the charge once `permits` were given back. For a store of
+    /// your own.
+    #[must_use]
+    pub fn less(self, permits: u64) -> Self {
+        Self { permits: self.permits.saturating_sub(permits), ..self }
+    }
+}

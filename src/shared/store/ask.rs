@@ -163,8 +163,9 @@ pub enum Verb {
     /// behind, and at most what refill has not brought back since. For windows, this is
     /// [`HandBack`](Self::HandBack).
     ///
-    /// Cancel such a charge as a whole. If a part of it is kept, and charges before it are handed
-    /// back before its time, the part that is kept can come on top of a whole burst.
+    /// A charge that is cancelled as a whole leaves no trace if nobody has taken permits behind. If
+    /// a part of it is kept, that part is there when it was promised and not earlier, and until
+    /// then it counts as if the whole charge stood before others, so that less can be handed back.
     Cancel,
     /// Makes all limits full.
     Reset,

@@ -190,9 +190,9 @@ pub(crate) fn nothing_is_handed_back_to_an_unknown_subject(store: &dyn StoreUnde
             users.ask(ask(Verb::Reset, 1, "alice", &[1]));
         }
         // Receipts that nobody gave: no more than a full bucket comes of them.
-        for receipt in [0, 1, u64::MAX] {
+        for receipt in [0, 1, u64::MAX].map(|it| Receipt::new(it, it)) {
             for verb in [Verb::HandBack, Verb::Cancel] {
-                users.ask(with_receipt(ask(verb, u64::MAX, "bob", &[2]), Receipt(receipt)));
+                users.ask(with_receipt(ask(verb, u64::MAX, "bob", &[2]), receipt));
                 assert_eq!(users.left("bob", 1), [10], "{rule:?}");
             }
         }
@@ -250,6 +250,49 @@ pub(crate) fn who_has_cancelled_holds_nobody_up(store: &dyn StoreUnderTest) {
     assert_eq!(users.level("alice").used, 13);
     give(&users, Verb::HandBack, 5, first);
     assert_eq!(users.level("alice").used, 8);
+}
+
+/// Random asks have found it: who keeps a part of a charge for later has it when it was promised,
+/// so what others hand back must not come to a whole burst by then.
+pub(crate) fn who_keeps_a_part_is_not_overtaken(store: &dyn StoreUnderTest) {
+    for verb in [Verb::Cancel, Verb::HandBack] {
+        let scene = Scene::new(store);
+        let users = scene.bucket(TEN);
+        let first = users.take("alice", 10).levels[0].receipt;
+        let later = users.ask(patient(ask(Verb::Take, 4, "alice", &[1]), SECOND));
+        scene.assert_rounded_up(after(&later), 400 * MILLI);
+        let rest = give(&users, verb, 3, later.levels[0].receipt);
+        assert_eq!(users.level("alice").used, 11, "{verb:?}");
+        scene.pass(100 * MILLI);
+        give(&users, Verb::HandBack, 10, first);
+        assert_eq!(users.level("alice").used, 4, "{verb:?}");
+        scene.pass(300 * MILLI);
+        // One of a burst of ten is used now.
+        assert_eq!(users.level("alice").used, 1, "{verb:?}");
+        assert!(users.allows("alice", 9) && !users.allows("alice", 1), "{verb:?}");
+        // It is not used after all.
+        give(&users, Verb::HandBack, 1, rest);
+        assert_eq!(users.level("alice").used, 9, "{verb:?}");
+    }
+}
+
+/// What is cancelled in the end is as if it had been cancelled at once, but for those who have
+/// handed back meanwhile.
+pub(crate) fn a_charge_for_later_is_cancelled_in_parts(store: &dyn StoreUnderTest) {
+    let scene = Scene::new(store);
+    let users = scene.bucket(TEN);
+    assert!(users.allows("alice", 10));
+    let later = users.ask(patient(ask(Verb::Take, 6, "alice", &[1]), SECOND));
+    let rest = give(&users, Verb::Cancel, 2, later.levels[0].receipt);
+    assert_eq!(users.level("alice").used, 14);
+    // The next one is as early as if so many had been taken.
+    let next = users.ask(patient(ask(Verb::Take, 1, "alice", &[1]), SECOND));
+    scene.assert_rounded_up(after(&next), 500 * MILLI);
+    give(&users, Verb::Cancel, 1, next.levels[0].receipt);
+    give(&users, Verb::Cancel, 4, rest);
+    assert_eq!(users.level("alice").used, 10);
+    scene.pass(100 * MILLI);
+    assert!(users.allows("alice", 1) && !users.allows("alice", 1));
 }
 
 /// Whoever gives back nothing learns it, too.

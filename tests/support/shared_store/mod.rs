@@ -105,6 +105,8 @@ macro_rules! checks_of_one_subject {
                 charges_close_to_each_other_are_handed_back,
                 who_waits_is_not_forgotten_when_another_cancels,
                 who_has_cancelled_holds_nobody_up,
+                who_keeps_a_part_is_not_overtaken,
+                a_charge_for_later_is_cancelled_in_parts,
                 a_receipt_from_before_a_reset_grows_no_worth,
                 ;
             windows:

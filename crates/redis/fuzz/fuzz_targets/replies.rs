@@ -82,7 +82,7 @@ fn ask(choices: &mut Choices<'_>) -> Ask {
         let charges = (0..if namespace == 4 { 4 } else { 1 }).map(|_| {
             let mut charge = Charge::new(choices.number());
             charge.quota = choices.below(3);
-            charge.receipt = Receipt(choices.number());
+            charge.receipt = Receipt::new(choices.number(), choices.number());
             charge
         });
         let charges: Vec<_> = charges.collect();

@@ -80,11 +80,15 @@ impl Numbers {
                 .receipt(
                     before.map_or(raw, |before| self.charged(before, asked.permits)),
                     asked.now,
+                    narrow(asked.permits),
                 ),
             // Of the rest of the charge.
             Verb::HandBack | Verb::Cancel if before.is_none() => {
-                let now = if self.is_bucket() { self.receipt(raw, asked.now).0 } else { u64::MAX };
-                Receipt(asked.receipt.0.min(now))
+                let mut rest = asked.receipt.less(narrow(asked.permits));
+                if self.is_bucket() {
+                    rest.at = rest.at.min(self.receipt(raw, asked.now, 0).at);
+                }
+                rest
             }
             _ => Receipt::default(),
         }

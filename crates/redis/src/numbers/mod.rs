@@ -135,17 +135,17 @@ impl Numbers {
 
     /// A receipt as the script reads it: a time in µs and units.
     pub(crate) fn pack_receipt(&self, receipt: Receipt, into: &mut Vec<u8>) {
-        let (whole, parts) = (receipt.0 / PARTS, u128::from(receipt.0 % PARTS));
+        let (whole, parts) = (receipt.at / PARTS, u128::from(receipt.at % PARTS));
         let speed = u128::from(self.x);
         let units = if speed <= PARTS.into() { parts } else { parts * speed / u128::from(PARTS) };
         push(into, whole);
         push(into, if self.is_bucket() { narrow(units.min(speed - 1)) } else { 0 });
     }
 
-    /// The receipt of a charge after which the level was `raw` at `now`: for a token bucket, when
+    /// The receipt of a charge of `permits` after which the level was `raw` at `now`: for a token bucket, when
     /// it would be full if nothing had ever been given back. What does not fit is rounded down, so
     /// that less is given back.
-    fn receipt(&self, raw: Raw, now: u64) -> Receipt {
+    fn receipt(&self, raw: Raw, now: u64, permits: u64) -> Receipt {
         let (whole, units) = match raw {
             // A reply that is damaged can have any numbers.
             [a, b, c] if self.is_bucket() => (now.saturating_add(a).saturating_add(c), b),
@@ -154,7 +154,8 @@ impl Numbers {
         let (units, speed) = (u128::from(units), u128::from(self.x));
         let all = u128::from(PARTS);
         let parts = if speed <= all { units } else { units * all / speed };
-        Receipt(u64::try_from(u128::from(whole) * all + parts).unwrap_or(0))
+        let at = u64::try_from(u128::from(whole) * all + parts).unwrap_or(0);
+        Receipt::new(at, permits)
     }
 }
 

@@ -62,7 +62,7 @@ fn a_receipt_is_never_later_than_the_time_it_stands_for() {
     for quota in quotas {
         let Some(numbers) = numbers(Rule::TokenBucket, quota) else { panic!("{quota} fits") };
         for units in [0, 1, numbers.x / 3, numbers.x - 1] {
-            let receipt = numbers.receipt([1_000, units, 0], 1_700_000_000_000_000);
+            let receipt = numbers.receipt([1_000, units, 0], 1_700_000_000_000_000, 1);
             let mut packed = Vec::new();
             numbers.pack_receipt(receipt, &mut packed);
             let number = |at: usize| {
@@ -74,7 +74,7 @@ fn a_receipt_is_never_later_than_the_time_it_stands_for() {
             assert!(numbers.x > 4_096 || back == units, "{quota}: exact");
         }
         // Nobody gave this one.
-        numbers.pack_receipt(Receipt(u64::MAX), &mut Vec::new());
+        numbers.pack_receipt(Receipt::new(u64::MAX, 1), &mut Vec::new());
     }
 }
 
@@ -86,7 +86,7 @@ fn numbers_that_no_script_sends_do_not_overflow() {
         let Some(numbers) = numbers(rule, quota) else { panic!("{quota} fits") };
         for (verb, permits) in [(Verb::Take, 1), (Verb::Take, u128::MAX), (Verb::Cancel, u128::MAX)]
         {
-            let receipt = Receipt(u64::MAX);
+            let receipt = Receipt::new(u64::MAX, u64::MAX);
             let (is_free, is_done, patience, now) = (false, true, MOST, MOST);
             let asked = Asked { verb, permits, is_free, is_done, patience, receipt, now };
             for before in [None, Some([MOST; 3])] {

@@ -2,8 +2,8 @@
 --
 -- An ask: verb B, parts B, whether a subject is in several parts B, the length of the parts I4, count d, patience d,
 -- the time after which nobody waits any more d (0: never). Each part: flags B (1: shadow), charges B. Each charge:
--- quota B, flags B (1: costs nothing, 2: more than the burst), cost dd, and if the verb takes a charge back, its
--- receipt dd. The cost is that of all times, but for "up to so many times" that of one time.
+-- quota B, flags B (1: costs nothing, 2: more than the burst, 4: a part of the charge that is taken back is kept), cost
+-- dd, and if the verb takes a charge back, its receipt dd. The cost is that of all times, but for "up to so many times" that of one time.
 --
 -- The reply: the clock d; for each ask what was done B, and if that is 0 or 1, how many times d, for each part
 -- whether it was charged B and the time of that d, and for each charge what its rule tells, ddd. If a subject is in
@@ -158,8 +158,9 @@ local function change(verb, p, count)
       elseif verb == CREDIT then
         a[j], b[j], c[j] = rule.give(q, now, a[j], b[j], c[j], n_a, n_b)
       elseif verb == HAND_BACK or verb == CANCEL then
+        local is_kept = flags[j] >= 4
         a[j], b[j], c[j] =
-          rule.undo(q, now, a[j], b[j], c[j], n_a, n_b, when_a[j], when_b[j], verb == CANCEL)
+          rule.undo(q, now, a[j], b[j], c[j], n_a, n_b, when_a[j], when_b[j], verb == CANCEL, is_kept)
       else
         if verb == TAKE_UP_TO then n_a, n_b = rule.multiplied(q, n_a, n_b, count) end
         local take = verb == CONSUME and rule.consume or rule.take

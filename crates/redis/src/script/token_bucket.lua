@@ -179,12 +179,12 @@ do
 
   -- At most what is in use, less what was taken since. If the charge is cancelled, or others may still wait for what
   -- they have taken for later, also not what others have taken since.
-  function bucket.undo(q, now, a, b, c, cost_a, cost_b, when_a, when_b, is_cancelled)
+  function bucket.undo(q, now, a, b, c, cost_a, cost_b, when_a, when_b, is_cancelled, is_kept)
     local later, promised = values(q, a, b, c)
     local behind_a, behind_b = minus(q, now + a + later, b, when_a, when_b)
     local over_a, over_b = minus(q, when_a, when_b, now + a + later, b)
-    -- Receipts tell 4096 parts of a µs apart.
-    local is_last = over_a == 0 and over_b == 0 and behind_a == 0 and behind_b * 4096 < x[q]
+    -- Receipts tell 4096 parts of a µs apart. Who keeps a part of the charge may still wait for it.
+    local is_last = not (is_kept and promised > 0) and over_a == 0 and over_b == 0 and behind_a == 0 and behind_b * 4096 < x[q]
     local most_a, most_b = minus(q, a, b, behind_a, behind_b)
     -- No receipt can be told from another then.
     if later >= MOST then cost_a, cost_b = 0, 0 end

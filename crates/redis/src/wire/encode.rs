@@ -33,6 +33,9 @@ const FREE: u8 = 1;
 /// A charge that is larger than the burst.
 const NEVER: u8 = 2;
 
+/// The flag of a charge of which a part is kept when it is taken back.
+const KEEPS: u8 = 4;
+
 /// Asks that are on their way: a call or several, each for some of the asks.
 pub(crate) struct Batch {
     pub(crate) calls: Vec<Call>,
@@ -197,12 +200,15 @@ impl Call {
             permits if permits > quota.burst().into() => NEVER,
             _ => 0,
         };
+        let is_back = matches!(ask.verb, Verb::HandBack | Verb::Cancel);
+        let is_kept = is_back && permits < charge.receipt.permits.into();
+        let flags = if is_kept { flags | KEEPS } else { flags };
         self.asks.push(u8::try_from(index).unwrap_or(0));
         if !self.is_plain {
             self.asks.push(flags);
         }
         quota.pack_cost(permits, &mut self.asks);
-        if matches!(ask.verb, Verb::HandBack | Verb::Cancel) {
+        if is_back {
             quota.pack_receipt(charge.receipt, &mut self.asks);
         }
     }

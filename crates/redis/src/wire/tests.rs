@@ -140,7 +140,7 @@ fn no_reply_makes_it_panic() {
 fn enormous_asks_fit() {
     let opened = opened();
     let mut charge = Charge::new(u64::MAX);
-    charge.receipt = Receipt(u64::MAX);
+    charge.receipt = Receipt::new(u64::MAX, u64::MAX);
     let part = Part::new(0, Arc::from("x".repeat(1 << 16)), [charge; 4]);
     for verb in [Verb::Take, Verb::TakeUpTo, Verb::Look, Verb::Credit, Verb::HandBack, Verb::Cancel]
     {

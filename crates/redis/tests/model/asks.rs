@@ -32,8 +32,9 @@ impl Clone for Subject {
     }
 }
 
-/// A charge in an ask, to be taken back later: the model's receipts of its limits.
-pub type Receipts = Vec<u128>;
+/// A charge in an ask, to be taken back later: for each of its limits the model's receipt, and the
+/// permits.
+pub type Receipts = Vec<(u128, u128)>;
 
 /// What an attempt comes to.
 struct Attempt {
@@ -169,8 +170,9 @@ fn charge(ask: &Ask, count: u64, mut subjects: HashMap<Key, Subject>) -> Attempt
                     continue;
                 }
                 for (limit, charge) in subject.limits.iter_mut().zip(&part.charges) {
-                    limit.take(u128::from(charge.cost) * u128::from(count));
-                    receipts[at].push(limit.receipt());
+                    let permits = u128::from(charge.cost) * u128::from(count);
+                    limit.take(permits);
+                    receipts[at].push((limit.receipt(), permits));
                 }
                 write(ask, part, subject, &mut subjects);
             }
@@ -205,9 +207,12 @@ fn impose(ask: &Ask, receipts: &[Receipts], mut subjects: HashMap<Key, Subject>)
                 Verb::Reset => limit.reset(),
                 Verb::Consume => limit.consume(permits),
                 Verb::Raise => limit.raise(permits),
-                verb => limit.undo(permits, receipts[at][j], verb == Verb::Cancel),
+                verb => {
+                    let (receipt, taken) = receipts[at][j];
+                    limit.undo(permits, receipt, verb == Verb::Cancel, permits < taken);
+                }
             }
-            of_part.push(limit.receipt());
+            of_part.push((limit.receipt(), permits));
         }
         judged.push(part.charges.iter().map(|_| (Verdict::Granted, 0)).collect());
         new_receipts.push(of_part);

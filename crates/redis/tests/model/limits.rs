@@ -22,7 +22,8 @@ pub trait Limit {
     /// At least so many permits are in use then.
     fn raise(&mut self, permits: u128);
     fn give(&mut self, permits: u128);
-    fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool);
+    /// `is_kept` if only a part of the charge is taken back.
+    fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool, is_kept: bool);
     fn reset(&mut self);
     fn used(&self) -> u128;
     fn remaining(&self) -> u128;
@@ -123,7 +124,7 @@ impl<A: Algorithm> Limit for Core<A> {
         self.change(|rule, state, now| rule.give_back(state, now, permits as u64));
     }
 
-    fn undo(&mut self, permits: u128, receipt: u128, _: bool) {
+    fn undo(&mut self, permits: u128, receipt: u128, _: bool, _: bool) {
         let receipt = Receipt::new(0, Timestamp::from_nanos(receipt as u64 * self.ticks));
         self.change(|rule, state, now| {
             // A credit has made the receipt worthless: the store does not remember credits.
@@ -252,7 +253,7 @@ impl Limit for Fixed {
         self.used = self.used.saturating_sub(permits);
     }
 
-    fn undo(&mut self, permits: u128, receipt: u128, _: bool) {
+    fn undo(&mut self, permits: u128, receipt: u128, _: bool, _: bool) {
         let began = i128::from(self.end) - i128::from(self.period());
         if receipt as i128 >= began {
             self.give(permits);
@@ -419,15 +420,16 @@ impl Limit for Bucket {
         self.lower(permits * self.cost());
     }
 
-    fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool) {
+    fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool, is_kept: bool) {
         let mut back = permits * self.cost();
         let behind = self.charged_until().saturating_sub(receipt);
         if is_cancelled || self.promised > 0 {
             back = back.saturating_sub(behind);
         }
         let back = back.min(self.used.saturating_sub(behind));
-        // A receipt that was rounded is that of the last charge, too.
-        if self.receipt() == receipt {
+        // A receipt that was rounded is that of the last charge, too. Who keeps a part of it may
+        // still wait for it.
+        if self.receipt() == receipt && !(is_kept && self.promised > 0) {
             let is_told = self.ahead == 0 && self.promised == self.above();
             self.used -= back;
             // Who waited last gives back. But once others have, or there is a debt, the store does

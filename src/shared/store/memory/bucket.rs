@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithm::{
-    Algorithm, AnyRule, AnyState, FixedWindow, GreedyRefill, MaybeReturned, Receipt as Grant,
+    Algorithm, AnyRule, AnyState, Charged, FixedWindow, GreedyRefill, MaybeReturned, Receipt as Grant,
     SlidingWindow, StrictWindow,
 };
 use crate::shared::store::{Level, Receipt, Rule, Verdict};
@@ -184,10 +184,10 @@ impl Bucket {
             } else {
                 rule.charge(state, &mut self.returned, now, permits)
             };
-            return Receipt(receipt.as_nanos());
+            return Receipt::new(receipt.as_nanos(), permits);
         }
         rule.take(state, now, permits);
-        Receipt(now.as_nanos())
+        Receipt::new(now.as_nanos(), permits)
     }
 
     /// Takes what is missing until so many permits are in use.
@@ -231,11 +231,13 @@ impl Bucket {
         only_unfollowed: bool,
     ) -> Receipt {
         let (permits, receipt) = (demand.most_permits(), demand.receipt);
-        let at = Timestamp::from_nanos(receipt.0);
+        let rest = receipt.less(permits);
+        let at = Timestamp::from_nanos(receipt.at);
         if permits == 0 {
             return match (&self.terms.rule, &self.state) {
                 (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
-                    Receipt(rule.receipt_by(state, &self.returned, now, at).as_nanos())
+                    let at = rule.receipt_by(state, &self.returned, now, at);
+                    Receipt { at: at.as_nanos(), ..receipt }
                 }
                 _ => receipt,
             };
@@ -243,16 +245,17 @@ impl Bucket {
         self.bring(demand.terms, now);
         let (rule, state) = (&self.terms.rule, &mut self.state);
         if let (AnyRule::Greedy(rule), AnyState::Greedy(state)) = (rule, &mut *state) {
-            let (returned, charge) = (&mut self.returned, (permits, at));
-            let rest = rule.hand_back(state, returned, now, charge, only_unfollowed);
-            return Receipt(rest.as_nanos());
+            let charge = Charged { receipt: at, permits: receipt.permits };
+            let returned = &mut self.returned;
+            let at = rule.hand_back(state, returned, now, permits, charge, only_unfollowed);
+            return Receipt { at: at.as_nanos(), ..rest };
         }
         match rule.as_fixed_window(state).map(|(window, state)| window.window_began(state, now)) {
             Some(began) if at < began => {}
             Some(_) => rule.give_back(state, now, permits),
             None => rule.undo(state, now, permits, Grant::new(ANY_GRANT, at)),
         }
-        receipt
+        rest
     }
 
     /// Takes the permits of a token bucket at once, if they are there. It has the effect of
@@ -270,7 +273,8 @@ impl Bucket {
             return None;
         }
         let (receipt, full_at) = rule.full_between(state);
-        let mut level = Level { receipt: Receipt(receipt.as_nanos()), ..Level::new(0) };
+        let receipt = Receipt::new(receipt.as_nanos(), permits);
+        let mut level = Level { receipt, ..Level::new(0) };
         show(rule, state, full_at, now, &mut level);
         Some(level)
     }

@@ -144,7 +144,8 @@ impl Bucket {
     pub(super) fn hand_back(&mut self, now: u64, permits: u64, mark: &mut Mark, unfollowed: bool) {
         let Some(charged) = &mut mark.charged_until else { return };
         if permits > 0 {
-            self.give(now, permits, charged, unfollowed);
+            let is_kept = permits < mark.permits;
+            self.give(now, permits, charged, unfollowed, is_kept);
         }
         // A receipt from before a reset becomes one of now.
         for (receipt, until) in charged.iter_mut().zip(self.charged_until(now)) {
@@ -158,6 +159,7 @@ impl Bucket {
         permits: u64,
         charged: &mut [BigRational; 2],
         only_unfollowed: bool,
+        is_kept: bool,
     ) {
         let (cost, zero) = (time_for(self.quota, permits), BigRational::zero());
         let (until, at_most) = (self.charged_until(now), self.charged_at_most(now));
@@ -169,19 +171,22 @@ impl Bucket {
         let mut least = positive(&used[0] - &most_behind).min(cost.clone());
         let mut most = positive(&used[1] - &least_behind).min(cost.clone());
         let [surely, perhaps] = self.promised_until.each_ref();
-        if only_unfollowed || perhaps + &self.tick > whole(now) {
+        let may_wait = [*surely > whole(now), perhaps + &self.tick > whole(now)];
+        if only_unfollowed || may_wait[1] {
             least = least.min(positive(&cost - most_behind));
         }
-        if only_unfollowed || *surely > whole(now) {
+        if only_unfollowed || may_wait[0] {
             most = most.min(positive(&cost - least_behind));
         }
         let (before, told) = (self.full_at.clone(), self.within_burst_at());
         self.full_at = [&self.full_at[0] - &most, &self.full_at[1] - &least];
         self.charged_until = until;
-        // If nobody took permits since, it is as if less had been charged; but a store may round so
+        // Who keeps a part of the charge may still wait for it, and then both times stay. Otherwise,
+        // if nobody took permits since, it is as if less had been charged; but a store may round so
         // that it can't tell.
-        if self.charged_until[0] == charged[0] {
-            let is_certain = self.charged_until[1] == charged[1];
+        let keeps = may_wait.map(|may_wait| is_kept && may_wait);
+        if self.charged_until[0] == charged[0] && !keeps[0] {
+            let is_certain = self.charged_until[1] == charged[1] && !keeps[1];
             // Then who waited last does not wait any more. But once something was given back, a
             // store does not know until when the others wait.
             let cancelled = self.within_burst_at();
@@ -197,6 +202,9 @@ impl Bucket {
                 self.charged_until[1] -= &least;
                 self.charged_at_most -= &least;
                 charged[1] -= least;
+            } else if keeps[1] {
+                self.charged_until[1] += &self.tick;
+                self.charged_at_most += &self.tick;
             }
             charged[0] -= most;
         } else {

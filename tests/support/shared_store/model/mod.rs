@@ -38,6 +38,8 @@ pub(crate) struct Mark {
     pub(crate) at: u64,
     /// When the bucket would have been full if nothing had ever been given back, for both sides.
     pub(crate) charged_until: Option<[num_rational::BigRational; 2]>,
+    /// The permits that were taken, less those that were given back.
+    pub(crate) permits: u64,
     /// How often the quota had changed.
     pub(crate) changes: u32,
 }
@@ -100,7 +102,7 @@ impl Model {
                 None
             }
         };
-        Mark { at: now, charged_until, changes: self.changes() }
+        Mark { at: now, charged_until, permits, changes: self.changes() }
     }
 
     /// Takes what is missing until so many permits are in use.
@@ -114,6 +116,7 @@ impl Model {
 
     pub(crate) fn hand_back(&mut self, now: u64, permits: u64, mark: &mut Mark, unfollowed: bool) {
         each!(self, model => model.hand_back(now, permits, mark, unfollowed));
+        mark.permits = mark.permits.saturating_sub(permits);
     }
 
     /// How often the quota has changed.
