@@ -9,7 +9,7 @@ use tollgate::{Clock, Quota};
 
 use super::StoreUnderTest;
 use super::dice::Dice;
-use super::scene::{Opened, Scene};
+use super::scene::{self, Opened, Scene, patient};
 
 /// Asks for each check.
 const ASKS: usize = 3_000;
@@ -95,9 +95,8 @@ fn use_with_debts(
         take.patience = Duration::from_micros(dice.below(400_000) * dice.below(2));
         let answer = opened.ask(take);
         if let Outcome::Done { after } = answer.outcome {
-            let after = u64::try_from(after.as_nanos().div_ceil(1_000)).expect("a short wait");
             let receipt = answer.levels[0].receipt;
-            uses.push(Use { at: now + after, permits: answer.count, quota, receipt });
+            uses.push(Use { at: now + micros(after), permits: answer.count, quota, receipt });
         }
     }
     uses.sort_by_key(|one| one.at);
@@ -121,12 +120,17 @@ const QUOTA: Quota = Quota::per_second(10).burst(5);
 
 /// Checks that no window has more than `burst + rate * length`.
 fn check_bucket(uses: &[Use]) {
+    check_quota(uses, QUOTA, 0);
+}
+
+/// Checks that no window has more than `burst + rate * (length + slack)`.
+fn check_quota(uses: &[Use], quota: Quota, slack: u64) {
     windows(
         uses,
         |one| one.permits,
-        |used, micros| {
-            let most = QUOTA.burst_size() * 1_000_000 + QUOTA.permits() * micros;
-            assert!(used * 1_000_000 <= most, "{used} permits in {micros} microseconds");
+        |used, length| {
+            let most = quota.burst_size() * 1_000_000 + quota.permits() * (length + slack);
+            assert!(used * 1_000_000 <= most, "{used} permits in {length} + {slack} microseconds");
         },
     );
 }
@@ -147,6 +151,92 @@ pub(crate) fn never_more_with_debts(store: &dyn StoreUnderTest) {
     let scene = Scene::new(store);
     let mut dice = Dice::new("bound with debts");
     check_bucket(&use_with_debts(&scene, Rule::TokenBucket, &[QUOTA], true, true, &mut dice));
+}
+
+/// Limits that wait together: each keeps its bound as of the time at which its own permits were
+/// there. They are used when those of all limits are there, so a limit that was ready earlier may
+/// have refilled by then: by as much as it refills in the longest of such waits, more can be used.
+pub(crate) fn never_more_when_limits_wait_together(store: &dyn StoreUnderTest) {
+    let scene = Scene::new(store);
+    let mut dice = Dice::new("bound of limits that wait together");
+    // The second is slower, and has the larger burst.
+    let quotas = [QUOTA, Quota::per_second(8).burst(12)];
+    let limits = quotas.map(|quota| (Rule::TokenBucket, quota));
+    let opened = scene.users(&limits);
+    let mut uses: Vec<[Together; 2]> = Vec::with_capacity(ASKS);
+    for _ in 0..ASKS {
+        scene.pass(Duration::from_micros(dice.below(2) * dice.below(250_000)));
+        let now = scene.clock.now().as_nanos() / 1_000;
+        if dice.once_in(4) {
+            let Some(number) = uses.len().checked_sub(1 + dice.index(5)) else { continue };
+            give_back_together(&opened, &mut uses[number], now, &mut dice);
+            continue;
+        }
+        // Some asks are about one limit only.
+        let costs = [(); 2].map(|()| if dice.once_in(4) { 0 } else { 1 + dice.below(4) });
+        let patience = Duration::from_micros(dice.below(900_000) * dice.below(2));
+        let answer = opened.ask(patient(scene::ask(Verb::Take, 1, "alice", &costs), patience));
+        let Outcome::Done { after } = answer.outcome else { continue };
+        let at = now + micros(after);
+        uses.push([0, 1].map(|limit| {
+            let (level, permits) = (answer.levels[limit], costs[limit]);
+            // The wait of a limit that grants at once is that until its next permit.
+            let is_behind = permits > 0 && level.used > quotas[limit].burst_size();
+            let ready = now + if is_behind { micros(level.wait) } else { 0 };
+            Together { at, ready, permits, receipt: level.receipt }
+        }));
+    }
+    let later = uses.iter().flatten().map(|one| one.at - one.ready).max().unwrap_or(0);
+    assert!(uses.len() > ASKS / 10 && later > 100_000, "{} uses, {later}", uses.len());
+    for (limit, quota) in quotas.into_iter().enumerate() {
+        for (slack, of) in [(0, Together::when_ready as Moment), (later, Together::when_used)] {
+            let mut uses: Vec<Use> = uses.iter().map(|each| of(&each[limit])).collect();
+            uses.sort_by_key(|one| one.at);
+            check_quota(&uses, quota, slack);
+        }
+    }
+}
+
+/// What was granted of one of several limits, in microseconds.
+struct Together {
+    /// When all limits have their permits.
+    at: u64,
+    /// When this one has.
+    ready: u64,
+    permits: u64,
+    receipt: Receipt,
+}
+
+type Moment = fn(&Together) -> Use;
+
+impl Together {
+    fn when_ready(&self) -> Use {
+        Use { at: self.ready, permits: self.permits, quota: 0, receipt: self.receipt }
+    }
+
+    fn when_used(&self) -> Use {
+        Use { at: self.at, ..self.when_ready() }
+    }
+}
+
+/// Gives back some of what was granted.
+fn give_back_together(opened: &Opened<'_>, one: &mut [Together; 2], now: u64, dice: &mut Dice) {
+    let costs = [0, 1].map(|limit: usize| dice.below(one[limit].permits + 1));
+    let verb = if one[0].at > now { Verb::Cancel } else { Verb::HandBack };
+    let mut back = scene::ask(verb, 1, "alice", &costs);
+    for (charge, one) in back.parts[0].charges.iter_mut().zip(&*one) {
+        charge.receipt = one.receipt;
+    }
+    let answer = opened.ask(back);
+    for ((one, cost), level) in one.iter_mut().zip(costs).zip(&answer.levels) {
+        one.permits -= cost;
+        one.receipt = level.receipt;
+    }
+}
+
+/// Whole microseconds, rounded up.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000)).expect("a short wait")
 }
 
 /// Tiers with the same rate by their bursts: a burst, and the time in which it refills, is a share.

@@ -174,6 +174,7 @@ macro_rules! shared_store_suite {
                 never_more_with_tiers_to_and_fro,
                 never_more_with_hand_back_and_cancel,
                 never_more_with_debts,
+                never_more_when_limits_wait_together,
                 never_more_than_a_window_promises,
                 ;
             random:
