@@ -23,6 +23,10 @@ pub struct Ask {
     /// For [`Verb::Take`]: how long the caller would wait. If the permits arrive within this time,
     /// they are taken now, for later; see [`Outcome::Done`](super::Outcome::Done). Only token
     /// buckets can be taken from for later: if a window has to wait, the ask is refused.
+    ///
+    /// Each limit is charged now, and used when those that wait longest have their permits. So of a
+    /// limit whose own permits are there earlier by up to `d`, up to `burst + rate * (w + d)` can be
+    /// used in a window of length `w`.
     pub patience: Duration,
     /// How long from now the caller waits for the answer. A store that gets to the ask later than
     /// this does nothing, and answers [`Outcome::Expired`](super::Outcome::Expired), as far as it

@@ -3,7 +3,8 @@
 -- An ask: verb B, parts B, whether a subject is in several parts B, the length of the parts I4, count d, patience d,
 -- the time after which nobody waits any more d (0: never). Each part: flags B (1: shadow), charges B. Each charge:
 -- quota B, flags B (1: costs nothing, 2: more than the burst, 4: a part of the charge that is taken back is kept), cost
--- dd, and if the verb takes a charge back, its receipt dd. The cost is that of all times, but for "up to so many times" that of one time.
+-- dd, and if the verb takes a charge back, its receipt dd. The cost is that of all times, but for "up to so many times"
+-- that of one time.
 --
 -- The reply: the clock d; for each ask what was done B, and if that is 0 or 1, how many times d, for each part
 -- whether it was charged B and the time of that d, and for each charge what its rule tells, ddd. If a subject is in

@@ -6,7 +6,8 @@
 -- nothing had ever been given back, rounded up. The receipt of a charge is that later time.
 -- `algorithm/greedy/shared_limits.rs` of the core says why. The second is for how many µs from now on somebody may
 -- wait for permits that were taken for later, rounded up. If the first is 0, and the second is what the level is above
--- the capacity, c is 0 instead.
+-- the capacity, c is 0 instead. Both times stay as they are if only a part of a charge is given back while somebody may
+-- wait, since that can be who keeps the rest of it.
 --
 -- Kept: a I6, b I6, y I6, tag I3, and the values of c I6I6. They are left out if c is 0, and if both are 0. In the
 -- latter case, which is that of a debt, b has 2^47 more; if they are kept, y has.
@@ -183,8 +184,10 @@ do
     local later, promised = values(q, a, b, c)
     local behind_a, behind_b = minus(q, now + a + later, b, when_a, when_b)
     local over_a, over_b = minus(q, when_a, when_b, now + a + later, b)
-    -- Receipts tell 4096 parts of a µs apart. Who keeps a part of the charge may still wait for it.
-    local is_last = not (is_kept and promised > 0) and over_a == 0 and over_b == 0 and behind_a == 0 and behind_b * 4096 < x[q]
+    -- Receipts tell 4096 parts of a µs apart.
+    local is_last = over_a == 0 and over_b == 0 and behind_a == 0 and behind_b * 4096 < x[q]
+    -- Who keeps a part of the charge may still wait for it.
+    if is_kept and promised > 0 then is_last = false end
     local most_a, most_b = minus(q, a, b, behind_a, behind_b)
     -- No receipt can be told from another then.
     if later >= MOST then cost_a, cost_b = 0, 0 end
