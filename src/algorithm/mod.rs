@@ -26,10 +26,10 @@ pub(crate) use any::AnyRule;
 #[cfg(feature = "shared")]
 pub(crate) use any::AnyState;
 pub use fixed_window::FixedWindow;
-#[cfg(feature = "shared")]
-pub(crate) use greedy::{Charged, MaybeReturned};
 #[cfg(feature = "llm")]
 pub(crate) use greedy::Scale;
+#[cfg(feature = "shared")]
+pub(crate) use greedy::{Charged, MaybeReturned};
 pub use greedy::{GreedyRefill, GreedyState, Level};
 pub use holds::Receipt;
 pub use interval::{IntervalRefill, IntervalState};

@@ -40,8 +40,8 @@ pub(crate) struct Returned {
 pub(crate) struct Charged {
     /// `V` right after it, rounded down.
     pub(crate) receipt: Timestamp,
-    /// Its permits, less those that were given back before.
-    pub(crate) permits: u64,
+    /// Whether the others of its permits are kept.
+    pub(crate) is_kept: bool,
 }
 
 /// Nothing for most buckets: nothing was given back to them, and they are not in debt.
@@ -158,7 +158,7 @@ impl GreedyRefill {
         state.set(state.full_at().saturating_sub(given));
         // If nobody took permits since, it is as if fewer had been charged; but who keeps some may
         // still wait for them. A receipt can only tell that if a permit takes a nanosecond or longer.
-        let is_kept = may_wait && permits < charged.permits;
+        let is_kept = may_wait && charged.is_kept;
         let is_last = !is_kept && self.cost >= self.speed && self.nanos_floor(until) == receipt;
         let until = if is_last { until - given } else { until };
         // The last who waits is the one who gives back, if the level tells who waits.

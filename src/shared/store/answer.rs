@@ -1,5 +1,6 @@
 //! What a store answers.
 
+use std::fmt;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -102,27 +103,89 @@ pub enum Verdict {
 }
 
 /// What a store knows of a charge, to take it back later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Receipt {
-    /// A time on the store's clock, whose meaning is the store's.
-    pub at: u64,
-    /// The permits of the charge, less those that were given back. Whoever gives back fewer keeps
-    /// the others, and may still wait for them.
-    pub permits: u64,
+    // As bytes, and a byte short of a `u64`: so a `Level` has 64 bytes.
+    at: [u8; 8],
+    permits: [u8; 7],
 }
 
 impl Receipt {
+    /// Where the permits are not known exactly: there may be more.
+    const MOST: u64 = (1 << 56) - 1;
+
     /// The receipt of a charge of so many permits. For a store of your own.
     #[must_use]
+    #[inline]
     pub fn new(at: u64, permits: u64) -> Self {
-        Self { at, permits }
+        let [permits @ .., _] = permits.min(Self::MOST).to_le_bytes();
+        Self { at: at.to_le_bytes(), permits }
     }
 
-    /// The receipt for what is left of the charge once `permits` were given back. For a store of
-    /// your own.
+    /// A time on the store's clock, whose meaning is the store's.
+    #[must_use]
+    #[inline]
+    pub fn at(self) -> u64 {
+        u64::from_le_bytes(self.at)
+    }
+
+    /// The permits of the charge, less those that were given back. 2^56 - 1 means so many or more.
+    #[must_use]
+    #[inline]
+    pub fn permits(self) -> u64 {
+        let [a, b, c, d, e, f, g] = self.permits;
+        u64::from_le_bytes([a, b, c, d, e, f, g, 0])
+    }
+
+    /// Whether somebody keeps, or may keep, some permits of the charge if so many are given back.
+    #[must_use]
+    pub fn is_more_than(self, permits: u64) -> bool {
+        permits < self.permits() || self.permits() == Self::MOST
+    }
+
+    /// The receipt for the rest of the charge once so many permits were given back.
     #[must_use]
     pub fn less(self, permits: u64) -> Self {
-        Self { permits: self.permits.saturating_sub(permits), ..self }
+        match self.permits() {
+            Self::MOST => self,
+            all => Self::new(self.at(), all.saturating_sub(permits)),
+        }
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at, permits) = (self.at(), self.permits());
+        f.debug_struct("Receipt").field("at", &at).field("permits", &permits).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Level, Receipt};
+
+    #[test]
+    fn a_receipt_tells_what_is_left_of_its_charge() {
+        let receipt = Receipt::new(u64::MAX, 4);
+        assert_eq!((receipt.at(), receipt.permits()), (u64::MAX, 4));
+        assert!(receipt.is_more_than(3) && !receipt.is_more_than(4));
+        let rest = receipt.less(3);
+        assert_eq!((rest.at(), rest.permits()), (u64::MAX, 1));
+        assert_eq!(rest.less(u64::MAX).permits(), 0);
+        assert!(!Receipt::default().is_more_than(0));
+    }
+
+    /// Of more permits than are counted, some may always be left.
+    #[test]
+    fn a_receipt_of_more_than_can_be_counted() {
+        let most = Receipt::new(1, u64::MAX);
+        assert!(most.is_more_than(u64::MAX) && most.less(u64::MAX).is_more_than(u64::MAX));
+        let counted = Receipt::new(1, (1 << 56) - 2);
+        assert!(!counted.is_more_than((1 << 56) - 2));
+    }
+
+    #[test]
+    fn a_level_fits_into_a_cache_line() {
+        assert_eq!(size_of::<Level>(), 64);
     }
 }

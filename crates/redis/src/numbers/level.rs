@@ -84,11 +84,9 @@ impl Numbers {
                 ),
             // Of the rest of the charge.
             Verb::HandBack | Verb::Cancel if before.is_none() => {
-                let mut rest = asked.receipt.less(narrow(asked.permits));
-                if self.is_bucket() {
-                    rest.at = rest.at.min(self.receipt(raw, asked.now, 0).at);
-                }
-                rest
+                let rest = asked.receipt.less(narrow(asked.permits));
+                let now = self.is_bucket().then(|| self.receipt(raw, asked.now, 0).at());
+                Receipt::new(now.map_or(rest.at(), |now| now.min(rest.at())), rest.permits())
             }
             _ => Receipt::default(),
         }

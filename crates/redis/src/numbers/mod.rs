@@ -135,7 +135,7 @@ impl Numbers {
 
     /// A receipt as the script reads it: a time in µs and units.
     pub(crate) fn pack_receipt(&self, receipt: Receipt, into: &mut Vec<u8>) {
-        let (whole, parts) = (receipt.at / PARTS, u128::from(receipt.at % PARTS));
+        let (whole, parts) = (receipt.at() / PARTS, u128::from(receipt.at() % PARTS));
         let speed = u128::from(self.x);
         let units = if speed <= PARTS.into() { parts } else { parts * speed / u128::from(PARTS) };
         push(into, whole);

@@ -201,7 +201,8 @@ impl Call {
             _ => 0,
         };
         let is_back = matches!(ask.verb, Verb::HandBack | Verb::Cancel);
-        let is_kept = is_back && permits < charge.receipt.permits.into();
+        let is_kept =
+            is_back && charge.receipt.is_more_than(u64::try_from(permits).unwrap_or(u64::MAX));
         let flags = if is_kept { flags | KEEPS } else { flags };
         self.asks.push(u8::try_from(index).unwrap_or(0));
         if !self.is_plain {

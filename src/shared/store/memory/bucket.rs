@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithm::{
-    Algorithm, AnyRule, AnyState, Charged, FixedWindow, GreedyRefill, MaybeReturned, Receipt as Grant,
-    SlidingWindow, StrictWindow,
+    Algorithm, AnyRule, AnyState, Charged, FixedWindow, GreedyRefill, MaybeReturned,
+    Receipt as Grant, SlidingWindow, StrictWindow,
 };
 use crate::shared::store::{Level, Receipt, Rule, Verdict};
 use crate::{CarryOver, Quota, QuotaError, Timestamp};
@@ -232,12 +232,12 @@ impl Bucket {
     ) -> Receipt {
         let (permits, receipt) = (demand.most_permits(), demand.receipt);
         let rest = receipt.less(permits);
-        let at = Timestamp::from_nanos(receipt.at);
+        let at = Timestamp::from_nanos(receipt.at());
         if permits == 0 {
             return match (&self.terms.rule, &self.state) {
                 (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
                     let at = rule.receipt_by(state, &self.returned, now, at);
-                    Receipt { at: at.as_nanos(), ..receipt }
+                    Receipt::new(at.as_nanos(), receipt.permits())
                 }
                 _ => receipt,
             };
@@ -245,10 +245,10 @@ impl Bucket {
         self.bring(demand.terms, now);
         let (rule, state) = (&self.terms.rule, &mut self.state);
         if let (AnyRule::Greedy(rule), AnyState::Greedy(state)) = (rule, &mut *state) {
-            let charge = Charged { receipt: at, permits: receipt.permits };
+            let charge = Charged { receipt: at, is_kept: receipt.is_more_than(permits) };
             let returned = &mut self.returned;
             let at = rule.hand_back(state, returned, now, permits, charge, only_unfollowed);
-            return Receipt { at: at.as_nanos(), ..rest };
+            return Receipt::new(at.as_nanos(), rest.permits());
         }
         match rule.as_fixed_window(state).map(|(window, state)| window.window_began(state, now)) {
             Some(began) if at < began => {}
