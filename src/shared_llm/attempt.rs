@@ -87,7 +87,7 @@ impl Account {
             }
             Outcome::Done { after } => {
                 let taken = costs.iter().zip(levels).map(|((place, kind, _), level)| Charged {
-                    place: *place,
+                    place: u32::try_from(*place).unwrap_or(u32::MAX),
                     kind: *kind,
                     receipt: level.receipt,
                 });

@@ -26,7 +26,7 @@ pub(super) struct Charge {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Charged {
     /// The place of the limit.
-    pub(super) place: usize,
+    pub(super) place: u32,
     pub(super) kind: LimitKind,
     pub(super) receipt: Receipt,
 }
@@ -55,7 +55,7 @@ impl Charge {
             .map(|charged| {
                 let mut charge = StoreCharge::new(permits(charged.kind));
                 charge.receipt = charged.receipt;
-                (charged.place, charge)
+                (usize::try_from(charged.place).unwrap_or(usize::MAX), charge)
             })
             .collect();
         if !charges.is_empty() {

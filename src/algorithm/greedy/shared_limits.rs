@@ -15,10 +15,10 @@
 //! anything back, and nobody makes a debt, the level tells until when; otherwise, that time is
 //! remembered beside `V`. Nobody waits for a debt: what was consumed or reported is in use already.
 //!
-//! If nobody has taken permits behind a charge that is cancelled as a whole, it is as if it had never
-//! been made, and both times go back. Who keeps a part of it waits on, until the time that was told.
-//! So then both times stay, as if others had taken permits behind, and the receipt must tell how
-//! many permits there are to keep.
+//! If nobody has taken permits behind a charge that is cancelled as a whole, it is as if it had
+//! never been made, and both times go back. Who keeps a part of it waits on, until the time that
+//! was told. So then both times stay, as if others had taken permits behind, and the receipt must
+//! tell how many permits there are to keep.
 
 use super::{GreedyRefill, GreedyState};
 use crate::Timestamp;

@@ -133,8 +133,9 @@ impl Receipt {
     #[must_use]
     #[inline]
     pub fn permits(self) -> u64 {
-        let [a, b, c, d, e, f, g] = self.permits;
-        u64::from_le_bytes([a, b, c, d, e, f, g, 0])
+        let mut permits = [0; 8];
+        permits[..7].copy_from_slice(&self.permits);
+        u64::from_le_bytes(permits)
     }
 
     /// Whether somebody keeps, or may keep, some permits of the charge if so many are given back.

@@ -142,9 +142,9 @@ impl Numbers {
         push(into, if self.is_bucket() { narrow(units.min(speed - 1)) } else { 0 });
     }
 
-    /// The receipt of a charge of `permits` after which the level was `raw` at `now`: for a token bucket, when
-    /// it would be full if nothing had ever been given back. What does not fit is rounded down, so
-    /// that less is given back.
+    /// The receipt of a charge of `permits` after which the level was `raw` at `now`: for a token
+    /// bucket, when it would be full if nothing had ever been given back. What does not fit is
+    /// rounded down, so that less is given back.
     fn receipt(&self, raw: Raw, now: u64, permits: u64) -> Receipt {
         let (whole, units) = match raw {
             // A reply that is damaged can have any numbers.
