@@ -21,6 +21,7 @@ use tower::Service;
 
 use super::answer::answer;
 use super::messages::{Entry, RateLimitRequest, RateLimitResponse};
+use crate::web::is_of_a_page;
 
 /// What a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +148,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if is_of_a_page(request.headers()) {
+            let refused = Status::permission_denied("the request comes from a web page");
+            return Box::pin(ready(Ok(refused.into_http())));
+        }
         let service = self.clone();
         Box::pin(async move {
             let time = service.bounds.time;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Service;
 use super::answer::Limits;
-use crate::web::Problem;
+use crate::web::{OfAProgram, Problem};
 
 /// What is reported.
 #[derive(Deserialize)]
@@ -27,6 +27,7 @@ struct Reported<'a> {
 }
 
 pub(super) async fn report(
+    _: OfAProgram,
     State(service): State<Service>,
     body: Body,
 ) -> Result<Response, Problem> {
