@@ -148,10 +148,10 @@ fn all_values_that_are_no_address_share_a_bucket() {
     let (limiter, _) = limiter(&policy);
     let long = "9".repeat(100_000);
     let odd = ["localhost", "", "1.2.3", "192.0.2.1:80", "unix", "192.0.2.1, 192.0.2.2", &*long];
-    for (index, value) in odd.iter().enumerate() {
-        let entries = [("remote_address", *value)];
+    for (rest, value) in (13..20).rev().zip(odd) {
+        let entries = [("remote_address", value)];
         let decided = decide(&limiter, &[(&entries, 1)]);
-        assert_eq!(left(&decided), [20 - 1 - index as u64], "{value:?}");
+        assert_eq!(left(&decided), [rest], "{value:?}");
         let keys: Vec<String> = decided.descriptors()[0]
             .decision()
             .limits()

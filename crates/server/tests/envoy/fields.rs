@@ -216,9 +216,10 @@ async fn a_limit_of_envoys_configuration_is_not_obeyed() {
 async fn a_value_that_is_no_address_is_limited() {
     let mut client = Client::of(POLICY).await;
     let odd = |value| vec![descriptor(&[("remote_address", value), ("often", "x")])];
-    for (index, value) in ["localhost", "", "10.0.0.256", "unix", "a, b"].into_iter().enumerate() {
+    let values = ["localhost", "", "10.0.0.256", "unix", "a, b"];
+    for (rest, value) in (0..5).rev().zip(values) {
         let response = client.edge(odd(value)).await;
-        assert_eq!((response.overall_code(), left(&response)), (Code::Ok, vec![4 - index as u32]));
+        assert_eq!((response.overall_code(), left(&response)), (Code::Ok, vec![rest]));
     }
     assert_eq!(client.edge(odd("another")).await.overall_code(), Code::OverLimit);
     assert_eq!(client.edge(odd("192.0.2.1")).await.overall_code(), Code::Ok);
