@@ -8,8 +8,8 @@ use http::header::CONTENT_TYPE;
 
 use super::Admin;
 
-/// The metric that tells the policy in force. It is written here and not by the recorder, which would
-/// keep a line for each policy that was ever in force.
+/// The metric that tells the policy in force. It is written here and not by the recorder, which
+/// would keep a line for each policy that was ever in force.
 pub(crate) const POLICY_INFO: &str = "tollgate_policy_info";
 
 impl Admin {

@@ -61,8 +61,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 ///
 /// # Errors
 ///
-/// What to tell the user: all problems of the file, or that it is one of envoyproxy/ratelimit. Nothing
-/// that such a file has is a setting of tollgate, so its problems would say nothing.
+/// What to tell the user: all problems of the file, or that it is one of envoyproxy/ratelimit.
+/// Nothing that such a file has is a setting of tollgate, so its problems would say nothing.
 fn read(path: &Path) -> Result<ConfigFile, String> {
     ConfigFile::read(path).map_err(|error| {
         if !envoy_files::is_one(path) {

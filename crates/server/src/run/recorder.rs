@@ -28,8 +28,8 @@ pub(super) fn install() -> PrometheusHandle {
     RECORDER.get_or_init(make).clone()
 }
 
-/// The recorder, without the metric that tells the policy in force: its label is another one for each
-/// policy, and a recorder keeps each line for ever.
+/// The recorder, without the metric that tells the policy in force: its label is another one for
+/// each policy, and a recorder keeps each line for ever.
 struct Recorded(PrometheusRecorder);
 
 impl Recorder for Recorded {

@@ -1,4 +1,5 @@
-//! What the pages of both listeners have in common: errors, queries, bodies, health, and who asks.
+//! What the pages of both listeners have in common: errors, queries, bodies, health, and who
+//! asks.
 
 mod address;
 mod body;

@@ -1,8 +1,9 @@
 //! Whether a browser has sent a request for a web page.
 //!
-//! A page of any site can make a browser send requests to a service on the browser's machine or in
-//! its network, and can't read the answers. The browser says so in two headers, which no page can
-//! set or remove: `Origin`, with each request that is not a GET or HEAD, and `Sec-Fetch-Site`.
+//! A page of any site can make a browser send requests to a service on the browser's machine or
+//! in its network, and can't read the answers. The browser says so in two headers, which no page
+//! can set or remove: `Origin`, with each request that is not a GET or HEAD, and
+//! `Sec-Fetch-Site`.
 
 use axum::extract::FromRequestParts;
 use http::HeaderMap;

@@ -38,8 +38,8 @@ fn check_tells_what_is_wrong_and_what_has_no_effect() {
     assert!(text(&nothing.stderr).starts_with("tollgate.toml: the file can't be read"));
 }
 
-/// Each command that reads a file of tollgate says what else the file is, and nothing of settings that
-/// tollgate does not know.
+/// Each command that reads a file of tollgate says what else the file is, and nothing of settings
+/// that tollgate does not know.
 #[test]
 fn a_file_of_ratelimit_in_the_place_of_one_of_tollgate_is_named() {
     let folder_with = folder(EDGE);

@@ -7,9 +7,9 @@ use crate::support::{Running, THREE_A_DAY};
 
 const CHECK: &str = r#"{"method":"GET","path":"/","user":"alice"}"#;
 
-/// What browsers say of the page that makes them send a request: Chromium and Firefox to a name of
-/// this machine, an older Safari, a page in a sandbox, and a page whose name its owner lets point to
-/// this machine.
+/// What browsers say of the page that makes them send a request: Chromium and Firefox to a name
+/// of this machine, an older Safari, a page in a sandbox, and a page whose name its owner lets
+/// point to this machine.
 const PAGES: [&[(&str, &str)]; 6] = [
     &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
     &[("sec-fetch-site", "same-site"), ("origin", "http://localhost:3000")],
@@ -27,7 +27,8 @@ fn post(url: &str, headers: &[(&str, &str)]) -> http::request::Builder {
     headers.iter().fold(Request::post(url), |request, (name, value)| request.header(*name, *value))
 }
 
-/// What a page can send without asking the server first: a form, or `fetch` in the mode `no-cors`.
+/// What a page can send without asking the server first: a form, or `fetch` in the mode
+/// `no-cors`.
 #[tokio::test]
 async fn a_page_spends_no_permit_and_reports_nothing() {
     let service = Running::with(THREE_A_DAY, "").await;
@@ -46,7 +47,8 @@ async fn a_page_spends_no_permit_and_reports_nothing() {
     assert_eq!(left.field("x-ratelimit-remaining"), Some("2"), "no page has taken a permit");
 }
 
-/// What `curl -d`, Python's `urllib`, `fetch` of Node and axios send with a text, without an option.
+/// What `curl -d`, Python's `urllib`, `fetch` of Node and axios send with a text, without an
+/// option.
 #[tokio::test]
 async fn programs_may_send_any_type_or_none() {
     let service = Running::with(&THREE_A_DAY.replace("3/day", "9/day"), "").await;

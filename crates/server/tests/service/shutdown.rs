@@ -56,8 +56,8 @@ async fn nothing_outlives_a_server_that_is_dropped() {
     let long = "[server.connections]\nbody_time = '1h'\nidle_time = '1h'\n";
     let service = Running::with(THREE_A_DAY, long).await;
     let ListenAddress::Tcp(address) = service.server.listen().clone() else { panic!("a port") };
-    // An idle connection; two in the middle of a request, of which one is a task of its own in HTTP/2;
-    // and a page of the dashboard, which is told what changes.
+    // An idle connection; two in the middle of a request, of which one is a task of its own in
+    // HTTP/2; and a page of the dashboard, which is told what changes.
     let waits_for_its_body = "POST /v1/check HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
                               content-length: 9\r\n\r\n";
     let mut http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
