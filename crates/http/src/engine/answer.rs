@@ -1,7 +1,7 @@
 //! What a client is told: refusals, and the fields of every response.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use smallvec::SmallVec;
 
 use super::{Decision, HttpLimiter, Outcome};
@@ -45,6 +45,30 @@ impl HttpLimiter {
         if !decision.charges.is_empty() && decision.fields().count() > 0 {
             write_fields(self, decision, &shown(decision), headers);
         }
+    }
+
+    /// Gives each of these fields to `put`, for an answer that has no map of fields.
+    ///
+    /// ```
+    /// use tollgate_http::{Facts, HttpLimiter, Policy};
+    ///
+    /// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '9/day'".parse()?;
+    /// let limiter = HttpLimiter::new(&policy)?;
+    /// let decision = limiter.decide(&Facts::new("GET", "/")).now().expect("memory");
+    /// limiter.each_field(&decision, |name, value| {
+    ///     if name == "x-ratelimit-remaining" {
+    ///         assert_eq!(value, "8");
+    ///     }
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn each_field(&self, decision: &Decision, put: impl FnMut(HeaderName, HeaderValue)) {
+        if decision.charges.is_empty() || decision.fields().count() == 0 {
+            return;
+        }
+        let shown = shown(decision);
+        let policy = policy_field(decision, &shown);
+        decision.fields().each(&shown, policy, &self.engine().wall_clock, put);
     }
 }
 
@@ -113,16 +137,20 @@ fn write_fields(
     shown: &[Shown<'_>],
     headers: &mut HeaderMap,
 ) {
+    let policy = policy_field(decision, shown);
+    decision.fields().write(headers, shown, policy, &limiter.engine().wall_clock);
+}
+
+/// The value of `RateLimit-Policy`, if it is kept for requests like this one.
+fn policy_field<'a>(decision: &'a Decision, shown: &[Shown<'_>]) -> Option<&'a HeaderValue> {
     // A refusal that is not about limits must not decide what is kept for those that are.
     if shown.is_empty() {
-        return;
+        return None;
     }
-    let fields = decision.fields();
-    let policy = decision.policy_field(|fields: &Fields| {
+    decision.policy_field(|fields: &Fields| {
         let texts: SmallVec<[_; 4]> = shown.iter().map(|limit| limit.texts).collect();
         fields.policy(&texts)
-    });
-    fields.write(headers, shown, policy, &limiter.engine().wall_clock);
+    })
 }
 
 fn refusal_of<'a>(decision: &'a Decision, shown: &[Shown<'a>]) -> Refusal<'a> {

@@ -40,6 +40,23 @@ impl<'a> LimitReport<'a> {
         quotas.get(self.charge.quota).copied().unwrap_or(Quota::unlimited())
     }
 
+    /// The text of that quota, as policies write it: made once, and not for each decision.
+    ///
+    /// ```
+    /// use tollgate_http::{Facts, HttpLimiter, Policy};
+    ///
+    /// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '24 per hour'".parse()?;
+    /// let limiter = HttpLimiter::new(&policy)?;
+    /// let decision = limiter.decide(&Facts::new("GET", "/")).now().expect("memory");
+    /// assert_eq!(decision.limits().next().expect("a limit").quota_text(), "24/h");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn quota_text(&self) -> &'a str {
+        // Unlimited quotas have no texts.
+        self.texts().map_or("unlimited", LimitTexts::quota)
+    }
+
     /// How many permits the request costs.
     #[must_use]
     pub fn cost(&self) -> u64 {

@@ -119,31 +119,69 @@ impl Fields {
         policy: Option<&HeaderValue>,
         now: impl FnOnce() -> SystemTime,
     ) {
-        let Some(tightest) = tightest(shown) else { return };
-        let added = self.count();
+        let added = if shown.is_empty() { 0 } else { self.count() };
         if added == 0 || headers.try_reserve(added).is_err() {
             return;
         }
-        // One look at the names that are there is faster than to look for each of ours.
+        // One look at the names that are there is faster than to look for each of ours. (Looking
+        // first and appending then takes half the time of an `Entry`, which carries the name.)
         let are_new = !headers.keys().any(names::may_be_ours);
+        self.each(shown, policy, now, |name, value| {
+            if are_new || !headers.contains_key(&name) {
+                // Fails only if the map can hold no more, for which room was reserved.
+                let _ = headers.try_append(name, value);
+            }
+        });
+    }
+
+    /// Gives each field of one response to `put`: what [`write`](Self::write) adds to a map, for a
+    /// protocol that has no map of fields.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tollgate_http::policy::{Dialect, ResetForm};
+    /// use tollgate_http::respond::{Fields, LimitTexts, Shown};
+    ///
+    /// let texts = LimitTexts::new("calls", "60/min".parse()?).expect("it is not unlimited");
+    /// let (remaining, full_after, next_after) = (59, Duration::from_secs(1), Duration::ZERO);
+    /// let calls = Shown { texts: &texts, remaining, full_after, next_after, refused: None };
+    /// let mut names = Vec::new();
+    /// let fields = Fields::new(&[Dialect::RateLimit], ResetForm::Seconds);
+    /// fields.each(&[calls], None, SystemTime::now, |name, _| names.push(name));
+    /// assert_eq!(names, ["ratelimit-policy", "ratelimit"]);
+    /// # Ok::<(), tollgate::ParseQuotaError>(())
+    /// ```
+    #[inline]
+    pub fn each(
+        &self,
+        shown: &[Shown<'_>],
+        policy: Option<&HeaderValue>,
+        now: impl FnOnce() -> SystemTime,
+        mut put: impl FnMut(HeaderName, HeaderValue),
+    ) {
+        let Some(tightest) = tightest(shown) else { return };
         if let Some(draft) = self.ietf {
-            add(headers, are_new, names::RATELIMIT_POLICY, || {
-                policy.cloned().or_else(|| self.policy_of(shown.iter().map(|limit| limit.texts)))
-            });
-            add(headers, are_new, names::RATELIMIT, || match draft {
+            let policy = policy.cloned();
+            let policy = policy.or_else(|| self.policy_of(shown.iter().map(|limit| limit.texts)));
+            if let Some(policy) = policy {
+                put(names::RATELIMIT_POLICY, policy);
+            }
+            let state = match draft {
                 Draft::V07 => Some(state_07(tightest)),
                 Draft::V11 => state(shown),
-            });
+            };
+            if let Some(state) = state {
+                put(names::RATELIMIT, state);
+            }
         }
         if self.x_ratelimit {
-            add(headers, are_new, names::X_LIMIT, || Some(tightest.texts.burst_value.clone()));
-            add(headers, are_new, names::X_REMAINING, || Some(numbers::value(remaining(tightest))));
-            add(headers, are_new, names::X_RESET, || {
-                Some(numbers::value(match self.reset {
-                    ResetForm::Seconds => numbers::seconds(tightest.full_after),
-                    ResetForm::Epoch => epoch_second(now(), tightest.full_after),
-                }))
-            });
+            put(names::X_LIMIT, tightest.texts.burst_value.clone());
+            put(names::X_REMAINING, numbers::value(remaining(tightest)));
+            let reset = match self.reset {
+                ResetForm::Seconds => numbers::seconds(tightest.full_after),
+                ResetForm::Epoch => epoch_second(now(), tightest.full_after),
+            };
+            put(names::X_RESET, numbers::value(reset));
         }
     }
 }
@@ -241,21 +279,5 @@ fn epoch_second(now: SystemTime, after: Duration) -> u64 {
 fn separate(text: &mut Vec<u8>) {
     if !text.is_empty() {
         text.extend_from_slice(names::LIST_SEPARATOR.as_bytes());
-    }
-}
-
-/// Adds a field unless it is there; `is_new` says that it is not. (Looking first and appending then
-/// takes half the time of an `Entry`, which carries the name with it.)
-fn add(
-    headers: &mut HeaderMap,
-    is_new: bool,
-    name: HeaderName,
-    value: impl FnOnce() -> Option<HeaderValue>,
-) {
-    if (is_new || !headers.contains_key(&name))
-        && let Some(value) = value()
-    {
-        // Fails only if the map can hold no more, for which room was reserved.
-        let _ = headers.try_append(name, value);
     }
 }

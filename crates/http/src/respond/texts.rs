@@ -13,12 +13,15 @@ use super::numbers::{self, MAX};
 ///
 /// let texts = LimitTexts::new("calls", "10/min burst 20".parse()?).expect("it is not unlimited");
 /// assert_eq!(texts.name(), "calls");
+/// assert_eq!(texts.quota(), "10/min burst 20");
 /// assert_eq!(texts.policy(), r#""calls";q=20;w=120"#);
 /// # Ok::<(), tollgate::ParseQuotaError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct LimitTexts {
     pub(super) name: Box<str>,
+    /// `10/min burst 20`
+    pub(super) quota: Box<str>,
     /// `"calls";q=20;w=120`
     pub(super) policy: Box<str>,
     /// `"calls";r=`, which the number follows.
@@ -48,6 +51,7 @@ impl LimitTexts {
         let window = window_seconds(quota);
         Some(Self {
             name: name.into(),
+            quota: quota.to_string().into(),
             policy: format!("{quoted}{QUOTA}{burst}{WINDOW}{window}").into(),
             policy_07: format!("{burst}{WINDOW}{window}").into(),
             remaining: format!("{quoted}{REMAINING}").into(),
@@ -60,6 +64,12 @@ impl LimitTexts {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The quota, as policies write it.
+    #[must_use]
+    pub fn quota(&self) -> &str {
+        &self.quota
     }
 
     /// The limit's item in `RateLimit-Policy`, as draft 11 writes it.

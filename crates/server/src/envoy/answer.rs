@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use tollgate_http::engine::{
     Decision, DescriptorDecision, DescriptorsDecision, LimitReport, Matched, Outcome,
 };
@@ -124,16 +123,19 @@ fn whole_seconds(time: Duration) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
 }
 
+/// As many fields as a policy has that says nothing of them.
+const USUAL_FIELDS: usize = 5;
+
 /// The fields about limits that the policy chooses, for the descriptor that limits most.
 fn fields(limiter: &HttpLimiter, decided: &DescriptorsDecision) -> Vec<HeaderValue> {
     let Some(descriptor) = decided.most_limiting() else { return Vec::new() };
-    let mut headers = HeaderMap::new();
-    limiter.write_fields(descriptor.decision(), &mut headers);
-    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        let (key, value) = (name.as_str().into(), value.to_str().ok()?.into());
-        Some(HeaderValue { key, value })
-    };
-    headers.iter().filter_map(field).collect()
+    let mut fields = Vec::with_capacity(USUAL_FIELDS);
+    limiter.each_field(descriptor.decision(), |name, value| {
+        if let Ok(value) = value.to_str() {
+            fields.push(HeaderValue { key: name.as_str().into(), value: value.into() });
+        }
+    });
+    fields
 }
 
 #[cfg(test)]

@@ -7,94 +7,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::{Serialize, Serializer};
-use tollgate::Quota;
-use tollgate_http::engine::LimitReport;
 use tollgate_http::{Decision, HttpLimiter};
 
-/// The answer to a check.
-#[derive(Serialize)]
-struct CheckAnswer<'a> {
-    /// Whether the request goes on.
-    allowed: bool,
-    outcome: &'static str,
-    /// The status with which the request is refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tier: Option<&'a str>,
-    limits: Limits<'a>,
-    /// The fields to add to the answer to the client.
-    headers: Fields<'a>,
-    /// The body of the answer to the client, if the request is refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'a str>,
-    /// To be sent to `/v1/report` with the status of the answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    report: Option<String>,
-}
-
-/// What the limits of a request have answered.
-pub(super) struct Limits<'a>(pub(super) &'a Decision);
-
-impl Serialize for Limits<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.limits().map(LimitAnswer::from))
-    }
-}
-
-/// What one limit has answered.
-#[derive(Serialize)]
-struct LimitAnswer<'a> {
-    name: &'a str,
-    #[serde(serialize_with = "as_text")]
-    quota: Quota,
-    cost: u64,
-    remaining: u64,
-    reset_after_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-    refuses: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    shadow: bool,
-}
-
-impl<'a> From<LimitReport<'a>> for LimitAnswer<'a> {
-    fn from(limit: LimitReport<'a>) -> Self {
-        Self {
-            name: limit.name(),
-            quota: limit.quota(),
-            cost: limit.cost(),
-            remaining: limit.remaining(),
-            reset_after_ms: millis(limit.reset_after()),
-            retry_after_ms: limit.retry_after().map(millis),
-            refuses: limit.refuses(),
-            shadow: limit.is_shadow(),
-        }
-    }
-}
-
-/// Writes a quota as it is written in policies.
-fn as_text<S: Serializer>(quota: &Quota, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(quota)
-}
-
-/// Fields of an answer, each with its first value.
-struct Fields<'a>(&'a HeaderMap);
-
-impl Serialize for Fields<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = self.0.keys().filter_map(|name| {
-            let value = self.0.get(name)?.to_str().ok()?;
-            Some((name.as_str(), value))
-        });
-        serializer.collect_map(fields)
-    }
-}
+use super::json::Json;
 
 /// As long as most answers are at most: so the text of an answer seldom moves while it is written.
 const USUAL_LENGTH: usize = 1 << 10;
@@ -103,23 +18,97 @@ const USUAL_LENGTH: usize = 1 << 10;
 /// itself would be answered with.
 pub(super) fn check(limiter: &HttpLimiter, decision: &Decision, report: Option<u64>) -> Response {
     let (status, mut headers, body) = told(limiter, decision);
-    let mut text = Vec::with_capacity(USUAL_LENGTH);
-    let answer = CheckAnswer {
-        allowed: decision.is_allowed(),
-        outcome: decision.outcome().as_str(),
-        status: decision.status(),
-        retry_after_ms: decision.retry_after().map(millis),
-        route: decision.route(),
-        tier: decision.tier(),
-        limits: Limits(decision),
-        headers: Fields(&headers),
-        body: std::str::from_utf8(&body).ok().filter(|body| !body.is_empty()),
-        report: report.map(|number| format!("{number:016x}")),
-    };
-    // A vector takes every byte, and no value of the answer fails to be written.
-    let _ = serde_json::to_writer(&mut text, &answer);
+    let mut json = Json::with_capacity(USUAL_LENGTH);
+    // Whether the request goes on.
+    json.raw("{\"allowed\":");
+    json.boolean(decision.is_allowed());
+    json.raw(",\"outcome\":");
+    json.plain(decision.outcome().as_str());
+    // The status with which the request is refused.
+    if let Some(status) = decision.status() {
+        json.raw(",\"status\":");
+        json.number(status.into());
+    }
+    if let Some(wait) = decision.retry_after() {
+        json.raw(",\"retry_after_ms\":");
+        json.number(millis(wait));
+    }
+    if let Some(route) = decision.route() {
+        json.raw(",\"route\":");
+        json.string(route);
+    }
+    if let Some(tier) = decision.tier() {
+        json.raw(",\"tier\":");
+        json.string(tier);
+    }
+    json.raw(",\"limits\":");
+    limits(&mut json, decision);
+    // The fields to add to the answer to the client.
+    json.raw(",\"headers\":");
+    fields(&mut json, &headers);
+    // The body of the answer to the client, if the request is refused.
+    if let Some(body) = std::str::from_utf8(&body).ok().filter(|body| !body.is_empty()) {
+        json.raw(",\"body\":");
+        json.string(body);
+    }
+    // To be sent to `/v1/report` with the status of the answer.
+    if let Some(report) = report {
+        json.raw(",\"report\":");
+        json.plain(&format!("{report:016x}"));
+    }
+    json.raw("}");
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response(status, headers, text)
+    response(status, headers, json.into_bytes())
+}
+
+/// The answer to a report: what is left after it.
+pub(super) fn report(decision: &Decision) -> Response {
+    let mut json = Json::with_capacity(USUAL_LENGTH);
+    json.raw("{\"limits\":");
+    limits(&mut json, decision);
+    json.raw("}");
+    let mut headers = HeaderMap::with_capacity(2);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response(StatusCode::OK, headers, json.into_bytes())
+}
+
+/// The array of what each limit of a request has answered.
+fn limits(json: &mut Json, decision: &Decision) {
+    json.raw("[");
+    for (index, limit) in decision.limits().enumerate() {
+        json.raw(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
+        json.string(limit.name());
+        json.raw(",\"quota\":");
+        json.string(limit.quota_text());
+        json.raw(",\"cost\":");
+        json.number(limit.cost());
+        json.raw(",\"remaining\":");
+        json.number(limit.remaining());
+        json.raw(",\"reset_after_ms\":");
+        json.number(millis(limit.reset_after()));
+        if let Some(wait) = limit.retry_after() {
+            json.raw(",\"retry_after_ms\":");
+            json.number(millis(wait));
+        }
+        json.raw(if limit.refuses() { ",\"refuses\":true" } else { ",\"refuses\":false" });
+        json.raw(if limit.is_shadow() { ",\"shadow\":true}" } else { "}" });
+    }
+    json.raw("]");
+}
+
+/// The object of the fields of an answer.
+fn fields(json: &mut Json, headers: &HeaderMap) {
+    let mut before = "{";
+    for (name, value) in headers {
+        // No field of ours is there twice, and all are text.
+        let Ok(value) = value.to_str() else { continue };
+        json.raw(before);
+        json.plain(name.as_str());
+        json.raw(":");
+        json.string(value);
+        before = ",";
+    }
+    json.raw(if before == "{" { "{}" } else { "}" });
 }
 
 /// An answer. (`into_response` of its parts would insert each field anew.)
@@ -136,7 +125,8 @@ pub(super) fn told(limiter: &HttpLimiter, decision: &Decision) -> (StatusCode, H
         let (parts, body) = refusal.into_parts();
         return (parts.status, parts.headers, body);
     }
-    let mut headers = HeaderMap::new();
+    // Room for those of an answer to a check too, which has two more.
+    let mut headers = HeaderMap::with_capacity(8);
     limiter.write_fields(decision, &mut headers);
     (StatusCode::OK, headers, Bytes::new())
 }

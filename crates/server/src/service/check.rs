@@ -121,13 +121,15 @@ pub(super) async fn check(
 ) -> Result<Response, Problem> {
     let (most, longest) = service.body_bounds();
     let text = crate::web::read_body(body, most, longest).await?;
-    let check: Check<'_> = serde_json::from_slice(&text)
-        .map_err(|error| Problem::new(400, "The body is not a check", error.to_string()))?;
+    let check: Check<'_> = crate::web::parse_body(&text, "The body is not a check")?;
     if let Some(detail) = check.mistake() {
         return Err(Problem::new(400, "The body is not a check", detail));
     }
     let limiter = &service.0.limiter;
-    let decision = limiter.decide(&check.facts()).await;
+    let decision = match limiter.decide(&check.facts()).now() {
+        Ok(decision) => decision,
+        Err(deciding) => deciding.await,
+    };
     if decision.outcome() == Outcome::NoPeer {
         let detail = "the policy needs the client's address: send it as `address`";
         return Err(Problem::new(400, "The check has no address", detail));

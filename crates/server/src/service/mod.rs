@@ -12,6 +12,7 @@
 mod answer;
 mod check;
 mod forward_auth;
+mod json;
 mod pending;
 mod report;
 mod told;

@@ -1,13 +1,11 @@
 //! `POST /v1/report`: the status of the answer to a request that was checked.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use axum::response::Response;
+use serde::Deserialize;
 
-use super::Service;
-use super::answer::Limits;
+use super::{Service, answer};
 use crate::web::{OfAProgram, Problem};
 
 /// What is reported.
@@ -20,12 +18,6 @@ struct Report<'a> {
     status: u16,
 }
 
-/// What is left after the report.
-#[derive(Serialize)]
-struct Reported<'a> {
-    limits: Limits<'a>,
-}
-
 pub(super) async fn report(
     _: OfAProgram,
     State(service): State<Service>,
@@ -33,8 +25,7 @@ pub(super) async fn report(
 ) -> Result<Response, Problem> {
     let (most, longest) = service.body_bounds();
     let text = crate::web::read_body(body, most, longest).await?;
-    let report: Report<'_> = serde_json::from_slice(&text)
-        .map_err(|error| Problem::new(400, "The body is not a report", error.to_string()))?;
+    let report: Report<'_> = crate::web::parse_body(&text, "The body is not a report")?;
     if !(100..=999).contains(&report.status) {
         return Err(Problem::new(400, "The body is not a report", "`status` is not a status"));
     }
@@ -45,5 +36,5 @@ pub(super) async fn report(
         return Err(Problem::new(404, "There is nothing to report", detail));
     };
     service.0.limiter.answered(&mut decision, report.status);
-    Ok(Json(Reported { limits: Limits(&decision) }).into_response())
+    Ok(answer::report(&decision))
 }

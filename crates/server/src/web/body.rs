@@ -1,11 +1,15 @@
 //! Reading the body of a request, within a size and a time.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
 
 use super::Problem;
 
@@ -21,10 +25,14 @@ pub(crate) async fn read(body: Body, most: usize, longest: Duration) -> Result<B
     if body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
         return Err(too_long());
     }
-    let whole = to_the_end(Limited::new(body, most));
-    let Ok(read) = tokio::time::timeout(longest, whole).await else {
-        let detail = format!("it did not come within {longest:?}");
-        return Err(Problem::new(408, "The body took too long", detail));
+    let mut whole = pin!(to_the_end(Limited::new(body, most)));
+    // Most bodies have come with their heads: without a timer.
+    let read = match poll_fn(|context| Poll::Ready(whole.as_mut().poll(context))).await {
+        Poll::Ready(read) => read,
+        Poll::Pending => tokio::time::timeout(longest, whole).await.map_err(|_| {
+            let detail = format!("it did not come within {longest:?}");
+            Problem::new(408, "The body took too long", detail)
+        })?,
     };
     read.map_err(|error| {
         if error.is::<LengthLimitError>() {
@@ -32,6 +40,22 @@ pub(crate) async fn read(body: Body, most: usize, longest: Duration) -> Result<B
         }
         Problem::new(400, "The body can't be read", error.to_string())
     })
+}
+
+/// What a body of JSON says.
+///
+/// # Errors
+///
+/// 400 with this title if it is not such JSON, with the place of the mistake.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
+    body: &'a [u8],
+    title: &'static str,
+) -> Result<T, Problem> {
+    // All bytes are looked at once, and not those of each text for themselves.
+    let text = std::str::from_utf8(body).map_err(|error| error.to_string());
+    let parsed =
+        text.and_then(|text| serde_json::from_str(text).map_err(|error| error.to_string()));
+    parsed.map_err(|why| Problem::new(400, title, why))
 }
 
 /// All bytes. Most bodies come with their heads, and are then read without waiting, not even for

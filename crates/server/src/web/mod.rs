@@ -10,7 +10,7 @@ mod query;
 mod unknown;
 
 pub(crate) use address::parse as parse_address;
-pub(crate) use body::read as read_body;
+pub(crate) use body::{parse as parse_body, read as read_body};
 pub(crate) use health::{healthz, readyz};
 pub(crate) use page::{OfAProgram, is_of_a_page, is_of_another_site};
 pub use problem::Problem;

@@ -83,39 +83,46 @@ impl Asking {
 
     /// Asks the store until it answers later, or until all is known.
     pub(super) fn go_on(&mut self, engine: &Engine, policy: &Compiled) -> Option<Later> {
-        loop {
-            let mut debts = SmallVec::new();
-            let verb = match self.step {
-                Step::Looks => Verb::Look,
-                Step::Others | Step::Back if self.is_over => Verb::Look,
-                Step::Others => Verb::Take,
-                Step::Debts => {
-                    debts = self.debts();
-                    Verb::Consume
-                }
-                Step::Back => Verb::Credit,
-                Step::Done => return None,
-            };
-            let charges = match self.step {
-                Step::Debts | Step::Done => &mut debts[..],
-                _ => {
-                    let asked = self.asked();
-                    &mut self.charges[asked]
-                }
-            };
-            let reply =
-                if charges.is_empty() { Reply::Now } else { policy.buckets.ask(verb, charges) };
-            match reply {
+        while self.step != Step::Done {
+            match self.ask(policy) {
+                Reply::Now => self.next(),
                 Reply::Later(later) => return Some(later),
-                Reply::Now => {
-                    let answers: SmallVec<[Answer; 4]> =
-                        debts.iter().map(|charge| charge.answer).collect();
-                    self.note_debts(answers);
-                    self.next();
-                }
                 Reply::Failed(error) => self.fail(engine, error),
             }
         }
+        None
+    }
+
+    /// Asks the store what this step is about.
+    fn ask(&mut self, policy: &Compiled) -> Reply {
+        let verb = match self.step {
+            Step::Looks => Verb::Look,
+            Step::Others | Step::Back if self.is_over => Verb::Look,
+            Step::Others => Verb::Take,
+            Step::Back => Verb::Credit,
+            Step::Debts => return self.ask_for_debts(policy),
+            Step::Done => return Reply::Now,
+        };
+        let asked = self.asked();
+        match &mut self.charges[asked] {
+            [] => Reply::Now,
+            charges => policy.buckets.ask(verb, charges),
+        }
+    }
+
+    fn ask_for_debts(&mut self, policy: &Compiled) -> Reply {
+        if self.of.iter().all(|(_, debt)| *debt == 0) {
+            return Reply::Now;
+        }
+        let mut debts = self.debts();
+        if debts.is_empty() {
+            return Reply::Now;
+        }
+        let reply = policy.buckets.ask(Verb::Consume, &mut debts);
+        if matches!(reply, Reply::Now) {
+            self.note_debts(debts.iter().map(|charge| charge.answer));
+        }
+        reply
     }
 
     /// The charges of this step, but for debts.

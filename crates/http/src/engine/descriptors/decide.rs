@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use smallvec::SmallVec;
+
 use super::asking::Asking;
 use super::decision::{DescriptorDecision, DescriptorsDecision, Matched};
 use super::facts::facts;
@@ -15,7 +17,6 @@ use crate::engine::decide::Engine;
 use crate::engine::decision::{Decision, Outcome};
 use crate::engine::key::Part;
 use crate::engine::limiter::HttpLimiter;
-use crate::engine::observe::Started;
 use crate::engine::request::{NoKey, Request};
 use crate::engine::store::{Charge, Later, Verb};
 use crate::policy::Mode;
@@ -100,58 +101,71 @@ impl HttpLimiter {
         domain: &str,
         descriptors: &[Descriptor<'_>],
     ) -> DecidingDescriptors {
-        let (policy, started) = (self.current(), self.engine().started());
+        let (policy, engine) = (self.current(), self.engine());
+        let started = engine.started();
         let mut decided = Vec::with_capacity(descriptors.len());
-        let mut hits = Vec::with_capacity(descriptors.len());
+        let mut hits: SmallVec<[Hits; 4]> = SmallVec::new();
         for descriptor in descriptors {
-            let (decision, owes) = prepare(self.engine(), &policy, started, domain, descriptor);
-            decided.push(decision);
+            // A decision is large: it is filled in where it stays.
+            let decision = Decision::new(Arc::clone(&policy), started);
+            decided.push(DescriptorDecision { matched: Matched::Nothing, decision });
+            let Some(decided) = decided.last_mut() else { continue };
+            let owes = prepare(engine, decided, domain, descriptor);
             let Descriptor { hits: count, gives_back, .. } = *descriptor;
             hits.push(Hits { count, owes: owes && !gives_back, gives_back });
         }
         if decided.iter().any(|descriptor| descriptor.matched == Matched::UnknownDomain) {
-            self.engine().observe_unknown_domain(&policy, domain);
+            engine.observe_unknown_domain(&policy, domain);
         }
-        let asking = Asking::new(&mut decided, &hits);
-        let decided = DescriptorsDecision(decided);
-        let limiter = self.clone();
-        let mut deciding = DecidingDescriptors { limiter, policy, decided, asking, later: None };
-        deciding.go_on();
-        deciding
+        let mut asking = Asking::new(&mut decided, &hits);
+        let mut decided = DescriptorsDecision(decided);
+        let later = asking.go_on(engine, &policy);
+        let waiting = match later {
+            None => {
+                conclude(engine, &policy, &mut asking, &mut decided);
+                None
+            }
+            Some(later) => {
+                let limiter = self.clone();
+                Some(Box::new(Waiting { limiter, policy, asking, later }))
+            }
+        };
+        DecidingDescriptors { decided, waiting }
     }
 }
 
-/// Everything that is known of a descriptor without asking a limit, and whether it may owe.
+/// Finds everything that is known of a descriptor without asking a limit; returns whether it may
+/// owe.
 fn prepare(
     engine: &Engine,
-    policy: &Arc<Compiled>,
-    started: Started,
+    DescriptorDecision { matched, decision }: &mut DescriptorDecision,
     domain: &str,
     descriptor: &Descriptor<'_>,
-) -> (DescriptorDecision, bool) {
-    let mut decision = Decision::new(Arc::clone(policy), started);
+) -> bool {
+    let policy = Arc::clone(&decision.policy);
     let found = policy.descriptors.find(domain, descriptor.entries);
-    let matched = Matched::from(&found);
-    let mut owes = false;
+    *matched = Matched::from(&found);
     match found {
-        _ if policy.settings().mode == Mode::Off => {}
-        Found::UnknownDomain | Found::Nothing => decision.outcome = Outcome::Allowed,
+        _ if policy.settings().mode == Mode::Off => false,
+        Found::UnknownDomain | Found::Nothing => {
+            decision.outcome = Outcome::Allowed;
+            false
+        }
         Found::Rule(rule) => {
-            owes = rule.owes;
             let facts = facts(descriptor.entries);
             match &rule.what {
                 What::Blocked => {
                     decision.refuse(Outcome::Blocked, 403);
                 }
                 What::Request => {
-                    engine.prepare(&mut decision, &facts, Verb::Take);
+                    engine.prepare(decision, &facts, Verb::Take);
                 }
                 What::Limits(limits) => {
                     decision.outcome = Outcome::Allowed;
                     decision.has_usual_limits = false;
                     // Which route it is matters only for keys with the name of the route.
-                    let (request, _) = Request::new(&facts, policy, &engine.secret);
-                    if let Err(why) = charge(&mut decision, &request, limits) {
+                    let (request, _) = Request::new(&facts, &policy, &engine.secret);
+                    if let Err(why) = charge(decision, &request, limits) {
                         decision.refuse_without_key(why);
                     }
                 }
@@ -160,9 +174,20 @@ fn prepare(
             if facts.address_is_odd && decision.charges.iter().any(shares) {
                 engine.observe_odd_address(domain);
             }
+            rule.owes
         }
     }
-    (DescriptorDecision { matched, decision }, owes)
+}
+
+/// Makes the decisions from the answers of the store.
+fn conclude(
+    engine: &Engine,
+    policy: &Compiled,
+    asking: &mut Asking,
+    decided: &mut DescriptorsDecision,
+) {
+    asking.conclude(engine, &mut decided.0);
+    engine.observe_descriptors(decided, policy);
 }
 
 /// Notes the charges of a rule's own limits.
@@ -182,11 +207,17 @@ fn charge(decision: &mut Decision, request: &Request<'_>, limits: &[u16]) -> Res
 /// If the future is dropped, the store may still take the permits.
 #[must_use = "without it nobody knows whether the request may go on"]
 pub struct DecidingDescriptors {
+    decided: DescriptorsDecision,
+    /// What is still to be known.
+    waiting: Option<Box<Waiting>>,
+}
+
+/// A store that answers later, and what it is asked.
+struct Waiting {
     limiter: HttpLimiter,
     policy: Arc<Compiled>,
-    decided: DescriptorsDecision,
     asking: Asking,
-    later: Option<Later>,
+    later: Later,
 }
 
 impl DecidingDescriptors {
@@ -195,19 +226,8 @@ impl DecidingDescriptors {
     /// # Errors
     ///
     /// The future decision, if the store answers later.
-    #[allow(clippy::result_large_err, reason = "both are the same decision, which stays in place")]
     pub fn now(self) -> Result<DescriptorsDecision, Self> {
-        if self.later.is_none() { Ok(self.decided) } else { Err(self) }
-    }
-
-    /// Asks the store on; makes the decisions if all is known.
-    fn go_on(&mut self) {
-        let engine = self.limiter.engine();
-        self.later = self.asking.go_on(engine, &self.policy);
-        if self.later.is_none() {
-            self.asking.conclude(engine, &mut self.decided.0);
-            engine.observe_descriptors(&self.decided, &self.policy);
-        }
+        if self.waiting.is_none() { Ok(self.decided) } else { Err(self) }
     }
 }
 
@@ -216,10 +236,18 @@ impl Future for DecidingDescriptors {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<DescriptorsDecision> {
         let this = &mut *self;
-        while let Some(later) = &mut this.later {
-            let answers = ready!(later.as_mut().poll(context));
-            this.asking.answered(this.limiter.engine(), answers);
-            this.go_on();
+        while let Some(waiting) = &mut this.waiting {
+            let answers = ready!(waiting.later.as_mut().poll(context));
+            let Waiting { limiter, policy, asking, later } = &mut **waiting;
+            let engine = limiter.engine();
+            asking.answered(engine, answers);
+            match asking.go_on(engine, policy) {
+                Some(next) => *later = next,
+                None => {
+                    conclude(engine, policy, asking, &mut this.decided);
+                    this.waiting = None;
+                }
+            }
         }
         Poll::Ready(DescriptorsDecision(std::mem::take(&mut this.decided.0)))
     }
@@ -239,6 +267,6 @@ impl fmt::Debug for Descriptor<'_> {
 impl fmt::Debug for DecidingDescriptors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("DecidingDescriptors");
-        debug.field("is_made", &self.later.is_none()).finish_non_exhaustive()
+        debug.field("is_made", &self.waiting.is_none()).finish_non_exhaustive()
     }
 }
