@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tollgate::shared::store::{Namespace, Rule};
 
 /// The version of the layout of values: another layout would have other keys.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 
 /// The longest text, in bytes, that is used as it is. A hash has 44.
 const LONGEST: usize = 64;

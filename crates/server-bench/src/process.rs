@@ -67,13 +67,8 @@ impl Process {
     pub(crate) fn other(command: &mut Command, address: SocketAddr) -> Self {
         let command = command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("the program starts");
-        let (process, begun) =
-            (Self { child, address, admin: None, envoy: None, folder: None }, Instant::now());
-        while TcpStream::connect(address).is_err() {
-            assert!(begun.elapsed() < DEADLINE, "nobody listens on {address}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        process
+        wait_for(address);
+        Self { child, address, admin: None, envoy: None, folder: None }
     }
 
     /// The file of the service.
@@ -160,6 +155,15 @@ pub(crate) fn service_file() -> PathBuf {
     let file = program.with_file_name("tollgate");
     assert!(file.is_file(), "build the service: cargo build --release -p tollgate-server");
     file
+}
+
+/// Waits until somebody listens.
+pub(crate) fn wait_for(address: SocketAddr) {
+    let begun = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(begun.elapsed() < DEADLINE, "nobody listens on {address}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A port on which nobody listens now.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::contest::{self, Contestant};
 use crate::load::{Client, Load, Request};
 use crate::policies::{check, forward_auth, one_limit, sample};
-use crate::process::{Process, ask, free_port};
+use crate::process::{Process, ask, free_port, wait_for};
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +119,9 @@ pub(crate) fn limitador(folder: &Path) -> Option<(Process, SocketAddr, SocketAdd
     command.args(["--http-ip", "127.0.0.1", "--http-port"]).arg(http.port().to_string());
     command.args(["--rls-ip", "127.0.0.1", "--rls-port"]).arg(rls.port().to_string());
     command.arg(&limits).arg("memory");
-    Some((Process::other(&mut command, http), http, rls))
+    let process = Process::other(&mut command, http);
+    wait_for(rls);
+    Some((process, http, rls))
 }
 
 /// The program of another service, which the environment names.

@@ -12,13 +12,14 @@
 //! Permits that were taken for a later time must not be used again before that time by others. So
 //! as long as somebody may wait, nothing is given back that somebody has taken permits behind. Who
 //! has taken permits for later waits until the level falls to the burst. As long as nobody gives
-//! anything back, the level tells until when; from then on, that time is remembered beside `V`.
+//! anything back, and nobody makes a debt, the level tells until when; otherwise, that time is
+//! remembered beside `V`. Nobody waits for a debt: what was consumed or reported is in use already.
 
 use super::{GreedyRefill, GreedyState};
 use crate::Timestamp;
 use crate::algorithm::Algorithm;
 
-/// What a bucket remembers of what was given back.
+/// What a bucket remembers that its level does not tell.
 #[derive(Clone, Debug)]
 pub(crate) struct Returned {
     /// `V`, in units.
@@ -29,7 +30,7 @@ pub(crate) struct Returned {
     promised_until: Timestamp,
 }
 
-/// What was returned to most buckets: nothing.
+/// Nothing for most buckets: nothing was given back to them, and they are not in debt.
 pub(crate) type MaybeReturned = Option<Box<Returned>>;
 
 impl GreedyRefill {
@@ -46,7 +47,7 @@ impl GreedyRefill {
         (self.nanos_floor(units), self.nanos_ceil(units))
     }
 
-    /// Takes `permits`, and returns the receipt, rounded down.
+    /// Takes `permits`, now or for later, and returns the receipt, rounded down.
     pub(crate) fn charge(
         &self,
         state: &mut GreedyState,
@@ -54,19 +55,32 @@ impl GreedyRefill {
         now: Timestamp,
         permits: u64,
     ) -> Timestamp {
-        if returned.as_ref().is_some_and(|it| it.is_over(self.at(now), now)) {
-            *returned = None;
-        }
         let until = self.charged_until(state, returned, now).saturating_add(self.cost_of(permits));
         self.take(state, now, permits);
-        if let Some(returned) = returned {
-            returned.charged_until = until;
-            returned.promised_until = returned.promised_until.max(self.within_burst_at(state));
+        if let Some(it) = returned.as_ref().filter(|_| permits > 0) {
+            let promised_until = it.promised_until.max(self.within_burst_at(state));
+            self.remember(state, returned, (until, promised_until), now);
         }
         self.nanos_floor(until)
     }
 
-    /// Takes what is missing until `permits` are in use.
+    /// Takes `permits` that are in use already, also if they are not there. Returns the receipt,
+    /// rounded down.
+    pub(crate) fn consume(
+        &self,
+        state: &mut GreedyState,
+        returned: &mut MaybeReturned,
+        now: Timestamp,
+        permits: u64,
+    ) -> Timestamp {
+        let until = self.charged_until(state, returned, now).saturating_add(self.cost_of(permits));
+        let promised_until = self.promised_until(state, returned);
+        self.take(state, now, permits);
+        self.remember(state, returned, (until, promised_until), now);
+        self.nanos_floor(until)
+    }
+
+    /// Consumes what is missing until `permits` are in use.
     pub(crate) fn raise(
         &self,
         state: &mut GreedyState,
@@ -80,10 +94,9 @@ impl GreedyRefill {
             return;
         }
         let until = self.charged_until(state, returned, now).saturating_add(raised - full_at);
+        let promised_until = self.promised_until(state, returned);
         state.set(raised);
-        if let Some(returned) = returned {
-            returned.charged_until = until;
-        }
+        self.remember(state, returned, (until, promised_until), now);
     }
 
     /// Gives back `permits`, whoever took them.
@@ -95,7 +108,7 @@ impl GreedyRefill {
         permits: u64,
     ) {
         let until = self.charged_until(state, returned, now);
-        let promised_until = self.within_burst_at(state);
+        let promised_until = self.promised_until(state, returned);
         self.give_back(state, now, permits);
         self.remember(state, returned, (until, promised_until), now);
     }
@@ -120,21 +133,34 @@ impl GreedyRefill {
         let (cost, behind) = (self.cost_of(permits), until.saturating_sub(self.at(receipt)));
         let mut given = cost.min(self.used_units(state, now).saturating_sub(behind));
         // Who was promised permits for later uses them then, also if others give theirs back now.
-        let within_burst_at = self.within_burst_at(state);
-        let promised_until = returned.as_ref().map_or(within_burst_at, |it| it.promised_until);
+        let promised_until = self.promised_until(state, returned);
         if only_unfollowed || promised_until > now {
             given = given.min(cost.saturating_sub(behind));
         }
+        let is_told = self.is_told(state, (until, promised_until), now);
         state.set(state.full_at().saturating_sub(given));
         // If nobody took permits since, it is as if fewer had been charged. A receipt can only tell
         // that if a permit takes a nanosecond or longer.
         let is_last = self.cost >= self.speed && self.nanos_floor(until) == receipt;
         let until = if is_last { until - given } else { until };
+        // The last who waits is the one who gives back, if the level tells who waits.
+        let promised_until =
+            if is_last && is_told { self.within_burst_at(state) } else { promised_until };
         if given > 0 {
-            self.remember(state, returned, (until, within_burst_at), now);
+            self.remember(state, returned, (until, promised_until), now);
         }
-        // It is later only if it is from before a reset.
-        receipt.min(self.nanos_floor(until))
+        self.receipt_by(state, returned, now, receipt)
+    }
+
+    /// The receipt of a charge as it is worth now. It is later only if it is from before a reset.
+    pub(crate) fn receipt_by(
+        &self,
+        state: &GreedyState,
+        returned: &MaybeReturned,
+        now: Timestamp,
+        receipt: Timestamp,
+    ) -> Timestamp {
+        receipt.min(self.nanos_floor(self.charged_until(state, returned, now)))
     }
 
     /// What to remember under this rule, which has replaced `previous`. `before` was the state
@@ -148,11 +174,8 @@ impl GreedyRefill {
     ) {
         let void = previous.nanos_ceil(previous.charged_until(before, returned, now));
         let charged_until = self.at(void).max(state.full_at());
-        let promised_until = match returned {
-            Some(returned) => returned.promised_until,
-            None => previous.within_burst_at(before),
-        };
-        let promised_until = promised_until.max(self.within_burst_at(state));
+        // Who waits was told a time, and that stands.
+        let promised_until = previous.promised_until(before, returned);
         let void = returned.as_ref().map_or(void, |it| it.void.max(void));
         let new = Returned { charged_until, void, promised_until };
         *returned = (void > now).then(|| Box::new(new));
@@ -180,19 +203,39 @@ impl GreedyRefill {
         self.nanos_ceil(state.full_at().saturating_sub(self.capacity))
     }
 
-    /// Remembers `V`, and until when somebody may wait, if the state does not tell.
+    /// Until when somebody may wait for permits that were taken for later.
+    fn promised_until(&self, state: &GreedyState, returned: &MaybeReturned) -> Timestamp {
+        returned.as_ref().map_or_else(|| self.within_burst_at(state), |it| it.promised_until)
+    }
+
+    /// Whether the level tells `V`, and until when somebody may wait.
+    fn is_told(
+        &self,
+        state: &GreedyState,
+        (until, promised_until): (u128, Timestamp),
+        now: Timestamp,
+    ) -> bool {
+        until <= state.full_at().max(self.at(now))
+            && promised_until.max(now) == self.within_burst_at(state).max(now)
+    }
+
+    /// Remembers `V`, and until when somebody may wait, if the level does not tell.
     fn remember(
         &self,
         state: &GreedyState,
         returned: &mut MaybeReturned,
-        (until, promised_until): (u128, Timestamp),
+        (charged_until, promised_until): (u128, Timestamp),
         now: Timestamp,
     ) {
-        if let Some(returned) = returned {
-            returned.charged_until = until;
-        } else if until > state.full_at().max(self.at(now)) {
-            let (charged_until, void) = (until, Timestamp::ZERO);
-            *returned = Some(Box::new(Returned { charged_until, void, promised_until }));
+        let void = returned.as_ref().map_or(Timestamp::ZERO, |it| it.void);
+        if void <= now && self.is_told(state, (charged_until, promised_until), now) {
+            *returned = None;
+            return;
+        }
+        let new = Returned { charged_until, void, promised_until };
+        match returned {
+            Some(returned) => **returned = new,
+            None => *returned = Some(Box::new(new)),
         }
     }
 

@@ -151,7 +151,8 @@ pub enum Verb {
     ///
     /// A token bucket gives back at most what is in use now less what was taken since the charge,
     /// and what of that was given back since counts as taken. While others wait for permits that
-    /// they have taken for later, it gives back what [`Cancel`](Self::Cancel) would. The answer has
+    /// they have taken for later, it gives back what [`Cancel`](Self::Cancel) would. (Nobody waits
+    /// for a debt that was [consumed](Self::Consume) or [reported](Self::Raise).) The answer has
     /// the [receipt](Level::receipt) for the rest of the charge.
     ///
     /// A window gives back in the window in which the charge was counted, as long as that counts: a
@@ -161,6 +162,9 @@ pub enum Verb {
     /// Cancels a charge [for later](Ask::patience): gives back what nobody has taken permits
     /// behind, and at most what refill has not brought back since. For windows, this is
     /// [`HandBack`](Self::HandBack).
+    ///
+    /// Cancel such a charge as a whole. If a part of it is kept, and charges before it are handed
+    /// back before its time, the part that is kept can come on top of a whole burst.
     Cancel,
     /// Makes all limits full.
     Reset,

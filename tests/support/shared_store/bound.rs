@@ -47,6 +47,18 @@ fn use_at_random(
     gives_back: bool,
     dice: &mut Dice,
 ) -> Vec<Use> {
+    use_with_debts(scene, rule, quotas, gives_back, false, dice)
+}
+
+/// The same; with `owes`, others consume and report permits, which are not counted here.
+fn use_with_debts(
+    scene: &Scene<'_>,
+    rule: Rule,
+    quotas: &[Quota],
+    gives_back: bool,
+    owes: bool,
+    dice: &mut Dice,
+) -> Vec<Use> {
     let opened = users(scene, rule, quotas);
     let (mut uses, mut last): (Vec<Use>, usize) = (Vec::with_capacity(ASKS), 0);
     for _ in 0..ASKS {
@@ -73,6 +85,11 @@ fn use_at_random(
             continue;
         }
         last = quota;
+        if owes && dice.once_in(12) {
+            let (verb, n) = *dice.one_of(&[(Verb::Raise, 4 + n), (Verb::Consume, n)]);
+            opened.ask(ask(verb, n, quota, Receipt::default()));
+            continue;
+        }
         let verb = if dice.once_in(4) { Verb::TakeUpTo } else { Verb::Take };
         let mut take = ask(verb, n, quota, Receipt::default());
         take.patience = Duration::from_micros(dice.below(400_000) * dice.below(2));
@@ -124,6 +141,12 @@ pub(crate) fn never_more_with_hand_back_and_cancel(store: &dyn StoreUnderTest) {
     let scene = Scene::new(store);
     let mut dice = Dice::new("bound with hand back and cancel");
     check_bucket(&use_at_random(&scene, Rule::TokenBucket, &[QUOTA], true, &mut dice));
+}
+
+pub(crate) fn never_more_with_debts(store: &dyn StoreUnderTest) {
+    let scene = Scene::new(store);
+    let mut dice = Dice::new("bound with debts");
+    check_bucket(&use_with_debts(&scene, Rule::TokenBucket, &[QUOTA], true, true, &mut dice));
 }
 
 /// Tiers with the same rate by their bursts: a burst, and the time in which it refills, is a share.

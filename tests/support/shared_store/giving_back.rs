@@ -199,3 +199,70 @@ pub(crate) fn nothing_is_handed_back_to_an_unknown_subject(store: &dyn StoreUnde
         scene.pass(Duration::from_secs(60));
     }
 }
+
+/// A strict window may count charges that are close to each other together.
+pub(crate) fn charges_close_to_each_other_are_handed_back(store: &dyn StoreUnderTest) {
+    let rule = Rule::StrictWindow;
+    if !store.rules().contains(&rule) {
+        return;
+    }
+    let scene = Scene::new(store);
+    let users = scene.users(&[(rule, Quota::per(40, 640 * MILLI))]);
+    let first = users.take("alice", 8).levels[0].receipt;
+    scene.pass(Duration::from_micros(2_660));
+    let second = users.take("alice", 3).levels[0].receipt;
+    give(&users, Verb::HandBack, 8, first);
+    assert_eq!(users.level("alice").used, 3);
+    scene.pass(Duration::from_micros(8_060));
+    let third = users.take("alice", 3).levels[0].receipt;
+    give(&users, Verb::Cancel, 1, second);
+    assert_eq!(users.level("alice").used, 5);
+    give(&users, Verb::HandBack, 3, third);
+    assert_eq!(users.level("alice").used, 2);
+}
+
+/// Once something was given back, the level does not tell until when others wait.
+pub(crate) fn who_waits_is_not_forgotten_when_another_cancels(store: &dyn StoreUnderTest) {
+    let scene = Scene::new(store);
+    let users = scene.bucket(TEN);
+    assert!(users.allows("alice", 5));
+    let first = users.take("alice", 5).levels[0].receipt;
+    let waits = users.ask(patient(ask(Verb::Take, 6, "alice", &[1]), SECOND));
+    scene.assert_rounded_up(after(&waits), 600 * MILLI);
+    users.ask(ask(Verb::Credit, 2, "alice", &[1]));
+    let last = users.ask(patient(ask(Verb::Take, 3, "alice", &[1]), SECOND));
+    scene.assert_rounded_up(after(&last), 700 * MILLI);
+    give(&users, Verb::Cancel, 3, last.levels[0].receipt);
+    assert_eq!(users.level("alice").used, 14);
+    scene.pass(500 * MILLI);
+    give(&users, Verb::HandBack, 5, first);
+    assert_eq!(users.level("alice").used, 9, "six were taken behind, for 100 ms from now");
+}
+
+pub(crate) fn who_has_cancelled_holds_nobody_up(store: &dyn StoreUnderTest) {
+    let scene = Scene::new(store);
+    let users = scene.bucket(TEN);
+    assert!(users.allows("alice", 5));
+    let first = users.take("alice", 5).levels[0].receipt;
+    let later = users.ask(patient(ask(Verb::Take, 6, "alice", &[1]), SECOND));
+    give(&users, Verb::Cancel, 6, later.levels[0].receipt);
+    users.ask(ask(Verb::Consume, 3, "alice", &[1]));
+    assert_eq!(users.level("alice").used, 13);
+    give(&users, Verb::HandBack, 5, first);
+    assert_eq!(users.level("alice").used, 8);
+}
+
+/// Whoever gives back nothing learns it, too.
+pub(crate) fn a_receipt_from_before_a_reset_grows_no_worth(store: &dyn StoreUnderTest) {
+    for (count, cost) in [(0, 1), (1, 0)] {
+        let scene = Scene::new(store);
+        let users = scene.bucket(TEN);
+        let receipt = users.take("alice", 8).levels[0].receipt;
+        users.ask(ask(Verb::Reset, 1, "alice", &[1]));
+        let nothing = with_receipt(ask(Verb::HandBack, count, "alice", &[cost]), receipt);
+        let receipt = users.ask(nothing).levels[0].receipt;
+        assert!(users.allows("alice", 10));
+        give(&users, Verb::HandBack, 8, receipt);
+        assert_eq!(users.level("alice").used, 10, "{count} x {cost}");
+    }
+}

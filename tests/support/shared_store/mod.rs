@@ -78,6 +78,9 @@ macro_rules! checks_of_one_subject {
                 what_is_missing_becomes_debt,
                 a_debt_delays_everybody,
                 a_debt_without_end_is_refused,
+                a_charge_before_a_debt_is_handed_back,
+                who_waits_in_a_debt_is_not_overtaken,
+                who_has_waited_holds_nobody_up,
                 ;
             raising:
                 what_is_reported_twice_is_counted_once,
@@ -99,6 +102,10 @@ macro_rules! checks_of_one_subject {
                 what_others_have_taken_behind_is_not_cancelled,
                 a_window_hands_back_while_the_charge_counts,
                 nothing_is_handed_back_to_an_unknown_subject,
+                charges_close_to_each_other_are_handed_back,
+                who_waits_is_not_forgotten_when_another_cancels,
+                who_has_cancelled_holds_nobody_up,
+                a_receipt_from_before_a_reset_grows_no_worth,
                 ;
             windows:
                 a_fixed_window_begins_with_its_first_charge,
@@ -164,6 +171,7 @@ macro_rules! shared_store_suite {
                 never_more_than_burst_and_rate,
                 never_more_with_tiers_to_and_fro,
                 never_more_with_hand_back_and_cancel,
+                never_more_with_debts,
                 never_more_than_a_window_promises,
                 ;
             random:

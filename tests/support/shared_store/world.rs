@@ -123,7 +123,8 @@ impl<'a> World<'a> {
                 }
                 if passes && all_pass {
                     for (index, judged) in all.iter_mut().enumerate() {
-                        judged.mark = Some(self.charge(&mut after, part, index, times));
+                        let mark = self.charge(&mut after, part, index, times, false);
+                        judged.mark = Some(mark);
                     }
                 }
                 judged[number] = all;
@@ -210,7 +211,7 @@ impl<'a> World<'a> {
             });
             for index in 0..part.charges.len() {
                 if fits {
-                    self.charge(&mut models, part, index, times);
+                    self.charge(&mut models, part, index, times, false);
                 }
             }
             fits
@@ -218,14 +219,21 @@ impl<'a> World<'a> {
     }
 
     /// Takes from the model.
-    fn charge(&self, models: &mut Models, part: &Part, index: usize, times: u64) -> Mark {
+    fn charge(
+        &self,
+        models: &mut Models,
+        part: &Part,
+        index: usize,
+        times: u64,
+        is_in_use: bool,
+    ) -> Mark {
         let (now, quota) = (self.now(), self.quota(part, index));
         let permits = part.charges[index].cost.saturating_mul(times);
         let model = &mut models.get_mut(&subject(part)).expect("an involved subject")[index];
         if permits > 0 {
             model.change(now, quota);
         }
-        model.take(now, permits)
+        model.take(now, permits, is_in_use)
     }
 
     fn check_imposing(&mut self, ask: &Ask, answer: &Answer) {
@@ -243,6 +251,12 @@ impl<'a> World<'a> {
                         *model = Model::full(rule, quota, self.opened.scene.tick_nanos());
                     }
                     Verb::Consume => {}
+                    // Also of nothing: the receipt may be from before a reset.
+                    Verb::HandBack | Verb::Cancel => {
+                        let held = held.expect("a charge that is held");
+                        let (mark, unfollowed) = (&mut held.marks[index], ask.verb == Verb::Cancel);
+                        model.hand_back(now, permits, mark, unfollowed);
+                    }
                     _ if permits == 0 => {}
                     Verb::Raise => {
                         model.change(now, quota);
@@ -252,15 +266,11 @@ impl<'a> World<'a> {
                         model.change(now, quota);
                         model.credit(now, permits);
                     }
-                    Verb::HandBack | Verb::Cancel => {
-                        let held = held.expect("a charge that is held");
-                        let (mark, unfollowed) = (&mut held.marks[index], ask.verb == Verb::Cancel);
-                        model.hand_back(now, permits, mark, unfollowed);
-                    }
                     other => panic!("{other:?}"),
                 }
                 if ask.verb == Verb::Consume {
-                    marks[number].push(self.charge(&mut models, part, index, ask.count));
+                    let mark = self.charge(&mut models, part, index, ask.count, true);
+                    marks[number].push(mark);
                 }
             }
         }

@@ -162,7 +162,8 @@ local function change(verb, p, count)
           rule.undo(q, now, a[j], b[j], c[j], n_a, n_b, when_a[j], when_b[j], verb == CANCEL)
       else
         if verb == TAKE_UP_TO then n_a, n_b = rule.multiplied(q, n_a, n_b, count) end
-        a[j], b[j], c[j] = rule.take(q, now, a[j], b[j], c[j], n_a, n_b)
+        local take = verb == CONSUME and rule.consume or rule.take
+        a[j], b[j], c[j] = take(q, now, a[j], b[j], c[j], n_a, n_b)
         if not a[j] then return 'DEBT' end
       end
       texts[#texts + 1], full_after = rule.write(q, now, a[j], b[j], c[j])

@@ -4,6 +4,8 @@
 -- with 4, and nothing is done.
 --
 -- KEYS: a subject for each ask. ARGV[1] and ARGV[3] as in head.lua.
+-- The text of a limit whose debt nobody waits for has 2^47 more in b (see token_bucket.lua). That is usual, too.
+--
 -- ARGV[2]: each ask: verb B (0: take, 3: consume), charges B, count d, patience d, the time after which nobody waits any
 -- more d (0: never); each charge: quota B, cost dd.
 --
@@ -28,7 +30,7 @@ do
 end
 
 local asks, at, out = ARGV[2], 1, { pack('<d', clock) }
-local old_a, old_b, new_a, new_b, quota = {}, {}, {}, {}, {}
+local old_a, old_b, new_a, new_b, flag, quota = {}, {}, {}, {}, {}, {}
 local is_usual = true
 for i = 1, #KEYS do
   local key, now, elapsed = KEYS[i], clock, 0
@@ -56,9 +58,12 @@ for i = 1, #KEYS do
       local q, cost_a, cost_b
       q, cost_a, cost_b, at = unpack('<Bdd', asks, at)
       local a, b = 0, 0
+      -- Whether the level is a debt, which nobody waits for.
+      local is_owed = false
       if text and is_usual then
         local kept_capacity, kept_tag
         a, b, kept_capacity, kept_tag = unpack('<I6I6I6I3', text, 21 * j - 13)
+        if b >= 140737488355328 then b, is_owed = b - 140737488355328, true end
         a = a - elapsed
         if a < 0 then
           a, b = 0, 0
@@ -66,7 +71,7 @@ for i = 1, #KEYS do
           is_usual = false
         end
       end
-      quota[j], old_a[j], old_b[j] = q, a, b
+      quota[j], old_a[j], old_b[j], flag[j] = q, a, b, 0
       a, b = a + cost_a, b + cost_b
       if b >= speed[q] then a, b = a + 1, b - speed[q] end
       new_a[j], new_b[j] = a, b
@@ -74,6 +79,14 @@ for i = 1, #KEYS do
       local excess = a - capacity[q]
       if b > rest[q] then excess = excess + 1 end
       if excess > patience then passes = false end
+      if verb == 3 and excess > 0 then
+        -- A debt, which is usual if nobody waits.
+        if is_owed or old_a[j] < capacity[q] or old_a[j] == capacity[q] and old_b[j] <= rest[q] then
+          flag[j] = 140737488355328
+        else
+          is_usual = false
+        end
+      end
       if a >= 281474976710656 then is_usual = false end
       if b > 0 then a = a + 1 end
       if a > full then full = a end
@@ -84,7 +97,7 @@ for i = 1, #KEYS do
       local texts, told = { pack('<I7', now) }, { pack('<BdBd', 0, count, 1, now) }
       for j = 1, charges do
         local q = quota[j]
-        texts[j + 1] = pack('<I6I6I6I3', new_a[j], new_b[j], capacity[q], tag[q])
+        texts[j + 1] = pack('<I6I6I6I3', new_a[j], new_b[j] + flag[j], capacity[q], tag[q])
         told[j + 1] = pack('<ddd', new_a[j], new_b[j], 0)
       end
       local err = call('PSETEX', key, format('%.0f', ceil(full / 1000) + margin), concat(texts)).err

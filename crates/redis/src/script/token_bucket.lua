@@ -2,27 +2,22 @@
 -- the rate in lowest terms, so nothing is ever rounded. The capacity is y µs and z units. The cost of a charge is
 -- such a time, too.
 --
--- c is how many µs later the bucket would be full if nothing had ever been given back, rounded up. The receipt of a
--- charge is that later time. `algorithm/greedy/shared_limits.rs` of the core says why. If that is not 0, it is a
--- table: the time is its first value, and the second is for how many µs from now on somebody may wait for permits
--- that were taken for later, rounded up. (If it is 0, that is what the level is above the capacity.) Tables are never
--- changed.
+-- c is a table of two values, which is never changed. The first is how many µs later the bucket would be full if
+-- nothing had ever been given back, rounded up. The receipt of a charge is that later time.
+-- `algorithm/greedy/shared_limits.rs` of the core says why. The second is for how many µs from now on somebody may
+-- wait for permits that were taken for later, rounded up. If the first is 0, and the second is what the level is above
+-- the capacity, c is 0 instead.
 --
--- Kept: a I6, b I6, y I6 (plus 2^47 if c is not 0), tag I3, and both values of c I6I6 if it is not 0.
+-- Kept: a I6, b I6, y I6, tag I3, and the values of c I6I6. They are left out if c is 0, and if both are 0. In the
+-- latter case, which is that of a debt, b has 2^47 more; if they are kept, y has.
 do
   local bucket = {}
   rules[0] = bucket
 
-  local HAS_C = 2 ^ 47
+  local FLAG = 2 ^ 47
 
   local function rounded_up(a, b)
     return b > 0 and a + 1 or a
-  end
-
-  -- The two values of c.
-  local function values(c)
-    if c == 0 then return 0, 0 end
-    return c[1], c[2]
   end
 
   -- By how many µs a level is above the capacity, rounded up, if it is.
@@ -30,6 +25,18 @@ do
     a = a - y[q]
     if b > z[q] then a = a + 1 end
     return a > 0 and a or 0
+  end
+
+  -- The two values of c.
+  local function values(q, a, b, c)
+    if c == 0 then return 0, above(q, a, b) end
+    return c[1], c[2]
+  end
+
+  -- The c with such values.
+  local function remembered(q, a, b, later, promised)
+    if later == 0 and promised == above(q, a, b) then return 0 end
+    return { later, promised }
   end
 
   local function plus(q, a, b, more_a, more_b)
@@ -74,36 +81,39 @@ do
     if not text then return 0, 0, 0, at end
     if #text < at + 20 then return end
     local a, b, capacity, written
-    local c = 0
-    local promised = 0
+    local later, promised = 0, nil
     a, b, capacity, written, at = unpack('<I6I6I6I3', text, at)
-    if capacity >= HAS_C then
+    if capacity >= FLAG then
       if #text < at + 11 then return end
-      capacity = capacity - HAS_C
-      c, promised, at = unpack('<I6I6', text, at)
+      capacity = capacity - FLAG
+      later, promised, at = unpack('<I6I6', text, at)
       promised = math.max(promised - elapsed, 0)
+    elseif b >= FLAG then
+      b, promised = b - FLAG, 0
     end
     a = a - elapsed
     if a < 0 then
-      c = c + rounded_up(a, b)
-      if c < 0 then c = 0 end
+      later = later + rounded_up(a, b)
+      if later < 0 then later = 0 end
       a, b = 0, 0
     end
     if written ~= tag[q] or capacity ~= y[q] then
-      if c == 0 then promised = math.max(rounded_up(a, b) - capacity, 0) end
+      -- Who waits was told a time, and that stands. If the level tells that time, it tells a µs too much where the old
+      -- capacity was no whole number of them.
+      if not promised then promised = math.max(rounded_up(a, b) - capacity, 0) end
       -- All receipts of the old quota are now too early to give anything back.
-      c = c + rounded_up(a, b)
+      later = later + rounded_up(a, b)
       if a > 0 or b > 0 then a, b = carried_over(q, a, b, capacity, written) end
-      promised = math.max(promised, above(q, a, b))
     end
-    if c > MOST then c = MOST end
-    return a, b, c > 0 and { c, promised } or 0, at
+    if later > MOST then later = MOST end
+    local is_something = promised and (later > 0 or a > 0 or b > 0)
+    return a, b, is_something and { later, promised } or 0, at
   end
 
   -- The quota under which a limit is kept, as far as it is known.
   function bucket.quota_of(text, at)
     local capacity, written = unpack('<I6I3', text, at + 12)
-    return 1, capacity % HAS_C, written
+    return 1, capacity % FLAG, written
   end
 
   -- Whether the charge passes at the latest after this time.
@@ -131,31 +141,36 @@ do
     return times
   end
 
+  -- Now or for later.
   function bucket.take(q, now, a, b, c, cost_a, cost_b)
     a, b = plus(q, a, b, cost_a, cost_b)
     if a > MOST then return end
-    if c ~= 0 then
-      local over = above(q, a, b)
-      if over > c[2] then c = { c[1], over } end
-    end
+    if c ~= 0 then c = remembered(q, a, b, c[1], math.max(c[2], above(q, a, b))) end
     return a, b, c
+  end
+
+  -- What is in use already. Nobody waits for it.
+  function bucket.consume(q, now, a, b, c, cost_a, cost_b)
+    local later, promised = values(q, a, b, c)
+    a, b = plus(q, a, b, cost_a, cost_b)
+    if a > MOST then return end
+    return a, b, remembered(q, a, b, later, promised)
   end
 
   -- So much in use, at least.
   function bucket.raise(q, now, a, b, c, cost_a, cost_b)
-    if cost_a > a or cost_a == a and cost_b > b then return cost_a, cost_b, c end
-    return a, b, c
+    if cost_a < a or cost_a == a and cost_b <= b then return a, b, c end
+    return cost_a, cost_b, remembered(q, cost_a, cost_b, values(q, a, b, c))
   end
 
   -- Less in use, although the receipts stay.
   local function less(q, a, b, c, less_a, less_b)
     local new_a, new_b = minus(q, a, b, less_a, less_b)
     local given_a, given_b = minus(q, a, b, new_a, new_b)
-    local later, promised = values(c)
-    if later == 0 then promised = above(q, a, b) end
+    local later, promised = values(q, a, b, c)
     later = later + rounded_up(given_a, given_b)
     if later > MOST then later = MOST end
-    return new_a, new_b, later > 0 and { later, promised } or 0
+    return new_a, new_b, remembered(q, new_a, new_b, later, promised)
   end
 
   function bucket.give(q, now, a, b, c, cost_a, cost_b)
@@ -165,21 +180,21 @@ do
   -- At most what is in use, less what was taken since. If the charge is cancelled, or others may still wait for what
   -- they have taken for later, also not what others have taken since.
   function bucket.undo(q, now, a, b, c, cost_a, cost_b, when_a, when_b, is_cancelled)
-    local later, promised = values(c)
+    local later, promised = values(q, a, b, c)
     local behind_a, behind_b = minus(q, now + a + later, b, when_a, when_b)
     local over_a, over_b = minus(q, when_a, when_b, now + a + later, b)
     -- Receipts tell 4096 parts of a µs apart.
     local is_last = over_a == 0 and over_b == 0 and behind_a == 0 and behind_b * 4096 < x[q]
     local most_a, most_b = minus(q, a, b, behind_a, behind_b)
-    if later == 0 then promised = above(q, a, b) end
-    local is_promised = promised > 0
     -- No receipt can be told from another then.
     if later >= MOST then cost_a, cost_b = 0, 0 end
-    if is_cancelled or is_promised then cost_a, cost_b = minus(q, cost_a, cost_b, behind_a, behind_b) end
+    if is_cancelled or promised > 0 then cost_a, cost_b = minus(q, cost_a, cost_b, behind_a, behind_b) end
     if most_a < cost_a or most_a == cost_a and most_b < cost_b then cost_a, cost_b = most_a, most_b end
     if is_last then
       -- It is as if less had been charged.
       a, b = minus(q, a, b, cost_a, cost_b)
+      -- If the level tells who waits, the last of them is the one who gives back.
+      if c ~= 0 then c = remembered(q, a, b, later, promised) end
       return a, b, c
     end
     return less(q, a, b, c, cost_a, cost_b)
@@ -188,10 +203,11 @@ do
   -- The kept form, and how long it must be kept.
   function bucket.write(q, now, a, b, c)
     if c == 0 then return pack('<I6I6I6I3', a, b, y[q], tag[q]), rounded_up(a, b) end
-    return pack('<I6I6I6I3I6I6', a, b, y[q] + HAS_C, tag[q], c[1], c[2]), rounded_up(a, b) + c[1]
+    if c[1] == 0 and c[2] == 0 then return pack('<I6I6I6I3', a, b + FLAG, y[q], tag[q]), rounded_up(a, b) end
+    return pack('<I6I6I6I3I6I6', a, b, y[q] + FLAG, tag[q], c[1], c[2]), rounded_up(a, b) + c[1]
   end
 
   function bucket.tell(q, now, a, b, c)
-    return a, b, (values(c))
+    return a, b, c == 0 and 0 or c[1]
   end
 end

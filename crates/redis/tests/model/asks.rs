@@ -203,7 +203,7 @@ fn impose(ask: &Ask, receipts: &[Receipts], mut subjects: HashMap<Key, Subject>)
             match ask.verb {
                 Verb::Credit => limit.give(permits),
                 Verb::Reset => limit.reset(),
-                Verb::Consume => limit.take(permits),
+                Verb::Consume => limit.consume(permits),
                 Verb::Raise => limit.raise(permits),
                 verb => limit.undo(permits, receipts[at][j], verb == Verb::Cancel),
             }

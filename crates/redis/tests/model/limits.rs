@@ -13,7 +13,12 @@ pub trait Limit {
     fn advance(&mut self, now: u64, quota: usize);
     /// The wait in ns until so many permits can be taken; `None` if they never can.
     fn wait(&self, permits: u128) -> Option<u128>;
+    /// Now or for later.
     fn take(&mut self, permits: u128);
+    /// Also if they are not there.
+    fn consume(&mut self, permits: u128) {
+        self.take(permits);
+    }
     /// At least so many permits are in use then.
     fn raise(&mut self, permits: u128);
     fn give(&mut self, permits: u128);
@@ -291,8 +296,7 @@ pub struct Bucket {
     used: u128,
     /// How many µs later it would be full if nothing had ever been given back, rounded up.
     ahead: u128,
-    /// Once something was given back: for how many µs somebody may wait for permits that were taken
-    /// for later.
+    /// For how many µs somebody may wait for permits that were taken for later.
     promised: u128,
     now: u64,
 }
@@ -340,14 +344,8 @@ impl Bucket {
         self.used.saturating_sub(self.capacity()).div_ceil(self.micro())
     }
 
-    /// For how many µs somebody may wait.
-    fn promised(&self) -> u128 {
-        if self.ahead > 0 { self.promised } else { self.above() }
-    }
-
     /// Gives back, although the receipts stay.
     fn lower(&mut self, units: u128) {
-        self.promised = self.promised();
         let given = units.min(self.used);
         self.used -= given;
         self.ahead += given.div_ceil(self.micro());
@@ -372,7 +370,8 @@ impl Limit for Bucket {
         if differs {
             // What the capacity has below a µs is not known any more.
             let used = self.used.div_ceil(old);
-            if self.ahead == 0 {
+            // If all above the burst waits, nobody knows it better.
+            if self.ahead == 0 && self.promised == self.above() {
                 self.promised = used.saturating_sub(before / old);
             }
             self.ahead += used;
@@ -395,9 +394,6 @@ impl Limit for Bucket {
                 (used / micros(before, old, old_parts) + 0.125).ceil() as u128 * new
             };
         }
-        if differs {
-            self.promised = self.promised.max(self.above());
-        }
     }
 
     fn wait(&self, permits: u128) -> Option<u128> {
@@ -408,6 +404,11 @@ impl Limit for Bucket {
     fn take(&mut self, permits: u128) {
         self.used += permits * self.cost();
         self.promised = self.promised.max(self.above());
+    }
+
+    /// What is in use already: nobody waits for it.
+    fn consume(&mut self, permits: u128) {
+        self.used += permits * self.cost();
     }
 
     fn raise(&mut self, permits: u128) {
@@ -421,13 +422,19 @@ impl Limit for Bucket {
     fn undo(&mut self, permits: u128, receipt: u128, is_cancelled: bool) {
         let mut back = permits * self.cost();
         let behind = self.charged_until().saturating_sub(receipt);
-        if is_cancelled || self.promised() > 0 {
+        if is_cancelled || self.promised > 0 {
             back = back.saturating_sub(behind);
         }
         let back = back.min(self.used.saturating_sub(behind));
         // A receipt that was rounded is that of the last charge, too.
         if self.receipt() == receipt {
+            let is_told = self.ahead == 0 && self.promised == self.above();
             self.used -= back;
+            // Who waited last gives back. But once others have, or there is a debt, the store does
+            // not know until when those before it wait.
+            if is_told {
+                self.promised = self.above();
+            }
         } else {
             self.lower(back);
         }

@@ -110,13 +110,17 @@ async fn a_subject_takes_little_memory() {
         let buckets = store.open(&[one, two]).unwrap();
         for (namespace, charges, most) in [(0, 1, 104), (1, 2, 140)] {
             let part = Part::new(namespace, "subject", vec![Charge::new(1); charges]);
-            answer(&buckets, Ask::new(Verb::Take, 1, part)).await.unwrap();
-            let reply = server.command(&["KEYS", if namespace == 0 { "u:*" } else { "v:*" }]);
-            let key = reply.lines().nth(2).expect("a key");
-            assert_eq!(key.len(), 18, "{key}");
-            let bytes = server.number(&["MEMORY", "USAGE", key]);
-            eprintln!("{kind}: {charges} limits take {bytes} bytes");
-            assert!(bytes <= most, "{kind}: {charges} limits take {bytes} bytes");
+            // A debt takes no more, whether it was consumed or reported.
+            for (verb, count) in [(Verb::Take, 1), (Verb::Consume, 300_000), (Verb::Raise, 400_000)]
+            {
+                answer(&buckets, Ask::new(verb, count, part.clone())).await.unwrap();
+                let reply = server.command(&["KEYS", if namespace == 0 { "u:*" } else { "v:*" }]);
+                let key = reply.lines().nth(2).expect("a key");
+                assert_eq!(key.len(), 18, "{key}");
+                let bytes = server.number(&["MEMORY", "USAGE", key]);
+                eprintln!("{kind}: {charges} limits take {bytes} bytes after {verb:?}");
+                assert!(bytes <= most, "{kind}: {charges} limits take {bytes} bytes");
+            }
         }
     }
 }

@@ -8,14 +8,15 @@ use tollgate_http::engine::{
 use tollgate_http::{HttpLimiter, Quota};
 use tonic::Status;
 
-use super::messages::{Code, DescriptorStatus, HeaderValue, RateLimit, RateLimitResponse, Unit};
+use super::codec::{Fields, Response};
+use super::messages::{Code, DescriptorStatus, RateLimit, RateLimitResponse, Unit};
 
 /// The response, or the status of an error. An error is never the code `UNKNOWN`, which Envoy takes
 /// for OK.
 pub(super) fn answer(
     limiter: &HttpLimiter,
     decided: &DescriptorsDecision,
-) -> Result<RateLimitResponse, Status> {
+) -> Result<Response, Status> {
     let decisions = decided.descriptors().iter().map(DescriptorDecision::decision);
     for (index, decision) in decisions.enumerate().filter(|(_, decision)| !decision.is_allowed()) {
         match decision.outcome() {
@@ -29,11 +30,12 @@ pub(super) fn answer(
             _ => {}
         }
     }
-    Ok(RateLimitResponse {
+    let message = RateLimitResponse {
         overall_code: code(decided.is_allowed()).into(),
         statuses: decided.descriptors().iter().map(status).collect(),
-        response_headers_to_add: fields(limiter, decided),
-    })
+        response_headers_to_add: Vec::new(),
+    };
+    Ok(Response { message, fields: fields(limiter, decided) })
 }
 
 fn code(is_allowed: bool) -> Code {
@@ -123,18 +125,11 @@ fn whole_seconds(time: Duration) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
 }
 
-/// As many fields as a policy has that says nothing of them.
-const USUAL_FIELDS: usize = 5;
-
 /// The fields about limits that the policy chooses, for the descriptor that limits most.
-fn fields(limiter: &HttpLimiter, decided: &DescriptorsDecision) -> Vec<HeaderValue> {
-    let Some(descriptor) = decided.most_limiting() else { return Vec::new() };
-    let mut fields = Vec::with_capacity(USUAL_FIELDS);
-    limiter.each_field(descriptor.decision(), |name, value| {
-        if let Ok(value) = value.to_str() {
-            fields.push(HeaderValue { key: name.as_str().into(), value: value.into() });
-        }
-    });
+fn fields(limiter: &HttpLimiter, decided: &DescriptorsDecision) -> Fields {
+    let Some(descriptor) = decided.most_limiting() else { return Fields::default() };
+    let mut fields = Fields::with_usual_capacity();
+    limiter.each_field(descriptor.decision(), |name, value| fields.add(&name, &value));
     fields
 }
 

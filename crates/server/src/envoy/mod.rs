@@ -1,10 +1,11 @@
 //! Envoy's Rate Limit Service v3 over gRPC: `envoy.service.ratelimit.v3.RateLimitService`.
 //!
 //! A request has a domain and descriptors, and the rules of the policy in `[[descriptors]]` say
-//! what holds for them. `messages.rs` has the protocol's messages, `service.rs` the method, and
-//! `answer.rs` turns a decision into its response.
+//! what holds for them. `messages.rs` has the protocol's messages, `service.rs` the method,
+//! `answer.rs` turns a decision into its response, and `codec.rs` writes the response.
 
 mod answer;
+mod codec;
 pub mod messages;
 mod service;
 

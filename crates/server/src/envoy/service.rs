@@ -16,11 +16,12 @@ use tollgate_http::HttpLimiter;
 use tollgate_http::engine::{DecidingDescriptors, Descriptor};
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
-use tonic_prost::ProstCodec;
 use tower::Service;
 
 use super::answer::answer;
-use super::messages::{Entry, RateLimitRequest, RateLimitResponse};
+use super::codec::ResponseCodec;
+use super::messages::{Entry, RateLimitRequest};
+use crate::net::within;
 use crate::web::is_of_a_page;
 
 /// What a request may have.
@@ -114,8 +115,8 @@ impl RateLimitService {
 }
 
 impl UnaryService<RateLimitRequest> for RateLimitService {
-    type Response = RateLimitResponse;
-    type Future = BoxFuture<Result<tonic::Response<RateLimitResponse>, Status>>;
+    type Response = super::codec::Response;
+    type Future = BoxFuture<Result<tonic::Response<Self::Response>, Status>>;
 
     fn call(&mut self, request: tonic::Request<RateLimitRequest>) -> Self::Future {
         let limiter = self.limiter.clone();
@@ -156,8 +157,8 @@ where
         Box::pin(async move {
             let time = service.bounds.time;
             let mut grpc =
-                Grpc::new(ProstCodec::default()).max_decoding_message_size(service.bounds.message);
-            let answered = tokio::time::timeout(time, grpc.unary(service, request)).await;
+                Grpc::new(ResponseCodec).max_decoding_message_size(service.bounds.message);
+            let answered = within(time, grpc.unary(service, request)).await;
             Ok(answered.unwrap_or_else(|_| {
                 Status::deadline_exceeded("the request took too long").into_http()
             }))

@@ -5,7 +5,9 @@ mod address;
 mod connection;
 mod idle;
 mod listener;
+mod within;
 
 pub use address::{ListenAddress, ParseListenAddressError};
 pub use connection::Bounds;
 pub use listener::{Listener, Shutdown};
+pub(crate) use within::within;

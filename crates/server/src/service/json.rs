@@ -1,6 +1,6 @@
 //! Writing an object of JSON piece by piece.
 //!
-//! An answer to a check has about thirty names and values. serde_json writes each of them, each
+//! An answer to a check has about thirty names and values. `serde_json` writes each of them, each
 //! quote and each comma by a call of its own, and looks through names for what must be escaped: a
 //! third of the whole time of a check. Here, what stands between two values is one text that was
 //! written down whole, and only values are looked through.

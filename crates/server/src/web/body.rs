@@ -1,8 +1,5 @@
 //! Reading the body of a request, within a size and a time.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,6 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 
 use super::Problem;
+use crate::net::within;
 
 /// The whole body, if it has at most `most` bytes and comes within `longest`.
 ///
@@ -25,14 +23,10 @@ pub(crate) async fn read(body: Body, most: usize, longest: Duration) -> Result<B
     if body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
         return Err(too_long());
     }
-    let mut whole = pin!(to_the_end(Limited::new(body, most)));
-    // Most bodies have come with their heads: without a timer.
-    let read = match poll_fn(|context| Poll::Ready(whole.as_mut().poll(context))).await {
-        Poll::Ready(read) => read,
-        Poll::Pending => tokio::time::timeout(longest, whole).await.map_err(|_| {
-            let detail = format!("it did not come within {longest:?}");
-            Problem::new(408, "The body took too long", detail)
-        })?,
+    let whole = to_the_end(Limited::new(body, most));
+    let Ok(read) = within(longest, whole).await else {
+        let detail = format!("it did not come within {longest:?}");
+        return Err(Problem::new(408, "The body took too long", detail));
     };
     read.map_err(|error| {
         if error.is::<LengthLimitError>() {

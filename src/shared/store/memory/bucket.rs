@@ -170,16 +170,20 @@ impl Bucket {
         rule.ready_at(&state, now, 0) < Timestamp::MAX
     }
 
-    /// Takes the permits, also if they are not there.
+    /// Takes the permits, now or for later; with `is_in_use`, also if they are not there.
     #[inline]
-    pub(super) fn take(&mut self, demand: &Demand<'_>, now: Timestamp) -> Receipt {
+    pub(super) fn take(&mut self, demand: &Demand<'_>, now: Timestamp, is_in_use: bool) -> Receipt {
         let permits = demand.most_permits();
         if permits > 0 {
             self.bring(demand.terms, now);
         }
         let (rule, state) = (&self.terms.rule, &mut self.state);
         if let (AnyRule::Greedy(rule), AnyState::Greedy(state)) = (rule, &mut *state) {
-            let receipt = rule.charge(state, &mut self.returned, now, permits);
+            let receipt = if is_in_use {
+                rule.consume(state, &mut self.returned, now, permits)
+            } else {
+                rule.charge(state, &mut self.returned, now, permits)
+            };
             return Receipt(receipt.as_nanos());
         }
         rule.take(state, now, permits);
@@ -229,7 +233,12 @@ impl Bucket {
         let (permits, receipt) = (demand.most_permits(), demand.receipt);
         let at = Timestamp::from_nanos(receipt.0);
         if permits == 0 {
-            return receipt;
+            return match (&self.terms.rule, &self.state) {
+                (AnyRule::Greedy(rule), AnyState::Greedy(state)) => {
+                    Receipt(rule.receipt_by(state, &self.returned, now, at).as_nanos())
+                }
+                _ => receipt,
+            };
         }
         self.bring(demand.terms, now);
         let (rule, state) = (&self.terms.rule, &mut self.state);

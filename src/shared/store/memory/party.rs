@@ -103,7 +103,7 @@ impl<'a> Party<'a> {
         levels: &mut [Level],
     ) {
         for ((bucket, demand), level) in buckets.iter_mut().zip(self.demands(count)).zip(levels) {
-            level.receipt = bucket.take(&demand, now);
+            level.receipt = bucket.take(&demand, now, false);
         }
     }
 
@@ -147,7 +147,7 @@ impl<'a> Party<'a> {
         let levels = each
             .map(|(bucket, demand)| {
                 let receipt = match call.verb {
-                    Verb::Consume => bucket.take(&demand, now),
+                    Verb::Consume => bucket.take(&demand, now, true),
                     Verb::HandBack => bucket.hand_back(&demand, now, false),
                     Verb::Cancel => bucket.hand_back(&demand, now, true),
                     Verb::Raise => {

@@ -82,8 +82,10 @@ impl Model {
         each!(self, model => model.full_at(now))
     }
 
-    pub(crate) fn take(&mut self, now: u64, permits: u64) -> Mark {
+    /// Takes permits, now or for later; with `is_in_use`, what is consumed already.
+    pub(crate) fn take(&mut self, now: u64, permits: u64, is_in_use: bool) -> Mark {
         let charged_until = match self {
+            Self::Bucket(bucket) if is_in_use => Some(bucket.consume(now, permits)),
             Self::Bucket(bucket) => Some(bucket.take(now, permits)),
             Self::Fixed(window) => {
                 window.take(now, permits);

@@ -97,12 +97,13 @@ impl Strict {
     }
 
     /// The store may count a charge together with its neighbours, of which credits may have left
-    /// more than of the charge itself.
+    /// more than of the charge itself. As little as can be in use is what is left if the newest of
+    /// them gave back; of a neighbour that did so for another charge, an older one is left.
     pub(super) fn hand_back(&mut self, now: u64, permits: u64, mark: &mut Mark, _: bool) {
         self.forget(now);
         let (at, grain) = (mark.at, self.grain());
         let [least, most] = &mut self.logs;
-        let near = least.iter_mut().rev().filter(|(other, _)| other.abs_diff(at) <= grain);
+        let near = least.iter_mut().rev().filter(|(other, _)| *other <= at + grain);
         lower(near, permits);
         lower(most.iter_mut().filter(|(other, _)| *other == at), permits);
     }

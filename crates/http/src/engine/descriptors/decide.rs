@@ -241,12 +241,11 @@ impl Future for DecidingDescriptors {
             let Waiting { limiter, policy, asking, later } = &mut **waiting;
             let engine = limiter.engine();
             asking.answered(engine, answers);
-            match asking.go_on(engine, policy) {
-                Some(next) => *later = next,
-                None => {
-                    conclude(engine, policy, asking, &mut this.decided);
-                    this.waiting = None;
-                }
+            if let Some(next) = asking.go_on(engine, policy) {
+                *later = next;
+            } else {
+                conclude(engine, policy, asking, &mut this.decided);
+                this.waiting = None;
             }
         }
         Poll::Ready(DescriptorsDecision(std::mem::take(&mut this.decided.0)))
