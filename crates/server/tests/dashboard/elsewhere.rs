@@ -1,4 +1,4 @@
-//! Pages elsewhere in a browser: what they send to a service on the browser's machine takes nothing.
+//! Pages elsewhere in a browser: what they send to a service on its machine takes nothing.
 
 use serde_json::json;
 use tollgate_server::net::ListenAddress;
