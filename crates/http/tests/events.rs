@@ -15,6 +15,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
 use tollgate_http::Facts;
+use tollgate_http::engine::Descriptor;
 
 use scene::{decide, facts, limiter, policy};
 
@@ -112,6 +113,7 @@ fn events() {
     a_penalty_is_a_warning();
     an_unknown_peer_is_told_once();
     an_unknown_tier_is_told_once_a_minute();
+    an_address_that_is_none_is_told_once_a_minute();
     reloads_are_told();
     warnings_of_the_first_policy_are_told();
     no_secret_is_told();
@@ -338,6 +340,33 @@ fn no_secret_is_told() {
             assert!(!text.contains(secret), "{text}");
         }
     }
+}
+
+fn an_address_that_is_none_is_told_once_a_minute() {
+    let recorder = Recorder::of(Level::WARN);
+    let rule =
+        "[[descriptors]]\ndomain = 'edge'\nentries = ['remote_address']\nlimits = ['site']\n";
+    let (limiter, clock) = limiter(&policy(&format!("{POLICY}\n{rule}")));
+    let ask = |value: &str| {
+        let entries = [("remote_address", value)];
+        let descriptors = [Descriptor::new(&entries)];
+        limiter.decide_descriptors("edge", &descriptors).now().unwrap();
+    };
+    tracing::subscriber::with_default(recorder.clone(), || {
+        ask("192.0.2.1");
+        assert_eq!(recorder.take(), []);
+        for suppressed in [0, 2] {
+            for value in ["a-secret", "another", "a third one"] {
+                ask(value);
+            }
+            let told = recorder.take();
+            let [(Level::WARN, text)] = &told[..] else { panic!("one warning: {told:?}") };
+            assert!(text.contains("domain=\"edge\""), "{text}");
+            assert!(text.contains(&format!("suppressed={suppressed} ")), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+            clock.advance(Duration::from_secs(60));
+        }
+    });
 }
 
 fn nothing_is_sampled_if_nobody_listens() {

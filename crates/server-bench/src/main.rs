@@ -26,10 +26,6 @@ use clap::{Parser, Subcommand};
 use load::Client;
 use speed::Length;
 
-/// That of the program `tollgate`: a constant is the same server.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measures the service, and tests it under load.
 #[derive(Debug, Parser)]
 struct Arguments {

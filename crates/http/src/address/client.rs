@@ -62,6 +62,18 @@ impl ClientAddress {
         Ok(self.client_behind(peer, headers))
     }
 
+    /// Whether the client is looked for in a header: the one that is read is there, and the peer that
+    /// has sent it is trusted.
+    pub(crate) fn reads_header(&self, peer: Peer, headers: &HeaderMap) -> bool {
+        let is_there = match &self.source {
+            Source::Peer => false,
+            Source::XForwardedFor => headers.contains_key(&X_FORWARDED_FOR),
+            Source::Forwarded => headers.contains_key(FORWARDED),
+            Source::Single(name) => headers.contains_key(name),
+        };
+        is_there && self.trust.believes(peer.unwrapped())
+    }
+
     /// The client on whose behalf `peer` asks, which is unwrapped.
     fn client_behind(&self, peer: Peer, headers: &HeaderMap) -> Peer {
         if self.trust.believes(peer) { self.said_by(headers).map_or(peer, Peer::Ip) } else { peer }

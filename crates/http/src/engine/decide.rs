@@ -75,7 +75,7 @@ impl Engine {
         let (request, one_reading) = Request::new(facts, &policy, &self.secret);
         decision.route = request.route;
         let client = request.client();
-        if policy.subjects.needs_address() && client.is_err() {
+        if policy.subjects.needs_address() && client.is_err() && !facts.address_is_odd {
             return decision.refuse(Outcome::NoPeer, 500);
         }
         let subject = policy.subjects.matching(request.user(), facts.api_key, client.ok());

@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub(crate) path: &'a str,
     pub(crate) host: Option<&'a str>,
     pub(crate) peer: Option<Peer>,
+    /// Whether an address was said that is none, and so the peer is not known.
+    pub(crate) address_is_odd: bool,
     pub(crate) headers: Option<&'a HeaderMap>,
     pub(crate) user: Option<Arc<str>>,
     pub(crate) api_key: Option<&'a str>,
@@ -48,6 +50,7 @@ impl<'a> Facts<'a> {
             path,
             host: None,
             peer: None,
+            address_is_odd: false,
             headers: None,
             user: None,
             api_key: None,

@@ -69,7 +69,8 @@ pub enum Part {
     Entry(Arc<str>),
     /// The values of several entries of the same name, each as in [`Entry`](Self::Entry).
     Entries(Arc<[Arc<str>]>),
-    /// The request lacks this part, and all such requests share a bucket.
+    /// The request lacks this part, and all such requests share a bucket. Also for all descriptors
+    /// whose address is none.
     Missing,
 }
 

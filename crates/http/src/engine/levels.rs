@@ -16,10 +16,14 @@ impl HttpLimiter {
     /// Tells how much one subject has left of each limit, and takes nothing. The limits are those
     /// whose keys the facts give as they are: with a user, those whose keys are `user` or `caller`,
     /// and those without a key. Limits whose keys have a route, a method or a host are left out,
-    /// because each subject has many buckets of such a limit. The outcome is
-    /// [`Allowed`](Outcome::Allowed), or [`Blocked`](Outcome::Blocked),
-    /// [`Exempt`](Outcome::Exempt) or [`Penalty`](Outcome::Penalty) for a subject to whom all
-    /// requests are answered like that. If the store fails, it is
+    /// because each subject has many buckets of such a limit.
+    ///
+    /// The outcome is [`Blocked`](Outcome::Blocked), [`Exempt`](Outcome::Exempt) or
+    /// [`Penalty`](Outcome::Penalty) for a subject to whom all requests are answered like that. Else
+    /// it is [`Refused`](Outcome::Refused) (or [`Full`](Outcome::Full)) if one of the limits has no
+    /// permit left: a request that costs one permit and has all of these limits would be refused. A
+    /// request whose route does not have that limit goes on, and one that costs more may be refused
+    /// although the outcome is [`Allowed`](Outcome::Allowed). If the store fails, the outcome is
     /// [`StoreFailed`](Outcome::StoreFailed), and there are no limits.
     ///
     /// # Cancel safety
@@ -27,7 +31,7 @@ impl HttpLimiter {
     /// Nothing is taken, so the future may be dropped at any time.
     ///
     /// ```
-    /// use tollgate_http::{Facts, HttpLimiter, Policy};
+    /// use tollgate_http::{Facts, HttpLimiter, Outcome, Policy};
     ///
     /// let policy: Policy = r#"
     ///     version = 1
@@ -42,6 +46,7 @@ impl HttpLimiter {
     /// assert!(limiter.decide(&alice("GET", "/items")).await.is_allowed());
     /// let levels = limiter.levels(&alice("", "")).await;
     /// assert_eq!(levels.limits().map(|limit| limit.remaining()).collect::<Vec<_>>(), [9]);
+    /// assert_eq!(levels.outcome(), Outcome::Allowed);
     /// # });
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -53,6 +58,10 @@ impl HttpLimiter {
             if note_answers(&mut decision.charges, answers).is_err() {
                 unknown(&mut decision);
             }
+        }
+        if decision.outcome == Outcome::Allowed {
+            // There is no key of a penalty, so no refusal is counted.
+            self.engine().settle(&mut decision);
         }
         Explanation::new(decision)
     }

@@ -45,7 +45,7 @@ impl<'a> LimitReport<'a> {
     /// ```
     /// use tollgate_http::{Facts, HttpLimiter, Policy};
     ///
-    /// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '24 per hour'".parse()?;
+    /// let policy: Policy = "version = 1\nalways = ['a']\n[limits.a]\nquota = '24/h'".parse()?;
     /// let limiter = HttpLimiter::new(&policy)?;
     /// let decision = limiter.decide(&Facts::new("GET", "/")).now().expect("memory");
     /// assert_eq!(decision.limits().next().expect("a limit").quota_text(), "24/h");

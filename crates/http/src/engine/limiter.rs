@@ -136,6 +136,31 @@ impl HttpLimiter {
         }
     }
 
+    /// Whether the policy in force looks for the client's address in a header of a request: the one
+    /// that it names is there, and the policy trusts the peer that has sent it.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use tollgate_http::{Facts, HttpLimiter, Policy};
+    ///
+    /// let policy = "version = 1\n[client]\nheader = 'x-forwarded-for'\n\
+    ///               trusted_proxies = ['10.0.0.0/8']".parse::<Policy>()?;
+    /// let limiter = HttpLimiter::new(&policy)?;
+    /// let mut headers = http::HeaderMap::new();
+    /// headers.insert("x-forwarded-for", "203.0.113.7".parse()?);
+    /// let [proxy, stranger]: [IpAddr; 2] = ["10.0.0.1".parse()?, "192.0.2.1".parse()?];
+    /// let facts = Facts::new("GET", "/").headers(&headers);
+    /// assert!(limiter.reads_client_of(&facts.clone().peer(proxy)));
+    /// assert!(!limiter.reads_client_of(&facts.peer(stranger)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn reads_client_of(&self, facts: &Facts<'_>) -> bool {
+        let policy = self.0.current.load();
+        let (Some(peer), Some(headers)) = (facts.peer, facts.headers) else { return false };
+        policy.settings().client.reads_header(peer, headers)
+    }
+
     /// Tells what would be decided about a request, and why, and takes nothing. `None` if the
     /// limits are in a store that can't answer at once.
     #[must_use]

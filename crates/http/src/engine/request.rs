@@ -155,8 +155,14 @@ impl<'a> Request<'a> {
         self.short(value.as_bytes()).map_or_else(|| value.into(), Into::into)
     }
 
+    /// The client's network. Whoever says an address that is none is one client with all who do so:
+    /// it would have no limit if that was an error, or if each such text had a bucket of its own.
     fn network(&self, prefixes: Prefixes) -> Result<Part, NoPeer> {
-        Ok(Part::Address(Network::of(self.client()?, prefixes)))
+        match self.client() {
+            Ok(client) => Ok(Part::Address(Network::of(client, prefixes))),
+            Err(NoPeer) if self.facts.address_is_odd => Ok(Part::Missing),
+            Err(NoPeer) => Err(NoPeer),
+        }
     }
 
     fn api_key(&self) -> Option<Part> {

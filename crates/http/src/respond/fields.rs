@@ -123,15 +123,9 @@ impl Fields {
         if added == 0 || headers.try_reserve(added).is_err() {
             return;
         }
-        // One look at the names that are there is faster than to look for each of ours. (Looking
-        // first and appending then takes half the time of an `Entry`, which carries the name.)
+        // One look at the names that are there is faster than to look for each of ours.
         let are_new = !headers.keys().any(names::may_be_ours);
-        self.each(shown, policy, now, |name, value| {
-            if are_new || !headers.contains_key(&name) {
-                // Fails only if the map can hold no more, for which room was reserved.
-                let _ = headers.try_append(name, value);
-            }
-        });
+        self.give(shown, policy, now, &mut Map { headers, are_new });
     }
 
     /// Gives each field of one response to `put`: what [`write`](Self::write) adds to a map, for a
@@ -157,31 +151,76 @@ impl Fields {
         shown: &[Shown<'_>],
         policy: Option<&HeaderValue>,
         now: impl FnOnce() -> SystemTime,
-        mut put: impl FnMut(HeaderName, HeaderValue),
+        put: impl FnMut(HeaderName, HeaderValue),
+    ) {
+        self.give(shown, policy, now, &mut Each(put));
+    }
+
+    #[inline]
+    fn give(
+        self,
+        shown: &[Shown<'_>],
+        policy: Option<&HeaderValue>,
+        now: impl FnOnce() -> SystemTime,
+        taker: &mut impl Taker,
     ) {
         let Some(tightest) = tightest(shown) else { return };
         if let Some(draft) = self.ietf {
-            let policy = policy.cloned();
-            let policy = policy.or_else(|| self.policy_of(shown.iter().map(|limit| limit.texts)));
-            if let Some(policy) = policy {
-                put(names::RATELIMIT_POLICY, policy);
-            }
-            let state = match draft {
+            taker.take(names::RATELIMIT_POLICY, || {
+                policy.cloned().or_else(|| self.policy_of(shown.iter().map(|limit| limit.texts)))
+            });
+            taker.take(names::RATELIMIT, || match draft {
                 Draft::V07 => Some(state_07(tightest)),
                 Draft::V11 => state(shown),
-            };
-            if let Some(state) = state {
-                put(names::RATELIMIT, state);
-            }
+            });
         }
         if self.x_ratelimit {
-            put(names::X_LIMIT, tightest.texts.burst_value.clone());
-            put(names::X_REMAINING, numbers::value(remaining(tightest)));
-            let reset = match self.reset {
-                ResetForm::Seconds => numbers::seconds(tightest.full_after),
-                ResetForm::Epoch => epoch_second(now(), tightest.full_after),
-            };
-            put(names::X_RESET, numbers::value(reset));
+            taker.take(names::X_LIMIT, || Some(tightest.texts.burst_value.clone()));
+            taker.take(names::X_REMAINING, || Some(numbers::value(remaining(tightest))));
+            taker.take(names::X_RESET, || {
+                Some(numbers::value(match self.reset {
+                    ResetForm::Seconds => numbers::seconds(tightest.full_after),
+                    ResetForm::Epoch => epoch_second(now(), tightest.full_after),
+                }))
+            });
+        }
+    }
+}
+
+/// Whoever gets the fields of a response, and need not want them all.
+trait Taker {
+    fn take(&mut self, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>);
+}
+
+/// A map, in which a field that is there already stays as it is.
+struct Map<'a> {
+    headers: &'a mut HeaderMap,
+    /// Whether none of ours is there.
+    are_new: bool,
+}
+
+impl Taker for Map<'_> {
+    /// (Looking first and appending then takes half the time of an `Entry`, which carries the name
+    /// with it.)
+    #[inline]
+    fn take(&mut self, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
+        if (self.are_new || !self.headers.contains_key(&name))
+            && let Some(value) = value()
+        {
+            // Fails only if the map can hold no more, for which room was reserved.
+            let _ = self.headers.try_append(name, value);
+        }
+    }
+}
+
+/// A function, which gets all of them.
+struct Each<F>(F);
+
+impl<F: FnMut(HeaderName, HeaderValue)> Taker for Each<F> {
+    #[inline]
+    fn take(&mut self, name: HeaderName, value: impl FnOnce() -> Option<HeaderValue>) {
+        if let Some(value) = value() {
+            self.0(name, value);
         }
     }
 }

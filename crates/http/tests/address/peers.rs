@@ -159,3 +159,32 @@ fn a10_a_network_is_a_small_key() {
     assert_ne!(of("203.0.113.7"), of("203.0.113.8"));
     assert_ne!(of("0.0.0.0"), of("unix"));
 }
+
+/// Whether a header is looked at says more than the client does: a client that is the peer may be
+/// one that the header names, or one whose header nobody believes.
+#[test]
+fn a_header_is_read_if_it_is_named_and_there_and_its_sender_is_trusted() {
+    let reads = |client: &str, from: &str, name: &'static str| {
+        let policy = format!("version = 1\n[client]\n{client}\n");
+        let policy: tollgate_http::Policy = policy.parse().expect("a policy");
+        let limiter = tollgate_http::HttpLimiter::new(&policy).expect("memory");
+        let mut headers = HeaderMap::new();
+        headers.insert(name, from.parse().expect("a value"));
+        let facts = tollgate_http::Facts::new("GET", "/").peer(peer(from)).headers(&headers);
+        limiter.reads_client_of(&facts)
+    };
+    let trusted = "trusted_proxies = ['10.0.0.0/8']";
+    for (source, name) in [
+        ("x-forwarded-for", "x-forwarded-for"),
+        ("forwarded", "forwarded"),
+        ("x-real-ip", "x-real-ip"),
+    ] {
+        let client = format!("header = '{source}'\n{trusted}");
+        assert!(reads(&client, "10.0.0.1", name), "{source}");
+        assert!(reads(&client, "::ffff:10.0.0.1", name), "{source}: a wrapped address");
+        assert!(!reads(&client, "192.0.2.1", name), "{source}: a stranger");
+        assert!(!reads(&client, "10.0.0.1", "x-other"), "{source}: another header");
+        assert!(reads(&format!("header = '{source}'\ntrusted_hops = 1"), "192.0.2.1", name));
+    }
+    assert!(!reads("header = 'none'", "10.0.0.1", "x-forwarded-for"));
+}

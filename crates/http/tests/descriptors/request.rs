@@ -128,11 +128,48 @@ fn facts_have_several_names() {
 }
 
 #[test]
-fn an_address_that_is_none_is_an_error() {
+fn a_request_without_an_address_is_an_error() {
     let (limiter, _) = limiter(&policy(POLICY));
-    for entries in [&[("remote_address", "localhost")][..], &[("path", "/items/1")]] {
-        let decided = decide(&limiter, &[(entries, 1)]);
-        assert_eq!(decided.descriptors()[0].decision().outcome(), Outcome::NoPeer);
-        assert!(!decided.is_allowed());
+    let decided = decide(&limiter, &[(&[("path", "/items/1")], 1)]);
+    assert_eq!(decided.descriptors()[0].decision().outcome(), Outcome::NoPeer);
+    assert!(!decided.is_allowed());
+}
+
+/// It was an error, which Envoy takes for yes: whoever could choose the value had no limit.
+#[test]
+fn all_values_that_are_no_address_share_a_bucket() {
+    let policy = policy(&format!(
+        "{POLICY}
+        [[subjects]]
+        address = '192.0.2.0/24'
+        exempt = true
+        "
+    ));
+    let (limiter, _) = limiter(&policy);
+    let long = "9".repeat(100_000);
+    let odd = ["localhost", "", "1.2.3", "192.0.2.1:80", "unix", "192.0.2.1, 192.0.2.2", &*long];
+    for (rest, value) in (13..20).rev().zip(odd) {
+        let entries = [("remote_address", value)];
+        let decided = decide(&limiter, &[(&entries, 1)]);
+        assert_eq!(left(&decided), [rest], "{value:?}");
+        let keys: Vec<String> = decided.descriptors()[0]
+            .decision()
+            .limits()
+            .map(|limit| limit.key().to_string())
+            .collect();
+        assert_eq!(keys, ["missing"]);
     }
+    // Decided as a request: by the limits of its route, and by the same bucket. The user has none.
+    let items = |value| [("masked_remote_address", value), (":path", "/items/1"), ("tier", "gold")];
+    let decided = decide(&limiter, &[(&items("x/24"), 1)]);
+    let names: Vec<_> =
+        decided.descriptors()[0].decision().limits().map(|limit| limit.name()).collect();
+    assert_eq!(names, ["flood", "calls"]);
+    let outcomes = ["a", "b", "c", "d", "e", "f", "g", "h"]
+        .map(|value| decide(&limiter, &[(&items(value), 1)]).descriptors()[0].decision().outcome());
+    assert_eq!(outcomes[..3], [Outcome::Allowed; 3], "8/h, at a cost of 2");
+    assert_eq!(outcomes[3..5], [Outcome::Refused; 2]);
+    assert_eq!(outcomes[7], Outcome::Penalty, "a penalty holds for all of them, too");
+    // Addresses are counted as before.
+    assert_eq!(left(&decide(&limiter, &[(&[("remote_address", "198.51.100.1")], 1)])), [19]);
 }

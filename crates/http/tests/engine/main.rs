@@ -7,6 +7,7 @@ mod concurrent;
 mod dice;
 mod explain;
 mod failing_stores;
+mod levels;
 mod model;
 mod penalty;
 mod scenario;

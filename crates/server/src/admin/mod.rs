@@ -30,6 +30,7 @@ use axum::routing::{delete, get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tollgate_http::HttpLimiter;
 
+pub(crate) use metrics::POLICY_INFO;
 pub use token::{Token, TokenError};
 pub use violations::Violations;
 
@@ -87,12 +88,6 @@ impl Admin {
             shutdown,
             dashboard,
         }))
-    }
-
-    /// The metrics, in the text format of Prometheus.
-    fn metrics(&self) -> String {
-        self.0.limiter.update_gauges();
-        self.0.metrics.render()
     }
 
     /// Keeps what the dashboard shows of the last minutes, until the service ends.

@@ -1,5 +1,7 @@
 //! The levels of one subject.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,9 @@ pub(super) struct Status {
     tier: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     penalty_rest_ms: Option<u64>,
+    /// The longest wait of a limit that refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
     limits: Vec<Level>,
 }
 
@@ -37,6 +42,8 @@ struct Level {
     key_hash: String,
     remaining: Option<u64>,
     reset_after_ms: u64,
+    /// Whether a request that costs one permit would be refused, or noted by a shadow limit.
+    refuses: bool,
     shadow: bool,
 }
 
@@ -61,6 +68,7 @@ pub(super) async fn status(
     };
     let levels = admin.0.limiter.levels(&facts).await;
     let is_penalty = levels.outcome() == tollgate_http::Outcome::Penalty;
+    let wait = levels.retry_after().map(millis);
     let limits = levels.limits().map(|limit| Level {
         name: limit.name().to_owned(),
         quota: limit.quota().to_string(),
@@ -68,16 +76,20 @@ pub(super) async fn status(
         // A store in an outage may answer as if nothing had been used.
         remaining: Some(limit.remaining().min(limit.quota().burst_size()))
             .filter(|remaining| *remaining != u64::MAX),
-        reset_after_ms: limit.reset_after().as_millis().try_into().unwrap_or(u64::MAX),
+        reset_after_ms: millis(limit.reset_after()),
+        refuses: limit.refuses(),
         shadow: limit.is_shadow(),
     });
     Ok(Json(Status {
         outcome: levels.outcome().as_str(),
         tier: levels.tier().map(str::to_owned),
-        penalty_rest_ms: levels
-            .retry_after()
-            .filter(|_| is_penalty)
-            .and_then(|rest| rest.as_millis().try_into().ok()),
+        penalty_rest_ms: wait.filter(|_| is_penalty),
+        retry_after_ms: wait.filter(|_| !is_penalty),
         limits: limits.collect(),
     }))
+}
+
+/// Milliseconds, rounded up, so that whoever waits for so long is not early.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -17,7 +17,7 @@ use tollgate::{KeyedLimiter, Quota};
 use tollgate_http::address::{Network, Peer, Prefixes};
 
 use super::Admin;
-use crate::web::Problem;
+use crate::web::{Problem, is_of_another_site};
 
 /// The token of operators. It is kept as a hash, so that tokens of any length are compared in the
 /// same time, and it is never shown.
@@ -158,8 +158,7 @@ impl Head<'_> {
     /// Refuses changes that a page of another site makes a browser send with the token that the
     /// browser has kept.
     fn is_of_this_site(&self) -> Result<(), Problem> {
-        let site = self.text("sec-fetch-site").unwrap_or("none");
-        if *self.method == Method::GET || matches!(site, "none" | "same-origin") {
+        if *self.method == Method::GET || !is_of_another_site(self.headers) {
             return Ok(());
         }
         Err(Problem::new(403, "The request comes from another site", ""))

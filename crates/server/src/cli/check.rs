@@ -9,7 +9,6 @@ use tollgate_http::Policy;
 
 use super::check_envoy::{self, EnvoyArguments};
 use crate::admin::Token;
-use crate::settings::ConfigFile;
 
 /// The arguments of `tollgate check`.
 #[derive(Debug, Args)]
@@ -30,7 +29,7 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
     let usual = [PathBuf::from("tollgate.toml")];
     let is_usual = arguments.files.is_empty() && arguments.envoy.envoy.is_empty();
     for path in if is_usual { &usual[..] } else { &arguments.files } {
-        match ConfigFile::read(path) {
+        match super::read(path) {
             Ok(file) => {
                 has_problems |= warns(&file.policy) && arguments.strict;
                 let token = file.settings.admin.token_file.as_deref().map(Token::read);

@@ -9,8 +9,6 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tollgate_http::address::Peer;
 use tollgate_http::{Facts, HttpLimiter, Outcome};
 
-use crate::settings::ConfigFile;
-
 /// The arguments of `tollgate explain`.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
@@ -52,8 +50,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 pub(super) fn run(arguments: &ExplainArguments) -> ExitCode {
-    let built = ConfigFile::read(&arguments.file)
-        .map_err(|error| error.to_string())
+    let built = super::read(&arguments.file)
         .and_then(|file| HttpLimiter::new(&file.policy).map_err(|error| error.to_string()));
     let limiter = match built {
         Ok(limiter) => limiter,

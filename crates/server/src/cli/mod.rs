@@ -8,9 +8,13 @@ mod replay;
 mod serve;
 mod shells;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::envoy_files;
+use crate::settings::ConfigFile;
 
 /// Rate limits as a service.
 #[derive(Debug, Parser)]
@@ -51,6 +55,26 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Command::Completions(arguments) => shells::completions(arguments),
         Command::Manual => shells::manual(),
     }
+}
+
+/// Reads a file of the service.
+///
+/// # Errors
+///
+/// What to tell the user: all problems of the file, or that it is one of envoyproxy/ratelimit.
+/// Nothing that such a file has is a setting of tollgate, so its problems would say nothing.
+fn read(path: &Path) -> Result<ConfigFile, String> {
+    ConfigFile::read(path).map_err(|error| {
+        if !envoy_files::is_one(path) {
+            return error.to_string();
+        }
+        let path = path.display();
+        format!(
+            "{path}: this is a file of envoyproxy/ratelimit, and not one of tollgate: check it by \
+             `tollgate check --envoy {path}`, and name it as one of `files` in `[server.envoy]` of a \
+             file of tollgate"
+        )
+    })
 }
 
 /// The exit code after writing to the standard output. Whoever reads it may have seen enough.

@@ -7,7 +7,6 @@ use clap::Args;
 
 use crate::replay::arguments::{FORMATS, LogArguments};
 use crate::replay::input::WhichLines;
-use crate::settings::ConfigFile;
 
 /// The arguments of `tollgate replay`.
 #[derive(Debug, Args)]
@@ -22,7 +21,7 @@ pub(super) struct ReplayArguments {
 /// Runs the command. The exit code is 0, or 1 if the policy, a log or too many of its lines can't
 /// be read.
 pub(super) fn run(arguments: &ReplayArguments) -> ExitCode {
-    let policy = match ConfigFile::read(&arguments.file) {
+    let policy = match super::read(&arguments.file) {
         Ok(file) => file.policy,
         Err(error) => {
             eprintln!("{error}");

@@ -17,7 +17,7 @@ pub(super) struct ServeArguments {
 }
 
 pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
-    let config = match ConfigFile::read(&arguments.config) {
+    let config = match super::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => {
             if !arguments.config.exists() {
@@ -60,7 +60,7 @@ async fn serve(config: &ConfigFile, arguments: &ServeArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn failed(error: &dyn std::error::Error) -> ExitCode {
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("tollgate: {error}");
     ExitCode::from(1)
 }

@@ -22,6 +22,7 @@ use super::answer::answer;
 use super::codec::ResponseCodec;
 use super::messages::{Entry, RateLimitRequest};
 use crate::net::within;
+use crate::web::is_of_a_page;
 
 /// What a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +149,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if is_of_a_page(request.headers()) {
+            let refused = Status::permission_denied("the request comes from a web page");
+            return Box::pin(ready(Ok(refused.into_http())));
+        }
         let service = self.clone();
         Box::pin(async move {
             let time = service.bounds.time;

@@ -50,6 +50,15 @@ pub fn additions<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Ad
     reader.additions
 }
 
+/// Whether the file at `path` is one of envoyproxy/ratelimit, with or without mistakes: for
+/// whoever expects another file there.
+#[must_use]
+pub fn is_one(path: &Path) -> bool {
+    let text = bytes_of(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let document = text.and_then(|text| tree::read(&text).ok().flatten());
+    document.is_some_and(|document| read::is_a_file(&document.root))
+}
+
 /// What was read so far.
 #[derive(Default)]
 struct Reader {

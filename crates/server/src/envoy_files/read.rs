@@ -71,6 +71,15 @@ pub(super) const UNITS: [(&str, u64); 7] = [
     ("year", 365 * 86_400),
 ];
 
+/// Whether a tree has a domain and nothing that only another file would have.
+pub(super) fn is_a_file(root: &Node) -> bool {
+    let Value::Table(pairs) = &root.value else { return false };
+    let is_key =
+        |key: &Node, name: &str| matches!(&key.value, Value::Scalar { text, .. } if text == name);
+    pairs.iter().any(|(key, _)| is_key(key, "domain"))
+        && pairs.iter().all(|(key, _)| ROOT.iter().any(|name| is_key(key, name)))
+}
+
 /// The file whose tree this is. `None` if it has no domain.
 pub(super) fn file(root: &Node, notes: &mut Notes<'_>) -> Option<File> {
     if let Some(spot) = manifest(root) {

@@ -10,6 +10,7 @@ use axum::Router;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tollgate_http::address::Peer;
 
@@ -122,24 +123,34 @@ impl Listener {
     }
 
     /// Serves connections until `shutdown` begins, and then until all requests in flight are
-    /// answered, or the time for that is over.
+    /// answered, or the time for that is over. Connections that are open then are closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, all connections are closed, whatever is in flight.
     pub async fn serve(self, router: Router, bounds: Bounds, shutdown: Shutdown) {
         let most = u32::try_from(bounds.connections).unwrap_or(u32::MAX).max(1);
         let room = Arc::new(Semaphore::new(most as usize));
         let graceful = GracefulShutdown::new();
+        // Their tasks end when this is dropped.
+        let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.begun() => break,
+                // The memory of a task is only freed once it is joined.
+                Some(_) = connections.join_next() => continue,
                 accepted = self.accept(&room) => accepted,
             };
             if let Some(accepted) = accepted {
-                accepted.spawn(router.clone(), bounds, graceful.watcher(), shutdown.clone());
+                let (watcher, shutdown) = (graceful.watcher(), shutdown.clone());
+                connections.spawn(accepted.serve(router.clone(), bounds, watcher, shutdown));
             }
         }
         // Clients that have connected already are in flight too.
         while let Ok(Some(accepted)) = timeout(Duration::ZERO, self.accept(&room)).await {
-            accepted.spawn(router.clone(), bounds, graceful.watcher(), shutdown.clone());
+            let (watcher, shutdown) = (graceful.watcher(), shutdown.clone());
+            connections.spawn(accepted.serve(router.clone(), bounds, watcher, shutdown));
         }
         let address = self.address.clone();
         // Another process may have bound the path meanwhile.
@@ -196,20 +207,18 @@ enum Stream {
 }
 
 impl Accepted {
-    /// Serves the connection in a task of its own.
-    fn spawn(self, router: Router, bounds: Bounds, watcher: Watcher, shutdown: Shutdown) {
+    /// Serves the connection until it ends.
+    async fn serve(self, router: Router, bounds: Bounds, watcher: Watcher, shutdown: Shutdown) {
         let Self { stream, place } = self;
-        tokio::spawn(async move {
-            match stream {
-                Stream::Tcp(stream, peer) => {
-                    connection::serve(stream, peer, router, bounds, watcher, shutdown).await;
-                }
-                Stream::Unix(stream) => {
-                    connection::serve(stream, Peer::Unix, router, bounds, watcher, shutdown).await;
-                }
+        match stream {
+            Stream::Tcp(stream, peer) => {
+                connection::serve(stream, peer, router, bounds, watcher, shutdown).await;
             }
-            drop(place);
-        });
+            Stream::Unix(stream) => {
+                connection::serve(stream, Peer::Unix, router, bounds, watcher, shutdown).await;
+            }
+        }
+        drop(place);
     }
 }
 

@@ -23,7 +23,8 @@ use crate::net::{Bounds, ListenAddress, Listener, Shutdown};
 use crate::service::Service;
 use crate::settings::{ConfigFile, Settings};
 
-/// The running service. It ends when it is told to, or when this is dropped.
+/// The running service. It ends when it is told to, or when this is dropped: then it answers
+/// nothing that is in flight, and its connections are closed.
 #[derive(Debug)]
 pub struct Server {
     limiter: HttpLimiter,

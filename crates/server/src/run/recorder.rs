@@ -3,9 +3,13 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 use tollgate_http::observe::DECISION_SECONDS_BUCKETS;
 
+use crate::admin::POLICY_INFO;
 use crate::net::Shutdown;
 
 /// How often values of histograms are put into their buckets. Until then, they take memory.
@@ -18,10 +22,42 @@ pub(super) fn install() -> PrometheusHandle {
         let recorder = builder().build_recorder();
         let handle = recorder.handle();
         // Another recorder is there if a program that embeds the service has one.
-        let _ = metrics::set_global_recorder(recorder);
+        let _ = metrics::set_global_recorder(Recorded(recorder));
         handle
     };
     RECORDER.get_or_init(make).clone()
+}
+
+/// The recorder, without the metric that tells the policy in force: its label is another one for
+/// each policy, and a recorder keeps each line for ever.
+struct Recorded(PrometheusRecorder);
+
+impl Recorder for Recorded {
+    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.0.describe_counter(key, unit, description);
+    }
+
+    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        if key.as_str() != POLICY_INFO {
+            self.0.describe_gauge(key, unit, description);
+        }
+    }
+
+    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.0.describe_histogram(key, unit, description);
+    }
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        self.0.register_counter(key, metadata)
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        if key.name() == POLICY_INFO { Gauge::noop() } else { self.0.register_gauge(key, metadata) }
+    }
+
+    fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
+        self.0.register_histogram(key, metadata)
+    }
 }
 
 /// Histograms with their buckets, in seconds or numbers. Without buckets, they would be summaries,

@@ -11,7 +11,7 @@ use tollgate_http::address::Peer;
 use tollgate_http::{Facts, Outcome};
 
 use super::{Service, answer};
-use crate::web::Problem;
+use crate::web::{OfAProgram, Problem};
 
 /// The body of a check: what is known of a request.
 ///
@@ -114,7 +114,11 @@ impl Check<'_> {
     }
 }
 
-pub(super) async fn check(State(service): State<Service>, body: Body) -> Result<Response, Problem> {
+pub(super) async fn check(
+    _: OfAProgram,
+    State(service): State<Service>,
+    body: Body,
+) -> Result<Response, Problem> {
     let (most, longest) = service.body_bounds();
     let text = crate::web::read_body(body, most, longest).await?;
     let check: Check<'_> = crate::web::parse_body(&text, "The body is not a check")?;

@@ -4,6 +4,11 @@
 //! The request itself is in `X-Forwarded-Method`, `X-Forwarded-Host` and `X-Forwarded-Uri`. Traefik
 //! and Caddy set them; nginx and haproxy set them if they are told to. No other header says the
 //! method or the path, because a proxy passes on what it does not set, as the client wrote it.
+//!
+//! Among these headers are those by which a browser says that a page has sent the request, so
+//! they are no reason to refuse a request. A page that asks this resource itself must send the
+//! required headers, and a browser lets a page of another site do so only after an answer to
+//! OPTIONS that this service never gives.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::{Service, answer};
-use crate::web::Problem;
+use crate::web::{OfAProgram, Problem};
 
 /// What is reported.
 #[derive(Deserialize)]
@@ -19,6 +19,7 @@ struct Report<'a> {
 }
 
 pub(super) async fn report(
+    _: OfAProgram,
     State(service): State<Service>,
     body: Body,
 ) -> Result<Response, Problem> {

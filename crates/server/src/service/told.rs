@@ -28,9 +28,7 @@ impl Told {
         if self.untrusted_proxy.load(Ordering::Relaxed) || !names_client() {
             return;
         }
-        if limiter.client(facts) == Some(peer)
-            && !self.untrusted_proxy.swap(true, Ordering::Relaxed)
-        {
+        if !limiter.reads_client_of(facts) && !self.untrusted_proxy.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 ?peer,
                 "a proxy names its client, and `[client]` of the policy does not believe it: all \

@@ -1,8 +1,10 @@
-//! What the pages of both listeners have in common: errors, queries, bodies, health.
+//! What the pages of both listeners have in common: errors, queries, bodies, health, and who
+//! asks.
 
 mod address;
 mod body;
 mod health;
+mod page;
 mod problem;
 mod query;
 mod unknown;
@@ -10,6 +12,7 @@ mod unknown;
 pub(crate) use address::parse as parse_address;
 pub(crate) use body::{parse as parse_body, read as read_body};
 pub(crate) use health::{healthz, readyz};
+pub(crate) use page::{OfAProgram, is_of_a_page, is_of_another_site};
 pub use problem::Problem;
 pub(crate) use query::{Asked, bad_query};
 pub(crate) use unknown::{unknown, wrong_method};

@@ -1,6 +1,7 @@
 //! The dashboard: its events and fields as any client sees them, and the page in a real browser.
 
 mod browser;
+mod elsewhere;
 mod events;
 mod fields;
 mod page;

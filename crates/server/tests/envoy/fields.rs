@@ -211,6 +211,20 @@ async fn a_limit_of_envoys_configuration_is_not_obeyed() {
     assert_eq!(left(&response), [2], "the limit of the policy");
 }
 
+/// Envoy lets a request through whose call fails.
+#[tokio::test]
+async fn a_value_that_is_no_address_is_limited() {
+    let mut client = Client::of(POLICY).await;
+    let odd = |value| vec![descriptor(&[("remote_address", value), ("often", "x")])];
+    let values = ["localhost", "", "10.0.0.256", "unix", "a, b"];
+    for (rest, value) in (0..5).rev().zip(values) {
+        let response = client.edge(odd(value)).await;
+        assert_eq!((response.overall_code(), left(&response)), (Code::Ok, vec![rest]));
+    }
+    assert_eq!(client.edge(odd("another")).await.overall_code(), Code::OverLimit);
+    assert_eq!(client.edge(odd("192.0.2.1")).await.overall_code(), Code::Ok);
+}
+
 #[tokio::test]
 async fn errors_have_a_code_and_take_nothing() {
     let mut client = Client::of(POLICY).await;

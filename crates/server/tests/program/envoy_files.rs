@@ -38,6 +38,35 @@ fn check_tells_what_is_wrong_and_what_has_no_effect() {
     assert!(text(&nothing.stderr).starts_with("tollgate.toml: the file can't be read"));
 }
 
+/// Each command that reads a file of tollgate says what else the file is, and nothing of settings
+/// that tollgate does not know.
+#[test]
+fn a_file_of_ratelimit_in_the_place_of_one_of_tollgate_is_named() {
+    let folder_with = folder(EDGE);
+    let commands: [&[&str]; 4] = [
+        &["check", "edge.yaml"],
+        &["serve", "--config", "edge.yaml"],
+        &["explain", "edge.yaml", "--method", "GET", "--path", "/"],
+        &["replay", "edge.yaml", "access.log"],
+    ];
+    for command in commands {
+        let told = output(command, folder_with.path());
+        assert_eq!(told.status.code(), Some(1), "{command:?}");
+        let error = text(&told.stderr);
+        for expected in ["edge.yaml: ", "envoyproxy/ratelimit", "tollgate check --envoy edge.yaml"]
+        {
+            assert!(error.contains(expected), "{command:?}: {expected} is not in\n{error}");
+        }
+        assert!(!error.contains("is not a setting here"), "{error}");
+    }
+    // A policy with mistakes is none, also if it has a setting of that name.
+    let policy = "domain: edge\nlimits:\n  calls:\n    quota: 1/s\n";
+    let told = output(&["check", "edge.yaml"], folder(policy).path());
+    let error = text(&told.stderr);
+    assert!(error.contains("`domain` is not a setting here"), "{error}");
+    assert!(!error.contains("--envoy"), "{error}");
+}
+
 #[test]
 fn the_printed_policy_is_one() {
     let folder = folder(EDGE);

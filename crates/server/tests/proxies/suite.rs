@@ -59,6 +59,8 @@ const FORGED: &[&[&str]] = &[
     &["Forwarded: for=127.0.0.9;host=free.example", "X-Real-IP: 127.0.0.9"],
     &["Connection: X-Forwarded-For, X-Forwarded-Uri, X-Forwarded-Method", "X-Forwarded-For: a"],
     &["Content-Type: application/grpc", "TE: trailers"],
+    // What a browser says of a page elsewhere: a proxy passes some of it on.
+    &["Origin: https://elsewhere.example", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: cors"],
 ];
 
 fn headers<'a>(lines: &[&'a str]) -> Vec<&'a str> {

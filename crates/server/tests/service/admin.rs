@@ -3,6 +3,7 @@
 use http::Request;
 use serde_json::json;
 use tempfile::tempdir;
+use tollgate_http::Policy;
 
 use crate::support::{Answer, Running, THREE_A_DAY, config};
 
@@ -105,6 +106,68 @@ async fn refusals_and_penalties_are_listed_and_lifted() {
     assert_eq!(service.operator("DELETE", &path).await.status, 204);
     assert_eq!(service.operator("DELETE", &path).await.status, 404);
     assert_eq!(service.check(&check).await.json()["outcome"], "refused");
+}
+
+/// A recorder never forgets a line, so each policy left one behind.
+#[tokio::test]
+async fn only_the_policy_in_force_has_a_line_in_the_metrics() {
+    let service = Running::with(THREE_A_DAY, "").await;
+    let limiter = service.server.limiter();
+    let policy = |permits: u32| -> Policy {
+        let limits = THREE_A_DAY.replace("3/day", &format!("{permits}/day"));
+        format!("version = 1\n{limits}").parse().expect("a policy")
+    };
+    for permits in 1..=1_000 {
+        limiter.reload(&policy(permits)).expect("the policy is replaced");
+    }
+    let metrics = service.operator("GET", "/metrics").await.text();
+    let hash = limiter.policy().hash().to_owned();
+    let lines: Vec<&str> =
+        metrics.lines().filter(|line| line.starts_with("tollgate_policy_info")).collect();
+    assert_eq!(lines, [format!("tollgate_policy_info{{version=\"1\",hash=\"{hash}\"}} 1")]);
+    assert_eq!(metrics.matches("# TYPE tollgate_policy_info gauge\n").count(), 1);
+    assert_eq!(metrics.matches("# HELP tollgate_policy_info ").count(), 1);
+}
+
+/// The answer said `allowed` of a user of whom every request was refused.
+#[tokio::test]
+async fn a_subject_without_permits_is_not_allowed() {
+    let policy = "
+        [limits.calls]
+        quota = '1/day'
+        key = 'caller'
+        [limits.trial]
+        quota = '1/day'
+        key = 'caller'
+        mode = 'shadow'
+        [[routes]]
+        path = '/'
+        limits = ['calls']
+        [[routes]]
+        path = '/trial'
+        limits = ['trial']
+    ";
+    let service = Running::with(policy, "").await;
+    let status = async |user: &str| {
+        service.operator("GET", &format!("/rate_limit/status?user={user}")).await
+    };
+    for (user, path) in [("alice", "/"), ("bob", "/trial")] {
+        service.check(&json!({"method": "GET", "path": path, "user": user})).await;
+    }
+    let alice = status("alice").await.json();
+    assert_eq!(alice["outcome"], "refused", "{alice}");
+    assert_eq!(
+        (&alice["limits"][0]["refuses"], &alice["limits"][0]["remaining"]),
+        (&json!(true), &json!(0))
+    );
+    let wait = alice["retry_after_ms"].as_u64().expect("a wait");
+    assert!((86_000_000..=86_400_000).contains(&wait), "{wait}");
+    assert_eq!(alice["limits"][1]["refuses"], false);
+    // What a shadow limit would refuse is not refused.
+    let bob = status("bob").await.json();
+    assert_eq!((&bob["outcome"], &bob["limits"][1]["refuses"]), (&json!("allowed"), &json!(true)));
+    let carol = status("carol").await.json();
+    assert_eq!((&carol["outcome"], &carol["retry_after_ms"]), (&json!("allowed"), &json!(null)));
 }
 
 #[tokio::test]

@@ -142,8 +142,13 @@ async fn a_unix_socket_is_served() {
     assert!(!path.exists(), "the socket is removed");
 }
 
+/// `POST http://x/v1/check` in HPACK.
+pub(crate) fn check_of_http2() -> Vec<u8> {
+    [&[0x83, 0x86, 0x44, 9][..], b"/v1/check", &[0x41, 1], b"x"].concat()
+}
+
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
@@ -159,9 +164,8 @@ async fn streams_that_are_reset_at_once_end_the_connection() {
     bytes.extend(frame(4, 0, 0, &[]));
     // Few enough to be read at once: so the service reads all before it closes.
     for number in (1..201).step_by(2) {
-        // `POST http://x/v1/check` in HPACK, with END_STREAM and END_HEADERS; then CANCEL.
-        let head = [&[0x83, 0x86, 0x44, 9][..], b"/v1/check", &[0x41, 1], b"x"].concat();
-        bytes.extend(frame(1, 0x5, number, &head));
+        // With END_STREAM and END_HEADERS; then CANCEL.
+        bytes.extend(frame(1, 0x5, number, &check_of_http2()));
         bytes.extend(frame(3, 0, number, &8_u32.to_be_bytes()));
     }
     stream.write_all(&bytes).await.expect("the service reads");

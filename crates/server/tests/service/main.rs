@@ -4,6 +4,7 @@ mod admin;
 mod checks;
 mod connections;
 mod forward_auth;
+mod pages;
 mod shutdown;
 mod support;
 mod token;

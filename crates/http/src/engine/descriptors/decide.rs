@@ -15,9 +15,10 @@ use super::rules::{Found, What};
 use crate::engine::compiled::{Compiled, RouteLimit};
 use crate::engine::decide::Engine;
 use crate::engine::decision::{Decision, Outcome};
+use crate::engine::key::Part;
 use crate::engine::limiter::HttpLimiter;
 use crate::engine::request::{NoKey, Request};
-use crate::engine::store::{Later, Verb};
+use crate::engine::store::{Charge, Later, Verb};
 use crate::policy::Mode;
 
 /// A descriptor of Envoy's rate limit service: a list of entries, each with a key and a value.
@@ -168,6 +169,10 @@ fn prepare(
                         decision.refuse_without_key(why);
                     }
                 }
+            }
+            let shares = |charge: &Charge| charge.key.parts().contains(&Part::Missing);
+            if facts.address_is_odd && decision.charges.iter().any(shares) {
+                engine.observe_odd_address(domain);
             }
             rule.owes
         }

@@ -17,8 +17,9 @@ pub(super) fn facts<'a>(entries: &'a [(&'a str, &'a str)]) -> Facts<'a> {
     if let Some(host) = first(["host", ":authority"]) {
         facts = facts.host(host);
     }
-    if let Some(address) = first(["remote_address", "masked_remote_address"]).and_then(address) {
-        facts = facts.peer(address);
+    if let Some(text) = first(["remote_address", "masked_remote_address"]) {
+        facts.peer = address(text);
+        facts.address_is_odd = facts.peer.is_none();
     }
     if let Some(user) = first(["user", "user"]) {
         facts = facts.user(user);

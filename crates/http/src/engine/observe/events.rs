@@ -156,16 +156,29 @@ impl Events {
     /// Tells that Envoy asks about a domain that no rule is about. Other than a tier, a domain is
     /// written by whoever runs Envoy, so it is told.
     pub(super) fn unknown_domain(&self, engine: &Engine, policy: &Compiled, domain: &str) {
-        const LONGEST: usize = 100;
         if enabled!(target: "tollgate_http", Level::WARN)
             && let Some(suppressed) = self.sampled(engine, ("unknown domain", ""), None)
         {
             warn!(
                 target: "tollgate_http",
-                domain = debug(domain.chars().take(LONGEST).collect::<String>()),
+                domain = debug(shortened(domain)),
                 nearest = nearest(domain, policy.descriptors.domains()),
                 suppressed,
                 "Envoy asks about a domain that the policy does not know: nothing is limited"
+            );
+        }
+    }
+
+    /// Tells that Envoy says addresses that are none, without them: clients may have written them.
+    pub(super) fn odd_address(&self, engine: &Engine, domain: &str) {
+        if enabled!(target: "tollgate_http", Level::WARN)
+            && let Some(suppressed) = self.sampled(engine, ("odd address", ""), None)
+        {
+            warn!(
+                target: "tollgate_http",
+                domain = debug(shortened(domain)),
+                suppressed,
+                "Envoy says a `remote_address` that is none: all such requests share a bucket"
             );
         }
     }
@@ -228,6 +241,11 @@ fn shown<'a>(
 ) -> (Option<DisplayValue<impl fmt::Display + 'a>>, Option<DisplayValue<Hashed>>) {
     let kind = key.map(|key| display(key.kinds()));
     (kind, key.map(|key| display(engine.secret.hash_of_parts(key.parts()))))
+}
+
+/// The beginning of a text that somebody else has written.
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 fn wait(wait: Option<Duration>) -> Option<DebugValue<Duration>> {

@@ -33,7 +33,9 @@
 //!   failed, else 1.
 //! * `tollgate_policy_loaded_timestamp_seconds`: a gauge, when the policy in force was loaded, in
 //!   seconds since 1970.
-//! * `tollgate_policy_info{version, hash}`: a gauge, 1 for the policy in force, 0 for earlier ones.
+//! * `tollgate_policy_info{version, hash}`: a gauge, 1 for the policy in force, 0 for earlier
+//!   ones. A recorder that forgets nothing keeps a line for each policy that was ever in force; a
+//!   program that loads ever new ones can leave this gauge out in a recorder around its own.
 //!
 //! Refusals because of a missing part of a key, and because a limit has no room for a new key, have
 //! the outcome `refused`. An unknown peer and a store that fails have the outcome `error`. Under a
@@ -51,8 +53,10 @@
 //! has this field.
 //!
 //! These are events of level `warn`: a penalty that begins; each warning of a policy, when a
-//! limiter is built or reloaded; and, once a minute for each name, a tier that the application says
-//! and the policy does not know. The field `nearest` is then a tier that has nearly that name.
+//! limiter is built or reloaded; and, once a minute for each name, a tier that the application
+//! says and the policy does not know. The field `nearest` is then a tier that has nearly that
+//! name. Once a minute, a domain of Envoy's that the policy does not know, and an address in a
+//! descriptor that is none.
 //!
 //! Keys are told as their kind and a keyed hash. The name of an unknown tier is not told.
 
@@ -193,6 +197,15 @@ impl Engine {
         self.observer.events.unknown_domain(self, policy, domain);
         #[cfg(not(feature = "tracing"))]
         let _ = (self, policy, domain);
+    }
+
+    /// Tells that a descriptor has an address that is none, and that a limit needs it.
+    #[cold]
+    pub(crate) fn observe_odd_address(&self, domain: &str) {
+        #[cfg(feature = "tracing")]
+        self.observer.events.odd_address(self, domain);
+        #[cfg(not(feature = "tracing"))]
+        let _ = (self, domain);
     }
 
     /// Tells that the application says a tier that the policy does not know.
