@@ -1,5 +1,5 @@
-//! Any bytes as the message of a request to Envoy's Rate Limit Service are answered with a message or
-//! with a status of gRPC, and never with one that says that the service itself failed.
+//! Any bytes as the message of a request to Envoy's Rate Limit Service are answered with a message
+//! or with a status of gRPC, and never with one that says that the service itself failed.
 #![no_main]
 
 use axum::body::Body;
@@ -53,8 +53,8 @@ thread_local! {
     });
 }
 
-/// The service fails, or has panicked: `UNKNOWN` and `DATA_LOSS`. (`INTERNAL` is what gRPC says of a
-/// message that can't be read.)
+/// The service fails, or has panicked: `UNKNOWN` and `DATA_LOSS`. (`INTERNAL` is what gRPC says of
+/// a message that can't be read.)
 const FAILURES: [&str; 2] = ["2", "15"];
 
 fuzz_target!(|message: &[u8]| {
