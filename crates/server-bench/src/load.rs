@@ -80,6 +80,8 @@ impl Load {
                 let script = write("request.lua", script.as_bytes());
                 arguments.extend(["-s".to_owned(), script.display().to_string()]);
             }
+            // It can't read an empty file.
+            Client::H2load { .. } if request.body.is_empty() => {}
             Client::H2load { .. } => arguments.extend(["-d".to_owned(), body]),
         }
         let url = format!("http://{address}{}", request.path);

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use smallvec::{SmallVec, smallvec};
 
-use super::{Reason, Refusal, Wait};
+use super::{JsonText, Reason, Refusal, Wait};
 use crate::policy::BodyForm;
 
 /// Where the IETF's draft on `RateLimit` registers its types of problems (section 5 of draft 11).
 const PROBLEM_TYPES: &str = "https://iana.org/assignments/http-problem-types#";
+
+/// As long as most bodies are at most.
+const USUAL_LENGTH: usize = 320;
 
 impl Refusal<'_> {
     /// The content type and the text of the body; `None` for [`BodyForm::None`].
@@ -38,31 +41,55 @@ impl Refusal<'_> {
     }
 
     fn problem(&self) -> String {
-        let mut members = Members::new();
+        let mut json = JsonText::with_capacity(USUAL_LENGTH);
+        json.raw("{\"type\":");
         if let Some(title) = self.registered_title() {
-            members.text("type", [PROBLEM_TYPES, self.code()]);
-            members.text("title", [title]);
+            json.string_of(&[PROBLEM_TYPES, self.code()]);
+            json.raw(",\"title\":");
+            json.string(title);
         } else {
             // Nothing more than what the status says (RFC 9457, section 4.2.1).
-            members.text("type", ["about:blank"]);
-            members.text("title", [self.status().canonical_reason().unwrap_or("Error")]);
+            json.raw("\"about:blank\",\"title\":");
+            json.string(self.status().canonical_reason().unwrap_or("Error"));
         }
-        members.number("status", self.status().as_u16().into());
-        self.with_detail(|parts| members.text("detail", parts));
-        members.texts("violated-policies", self.violated());
-        members.end()
+        json.raw(",\"status\":");
+        json.number(self.status().as_u16().into());
+        json.raw(",\"detail\":");
+        self.with_detail(|parts| json.string_of(parts));
+        self.push_violated(&mut json, ",\"violated-policies\":");
+        json.raw("}");
+        json.into_string()
     }
 
     fn json(&self) -> String {
-        let mut members = Members::new();
-        members.text("error", [self.code()]);
-        members.number("status", self.status().as_u16().into());
-        self.with_detail(|parts| members.text("message", parts));
+        let mut json = JsonText::with_capacity(USUAL_LENGTH);
+        json.raw("{\"error\":");
+        json.string(self.code());
+        json.raw(",\"status\":");
+        json.number(self.status().as_u16().into());
+        json.raw(",\"message\":");
+        self.with_detail(|parts| json.string_of(parts));
         if let Some(seconds) = self.retry_after() {
-            members.number("retry_after", seconds);
+            json.raw(",\"retry_after\":");
+            json.number(seconds);
         }
-        members.texts("limits", self.violated());
-        members.end()
+        self.push_violated(&mut json, ",\"limits\":");
+        json.raw("}");
+        json.into_string()
+    }
+
+    /// Appends the list of the limits that refused, if any did.
+    fn push_violated(&self, json: &mut JsonText, name: &'static str) {
+        for (index, limit) in self.violated().iter().enumerate() {
+            if index == 0 {
+                json.raw(name);
+            }
+            json.raw(if index == 0 { "[" } else { "," });
+            json.string(limit);
+        }
+        if !self.violated().is_empty() {
+            json.raw("]");
+        }
     }
 
     /// A word for programs. The first three are those of the registered problem types.
@@ -124,77 +151,4 @@ impl Refusal<'_> {
         }
         then(&parts)
     }
-}
-
-/// A JSON object as it is written.
-struct Members(String);
-
-impl Members {
-    fn new() -> Self {
-        Self(String::with_capacity(320))
-    }
-
-    fn name(&mut self, name: &str) {
-        self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        push_json_string(&mut self.0, &[name]);
-        self.0.push(':');
-    }
-
-    /// A text that consists of `parts`.
-    fn text<'a>(&mut self, name: &str, parts: impl AsRef<[&'a str]>) {
-        self.name(name);
-        push_json_string(&mut self.0, parts.as_ref());
-    }
-
-    fn number(&mut self, name: &str, number: u64) {
-        self.name(name);
-        self.0.push_str(itoa::Buffer::new().format(number));
-    }
-
-    /// Leaves an empty list out.
-    fn texts(&mut self, name: &str, texts: &[&str]) {
-        for (index, text) in texts.iter().enumerate() {
-            if index == 0 {
-                self.name(name);
-            }
-            self.0.push(if index == 0 { '[' } else { ',' });
-            push_json_string(&mut self.0, &[text]);
-        }
-        if !texts.is_empty() {
-            self.0.push(']');
-        }
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
-/// Appends a JSON string (RFC 8259, section 7) that consists of `parts`.
-fn push_json_string(json: &mut String, parts: &[&str]) {
-    json.push('"');
-    for part in parts {
-        push_escaped(json, part);
-    }
-    json.push('"');
-}
-
-fn push_escaped(json: &mut String, text: &str) {
-    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    let mut rest = text;
-    // What is escaped is ASCII, so a text may be cut on both sides of it.
-    while let Some(at) = rest.bytes().position(is_escaped) {
-        let (plain, escaped) = rest.split_at(at);
-        json.push_str(plain);
-        match escaped.as_bytes()[0] {
-            byte if byte < b' ' => {
-                let hex = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or('0');
-                json.extend(['\\', 'u', '0', '0', hex(byte / 16), hex(byte % 16)]);
-            }
-            byte => json.extend(['\\', byte.into()]),
-        }
-        rest = &escaped[1..];
-    }
-    json.push_str(rest);
 }

@@ -15,6 +15,7 @@ mod body;
 mod fields;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod json;
 mod names;
 mod numbers;
 mod refusal;
@@ -26,6 +27,7 @@ pub use fields::{Fields, is_shown_on};
 #[cfg(feature = "grpc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
 pub use grpc::is_grpc;
+pub use json::JsonText;
 pub use names::EXPOSED_HEADERS;
 pub use refusal::{Reason, Refusal, Wait};
 pub use texts::LimitTexts;

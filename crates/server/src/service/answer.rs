@@ -7,9 +7,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use tollgate_http::respond::JsonText;
 use tollgate_http::{Decision, HttpLimiter};
-
-use super::json::Json;
 
 /// As long as most answers are at most: so the text of an answer seldom moves while it is written.
 const USUAL_LENGTH: usize = 1 << 10;
@@ -18,7 +17,7 @@ const USUAL_LENGTH: usize = 1 << 10;
 /// itself would be answered with.
 pub(super) fn check(limiter: &HttpLimiter, decision: &Decision, report: Option<u64>) -> Response {
     let (status, mut headers, body) = told(limiter, decision);
-    let mut json = Json::with_capacity(USUAL_LENGTH);
+    let mut json = JsonText::with_capacity(USUAL_LENGTH);
     // Whether the request goes on.
     json.raw("{\"allowed\":");
     json.boolean(decision.is_allowed());
@@ -58,22 +57,22 @@ pub(super) fn check(limiter: &HttpLimiter, decision: &Decision, report: Option<u
     }
     json.raw("}");
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response(status, headers, json.into_bytes())
+    response(status, headers, json.into_string())
 }
 
 /// The answer to a report: what is left after it.
 pub(super) fn report(decision: &Decision) -> Response {
-    let mut json = Json::with_capacity(USUAL_LENGTH);
+    let mut json = JsonText::with_capacity(USUAL_LENGTH);
     json.raw("{\"limits\":");
     limits(&mut json, decision);
     json.raw("}");
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response(StatusCode::OK, headers, json.into_bytes())
+    response(StatusCode::OK, headers, json.into_string())
 }
 
 /// The array of what each limit of a request has answered.
-fn limits(json: &mut Json, decision: &Decision) {
+fn limits(json: &mut JsonText, decision: &Decision) {
     json.raw("[");
     for (index, limit) in decision.limits().enumerate() {
         json.raw(if index == 0 { "{\"name\":" } else { ",{\"name\":" });
@@ -97,7 +96,7 @@ fn limits(json: &mut Json, decision: &Decision) {
 }
 
 /// The object of the fields of an answer.
-fn fields(json: &mut Json, headers: &HeaderMap) {
+fn fields(json: &mut JsonText, headers: &HeaderMap) {
     let mut before = "{";
     for (name, value) in headers {
         // No field of ours is there twice, and all are text.

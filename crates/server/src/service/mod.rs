@@ -12,7 +12,6 @@
 mod answer;
 mod check;
 mod forward_auth;
-mod json;
 mod pending;
 mod report;
 mod told;

@@ -6,25 +6,25 @@
 //! `Sec-Fetch-Site`.
 
 use axum::extract::FromRequestParts;
-use http::HeaderMap;
 use http::header::ORIGIN;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 
 use super::Problem;
 
 /// How the page is related to this service: `none`, if the request is the reader's own.
-const SITE: &str = "sec-fetch-site";
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether a page of another site has sent the request.
 pub(crate) fn is_of_another_site(headers: &HeaderMap) -> bool {
-    let site = headers.get(SITE);
+    let site = headers.get(&SITE);
     site.is_some_and(|site| !matches!(site.as_bytes(), b"none" | b"same-origin"))
 }
 
 /// Whether any page has sent the request, also one that calls itself a page of this service: its
 /// owner can let the page's name point to this machine.
 pub(crate) fn is_of_a_page(headers: &HeaderMap) -> bool {
-    headers.contains_key(ORIGIN) || headers.get(SITE).is_some_and(|site| site != "none")
+    headers.contains_key(ORIGIN) || headers.get(&SITE).is_some_and(|site| site != "none")
 }
 
 /// A request that no page has sent. One of a page is refused with 403.
