@@ -168,8 +168,8 @@ pub enum Verb {
     /// [`HandBack`](Self::HandBack).
     ///
     /// A charge that is cancelled as a whole leaves no trace if nobody has taken permits behind. If
-    /// a part of it is kept, that part is there when it was promised and not earlier, and until
-    /// then it counts as if the whole charge stood before others, so that less can be handed back.
+    /// a part of it is kept, that part is there when it was promised and not earlier. Until then,
+    /// charges before it are handed back as if the whole charge still stood behind them.
     Cancel,
     /// Makes all limits full.
     Reset,
