@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::HeaderMap;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -21,7 +20,6 @@ use super::explain::Explanation;
 use super::facts::Facts;
 use super::key::{Hashed, Key, Part};
 use super::store::{Charge, Later, Reply, Store, StoreError, Verb};
-use crate::address::Peer;
 use crate::engine::reload::Reloads;
 use crate::policy::Policy;
 
@@ -110,55 +108,6 @@ impl HttpLimiter {
     /// answers, with which the engine concludes the decision.
     pub(crate) fn decide_into(&self, decision: &mut Decision, facts: &Facts<'_>) -> Option<Later> {
         self.0.engine.decide(decision, facts, Verb::Take)
-    }
-
-    /// The client's address of a request, as the policy in force finds it: that of the peer, or one
-    /// that a header tells on whose word the policy relies. `None` if the peer is not known.
-    ///
-    /// ```
-    /// use std::net::IpAddr;
-    /// use tollgate_http::address::Peer;
-    /// use tollgate_http::{Facts, HttpLimiter, Policy};
-    ///
-    /// let limiter = HttpLimiter::new(&"version = 1".parse::<Policy>()?)?;
-    /// let address: IpAddr = "203.0.113.7".parse()?;
-    /// let facts = Facts::new("GET", "/").peer(address);
-    /// assert_eq!(limiter.client(&facts), Some(Peer::from(address)));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn client(&self, facts: &Facts<'_>) -> Option<Peer> {
-        let policy = self.0.current.load();
-        let rules = &policy.settings().client;
-        match facts.headers {
-            Some(headers) => rules.client(facts.peer, headers).ok(),
-            None => rules.client(facts.peer, &HeaderMap::new()).ok(),
-        }
-    }
-
-    /// Whether the policy in force looks for the client's address in a header of a request: the one
-    /// that it names is there, and the policy trusts the peer that has sent it.
-    ///
-    /// ```
-    /// use std::net::IpAddr;
-    /// use tollgate_http::{Facts, HttpLimiter, Policy};
-    ///
-    /// let policy = "version = 1\n[client]\nheader = 'x-forwarded-for'\n\
-    ///               trusted_proxies = ['10.0.0.0/8']".parse::<Policy>()?;
-    /// let limiter = HttpLimiter::new(&policy)?;
-    /// let mut headers = http::HeaderMap::new();
-    /// headers.insert("x-forwarded-for", "203.0.113.7".parse()?);
-    /// let [proxy, stranger]: [IpAddr; 2] = ["10.0.0.1".parse()?, "192.0.2.1".parse()?];
-    /// let facts = Facts::new("GET", "/").headers(&headers);
-    /// assert!(limiter.reads_client_of(&facts.clone().peer(proxy)));
-    /// assert!(!limiter.reads_client_of(&facts.peer(stranger)));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn reads_client_of(&self, facts: &Facts<'_>) -> bool {
-        let policy = self.0.current.load();
-        let (Some(peer), Some(headers)) = (facts.peer, facts.headers) else { return false };
-        policy.settings().client.reads_header(peer, headers)
     }
 
     /// Tells what would be decided about a request, and why, and takes nothing. `None` if the

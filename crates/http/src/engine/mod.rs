@@ -49,6 +49,7 @@
 mod answer;
 mod builder;
 mod caller;
+mod client_address;
 mod compile;
 mod compiled;
 mod decide;

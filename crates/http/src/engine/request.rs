@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::client_address::client_of;
 use super::compiled::{Compiled, CompiledRoute};
 use super::facts::Facts;
 use super::host;
@@ -68,13 +69,7 @@ impl<'a> Request<'a> {
 
     /// The client's address.
     pub(crate) fn client(&self) -> Result<Peer, NoPeer> {
-        *self.client.get_or_init(|| {
-            let rules = &self.policy.settings().client;
-            match self.facts.headers {
-                Some(headers) => rules.client(self.facts.peer, headers),
-                None => rules.client(self.facts.peer, &http::HeaderMap::new()),
-            }
-        })
+        *self.client.get_or_init(|| client_of(self.policy, self.facts))
     }
 
     pub(crate) fn route(&self) -> Option<&'a CompiledRoute> {
