@@ -117,7 +117,7 @@ impl fmt::Display for Explanation {
                 (true, false) => "shadow",
                 (true, true) => "shadow: would refuse",
             };
-            let (name, quota) = (limit.name().to_owned(), limit.quota().to_string());
+            let (name, quota) = (limit.name().to_owned(), limit.quota_text().to_owned());
             let (source, scope) = (limit.quota_source(self.0.tier), limit.scope());
             let (cost, key) = (limit.cost().to_string(), limit.key().to_string());
             [name, quota, source, cost, left, key, scope.to_owned(), note.to_owned()]

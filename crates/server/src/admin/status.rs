@@ -1,7 +1,5 @@
 //! The levels of one subject.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,7 @@ use tollgate_http::Facts;
 use tollgate_http::engine::ParseHashedError;
 
 use super::Admin;
-use crate::web::{Asked, Problem, bad_query, parse_address};
+use crate::web::{Asked, Problem, bad_query, millis, parse_address};
 
 /// Whose levels: exactly one.
 #[derive(Deserialize)]
@@ -71,7 +69,7 @@ pub(super) async fn status(
     let wait = levels.retry_after().map(millis);
     let limits = levels.limits().map(|limit| Level {
         name: limit.name().to_owned(),
-        quota: limit.quota().to_string(),
+        quota: limit.quota_text().to_owned(),
         key_hash: admin.0.limiter.hash_of_key(limit.key()).to_string(),
         // A store in an outage may answer as if nothing had been used.
         remaining: Some(limit.remaining().min(limit.quota().burst_size()))
@@ -87,9 +85,4 @@ pub(super) async fn status(
         retry_after_ms: wait.filter(|_| !is_penalty),
         limits: limits.collect(),
     }))
-}
-
-/// Milliseconds, rounded up, so that whoever waits for so long is not early.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

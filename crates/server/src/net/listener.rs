@@ -134,6 +134,9 @@ impl Listener {
         let graceful = GracefulShutdown::new();
         // Their tasks end when this is dropped.
         let mut connections = JoinSet::new();
+        let serve = |accepted: Accepted| {
+            accepted.serve(router.clone(), bounds, graceful.watcher(), shutdown.clone())
+        };
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -143,14 +146,12 @@ impl Listener {
                 accepted = self.accept(&room) => accepted,
             };
             if let Some(accepted) = accepted {
-                let (watcher, shutdown) = (graceful.watcher(), shutdown.clone());
-                connections.spawn(accepted.serve(router.clone(), bounds, watcher, shutdown));
+                connections.spawn(serve(accepted));
             }
         }
         // Clients that have connected already are in flight too.
         while let Ok(Some(accepted)) = timeout(Duration::ZERO, self.accept(&room)).await {
-            let (watcher, shutdown) = (graceful.watcher(), shutdown.clone());
-            connections.spawn(accepted.serve(router.clone(), bounds, watcher, shutdown));
+            connections.spawn(serve(accepted));
         }
         let address = self.address.clone();
         // Another process may have bound the path meanwhile.

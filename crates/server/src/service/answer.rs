@@ -1,7 +1,5 @@
 //! What a check answers.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -9,6 +7,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tollgate_http::respond::JsonText;
 use tollgate_http::{Decision, HttpLimiter};
+
+use crate::web::millis;
 
 /// As long as most answers are at most: so the text of an answer seldom moves while it is written.
 const USUAL_LENGTH: usize = 1 << 10;
@@ -128,9 +128,4 @@ pub(super) fn told(limiter: &HttpLimiter, decision: &Decision) -> (StatusCode, H
     let mut headers = HeaderMap::with_capacity(8);
     limiter.write_fields(decision, &mut headers);
     (StatusCode::OK, headers, Bytes::new())
-}
-
-/// Milliseconds, rounded up, so that whoever waits for so long is not early.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

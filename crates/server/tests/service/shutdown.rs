@@ -37,16 +37,22 @@ async fn what_is_in_flight_is_answered() {
     stopping.await.expect("the service ends");
 }
 
-#[tokio::test]
-async fn an_answer_that_never_comes_to_be_is_not_waited_for() {
-    let time = "[server.connections]\ndrain_time = '100ms'\n";
-    let service = Running::with(THREE_A_DAY, time).await;
+/// A connection on which the service waits for the body of a check.
+async fn waits_for_a_body(service: &Running) -> TcpStream {
     let ListenAddress::Tcp(address) = service.server.listen().clone() else { panic!("a port") };
     let mut stream = TcpStream::connect(address).await.expect("the service listens");
     let head = "POST /v1/check HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
                 content-length: 9\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("the service reads");
     stream.read_u8().await.expect("the service wants the body");
+    stream
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_to_be_is_not_waited_for() {
+    let time = "[server.connections]\ndrain_time = '100ms'\n";
+    let service = Running::with(THREE_A_DAY, time).await;
+    let _stream = waits_for_a_body(&service).await;
     service.server.stop().await;
 }
 
@@ -102,12 +108,7 @@ fn admin(service: &Running) -> SocketAddr {
 async fn what_is_not_answered_in_time_is_closed() {
     let time = "[server.connections]\ndrain_time = '1ms'\nbody_time = '1h'\nidle_time = '1h'\n";
     let service = Running::with(THREE_A_DAY, time).await;
-    let ListenAddress::Tcp(address) = service.server.listen().clone() else { panic!("a port") };
-    let mut stream = TcpStream::connect(address).await.expect("the service listens");
-    let head = "POST /v1/check HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
-                content-length: 9\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.expect("the service reads");
-    stream.read_u8().await.expect("the service wants the body");
+    let mut stream = waits_for_a_body(&service).await;
     service.server.stop().await;
     let _ = stream.read_to_end(&mut Vec::new()).await;
 }
